@@ -1,0 +1,186 @@
+"""The settings of the extension: one table of keys, read once, when a blueprint is registered.
+
+Each key is looked up in ``app.config``, then in the environment variable of the same name, then it
+has its default. A value of the wrong type or range raises :class:`ConfigurationError`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal, TypeVar
+from urllib.parse import urlsplit
+
+from .errors import ConfigurationError
+
+T = TypeVar("T")
+D = TypeVar("D")
+OriginPattern = str | re.Pattern[str]
+MISSING = object()
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The settings of one application. Every field says which key it comes from."""
+
+    app_url: str = "https://www.braintrust.dev"
+    """``BRAINTRUST_APP_URL``: where tokens are checked."""
+    api_url: str | None = None
+    """``BRAINTRUST_API_URL``: overrides the data plane that the login names."""
+    proxy_url: str | None = None
+    """``BRAINTRUST_PROXY_URL``: overrides the function proxy that the login names."""
+    api_key: str | None = field(default=None, repr=False)
+    """``BRAINTRUST_API_KEY``, from the environment alone; used only when ``auth`` is ``"none"``."""
+    auth: Literal["braintrust", "none"] = "braintrust"
+    """``BRAINTRUST_EVALS_AUTH``: how callers prove who they are."""
+    org_names: tuple[str, ...] = ()
+    """``BRAINTRUST_EVALS_ORG_NAME``: the organisations allowed in; empty: any."""
+    origins: tuple[OriginPattern, ...] = ()
+    """``BRAINTRUST_EVALS_ORIGINS``: allowed origins beside Braintrust's own."""
+    session_limit: int = 64
+    """``BRAINTRUST_EVALS_SESSION_LIMIT``: sessions kept at most."""
+    max_concurrency: int = 10
+    """``BRAINTRUST_EVALS_MAX_CONCURRENCY``: cases of one run at a time."""
+    max_body: int = 64 * 1024 * 1024
+    """``BRAINTRUST_EVALS_MAX_BODY``: bytes of a request's body."""
+    heartbeat: float = 5.0
+    """``BRAINTRUST_EVALS_HEARTBEAT``: seconds of silence before a comment line is sent."""
+    request_timeout: float = 30.0
+    """``BRAINTRUST_EVALS_REQUEST_TIMEOUT``: seconds that one call to Braintrust may take."""
+
+    @classmethod
+    def load(cls, config: Mapping[str, Any], environ: Mapping[str, str]) -> Settings:
+        """Read the settings of an application.
+
+        Args:
+            config: the application's configuration.
+            environ: the environment variables.
+
+        Raises:
+            ConfigurationError: a value is of the wrong type or range.
+        """
+
+        def read(key: str, parse: Callable[[str, Any], T], default: D) -> T | D:
+            value = config.get(key, MISSING)
+            if value is MISSING or value is None:
+                value = environ.get(key) or None
+            return default if value is None else parse(key, value)
+
+        defaults = cls()
+        return cls(
+            app_url=read("BRAINTRUST_APP_URL", _url, defaults.app_url),
+            api_url=read("BRAINTRUST_API_URL", _url, None),
+            proxy_url=read("BRAINTRUST_PROXY_URL", _url, None),
+            api_key=environ.get("BRAINTRUST_API_KEY") or None,
+            auth=read("BRAINTRUST_EVALS_AUTH", _auth, defaults.auth),
+            org_names=read("BRAINTRUST_EVALS_ORG_NAME", _names, ()),
+            origins=(
+                *read("BRAINTRUST_EVALS_ORIGINS", _origins, ()),
+                *read("WHITELISTED_ORIGIN", _origins, ()),
+            ),
+            session_limit=read(
+                "BRAINTRUST_EVALS_SESSION_LIMIT", _integer(1, 100_000), defaults.session_limit
+            ),
+            max_concurrency=read(
+                "BRAINTRUST_EVALS_MAX_CONCURRENCY", _integer(1, 1000), defaults.max_concurrency
+            ),
+            max_body=read("BRAINTRUST_EVALS_MAX_BODY", _integer(1, 2**40), defaults.max_body),
+            heartbeat=read("BRAINTRUST_EVALS_HEARTBEAT", _seconds(0.05, 600), defaults.heartbeat),
+            request_timeout=read(
+                "BRAINTRUST_EVALS_REQUEST_TIMEOUT", _seconds(0.05, 3600), defaults.request_timeout
+            ),
+        )
+
+
+def _refuse(key: str, value: object, allowed: str) -> ConfigurationError:
+    return ConfigurationError(f"{key} is {value!r}, but must be {allowed}.")
+
+
+def _url(key: str, value: Any) -> str:
+    allowed = "an http:// or https:// address such as 'https://www.braintrust.dev'"
+    if not isinstance(value, str):
+        raise _refuse(key, value, allowed)
+    parts = urlsplit(value)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+        raise _refuse(key, value, allowed)
+    if parts.username is not None or parts.password is not None:
+        # Not quoted: the address holds a password.
+        raise ConfigurationError(f"{key} must not hold a user name or a password.")
+    return value.rstrip("/")
+
+
+def _auth(key: str, value: Any) -> Literal["braintrust", "none"]:
+    if value == "braintrust":
+        return "braintrust"
+    if value == "none":
+        return "none"
+    raise _refuse(key, value, "'braintrust' or 'none'")
+
+
+def _strings(key: str, value: Any, what: str) -> tuple[Any, ...]:
+    """A list as it stands; a string as the comma-separated list it is in the environment."""
+    if isinstance(value, str):
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+    if isinstance(value, re.Pattern):
+        return (value,)
+    if isinstance(value, Sequence | set | frozenset) and not isinstance(value, bytes):
+        return tuple(value)
+    raise _refuse(key, value, what)
+
+
+def _names(key: str, value: Any) -> tuple[str, ...]:
+    allowed = "the name of an organisation, or a list of names"
+    names = _strings(key, value, allowed)
+    if not all(isinstance(name, str) and name for name in names):
+        raise _refuse(key, value, allowed)
+    return names
+
+
+def _origins(key: str, value: Any) -> tuple[OriginPattern, ...]:
+    allowed = (
+        "a list of origins such as 'https://tools.example.com' (scheme, host and port, nothing"
+        " after them) or of compiled patterns"
+    )
+    origins = _strings(key, value, allowed)
+    for origin in origins:
+        if isinstance(origin, re.Pattern) and isinstance(origin.pattern, str):
+            continue
+        if not isinstance(origin, str) or not _is_origin(origin):
+            raise _refuse(key, value, allowed)
+    return origins
+
+
+def _is_origin(text: str) -> bool:
+    parts = urlsplit(text)
+    return bool(parts.scheme and parts.netloc and f"{parts.scheme}://{parts.netloc}" == text)
+
+
+def _integer(low: int, high: int) -> Callable[[str, Any], int]:
+    def parse(key: str, value: Any) -> int:
+        allowed = f"a whole number from {low} to {high}"
+        try:
+            number = int(value) if isinstance(value, str) else value
+        except ValueError:
+            raise _refuse(key, value, allowed) from None
+        if not isinstance(number, int) or isinstance(number, bool) or not low <= number <= high:
+            raise _refuse(key, value, allowed)
+        return number
+
+    return parse
+
+
+def _seconds(low: float, high: float) -> Callable[[str, Any], float]:
+    def parse(key: str, value: Any) -> float:
+        allowed = f"a number of seconds from {low:g} to {high:g}"
+        try:
+            number = float(value) if isinstance(value, str) else value
+        except ValueError:
+            raise _refuse(key, value, allowed) from None
+        if not isinstance(number, int | float) or isinstance(number, bool):
+            raise _refuse(key, value, allowed)
+        if not low <= number <= high:
+            raise _refuse(key, value, allowed)
+        return float(number)
+
+    return parse

@@ -1,0 +1,44 @@
+"""One signal that ends a run, and everything that listens for it."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+
+class Cancellation:
+    """A flag that is set once, with callbacks for those who wait elsewhere. Thread-safe."""
+
+    def __init__(self) -> None:
+        self.event = threading.Event()
+        self._lock = threading.Lock()
+        self._callbacks: dict[object, Callable[[], None]] = {}
+
+    def is_set(self) -> bool:
+        return self.event.is_set()
+
+    def set(self) -> None:
+        """Set the flag and call every callback; later calls do nothing."""
+        with self._lock:
+            if self.event.is_set():
+                return
+            self.event.set()
+            callbacks = list(self._callbacks.values())
+        for callback in callbacks:
+            callback()
+
+    @contextmanager
+    def calling(self, callback: Callable[[], None]) -> Iterator[None]:
+        """Have ``callback`` called if the flag is set within the block, or was before."""
+        key = object()
+        with self._lock:
+            self._callbacks[key] = callback
+            already = self.event.is_set()
+        if already:
+            callback()
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._callbacks.pop(key, None)

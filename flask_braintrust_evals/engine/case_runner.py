@@ -1,0 +1,310 @@
+"""Runs one case: its task, then its scorers and classifiers. No user code fails beyond here."""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import time
+import traceback
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Any
+
+from opentelemetry.trace import Span, use_span
+
+from flask_braintrust_evals.serialization import SerializationError, clean_text, dumps
+
+from . import tracing as names
+from .callables import ScorerCall
+from .cancellation import Cancellation
+from .cases import EvalCase
+from .evaluator import Evaluator
+from .event_loop import Mailbox, background_loop, on_background_loop
+from .events import (
+    CaseError,
+    CaseFinished,
+    CaseProgress,
+    CaseRef,
+    CaseResult,
+    CaseStarted,
+    Event,
+    TaskFinished,
+)
+from .hooks import EvalHooks
+from .parameters import Parameters
+from .scores import Classification, Score, to_classifications, to_scores
+from .workers import ChannelClosedError
+
+logger = logging.getLogger("flask_braintrust_evals")
+
+Emit = Callable[[Event], None]
+
+
+class CaseRunner:
+    """All that the cases of one run have in common.
+
+    Args:
+        evaluator: what is run.
+        parameters: the run's validated parameters.
+        extra_scorers: scorers beside the evaluator's own, called with the same arguments.
+        tracing: where spans go.
+        cancellation: tells tasks that the run is over.
+        scope: entered around each case, in the thread that runs it, such as Flask's application
+            context.
+    """
+
+    def __init__(
+        self,
+        evaluator: Evaluator,
+        parameters: Parameters,
+        *,
+        extra_scorers: Sequence[ScorerCall] = (),
+        tracing: names.RunTracing | None = None,
+        cancellation: Cancellation | None = None,
+        scope: Callable[[], AbstractContextManager[Any]] = nullcontext,
+    ) -> None:
+        self.evaluator = evaluator
+        self.cancellation = cancellation or Cancellation()
+        self._parameters = parameters
+        self._scorers = apart((*evaluator.scorer_calls, *extra_scorers))
+        self._classifiers = evaluator.classifier_calls
+        self._tracing = tracing or names.RunTracing()
+        self._scope = scope
+
+    def run(self, case: EvalCase, index: int, trial_index: int, emit: Emit) -> CaseResult:
+        """Run one case, telling ``emit`` of everything that happens.
+
+        Returns:
+            the result, which is also in the last event. A failing task or scorer is in the result.
+        """
+        span = self._tracing.start("eval", "eval")
+        self._describe(span, case)
+        ref = CaseRef(names.span_id(span), index, trial_index, case.origin)
+        result = CaseResult(
+            ref, case, metadata=dict(case.metadata or {}), tags=list(case.tags or ())
+        )
+        emit(CaseStarted(ref, case))
+        started = time.monotonic()
+        try:
+            with self._scope():
+                self._run_task(result, span, emit)
+                emit(TaskFinished(ref, result.output_json, result.error))
+                if result.error is None:
+                    self._score(result, span)
+                    self._classify(result, span)
+        except ChannelClosedError:
+            raise
+        except Exception as error:
+            # The scope's own: what it closes is the application's.
+            self._fail_scope(result, error, span, emit)
+        finally:
+            self._record(result, span)
+            span.end()
+        result.duration = time.monotonic() - started
+        emit(CaseFinished(result))
+        return result
+
+    def _fail_scope(self, result: CaseResult, error: Exception, span: Span, emit: Emit) -> None:
+        names.set_failure(span, error)
+        answered = result.error is not None or result.output_json is not None
+        result.error = result.error or self._failure("application context", error, result.ref)
+        if not answered:
+            emit(TaskFinished(result.ref, None, result.error))
+
+    def _describe(self, span: Span, case: EvalCase) -> None:
+        """Set what is known before the task runs, so that a crash keeps it."""
+        names.set_json(span, names.INPUT, case.input)
+        names.set_json(span, names.EXPECTED, case.expected)
+        if case.metadata:
+            names.set_json(span, names.METADATA, case.metadata)
+        if case.tags:
+            span.set_attribute(names.TAGS, [clean_text(tag) for tag in case.tags])
+        if case.origin:
+            names.set_json(span, names.ORIGIN, case.origin)
+
+    def _record(self, result: CaseResult, span: Span) -> None:
+        """Set what came of the case."""
+        if result.output_json is not None:
+            span.set_attribute(names.OUTPUT, result.output_json)
+        metadata = dict(result.metadata)
+        if result.scorer_errors:
+            metadata["scorer_errors"] = {k: str(e) for k, e in result.scorer_errors.items()}
+        if metadata:
+            names.set_json(span, names.METADATA, metadata)
+        if result.tags:
+            span.set_attribute(names.TAGS, [clean_text(str(tag)) for tag in result.tags])
+        if result.classifications:
+            names.set_json(span, names.CLASSIFICATIONS, result.classifications)
+
+    def _run_task(self, result: CaseResult, parent: Span, emit: Emit) -> None:
+        case, mailbox, reporting = result.case, Mailbox(), [True]
+
+        def emit_progress(event: Mapping[str, str]) -> None:
+            emit(CaseProgress(result.ref, event))
+
+        def report(event: Mapping[str, str]) -> None:
+            if not reporting:
+                return  # from something the task left running
+            if on_background_loop():
+                mailbox.post(event)
+                return
+            try:
+                emit_progress(event)
+            except ChannelClosedError:
+                pass  # cancel_event tells the task
+
+        with self._span("task", "task", parent) as span:
+            names.set_json(span, names.INPUT, case.input)
+            names.set_json(span, names.EXPECTED, case.expected)
+            hooks = EvalHooks(
+                expected=case.expected,
+                metadata=result.metadata,
+                tags=result.tags,
+                parameters=self._parameters,
+                trial_index=result.ref.trial_index,
+                span=span,
+                cancel_event=self.cancellation.event,
+                report=report,
+            )
+            try:
+                output = self.evaluator.task_call(case.input, hooks, self._parameters)
+                output = self._settle(output, mailbox, emit_progress)
+                result.output_json = _output_json(output)
+                result.output = output
+                span.set_attribute(names.OUTPUT, result.output_json)
+            except ChannelClosedError:
+                raise
+            # SystemExit and its like end the case, never the worker.
+            except BaseException as error:
+                names.set_failure(span, error)
+                names.set_failure(parent, error)
+                result.error = self._failure("task", error, result.ref)
+            finally:
+                reporting.clear()
+                result.metadata, result.tags = hooks.metadata or {}, hooks.tags
+
+    def _score(self, result: CaseResult, parent: Span) -> None:
+        own_names = {scorer.name for scorer in self._scorers}
+        for scorer in self._scorers:
+            with self._scoring(scorer, "score", result, parent) as span:
+                returned = self._settle(scorer(self._arguments(result)))
+                scores = to_scores(returned, scorer.name)
+                others = own_names - {scorer.name}
+                _keep_apart(scores, others | result.scores.keys())
+                result.scores.update({score.name: score for score in scores})
+                _record_scores(span, scores)
+
+    def _classify(self, result: CaseResult, parent: Span) -> None:
+        for classifier in self._classifiers:
+            with self._scoring(classifier, "classifier", result, parent) as span:
+                returned = self._settle(classifier(self._arguments(result)))
+                classifications = to_classifications(returned, classifier.name)
+                for each in classifications:
+                    items = result.classifications.setdefault(each.name or classifier.name, [])
+                    items.append(each.as_item())
+                _record_classifications(span, classifications)
+
+    @contextmanager
+    def _scoring(
+        self, scorer: ScorerCall, kind: str, result: CaseResult, parent: Span
+    ) -> Iterator[Span]:
+        """A span for one scorer or classifier, whose failure is kept here."""
+        with self._span(scorer.name, kind, parent, purpose="scorer") as span:
+            try:
+                yield span
+            except BaseException as error:
+                names.set_failure(span, error)
+                result.scorer_errors[scorer.name] = self._failure(
+                    f"{kind} {scorer.name!r}", error, result.ref
+                )
+
+    @contextmanager
+    def _span(self, name: str, kind: str, parent: Span, **extra: str) -> Iterator[Span]:
+        span = self._tracing.start(name, kind, parent, **extra)
+        with use_span(
+            span, end_on_exit=True, record_exception=False, set_status_on_exception=False
+        ):
+            yield span
+
+    def _arguments(self, result: CaseResult) -> dict[str, Any]:
+        return {
+            "input": result.case.input,
+            "output": result.output,
+            "expected": result.case.expected,
+            "metadata": result.metadata,
+            "tags": result.tags,
+            "id": result.case.id,
+            "parameters": self._parameters,
+        }
+
+    def _settle(
+        self,
+        returned: Any,
+        mailbox: Mailbox | None = None,
+        on_post: Callable[[Any], None] = lambda item: None,
+    ) -> Any:
+        """What a plain function returned, or what the coroutine of an ``async`` one returns."""
+        if not inspect.isawaitable(returned):
+            return returned
+        return background_loop().run(returned, self.cancellation, on_post, mailbox)
+
+    def _failure(self, what: str, error: BaseException, ref: CaseRef) -> CaseError:
+        logger.info(
+            "evaluator %r: %s failed on case %d: %s",
+            self.evaluator.name,
+            what,
+            ref.index,
+            type(error).__name__,
+            exc_info=error,
+        )
+        stack = "".join(traceback.format_exception(type(error), error, error.__traceback__))
+        return CaseError(type(error).__name__, clean_text(str(error)), clean_text(stack))
+
+
+def apart(scorers: Sequence[ScorerCall]) -> tuple[ScorerCall, ...]:
+    """Return the scorers with names that are all different: ``x``, ``x (2)``, ``x (3)``."""
+    seen: set[str] = set()
+    result = []
+    for scorer in scorers:
+        name = free_name(scorer.name, seen)
+        seen.add(name)
+        result.append(ScorerCall(name, scorer.function, scorer.positional, scorer.keywords))
+    return tuple(result)
+
+
+def free_name(name: str, taken: set[str]) -> str:
+    """Return ``name``, or the first of ``name (2)``, ``name (3)`` … that is not taken."""
+    candidate, number = name, 2
+    while candidate in taken:
+        candidate, number = f"{name} ({number})", number + 1
+    return candidate
+
+
+def _keep_apart(scores: list[Score], taken: set[str]) -> None:
+    """Rename scores that would hide another's."""
+    for score in scores:
+        score.name = free_name(score.name, taken)
+        taken.add(score.name)
+
+
+def _output_json(output: Any) -> str:
+    try:
+        return dumps(output)
+    except SerializationError as error:
+        raise SerializationError(f"the task's output cannot be written as JSON: {error}") from error
+
+
+def _record_scores(span: Span, scores: list[Score]) -> None:
+    if not span.is_recording():
+        return
+    fields = {score.name: {"score": score.score} for score in scores}
+    names.set_json(span, names.OUTPUT, fields if len(scores) != 1 else {"score": scores[0].score})
+    names.set_json(span, names.SCORES, {score.name: score.score for score in scores})
+    metadata = {score.name: score.metadata for score in scores if score.metadata}
+    if metadata:
+        names.set_json(span, names.METADATA, metadata if len(scores) != 1 else scores[0].metadata)
+
+
+def _record_classifications(span: Span, classifications: list[Classification]) -> None:
+    items = [{"name": each.name, **each.as_item()} for each in classifications]
+    names.set_json(span, names.OUTPUT, items[0] if len(items) == 1 else items)

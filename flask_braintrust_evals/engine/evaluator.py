@@ -1,0 +1,152 @@
+"""An evaluator: a task, with what it is scored by and how it is run."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from flask_braintrust_evals.errors import RegistrationError
+
+from .callables import ScorerCall, TaskCall, scorer_calls
+from .parameters import ParameterSet
+from .result import EvalResult
+
+_PACKAGE = str(Path(__file__).parent.parent)
+
+
+@dataclass
+class Evaluator:
+    """A named task with scorers, classifiers and parameters.
+
+    Attributes:
+        name: how the Playground knows it.
+        task: ``task(input)`` or ``task(input, hooks)``; plain or ``async``.
+        scores: scorers; each takes any of ``input, output, expected, metadata, tags, id,
+            parameters`` by name and returns a number from 0 to 1, a bool, ``None``, a
+            :class:`Score`, a dict, or a list of those.
+        classifiers: the same, returning a :class:`Classification`, a dict, ``None``, or a list.
+        parameters: see :class:`ParameterSet`.
+        project: the name of the Braintrust project that runs without a parent are recorded in.
+        project_id: the same by id; wins over ``project``.
+        data: cases to run on where none are given: an iterable, or a function that returns one.
+        experiment_name: the name of the experiments that runs are recorded in.
+        metadata: metadata of these experiments.
+        tags: tags of these experiments.
+        trial_count: how often each case is run.
+        max_concurrency: cases at a time; ``None``: what the application's settings say.
+        timeout: seconds that a whole run may take; ``None``: any time.
+        description: what the evaluator is for.
+        location: ``file:line`` of its definition, for messages.
+
+    Raises:
+        RegistrationError: something of the above makes no sense; names the evaluator and the place.
+    """
+
+    name: str
+    task: Callable[..., Any]
+    _: KW_ONLY
+    scores: Sequence[Any] = ()
+    classifiers: Sequence[Any] = ()
+    parameters: Any = None
+    project: str | None = None
+    project_id: str | None = None
+    data: Any = None
+    experiment_name: str | None = None
+    metadata: Mapping[str, Any] | None = None
+    tags: Sequence[str] | None = None
+    trial_count: int = 1
+    max_concurrency: int | None = None
+    timeout: float | None = None
+    description: str | None = None
+    location: str = field(default="", repr=False)
+    task_call: TaskCall = field(init=False, repr=False)
+    scorer_calls: tuple[ScorerCall, ...] = field(init=False, repr=False)
+    classifier_calls: tuple[ScorerCall, ...] = field(init=False, repr=False)
+    parameter_set: ParameterSet = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self.location = self.location or calling_location()
+        if not isinstance(self.name, str) or not self.name.strip():
+            raise RegistrationError(
+                f"an evaluator's name must be a string, not {self.name!r} ({self.location})"
+            )
+        try:
+            self.task_call = TaskCall.of(self.task)
+            self.scorer_calls = scorer_calls(self.scores, "scorer", self.name)
+            self.classifier_calls = scorer_calls(self.classifiers, "classifier", self.name)
+            self.parameter_set = ParameterSet.of(self.parameters, self.name)
+            self._check_numbers()
+        except RegistrationError as error:
+            raise type(error)(f"{error} ({self.name!r} is defined at {self.location})") from error
+
+    def _check_numbers(self) -> None:
+        for name, smallest in (("trial_count", 1), ("max_concurrency", 1)):
+            value = getattr(self, name)
+            if value is None and name == "max_concurrency":
+                continue
+            if not isinstance(value, int) or isinstance(value, bool) or value < smallest:
+                raise RegistrationError(f"{name} must be a whole number from 1, not {value!r}")
+        timeout = self.timeout
+        if timeout is not None and (
+            not isinstance(timeout, int | float) or isinstance(timeout, bool) or timeout <= 0
+        ):
+            raise RegistrationError(f"timeout must be seconds above 0, not {timeout!r}")
+
+    def run(
+        self,
+        cases: Iterable[Any] | None = None,
+        parameters: Mapping[str, Any] | None = None,
+        *,
+        max_concurrency: int | None = None,
+        trial_count: int | None = None,
+        timeout: float | None = None,
+    ) -> EvalResult:
+        """Run the evaluator in this process, without Flask and without Braintrust.
+
+        Args:
+            cases: :class:`EvalCase` objects or dicts with an ``input``; the evaluator's own
+                ``data`` where not given.
+            parameters: values of the parameters, over their defaults.
+            max_concurrency: cases at a time; default: the evaluator's own, else 10.
+            trial_count: how often each case is run; default: the evaluator's own.
+            timeout: seconds that the run may take; default: the evaluator's own.
+
+        Returns:
+            the results of all cases, in the order of the data, and the scores over them.
+
+        Raises:
+            RequestError: a parameter is wrong.
+            DataError: there are no cases, or one of them is not a case.
+            RunTimeoutError: the time was up before all cases were done.
+        """
+        from .local import run_locally  # the runner knows the evaluator, so not at the top
+
+        return run_locally(
+            self,
+            cases,
+            parameters,
+            max_concurrency=max_concurrency,
+            trial_count=trial_count,
+            timeout=timeout,
+        )
+
+
+def calling_location() -> str:
+    """Return ``file:line`` of the code outside of this package that is being executed."""
+    frame = sys._getframe(1)
+    while frame.f_back is not None:
+        file = frame.f_code.co_filename
+        # A dataclass's generated __init__ is compiled from "<string>".
+        if not file.startswith((_PACKAGE, "<")):
+            break
+        frame = frame.f_back
+    return f"{frame.f_code.co_filename}:{frame.f_lineno}"
+
+
+def location_of(function: Any) -> str:
+    """Return ``file:line`` of a function's definition; that of the caller for other objects."""
+    code = getattr(function, "__code__", None)
+    return f"{code.co_filename}:{code.co_firstlineno}" if code else calling_location()

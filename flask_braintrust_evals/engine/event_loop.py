@@ -1,0 +1,167 @@
+"""One event loop, in a real thread, for all coroutines of the process.
+
+Several greenlets of one thread cannot each run an event loop (asyncio refuses the second), and a
+loop must not run on the thread that serves requests. So coroutines of tasks and scorers run here,
+while the worker that wants their result waits.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import os
+import sys
+import threading
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from .cancellation import Cancellation
+
+
+class BackgroundLoop:
+    """An event loop that runs for as long as the process does."""
+
+    def __init__(self) -> None:
+        self._loop: asyncio.AbstractEventLoop
+        self._thread: int | None = None
+        self._ready = threading.Event()
+        _start_real_thread(self._serve)
+
+    def run(
+        self,
+        awaitable: Awaitable[Any],
+        cancellation: Cancellation,
+        on_post: Callable[[Any], None] = lambda item: None,
+        mailbox: Mailbox | None = None,
+    ) -> Any:
+        """Await ``awaitable`` on the loop, in a copy of the caller's context, and wait for it.
+
+        Args:
+            awaitable: a coroutine, or anything else that ``await`` takes.
+            cancellation: cancels it when set.
+            on_post: called on the waiting thread with each item that is posted to ``mailbox``.
+            mailbox: for what the coroutine has to say while it runs.
+
+        Returns:
+            what the awaitable returns; raises what it raises, ``asyncio.CancelledError`` included.
+        """
+        mailbox = mailbox or Mailbox()
+        context = contextvars.copy_context()
+        started: list[asyncio.Task[Any]] = []
+
+        async def settle() -> Any:
+            return await awaitable
+
+        def start() -> None:
+            # A task copies the context it is created in (its own argument for that is of 3.11).
+            task = context.run(self._loop.create_task, settle())
+            started.append(task)
+            if cancellation.is_set():
+                task.cancel()
+            task.add_done_callback(mailbox.finish)
+
+        def cancel() -> None:
+            self._loop.call_soon_threadsafe(lambda: [task.cancel() for task in started])
+
+        self._ready.wait()
+        self._loop.call_soon_threadsafe(start)
+        with cancellation.calling(cancel):
+            mailbox.deliver(on_post)
+        return started[0].result()
+
+    def is_current(self) -> bool:
+        """Return whether the caller runs on the loop's thread."""
+        return self._thread == _thread_id()
+
+    def _serve(self) -> None:
+        # Made here: under gevent, a loop's selector belongs to the hub of the thread it is made in.
+        self._loop = asyncio.new_event_loop()
+        asyncio.set_event_loop(self._loop)
+        self._thread = _thread_id()
+        self._ready.set()
+        self._loop.run_forever()
+
+
+class Mailbox:
+    """What a coroutine posts while a worker waits for it. Posting never waits."""
+
+    def __init__(self) -> None:
+        self._items: deque[Any] = deque()
+        self._finished = False
+        self._changed = threading.Condition()
+
+    def post(self, item: Any) -> None:
+        with self._changed:
+            self._items.append(item)
+            self._changed.notify()
+
+    def finish(self, _: object = None) -> None:
+        with self._changed:
+            self._finished = True
+            self._changed.notify()
+
+    def deliver(self, receive: Callable[[Any], None]) -> None:
+        """Hand each item to ``receive``, in the order posted, until :meth:`finish` is called."""
+        while True:
+            with self._changed:
+                # With a time-out, because a gevent hub that waits for another thread and has no
+                # timer of its own believes that nothing can ever happen, and gives up.
+                while not self._changed.wait_for(lambda: self._items or self._finished, 60):
+                    pass
+                if not self._items:
+                    return
+                item = self._items.popleft()
+            receive(item)
+
+
+_current: BackgroundLoop | None = None
+_lock = threading.Lock()
+
+
+def background_loop() -> BackgroundLoop:
+    """Return the loop of this process, started by the first call."""
+    global _current
+    gevent = sys.modules.get("gevent")
+    if gevent is not None and _patched():
+        # Two hubs made at the same time, here and in the loop's thread, wait for each other.
+        gevent.get_hub()
+    # Nothing within gives way to another greenlet: under --preload this lock is not gevent's.
+    with _lock:
+        if _current is None:
+            _current = BackgroundLoop()
+        return _current
+
+
+def on_background_loop() -> bool:
+    """Return whether the caller runs on the loop's thread, where nothing may wait."""
+    return _current is not None and _current.is_current()
+
+
+def _forget() -> None:
+    global _current, _lock
+    _current, _lock = None, threading.Lock()
+
+
+# A forked child has the loop's memory but not its thread.
+os.register_at_fork(after_in_child=_forget)
+
+
+def _patched() -> bool:
+    monkey = sys.modules.get("gevent.monkey")
+    return monkey is not None and bool(monkey.is_module_patched("threading"))
+
+
+def _original(module: str, name: str) -> Any:
+    """A function of the standard library as it was before gevent patched it, if it did."""
+    if _patched():
+        return sys.modules["gevent.monkey"].get_original(module, name)
+    return getattr(__import__(module), name)
+
+
+def _start_real_thread(function: Callable[[], None]) -> None:
+    _original("_thread", "start_new_thread")(function, ())
+
+
+def _thread_id() -> int:
+    return int(_original("_thread", "get_ident")())

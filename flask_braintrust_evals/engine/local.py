@@ -1,0 +1,64 @@
+"""Runs an evaluator in this process and collects its results."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from flask_braintrust_evals.errors import DataError
+
+from .case_runner import CaseRunner
+from .evaluator import Evaluator
+from .events import CaseFinished, CaseResult, RunFailed
+from .result import EvalResult
+from .run import Run
+
+DEFAULT_CONCURRENCY = 10
+"""Cases at a time where nobody says; Braintrust's own default."""
+
+
+def run_locally(
+    evaluator: Evaluator,
+    cases: Iterable[Any] | None,
+    parameters: Mapping[str, Any] | None,
+    *,
+    max_concurrency: int | None = None,
+    trial_count: int | None = None,
+    timeout: float | None = None,
+) -> EvalResult:
+    """Run ``evaluator`` to its end; see :meth:`Evaluator.run`."""
+    run = Run(
+        CaseRunner(evaluator, evaluator.parameter_set.validate(parameters)),
+        own_cases(evaluator) if cases is None else cases,
+        max_concurrency=max_concurrency or evaluator.max_concurrency or DEFAULT_CONCURRENCY,
+        trial_count=trial_count or evaluator.trial_count,
+        timeout=timeout or evaluator.timeout,
+    )
+    results: list[CaseResult] = []
+    for event in run:
+        if isinstance(event, CaseFinished):
+            results.append(event.result)
+        elif isinstance(event, RunFailed):
+            raise event.error
+    results.sort(key=lambda result: (result.ref.index, result.ref.trial_index))
+    return EvalResult(evaluator.name, results, run.summary)
+
+
+def own_cases(evaluator: Evaluator) -> Iterable[Any]:
+    """Return the cases that an evaluator brings itself.
+
+    Raises:
+        DataError: it brings none.
+    """
+    data = evaluator.data
+    if callable(data):
+        data = data()
+    if data is None:
+        raise DataError(
+            f"evaluator {evaluator.name!r} has no data of its own; pass cases, or give it data="
+        )
+    if not isinstance(data, Iterable):
+        raise DataError(
+            f"evaluator {evaluator.name!r}: data must be an iterable of cases, not {data!r}"
+        )
+    return data

@@ -1,0 +1,77 @@
+"""The evaluators of one blueprint, by name."""
+
+from __future__ import annotations
+
+import difflib
+import threading
+from collections.abc import Iterator
+
+from flask_braintrust_evals.errors import (
+    DuplicateEvaluatorError,
+    NotFoundError,
+    RegistrationClosedError,
+)
+
+from .evaluator import Evaluator
+
+
+class Registry:
+    """Evaluators by name, in the order of their registration. Closed by the first request."""
+
+    def __init__(self) -> None:
+        self._evaluators: dict[str, Evaluator] = {}
+        self._closed = False
+        self._lock = threading.Lock()
+
+    def __iter__(self) -> Iterator[Evaluator]:
+        return iter(self._evaluators.values())
+
+    def __len__(self) -> int:
+        return len(self._evaluators)
+
+    def add(self, evaluator: Evaluator) -> None:
+        """Register an evaluator.
+
+        Raises:
+            DuplicateEvaluatorError: there is one of this name already.
+            RegistrationClosedError: the first request has been served.
+        """
+        with self._lock:
+            if self._closed:
+                raise RegistrationClosedError(
+                    f"evaluator {evaluator.name!r} ({evaluator.location}) comes too late: the"
+                    " blueprint has served its first request, and other workers would not have it;"
+                    " add it where the application is set up"
+                )
+            known = self._evaluators.get(evaluator.name)
+            if known is not None:
+                raise DuplicateEvaluatorError(
+                    f"two evaluators are named {evaluator.name!r}: one at {known.location}, one at"
+                    f" {evaluator.location}; give one of them another name, such as"
+                    f" evaluator({evaluator.name + '-2'!r}, ...)"
+                )
+            self._evaluators[evaluator.name] = evaluator
+
+    def close(self) -> None:
+        """Refuse further evaluators."""
+        self._closed = True
+
+    def get(self, name: str) -> Evaluator:
+        """Return the evaluator of this name.
+
+        Raises:
+            NotFoundError: there is none; lists near names, or else all names.
+        """
+        evaluator = self._evaluators.get(name)
+        if evaluator is not None:
+            return evaluator
+        names = list(self._evaluators)
+        near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+        if near:
+            hint = f"did you mean {' or '.join(map(repr, near))}?"
+        elif names:
+            hint = f"there are: {', '.join(map(repr, sorted(names)[:20]))}"
+        else:
+            hint = "none are registered"
+        shown = name if len(name) <= 200 else name[:200] + "…"
+        raise NotFoundError(f"no evaluator is named {shown!r}; {hint}")

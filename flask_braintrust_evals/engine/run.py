@@ -1,0 +1,289 @@
+"""A run: up to so many cases at a time, and an iterator of what happens.
+
+The listener iterates; workers take cases from the source, run them and put events into a bounded
+channel. A listener that stops reading therefore stops the workers, and with them the reading of
+data. Each worker is started by the listener's hearing that a case has started, so that no more data
+is asked for before the cases at hand are running.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import logging
+import operator
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator
+from queue import Empty
+from typing import Any
+
+from flask_braintrust_evals.errors import CloudError, DataError, EvalsError, RunTimeoutError
+
+from .case_runner import CaseRunner
+from .cases import EvalCase
+from .events import (
+    CaseError,
+    CaseFinished,
+    CaseResult,
+    CaseStarted,
+    Event,
+    Idle,
+    RunFailed,
+    RunFinished,
+    TaskFinished,
+)
+from .summary import RunSummary
+from .workers import Channel, ChannelClosedError, start_worker
+
+logger = logging.getLogger("flask_braintrust_evals")
+
+CHANNEL_CAPACITY = 32
+"""Events that may wait for the listener before the workers wait for it."""
+
+
+class _Drained(Event):
+    """The last worker has left."""
+
+
+class CaseSource:
+    """Hands out the cases of a run one by one, each as often as its trials. Thread-safe."""
+
+    def __init__(self, cases: Iterable[Any], trial_count: int) -> None:
+        self._iterator = iter(cases)
+        self._trial_count = trial_count
+        self._lock = threading.Lock()
+        self._current: tuple[EvalCase, int, Iterator[int]] | None = None
+        self._taken = 0
+        self.exhausted = False
+
+    def take(self) -> tuple[EvalCase, int, int] | None:
+        """Return the next case, its index and its trial's index; ``None`` when there are no more.
+
+        Raises:
+            DataError: the source failed, or gave something that is not a case.
+            CloudError: the source is Braintrust's, and failed.
+        """
+        with self._lock:
+            while not self.exhausted:
+                if self._current is None:
+                    self._advance()
+                    continue
+                case, index, trials = self._current
+                trial = next(trials, None)
+                if trial is not None:
+                    self._look_ahead(trials)
+                    return case, index, trial
+                self._current = None
+            return None
+
+    def close(self) -> None:
+        """Hand out nothing more, and close the source if it is a generator."""
+        self.exhausted = True
+        with self._lock:
+            close = getattr(self._iterator, "close", None)
+            if close is not None:
+                close()
+
+    def _advance(self) -> None:
+        try:
+            case = EvalCase.of(next(self._iterator))
+        except StopIteration:
+            self.exhausted = True
+            return
+        except DataError as error:
+            self.exhausted = True
+            raise DataError(f"case {self._taken}: {error}") from error
+        except CloudError:
+            self.exhausted = True
+            raise
+        except BaseException as error:
+            self.exhausted = True
+            raise DataError(
+                f"the data could not be read after {self._taken} cases:"
+                f" {type(error).__name__}: {error}"
+            ) from error
+        self._current = case, self._taken, iter(range(case.trial_count or self._trial_count))
+        self._taken += 1
+
+    def _look_ahead(self, trials: Iterator[int]) -> None:
+        # Lists know that they are at their end: no worker need be started to find out.
+        no_more_cases = operator.length_hint(self._iterator, -1) == 0
+        if no_more_cases and operator.length_hint(trials, -1) == 0:
+            self.exhausted = True
+
+
+class Run:
+    """One run of an evaluator. Iterate over it once; close it if you stop early.
+
+    Args:
+        runner: runs each case.
+        cases: an iterable of cases; read by the workers, one item at a time, as they are free.
+        max_concurrency: cases at a time.
+        trial_count: how often to run each case that does not say it itself.
+        timeout: seconds after which the run fails.
+        idle_after: seconds of silence after which to yield :class:`Idle`; ``None``: never.
+        on_close: called once, when the run has ended and its last worker has left, in whatever
+            thread that happens.
+    """
+
+    def __init__(
+        self,
+        runner: CaseRunner,
+        cases: Iterable[Any],
+        *,
+        max_concurrency: int,
+        trial_count: int = 1,
+        timeout: float | None = None,
+        idle_after: float | None = None,
+        on_close: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._runner = runner
+        self._source = CaseSource(cases, trial_count)
+        self._limit = max_concurrency
+        self._timeout = timeout
+        self._idle_after = idle_after
+        self._on_close = on_close
+        self._channel: Channel[Event] = Channel(CHANNEL_CAPACITY)
+        self._lock = threading.Lock()
+        self._workers = 0
+        self._closed = False
+        self._failure: EvalsError | None = None
+        self.summary = RunSummary()
+
+    def __iter__(self) -> Iterator[Event]:
+        deadline = None if self._timeout is None else time.monotonic() + self._timeout
+        running: dict[str, CaseStarted] = {}
+        answered: set[str] = set()
+        try:
+            self._add_worker()
+            while True:
+                remaining = None if deadline is None else deadline - time.monotonic()
+                if remaining is not None and remaining <= 0:
+                    yield from self._time_out(running, answered)
+                    return
+                try:
+                    event = self._channel.get(_shortest(self._idle_after, remaining))
+                except Empty:
+                    if remaining is None or remaining > (self._idle_after or remaining):
+                        yield Idle()
+                    continue
+                if isinstance(event, _Drained):
+                    break
+                self._note(event, running, answered)
+                yield event
+            if self._failure is not None:
+                yield RunFailed(self._failure, self.summary)
+            else:
+                yield RunFinished(self.summary)
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """End the run: cancel what is running, start nothing more. May be called again."""
+        with self._lock:
+            first, self._closed = not self._closed, True
+            idle = self._workers == 0
+        if first:
+            self._source.exhausted = True
+            self._runner.cancellation.set()
+            self._channel.close()
+            if idle:
+                self._finish()
+
+    def _finish(self) -> None:
+        try:
+            self._source.close()
+        finally:
+            self._on_close()
+
+    def _note(self, event: Event, running: dict[str, CaseStarted], answered: set[str]) -> None:
+        if isinstance(event, CaseStarted):
+            running[event.ref.id] = event
+            self._add_worker()
+        elif isinstance(event, TaskFinished):
+            answered.add(event.ref.id)
+        elif isinstance(event, CaseFinished):
+            result = event.result
+            running.pop(result.ref.id, None)
+            answered.discard(result.ref.id)
+            self.summary.add(
+                {name: score.score for name, score in result.scores.items()},
+                result.error is not None,
+                result.scorer_errors,
+            )
+
+    def _time_out(self, running: dict[str, CaseStarted], answered: set[str]) -> Iterator[Event]:
+        """Give up the cases that are running: each is told of, though its worker goes on."""
+        message = f"the run's time-out of {self._timeout:g} seconds was reached"
+        done = self.summary.cases
+        self.close()
+        for started in running.values():
+            error = CaseError("TimeoutError", message)
+            if started.ref.id not in answered:
+                yield TaskFinished(started.ref, None, error)
+            yield CaseFinished(CaseResult(started.ref, started.case, error=error))
+            self.summary.add({}, True, ())
+        yield RunFailed(RunTimeoutError(f"{message}; {done} cases were done by then"), self.summary)
+
+    def _add_worker(self) -> None:
+        with self._lock:
+            if self._closed or self._source.exhausted or self._workers >= self._limit:
+                return
+            self._workers += 1
+            number = self._workers
+        # An empty context: nothing of the request that asked for the run leaks into its cases.
+        context = contextvars.Context()
+        try:
+            start_worker(lambda: context.run(self._work), f"eval-{number}")
+        except RuntimeError as error:
+            with self._lock:
+                self._workers -= 1
+                alone = self._workers == 0
+            if alone:
+                raise DataError(f"no worker could be started: {error}") from error
+
+    def _work(self) -> None:
+        try:
+            while not self._closed:
+                job = self._source.take()
+                if job is None:
+                    break
+                self._runner.run(*job, self._emit)
+        except ChannelClosedError:
+            pass
+        except EvalsError as error:
+            self._fail(error)
+        except BaseException as error:
+            logger.exception("a worker failed")
+            self._fail(EvalsError(f"{type(error).__name__}: {error}"))
+        finally:
+            self._leave()
+
+    def _emit(self, event: Event) -> None:
+        self._channel.put(event)
+        if not isinstance(event, CaseStarted):
+            # A task that never waits would keep gevent from ever running the listener.
+            time.sleep(0)
+
+    def _fail(self, error: EvalsError) -> None:
+        with self._lock:
+            self._failure = self._failure or error
+        self._source.exhausted = True
+
+    def _leave(self) -> None:
+        with self._lock:
+            self._workers -= 1
+            last, closed = self._workers == 0, self._closed
+        if not last:
+            return
+        if closed:
+            self._finish()
+            return
+        try:
+            self._channel.put(_Drained())
+        except ChannelClosedError:
+            pass
+
+
+def _shortest(*durations: float | None) -> float | None:
+    return min((each for each in durations if each is not None), default=None)

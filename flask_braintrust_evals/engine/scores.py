@@ -1,0 +1,153 @@
+"""What scorers and classifiers return, brought into one form."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+R = TypeVar("R")
+
+
+@dataclass
+class Score:
+    """One score of one case.
+
+    Attributes:
+        name: under which name the score is shown and averaged.
+        score: from 0 to 1, or ``None`` where the case has no score and is left out of the mean.
+        metadata: anything that explains the score.
+
+    Raises:
+        ValueError: the score is a number outside 0 to 1.
+    """
+
+    name: str
+    score: float | None = None
+    metadata: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.score is not None and not 0 <= self.score <= 1:
+            raise ValueError(f"score ({self.score}) must be between 0 and 1")
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the score as ``{"name", "score", "metadata"}``."""
+        return {"name": self.name, "score": self.score, "metadata": self.metadata}
+
+
+@dataclass
+class Classification:
+    """One label that a classifier gave a case.
+
+    Attributes:
+        id: the label, for machines.
+        name: what was classified; the classifier's name where it is not given.
+        label: the label, for people.
+        metadata: anything that explains the label.
+
+    Raises:
+        ValueError: the id is empty or not a string.
+    """
+
+    id: str
+    name: str | None = None
+    label: str | None = None
+    metadata: dict[str, Any] | None = None
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.id, str) or not self.id:
+            raise ValueError(f"a classification's id must be a string, not {self.id!r}")
+
+    def as_item(self) -> dict[str, Any]:
+        """Return ``{"id"}`` with ``label`` and ``metadata`` where they are given."""
+        item: dict[str, Any] = {"id": self.id}
+        if self.label is not None:
+            item["label"] = self.label
+        if self.metadata is not None:
+            item["metadata"] = self.metadata
+        return item
+
+
+def to_scores(result: Any, name: str) -> list[Score]:
+    """Return what a scorer returned as scores.
+
+    Args:
+        result: a number, a bool, ``None``, a :class:`Score`, a mapping with a ``score``, any object
+            with ``name``, ``score`` and ``metadata``, or an iterable of those.
+        name: the name of scores that bring none of their own.
+
+    Raises:
+        TypeError: the result is none of these.
+        ValueError: a number is outside 0 to 1.
+    """
+    return _each(result, lambda item: _to_score(item, name))
+
+
+def to_classifications(result: Any, name: str) -> list[Classification]:
+    """Return what a classifier returned as classifications.
+
+    Args:
+        result: ``None``, a :class:`Classification`, a mapping with an ``id``, any object with an
+            ``id``, or an iterable of those.
+        name: the name of classifications that bring none of their own.
+
+    Raises:
+        TypeError: the result is none of these.
+        ValueError: an id is empty or not a string.
+    """
+    if result is None:
+        return []
+    return _each(result, lambda item: _to_classification(item, name))
+
+
+def _each(result: Any, convert: Callable[[Any], R]) -> list[R]:
+    several = isinstance(result, Iterable) and not isinstance(result, str | bytes | Mapping)
+    # A numpy number of no dimension claims to be iterable; an object with a score is one score.
+    if several and not hasattr(result, "score") and not hasattr(result, "__float__"):
+        return [convert(item) for item in result]
+    return [convert(result)]
+
+
+def _to_score(item: Any, name: str) -> Score:
+    if isinstance(item, Score):
+        return Score(item.name, _number(item.score), dict(item.metadata or {}))
+    if isinstance(item, Mapping):
+        if "score" not in item:
+            raise TypeError(f"a score given as a dict needs the key 'score', not {item!r}")
+        return Score(
+            item.get("name") or name, _number(item["score"]), dict(item.get("metadata") or {})
+        )
+    if hasattr(item, "score") and hasattr(item, "name"):
+        metadata = dict(getattr(item, "metadata", None) or {})
+        return Score(item.name or name, _number(item.score), metadata)
+    return Score(name, _number(item))
+
+
+def _number(value: Any) -> float | None:
+    if value is None:
+        return None
+    if isinstance(value, str | bytes) or not hasattr(value, "__float__"):
+        raise TypeError(
+            "a scorer must return a number from 0 to 1, a bool, None, a Score, a dict with a"
+            f" 'score', or a list of those, not {value!r}"
+        )
+    number = float(value)
+    if math.isnan(number):
+        raise ValueError("score (nan) must be between 0 and 1; return None for 'no score'")
+    return number
+
+
+def _to_classification(item: Any, name: str) -> Classification:
+    if isinstance(item, Mapping):
+        if "id" not in item:
+            raise TypeError(f"a classification given as a dict needs the key 'id', not {item!r}")
+        fields = {key: item.get(key) for key in ("id", "name", "label", "metadata")}
+    elif hasattr(item, "id"):
+        fields = {key: getattr(item, key, None) for key in ("id", "name", "label", "metadata")}
+    else:
+        raise TypeError(
+            "a classifier must return a Classification, a dict with an 'id', None, or a list of"
+            f" those, not {item!r}"
+        )
+    return Classification(**{**fields, "name": fields["name"] or name})

@@ -1,0 +1,96 @@
+"""The spans of a case, and the names of their attributes.
+
+The engine records spans through whatever tracer it is handed. Names and values are those of
+Braintrust's instrumentation specification: a root span ``eval`` per case and trial, below it
+``task`` and one span per scorer and classifier.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from secrets import token_hex
+from typing import Any
+
+from opentelemetry.context import Context
+from opentelemetry.trace import (
+    Link,
+    NoOpTracer,
+    Span,
+    SpanContext,
+    Status,
+    StatusCode,
+    Tracer,
+    format_span_id,
+    set_span_in_context,
+)
+
+from flask_braintrust_evals.serialization import SerializationError, clean_text, dumps
+
+PARENT = "braintrust.parent"
+SPAN_ATTRIBUTES = "braintrust.span_attributes"
+INPUT = "braintrust.input_json"
+EXPECTED = "braintrust.expected_json"
+OUTPUT = "braintrust.output_json"
+METADATA = "braintrust.metadata"
+TAGS = "braintrust.tags"
+ORIGIN = "braintrust.origin"
+SCORES = "braintrust.scores"
+CLASSIFICATIONS = "braintrust.classifications"
+
+
+@dataclass(frozen=True)
+class RunTracing:
+    """Where and how a run's spans are recorded.
+
+    Attributes:
+        tracer: starts the spans; by default one that records nothing.
+        attributes: attributes of every span, such as :data:`PARENT`.
+        span_attributes: entries of every span's :data:`SPAN_ATTRIBUTES`, such as ``generation``.
+        link: the span that asked for the run; each ``eval`` span links to it.
+    """
+
+    tracer: Tracer = field(default_factory=NoOpTracer)
+    attributes: Mapping[str, str] = field(default_factory=dict)
+    span_attributes: Mapping[str, Any] = field(default_factory=dict)
+    link: SpanContext | None = None
+
+    def start(self, name: str, kind: str, parent: Span | None = None, **extra: str) -> Span:
+        """Start a span.
+
+        Args:
+            name: the span's name.
+            kind: its type for Braintrust: ``eval``, ``task``, ``score`` or ``classifier``.
+            parent: the span above it; ``None`` starts a trace of its own.
+            extra: further entries of :data:`SPAN_ATTRIBUTES`.
+        """
+        # Never the current context: a case belongs to no request.
+        context = Context() if parent is None else set_span_in_context(parent, Context())
+        links = [Link(self.link)] if parent is None and self.link is not None else None
+        kinds = {**self.span_attributes, "type": kind, "name": name, **extra}
+        attributes = {**self.attributes, SPAN_ATTRIBUTES: dumps(kinds)}
+        return self.tracer.start_span(clean_text(name), context, attributes=attributes, links=links)
+
+
+def span_id(span: Span) -> str:
+    """Return a span's id as 16 hex digits; a random one for a span that is not recorded."""
+    context = span.get_span_context()
+    return format_span_id(context.span_id) if context.is_valid else token_hex(8)
+
+
+def set_json(span: Span, name: str, value: Any) -> None:
+    """Set an attribute to ``value`` as JSON, or to why it has no JSON form."""
+    if not span.is_recording():
+        return
+    try:
+        text = dumps(value)
+    except SerializationError as error:
+        text = dumps(f"<not serializable: {error}>")
+    span.set_attribute(name, text)
+
+
+def set_failure(span: Span, error: BaseException) -> None:
+    """Record an exception with its stack, and mark the span as failed."""
+    message = clean_text(f"{type(error).__name__}: {error}")
+    span.record_exception(error)
+    span.set_status(Status(StatusCode.ERROR, message))

@@ -1,0 +1,84 @@
+"""Where concurrency lives: threads that run cases, and the channel their events come through.
+
+All of it is the standard library's ``threading``, made when a run starts and never at import. Under
+gunicorn's gevent worker, which patches the standard library in each worker process, the threads
+are therefore greenlets and the locks give way to other greenlets, also when the application was
+imported before the patching (``--preload``). That case is why there is no
+``concurrent.futures.ThreadPoolExecutor`` here: it starts threads under a lock made at its import,
+which is then of the unpatched kind and stops the whole process once two greenlets want it.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from queue import Empty
+from typing import Generic, TypeVar
+
+T = TypeVar("T")
+
+
+class ChannelClosedError(Exception):
+    """Nobody listens any more. Ends the worker that was about to speak."""
+
+
+class Channel(Generic[T]):
+    """A bounded queue between the workers of a run and its one listener, which either may leave.
+
+    ``queue.Queue`` cannot wake those who wait in ``put`` when the listener leaves (its ``shutdown``
+    came with Python 3.13).
+    """
+
+    def __init__(self, capacity: int) -> None:
+        self._capacity = capacity
+        self._items: deque[T] = deque()
+        self._closed = False
+        self._lock = threading.Lock()
+        self._filled = threading.Condition(self._lock)
+        self._drained = threading.Condition(self._lock)
+
+    def put(self, item: T) -> None:
+        """Add an item, waiting while the channel is full.
+
+        Raises:
+            ChannelClosedError: the channel is, or meanwhile was, closed.
+        """
+        with self._lock:
+            while len(self._items) >= self._capacity and not self._closed:
+                self._drained.wait()
+            if self._closed:
+                raise ChannelClosedError
+            self._items.append(item)
+            self._filled.notify()
+
+    def get(self, timeout: float | None = None) -> T:
+        """Take the oldest item, waiting at most ``timeout`` seconds for one.
+
+        Raises:
+            queue.Empty: there was none.
+        """
+        with self._lock:
+            if not self._items and not self._filled.wait_for(lambda: self._items, timeout):
+                raise Empty
+            item = self._items.popleft()
+            self._drained.notify()
+            return item
+
+    def close(self) -> None:
+        """Drop what is waiting and turn away those who put."""
+        with self._lock:
+            self._closed = True
+            self._items.clear()
+            self._drained.notify_all()
+
+
+def start_worker(work: Callable[[], None], name: str) -> None:
+    """Run ``work`` in a thread of its own (a greenlet where gevent has patched).
+
+    It is a daemon: a task that never returns must not keep the process from ending.
+
+    Raises:
+        RuntimeError: the system has no more threads.
+    """
+    threading.Thread(target=work, name=name, daemon=True).start()

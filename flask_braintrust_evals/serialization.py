@@ -1,0 +1,175 @@
+"""Any Python value as JSON text that every parser accepts.
+
+What JSON has no form for becomes what the ``braintrust`` SDK makes of it: ``NaN`` and the
+infinities are the strings ``"NaN"``, ``"Infinity"`` and ``"-Infinity"``; decimals, paths and
+objects of unknown classes are their ``str()``. Sets become lists, dataclasses and pydantic models
+objects, bytes the text they encode or else a ``data:`` URL. Lone surrogates, which are legal in
+Python's strings but not in UTF-8, become U+FFFD.
+"""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import datetime
+import enum
+import inspect
+import json
+import math
+import uuid
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import orjson
+
+from .errors import SerializationError
+
+MAX_DEPTH = 200
+"""Levels of nesting that a value may have; orjson itself stops at 254."""
+
+_OPTIONS = orjson.OPT_NON_STR_KEYS | orjson.OPT_SERIALIZE_NUMPY
+
+
+def dumps(value: Any) -> str:
+    """Return ``value`` as JSON text.
+
+    Raises:
+        SerializationError: the value is circular, nested too deep, or something that has no value
+            yet (an iterator, a coroutine).
+    """
+    try:
+        data = orjson.dumps(value, default=_simplify, option=_OPTIONS)
+    except (TypeError, RecursionError):
+        # Larger than 64 bits, lone surrogates, odd keys, circular: the slow way sorts them out.
+        pass
+    else:
+        # orjson writes NaN as null. A text without "null" in it cannot have met one.
+        if b"null" not in data:
+            return data.decode()
+    return json.dumps(plain(value), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+
+
+def plain(value: Any) -> Any:
+    """Return ``value`` as nested dicts, lists, strings, numbers, booleans and ``None``.
+
+    Raises:
+        SerializationError: as for :func:`dumps`.
+    """
+    return _plain(value, ())
+
+
+def clean_text(text: str) -> str:
+    """Return ``text`` without lone surrogates, so that it can be encoded as UTF-8."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        # By way of UTF-16, two surrogates that make a pair become the character they stand for.
+        return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+    return text
+
+
+def _plain(value: Any, parents: tuple[int, ...]) -> Any:
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, enum.Enum):
+        return _plain(value.value, parents)
+    if isinstance(value, str):
+        return clean_text(value)
+    if isinstance(value, int):
+        return int(value)
+    if isinstance(value, float):
+        return _finite(value)
+    if id(value) in parents:
+        raise SerializationError(f"a {type(value).__name__} contains itself")
+    if len(parents) >= MAX_DEPTH:
+        raise SerializationError(f"the value is nested deeper than {MAX_DEPTH} levels")
+    inside = (*parents, id(value))
+    if isinstance(value, dict):
+        return {_key(key): _plain(item, inside) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item, inside) for item in value]
+    return _plain(_simplify(value), inside)
+
+
+def _finite(value: float) -> float | str:
+    if math.isnan(value):
+        return "NaN"
+    if math.isinf(value):
+        return "Infinity" if value > 0 else "-Infinity"
+    return float(value)
+
+
+def _key(key: Any) -> str:
+    if isinstance(key, enum.Enum):
+        key = key.value
+    if isinstance(key, bool) or key is None:
+        return {True: "true", False: "false", None: "null"}[key]
+    if isinstance(key, datetime.date | datetime.time):
+        return key.isoformat()
+    return clean_text(str(key))
+
+
+def _simplify(value: Any) -> Any:
+    """One step from an object towards JSON; whoever called goes on with what comes back."""
+    if isinstance(value, float):
+        return _finite(value)
+    if isinstance(value, datetime.datetime | datetime.date | datetime.time):
+        return value.isoformat()
+    if isinstance(value, bytes | bytearray | memoryview):
+        return _from_bytes(bytes(value))
+    if isinstance(value, set | frozenset):
+        return _sorted(value)
+    if isinstance(value, Mapping):
+        return {_key(key): item for key, item in value.items()}
+    if isinstance(value, BaseException):
+        return f"{type(value).__name__}: {value}"
+    if not isinstance(value, type):
+        fields = _fields(value)
+        if fields is not None:
+            return fields
+        if isinstance(value, Iterator) or inspect.isawaitable(value) or inspect.isasyncgen(value):
+            raise SerializationError(
+                f"a {type(value).__name__} has no value yet: return what it gives, such as a list"
+            )
+        if isinstance(value, Iterable) and not isinstance(value, uuid.UUID):
+            return list(value)
+    return _as_text(value)
+
+
+def _fields(value: Any) -> dict[str, Any] | Any | None:
+    """The fields of an object that says what they are; ``None`` for any other."""
+    if hasattr(value, "model_dump"):  # pydantic
+        return value.model_dump()
+    if dataclasses.is_dataclass(value):
+        return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
+    if hasattr(type(value), "__attrs_attrs__"):
+        return {field.name: getattr(value, field.name) for field in type(value).__attrs_attrs__}
+    if hasattr(value, "tolist") and hasattr(value, "dtype"):  # numpy and its kin
+        return value.tolist()
+    return None
+
+
+def _from_bytes(value: bytes) -> str:
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return "data:application/octet-stream;base64," + base64.b64encode(value).decode()
+
+
+def _sorted(values: Iterable[Any]) -> list[Any]:
+    items = list(values)
+    try:
+        return sorted(items)
+    except TypeError:
+        return sorted(items, key=repr)  # any order will do, so long as it is always the same
+
+
+def _as_text(value: Any) -> str:
+    try:
+        return str(value)
+    except Exception as error:
+        name = type(value).__name__
+        raise SerializationError(
+            f"a {name} cannot be written as JSON, and its str() fails with"
+            f" {type(error).__name__}: {error}"
+        ) from error

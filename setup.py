@@ -1,0 +1,60 @@
+"""Packaging of flask-braintrust-evals."""
+
+import re
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+HERE = Path(__file__).parent
+VERSION = re.search(
+    r'^__version__ = "([^"]+)"$',
+    (HERE / "flask_braintrust_evals" / "_version.py").read_text("utf-8"),
+    re.MULTILINE,
+)
+assert VERSION is not None
+
+setup(
+    name="flask-braintrust-evals",
+    version=VERSION.group(1),
+    description="Serve evaluators to the Braintrust Playground from a Flask application",
+    long_description=(HERE / "README.md").read_text("utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    author="The flask-braintrust-evals maintainers",
+    keywords=["flask", "braintrust", "evaluation", "evals", "llm", "playground", "sse"],
+    packages=find_packages(include=["flask_braintrust_evals", "flask_braintrust_evals.*"]),
+    package_data={"flask_braintrust_evals": ["py.typed"]},
+    python_requires=">=3.10",
+    install_requires=[
+        "cachetools>=5.3",
+        "flask>=3.0",
+        "flask-cors>=6.0",
+        "jsonschema>=4.18",
+        "opentelemetry-api>=1.27",
+        "opentelemetry-exporter-otlp-proto-common>=1.27",
+        "opentelemetry-sdk>=1.27",
+        "orjson>=3.9.15",
+        "pydantic>=2.7",
+        "requests>=2.32",
+        "urllib3>=2.0",
+    ],
+    extras_require={
+        "gunicorn": ["gunicorn>=23.0", "gevent>=24.10.1"],
+        "opentelemetry": ["opentelemetry-instrumentation-flask>=0.48b0"],
+    },
+    classifiers=[
+        "Development Status :: 4 - Beta",
+        "Environment :: Web Environment",
+        "Framework :: Flask",
+        "Intended Audience :: Developers",
+        "Operating System :: POSIX",
+        "Programming Language :: Python :: 3 :: Only",
+        "Programming Language :: Python :: 3.10",
+        "Programming Language :: Python :: 3.11",
+        "Programming Language :: Python :: 3.12",
+        "Programming Language :: Python :: 3.13",
+        "Topic :: Scientific/Engineering :: Artificial Intelligence",
+        "Topic :: Software Development :: Testing",
+        "Typing :: Typed",
+    ],
+)

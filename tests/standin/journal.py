@@ -1,0 +1,92 @@
+"""What has reached the stand-in: calls and spans, and a way to wait for more."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from threading import Condition
+from typing import Any, TypeVar
+
+from .spans import StoredSpan
+
+T = TypeVar("T")
+
+
+@dataclass
+class Call:
+    """One request. It is listed from its arrival on; `status` stays `None` until it is answered.
+
+    Attributes:
+        path: As sent: still quoted, without the query.
+        headers: Names in lower case.
+        json: The parsed body; `None` where there is none or it is not strict JSON.
+        token: From `Authorization: Bearer`, else `None`.
+        status: The status sent; `None` while in progress and when the socket was just closed.
+        body: After any `Content-Encoding` has been undone.
+        port: The client's own, which calls over one connection share.
+        at: `time.monotonic()` at arrival, in seconds.
+    """
+
+    method: str
+    path: str
+    query: dict[str, str]
+    headers: dict[str, str]
+    json: Any
+    token: str | None
+    status: int | None = None
+    body: bytes = field(default=b"", repr=False)
+    port: int = field(default=0, repr=False)
+    at: float = field(default_factory=time.monotonic, repr=False)
+
+
+class Journal:
+    """Lists of calls and spans under one condition, which every change notifies."""
+
+    def __init__(self, changed: Condition) -> None:
+        self._changed = changed
+        self._calls: list[Call] = []
+        self._spans: list[StoredSpan] = []
+
+    @property
+    def calls(self) -> list[Call]:
+        with self._changed:
+            return list(self._calls)
+
+    @property
+    def spans(self) -> list[StoredSpan]:
+        with self._changed:
+            return list(self._spans)
+
+    def begin(self, call: Call) -> None:
+        with self._changed:
+            self._calls.append(call)
+            self._changed.notify_all()
+
+    def answered(self, call: Call, status: int | None) -> None:
+        with self._changed:
+            call.status = status
+            self._changed.notify_all()
+
+    def keep(self, spans: Iterable[StoredSpan]) -> None:
+        with self._changed:
+            self._spans.extend(spans)
+            self._changed.notify_all()
+
+    def reset(self) -> None:
+        with self._changed:
+            self._calls.clear()
+            self._spans.clear()
+            self._changed.notify_all()
+
+    def wait_for(self, predicate: Callable[[], T], timeout: float) -> T:
+        """Wait until `predicate()` is true and return its value. Raises `TimeoutError`."""
+        with self._changed:
+            value = self._changed.wait_for(predicate, timeout)
+            if not value:
+                seen = [f"{call.method} {call.path} -> {call.status}" for call in self._calls]
+                raise TimeoutError(
+                    f"nothing satisfied the predicate within {timeout} s; {len(self._spans)} spans"
+                    f" and these calls came in: {seen[-20:]}"
+                )
+            return value

@@ -1,0 +1,68 @@
+"""An experiment's scores, from its rows and its spans, against an earlier experiment's."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from statistics import fmean
+from typing import Any
+
+from .journal import Journal
+from .spans import StoredSpan
+from .state import Experiment, Row
+
+_Scores = dict[str, dict[str, list[float]]]
+"""Score name, then the case's input as JSON, then one number per trial."""
+
+
+def summarize(journal: Journal, experiment: Experiment, base: Experiment | None) -> Row:
+    """The `scores` of a summary, by name."""
+    mine = _scores(journal, experiment)
+    theirs = _scores(journal, base) if base is not None else {}
+    return {
+        name: _compared(name, by_case, theirs.get(name)) for name, by_case in sorted(mine.items())
+    }
+
+
+def _compared(
+    name: str, mine: dict[str, list[float]], theirs: dict[str, list[float]] | None
+) -> Row:
+    score = _mean(mine)
+    summary: Row = {"name": name, "score": score, "improvements": 0, "regressions": 0}
+    if theirs is not None:
+        changes = [fmean(mine[case]) - fmean(theirs[case]) for case in mine.keys() & theirs.keys()]
+        summary["diff"] = score - _mean(theirs)
+        summary["improvements"] = sum(change > 0 for change in changes)
+        summary["regressions"] = sum(change < 0 for change in changes)
+    return summary
+
+
+def _mean(by_case: dict[str, list[float]]) -> float:
+    return fmean(number for numbers in by_case.values() for number in numbers)
+
+
+def _scores(journal: Journal, experiment: Experiment) -> _Scores:
+    found: _Scores = defaultdict(lambda: defaultdict(list))
+    inputs = {row["root_span_id"]: row["input"] for row in experiment.rows if row["is_root"]}
+    for row in experiment.rows:
+        _note(found, inputs.get(row["root_span_id"]), row["scores"])
+    parent = f"experiment_id:{experiment.id}"
+    spans = [span for span in journal.spans if span.parent_header == parent]
+    roots = {span.trace_id: span for span in spans if not span.parent_span_id}
+    for span in spans:
+        if "braintrust.scores" in span.attributes:
+            _note(found, _input(roots.get(span.trace_id)), span.json("braintrust.scores"))
+    return found
+
+
+def _note(found: _Scores, case_input: Any, scores: Row | None) -> None:
+    case = json.dumps(case_input, sort_keys=True)
+    for name, score in (scores or {}).items():
+        if score is not None:
+            found[name][case].append(float(score))
+
+
+def _input(root: StoredSpan | None) -> Any:
+    if root is None or "braintrust.input_json" not in root.attributes:
+        return None
+    return root.json("braintrust.input_json")
