@@ -1,0 +1,39 @@
+"""Serve evaluators to the Braintrust Playground from inside a Flask application."""
+
+from ._version import __version__
+from .blueprint import EvalsBlueprint, evals_bp
+from .engine.cases import EvalCase
+from .engine.evaluator import Evaluator
+from .engine.events import CaseResult
+from .engine.hooks import EvalHooks
+from .engine.parameters import Parameters
+from .engine.result import EvalResult
+from .engine.scores import Classification, Score
+from .engine.summary import ScoreSummary
+from .errors import (
+    ConfigurationError,
+    DuplicateEvaluatorError,
+    EvalsError,
+    RegistrationClosedError,
+    RegistrationError,
+)
+
+__all__ = [
+    "CaseResult",
+    "Classification",
+    "ConfigurationError",
+    "DuplicateEvaluatorError",
+    "EvalCase",
+    "EvalHooks",
+    "EvalResult",
+    "EvalsBlueprint",
+    "EvalsError",
+    "Evaluator",
+    "Parameters",
+    "RegistrationClosedError",
+    "RegistrationError",
+    "Score",
+    "ScoreSummary",
+    "__version__",
+    "evals_bp",
+]

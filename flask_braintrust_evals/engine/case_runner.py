@@ -12,7 +12,8 @@ from typing import Any
 
 from opentelemetry.trace import Span, use_span
 
-from flask_braintrust_evals.serialization import SerializationError, clean_text, dumps
+from flask_braintrust_evals.errors import SerializationError
+from flask_braintrust_evals.serialization import clean_text, dumps
 
 from . import tracing as names
 from .callables import ScorerCall

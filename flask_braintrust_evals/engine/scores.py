@@ -139,10 +139,8 @@ def _number(value: Any) -> float | None:
 
 
 def _to_classification(item: Any, name: str) -> Classification:
-    if isinstance(item, Mapping):
-        if "id" not in item:
-            raise TypeError(f"a classification given as a dict needs the key 'id', not {item!r}")
-        fields = {key: item.get(key) for key in ("id", "name", "label", "metadata")}
+    if isinstance(item, Mapping) and "id" in item:
+        fields: dict[str, Any] = dict(item)
     elif hasattr(item, "id"):
         fields = {key: getattr(item, key, None) for key in ("id", "name", "label", "metadata")}
     else:
@@ -150,4 +148,9 @@ def _to_classification(item: Any, name: str) -> Classification:
             "a classifier must return a Classification, a dict with an 'id', None, or a list of"
             f" those, not {item!r}"
         )
-    return Classification(**{**fields, "name": fields["name"] or name})
+    return Classification(
+        id=fields["id"],
+        name=fields.get("name") or name,
+        label=fields.get("label"),
+        metadata=fields.get("metadata"),
+    )

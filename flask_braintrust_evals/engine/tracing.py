@@ -25,7 +25,8 @@ from opentelemetry.trace import (
     set_span_in_context,
 )
 
-from flask_braintrust_evals.serialization import SerializationError, clean_text, dumps
+from flask_braintrust_evals.errors import SerializationError
+from flask_braintrust_evals.serialization import clean_text, dumps
 
 PARENT = "braintrust.parent"
 SPAN_ATTRIBUTES = "braintrust.span_attributes"

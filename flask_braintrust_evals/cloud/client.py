@@ -1,0 +1,190 @@
+"""HTTP to Braintrust with one user's token: time-outs, retries, errors that say what happened."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+import orjson
+import requests
+from requests.adapters import HTTPAdapter
+from requests.auth import AuthBase
+from urllib3.exceptions import ReadTimeoutError
+from urllib3.util import Retry
+
+from flask_braintrust_evals.errors import (
+    CloudError,
+    CloudForbiddenError,
+    CloudNotFoundError,
+    CloudTimeoutError,
+    CloudUnauthorizedError,
+)
+from flask_braintrust_evals.serialization import dumps
+
+CONNECT_TIMEOUT = 10.0
+"""Seconds to wait for a connection, where the whole call may take longer than that."""
+RETRIES = 3
+LONGEST_RETRY_AFTER = 30.0
+"""Seconds: a server that asks for more than this is as good as down for somebody who waits."""
+POOL_SIZE = 32
+"""Connections kept per host and session; more may be open for a while."""
+
+_ERRORS: dict[int, type[CloudError]] = {
+    401: CloudUnauthorizedError,
+    403: CloudForbiddenError,
+    404: CloudNotFoundError,
+    408: CloudTimeoutError,
+    504: CloudTimeoutError,
+}
+
+
+class BearerAuth(AuthBase):
+    """Adds the token. As ``auth`` of a session it also keeps ``requests`` from using a ``.netrc``,
+
+    which would put the application's own credentials in the place of the caller's.
+    """
+
+    def __init__(self, token: str) -> None:
+        self._token = token
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        request.headers["Authorization"] = f"Bearer {self._token}"
+        return request
+
+    def __repr__(self) -> str:
+        return "BearerAuth(***)"
+
+
+class _Retry(Retry):
+    """Retries what may be over in a moment, and never what has already taken all of its time."""
+
+    def increment(self, *args: Any, **kwargs: Any) -> _Retry:
+        error = kwargs.get("error")
+        if isinstance(error, ReadTimeoutError):
+            raise error
+        return super().increment(*args, **kwargs)
+
+    def get_retry_after(self, response: Any) -> float | None:
+        seconds = super().get_retry_after(response)
+        return None if seconds is None else min(seconds, LONGEST_RETRY_AFTER)
+
+
+def _retry_policy() -> Retry:
+    return _Retry(
+        total=RETRIES,
+        allowed_methods=None,  # POST included: Braintrust reads datasets by POST
+        status_forcelist=(429, 502, 503, 504),
+        backoff_factor=0.2,
+        backoff_jitter=0.2,
+        backoff_max=5,
+        raise_on_status=False,
+        redirect=5,
+    )
+
+
+class CloudClient:
+    """The connections of one user. May be used from several threads at once.
+
+    Args:
+        token: the user's token; held by this object alone.
+        timeout: seconds that one attempt of a call may take.
+    """
+
+    def __init__(self, token: str, timeout: float) -> None:
+        self._token = token
+        self._timeout = (min(CONNECT_TIMEOUT, timeout), timeout)
+        self._http = requests.Session()
+        self._http.auth = BearerAuth(token)
+        for scheme in ("http://", "https://"):
+            self._http.mount(
+                scheme,
+                HTTPAdapter(pool_maxsize=POOL_SIZE, max_retries=_retry_policy()),
+            )
+
+    def __repr__(self) -> str:
+        return "CloudClient(token=***)"
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def call(
+        self,
+        method: str,
+        url: str,
+        *,
+        json: Any = None,
+        params: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+        data: bytes | None = None,
+        timeout: float | None = None,
+    ) -> Any:
+        """Make one call and return its answer's JSON value; ``None`` for an empty answer.
+
+        Args:
+            method: the HTTP method.
+            url: the whole address.
+            json: a value to send as JSON.
+            params: the query.
+            headers: further headers.
+            data: bytes to send, where it is not JSON.
+            timeout: seconds, where it is not the session's own.
+
+        Raises:
+            CloudUnauthorizedError, CloudForbiddenError, CloudNotFoundError: as the answer says.
+            CloudTimeoutError: there was no answer in time.
+            CloudError: no connection, a failure of the server, or an answer that is not JSON.
+        """
+        what = f"{method} {urlsplit(url).path}"
+        sent_headers = {"Accept": "application/json", **(headers or {})}
+        if json is not None:
+            data = dumps(json).encode()
+            sent_headers["Content-Type"] = "application/json"
+        limits = self._timeout if timeout is None else (min(CONNECT_TIMEOUT, timeout), timeout)
+        try:
+            response = self._http.request(
+                method, url, params=params, data=data, headers=sent_headers, timeout=limits
+            )
+            content = response.content
+        except requests.Timeout as error:
+            raise CloudTimeoutError(
+                f"Braintrust did not answer {what} within {limits[1]:g} seconds"
+            ) from error
+        except requests.RequestException as error:
+            host = urlsplit(url).netloc
+            raise CloudError(
+                f"Braintrust could not be reached at {host} for {what} ({type(error).__name__})"
+            ) from error
+        if not response.ok:
+            raise self._refusal(what, response.status_code, content)
+        return _decode(what, content)
+
+    def _refusal(self, what: str, status: int, content: bytes) -> CloudError:
+        text = _message(content).replace(self._token, "***")
+        kind = _ERRORS.get(status, CloudError)
+        return kind(
+            f"Braintrust answered {what} with status {status}" + (f": {text}" if text else "")
+        )
+
+
+def _decode(what: str, content: bytes) -> Any:
+    if not content:
+        return None
+    try:
+        return orjson.loads(content)
+    except orjson.JSONDecodeError as error:
+        raise CloudError(f"Braintrust's answer to {what} is not JSON") from error
+
+
+def _message(content: bytes) -> str:
+    """What a refusal says, in short: Braintrust's ``Message``, or else the start of the text."""
+    text = content[:2000].decode("utf-8", "replace")
+    try:
+        value = orjson.loads(content)
+    except orjson.JSONDecodeError:
+        value = None
+    if isinstance(value, dict):
+        text = str(value.get("Message") or value.get("error") or text)
+    text = " ".join(text.split())
+    return text if len(text) <= 300 else text[:300] + "…"

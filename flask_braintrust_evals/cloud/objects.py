@@ -1,0 +1,128 @@
+"""Projects, datasets and experiments of Braintrust: looked up, and experiments created."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+from flask_braintrust_evals.errors import CloudError, CloudNotFoundError, RequestError
+
+from .sessions import UserSession
+
+SUMMARY_TIMEOUT = 5.0
+"""Seconds that the comparison with the base experiment may hold up a run's end."""
+
+
+@dataclass(frozen=True)
+class CloudObject:
+    """An object of Braintrust: its id, its name and, but for projects, its project's id."""
+
+    id: str
+    name: str
+    project_id: str | None = None
+
+
+def project_by_id(session: UserSession, project_id: str) -> CloudObject:
+    """Look up a project. Raises :class:`CloudError`, also where there is none."""
+    return _object(session.api("GET", f"/v1/project/{quote(project_id, safe='')}"))
+
+
+def project_by_name(session: UserSession, name: str) -> CloudObject:
+    """Return the project of this name, which Braintrust creates where there is none."""
+    body = {"name": name, "org_name": session.org.name}
+    return _object(session.api("POST", "/v1/project", json=body))
+
+
+def dataset_by_id(session: UserSession, dataset_id: str) -> CloudObject:
+    """Look up a dataset. Raises :class:`CloudError`, also where there is none."""
+    return _object(session.api("GET", f"/v1/dataset/{quote(dataset_id, safe='')}"))
+
+
+def dataset_by_name(session: UserSession, project: str | None, name: str) -> CloudObject:
+    """Look up a dataset by its name and, where known, its project's.
+
+    Raises:
+        CloudNotFoundError: there is none, or none that the caller may see.
+        RequestError: no project was named, and several have such a dataset.
+    """
+    return _by_name(session, "dataset", name, {"project_name": project})
+
+
+def experiment_by_name(session: UserSession, project: CloudObject, name: str) -> CloudObject:
+    """Look up an experiment of a project. Raises as :func:`dataset_by_name`."""
+    return _by_name(session, "experiment", name, {"project_id": project.id})
+
+
+def environment_version(session: UserSession, dataset_id: str, environment: str) -> str:
+    """Return the version of a dataset that an environment has."""
+    path = f"/environment-object/dataset/{quote(dataset_id, safe='')}/{quote(environment, safe='')}"
+    answer = session.api("GET", path, params={"org_name": session.org.name})
+    version = answer.get("object_version") if isinstance(answer, dict) else None
+    if not isinstance(version, str):
+        raise CloudError(f"Braintrust names no version of the dataset for {environment!r}")
+    return version
+
+
+def create_experiment(
+    session: UserSession, project: CloudObject, fields: Mapping[str, Any]
+) -> CloudObject:
+    """Create an experiment, with a suffix to its name where that is taken.
+
+    Args:
+        session: as whom.
+        project: where.
+        fields: ``name``, ``metadata``, ``tags``, ``dataset_id`` and so on; ``None`` is left out.
+    """
+    body = {key: value for key, value in fields.items() if value is not None}
+    body |= {"project_id": project.id, "ensure_new": True}
+    return _object(session.api("POST", "/v1/experiment", json=body))
+
+
+def summarize_experiment(session: UserSession, experiment_id: str) -> dict[str, Any]:
+    """Return an experiment's scores beside those of the experiment it is compared with."""
+    answer = session.api(
+        "GET",
+        f"/v1/experiment/{quote(experiment_id, safe='')}/summarize",
+        params={"summarize_scores": "true"},
+        timeout=SUMMARY_TIMEOUT,
+    )
+    return answer if isinstance(answer, dict) else {}
+
+
+def project_url(session: UserSession, project: str) -> str:
+    """Return the address of a project's page."""
+    org = quote(session.org.name, safe="")
+    return f"{session.app_url}/app/{org}/p/{quote(project, safe='')}"
+
+
+def experiment_url(session: UserSession, project: str, experiment: str) -> str:
+    """Return the address of an experiment's page."""
+    return f"{project_url(session, project)}/experiments/{quote(experiment, safe='')}"
+
+
+def _by_name(
+    session: UserSession, kind: str, name: str, where: Mapping[str, str | None]
+) -> CloudObject:
+    given = {key: value for key, value in where.items() if value is not None}
+    params = {f"{kind}_name": name, "org_name": session.org.name, **given}
+    answer = session.api("GET", f"/v1/{kind}", params=params)
+    found = answer.get("objects") if isinstance(answer, dict) else None
+    if not isinstance(found, list):
+        raise CloudError(f"Braintrust's answer does not list {kind}s")
+    place = "".join(f" in project {value!r}" for value in given.values())
+    if not found:
+        raise CloudNotFoundError(
+            f"there is no {kind} {name!r}{place}, or you may not see it; check the name and the"
+            " organisation"
+        )
+    if len(found) > 1:
+        raise RequestError(f"there are several {kind}s {name!r}{place}; give 'project_name' too")
+    return _object(found[0])
+
+
+def _object(answer: Any) -> CloudObject:
+    if not isinstance(answer, dict) or not isinstance(answer.get("id"), str):
+        raise CloudError("Braintrust's answer is not an object with an id")
+    return CloudObject(answer["id"], str(answer.get("name") or ""), answer.get("project_id"))

@@ -1,0 +1,69 @@
+"""The Braintrust object that a run's spans belong to, in the forms that the wire has for it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from flask_braintrust_evals.errors import RequestError
+
+_ATTRIBUTE_PREFIXES = {
+    "playground_logs": "playground_id",
+    "playground_id": "playground_id",
+    "experiment": "experiment_id",
+    "project_logs": "project_id",
+}
+
+
+@dataclass(frozen=True)
+class Parent:
+    """A parent, as a request gives it or as made for a new experiment.
+
+    Attributes:
+        value: the object, or the opaque text of an exported span.
+    """
+
+    value: Mapping[str, Any] | str
+
+    @classmethod
+    def of(cls, value: Mapping[str, Any] | str) -> Parent:
+        """Check a request's ``parent``.
+
+        Raises:
+            RequestError: the object has no known type, or no id.
+        """
+        if isinstance(value, str):
+            if not value or not value.isprintable():
+                raise RequestError("parent: expected an object, or the text of an exported span")
+            return cls(value)
+        if value.get("object_type") not in _ATTRIBUTE_PREFIXES:
+            raise RequestError(
+                f"parent.object_type: expected one of {', '.join(_ATTRIBUTE_PREFIXES)}, got"
+                f" {value.get('object_type')!r}"
+            )
+        object_id = value.get("object_id")
+        if not isinstance(object_id, str) or not object_id or not object_id.isprintable():
+            raise RequestError(f"parent.object_id: expected an id, got {object_id!r}")
+        return cls(value)
+
+    @property
+    def attribute(self) -> str:
+        """The value of ``braintrust.parent`` on spans, and of the ``x-bt-parent`` header."""
+        if isinstance(self.value, str):
+            return self.value
+        return f"{_ATTRIBUTE_PREFIXES[self.value['object_type']]}:{self.value['object_id']}"
+
+    @property
+    def generation(self) -> Any:
+        """The version tag of the Playground's run; ``None`` where there is none."""
+        event = None if isinstance(self.value, str) else self.value.get("propagated_event")
+        attributes = event.get("span_attributes") if isinstance(event, Mapping) else None
+        return attributes.get("generation") if isinstance(attributes, Mapping) else None
+
+    def of_span(self, trace_id: str, span_id: str) -> Mapping[str, Any] | str:
+        """The parent of what happens below one of our spans. An exported text stays as it is."""
+        if isinstance(self.value, str):
+            return self.value
+        row_ids = {"id": span_id, "span_id": span_id, "root_span_id": trace_id}
+        return {**self.value, "row_ids": row_ids}

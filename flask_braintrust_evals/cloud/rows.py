@@ -1,0 +1,138 @@
+"""The rows of datasets and experiments, page by page, each page when it is needed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal
+
+from flask_braintrust_evals.errors import CloudError
+
+from .sessions import UserSession
+
+PAGE_SIZE = 1000
+"""Rows asked for at a time: Braintrust allows about 20 queries per object and minute."""
+
+ObjectType = Literal["dataset", "experiment"]
+Row = dict[str, Any]
+
+
+def fetch_rows(
+    session: UserSession,
+    object_type: ObjectType,
+    object_id: str,
+    *,
+    version: str | None = None,
+    btql: Mapping[str, Any] | None = None,
+) -> Iterator[Row]:
+    """Yield the rows of a dataset or an experiment, fetching each page when it is needed.
+
+    Args:
+        session: whose rows.
+        object_type: which kind of object.
+        object_id: its id.
+        version: the version to read; ``None``: the newest.
+        btql: further parts of the query, as the Playground sends them in ``_internal_btql``; a
+            ``limit`` in it caps the number of rows.
+
+    Raises:
+        CloudError: Braintrust refuses, fails, or answers nonsense.
+    """
+    limit = _limit(btql)
+    seen: set[str] = set()
+    count = 0
+    for page in _pages(session, object_type, object_id, version, btql):
+        for row in page:
+            # Braintrust may give an older state of a row again on a later page.
+            key = row.get("id")
+            if isinstance(key, str):
+                if key in seen:
+                    continue
+                seen.add(key)
+            if limit is not None and count >= limit:
+                return
+            count += 1
+            yield row
+        if limit is not None and count >= limit:
+            return
+
+
+def _limit(btql: Mapping[str, Any] | None) -> int | None:
+    limit = (btql or {}).get("limit")
+    return limit if isinstance(limit, int) and not isinstance(limit, bool) and limit >= 0 else None
+
+
+def _pages(
+    session: UserSession,
+    object_type: ObjectType,
+    object_id: str,
+    version: str | None,
+    btql: Mapping[str, Any] | None,
+) -> Iterator[list[Row]]:
+    cursor: str | None = None
+    while True:
+        if btql:
+            answer = _query(session, object_type, object_id, version, btql, cursor)
+            rows = _rows(answer, "data")
+        else:
+            answer = _fetch(session, object_type, object_id, version, cursor)
+            rows = _rows(answer, "events")
+        if not rows:
+            return
+        yield rows
+        next_cursor = answer.get("cursor")
+        if not next_cursor:
+            return
+        if next_cursor == cursor:
+            raise CloudError(f"Braintrust gives the same page of {object_type} {object_id} again")
+        cursor = next_cursor
+
+
+def _fetch(
+    session: UserSession,
+    object_type: ObjectType,
+    object_id: str,
+    version: str | None,
+    cursor: str | None,
+) -> Any:
+    body: dict[str, Any] = {"limit": PAGE_SIZE}
+    if cursor is not None:
+        body["cursor"] = cursor
+    if version is not None:
+        body["version"] = version
+    return session.api("POST", f"/v1/{object_type}/{object_id}/fetch", json=body)
+
+
+def _query(
+    session: UserSession,
+    object_type: ObjectType,
+    object_id: str,
+    version: str | None,
+    btql: Mapping[str, Any],
+    cursor: str | None,
+) -> Any:
+    query = {
+        "select": [{"op": "star"}],
+        "from": {
+            "op": "function",
+            "name": {"op": "ident", "name": [object_type]},
+            "args": [{"op": "literal", "value": object_id}],
+        },
+        "limit": PAGE_SIZE,
+        **btql,
+        "cursor": cursor,
+    }
+    body: dict[str, Any] = {
+        "query": query,
+        "use_columnstore": False,
+        "brainstore_realtime": True,
+    }
+    if version is not None:
+        body["version"] = version
+    return session.api("POST", "/btql", json=body)
+
+
+def _rows(answer: Any, key: str) -> list[Row]:
+    rows = answer.get(key) if isinstance(answer, dict) else None
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise CloudError(f"Braintrust's answer has no rows under {key!r}")
+    return rows

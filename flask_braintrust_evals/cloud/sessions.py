@@ -1,0 +1,183 @@
+"""One signed-in user: a token that Braintrust accepted, and the organisation it acts in."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from flask_braintrust_evals.errors import (
+    AccessDeniedError,
+    AuthenticationError,
+    CloudError,
+    CloudForbiddenError,
+    CloudNotFoundError,
+    CloudUnauthorizedError,
+    RequestError,
+)
+
+from .client import CloudClient
+
+_PROXY_SUFFIX = "/v1/proxy"
+
+
+@dataclass(frozen=True)
+class Endpoints:
+    """Where Braintrust is.
+
+    Attributes:
+        app_url: the control plane, where tokens are checked.
+        api_url: overrides the data plane that the login names.
+        proxy_url: overrides the function proxy that the login names.
+        timeout: seconds that one call may take.
+    """
+
+    app_url: str
+    api_url: str | None = None
+    proxy_url: str | None = None
+    timeout: float = 30.0
+
+
+@dataclass(frozen=True)
+class Organization:
+    """An organisation, by the name and the id that Braintrust gives it."""
+
+    id: str
+    name: str
+
+
+class UserSession:
+    """A user's connections to Braintrust. Every call of a request is made with one of these.
+
+    Attributes:
+        org: the organisation that the user acts in.
+        app_url: the control plane, which also serves the pages that people look at.
+        api_url: the data plane.
+        proxy_url: where functions are invoked.
+        on_refusal: called when Braintrust stops accepting the token.
+    """
+
+    def __init__(
+        self, client: CloudClient, org: Organization, app_url: str, api_url: str, proxy_url: str
+    ) -> None:
+        self._client = client
+        self.org = org
+        self.app_url = app_url
+        self.api_url = api_url
+        self.proxy_url = proxy_url
+        self.closed = False
+        self.on_refusal: Callable[[], None] = lambda: None
+
+    def __repr__(self) -> str:
+        return f"UserSession(org={self.org.name!r})"
+
+    def api(self, method: str, path: str, **options: Any) -> Any:
+        """Call the data plane; the options are those of :meth:`CloudClient.call`."""
+        return self._call(method, self.api_url + path, **options)
+
+    def proxy(self, method: str, path: str, **options: Any) -> Any:
+        """Call the function proxy; the options are those of :meth:`CloudClient.call`."""
+        return self._call(method, self.proxy_url + path, **options)
+
+    def _call(
+        self, method: str, url: str, headers: Mapping[str, str] | None = None, **options: Any
+    ) -> Any:
+        try:
+            # Always named: a person in several organisations must not act in the wrong one.
+            named = {"x-bt-org-name": self.org.name, **(headers or {})}
+            return self._client.call(method, url, headers=named, **options)
+        except (CloudUnauthorizedError, CloudForbiddenError):
+            self.on_refusal()
+            raise
+
+    def close(self) -> None:
+        """Close the connections. Nobody may use the session afterwards."""
+        self.closed = True
+        self._client.close()
+
+
+def log_in(token: str, org_name: str | None, endpoints: Endpoints) -> UserSession:
+    """Have Braintrust check a token, and return a session in one of its organisations.
+
+    Args:
+        token: the caller's token.
+        org_name: the organisation; ``None``: the token's only one.
+        endpoints: where Braintrust is.
+
+    Raises:
+        AuthenticationError: Braintrust does not accept the token.
+        AccessDeniedError: the organisation is not one of the token's.
+        RequestError: no organisation was named, and the token has several.
+        CloudError: Braintrust could not be asked, or answered nonsense.
+    """
+    client = CloudClient(token, endpoints.timeout)
+    try:
+        answer = _ask(client, endpoints.app_url)
+        org = _choose(_organizations(answer), org_name)
+        api_url = endpoints.api_url or _url(org, "api_url")
+        if api_url is None:
+            raise CloudError(
+                f"Braintrust's login names no api_url for organisation {org['name']!r};"
+                " set BRAINTRUST_API_URL"
+            )
+        proxy_url = endpoints.proxy_url or _url(org, "proxy_url") or api_url
+        return UserSession(
+            client,
+            Organization(org["id"], org["name"]),
+            endpoints.app_url,
+            api_url,
+            proxy_url.removesuffix(_PROXY_SUFFIX),
+        )
+    except BaseException:
+        client.close()
+        raise
+
+
+def _ask(client: CloudClient, app_url: str) -> Any:
+    try:
+        return client.call("POST", f"{app_url}/api/apikey/login")
+    except (CloudUnauthorizedError, CloudForbiddenError):
+        raise AuthenticationError(
+            f"Braintrust at {app_url} does not accept this token; sign in again, or create a new"
+            " API key"
+        ) from None
+    except CloudNotFoundError as error:
+        raise CloudError(
+            f"{app_url} is not Braintrust: {error}; check BRAINTRUST_APP_URL"
+        ) from error
+
+
+def _organizations(answer: Any) -> list[dict[str, Any]]:
+    listed = answer.get("org_info") if isinstance(answer, dict) else None
+    if not isinstance(listed, list) or not all(
+        isinstance(org, dict)
+        and isinstance(org.get("id"), str)
+        and isinstance(org.get("name"), str)
+        for org in listed
+    ):
+        raise CloudError("Braintrust's answer to the login does not list organisations")
+    return listed
+
+
+def _choose(organizations: list[dict[str, Any]], name: str | None) -> dict[str, Any]:
+    if name is not None:
+        for org in organizations:
+            if org["name"] == name:
+                return org
+        raise AccessDeniedError(
+            f"organisation {name!r} is not one of this token's; check the x-bt-org-name header"
+        )
+    if not organizations:
+        raise AccessDeniedError("this token belongs to no organisation")
+    if len(organizations) > 1:
+        names = ", ".join(repr(org["name"]) for org in organizations)
+        raise RequestError(
+            f"this token belongs to several organisations ({names}); name one in the"
+            " x-bt-org-name header"
+        )
+    return organizations[0]
+
+
+def _url(org: Mapping[str, Any], key: str) -> str | None:
+    value = org.get(key)
+    return value.rstrip("/") if isinstance(value, str) and value else None

@@ -1,0 +1,59 @@
+"""The state that the extension keeps for one application, at ``app.extensions``."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Mapping
+
+from flask import Flask, current_app
+
+from .cloud.session_cache import SessionCache
+from .config import Settings
+
+logger = logging.getLogger("flask_braintrust_evals")
+
+EXTENSION_KEY = "braintrust_evals"
+
+
+class EvalsExtension:
+    """What all blueprints of one application share.
+
+    Attributes:
+        settings: the application's settings.
+        sessions: the sessions of recent callers.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.sessions = SessionCache(settings.session_limit)
+
+
+def init_app(app: Flask, environ: Mapping[str, str] = os.environ) -> EvalsExtension:
+    """Set up the extension's state, unless the application has it already.
+
+    Args:
+        app: the application; its configuration must be complete.
+        environ: the environment variables.
+
+    Raises:
+        ConfigurationError: a setting is wrong.
+    """
+    state = app.extensions.get(EXTENSION_KEY)
+    if state is None:
+        state = EvalsExtension(Settings.load(app.config, environ))
+        app.extensions[EXTENSION_KEY] = state
+        if state.settings.auth == "none":
+            logger.warning(
+                "BRAINTRUST_EVALS_AUTH is 'none': every process on this machine may run the"
+                " evaluators; use it for local development only"
+            )
+    assert isinstance(state, EvalsExtension)
+    return state
+
+
+def current_extension() -> EvalsExtension:
+    """Return the state of the application that handles the current request."""
+    state = current_app.extensions[EXTENSION_KEY]
+    assert isinstance(state, EvalsExtension)
+    return state

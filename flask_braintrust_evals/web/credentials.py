@@ -1,0 +1,57 @@
+"""Who a request says it is from: token, organisation and project, read from its headers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from flask_braintrust_evals.errors import RequestError
+
+LONGEST_VALUE = 4096
+"""Characters of a header; Braintrust's tokens have well under a thousand."""
+
+
+class Headers(Protocol):
+    """A request's headers, by their names in any case."""
+
+    def get(self, name: str, default: str, /) -> str: ...
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """What the headers of a request say. ``None`` where they say nothing."""
+
+    token: str | None = field(repr=False)
+    org_name: str | None
+    project_id: str | None
+
+    @classmethod
+    def of(cls, headers: Headers) -> Credentials:
+        """Read the headers.
+
+        Raises:
+            RequestError: one of them is absurdly long, or has control characters.
+        """
+        return cls(
+            token=_token(headers),
+            org_name=_value(headers, "x-bt-org-name"),
+            project_id=_value(headers, "x-bt-project-id"),
+        )
+
+
+def _token(headers: Headers) -> str | None:
+    own = _value(headers, "x-bt-auth-token")
+    if own is not None:
+        return own
+    scheme, _, rest = (_value(headers, "Authorization") or "").partition(" ")
+    value = rest.strip() if scheme.lower() == "bearer" else f"{scheme} {rest}".strip()
+    return None if value.lower() in ("", "null") else value
+
+
+def _value(headers: Headers, name: str) -> str | None:
+    value = headers.get(name, "").strip()
+    if len(value) > LONGEST_VALUE:
+        raise RequestError(f"header {name}: longer than {LONGEST_VALUE} characters")
+    if not value.isprintable():
+        raise RequestError(f"header {name}: has control characters")
+    return None if not value or value.lower() == "null" else value

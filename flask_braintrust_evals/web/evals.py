@@ -1,0 +1,178 @@
+"""``POST /eval``: from a checked body to a run, and from the run to an answer."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any
+
+from opentelemetry import trace
+
+from flask_braintrust_evals.cloud.parents import Parent
+from flask_braintrust_evals.cloud.spans import RunSpans
+from flask_braintrust_evals.config import Settings
+from flask_braintrust_evals.engine.case_runner import CaseRunner
+from flask_braintrust_evals.engine.evaluator import Evaluator
+from flask_braintrust_evals.engine.events import Idle, RunFailed, RunFinished
+from flask_braintrust_evals.engine.registry import Registry
+from flask_braintrust_evals.engine.run import Run
+from flask_braintrust_evals.engine.tracing import PARENT, RunTracing
+from flask_braintrust_evals.errors import RequestError
+from flask_braintrust_evals.serialization import dumps
+
+from .access import Caller
+from .data import CaseData, open_data
+from .models import EvalRequest
+from .recording import Recording, project_finder, record_below, record_in_new_experiment
+from .remote_scorers import remote_scorers
+from .wire import DONE, Message, case_messages, error_message, summary_body
+
+logger = logging.getLogger("flask_braintrust_evals")
+
+Scope = Callable[[], AbstractContextManager[Any]]
+
+
+@dataclass
+class EvalRun:
+    """A run that is ready to start, and what its listener is told. Close it in any case."""
+
+    evaluator: Evaluator
+    run: Run
+    recording: Recording
+    spans: RunSpans | None
+
+    def messages(self) -> Iterator[Message | None]:
+        """Run, and yield the stream's messages; ``None`` when nothing has happened for a while."""
+        if self.recording.experiment is not None:
+            yield Message("start", dumps(self.recording.description))
+        try:
+            for event in self.run:
+                if isinstance(event, Idle):
+                    yield None
+                elif isinstance(event, RunFinished):
+                    yield Message("summary", dumps(self._summary()))
+                elif isinstance(event, RunFailed):
+                    self._flush()
+                    yield error_message(str(event.error))
+                else:
+                    yield from case_messages(event, self.evaluator.name)
+        except Exception:
+            logger.exception("evaluator %r: the run broke", self.evaluator.name)
+            yield error_message("the run failed for a reason of the server's own; see its log")
+        yield DONE
+
+    def result(self) -> dict[str, Any]:
+        """Run to the end and return the summary.
+
+        Raises:
+            EvalsError: the run failed.
+        """
+        for event in self.run:
+            if isinstance(event, RunFailed):
+                self._flush()
+                raise event.error
+        return self._summary()
+
+    def close(self) -> None:
+        """End the run where it has not ended; what is running is cancelled."""
+        self.run.close()
+
+    def _flush(self) -> None:
+        if self.spans is not None:
+            self.spans.flush()
+
+    def _summary(self) -> dict[str, Any]:
+        self._flush()  # the page looks for scores in the traces as soon as it has the summary
+        return summary_body(
+            self.recording.description,
+            self.run.summary,
+            self.recording.comparison(),
+            self.spans.lost if self.spans is not None else 0,
+        )
+
+
+def prepare(
+    body: EvalRequest, caller: Caller, registry: Registry, settings: Settings, scope: Scope
+) -> EvalRun:
+    """Check all that can be checked before a stream starts, and make the run.
+
+    Nothing is created in Braintrust before everything else has been found to be right.
+
+    Args:
+        body: the request's.
+        caller: who it acts as.
+        registry: where its evaluator is.
+        settings: the application's.
+        scope: entered around each case.
+
+    Raises:
+        NotFoundError: there is no such evaluator.
+        RequestError: parameters, data, parent or scores are wrong.
+        CloudError: something that the request names cannot be had from Braintrust.
+    """
+    evaluator = registry.get(body.name)
+    parameters = evaluator.parameter_set.validate(body.parameters)
+    parent = Parent.of(body.parent) if body.parent is not None else None
+    session = caller.session
+    if body.scores and session is None:
+        raise RequestError(
+            "scores: remote scorers need Braintrust, and this server runs without it; leave them"
+            " out, or set BRAINTRUST_API_KEY"
+        )
+    project = project_finder(session, body, caller.project_id, evaluator)
+    data = open_data(body.data, session, project)
+    if session is None:
+        recording = record_below(None, body, evaluator)
+    elif parent is not None:
+        recording = record_below(parent, body, evaluator)
+    else:
+        recording = record_in_new_experiment(session, project(), body, evaluator, data)
+    return _assemble(body, caller, evaluator, parameters, data, recording, settings, scope)
+
+
+def _assemble(
+    body: EvalRequest,
+    caller: Caller,
+    evaluator: Evaluator,
+    parameters: Any,
+    data: CaseData,
+    recording: Recording,
+    settings: Settings,
+    scope: Scope,
+) -> EvalRun:
+    session, parent = caller.session, recording.parent
+    spans, tracing, scorers = None, None, []
+    if session is not None and parent is not None:
+        spans = RunSpans(session, parent.attribute)
+        tracing = _tracing(spans, parent)
+        project_id = caller.project_id or body.project_id or evaluator.project_id
+        scorers = remote_scorers(
+            body.scores or [], session, parent, project_id, body.strict is not False
+        )
+    runner = CaseRunner(evaluator, parameters, extra_scorers=scorers, tracing=tracing, scope=scope)
+    run = Run(
+        runner,
+        data.cases,
+        max_concurrency=(
+            body.max_concurrency or evaluator.max_concurrency or settings.max_concurrency
+        ),
+        trial_count=body.trial_count or evaluator.trial_count,
+        timeout=body.timeout or evaluator.timeout,
+        idle_after=settings.heartbeat,
+        # When a client leaves, the spans of what had run by then are still delivered.
+        on_close=spans.flush if spans is not None else lambda: None,
+    )
+    return EvalRun(evaluator, run, recording, spans)
+
+
+def _tracing(spans: RunSpans, parent: Parent) -> RunTracing:
+    generation = parent.generation
+    context = trace.get_current_span().get_span_context()
+    return RunTracing(
+        spans.tracer,
+        attributes={PARENT: parent.attribute},
+        span_attributes={} if generation is None else {"generation": generation},
+        link=context if context.is_valid else None,
+    )

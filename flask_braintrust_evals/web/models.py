@@ -1,0 +1,105 @@
+"""The body of ``POST /eval``, checked field by field."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+
+from flask_braintrust_evals.engine.parameters import json_type
+from flask_braintrust_evals.errors import RequestError
+
+MOST_CONCURRENCY = 1000
+
+_FUNCTION_ID_KEYS = (
+    ("function_id",),
+    ("project_name", "slug"),
+    ("global_function",),
+    ("prompt_session_id", "prompt_session_function_id"),
+    ("inline_context", "code"),
+    ("inline_function",),
+    ("inline_prompt",),
+)
+
+
+class RemoteScorer(BaseModel):
+    """A scorer saved in Braintrust: the name to show, and how Braintrust finds the function."""
+
+    model_config = ConfigDict(strict=True, extra="ignore")
+
+    name: Annotated[str, Field(min_length=1)]
+    function_id: dict[str, Any] | str
+
+    @field_validator("function_id")
+    @classmethod
+    def _known_form(cls, value: dict[str, Any] | str) -> dict[str, Any]:
+        if isinstance(value, str):
+            return {"function_id": value}
+        if not any(all(value.get(key) for key in keys) for keys in _FUNCTION_ID_KEYS):
+            forms = ", ".join(" and ".join(keys) for keys in _FUNCTION_ID_KEYS)
+            raise ValueError(f"should have one of: {forms}")
+        return value
+
+
+class EvalRequest(BaseModel):
+    """What a client asks for. Unknown fields are ignored; every optional one may be ``null``."""
+
+    model_config = ConfigDict(strict=True, extra="ignore")
+
+    name: str
+    data: Any = None
+    parameters: dict[str, Any] | None = None
+    scores: list[RemoteScorer] | None = None
+    parent: dict[str, Any] | str | None = None
+    experiment_name: str | None = None
+    project_id: str | None = None
+    stream: bool | None = None
+    trial_count: Annotated[int, Field(ge=1)] | None = None
+    max_concurrency: Annotated[int, Field(ge=1, le=MOST_CONCURRENCY)] | None = None
+    timeout: Annotated[float, Field(gt=0)] | None = None
+    metadata: dict[str, Any] | None = None
+    tags: list[str] | None = None
+    base_experiment_name: str | None = None
+    base_experiment_id: str | None = None
+    is_public: bool | None = None
+    strict: bool | None = None
+
+    @classmethod
+    def of(cls, body: Any) -> EvalRequest:
+        """Check a body.
+
+        Raises:
+            RequestError: it is not an object, or a field is wrong; names the field, what was
+                expected and what type was found.
+        """
+        if not isinstance(body, Mapping):
+            raise RequestError(f"the body must be a JSON object, not {json_type(body)}")
+        try:
+            return cls.model_validate(body)
+        except ValidationError as error:
+            raise RequestError("; ".join(_explain(error))) from None
+
+
+def _explain(error: ValidationError) -> list[str]:
+    explained: dict[str, str] = {}
+    for each in error.errors(include_url=False):
+        # A union reports each of its members; pydantic names them after the field.
+        path = _path(tuple(step for step in each["loc"] if step not in ("str", "dict[str,any]")))
+        if each["type"] == "missing":
+            explained[path] = f"{path}: required, but missing"
+            continue
+        message = each["msg"].removeprefix("Value error, ")
+        message = message[0].lower() + message[1:]
+        if path in explained:
+            explained[path] += f" or {message}"
+        else:
+            explained[path] = f"{path}: got {json_type(each['input'])}; {message}"
+    return list(explained.values())[:5]
+
+
+def _path(location: tuple[int | str, ...]) -> str:
+    path = ""
+    for step in location:
+        path += f"[{step}]" if isinstance(step, int) else f".{step}"
+    return path.lstrip(".")

@@ -1,0 +1,122 @@
+"""Where a run is recorded: below the request's parent, or in a new experiment."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any
+
+from flask_braintrust_evals.cloud import objects
+from flask_braintrust_evals.cloud.parents import Parent
+from flask_braintrust_evals.cloud.sessions import UserSession
+from flask_braintrust_evals.engine.evaluator import Evaluator
+from flask_braintrust_evals.errors import CloudError
+
+from .data import CaseData
+from .models import EvalRequest
+
+logger = logging.getLogger("flask_braintrust_evals")
+
+
+@dataclass(frozen=True)
+class Recording:
+    """Where a run is recorded.
+
+    Attributes:
+        description: project and experiment as the ``start`` and ``summary`` events name them.
+        parent: what the spans belong to; ``None``: the run is not recorded.
+        experiment: the experiment made for this run; ``None`` where the request named a parent.
+    """
+
+    description: Mapping[str, Any]
+    parent: Parent | None = None
+    experiment: objects.CloudObject | None = None
+    _session: UserSession | None = field(default=None, repr=False)
+
+    def comparison(self) -> dict[str, Any]:
+        """Return Braintrust's comparison with the base experiment; empty where there is none."""
+        if self.experiment is None or self._session is None:
+            return {}
+        try:
+            return objects.summarize_experiment(self._session, self.experiment.id)
+        except CloudError as error:
+            logger.info("no comparison for experiment %r: %s", self.experiment.name, error)
+            return {}
+
+
+def project_finder(
+    session: UserSession | None, body: EvalRequest, header: str | None, evaluator: Evaluator
+) -> Callable[[], objects.CloudObject]:
+    """Return a function that looks up the project of a run, once.
+
+    The one that the request names wins over the evaluator's own. Where neither names one, it is the
+    project of the evaluator's name, which Braintrust creates.
+    """
+
+    @cache
+    def find() -> objects.CloudObject:
+        assert session is not None
+        project_id = body.project_id or header or evaluator.project_id
+        if project_id:
+            return objects.project_by_id(session, project_id)
+        return objects.project_by_name(session, evaluator.project or evaluator.name)
+
+    return find
+
+
+def record_below(parent: Parent | None, body: EvalRequest, evaluator: Evaluator) -> Recording:
+    """Record a run below a parent; without one (and without Braintrust), nowhere."""
+    description = {
+        "projectName": evaluator.project or evaluator.name,
+        "experimentName": body.experiment_name or evaluator.experiment_name or evaluator.name,
+    }
+    return Recording(description, parent)
+
+
+def record_in_new_experiment(
+    session: UserSession,
+    project: objects.CloudObject,
+    body: EvalRequest,
+    evaluator: Evaluator,
+    data: CaseData,
+) -> Recording:
+    """Create an experiment and record a run in it.
+
+    Raises:
+        CloudError: the experiment could not be created.
+    """
+    metadata = {**(evaluator.metadata or {}), **(body.metadata or {})}
+    experiment = objects.create_experiment(
+        session,
+        project,
+        {
+            "name": body.experiment_name or evaluator.experiment_name,
+            "description": evaluator.description,
+            "metadata": metadata or None,
+            "tags": list(body.tags or evaluator.tags or ()) or None,
+            "dataset_id": data.dataset_id,
+            "dataset_version": data.dataset_version,
+            "base_exp_id": _base_experiment(session, project, body),
+            "public": body.is_public,
+        },
+    )
+    description = {
+        "projectName": project.name,
+        "projectId": project.id,
+        "experimentId": experiment.id,
+        "experimentName": experiment.name,
+        "projectUrl": objects.project_url(session, project.name),
+        "experimentUrl": objects.experiment_url(session, project.name, experiment.name),
+    }
+    parent = Parent({"object_type": "experiment", "object_id": experiment.id})
+    return Recording(description, parent, experiment, session)
+
+
+def _base_experiment(
+    session: UserSession, project: objects.CloudObject, body: EvalRequest
+) -> str | None:
+    if body.base_experiment_id or not body.base_experiment_name:
+        return body.base_experiment_id
+    return objects.experiment_by_name(session, project, body.base_experiment_name).id

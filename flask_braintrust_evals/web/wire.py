@@ -1,0 +1,110 @@
+"""A run's events as the protocol has them on the wire. Pure: events in, messages out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from flask_braintrust_evals.engine.events import (
+    CaseFinished,
+    CaseProgress,
+    CaseRef,
+    Event,
+    TaskFinished,
+)
+from flask_braintrust_evals.engine.summary import RunSummary
+from flask_braintrust_evals.serialization import dumps
+
+
+@dataclass(frozen=True)
+class Message:
+    """One event of the stream: its type, and its data as text."""
+
+    event: str
+    data: str
+
+
+DONE = Message("done", "")
+
+
+def case_messages(event: Event, evaluator: str) -> Iterator[Message]:
+    """Yield the messages for what happened to a case; none for what clients need not know."""
+    if isinstance(event, CaseProgress):
+        yield _progress(event.ref, evaluator, event.event)
+    elif isinstance(event, TaskFinished):
+        if event.error is not None:
+            yield _progress(event.ref, evaluator, _completion("error", str(event.error)))
+        else:
+            yield _progress(
+                event.ref, evaluator, _completion("json_delta", event.output_json or "null")
+            )
+    elif isinstance(event, CaseFinished):
+        yield _progress(event.result.ref, evaluator, _completion("done", ""))
+
+
+def error_message(text: str) -> Message:
+    """Return the message for a run that failed: clients parse its data as a JSON string."""
+    return Message("error", dumps(text))
+
+
+def _completion(event: str, data: str) -> dict[str, str]:
+    return {"format": "code", "output_type": "completion", "event": event, "data": data}
+
+
+def _progress(ref: CaseRef, evaluator: str, event: Mapping[str, str]) -> Message:
+    body: dict[str, Any] = {"id": ref.id, "object_type": "task", "name": evaluator, **event}
+    if ref.origin is not None:
+        body["origin"] = ref.origin
+    return Message("progress", dumps(body))
+
+
+def summary_body(
+    description: Mapping[str, Any],
+    summary: RunSummary,
+    comparison: Mapping[str, Any],
+    lost_spans: int,
+) -> dict[str, Any]:
+    """Return the data of the ``summary`` event.
+
+    Args:
+        description: project and experiment, as in the ``start`` event.
+        summary: the run's own means.
+        comparison: Braintrust's comparison with the base experiment; empty where there is none.
+        lost_spans: how many spans Braintrust did not take.
+
+    Beyond the protocol: ``errors`` (``{"cases", "scorers"}``) where tasks, scorers or classifiers
+    failed, and ``lostSpans`` where spans were lost.
+    """
+    compared = comparison.get("scores")
+    compared = compared if isinstance(compared, Mapping) else {}
+    metrics = comparison.get("metrics")
+    body: dict[str, Any] = {
+        **description,
+        "scores": {
+            score.name: _score(score.name, score.mean, compared.get(score.name))
+            for score in summary.scores.values()
+            if score.mean is not None
+        },
+        "metrics": metrics if isinstance(metrics, Mapping) else {},
+    }
+    if isinstance(comparison.get("comparison_experiment_name"), str):
+        body["comparisonExperimentName"] = comparison["comparison_experiment_name"]
+    if summary.failed or summary.scorer_errors:
+        body["errors"] = {"cases": summary.failed, "scorers": summary.scorer_errors}
+    if lost_spans:
+        body["lostSpans"] = lost_spans
+    return body
+
+
+def _score(name: str, mean: float, compared: Any) -> dict[str, Any]:
+    compared = compared if isinstance(compared, Mapping) else {}
+    score = {
+        "name": name,
+        "score": mean,
+        "improvements": compared.get("improvements") or 0,
+        "regressions": compared.get("regressions") or 0,
+    }
+    if isinstance(compared.get("diff"), int | float):
+        score["diff"] = compared["diff"]
+    return score
