@@ -1,6 +1,6 @@
 """JSON answers, errors included: ``{"error": "<what is wrong and what to do>"}``.
 
-Written by our own serialiser: the application's, which ``jsonify`` uses, may sort keys (and with them
+Written by our own serialiser: the application's, behind ``jsonify``, may sort keys (and with them
 a form's parameters) or be anything else.
 """
 

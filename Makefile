@@ -1,0 +1,50 @@
+# make demo    serve the example application and run one of its evaluators (ONCE=1: and stop)
+# make test    lint, types and all tests
+PYTHON ?= python3
+PORT ?= 8300
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: demo test lint format types tests clean
+.DEFAULT_GOAL := help
+
+help:
+	@sed -n '1,2s/^# //p' Makefile
+
+demo: $(VENV)/.demo
+	@$(BIN)/python -m example_app.demo --port $(PORT) $(if $(ONCE),--once)
+
+test: lint types tests
+	@echo "Passed: lint (ruff), types (mypy --strict), tests (pytest)."
+
+lint: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: $(VENV)/.dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+types: $(VENV)/.dev
+	$(BIN)/mypy
+
+tests: $(VENV)/.dev
+	$(BIN)/python -m pytest
+
+$(VENV)/bin/python:
+	@command -v $(PYTHON) >/dev/null || { echo "Python 3.10 or later is needed, and '$(PYTHON)' is not there. Name another with make PYTHON=..."; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { echo "Python 3.10 or later is needed; this is $$($(PYTHON) --version). Name another with make PYTHON=..."; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "No virtual environment could be made; on Debian, install python3-venv."; exit 1; }
+
+$(VENV)/.demo: $(VENV)/bin/python setup.py
+	@echo "Installing into $(VENV) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[gunicorn]'
+	@touch $@
+
+$(VENV)/.dev: $(VENV)/bin/python setup.py requirements-dev.txt
+	@echo "Installing into $(VENV) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@ $(VENV)/.demo
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

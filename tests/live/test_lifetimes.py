@@ -1,0 +1,130 @@
+"""What depends on sockets: silence, clients that leave, many at once, start-up and shutdown."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import requests
+
+from tests.server import Client, Gunicorn, cases, outputs
+from tests.standin import StandIn
+
+from .conftest import environ
+
+pytestmark = pytest.mark.live
+
+PLAYGROUND = {"object_type": "playground_logs", "object_id": "playground-1"}
+
+
+@pytest.mark.parametrize("evaluator", ["patient", "async-patient"])
+def test_a_client_that_leaves_in_silence_cancels_the_run(
+    client: Client, cloud: StandIn, evaluator: str
+) -> None:
+    stream = client.stream(evaluator, cases(*range(30)), parent=PLAYGROUND, max_concurrency=2)
+    started = f"/control/{evaluator}/.*/started"
+    cloud.wait_for(lambda: len(cloud.calls_to("GET", started)) == 2)
+    stream.close()
+    cancelled = f"/control/{evaluator}/.*/cancelled"
+    cloud.wait_for(lambda: len(cloud.calls_to("GET", cancelled)) == 2)
+    # Spans of what ran are delivered, and no case was started after the client had left.
+    cloud.wait_for(lambda: len(cloud.spans_named("eval")) == 2)
+    assert len(cloud.calls_to("GET", started)) == 2
+
+
+def test_silence_is_broken_by_comments(client: Client, cloud: StandIn) -> None:
+    with cloud.gate("GET", "/control/gated/quiet"):
+        stream = client.stream("gated", cases("quiet"), parent=PLAYGROUND)
+        stream.next()
+        assert stream.next_comment() == ": heartbeat"
+        stream.close()
+
+
+def test_health_answers_while_runs_are_under_way(
+    gevent_client: Client, gevent_server: Gunicorn, cloud: StandIn
+) -> None:
+    with cloud.gate("GET", "/control/gated/.*") as gate:
+        data = cases(*range(20))
+        stream = gevent_client.stream("gated", data, parent=PLAYGROUND, max_concurrency=20)
+        cloud.wait_for(lambda: gate.waiting == 20)
+        health = requests.get(f"{gevent_server.url}/evals/", timeout=5)
+        assert health.json() == {"status": "ok"}
+        gate.release()
+        assert len(outputs(list(stream))) == 20
+
+
+def test_no_more_cases_run_at_once_than_asked_for(client: Client, cloud: StandIn) -> None:
+    with cloud.gate("GET", "/control/gated/.*") as gate:
+        stream = client.stream("gated", cases(*range(9)), parent=PLAYGROUND, max_concurrency=3)
+        cloud.wait_for(lambda: gate.waiting == 3)
+        assert len(cloud.calls_to("GET", "/control/gated/.*")) == 3
+        gate.release()
+        assert len(outputs(list(stream))) == 9
+
+
+@pytest.mark.parametrize("worker_class", ["gevent", "gthread"])
+def test_concurrent_callers_never_see_each_others_runs(
+    shared_cloud: StandIn, cloud: StandIn, worker_class: str
+) -> None:
+    callers = [f"token-{n}" for n in range(4)]
+    for number, token in enumerate(callers):
+        cloud.add_user(token, orgs=(f"org-{number}",))
+    options = ("--threads", "40") if worker_class == "gthread" else ()
+    with Gunicorn(worker_class=worker_class, options=options, environ=environ(cloud)) as server:
+
+        def run(number: int) -> list[object]:
+            caller = number % 4
+            client = Client(server.url + "/evals", callers[caller], f"org-{caller}")
+            parent = {"object_type": "playground_logs", "object_id": f"playground-{caller}"}
+            data = cases(*[f"{caller}/{number}/{n}" for n in range(10)])
+            return outputs(client.run("async-echo", data, parent=parent))
+
+        with ThreadPoolExecutor(20) as pool:
+            results = list(pool.map(run, range(20)))
+    for number, result in enumerate(results):
+        assert sorted(result, key=str) == [f"{number % 4}/{number}/{n}" for n in range(10)]
+    spans = cloud.spans_named("task")
+    assert len(spans) == 200
+    for span in spans:
+        caller = span.json("braintrust.output_json").split("/")[0]
+        assert span.token == f"token-{caller}"
+        assert span.parent_header == f"playground_id:playground-{caller}"
+
+
+def test_it_works_when_the_application_is_preloaded(cloud: StandIn) -> None:
+    options = ("--preload", "--workers", "2")
+    with Gunicorn(options=options, environ=environ(cloud)) as server:
+        client = Client(server.url + "/evals")
+        done = threading.Barrier(8 + 1)
+
+        def run(number: int) -> None:
+            name = "async-echo" if number % 2 else "echo"
+            assert len(outputs(client.run(name, cases(*range(20)), parent=PLAYGROUND))) == 20
+            done.wait(30)
+
+        threads = [threading.Thread(target=run, args=(n,)) for n in range(8)]
+        for thread in threads:
+            thread.start()
+        done.wait(30)
+        for thread in threads:
+            thread.join()
+        cloud.wait_for(lambda: len(cloud.spans_named("eval")) == 160)
+
+
+def test_two_evaluators_of_one_name_keep_the_server_from_starting(cloud: StandIn) -> None:
+    app = "tests.live.duplicate_app:create_app()"
+    with Gunicorn(app, environ=environ(cloud), wait=False) as server:
+        assert server.process.wait(20) != 0
+        assert "two evaluators are named 'twin'" in server.log
+        assert server.log.count("duplicate_app.py:") >= 2
+
+
+def test_a_wrong_setting_keeps_the_server_from_starting(cloud: StandIn) -> None:
+    settings = {**environ(cloud), "BRAINTRUST_EVALS_HEARTBEAT": "soon"}
+    with Gunicorn(environ=settings, wait=False) as server:
+        assert server.process.wait(20) != 0
+        assert (
+            "ConfigurationError: BRAINTRUST_EVALS_HEARTBEAT is 'soon', but must be a number of"
+            " seconds from 0.05 to 600."
+        ) in server.log

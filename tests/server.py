@@ -1,0 +1,203 @@
+"""A real gunicorn in a subprocess, and a client that reads its streams as they come."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import requests
+
+ROOT = Path(__file__).parent.parent
+START_UP = 30.0
+
+
+@dataclass(frozen=True)
+class Sent:
+    """One event as it came over the wire."""
+
+    event: str
+    data: str
+    at: float
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.data)
+
+
+class Gunicorn:
+    """gunicorn on a free port of 127.0.0.1, ready when the constructor returns.
+
+    The socket is bound here and handed over, so that no other process can take the port meanwhile.
+    """
+
+    def __init__(
+        self,
+        app: str = "tests.live.app:create_app()",
+        *,
+        worker_class: str = "gevent",
+        options: tuple[str, ...] = (),
+        environ: Mapping[str, str] | None = None,
+        wait: bool = True,
+    ) -> None:
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self._listener.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+        self._log = tempfile.NamedTemporaryFile("w+b", suffix=".log")
+        fd = self._listener.fileno()
+        command = [sys.executable, "-m", "gunicorn", "--bind", f"fd://{fd}", "--worker-class"]
+        command += [worker_class, "--workers", "1", "--graceful-timeout", "5", *options, app]
+        clean = {k: v for k, v in os.environ.items() if not k.startswith("BRAINTRUST")}
+        self.process = subprocess.Popen(
+            command,
+            cwd=ROOT,
+            env={**clean, **(environ or {})},
+            stdout=self._log,
+            stderr=subprocess.STDOUT,
+            pass_fds=(fd,),
+        )
+        if wait:
+            self._wait_until_ready()
+
+    @property
+    def log(self) -> str:
+        """Everything that the server has written so far."""
+        return Path(self._log.name).read_text("utf-8", "replace")
+
+    def _wait_until_ready(self) -> None:
+        deadline = time.monotonic() + START_UP
+        while time.monotonic() < deadline:
+            if self.process.poll() is not None:
+                raise RuntimeError(f"gunicorn ended:\n{self.log}")
+            try:
+                requests.get(f"{self.url}/ready", timeout=1)
+                return
+            except requests.RequestException:
+                continue
+        raise RuntimeError(f"gunicorn did not answer:\n{self.log}")
+
+    def close(self) -> None:
+        """Stop the server."""
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            try:
+                self.process.wait(15)
+            except subprocess.TimeoutExpired:
+                self.process.kill()
+                self.process.wait()
+        self._listener.close()
+        self._log.close()
+
+    def __enter__(self) -> Gunicorn:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if error is not None and self._log is not None:
+            sys.stderr.write(f"--- gunicorn's log ---\n{self.log}\n")
+        self.close()
+
+
+class Stream:
+    """The answer of ``POST /eval``, read event by event."""
+
+    def __init__(self, answer: requests.Response) -> None:
+        self.answer = answer
+        self._lines = self._read_lines()
+        self._events = self._read()
+
+    def __iter__(self) -> Iterator[Sent]:
+        return self._events
+
+    def next(self) -> Sent:
+        """Return the next event, as soon as it is there."""
+        return next(self._events)
+
+    def next_comment(self) -> str:
+        """Wait for a comment line and return it; events before it are dropped."""
+        return next(line for line in self._lines if line.startswith(":"))
+
+    def close(self) -> None:
+        """Leave, as a browser does whose tab is closed."""
+        self.answer.close()
+
+    def _read_lines(self) -> Iterator[str]:
+        # requests' own iter_lines keeps a line back until the next bytes arrive.
+        rest = b""
+        for chunk in self.answer.iter_content(chunk_size=None):
+            *lines, rest = (rest + chunk).split(b"\n")
+            yield from (line.decode() for line in lines)
+
+    def _read(self) -> Iterator[Sent]:
+        event, data = "", []
+        for line in self._lines:
+            if line.startswith("event: "):
+                event = line[7:]
+            elif line.startswith("data: "):
+                data.append(line[6:])
+            elif not line and event:
+                yield Sent(event, "\n".join(data), time.monotonic())
+                event, data = "", []
+
+
+class Client:
+    """Speaks to a server as the Playground does."""
+
+    def __init__(self, url: str, token: str | None = "token-ada", org: str | None = "acme") -> None:
+        self.url = url
+        self.headers = {"Origin": "https://www.braintrust.dev"}
+        if token is not None:
+            self.headers["x-bt-auth-token"] = token
+        if org is not None:
+            self.headers["x-bt-org-name"] = org
+
+    def manifest(self) -> Any:
+        answer = requests.get(f"{self.url}/list", headers=self.headers, timeout=30)
+        answer.raise_for_status()
+        return answer.json()
+
+    def post(self, body: Any, **options: Any) -> requests.Response:
+        return requests.post(
+            f"{self.url}/eval", json=body, headers=self.headers, timeout=30, **options
+        )
+
+    def stream(self, name: str, data: Any, **fields: Any) -> Stream:
+        """Start a run and return its stream."""
+        answer = self.post({"name": name, "data": data, "stream": True, **fields}, stream=True)
+        assert answer.status_code == 200, answer.text
+        return Stream(answer)
+
+    def run(self, name: str, data: Any, **fields: Any) -> list[Sent]:
+        """Run to the end and return all events."""
+        return list(self.stream(name, data, **fields))
+
+
+def cases(*inputs: Any) -> dict[str, Any]:
+    """Inline data in which the task is expected to return its input."""
+    return {"data": [{"input": each, "expected": each} for each in inputs]}
+
+
+def of_case(events: list[Sent], case_id: str) -> list[dict[str, Any]]:
+    """Return the progress events of one case, in order."""
+    progress = [each.json for each in events if each.event == "progress"]
+    return [each for each in progress if each["id"] == case_id]
+
+
+def outputs(events: list[Sent]) -> list[Any]:
+    """Return what the tasks returned, in the order of arrival."""
+    progress = [each.json for each in events if each.event == "progress"]
+    return [json.loads(each["data"]) for each in progress if each["event"] == "json_delta"]
