@@ -44,7 +44,7 @@ def test_triage_uses_its_parameter() -> None:
 def test_replies_are_polite_and_classified() -> None:
     result = evals_bp.registry.get("reply-draft").run([{"input": "Where is my refund?"}])
     assert result.scores["polite"].mean == 1
-    assert result.results[0].classifications == {"length": [{"id": "long"}]}
+    assert result.results[0].classifications == {"length": [{"id": "short"}]}
 
 
 def test_order_lookup_fails_on_unknown_orders_alone() -> None:

@@ -6,7 +6,7 @@ Signatures are read once, when an evaluator is made, so that a mistake shows whe
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -127,6 +127,25 @@ def scorer_calls(scorers: Any, kind: str, evaluator: str) -> tuple[ScorerCall, .
             )
         seen.add(call.name)
     return calls
+
+
+def apart(scorers: Sequence[ScorerCall]) -> tuple[ScorerCall, ...]:
+    """Return the scorers with names that are all different: ``x``, ``x (2)``, ``x (3)``."""
+    seen: set[str] = set()
+    result = []
+    for scorer in scorers:
+        name = free_name(scorer.name, seen)
+        seen.add(name)
+        result.append(ScorerCall(name, scorer.function, scorer.positional, scorer.keywords))
+    return tuple(result)
+
+
+def free_name(name: str, taken: set[str]) -> str:
+    """Return ``name``, or the first of ``name (2)``, ``name (3)`` … that is not taken."""
+    candidate, number = name, 2
+    while candidate in taken:
+        candidate, number = f"{name} ({number})", number + 1
+    return candidate
 
 
 def callable_name(function: Any) -> str:

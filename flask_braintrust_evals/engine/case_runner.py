@@ -15,8 +15,9 @@ from opentelemetry.trace import Span, use_span
 from flask_braintrust_evals.errors import SerializationError
 from flask_braintrust_evals.serialization import clean_text, dumps
 
+from . import case_spans
 from . import tracing as names
-from .callables import ScorerCall
+from .callables import ScorerCall, apart, free_name
 from .cancellation import Cancellation
 from .cases import EvalCase
 from .evaluator import Evaluator
@@ -33,7 +34,7 @@ from .events import (
 )
 from .hooks import EvalHooks
 from .parameters import Parameters
-from .scores import Classification, Score, to_classifications, to_scores
+from .scores import Score, to_classifications, to_scores
 from .workers import ChannelClosedError
 
 logger = logging.getLogger("flask_braintrust_evals")
@@ -79,7 +80,7 @@ class CaseRunner:
             the result, which is also in the last event. A failing task or scorer is in the result.
         """
         span = self._tracing.start("eval", "eval")
-        self._describe(span, case)
+        case_spans.describe(span, case)
         ref = CaseRef(names.span_id(span), index, trial_index, case.origin)
         result = CaseResult(
             ref, case, metadata=dict(case.metadata or {}), tags=list(case.tags or ())
@@ -99,7 +100,7 @@ class CaseRunner:
             # The scope's own: what it closes is the application's.
             self._fail_scope(result, error, span, emit)
         finally:
-            self._record(result, span)
+            case_spans.record(span, result)
             span.end()
         result.duration = time.monotonic() - started
         emit(CaseFinished(result))
@@ -111,31 +112,6 @@ class CaseRunner:
         result.error = result.error or self._failure("application context", error, result.ref)
         if not answered:
             emit(TaskFinished(result.ref, None, result.error))
-
-    def _describe(self, span: Span, case: EvalCase) -> None:
-        """Set what is known before the task runs, so that a crash keeps it."""
-        names.set_json(span, names.INPUT, case.input)
-        names.set_json(span, names.EXPECTED, case.expected)
-        if case.metadata:
-            names.set_json(span, names.METADATA, case.metadata)
-        if case.tags:
-            span.set_attribute(names.TAGS, [clean_text(tag) for tag in case.tags])
-        if case.origin:
-            names.set_json(span, names.ORIGIN, case.origin)
-
-    def _record(self, result: CaseResult, span: Span) -> None:
-        """Set what came of the case."""
-        if result.output_json is not None:
-            span.set_attribute(names.OUTPUT, result.output_json)
-        metadata = dict(result.metadata)
-        if result.scorer_errors:
-            metadata["scorer_errors"] = {k: str(e) for k, e in result.scorer_errors.items()}
-        if metadata:
-            names.set_json(span, names.METADATA, metadata)
-        if result.tags:
-            span.set_attribute(names.TAGS, [clean_text(str(tag)) for tag in result.tags])
-        if result.classifications:
-            names.set_json(span, names.CLASSIFICATIONS, result.classifications)
 
     def _run_task(self, result: CaseResult, parent: Span, emit: Emit) -> None:
         case, mailbox, reporting = result.case, Mailbox(), [True]
@@ -193,7 +169,7 @@ class CaseRunner:
                 others = own_names - {scorer.name}
                 _keep_apart(scores, others | result.scores.keys())
                 result.scores.update({score.name: score for score in scores})
-                _record_scores(span, scores)
+                case_spans.record_scores(span, scores)
 
     def _classify(self, result: CaseResult, parent: Span) -> None:
         for classifier in self._classifiers:
@@ -203,7 +179,7 @@ class CaseRunner:
                 for each in classifications:
                     items = result.classifications.setdefault(each.name or classifier.name, [])
                     items.append(each.as_item())
-                _record_classifications(span, classifications)
+                case_spans.record_classifications(span, classifications)
 
     @contextmanager
     def _scoring(
@@ -262,25 +238,6 @@ class CaseRunner:
         return CaseError(type(error).__name__, clean_text(str(error)), clean_text(stack))
 
 
-def apart(scorers: Sequence[ScorerCall]) -> tuple[ScorerCall, ...]:
-    """Return the scorers with names that are all different: ``x``, ``x (2)``, ``x (3)``."""
-    seen: set[str] = set()
-    result = []
-    for scorer in scorers:
-        name = free_name(scorer.name, seen)
-        seen.add(name)
-        result.append(ScorerCall(name, scorer.function, scorer.positional, scorer.keywords))
-    return tuple(result)
-
-
-def free_name(name: str, taken: set[str]) -> str:
-    """Return ``name``, or the first of ``name (2)``, ``name (3)`` … that is not taken."""
-    candidate, number = name, 2
-    while candidate in taken:
-        candidate, number = f"{name} ({number})", number + 1
-    return candidate
-
-
 def _keep_apart(scores: list[Score], taken: set[str]) -> None:
     """Rename scores that would hide another's."""
     for score in scores:
@@ -293,19 +250,3 @@ def _output_json(output: Any) -> str:
         return dumps(output)
     except SerializationError as error:
         raise SerializationError(f"the task's output cannot be written as JSON: {error}") from error
-
-
-def _record_scores(span: Span, scores: list[Score]) -> None:
-    if not span.is_recording():
-        return
-    fields = {score.name: {"score": score.score} for score in scores}
-    names.set_json(span, names.OUTPUT, fields if len(scores) != 1 else {"score": scores[0].score})
-    names.set_json(span, names.SCORES, {score.name: score.score for score in scores})
-    metadata = {score.name: score.metadata for score in scores if score.metadata}
-    if metadata:
-        names.set_json(span, names.METADATA, metadata if len(scores) != 1 else scores[0].metadata)
-
-
-def _record_classifications(span: Span, classifications: list[Classification]) -> None:
-    items = [{"name": each.name, **each.as_item()} for each in classifications]
-    names.set_json(span, names.OUTPUT, items[0] if len(items) == 1 else items)
