@@ -26,7 +26,6 @@ setup(
     package_data={"flask_braintrust_evals": ["py.typed"]},
     python_requires=">=3.10",
     install_requires=[
-        "cachetools>=5.3",
         "flask>=3.0",
         "flask-cors>=6.0",
         "jsonschema>=4.18",
