@@ -15,6 +15,7 @@
     │   ├── MethodNotAllowedError   405
     │   ├── BodyTooLargeError       413
     │   └── UnsupportedMediaTypeError  415
+    ├── TooManyRunsError            the process is full (503)
     ├── RunError                    a run could not be finished (500)
     │   ├── RunTimeoutError
     │   └── DataError               the source of the cases failed
@@ -102,6 +103,13 @@ class UnsupportedMediaTypeError(RequestError):
     """The request's body is not declared as JSON."""
 
     status = 415
+
+
+class TooManyRunsError(EvalsError):
+    """This process has as many runs as it may have. ``retry_after``: seconds to wait."""
+
+    status = 503
+    retry_after = 5
 
 
 class RunError(EvalsError):

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import logging
 import os
+import weakref
 from collections.abc import Mapping
 
 from flask import Flask, current_app
 
 from .cloud.session_cache import SessionCache
 from .config import Settings
+from .web.run_slots import RunSlots
 
 logger = logging.getLogger("flask_braintrust_evals")
 
@@ -22,11 +24,15 @@ class EvalsExtension:
     Attributes:
         settings: the application's settings.
         sessions: the sessions of recent callers.
+        run_slots: counts the runs that are under way.
     """
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.sessions = SessionCache(settings.session_limit)
+        self.sessions = SessionCache(settings.session_limit, settings.session_ttl)
+        self.run_slots = RunSlots(settings.max_runs)
+        # With the application, or at the process's end, whichever comes first.
+        weakref.finalize(self, self.sessions.close)
 
 
 def init_app(app: Flask, environ: Mapping[str, str] = os.environ) -> EvalsExtension:

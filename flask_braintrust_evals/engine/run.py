@@ -14,6 +14,7 @@ import operator
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
 from queue import Empty
 from typing import Any
 
@@ -122,8 +123,6 @@ class Run:
         trial_count: how often to run each case that does not say it itself.
         timeout: seconds after which the run fails.
         idle_after: seconds of silence after which to yield :class:`Idle`; ``None``: never.
-        on_close: called once, when the run has ended and its last worker has left, in whatever
-            thread that happens.
     """
 
     def __init__(
@@ -135,17 +134,17 @@ class Run:
         trial_count: int = 1,
         timeout: float | None = None,
         idle_after: float | None = None,
-        on_close: Callable[[], None] = lambda: None,
     ) -> None:
         self._runner = runner
         self._source = CaseSource(cases, trial_count)
         self._limit = max_concurrency
         self._timeout = timeout
         self._idle_after = idle_after
-        self._on_close = on_close
+        self._callbacks: list[Callable[[], None]] = []
         self._channel: Channel[Event] = Channel(CHANNEL_CAPACITY)
         self._lock = threading.Lock()
         self._workers = 0
+        self._stopped = False
         self._closed = False
         self._failure: EvalsError | None = None
         self.summary = RunSummary()
@@ -184,17 +183,30 @@ class Run:
             first, self._closed = not self._closed, True
             idle = self._workers == 0
         if first:
-            self._source.exhausted = True
-            self._runner.cancellation.set()
-            self._channel.close()
+            self._stop()
             if idle:
                 self._finish()
 
+    def _stop(self) -> None:
+        """Cancel what is running. The listener may go on: the run is not closed by this."""
+        self._stopped = True
+        self._source.exhausted = True
+        self._runner.cancellation.set()
+        self._channel.close()
+
+    def when_closed(self, callback: Callable[[], None]) -> None:
+        """Have ``callback`` called once the listener and the last worker have left.
+
+        It is called in whatever thread that happens; several are called in the order added, each
+        also where the one before fails. Add them before the run is iterated over or closed.
+        """
+        self._callbacks.append(callback)
+
     def _finish(self) -> None:
-        try:
+        with ExitStack() as callbacks:
+            for callback in reversed(self._callbacks):
+                callbacks.callback(callback)
             self._source.close()
-        finally:
-            self._on_close()
 
     def _note(self, event: Event, running: dict[str, CaseStarted], answered: set[str]) -> None:
         if isinstance(event, CaseStarted):
@@ -216,7 +228,7 @@ class Run:
         """Give up the cases that are running: each is told of, though its worker goes on."""
         message = f"the run's time-out of {self._timeout:g} seconds was reached"
         done = self.summary.cases
-        self.close()
+        self._stop()
         for started in running.values():
             error = CaseError("TimeoutError", message)
             if started.ref.id not in answered:
@@ -227,7 +239,7 @@ class Run:
 
     def _add_worker(self) -> None:
         with self._lock:
-            if self._closed or self._source.exhausted or self._workers >= self._limit:
+            if self._stopped or self._source.exhausted or self._workers >= self._limit:
                 return
             self._workers += 1
             number = self._workers
@@ -244,7 +256,7 @@ class Run:
 
     def _work(self) -> None:
         try:
-            while not self._closed:
+            while not self._stopped:
                 job = self._source.take()
                 if job is None:
                     break

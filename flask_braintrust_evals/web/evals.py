@@ -27,6 +27,7 @@ from .data import CaseData, open_data
 from .models import EvalRequest
 from .recording import Recording, project_finder, record_below, record_in_new_experiment
 from .remote_scorers import remote_scorers
+from .run_log import RunLog
 from .wire import DONE, Message, case_messages, error_message, summary_body
 
 logger = logging.getLogger("flask_braintrust_evals")
@@ -42,6 +43,14 @@ class EvalRun:
     run: Run
     recording: Recording
     spans: RunSpans | None
+    log: RunLog
+
+    def __post_init__(self) -> None:
+        self.run.when_closed(self._end)
+
+    def when_closed(self, callback: Callable[[], None]) -> None:
+        """Have ``callback`` called when the run has ended, workers have left, spans are sent."""
+        self.run.when_closed(callback)
 
     def messages(self) -> Iterator[Message | None]:
         """Run, and yield the stream's messages; ``None`` when nothing has happened for a while."""
@@ -52,8 +61,9 @@ class EvalRun:
                 if isinstance(event, Idle):
                     yield None
                 elif isinstance(event, RunFinished):
-                    yield Message("summary", dumps(self._summary()))
+                    yield Message("summary", dumps(self._finish()))
                 elif isinstance(event, RunFailed):
+                    self.log.failed(event.error)
                     self._flush()
                     yield error_message(str(event.error))
                 else:
@@ -69,21 +79,32 @@ class EvalRun:
         Raises:
             EvalsError: the run failed.
         """
+        summary: dict[str, Any] = {}
         for event in self.run:
-            if isinstance(event, RunFailed):
+            if isinstance(event, RunFinished):
+                summary = self._finish()
+            elif isinstance(event, RunFailed):
+                self.log.failed(event.error)
                 self._flush()
                 raise event.error
-        return self._summary()
+        return summary
 
     def close(self) -> None:
         """End the run where it has not ended; what is running is cancelled."""
         self.run.close()
 
+    def _end(self) -> None:
+        # When a client leaves, the spans of what had run by then are still delivered.
+        self._flush()
+        self.log.write(self.run.summary, self.spans.lost if self.spans is not None else 0)
+
     def _flush(self) -> None:
         if self.spans is not None:
             self.spans.flush()
 
-    def _summary(self) -> dict[str, Any]:
+    def _finish(self) -> dict[str, Any]:
+        """Deliver what is left, and return the summary. Called before the run closes."""
+        self.log.outcome = "finished"
         self._flush()  # the page looks for scores in the traces as soon as it has the summary
         return summary_body(
             self.recording.description,
@@ -161,10 +182,9 @@ def _assemble(
         trial_count=body.trial_count or evaluator.trial_count,
         timeout=body.timeout or evaluator.timeout,
         idle_after=settings.heartbeat,
-        # When a client leaves, the spans of what had run by then are still delivered.
-        on_close=spans.flush if spans is not None else lambda: None,
     )
-    return EvalRun(evaluator, run, recording, spans)
+    org = session.org.name if session is not None else None
+    return EvalRun(evaluator, run, recording, spans, RunLog(evaluator.name, org))
 
 
 def _tracing(spans: RunSpans, parent: Parent) -> RunTracing:

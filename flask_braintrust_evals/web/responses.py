@@ -12,7 +12,7 @@ from typing import Any
 from flask import Response
 from werkzeug.exceptions import HTTPException
 
-from flask_braintrust_evals.errors import EvalsError, MethodNotAllowedError
+from flask_braintrust_evals.errors import EvalsError, MethodNotAllowedError, TooManyRunsError
 from flask_braintrust_evals.serialization import dumps
 
 logger = logging.getLogger("flask_braintrust_evals")
@@ -28,6 +28,8 @@ def error_response(error: EvalsError) -> Response:
     response = json_response({"error": str(error)}, error.status)
     if isinstance(error, MethodNotAllowedError):
         response.headers["Allow"] = ", ".join(error.allowed)
+    if isinstance(error, TooManyRunsError):
+        response.headers["Retry-After"] = str(error.retry_after)
     if error.status == 401:
         response.headers["WWW-Authenticate"] = "Bearer"
     return response

@@ -1,0 +1,62 @@
+"""One line of log per run, for people and, as the record's attributes, for machines."""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import dataclass, field
+
+from flask_braintrust_evals.engine.summary import RunSummary
+
+logger = logging.getLogger("flask_braintrust_evals")
+
+
+@dataclass
+class RunLog:
+    """What is known of a run when it begins, and how it ended.
+
+    Attributes:
+        evaluator: the evaluator's name.
+        org: the caller's organisation; ``None``: without Braintrust.
+        outcome: ``"finished"``, ``"failed"``, or, until either is known, ``"cancelled"``.
+        reason: why it failed.
+    """
+
+    evaluator: str
+    org: str | None
+    outcome: str = "cancelled"
+    reason: str | None = None
+    _started: float = field(default_factory=time.monotonic)
+
+    def failed(self, error: Exception) -> None:
+        """Note that the run failed."""
+        self.outcome, self.reason = "failed", f"{type(error).__name__}: {error}"
+
+    def write(self, summary: RunSummary, lost_spans: int) -> None:
+        """Write the line: a warning where an operator should look, else for information."""
+        duration = time.monotonic() - self._started
+        scorer_errors = sum(summary.scorer_errors.values())
+        level = logging.WARNING if self.outcome == "failed" or lost_spans else logging.INFO
+        logger.log(
+            level,
+            "run of %r for %s %s after %.3f s: %d cases, %d failed, %d scorer errors%s%s",
+            self.evaluator,
+            f"organisation {self.org!r}" if self.org is not None else "nobody in particular",
+            self.outcome,
+            duration,
+            summary.cases,
+            summary.failed,
+            scorer_errors,
+            f", {lost_spans} spans lost" if lost_spans else "",
+            f" ({self.reason})" if self.reason else "",
+            extra={
+                "evaluator": self.evaluator,
+                "organization": self.org,
+                "outcome": self.outcome,
+                "duration": duration,
+                "cases": summary.cases,
+                "failed_cases": summary.failed,
+                "scorer_errors": scorer_errors,
+                "lost_spans": lost_spans,
+            },
+        )
