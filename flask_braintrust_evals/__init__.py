@@ -2,6 +2,7 @@
 
 from ._version import __version__
 from .blueprint import EvalsBlueprint, evals_bp
+from .config import Session
 from .engine.cases import EvalCase
 from .engine.evaluator import Evaluator
 from .engine.events import CaseResult
@@ -34,6 +35,7 @@ __all__ = [
     "RegistrationError",
     "Score",
     "ScoreSummary",
+    "Session",
     "__version__",
     "evals_bp",
 ]

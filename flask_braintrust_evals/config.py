@@ -17,7 +17,22 @@ from .errors import ConfigurationError
 T = TypeVar("T")
 D = TypeVar("D")
 OriginPattern = str | re.Pattern[str]
+Authenticator = Callable[[Any], "Session | None"]
+Auth = Literal["braintrust", "none"] | Authenticator
 MISSING = object()
+
+
+@dataclass(frozen=True)
+class Session:
+    """Who a request acts as; what a function set as ``BRAINTRUST_EVALS_AUTH`` returns.
+
+    Attributes:
+        token: the Braintrust API key to act with; ``None``: without Braintrust.
+        org_name: the organisation to act in; ``None``: the token's only one.
+    """
+
+    token: str | None = field(default=None, repr=False)
+    org_name: str | None = None
 
 
 @dataclass(frozen=True)
@@ -32,22 +47,31 @@ class Settings:
     """``BRAINTRUST_PROXY_URL``: overrides the function proxy that the login names."""
     api_key: str | None = field(default=None, repr=False)
     """``BRAINTRUST_API_KEY``, from the environment alone; used only when ``auth`` is ``"none"``."""
-    auth: Literal["braintrust", "none"] = "braintrust"
-    """``BRAINTRUST_EVALS_AUTH``: how callers prove who they are."""
+    auth: Auth = "braintrust"
+    """``BRAINTRUST_EVALS_AUTH``: how callers prove who they are: to Braintrust, not at all, or to a
+    function of the application's own."""
+    no_auth_remote: bool = False
+    """``BRAINTRUST_EVALS_NO_AUTH_REMOTE``: with ``auth`` ``"none"``, serve other machines too."""
     org_names: tuple[str, ...] = ()
     """``BRAINTRUST_EVALS_ORG_NAME``: the organisations allowed in; empty: any."""
     origins: tuple[OriginPattern, ...] = ()
     """``BRAINTRUST_EVALS_ORIGINS``: allowed origins beside Braintrust's own."""
     session_limit: int = 64
     """``BRAINTRUST_EVALS_SESSION_LIMIT``: sessions kept at most."""
+    session_ttl: float = 900.0
+    """``BRAINTRUST_EVALS_SESSION_TTL``: seconds after which a token is checked again."""
     max_concurrency: int = 10
     """``BRAINTRUST_EVALS_MAX_CONCURRENCY``: cases of one run at a time."""
+    max_runs: int = 1000
+    """``BRAINTRUST_EVALS_MAX_RUNS``: runs of one process at a time."""
     max_body: int = 64 * 1024 * 1024
     """``BRAINTRUST_EVALS_MAX_BODY``: bytes of a request's body."""
     heartbeat: float = 5.0
     """``BRAINTRUST_EVALS_HEARTBEAT``: seconds of silence before a comment line is sent."""
     request_timeout: float = 30.0
     """``BRAINTRUST_EVALS_REQUEST_TIMEOUT``: seconds that one call to Braintrust may take."""
+    openapi: bool = False
+    """``BRAINTRUST_EVALS_OPENAPI``: serve a description of the endpoints at ``/openapi.json``."""
 
     @classmethod
     def load(cls, config: Mapping[str, Any], environ: Mapping[str, str]) -> Settings:
@@ -82,6 +106,12 @@ class Settings:
             session_limit=read(
                 "BRAINTRUST_EVALS_SESSION_LIMIT", _integer(1, 100_000), defaults.session_limit
             ),
+            session_ttl=read(
+                "BRAINTRUST_EVALS_SESSION_TTL", _seconds(0.05, 86_400), defaults.session_ttl
+            ),
+            no_auth_remote=read("BRAINTRUST_EVALS_NO_AUTH_REMOTE", _switch, False),
+            max_runs=read("BRAINTRUST_EVALS_MAX_RUNS", _integer(1, 1_000_000), defaults.max_runs),
+            openapi=read("BRAINTRUST_EVALS_OPENAPI", _switch, False),
             max_concurrency=read(
                 "BRAINTRUST_EVALS_MAX_CONCURRENCY", _integer(1, 1000), defaults.max_concurrency
             ),
@@ -110,12 +140,27 @@ def _url(key: str, value: Any) -> str:
     return value.rstrip("/")
 
 
-def _auth(key: str, value: Any) -> Literal["braintrust", "none"]:
+def _auth(key: str, value: Any) -> Auth:
     if value == "braintrust":
         return "braintrust"
     if value == "none":
         return "none"
-    raise _refuse(key, value, "'braintrust' or 'none'")
+    if callable(value):
+        authenticator: Authenticator = value
+        return authenticator
+    raise _refuse(
+        key, value, "'braintrust', 'none', or a function that takes a request and returns a Session"
+    )
+
+
+def _switch(key: str, value: Any) -> bool:
+    if isinstance(value, bool):
+        return value
+    # The environment has only texts.
+    known = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+    if isinstance(value, str) and value.lower() in known:
+        return known[value.lower()]
+    raise _refuse(key, value, "True or False")
 
 
 def _strings(key: str, value: Any, what: str) -> tuple[Any, ...]:

@@ -2,31 +2,50 @@
 
 from __future__ import annotations
 
-import ipaddress
+import socket
 from dataclasses import dataclass
+from typing import Any
 
 from flask import Request
 
-from flask_braintrust_evals.cloud.session_cache import SessionCache
+from flask_braintrust_evals.cloud.session_cache import Lease, SessionCache
 from flask_braintrust_evals.cloud.sessions import Endpoints, UserSession, log_in
-from flask_braintrust_evals.config import Settings
-from flask_braintrust_evals.errors import AccessDeniedError, AuthenticationError
+from flask_braintrust_evals.config import Session, Settings
+from flask_braintrust_evals.errors import (
+    AccessDeniedError,
+    AuthenticationError,
+    ConfigurationError,
+)
 
 from .cors import request_origin_allowed
 from .credentials import Credentials
+from .local_only import check_local
+
+_HUNG_UP = (7, 8)
+"""TCP_CLOSE and TCP_CLOSE_WAIT of Linux's ``include/net/tcp_states.h``."""
 
 
 @dataclass(frozen=True)
 class Caller:
-    """Who a request acts as.
+    """Who a request acts as. :meth:`release` it when the request, its stream included, is over.
 
     Attributes:
-        session: the caller's session; ``None``: without Braintrust, for local development.
+        lease: a hold on the caller's session; ``None``: without Braintrust.
         project_id: the project that the request's headers name, if any.
     """
 
-    session: UserSession | None
+    lease: Lease | None
     project_id: str | None
+
+    @property
+    def session(self) -> UserSession | None:
+        """The caller's session; ``None``: without Braintrust."""
+        return None if self.lease is None else self.lease.session
+
+    def release(self) -> None:
+        """Give the session back. Calling it again does nothing."""
+        if self.lease is not None:
+            self.lease.release()
 
 
 def admit(request: Request, settings: Settings, sessions: SessionCache) -> Caller:
@@ -45,32 +64,57 @@ def admit(request: Request, settings: Settings, sessions: SessionCache) -> Calle
             " BRAINTRUST_EVALS_ORIGINS if they should"
         )
     credentials = Credentials.of(request.headers)
+    identity = _identify(request, credentials, settings)
+    if identity.token is None:
+        return Caller(None, credentials.project_id)
+    lease = _lease(request, identity.token, identity.org_name, settings, sessions)
+    return Caller(lease, credentials.project_id)
+
+
+def _identify(request: Request, credentials: Credentials, settings: Settings) -> Session:
     if settings.auth == "none":
-        return Caller(_local_session(request, settings, sessions), credentials.project_id)
-    if credentials.token is None:
-        raise AuthenticationError(
-            "no token: send your Braintrust API key as 'Authorization: Bearer <key>' or in the"
-            " header x-bt-auth-token"
+        if not settings.no_auth_remote:
+            check_local(request)
+        org_name = settings.org_names[0] if settings.org_names else None
+        return Session(settings.api_key, org_name)
+    if settings.auth == "braintrust":
+        if credentials.token is None:
+            raise AuthenticationError(
+                "no token: send your Braintrust API key as 'Authorization: Bearer <key>' or in the"
+                " header x-bt-auth-token"
+            )
+        return Session(credentials.token, credentials.org_name)
+    identity: Any = settings.auth(request)
+    if identity is None:
+        raise AuthenticationError("this server does not know you; sign in first")
+    if not isinstance(identity, Session):
+        raise ConfigurationError(
+            "the function in BRAINTRUST_EVALS_AUTH must return a Session or None, not"
+            f" {type(identity).__name__}"
         )
-    session = _session(credentials.token, credentials.org_name, settings, sessions)
-    return Caller(session, credentials.project_id)
+    return identity
 
 
-def _session(
-    token: str, org_name: str | None, settings: Settings, sessions: SessionCache
-) -> UserSession:
+def _lease(
+    request: Request, token: str, org_name: str | None, settings: Settings, sessions: SessionCache
+) -> Lease:
     allowed = settings.org_names
     if allowed and org_name is not None and org_name not in allowed:
         raise _foreign(org_name)
     endpoints = Endpoints(
         settings.app_url, settings.api_url, settings.proxy_url, settings.request_timeout
     )
-    session = sessions.get(
-        token, org_name, settings.app_url, lambda: log_in(token, org_name, endpoints)
+    lease = sessions.lease(
+        token,
+        org_name,
+        settings.app_url,
+        lambda: log_in(token, org_name, endpoints),
+        gave_up=lambda: client_has_left(request),
     )
-    if allowed and session.org.name not in allowed:
-        raise _foreign(session.org.name)
-    return session
+    if allowed and lease.session.org.name not in allowed:
+        lease.release()
+        raise _foreign(lease.session.org.name)
+    return lease
 
 
 def _foreign(org_name: str) -> AccessDeniedError:
@@ -79,20 +123,17 @@ def _foreign(org_name: str) -> AccessDeniedError:
     )
 
 
-def _local_session(
-    request: Request, settings: Settings, sessions: SessionCache
-) -> UserSession | None:
-    address = request.remote_addr or ""
+def client_has_left(request: Request) -> bool:
+    """Return whether the client has hung up, where that can be known: gunicorn on Linux, TCP.
+
+    The connection's own state tells it even while a part of the request has not been read.
+    """
+    connection = request.environ.get("gunicorn.socket")
+    tcp_info = getattr(socket, "TCP_INFO", None)
+    if connection is None or tcp_info is None:
+        return False
     try:
-        loopback = ipaddress.ip_address(address).is_loopback
-    except ValueError:
-        loopback = False
-    if not loopback:
-        raise AccessDeniedError(
-            f"BRAINTRUST_EVALS_AUTH is 'none', which serves this machine alone, not"
-            f" {address or 'a client without an address'}; use 'braintrust' to serve others"
-        )
-    if settings.api_key is None:
-        return None
-    org_name = settings.org_names[0] if settings.org_names else None
-    return _session(settings.api_key, org_name, settings, sessions)
+        state: bytes = connection.getsockopt(socket.IPPROTO_TCP, tcp_info, 1)
+    except OSError:
+        return False
+    return state[0] in _HUNG_UP
