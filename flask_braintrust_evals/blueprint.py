@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from typing import Any, TypeVar, overload
 
 from flask import Blueprint, Flask, Response, current_app, request
@@ -27,6 +28,7 @@ from .web.cors import add_cors_headers
 from .web.evals import EvalRun, prepare
 from .web.manifest import manifest
 from .web.models import EvalRequest
+from .web.openapi import openapi
 from .web.responses import (
     error_response,
     http_exception_response,
@@ -153,7 +155,7 @@ class EvalsBlueprint(Blueprint):
         """
         prefix = (state.url_prefix or "").rstrip("/")
         views = [("/", "index", self._index), ("/list", "list", self._list)]
-        views += [("/eval", "eval", self._eval)]
+        views += [("/eval", "eval", self._eval), ("/openapi.json", "openapi", self._openapi)]
         if prefix:
             # A page that was given the address with a slash at its end asks for "//list", and a
             # browser does not follow redirects of preflights.
@@ -176,21 +178,33 @@ class EvalsBlueprint(Blueprint):
 
     def _list(self, **_: Any) -> Response:
         def answer() -> Response:
-            _admit()
+            _admit().release()
             return json_response(manifest(self.registry))
 
         return _by_method(GET=answer, POST=answer)
 
     def _eval(self, **_: Any) -> Response:
         def answer() -> Response:
-            caller = _admit()
-            settings = current_extension().settings
-            body = EvalRequest.of(read_json(request, settings.max_body))
+            state = current_extension()
             app = current_app._get_current_object()  # type: ignore[attr-defined]
-            run = prepare(body, caller, self.registry, settings, app.app_context)
+            with ExitStack() as held:
+                caller = _admit()
+                held.callback(caller.release)
+                state.run_slots.take()
+                held.callback(state.run_slots.give_back)
+                body = EvalRequest.of(read_json(request, state.settings.max_body))
+                run = prepare(body, caller, self.registry, state.settings, app.app_context)
+                # From here on the run holds them, for as long as it has workers.
+                run.when_closed(held.pop_all().close)
             return _answer_run(run, _wants_stream(body))
 
         return _by_method(POST=answer)
+
+    def _openapi(self, **_: Any) -> Response:
+        if not current_extension().settings.openapi:
+            return self._unknown()
+        prefix = request.path.removesuffix("/openapi.json")
+        return _by_method(GET=lambda: json_response(openapi(request.script_root + prefix or "/")))
 
     def _unknown(self, **_: Any) -> Response:
         if request.method == "OPTIONS":

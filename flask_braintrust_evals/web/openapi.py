@@ -1,0 +1,138 @@
+"""A description of the endpoints (OpenAPI 3.1), for tools; see https://spec.openapis.org/oas/v3.1.1.
+
+The answers of ``/eval`` are described as far as the format goes: OpenAPI has no words for a stream.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask_braintrust_evals._version import __version__
+
+from .data import SOURCES
+from .models import EvalRequest
+
+_ERROR = {
+    "type": "object",
+    "required": ["error"],
+    "properties": {"error": {"type": "string"}},
+    "additionalProperties": False,
+}
+_STATUSES = {
+    "400": "The request is wrong; the text names the field.",
+    "401": "No token, or not a valid one.",
+    "403": "The page, the organisation or the address is not allowed.",
+    "404": "There is no such evaluator, dataset or experiment.",
+    "405": "Another method is needed.",
+    "413": "The body is too large.",
+    "415": "The body is not declared as JSON.",
+    "500": "The run failed (where the answer is not a stream).",
+    "502": "Braintrust failed.",
+    "503": "The server has as many runs as it may have.",
+    "504": "Braintrust did not answer in time.",
+}
+
+
+def openapi(server_url: str) -> dict[str, Any]:
+    """Return the description.
+
+    Args:
+        server_url: where the endpoints are, such as ``/evals``.
+    """
+    manifest = _operation("The evaluators, with parameters, scorers and classifiers")
+    manifest["responses"]["200"] = _json("The evaluators by name", {"type": "object"})
+    health = {
+        "summary": "Whether the server is there",
+        "security": [],
+        "responses": {
+            "200": _json(
+                "It is",
+                {
+                    "type": "object",
+                    "required": ["status"],
+                    "properties": {"status": {"const": "ok"}},
+                },
+            )
+        },
+    }
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "flask-braintrust-evals", "version": __version__},
+        "servers": [{"url": server_url}],
+        "security": [{"token": []}, {"bearer": []}],
+        "paths": {
+            "/": {"get": health},
+            "/list": {"get": manifest, "post": manifest},
+            "/eval": {"post": _eval()},
+        },
+        "components": {
+            "securitySchemes": {
+                "token": {"type": "apiKey", "in": "header", "name": "x-bt-auth-token"},
+                "bearer": {"type": "http", "scheme": "bearer"},
+            },
+            "schemas": {"Error": _ERROR, **_request_schemas()},
+        },
+    }
+
+
+def _operation(summary: str) -> dict[str, Any]:
+    error = {"$ref": "#/components/schemas/Error"}
+    return {
+        "summary": summary,
+        "parameters": [
+            {"name": name, "in": "header", "required": False, "schema": {"type": "string"}}
+            for name in ("x-bt-org-name", "x-bt-project-id")
+        ],
+        "responses": {status: _json(text, error) for status, text in _STATUSES.items()},
+    }
+
+
+def _eval() -> dict[str, Any]:
+    operation = _operation("Run an evaluator")
+    schema = {"$ref": "#/components/schemas/EvalRequest"}
+    operation["requestBody"] = {
+        "required": True,
+        "content": {"application/json": {"schema": schema}},
+    }
+    operation["responses"]["200"] = {
+        "description": "A stream of start, progress, summary, error and done events; or, where the"
+        " body says so with stream: false, the summary",
+        "content": {
+            "text/event-stream": {"schema": {"type": "string"}},
+            "application/json": {"schema": {"type": "object"}},
+        },
+    }
+    return operation
+
+
+def _request_schemas() -> dict[str, Any]:
+    schema = EvalRequest.model_json_schema(ref_template="#/components/schemas/{model}")
+    definitions = schema.pop("$defs", {})
+    schema["properties"]["data"] = _data_schema()
+    schema["required"] = [*schema.get("required", ()), "data"]
+    return {"EvalRequest": schema, **definitions}
+
+
+def _data_schema() -> dict[str, Any]:
+    cases = {
+        "type": "array",
+        "items": {"type": "object", "required": ["input"], "properties": {"input": {}}},
+    }
+    by_source: dict[str, Any] = {"data": cases}
+    return {
+        "oneOf": [
+            cases,
+            *(
+                {
+                    "type": "object",
+                    "required": [source],
+                    "properties": {source: by_source.get(source, {"type": "string"})},
+                }
+                for source in SOURCES
+            ),
+        ]
+    }
+
+
+def _json(description: str, schema: dict[str, Any]) -> dict[str, Any]:
+    return {"description": description, "content": {"application/json": {"schema": schema}}}

@@ -1,0 +1,201 @@
+"""Who gets in when Braintrust is not asked: this machine, or whom the application itself knows."""
+
+from __future__ import annotations
+
+import logging
+import socket
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from flask import Flask, Request
+from werkzeug.test import EnvironBuilder
+
+from flask_braintrust_evals import ConfigurationError, EvalsBlueprint, Session
+from flask_braintrust_evals.web.access import client_has_left
+from tests.standin import StandIn
+
+
+@pytest.fixture(scope="module")
+def shared_cloud() -> Iterator[StandIn]:
+    with StandIn() as cloud:
+        yield cloud
+
+
+@pytest.fixture
+def cloud(shared_cloud: StandIn) -> StandIn:
+    shared_cloud.reset()
+    shared_cloud.add_user("company-key", orgs=("acme", "globex"))
+    return shared_cloud
+
+
+def make_app(**config: Any) -> Flask:
+    bp = EvalsBlueprint("evals", __name__)
+
+    @bp.evaluator("echo")
+    def echo(input: Any) -> Any:
+        return input
+
+    app = Flask(__name__)
+    app.config.update(config)
+    app.register_blueprint(bp, url_prefix="/evals")
+    return app
+
+
+BODY = {"name": "echo", "data": [{"input": 1}], "stream": False}
+
+
+@pytest.mark.parametrize(
+    ("headers", "address"),
+    [
+        ({"Host": "evil.example"}, "127.0.0.1"),
+        ({"Host": "evil.example:8300"}, "127.0.0.1"),
+        ({"Host": "localhost.evil.example"}, "127.0.0.1"),
+        ({"Host": "10.0.0.5"}, "127.0.0.1"),
+        ({"Host": "[::1"}, "127.0.0.1"),
+        ({}, "10.0.0.7"),
+        ({}, "::ffff:10.0.0.7"),
+        ({}, ""),
+        ({"X-Forwarded-For": "203.0.113.9"}, "127.0.0.1"),
+        ({"X-Forwarded-For": "127.0.0.1, 203.0.113.9"}, "127.0.0.1"),
+        ({"X-Forwarded-For": "unknown"}, "127.0.0.1"),
+        ({"Origin": "https://evil.example"}, "127.0.0.1"),
+        ({"Origin": "null"}, "127.0.0.1"),
+    ],
+)
+def test_no_auth_mode_serves_nobody_from_elsewhere(headers: dict[str, str], address: str) -> None:
+    client = make_app(BRAINTRUST_EVALS_AUTH="none").test_client()
+    for method, path in (("GET", "/evals/list"), ("POST", "/evals/eval")):
+        answer = client.open(
+            path,
+            method=method,
+            json=BODY if method == "POST" else None,
+            headers=headers,
+            environ_overrides={"REMOTE_ADDR": address},
+        )
+        assert answer.status_code == 403
+        assert "error" in answer.get_json()
+
+
+@pytest.mark.parametrize("host", ["localhost", "localhost:8300", "127.0.0.1:1", "[::1]:8300"])
+@pytest.mark.parametrize("address", ["127.0.0.1", "127.8.8.8", "::1", "::ffff:127.0.0.1"])
+def test_no_auth_mode_serves_this_machine(host: str, address: str) -> None:
+    client = make_app(BRAINTRUST_EVALS_AUTH="none").test_client()
+    answer = client.post(
+        "/evals/eval", json=BODY, headers={"Host": host}, environ_overrides={"REMOTE_ADDR": address}
+    )
+    assert answer.status_code == 200
+
+
+def test_no_auth_mode_serves_others_when_told_to_but_not_foreign_pages() -> None:
+    app = make_app(BRAINTRUST_EVALS_AUTH="none", BRAINTRUST_EVALS_NO_AUTH_REMOTE=True)
+    client = app.test_client()
+    elsewhere = {"REMOTE_ADDR": "10.0.0.7"}
+    host = {"Host": "evals.internal"}
+    answer = client.get("/evals/list", headers=host, environ_overrides=elsewhere)
+    assert answer.status_code == 200
+    foreign = {**host, "Origin": "http://evals.internal"}
+    answer = client.post("/evals/eval", json=BODY, headers=foreign, environ_overrides=elsewhere)
+    assert answer.status_code == 403
+
+
+def test_no_auth_mode_warns_when_the_application_starts(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.WARNING, "flask_braintrust_evals"):
+        make_app(BRAINTRUST_EVALS_AUTH="none")
+    assert "BRAINTRUST_EVALS_AUTH is 'none'" in caplog.text
+
+
+def single_sign_on(request: Request) -> Session | None:
+    """As a company's proxy does it: it has checked who somebody is, and says so in a header."""
+    team = request.headers.get("X-Company-Team")
+    return Session(token="company-key", org_name=team) if team else None
+
+
+def test_a_function_may_say_who_a_request_acts_as(cloud: StandIn) -> None:
+    app = make_app(BRAINTRUST_EVALS_AUTH=single_sign_on, BRAINTRUST_APP_URL=cloud.url)
+    client = app.test_client()
+    # The caller's own token counts for nothing here, and neither does the organisation it names.
+    headers = {"x-bt-auth-token": "other", "x-bt-org-name": "acme", "X-Company-Team": "globex"}
+    answer = client.post("/evals/eval", json=BODY, headers=headers)
+    assert answer.status_code == 200
+    assert {call.token for call in cloud.calls} == {"company-key"}
+    (experiment,) = cloud.calls_to("POST", "/v1/experiment")
+    assert experiment.headers["x-bt-org-name"] == "globex"
+
+
+def test_whom_the_function_does_not_know_is_refused(cloud: StandIn) -> None:
+    app = make_app(BRAINTRUST_EVALS_AUTH=single_sign_on, BRAINTRUST_APP_URL=cloud.url)
+    answer = app.test_client().get("/evals/list", headers={"x-bt-auth-token": "company-key"})
+    assert answer.status_code == 401
+    assert answer.get_json() == {"error": "this server does not know you; sign in first"}
+    assert not cloud.calls
+
+
+def test_the_function_may_let_somebody_in_without_braintrust(cloud: StandIn) -> None:
+    app = make_app(BRAINTRUST_EVALS_AUTH=lambda request: Session())
+    answer = app.test_client().post("/evals/eval", json=BODY)
+    assert answer.status_code == 200
+
+
+@pytest.mark.parametrize("returned", [True, "company-key", {"token": "company-key"}])
+def test_a_function_that_returns_something_else_lets_nobody_in(returned: Any) -> None:
+    app = make_app(BRAINTRUST_EVALS_AUTH=lambda request: returned)
+    answer = app.test_client().get("/evals/list")
+    assert answer.status_code == 500
+    assert "company-key" not in answer.text
+
+
+def test_a_function_that_fails_lets_nobody_in_and_tells_nothing() -> None:
+    def fail(request: Request) -> Session | None:
+        raise RuntimeError("the directory's password is 1234")
+
+    answer = make_app(BRAINTRUST_EVALS_AUTH=fail).test_client().get("/evals/list")
+    assert answer.status_code == 500
+    assert "1234" not in answer.text
+
+
+def test_anything_else_is_refused_as_a_setting() -> None:
+    with pytest.raises(ConfigurationError, match="BRAINTRUST_EVALS_AUTH is 'open'"):
+        make_app(BRAINTRUST_EVALS_AUTH="open")
+
+
+def test_a_session_does_not_show_its_token() -> None:
+    assert "company-key" not in repr(Session("company-key", "acme"))
+
+
+def test_every_run_is_one_line_of_log_with_its_facts(
+    cloud: StandIn, caplog: pytest.LogCaptureFixture
+) -> None:
+    app = make_app(BRAINTRUST_APP_URL=cloud.url)
+    headers = {"x-bt-auth-token": "company-key", "x-bt-org-name": "acme"}
+    with caplog.at_level(logging.INFO, "flask_braintrust_evals"):
+        app.test_client().post("/evals/eval", json=BODY, headers=headers)
+    (record,) = [each for each in caplog.records if hasattr(each, "outcome")]
+    facts = vars(record)
+    assert record.name == "flask_braintrust_evals"
+    assert (facts["evaluator"], facts["organization"], facts["outcome"]) == (
+        "echo",
+        "acme",
+        "finished",
+    )
+    assert (facts["cases"], facts["failed_cases"], facts["lost_spans"]) == (1, 0, 0)
+
+
+def test_a_client_that_hangs_up_is_noticed_though_its_body_was_not_read() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        client = socket.create_connection(listener.getsockname())
+        connection, _ = listener.accept()
+        with connection:
+            client.sendall(b"a part of the body")
+            request = Request(EnvironBuilder().get_environ() | {"gunicorn.socket": connection})
+            assert not client_has_left(request)
+            client.close()
+            for _ in range(1000):
+                if client_has_left(request):
+                    break
+            else:
+                raise AssertionError("not noticed")
+
+
+def test_where_nothing_is_known_of_the_connection_the_client_is_there() -> None:
+    assert not client_has_left(Request(EnvironBuilder().get_environ()))
