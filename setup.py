@@ -38,7 +38,7 @@ setup(
         "urllib3>=2.0",
     ],
     extras_require={
-        "gunicorn": ["gunicorn>=23.0", "gevent>=24.10.1"],
+        "gunicorn": ["gunicorn[gevent]>=23.0", "gevent>=24.10.1"],
         "opentelemetry": ["opentelemetry-instrumentation-flask>=0.48b0"],
     },
     classifiers=[
