@@ -32,7 +32,7 @@ tests: $(VENV)/.dev
 	$(BIN)/python -m pytest
 
 $(VENV)/bin/python:
-	@command -v $(PYTHON) >/dev/null || { echo "Python 3.10 or later is needed, and '$(PYTHON)' is not there. Name another with make PYTHON=..."; exit 1; }
+	@$(PYTHON) --version >/dev/null 2>&1 || { echo "Python 3.10 or later is needed, and '$(PYTHON)' does not run. Name another with make PYTHON=..."; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { echo "Python 3.10 or later is needed; this is $$($(PYTHON) --version). Name another with make PYTHON=..."; exit 1; }
 	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "No virtual environment could be made; on Debian, install python3-venv."; exit 1; }
 
