@@ -1,21 +1,25 @@
 # make demo    serve the example application and run one of its evaluators (ONCE=1: and stop)
 # make test    lint, types and all tests
+# make bench-tracing    what tracing costs per case
 PYTHON ?= python3
 PORT ?= 8300
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint format types tests clean
+.PHONY: demo test bench-tracing lint format types tests clean
 .DEFAULT_GOAL := help
 
 help:
-	@sed -n '1,2s/^# //p' Makefile
+	@sed -n '1,3s/^# //p' Makefile
 
 demo: $(VENV)/.demo
 	@$(BIN)/python -m example_app.demo --port $(PORT) $(if $(ONCE),--once)
 
 test: lint types tests
 	@echo "Passed: lint (ruff), types (mypy --strict), tests (pytest)."
+
+bench-tracing: $(VENV)/.dev
+	$(BIN)/python -m benchmarks.tracing_cost
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

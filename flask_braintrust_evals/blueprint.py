@@ -25,7 +25,7 @@ from .web import sse
 from .web.access import Caller, admit
 from .web.body import read_json
 from .web.cors import add_cors_headers
-from .web.evals import EvalRun, prepare
+from .web.evals import EvalRun, Host, prepare
 from .web.manifest import manifest
 from .web.models import EvalRequest
 from .web.openapi import openapi
@@ -193,7 +193,8 @@ class EvalsBlueprint(Blueprint):
                 state.run_slots.take()
                 held.callback(state.run_slots.give_back)
                 body = EvalRequest.of(read_json(request, state.settings.max_body))
-                run = prepare(body, caller, self.registry, state.settings, app.app_context)
+                host = Host(state.settings, self.registry, state.span_router, app.app_context)
+                run = prepare(body, caller, host)
                 # From here on the run holds them, for as long as it has workers.
                 run.when_closed(held.pop_all().close)
             return _answer_run(run, _wants_stream(body))

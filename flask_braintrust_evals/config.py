@@ -70,6 +70,9 @@ class Settings:
     """``BRAINTRUST_EVALS_HEARTBEAT``: seconds of silence before a comment line is sent."""
     request_timeout: float = 30.0
     """``BRAINTRUST_EVALS_REQUEST_TIMEOUT``: seconds that one call to Braintrust may take."""
+    tracer_provider: bool = False
+    """``BRAINTRUST_EVALS_TRACER_PROVIDER``: install an OpenTelemetry SDK tracer provider where the
+    application has none, so that its libraries' spans have somewhere to go."""
     openapi: bool = False
     """``BRAINTRUST_EVALS_OPENAPI``: serve a description of the endpoints at ``/openapi.json``."""
 
@@ -111,6 +114,7 @@ class Settings:
             ),
             no_auth_remote=read("BRAINTRUST_EVALS_NO_AUTH_REMOTE", _switch, False),
             max_runs=read("BRAINTRUST_EVALS_MAX_RUNS", _integer(1, 1_000_000), defaults.max_runs),
+            tracer_provider=read("BRAINTRUST_EVALS_TRACER_PROVIDER", _switch, False),
             openapi=read("BRAINTRUST_EVALS_OPENAPI", _switch, False),
             max_concurrency=read(
                 "BRAINTRUST_EVALS_MAX_CONCURRENCY", _integer(1, 1000), defaults.max_concurrency

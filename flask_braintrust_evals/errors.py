@@ -128,6 +128,10 @@ class CloudError(EvalsError):
     """Braintrust could not be reached, failed, or gave an answer that makes no sense."""
 
     status = 502
+    transient: bool = False
+    """Whether the same call may succeed a moment later."""
+    retry_after: float | None = None
+    """Seconds that Braintrust asked to wait, if it did."""
 
 
 class CloudTimeoutError(CloudError):

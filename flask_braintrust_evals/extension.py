@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from flask import Flask, current_app
 
 from .cloud.session_cache import SessionCache
+from .cloud.span_router import SpanRouter
 from .config import Settings
 from .web.run_slots import RunSlots
 
@@ -25,12 +26,14 @@ class EvalsExtension:
         settings: the application's settings.
         sessions: the sessions of recent callers.
         run_slots: counts the runs that are under way.
+        span_router: finds the application's own spans that belong to a run.
     """
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.sessions = SessionCache(settings.session_limit, settings.session_ttl)
         self.run_slots = RunSlots(settings.max_runs)
+        self.span_router = SpanRouter(settings.tracer_provider)
         # With the application, or at the process's end, whichever comes first.
         weakref.finalize(self, self.sessions.close)
 

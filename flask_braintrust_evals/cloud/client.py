@@ -83,6 +83,14 @@ def _retry_policy() -> Retry:
     )
 
 
+def _http_session(token: str, retry: Retry) -> requests.Session:
+    session = requests.Session()
+    session.auth = BearerAuth(token)
+    for scheme in ("http://", "https://"):
+        session.mount(scheme, HTTPAdapter(pool_maxsize=POOL_SIZE, max_retries=retry))
+    return session
+
+
 class CloudClient:
     """The connections of one user. May be used from several threads at once.
 
@@ -94,13 +102,8 @@ class CloudClient:
     def __init__(self, token: str, timeout: float) -> None:
         self._token = token
         self._timeout = (min(CONNECT_TIMEOUT, timeout), timeout)
-        self._http = requests.Session()
-        self._http.auth = BearerAuth(token)
-        for scheme in ("http://", "https://"):
-            self._http.mount(
-                scheme,
-                HTTPAdapter(pool_maxsize=POOL_SIZE, max_retries=_retry_policy()),
-            )
+        self._http = _http_session(token, _retry_policy())
+        self._http_once = _http_session(token, Retry(0, redirect=5))
 
     def __repr__(self) -> str:
         return "CloudClient(token=***)"
@@ -108,6 +111,7 @@ class CloudClient:
     def close(self) -> None:
         """Close the connections."""
         self._http.close()
+        self._http_once.close()
 
     def call(
         self,
@@ -119,6 +123,7 @@ class CloudClient:
         headers: Mapping[str, str] | None = None,
         data: bytes | None = None,
         timeout: float | None = None,
+        retry: bool = True,
     ) -> Any:
         """Make one call and return its answer's JSON value; ``None`` for an empty answer.
 
@@ -130,6 +135,8 @@ class CloudClient:
             headers: further headers.
             data: bytes to send, where it is not JSON.
             timeout: seconds, where it is not the session's own.
+            retry: try again where it may help; else the caller sees to that, by the error's
+                ``transient`` and ``retry_after``.
 
         Raises:
             CloudUnauthorizedError, CloudForbiddenError, CloudNotFoundError: as the answer says.
@@ -143,29 +150,41 @@ class CloudClient:
             sent_headers["Content-Type"] = "application/json"
         limits = self._timeout if timeout is None else (min(CONNECT_TIMEOUT, timeout), timeout)
         try:
-            response = self._http.request(
+            http = self._http if retry else self._http_once
+            response = http.request(
                 method, url, params=params, data=data, headers=sent_headers, timeout=limits
             )
             content = response.content
         except requests.Timeout as error:
-            raise CloudTimeoutError(
-                f"Braintrust did not answer {what} within {limits[1]:g} seconds"
+            raise _transient(
+                CloudTimeoutError(f"Braintrust did not answer {what} within {limits[1]:g} seconds")
             ) from error
         except requests.RequestException as error:
             host = urlsplit(url).netloc
-            raise CloudError(
-                f"Braintrust could not be reached at {host} for {what} ({type(error).__name__})"
+            raise _transient(
+                CloudError(
+                    f"Braintrust could not be reached at {host} for {what} ({type(error).__name__})"
+                )
             ) from error
         if not response.ok:
-            raise self._refusal(what, response.status_code, content)
+            raise self._refusal(what, response)
         return _decode(what, content)
 
-    def _refusal(self, what: str, status: int, content: bytes) -> CloudError:
-        text = _message(content).replace(self._token, "***")
+    def _refusal(self, what: str, response: requests.Response) -> CloudError:
+        status = response.status_code
+        text = _message(response.content).replace(self._token, "***")
         kind = _ERRORS.get(status, CloudError)
-        return kind(
-            f"Braintrust answered {what} with status {status}" + (f": {text}" if text else "")
-        )
+        suffix = f": {text}" if text else ""
+        error = kind(f"Braintrust answered {what} with status {status}{suffix}")
+        error.transient = status in (408, 429) or status >= 500
+        after = response.headers.get("Retry-After", "")
+        error.retry_after = min(float(after), LONGEST_RETRY_AFTER) if after.isdigit() else None
+        return error
+
+
+def _transient(error: CloudError) -> CloudError:
+    error.transient = True
+    return error
 
 
 def _decode(what: str, content: bytes) -> Any:

@@ -1,45 +1,53 @@
-"""Finished spans of one run, on their way to the caller's project."""
+"""The spans of one run: ours, and those that the application's own code makes below them."""
 
 from __future__ import annotations
 
-import logging
 import threading
+from collections import OrderedDict
+from collections.abc import Sequence
 
+from opentelemetry import context as otel_context
+from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY, Context
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import ReadableSpan, SpanLimits, SpanProcessor, TracerProvider
+from opentelemetry.sdk.trace import ReadableSpan, Span, SpanLimits, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 from opentelemetry.trace import Tracer
 
-from flask_braintrust_evals.errors import CloudError
-
 from .sessions import UserSession
+from .span_copies import outgoing
+from .span_outbox import SpanOutbox
+from .span_router import SpanRouter
 
-logger = logging.getLogger("flask_braintrust_evals")
-
-BATCH_SPANS = 500
-BATCH_BYTES = 3_000_000
-"""Estimated; Braintrust refuses bodies above about 6 MB."""
+CASE_SPANS = 2000
+"""Finished spans of one case that are kept for its scorers; older ones are sent before its end."""
+LATE_TRACES = 1000
+"""Cases whose end is so recent that spans which end after it still find their run."""
 
 
 class RunSpans(SpanProcessor):
-    """Collects the spans of one run and sends them in batches, with the caller's session.
+    """Collects the spans of one run and sends them with the caller's session.
 
-    Each run has a tracer of its own, so that no span can reach another run's project. A batch that
-    is full is sent by the worker that filled it, at the end of a case; the rest by :meth:`flush`.
+    Each run has a tracer of its own, so that no span of ours can reach another run's project. The
+    application's spans are found by their trace: every case is one.
 
     Args:
         session: as whom.
-        parent: what the spans belong to, as the ``x-bt-parent`` header names it.
+        parent: what the spans belong to, as ``braintrust.parent`` and the ``x-bt-parent`` header
+            have it.
+        router: tells of the spans that the application's own tracers make.
+        limit: seconds that :meth:`flush` may take.
     """
 
-    def __init__(self, session: UserSession, parent: str) -> None:
+    def __init__(self, session: UserSession, parent: str, router: SpanRouter, limit: float) -> None:
         self._session = session
         self._parent = parent
+        self._router = router
+        self._limit = limit
+        self._outbox = SpanOutbox(self._send)
         self._lock = threading.Lock()
-        self._spans: list[ReadableSpan] = []
-        self._bytes = 0
-        self.lost = 0
+        self._cases: dict[int, list[ReadableSpan]] = {}
+        self._late: OrderedDict[int, None] = OrderedDict()
         # Explicit, because the defaults come from OTEL_* variables that are meant for the
         # application's own telemetry: a sampler would drop cases, a length limit cut their JSON.
         self._provider = TracerProvider(
@@ -57,47 +65,81 @@ class RunSpans(SpanProcessor):
         """The tracer whose spans are collected here."""
         return self._provider.get_tracer("flask_braintrust_evals")
 
-    def on_end(self, span: ReadableSpan) -> None:
+    @property
+    def lost(self) -> int:
+        """How many spans Braintrust did not take."""
+        return self._outbox.lost
+
+    def finished(self, trace_id: int) -> Sequence[ReadableSpan]:
+        """Return the spans of a running case that have ended so far, in the order of their ends."""
         with self._lock:
-            self._spans.append(span)
-            self._bytes += _size(span)
-            full = len(self._spans) >= BATCH_SPANS or self._bytes >= BATCH_BYTES
-        if full and span.parent is None:
-            self.flush()
+            return tuple(self._cases.get(trace_id, ()))
+
+    def on_start(self, span: Span, parent_context: Context | None = None) -> None:
+        if span.parent is None:
+            trace_id = span.context.trace_id
+            with self._lock:
+                self._cases[trace_id] = []
+            self._router.add(trace_id, self.adopt)
+
+    def on_end(self, span: ReadableSpan) -> None:
+        self.adopt(span)
+        if span.parent is None:
+            self._end_case(span.context.trace_id)
+            self._outbox.send_full_batches()
+
+    def adopt(self, span: ReadableSpan) -> None:
+        """Take a finished span of one of the run's traces."""
+        with self._lock:
+            case = self._cases.get(span.context.trace_id)
+            if case is None:
+                early = [span]
+            else:
+                case.append(span)
+                early = []
+                if len(case) > CASE_SPANS:
+                    early, case[:] = case[: CASE_SPANS // 2], case[CASE_SPANS // 2 :]
+        self._post(early)
 
     def flush(self) -> None:
         """Send everything that is finished. What Braintrust does not take is counted and logged."""
-        for batch in self._take():
-            self._send(batch)
+        self._outbox.flush(self._limit)
 
-    def _take(self) -> list[list[ReadableSpan]]:
+    def close(self) -> None:
+        """Take no more spans of the application's. Called when the run's last worker has left."""
         with self._lock:
-            spans, self._spans, self._bytes = self._spans, [], 0
-        batches: list[list[ReadableSpan]] = []
-        size = BATCH_BYTES
-        for span in spans:
-            size += _size(span)
-            if size >= BATCH_BYTES or len(batches[-1]) >= BATCH_SPANS:
-                batches.append([])
-                size = _size(span)
-            batches[-1].append(span)
-        return batches
+            traces = [*self._cases, *self._late]
+            self._cases.clear()
+            self._late.clear()
+        for trace_id in traces:
+            self._router.remove(trace_id)
 
-    def _send(self, batch: list[ReadableSpan]) -> None:
+    def _end_case(self, trace_id: int) -> None:
+        forgotten: list[int] = []
+        with self._lock:
+            spans = self._cases.pop(trace_id, [])
+            self._late[trace_id] = None
+            while len(self._late) > LATE_TRACES:
+                forgotten.append(self._late.popitem(last=False)[0])
+        for each in forgotten:
+            self._router.remove(each)
+        self._post(spans)
+
+    def _post(self, spans: Sequence[ReadableSpan]) -> None:
+        for span in spans:
+            self._outbox.add(*outgoing(span, self._parent))
+
+    def _send(self, batch: list[ReadableSpan], seconds: float) -> None:
+        # The application may have instrumented ``requests``: sending spans must not make spans.
+        token = otel_context.attach(otel_context.set_value(_SUPPRESS_INSTRUMENTATION_KEY, True))
         try:
             self._session.api(
                 "POST",
                 "/otel/v1/traces",
                 data=encode_spans(batch).SerializeToString(),
                 headers={"Content-Type": "application/x-protobuf", "x-bt-parent": self._parent},
+                timeout=seconds,
+                retry=False,
             )
-        except CloudError as error:
-            with self._lock:
-                self.lost += len(batch)
-            logger.warning("%d spans could not be delivered: %s", len(batch), error)
-
-
-def _size(span: ReadableSpan) -> int:
-    """About how many bytes a span takes on the wire."""
-    texts = sum(len(value) for value in (span.attributes or {}).values() if isinstance(value, str))
-    return 200 + texts
+        finally:
+            otel_context.detach(token)

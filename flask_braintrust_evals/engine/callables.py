@@ -12,7 +12,16 @@ from typing import Any
 
 from flask_braintrust_evals.errors import DuplicateEvaluatorError, RegistrationError
 
-SCORER_ARGUMENTS = ("input", "output", "expected", "metadata", "tags", "id", "parameters")
+SCORER_ARGUMENTS = (
+    "input",
+    "output",
+    "expected",
+    "metadata",
+    "tags",
+    "id",
+    "trace",
+    "parameters",
+)
 """What a scorer or a classifier may ask for by name."""
 
 _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)

@@ -12,13 +12,14 @@ from typing import Any
 
 from opentelemetry.trace import Span, use_span
 
+from flask_braintrust_evals import semconv
 from flask_braintrust_evals.errors import SerializationError
 from flask_braintrust_evals.serialization import clean_text, dumps
 
 from . import case_spans
-from . import tracing as names
 from .callables import ScorerCall, apart, free_name
 from .cancellation import Cancellation
+from .case_trace import CaseTrace
 from .cases import EvalCase
 from .evaluator import Evaluator
 from .event_loop import Mailbox, background_loop, on_background_loop
@@ -35,6 +36,7 @@ from .events import (
 from .hooks import EvalHooks
 from .parameters import Parameters
 from .scores import Score, to_classifications, to_scores
+from .tracing import RunTracing, set_failure, set_json, span_id
 from .workers import ChannelClosedError
 
 logger = logging.getLogger("flask_braintrust_evals")
@@ -61,7 +63,7 @@ class CaseRunner:
         parameters: Parameters,
         *,
         extra_scorers: Sequence[ScorerCall] = (),
-        tracing: names.RunTracing | None = None,
+        tracing: RunTracing | None = None,
         cancellation: Cancellation | None = None,
         scope: Callable[[], AbstractContextManager[Any]] = nullcontext,
     ) -> None:
@@ -70,7 +72,7 @@ class CaseRunner:
         self._parameters = parameters
         self._scorers = apart((*evaluator.scorer_calls, *extra_scorers))
         self._classifiers = evaluator.classifier_calls
-        self._tracing = tracing or names.RunTracing()
+        self._tracing = tracing or RunTracing()
         self._scope = scope
 
     def run(self, case: EvalCase, index: int, trial_index: int, emit: Emit) -> CaseResult:
@@ -81,7 +83,7 @@ class CaseRunner:
         """
         span = self._tracing.start("eval", "eval")
         case_spans.describe(span, case)
-        ref = CaseRef(names.span_id(span), index, trial_index, case.origin)
+        ref = CaseRef(span_id(span), index, trial_index, case.origin)
         result = CaseResult(
             ref, case, metadata=dict(case.metadata or {}), tags=list(case.tags or ())
         )
@@ -107,7 +109,7 @@ class CaseRunner:
         return result
 
     def _fail_scope(self, result: CaseResult, error: Exception, span: Span, emit: Emit) -> None:
-        names.set_failure(span, error)
+        set_failure(span, error)
         answered = result.error is not None or result.output_json is not None
         result.error = result.error or self._failure("application context", error, result.ref)
         if not answered:
@@ -131,8 +133,8 @@ class CaseRunner:
                 pass  # cancel_event tells the task
 
         with self._span("task", "task", parent) as span:
-            names.set_json(span, names.INPUT, case.input)
-            names.set_json(span, names.EXPECTED, case.expected)
+            set_json(span, semconv.INPUT, case.input)
+            set_json(span, semconv.EXPECTED, case.expected)
             hooks = EvalHooks(
                 expected=case.expected,
                 metadata=result.metadata,
@@ -148,13 +150,13 @@ class CaseRunner:
                 output = self._settle(output, mailbox, emit_progress)
                 result.output_json = _output_json(output)
                 result.output = output
-                span.set_attribute(names.OUTPUT, result.output_json)
+                span.set_attribute(semconv.OUTPUT, result.output_json)
             except ChannelClosedError:
                 raise
             # SystemExit and its like end the case, never the worker.
             except BaseException as error:
-                names.set_failure(span, error)
-                names.set_failure(parent, error)
+                set_failure(span, error)
+                set_failure(parent, error)
                 result.error = self._failure("task", error, result.ref)
             finally:
                 reporting.clear()
@@ -164,7 +166,7 @@ class CaseRunner:
         own_names = {scorer.name for scorer in self._scorers}
         for scorer in self._scorers:
             with self._scoring(scorer, "score", result, parent) as span:
-                returned = self._settle(scorer(self._arguments(result)))
+                returned = self._settle(scorer(self._arguments(result, parent)))
                 scores = to_scores(returned, scorer.name)
                 others = own_names - {scorer.name}
                 _keep_apart(scores, others | result.scores.keys())
@@ -174,7 +176,7 @@ class CaseRunner:
     def _classify(self, result: CaseResult, parent: Span) -> None:
         for classifier in self._classifiers:
             with self._scoring(classifier, "classifier", result, parent) as span:
-                returned = self._settle(classifier(self._arguments(result)))
+                returned = self._settle(classifier(self._arguments(result, parent)))
                 classifications = to_classifications(returned, classifier.name)
                 for each in classifications:
                     items = result.classifications.setdefault(each.name or classifier.name, [])
@@ -190,7 +192,7 @@ class CaseRunner:
             try:
                 yield span
             except BaseException as error:
-                names.set_failure(span, error)
+                set_failure(span, error)
                 result.scorer_errors[scorer.name] = self._failure(
                     f"{kind} {scorer.name!r}", error, result.ref
                 )
@@ -203,7 +205,8 @@ class CaseRunner:
         ):
             yield span
 
-    def _arguments(self, result: CaseResult) -> dict[str, Any]:
+    def _arguments(self, result: CaseResult, parent: Span) -> dict[str, Any]:
+        trace_id = parent.get_span_context().trace_id
         return {
             "input": result.case.input,
             "output": result.output,
@@ -211,6 +214,7 @@ class CaseRunner:
             "metadata": result.metadata,
             "tags": result.tags,
             "id": result.case.id,
+            "trace": CaseTrace(lambda: self._tracing.finished(trace_id)),
             "parameters": self._parameters,
         }
 

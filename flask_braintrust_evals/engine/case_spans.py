@@ -4,54 +4,55 @@ from __future__ import annotations
 
 from opentelemetry.trace import Span
 
+from flask_braintrust_evals import semconv
 from flask_braintrust_evals.serialization import clean_text
 
-from . import tracing as names
 from .cases import EvalCase
 from .events import CaseResult
 from .scores import Classification, Score
+from .tracing import set_json
 
 
 def describe(span: Span, case: EvalCase) -> None:
     """Set what is known before the task runs, so that a crash keeps it."""
-    names.set_json(span, names.INPUT, case.input)
-    names.set_json(span, names.EXPECTED, case.expected)
+    set_json(span, semconv.INPUT, case.input)
+    set_json(span, semconv.EXPECTED, case.expected)
     if case.metadata:
-        names.set_json(span, names.METADATA, case.metadata)
+        set_json(span, semconv.METADATA, case.metadata)
     if case.tags:
-        span.set_attribute(names.TAGS, [clean_text(tag) for tag in case.tags])
+        span.set_attribute(semconv.TAGS, [clean_text(tag) for tag in case.tags])
     if case.origin:
-        names.set_json(span, names.ORIGIN, case.origin)
+        set_json(span, semconv.ORIGIN, case.origin)
 
 
 def record(span: Span, result: CaseResult) -> None:
     """Set what came of the case."""
     if result.output_json is not None:
-        span.set_attribute(names.OUTPUT, result.output_json)
+        span.set_attribute(semconv.OUTPUT, result.output_json)
     metadata = dict(result.metadata)
     if result.scorer_errors:
         metadata["scorer_errors"] = {k: str(e) for k, e in result.scorer_errors.items()}
     if metadata:
-        names.set_json(span, names.METADATA, metadata)
+        set_json(span, semconv.METADATA, metadata)
     if result.tags:
-        span.set_attribute(names.TAGS, [clean_text(str(tag)) for tag in result.tags])
+        span.set_attribute(semconv.TAGS, [clean_text(str(tag)) for tag in result.tags])
     if result.classifications:
-        names.set_json(span, names.CLASSIFICATIONS, result.classifications)
+        set_json(span, semconv.CLASSIFICATIONS, result.classifications)
 
 
 def record_scores(span: Span, scores: list[Score]) -> None:
-    """Set what a scorer gave: one score bare, several by their names."""
+    """Set what a scorer gave: one score bare, several by their tracing."""
     if not span.is_recording():
         return
     fields = {score.name: {"score": score.score} for score in scores}
-    names.set_json(span, names.OUTPUT, fields if len(scores) != 1 else {"score": scores[0].score})
-    names.set_json(span, names.SCORES, {score.name: score.score for score in scores})
+    set_json(span, semconv.OUTPUT, fields if len(scores) != 1 else {"score": scores[0].score})
+    set_json(span, semconv.SCORES, {score.name: score.score for score in scores})
     metadata = {score.name: score.metadata for score in scores if score.metadata}
     if metadata:
-        names.set_json(span, names.METADATA, metadata if len(scores) != 1 else scores[0].metadata)
+        set_json(span, semconv.METADATA, metadata if len(scores) != 1 else scores[0].metadata)
 
 
 def record_classifications(span: Span, classifications: list[Classification]) -> None:
     """Set what a classifier gave."""
     items = [{"name": each.name, **each.as_item()} for each in classifications]
-    names.set_json(span, names.OUTPUT, items[0] if len(items) == 1 else items)
+    set_json(span, semconv.OUTPUT, items[0] if len(items) == 1 else items)

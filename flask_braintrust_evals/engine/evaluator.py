@@ -25,7 +25,7 @@ class Evaluator:
         name: how the Playground knows it.
         task: ``task(input)`` or ``task(input, hooks)``; plain or ``async``.
         scores: scorers; each takes any of ``input, output, expected, metadata, tags, id,
-            parameters`` by name and returns a number from 0 to 1, a bool, ``None``, a
+            trace, parameters`` by name and returns a number from 0 to 1, a bool, ``None``, a
             :class:`Score`, a dict, or a list of those.
         classifiers: the same, returning a :class:`Classification`, a dict, ``None``, or a list.
         parameters: see :class:`ParameterSet`.

@@ -1,4 +1,4 @@
-"""The spans of a case, and the names of their attributes.
+"""The spans of a case: how they are started, and how values and failures are set on them.
 
 The engine records spans through whatever tracer it is handed. Names and values are those of
 Braintrust's instrumentation specification: a root span ``eval`` per case and trial, below it
@@ -7,12 +7,13 @@ Braintrust's instrumentation specification: a root span ``eval`` per case and tr
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from secrets import token_hex
 from typing import Any
 
 from opentelemetry.context import Context
+from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import (
     Link,
     NoOpTracer,
@@ -25,19 +26,9 @@ from opentelemetry.trace import (
     set_span_in_context,
 )
 
+from flask_braintrust_evals import semconv
 from flask_braintrust_evals.errors import SerializationError
 from flask_braintrust_evals.serialization import clean_text, dumps
-
-PARENT = "braintrust.parent"
-SPAN_ATTRIBUTES = "braintrust.span_attributes"
-INPUT = "braintrust.input_json"
-EXPECTED = "braintrust.expected_json"
-OUTPUT = "braintrust.output_json"
-METADATA = "braintrust.metadata"
-TAGS = "braintrust.tags"
-ORIGIN = "braintrust.origin"
-SCORES = "braintrust.scores"
-CLASSIFICATIONS = "braintrust.classifications"
 
 
 @dataclass(frozen=True)
@@ -46,15 +37,17 @@ class RunTracing:
 
     Attributes:
         tracer: starts the spans; by default one that records nothing.
-        attributes: attributes of every span, such as :data:`PARENT`.
-        span_attributes: entries of every span's :data:`SPAN_ATTRIBUTES`, such as ``generation``.
+        attributes: attributes of every span, such as ``braintrust.parent``.
+        span_attributes: entries of every ``braintrust.span_attributes``, such as ``generation``.
         link: the span that asked for the run; each ``eval`` span links to it.
+        finished: returns the spans of a running case that have ended, by the id of its trace.
     """
 
     tracer: Tracer = field(default_factory=NoOpTracer)
     attributes: Mapping[str, str] = field(default_factory=dict)
     span_attributes: Mapping[str, Any] = field(default_factory=dict)
     link: SpanContext | None = None
+    finished: Callable[[int], Sequence[ReadableSpan]] = lambda trace_id: ()
 
     def start(self, name: str, kind: str, parent: Span | None = None, **extra: str) -> Span:
         """Start a span.
@@ -63,13 +56,13 @@ class RunTracing:
             name: the span's name.
             kind: its type for Braintrust: ``eval``, ``task``, ``score`` or ``classifier``.
             parent: the span above it; ``None`` starts a trace of its own.
-            extra: further entries of :data:`SPAN_ATTRIBUTES`.
+            extra: further entries of ``braintrust.span_attributes``.
         """
         # Never the current context: a case belongs to no request.
         context = Context() if parent is None else set_span_in_context(parent, Context())
         links = [Link(self.link)] if parent is None and self.link is not None else None
         kinds = {**self.span_attributes, "type": kind, "name": name, **extra}
-        attributes = {**self.attributes, SPAN_ATTRIBUTES: dumps(kinds)}
+        attributes = {**self.attributes, semconv.SPAN_ATTRIBUTES: dumps(kinds)}
         return self.tracer.start_span(clean_text(name), context, attributes=attributes, links=links)
 
 

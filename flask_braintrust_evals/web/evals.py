@@ -11,19 +11,23 @@ from typing import Any
 from opentelemetry import trace
 
 from flask_braintrust_evals.cloud.parents import Parent
+from flask_braintrust_evals.cloud.sessions import UserSession
+from flask_braintrust_evals.cloud.span_router import SpanRouter
 from flask_braintrust_evals.cloud.spans import RunSpans
 from flask_braintrust_evals.config import Settings
+from flask_braintrust_evals.engine.callables import ScorerCall
 from flask_braintrust_evals.engine.case_runner import CaseRunner
 from flask_braintrust_evals.engine.evaluator import Evaluator
 from flask_braintrust_evals.engine.events import Idle, RunFailed, RunFinished
 from flask_braintrust_evals.engine.registry import Registry
 from flask_braintrust_evals.engine.run import Run
-from flask_braintrust_evals.engine.tracing import PARENT, RunTracing
+from flask_braintrust_evals.engine.tracing import RunTracing
 from flask_braintrust_evals.errors import RequestError
+from flask_braintrust_evals.semconv import PARENT
 from flask_braintrust_evals.serialization import dumps
 
 from .access import Caller
-from .data import CaseData, open_data
+from .data import open_data
 from .models import EvalRequest
 from .recording import Recording, project_finder, record_below, record_in_new_experiment
 from .remote_scorers import remote_scorers
@@ -31,8 +35,6 @@ from .run_log import RunLog
 from .wire import DONE, Message, case_messages, error_message, summary_body
 
 logger = logging.getLogger("flask_braintrust_evals")
-
-Scope = Callable[[], AbstractContextManager[Any]]
 
 
 @dataclass
@@ -96,6 +98,8 @@ class EvalRun:
     def _end(self) -> None:
         # When a client leaves, the spans of what had run by then are still delivered.
         self._flush()
+        if self.spans is not None:
+            self.spans.close()
         self.log.write(self.run.summary, self.spans.lost if self.spans is not None else 0)
 
     def _flush(self) -> None:
@@ -114,9 +118,24 @@ class EvalRun:
         )
 
 
-def prepare(
-    body: EvalRequest, caller: Caller, registry: Registry, settings: Settings, scope: Scope
-) -> EvalRun:
+@dataclass(frozen=True)
+class Host:
+    """What the application brings to every run.
+
+    Attributes:
+        settings: the application's.
+        registry: the blueprint's evaluators.
+        router: finds the application's own spans.
+        scope: entered around each case, such as the application's context.
+    """
+
+    settings: Settings
+    registry: Registry
+    router: SpanRouter
+    scope: Callable[[], AbstractContextManager[Any]]
+
+
+def prepare(body: EvalRequest, caller: Caller, host: Host) -> EvalRun:
     """Check all that can be checked before a stream starts, and make the run.
 
     Nothing is created in Braintrust before everything else has been found to be right.
@@ -124,16 +143,14 @@ def prepare(
     Args:
         body: the request's.
         caller: who it acts as.
-        registry: where its evaluator is.
-        settings: the application's.
-        scope: entered around each case.
+        host: where it runs.
 
     Raises:
         NotFoundError: there is no such evaluator.
         RequestError: parameters, data, parent or scores are wrong.
         CloudError: something that the request names cannot be had from Braintrust.
     """
-    evaluator = registry.get(body.name)
+    evaluator = host.registry.get(body.name)
     parameters = evaluator.parameter_set.validate(body.parameters)
     parent = Parent.of(body.parent) if body.parent is not None else None
     session = caller.session
@@ -150,29 +167,15 @@ def prepare(
         recording = record_below(parent, body, evaluator)
     else:
         recording = record_in_new_experiment(session, project(), body, evaluator, data)
-    return _assemble(body, caller, evaluator, parameters, data, recording, settings, scope)
-
-
-def _assemble(
-    body: EvalRequest,
-    caller: Caller,
-    evaluator: Evaluator,
-    parameters: Any,
-    data: CaseData,
-    recording: Recording,
-    settings: Settings,
-    scope: Scope,
-) -> EvalRun:
-    session, parent = caller.session, recording.parent
-    spans, tracing, scorers = None, None, []
-    if session is not None and parent is not None:
-        spans = RunSpans(session, parent.attribute)
-        tracing = _tracing(spans, parent)
-        project_id = caller.project_id or body.project_id or evaluator.project_id
-        scorers = remote_scorers(
-            body.scores or [], session, parent, project_id, body.strict is not False
-        )
-    runner = CaseRunner(evaluator, parameters, extra_scorers=scorers, tracing=tracing, scope=scope)
+    spans = _spans(session, recording, host)
+    runner = CaseRunner(
+        evaluator,
+        parameters,
+        extra_scorers=_remote_scorers(body, caller, evaluator, recording),
+        tracing=_tracing(spans, recording),
+        scope=host.scope,
+    )
+    settings = host.settings
     run = Run(
         runner,
         data.cases,
@@ -187,12 +190,34 @@ def _assemble(
     return EvalRun(evaluator, run, recording, spans, RunLog(evaluator.name, org))
 
 
-def _tracing(spans: RunSpans, parent: Parent) -> RunTracing:
-    generation = parent.generation
+def _spans(session: UserSession | None, recording: Recording, host: Host) -> RunSpans | None:
+    if session is None or recording.parent is None:
+        return None
+    host.router.attach()
+    limit = host.settings.request_timeout
+    return RunSpans(session, recording.parent.attribute, host.router, limit)
+
+
+def _remote_scorers(
+    body: EvalRequest, caller: Caller, evaluator: Evaluator, recording: Recording
+) -> list[ScorerCall]:
+    if not body.scores or caller.session is None or recording.parent is None:
+        return []
+    project_id = caller.project_id or body.project_id or evaluator.project_id
+    return remote_scorers(
+        body.scores, caller.session, recording.parent, project_id, body.strict is not False
+    )
+
+
+def _tracing(spans: RunSpans | None, recording: Recording) -> RunTracing:
+    if spans is None or recording.parent is None:
+        return RunTracing()
+    generation = recording.parent.generation
     context = trace.get_current_span().get_span_context()
     return RunTracing(
         spans.tracer,
-        attributes={PARENT: parent.attribute},
+        attributes={PARENT: recording.parent.attribute},
         span_attributes={} if generation is None else {"generation": generation},
         link=context if context.is_valid else None,
+        finished=spans.finished,
     )

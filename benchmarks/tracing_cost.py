@@ -1,0 +1,144 @@
+"""What tracing costs per case, in microseconds of processor time of this process.
+
+    python -m benchmarks.tracing_cost [--cases 2000] [--rounds 5]
+
+A case here is an empty task with one scorer: three spans. It is run without spans, with spans that
+are thrown away, with spans that are encoded and thrown away, and with spans that are sent to a
+server in another process which reads and forgets them. Each figure is the median of some rounds,
+and each step is shown by what it adds to the one before.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
+
+from flask_braintrust_evals import Evaluator
+from flask_braintrust_evals.cloud.client import CloudClient
+from flask_braintrust_evals.cloud.sessions import Organization, UserSession
+from flask_braintrust_evals.cloud.span_router import SpanRouter
+from flask_braintrust_evals.cloud.spans import RunSpans
+from flask_braintrust_evals.engine.case_runner import CaseRunner
+from flask_braintrust_evals.engine.parameters import Parameters
+from flask_braintrust_evals.engine.run import Run
+from flask_braintrust_evals.engine.tracing import RunTracing
+from flask_braintrust_evals.semconv import PARENT
+
+PARENT_VALUE = "experiment_id:00000000-0000-0000-0000-000000000000"
+
+SINK = """
+from http.server import BaseHTTPRequestHandler, HTTPServer
+
+class Sink(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self):
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(200)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *arguments):
+        pass
+
+server = HTTPServer(("127.0.0.1", 0), Sink)
+print(server.server_port, flush=True)
+server.serve_forever()
+"""
+
+
+class Discarding(RunSpans):
+    """Records, and throws away what it should send."""
+
+    def _send(self, batch: list[Any], seconds: float) -> None:
+        pass
+
+
+class Encoding(RunSpans):
+    """Encodes, and throws away what it should send."""
+
+    def _send(self, batch: list[Any], seconds: float) -> None:
+        encode_spans(batch).SerializeToString()
+
+
+def one(output: Any) -> float:
+    return 1.0
+
+
+EVALUATOR = Evaluator("empty", lambda input: input, scores=[one])
+
+
+def run(cases: int, spans: RunSpans | None) -> None:
+    """Run the evaluator once, as the server does."""
+    tracing = (
+        None
+        if spans is None
+        else RunTracing(spans.tracer, {PARENT: PARENT_VALUE}, finished=spans.finished)
+    )
+    runner = CaseRunner(EVALUATOR, Parameters(), tracing=tracing)
+    for _ in Run(runner, [{"input": n} for n in range(cases)], max_concurrency=10):
+        pass
+    if spans is not None:
+        spans.flush()
+        assert spans.lost == 0
+        spans.close()
+
+
+def cost(cases: int, make: Callable[[], RunSpans | None]) -> float:
+    """Return microseconds of processor time per case."""
+    began = time.process_time()
+    run(cases, make())
+    return (time.process_time() - began) / cases * 1e6
+
+
+def main() -> None:
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument("--cases", type=int, default=2000)
+    arguments.add_argument("--rounds", type=int, default=5)
+    options = arguments.parse_args()
+    sink = subprocess.Popen([sys.executable, "-c", SINK], stdout=subprocess.PIPE, text=True)
+    try:
+        assert sink.stdout is not None
+        url = f"http://127.0.0.1:{int(sink.stdout.readline())}"
+        report(measure(options.cases, options.rounds, url))
+    finally:
+        sink.terminate()
+        sink.wait()
+
+
+def measure(cases: int, rounds: int, url: str) -> dict[str, float]:
+    """Return the median cost of each variant."""
+    session = UserSession(CloudClient("none", 30), Organization("id", "org"), url, url, url)
+    router = SpanRouter(install=False)
+    variants: dict[str, Callable[[], RunSpans | None]] = {
+        "running": lambda: None,
+        "recording": lambda: Discarding(session, PARENT_VALUE, router, 30),
+        "encoding": lambda: Encoding(session, PARENT_VALUE, router, 30),
+        "sending": lambda: RunSpans(session, PARENT_VALUE, router, 30),
+    }
+    figures: dict[str, list[float]] = {name: [] for name in variants}
+    for _ in range(rounds):  # interleaved, so that a busy machine is busy for all of them
+        for name, make in variants.items():
+            figures[name].append(cost(cases, make))
+    session.close()
+    return {name: statistics.median(values) for name, values in figures.items()}
+
+
+def report(costs: dict[str, float]) -> None:
+    """Print what each step adds."""
+    before = 0.0
+    for name, total in costs.items():
+        sys.stdout.write(f"{name:10} {total - before:8.1f} us per case\n")
+        before = total
+    sys.stdout.write(f"{'together':10} {before:8.1f} us per case\n")
+
+
+if __name__ == "__main__":
+    main()

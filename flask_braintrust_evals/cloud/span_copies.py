@@ -1,0 +1,115 @@
+"""Finished spans as they are sent: with their parent in Braintrust, and no larger than it takes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from opentelemetry.sdk.trace import Event, ReadableSpan
+
+from flask_braintrust_evals.semconv import PARENT
+from flask_braintrust_evals.serialization import dumps
+
+LARGEST_ATTRIBUTE = 1_000_000
+"""Bytes of one text; what is longer is cut, and says so."""
+LARGEST_SPAN = 4_000_000
+"""Bytes of all texts of a span. Braintrust refuses requests above about 6 MB."""
+SMALLEST_CUT = 1_000
+OVERHEAD = 300
+"""Bytes of a span beside its texts: ids, times, names. Estimated."""
+
+
+def outgoing(span: ReadableSpan, parent: str) -> tuple[ReadableSpan, int]:
+    """Return a span as it is sent, and about how many bytes it takes.
+
+    The application's own exporters see the span as it was: this is a copy where anything differs.
+
+    Args:
+        span: a finished span.
+        parent: the value of its ``braintrust.parent``.
+    """
+    size = span_size(span)
+    attributes: Mapping[str, Any] = span.attributes or {}
+    too_large = size > LARGEST_SPAN or any(
+        text_size(value) > LARGEST_ATTRIBUTE for value in _texts(span)
+    )
+    if attributes.get(PARENT) == parent and not too_large:
+        return span, size
+    limit = _limit(span) if too_large else LARGEST_ATTRIBUTE
+    copy = ReadableSpan(
+        name=_cut(span.name, limit),
+        context=span.context,
+        parent=span.parent,
+        resource=span.resource,
+        attributes={**_cut_attributes(attributes, limit), PARENT: parent},
+        events=[
+            Event(
+                _cut(event.name, limit), _cut_attributes(event.attributes, limit), event.timestamp
+            )
+            for event in span.events
+        ],
+        links=span.links,
+        kind=span.kind,
+        instrumentation_scope=span.instrumentation_scope,
+        status=span.status,
+        start_time=span.start_time,
+        end_time=span.end_time,
+    )
+    return copy, span_size(copy)
+
+
+def span_size(span: ReadableSpan) -> int:
+    """Return about how many bytes a span takes."""
+    return OVERHEAD + sum(text_size(value) for value in _texts(span))
+
+
+def text_size(text: str) -> int:
+    """Return the bytes of a text."""
+    return len(text) if text.isascii() else len(text.encode("utf-8", "replace"))
+
+
+def _texts(span: ReadableSpan) -> Iterable[str]:
+    yield span.name
+    for attributes in (span.attributes, *(event.attributes for event in span.events)):
+        for value in (attributes or {}).values():
+            if isinstance(value, str):
+                yield value
+            elif isinstance(value, tuple | list):
+                yield from (each for each in value if isinstance(each, str))
+
+
+def _limit(span: ReadableSpan) -> int:
+    """The largest text that lets the whole span pass: the small ones stay as they are."""
+    sizes = sorted(text_size(value) for value in _texts(span))
+    room = LARGEST_SPAN - 2 * OVERHEAD  # the second one for the parent that is added
+    for index, size in enumerate(sizes):
+        share = room // (len(sizes) - index)
+        if size > share:
+            return max(SMALLEST_CUT, min(share, LARGEST_ATTRIBUTE))
+        room -= size
+    return LARGEST_ATTRIBUTE
+
+
+def _cut_attributes(attributes: Mapping[str, Any] | None, limit: int) -> dict[str, Any]:
+    return {name: _cut_value(name, value, limit) for name, value in (attributes or {}).items()}
+
+
+def _cut_value(name: str, value: Any, limit: int) -> Any:
+    if isinstance(value, tuple | list):
+        return [_cut(each, limit) if isinstance(each, str) else each for each in value]
+    if not isinstance(value, str) or text_size(value) <= limit:
+        return value
+    # Braintrust parses its own attributes: half a JSON text would be none at all.
+    if name.startswith("braintrust."):
+        # Quotes and backslashes take a second character inside a JSON string.
+        return dumps(_cut(value, limit // 2))
+    return _cut(value, limit)
+
+
+def _cut(text: str, limit: int) -> str:
+    size = text_size(text)
+    if size <= limit:
+        return text
+    marker = f"… [cut: {size} bytes]"
+    kept = text.encode("utf-8", "replace")[: max(0, limit - len(marker) - 2)]
+    return kept.decode("utf-8", "ignore") + marker

@@ -1,0 +1,63 @@
+"""Finds, among all spans of the application's own tracers, those that belong to a run."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+
+from opentelemetry import trace
+from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
+
+Receive = Callable[[ReadableSpan], None]
+
+
+class SpanRouter(SpanProcessor):
+    """Added to the application's tracer provider, hands each run the spans of its traces.
+
+    What an instrumented library, or the application's own code, records inside a task or a scorer
+    has the trace of the case, because our span was current when it began. All other spans are
+    none of our business, and go nowhere from here.
+
+    Args:
+        install: where the application has no SDK tracer provider, install one.
+    """
+
+    def __init__(self, install: bool) -> None:
+        self._install = install
+        self._receivers: dict[int, Receive] = {}
+        self._provider: object = None
+        self._lock = threading.Lock()
+
+    def attach(self) -> None:
+        """Join the application's tracer provider, unless that is done.
+
+        Called when a run begins, not when the application is set up: a provider is often made after
+        that, in each worker process, and one of ours would keep it from being set.
+        """
+        with self._lock:
+            provider = trace.get_tracer_provider()
+            if provider is self._provider:
+                return
+            if not isinstance(provider, TracerProvider):
+                if not self._install:
+                    return
+                provider = TracerProvider()
+                trace.set_tracer_provider(provider)
+            provider.add_span_processor(self)
+            self._provider = provider
+
+    def add(self, trace_id: int, receive: Receive) -> None:
+        """Send the finished spans of a trace to ``receive``."""
+        self._receivers[trace_id] = receive
+
+    def remove(self, trace_id: int) -> None:
+        """Send the spans of a trace nowhere any more."""
+        self._receivers.pop(trace_id, None)
+
+    def on_end(self, span: ReadableSpan) -> None:
+        context = span.get_span_context()
+        if context is None or not context.trace_flags.sampled:
+            return
+        receive = self._receivers.get(context.trace_id)
+        if receive is not None:
+            receive(span)

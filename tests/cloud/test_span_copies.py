@@ -1,0 +1,85 @@
+"""Spans as they are sent: stamped with their parent, and cut where they are too large."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+from flask_braintrust_evals.cloud.span_copies import LARGEST_SPAN, outgoing, span_size
+
+PARENT = "project_id:p"
+
+
+def span(attributes: dict[str, Any], stack: str = "") -> ReadableSpan:
+    exporter = InMemorySpanExporter()
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    with provider.get_tracer("test").start_as_current_span("it", attributes=attributes) as it:
+        if stack:
+            it.add_event("exception", {"exception.stacktrace": stack})
+    (finished,) = exporter.get_finished_spans()
+    return finished
+
+
+def test_a_span_that_is_right_is_sent_as_it_is() -> None:
+    original = span({"braintrust.parent": PARENT, "a": 1})
+    assert outgoing(original, PARENT)[0] is original
+
+
+def test_the_applications_span_is_stamped_on_a_copy() -> None:
+    original = span({"a": "b"})
+    copy, size = outgoing(original, PARENT)
+    assert dict(copy.attributes or {}) == {"a": "b", "braintrust.parent": PARENT}
+    assert dict(original.attributes or {}) == {"a": "b"}
+    assert copy.get_span_context() == original.get_span_context()
+    assert (copy.start_time, copy.end_time, copy.name) == (
+        original.start_time,
+        original.end_time,
+        original.name,
+    )
+    assert size == span_size(copy)
+
+
+def test_a_parent_that_is_not_the_runs_is_overruled() -> None:
+    copy, _ = outgoing(span({"braintrust.parent": "project_id:other"}), PARENT)
+    assert (copy.attributes or {})["braintrust.parent"] == PARENT
+
+
+@pytest.mark.parametrize("text", ["x" * 8_000_000, "é" * 4_000_000, '"\\' * 4_000_000])
+def test_a_large_json_attribute_is_cut_to_valid_json(text: str) -> None:
+    value = json.dumps(text, ensure_ascii=False)
+    copy, size = outgoing(span({"braintrust.output_json": value, "small": "kept"}), PARENT)
+    attributes = dict(copy.attributes or {})
+    assert size <= LARGEST_SPAN
+    assert "… [cut: " in json.loads(str(attributes["braintrust.output_json"]))
+    assert attributes["small"] == "kept"
+
+
+def test_many_large_texts_share_the_room_and_small_ones_stay() -> None:
+    large = {f"text {n}": "x" * 900_000 for n in range(12)}
+    copy, size = outgoing(span({**large, "braintrust.metadata": '{"k":1}'}), PARENT)
+    attributes = dict(copy.attributes or {})
+    assert size <= LARGEST_SPAN
+    assert attributes["braintrust.metadata"] == '{"k":1}'
+    assert all(str(attributes[name]).endswith("… [cut: 900000 bytes]") for name in large)
+
+
+def test_stack_traces_and_lists_are_cut_as_well() -> None:
+    copy, size = outgoing(span({"tags": ["a", "x" * 3_000_000]}, stack="y" * 9_000_000), PARENT)
+    assert size <= LARGEST_SPAN
+    assert str((copy.events[0].attributes or {})["exception.stacktrace"]).endswith("bytes]")
+
+
+def test_what_is_sent_is_no_larger_than_was_estimated() -> None:
+    spans = [
+        span({"braintrust.input_json": json.dumps("é" * n), "n": n}) for n in range(0, 3000, 100)
+    ]
+    sent = [outgoing(each, PARENT) for each in spans]
+    encoded = encode_spans([each for each, _ in sent]).SerializeToString()
+    assert len(encoded) <= sum(size for _, size in sent)

@@ -1,0 +1,143 @@
+"""Spans on their way: bounded, in batches, tried again, and counted when given up."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+from opentelemetry.sdk.trace import ReadableSpan
+
+from flask_braintrust_evals.cloud.span_outbox import (
+    BATCH_BYTES,
+    BATCH_SPANS,
+    MOST_BYTES,
+    MOST_SPANS,
+    SpanOutbox,
+)
+from flask_braintrust_evals.errors import CloudError
+
+
+class Intake:
+    """Takes batches, or fails as it is told."""
+
+    def __init__(self, *failures: CloudError) -> None:
+        self.failures = list(failures)
+        self.batches: list[list[ReadableSpan]] = []
+        self.attempts = 0
+
+    def __call__(self, batch: list[ReadableSpan], seconds: float) -> None:
+        self.attempts += 1
+        assert seconds > 0
+        if self.failures:
+            raise self.failures.pop(0)
+        self.batches.append(batch)
+
+
+def failure(transient: bool) -> CloudError:
+    error = CloudError("no")
+    error.transient = transient
+    return error
+
+
+def fill(outbox: SpanOutbox, count: int, size: int = 100) -> None:
+    for number in range(count):
+        outbox.add(ReadableSpan(f"span {number}"), size)
+
+
+def test_nothing_is_sent_before_a_batch_is_full() -> None:
+    intake = Intake()
+    outbox = SpanOutbox(intake)
+    fill(outbox, BATCH_SPANS - 1)
+    outbox.send_full_batches()
+    assert intake.batches == []
+    fill(outbox, 1)
+    outbox.send_full_batches()
+    assert [len(batch) for batch in intake.batches] == [BATCH_SPANS]
+
+
+def test_a_batch_is_bounded_in_bytes_too_but_never_empty() -> None:
+    intake = Intake()
+    outbox = SpanOutbox(intake)
+    fill(outbox, 5, BATCH_BYTES // 2)
+    fill(outbox, 1, BATCH_BYTES * 2)
+    outbox.flush(5)
+    assert [len(batch) for batch in intake.batches] == [2, 2, 1, 1]
+
+
+@pytest.mark.parametrize(("count", "size"), [(MOST_SPANS + 7, 1), (40, MOST_BYTES // 33)])
+def test_what_waits_is_bounded_and_what_is_too_much_is_counted(count: int, size: int) -> None:
+    outbox = SpanOutbox(Intake(*[failure(True)] * 1000))
+    fill(outbox, count, size)
+    assert outbox.lost == 7
+
+
+def test_a_passing_failure_keeps_the_order_and_loses_nothing() -> None:
+    intake = Intake(failure(True), failure(True))
+    outbox = SpanOutbox(intake)
+    fill(outbox, BATCH_SPANS + 3)
+    outbox.flush(10)
+    names = [span.name for batch in intake.batches for span in batch]
+    assert names == [f"span {number}" for number in range(BATCH_SPANS + 3)]
+    assert outbox.lost == 0
+
+
+def test_while_nothing_is_taken_a_full_batch_does_not_try_again_at_once() -> None:
+    intake = Intake(*[failure(True)] * 5)
+    outbox = SpanOutbox(intake)
+    fill(outbox, BATCH_SPANS)
+    outbox.send_full_batches()
+    outbox.send_full_batches()
+    assert intake.attempts == 1
+
+
+def test_a_refusal_is_final_for_its_batch_alone() -> None:
+    intake = Intake(failure(False))
+    outbox = SpanOutbox(intake)
+    fill(outbox, BATCH_SPANS + 3)
+    outbox.flush(5)
+    assert [len(batch) for batch in intake.batches] == [3]
+    assert outbox.lost == BATCH_SPANS
+
+
+def test_giving_up_counts_everything_that_is_left() -> None:
+    intake = Intake(*[failure(True)] * 1000)
+    outbox = SpanOutbox(intake)
+    fill(outbox, 12)
+    outbox.flush(0.3)
+    assert outbox.lost == 12
+    assert 1 < intake.attempts < 10
+    outbox.flush(5)  # there is nothing left to wait for
+    assert outbox.lost == 12
+
+
+def test_braintrusts_own_pause_is_kept_to() -> None:
+    error = failure(True)
+    error.retry_after = 30.0
+    intake = Intake(error)
+    outbox = SpanOutbox(intake)
+    fill(outbox, 1)
+    outbox.flush(0.2)
+    assert (intake.attempts, outbox.lost) == (1, 1)
+
+
+def test_a_flush_waits_for_batches_that_others_are_sending() -> None:
+    sending, release = threading.Event(), threading.Event()
+    sent: list[int] = []
+
+    def slow(batch: list[ReadableSpan], seconds: float) -> None:
+        sending.set()
+        assert release.wait(10)
+        sent.append(len(batch))
+
+    outbox = SpanOutbox(slow)
+    fill(outbox, BATCH_SPANS)
+    worker = threading.Thread(target=outbox.send_full_batches)
+    worker.start()
+    assert sending.wait(10)
+    flushed = threading.Thread(target=outbox.flush, args=(10,))
+    flushed.start()
+    assert flushed.is_alive()
+    release.set()
+    flushed.join(10)
+    worker.join(10)
+    assert sent == [BATCH_SPANS]

@@ -1,0 +1,229 @@
+"""Traces of real runs: the application's spans arrive with ours, and in nobody else's project."""
+
+from __future__ import annotations
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+
+from tests.server import Client, Gunicorn, cases, outputs
+from tests.standin import StandIn
+
+from .conftest import WORKERS, environ
+
+pytestmark = pytest.mark.live
+
+PLAYGROUND = {"object_type": "playground_logs", "object_id": "playground-1"}
+INTAKE = "/otel/v1/traces"
+
+
+def serve(cloud: StandIn, worker: str, spans: Path | None, **settings: str) -> Gunicorn:
+    options = ("--threads", "40") if worker == "gthread" else ()
+    variables = {**environ(cloud), **settings}
+    if spans is not None:
+        variables["APP_SPANS"] = str(spans)
+    app = "tests.live.traced_app:create_app()"
+    return Gunicorn(app, worker_class=worker, options=options, environ=variables)
+
+
+def read(path: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+@pytest.mark.parametrize("worker", WORKERS)
+def test_the_applications_spans_arrive_below_the_task_or_scorer_they_were_made_in(
+    cloud: StandIn, tmp_path: Path, worker: str
+) -> None:
+    file = tmp_path / "app-spans"
+    with serve(cloud, worker, file) as server:
+        assert requests.get(f"{server.url}/page", timeout=10).text == "page"
+        client = Client(server.url + "/evals")
+        events = client.run("traced", cases("x"), parent=PLAYGROUND)
+        assert requests.get(f"{server.url}/page", timeout=10).text == "page"
+    scores = {name: each["score"] for name, each in events[-2].json["scores"].items()}
+    assert scores == {"judged": 1, "awaited": 1}
+    spans = {span.name: span for span in cloud.spans}
+    assert set(spans) == {
+        "eval",
+        "task",
+        "in task",
+        "in thread",
+        "chat",
+        "judged",
+        "in scorer",
+        "awaited",
+    }
+    above = {
+        name: next((n for n, s in spans.items() if s.span_id == span.parent_span_id), None)
+        for name, span in spans.items()
+    }
+    assert above == {
+        "eval": None,
+        "task": "eval",
+        "in task": "task",
+        "in thread": "in task",
+        "chat": "task",
+        "judged": "eval",
+        "in scorer": "judged",
+        "awaited": "eval",
+    }
+    for span in spans.values():
+        assert span.attributes["braintrust.parent"] == "playground_id:playground-1"
+    # The application's own telemetry goes on as before: all its spans, untouched, and none of ours.
+    own = read(file)
+    names = [span["name"] for span in own]
+    assert {"in page", "in task", "in thread", "in scorer", "GET /page"} <= set(names)
+    assert not {"eval", "task", "judged"} & set(names)
+    assert not [span for span in own if "braintrust.parent" in span["attributes"]]
+
+
+@pytest.mark.parametrize("worker", WORKERS)
+def test_the_request_is_linked_and_leaks_into_nothing(
+    cloud: StandIn, tmp_path: Path, worker: str
+) -> None:
+    file = tmp_path / "app-spans"
+    with serve(cloud, worker, file) as server:
+        client = Client(server.url + "/evals")
+        client.run("traced", cases("x", "y"), parent=PLAYGROUND)
+        requests.get(f"{server.url}/page", timeout=10)
+        own = {span["name"]: span for span in read(file)}
+    request = next(span for name, span in own.items() if name.startswith("POST"))
+    evals = cloud.spans_named("eval")
+    assert len({span.trace_id for span in evals}) == 2
+    for span in evals:
+        assert span.parent_span_id == ""
+        assert [link[:2] for link in span.links] == [(request["trace_id"], request["span_id"])]
+    page = own["in page"]
+    assert page["trace_id"] not in {request["trace_id"], *(span.trace_id for span in evals)}
+    assert page["parent_id"] == own["GET /page"]["span_id"]
+    assert own["GET /page"]["parent_id"] is None
+
+
+@pytest.mark.parametrize("worker", WORKERS)
+def test_not_one_span_reaches_the_wrong_project(
+    cloud: StandIn, tmp_path: Path, worker: str
+) -> None:
+    cloud.add_user("token-bob", orgs=("globex",))
+    callers = [("token-ada", "acme"), ("token-bob", "globex")]
+    with serve(cloud, worker, tmp_path / "app-spans") as server:
+
+        def run(number: int) -> None:
+            token, org = callers[number % 2]
+            client = Client(server.url + "/evals", token, org)
+            parent = {"object_type": "playground_logs", "object_id": f"playground-{number}"}
+            name = "async-traced" if number % 4 < 2 else "traced"
+            data = cases(*[f"{token}/{number}/{n}" for n in range(5)])
+            assert len(outputs(client.run(name, data, parent=parent))) == 5
+
+        with ThreadPoolExecutor(20) as pool:
+            list(pool.map(run, range(20)))
+    # A synchronous run of five cases: 8 spans each; an asynchronous one: 4 each.
+    assert len(cloud.spans) == 10 * 5 * 8 + 10 * 5 * 4
+    traces: dict[str, str] = {}
+    for span in cloud.spans_named("task"):
+        token, number, _ = span.json("braintrust.output_json").split("/")
+        assert span.token == token
+        assert span.parent_header == f"playground_id:playground-{number}"
+        traces[span.trace_id] = span.parent_header
+    for span in cloud.spans:
+        assert span.parent_header == traces[span.trace_id]
+        assert span.attributes["braintrust.parent"] == span.parent_header
+
+
+@pytest.mark.parametrize(("setting", "arrives"), [("true", True), ("false", False)])
+def test_without_a_tracer_provider_one_is_installed_only_when_asked_for(
+    cloud: StandIn, setting: str, arrives: bool
+) -> None:
+    with serve(cloud, "gevent", None, BRAINTRUST_EVALS_TRACER_PROVIDER=setting) as server:
+        Client(server.url + "/evals").run("async-traced", cases("x"), parent=PLAYGROUND)
+    assert bool(cloud.spans_named("in coroutine")) == arrives
+    assert len(cloud.spans_named("task")) == 1
+
+
+def test_with_preload_and_several_workers_nothing_hangs_and_nothing_is_lost(
+    cloud: StandIn, tmp_path: Path
+) -> None:
+    variables = {**environ(cloud), "APP_SPANS": str(tmp_path / "app-spans")}
+    options = ("--preload", "--workers", "3")
+    app = "tests.live.traced_app:create_app()"
+    with Gunicorn(app, options=options, environ=variables) as server:
+
+        def run(number: int) -> None:
+            client = Client(server.url + "/evals")
+            client.run("async-traced", cases(*range(10)), parent=PLAYGROUND)
+
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(run, range(16)))
+    assert len(cloud.spans_named("in coroutine")) == 16 * 10 * 2
+    assert len(cloud.spans_named("eval")) == 16 * 10
+
+
+def test_long_runs_export_as_they_go(gevent_client: Client, cloud: StandIn) -> None:
+    stream = gevent_client.stream("echo", cases(*range(700)), parent=PLAYGROUND)
+    for event in stream:
+        if event.event == "summary":
+            assert len(cloud.spans) == 700 * 4
+    batches = cloud.calls_to("POST", INTAKE)
+    assert len(batches) >= 5
+    assert max(len(call.body) for call in batches) < 6_000_000
+
+
+def test_large_values_are_cut_with_a_mark_and_still_valid(
+    gevent_client: Client, cloud: StandIn
+) -> None:
+    huge = "é" * 3_000_000
+    events = gevent_client.run("echo", cases({"text": huge}, "small"), parent=PLAYGROUND)
+    assert {"text": huge} in outputs(events)
+    large = next(s for s in cloud.spans_named("task") if len(str(s.attributes)) > 1000)
+    recorded = large.json("braintrust.output_json")
+    assert isinstance(recorded, str)
+    assert recorded.startswith('{"text":"éé')
+    assert recorded.endswith("… [cut: 6000011 bytes]")
+    assert max(len(call.body) for call in cloud.calls_to("POST", INTAKE)) < 6_000_000
+    assert len(cloud.spans) == 8
+
+
+def test_a_passing_failure_of_the_intake_loses_nothing(
+    gevent_client: Client, cloud: StandIn
+) -> None:
+    cloud.fault("POST", INTAKE, status=503)
+    cloud.fault("POST", INTAKE, status=429, headers={"Retry-After": "0"})
+    cloud.fault("POST", INTAKE, close=True)
+    events = gevent_client.run("echo", cases("a"), parent=PLAYGROUND)
+    assert "lostSpans" not in events[-2].json
+    assert len(cloud.spans) == 4
+
+
+@pytest.mark.parametrize(
+    "fault", [{"status": 400}, {"status": 503}, {"close": True}], ids=["refused", "down", "closed"]
+)
+def test_a_run_ends_though_its_spans_cannot_be_delivered_and_says_how_many(
+    cloud: StandIn, fault: dict[str, Any]
+) -> None:
+    settings = {**environ(cloud), "BRAINTRUST_EVALS_REQUEST_TIMEOUT": "1"}
+    with Gunicorn(environ=settings) as server:
+        client = Client(server.url + "/evals")
+        cloud.fault("POST", INTAKE, times=None, **fault)
+        events = client.run("echo", cases("a", "b"), parent=PLAYGROUND)
+        assert [each.event for each in events[-2:]] == ["summary", "done"]
+        assert events[-2].json["lostSpans"] == 8
+        assert events[-2].json["scores"]["exact_match"]["score"] == 1
+        log = server.log
+    assert "8 spans" in log
+    assert "8 spans lost" in log
+
+
+def test_an_intake_that_refuses_the_token_ends_the_session(
+    gevent_client: Client, cloud: StandIn
+) -> None:
+    cloud.add_user("token-fading")
+    client = Client(gevent_client.url, "token-fading")
+    client.manifest()
+    cloud.fault("POST", INTAKE, status=401)
+    client.run("echo", cases("a"), parent=PLAYGROUND)
+    client.manifest()
+    assert cloud.logins == 2
