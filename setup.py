@@ -34,6 +34,7 @@ setup(
         "opentelemetry-sdk>=1.27",
         "orjson>=3.9.15",
         "pydantic>=2.7",
+        "referencing>=0.30",
         "requests>=2.32",
         "urllib3>=2.0",
     ],

@@ -27,15 +27,18 @@ from .errors import SerializationError
 MAX_DEPTH = 200
 """Levels of nesting that a value may have; orjson itself stops at 254."""
 
-_OPTIONS = orjson.OPT_NON_STR_KEYS | orjson.OPT_SERIALIZE_NUMPY
+# orjson's own forms of dates and dataclasses differ in small ways from those that this module gives
+# them elsewhere; a value must look the same whatever stands beside it.
+_OPTIONS = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_PASSTHROUGH_DATETIME
+_OPTIONS |= orjson.OPT_PASSTHROUGH_DATACLASS
 
 
 def dumps(value: Any) -> str:
     """Return ``value`` as JSON text.
 
     Raises:
-        SerializationError: the value is circular, nested too deep, or something that has no value
-            yet (an iterator, a coroutine).
+        SerializationError: the value is circular, nested too deep, something that has no value yet
+            (an iterator, a coroutine), or its own code fails.
     """
     try:
         data = orjson.dumps(value, default=_simplify, option=_OPTIONS)
@@ -46,16 +49,25 @@ def dumps(value: Any) -> str:
         # orjson writes NaN as null. A text without "null" in it cannot have met one.
         if b"null" not in data:
             return data.decode()
-    return json.dumps(plain(value), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    try:
+        return json.dumps(
+            _plain(value, ()), ensure_ascii=False, allow_nan=False, separators=(",", ":")
+        )
+    except SerializationError:
+        raise
+    except Exception as error:  # the value's own code: properties, iterators, str()
+        raise SerializationError(
+            f"a {type(value).__name__} cannot be written as JSON: {type(error).__name__}:"
+            f" {safe_text(error)}"
+        ) from error
 
 
-def plain(value: Any) -> Any:
-    """Return ``value`` as nested dicts, lists, strings, numbers, booleans and ``None``.
-
-    Raises:
-        SerializationError: as for :func:`dumps`.
-    """
-    return _plain(value, ())
+def safe_text(value: Any) -> str:
+    """Return ``str(value)`` as text that can be encoded, whatever the value's own code does."""
+    try:
+        return clean_text(str(value))
+    except Exception:
+        return f"<{type(value).__name__} without a text>"
 
 
 def clean_text(text: str) -> str:
@@ -122,7 +134,7 @@ def _simplify(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {_key(key): item for key, item in value.items()}
     if isinstance(value, BaseException):
-        return f"{type(value).__name__}: {value}"
+        return f"{type(value).__name__}: {safe_text(value)}"
     if not isinstance(value, type):
         fields = _fields(value)
         if fields is not None:
@@ -160,7 +172,7 @@ def _sorted(values: Iterable[Any]) -> list[Any]:
     items = list(values)
     try:
         return sorted(items)
-    except TypeError:
+    except Exception:
         return sorted(items, key=repr)  # any order will do, so long as it is always the same
 
 

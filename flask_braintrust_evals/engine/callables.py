@@ -5,8 +5,10 @@ Signatures are read once, when an evaluator is made, so that a mistake shows whe
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 import inspect
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,16 +26,27 @@ SCORER_ARGUMENTS = (
 )
 """What a scorer or a classifier may ask for by name."""
 
-_POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+_BY_PLACE = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+_NAMED = (*_BY_PLACE, inspect.Parameter.KEYWORD_ONLY)
+
+
+@dataclass(frozen=True)
+class _Constant:
+    """The default of an argument that is passed over on the way to a later one."""
+
+    value: Any
+
+
+Argument = str | _Constant
 
 
 @dataclass(frozen=True)
 class TaskCall:
-    """A task, and which arguments it takes."""
+    """A task, and how it is called: with ``input``, ``hooks`` and ``parameters`` as it asks."""
 
     function: Callable[..., Any]
-    takes_hooks: bool
-    takes_parameters: bool
+    positional: tuple[Argument, ...] = ("input",)
+    keywords: tuple[tuple[str, str], ...] = ()
 
     @classmethod
     def of(cls, function: Any) -> TaskCall:
@@ -46,43 +59,46 @@ class TaskCall:
             raise RegistrationError(f"a task must be callable, not {function!r}")
         signature = _signature(function)
         if signature is None:
-            return cls(function, takes_hooks=False, takes_parameters=False)
-        takes_hooks = takes_parameters = False
-        variadic = any(p.kind is p.VAR_POSITIONAL for p in signature.parameters.values())
-        named = _named(signature)
-        if not named and not variadic:
-            raise RegistrationError(
-                f"task {callable_name(function)!r} takes no argument; write it as task(input) or"
-                " task(input, hooks)"
-            )
-        for position, parameter in enumerate(named[1:]):
-            if parameter.name == "parameters":
-                takes_parameters = True
-            elif parameter.name == "hooks" or (
-                position == 0 and parameter.default is parameter.empty
-            ):
-                takes_hooks = True
-            elif parameter.default is parameter.empty:
-                raise RegistrationError(
-                    f"task {callable_name(function)!r} takes the argument {parameter.name!r}, which"
-                    " nobody gives it; write it as task(input) or task(input, hooks)"
-                )
-        return cls(function, takes_hooks, takes_parameters)
+            return cls(function)
+        named = _named(signature, function)
+        if not named:
+            if any(p.kind is p.VAR_POSITIONAL for p in signature.parameters.values()):
+                return cls(function)
+            raise _bad_task(function, "takes no argument")
+        first, *others = named
+        sources = _task_sources(function, others)
+        if first.kind is not first.KEYWORD_ONLY:
+            positional = _by_place(others, sources)
+            return cls(function, ("input", *positional), _by_keyword(others, sources))
+        if first.name != "input":
+            raise _bad_task(function, "takes no argument by place")
+        return cls(function, (), _by_keyword(named, {"input": "input", **sources}))
 
     def __call__(self, input: Any, hooks: Any, parameters: Mapping[str, Any]) -> Any:
-        positional = (input, hooks) if self.takes_hooks else (input,)
-        named = {"parameters": parameters} if self.takes_parameters else {}
-        return self.function(*positional, **named)
+        given = {"input": input, "hooks": hooks, "parameters": parameters}
+        return self.function(
+            *_values(self.positional, given),
+            **{name: given[source] for name, source in self.keywords},
+        )
 
 
 @dataclass(frozen=True)
 class ScorerCall:
-    """A scorer or classifier, its name, and which arguments it takes."""
+    """A scorer or classifier, the name it is shown by, and which arguments it takes.
+
+    Attributes:
+        name: its name, which no other scorer of the run has.
+        function: what is called.
+        positional: what it is given by place.
+        keywords: what it is given by name.
+        own_name: its name before it was made different from the others'.
+    """
 
     name: str
     function: Callable[..., Any]
-    positional: tuple[str, ...]
+    positional: tuple[Argument, ...]
     keywords: tuple[str, ...]
+    own_name: str = ""
 
     @classmethod
     def of(cls, scorer: Any, kind: str, index: int) -> ScorerCall:
@@ -110,7 +126,7 @@ class ScorerCall:
 
     def __call__(self, arguments: Mapping[str, Any]) -> Any:
         return self.function(
-            *[arguments[name] for name in self.positional],
+            *_values(self.positional, arguments),
             **{name: arguments[name] for name in self.keywords},
         )
 
@@ -122,7 +138,7 @@ def scorer_calls(scorers: Any, kind: str, evaluator: str) -> tuple[ScorerCall, .
         RegistrationError: one of them cannot be called.
         DuplicateEvaluatorError: two of them have the same name.
     """
-    if callable(scorers) or isinstance(scorers, str):
+    if callable(scorers) or isinstance(scorers, str) or not isinstance(scorers or (), Iterable):
         raise RegistrationError(
             f"evaluator {evaluator!r}: {kind}s must be a list, not {scorers!r}; write [{kind}]"
         )
@@ -145,7 +161,7 @@ def apart(scorers: Sequence[ScorerCall]) -> tuple[ScorerCall, ...]:
     for scorer in scorers:
         name = free_name(scorer.name, seen)
         seen.add(name)
-        result.append(ScorerCall(name, scorer.function, scorer.positional, scorer.keywords))
+        result.append(dataclasses.replace(scorer, name=name, own_name=scorer.name))
     return tuple(result)
 
 
@@ -185,29 +201,77 @@ def _signature(function: Any) -> inspect.Signature | None:
         return None
 
 
-def _named(signature: inspect.Signature) -> list[inspect.Parameter]:
+def _named(signature: inspect.Signature, function: Any) -> list[inspect.Parameter]:
+    """The parameters that have a name, but for those that a partial has fixed."""
+    fixed: set[str] = set()
+    while isinstance(function, functools.partial):
+        fixed |= function.keywords.keys()
+        function = function.func
     return [
         parameter
         for parameter in signature.parameters.values()
-        if parameter.kind in (*_POSITIONAL, inspect.Parameter.KEYWORD_ONLY)
+        if parameter.kind in _NAMED and parameter.name not in fixed
     ]
 
 
-def _accepted(function: Any, kind: str, name: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+def _task_sources(function: Any, parameters: list[inspect.Parameter]) -> dict[str, str]:
+    """Which of a task's arguments behind the first are the hooks, and which the parameters."""
+    sources = {p.name: p.name for p in parameters if p.name in ("hooks", "parameters")}
+    for position, parameter in enumerate(parameters):
+        if parameter.name in sources or parameter.default is not parameter.empty:
+            continue
+        if position == 0 and "hooks" not in sources and parameter.kind in _BY_PLACE:
+            sources[parameter.name] = "hooks"
+        else:
+            what = f"takes the argument {parameter.name!r}, which nobody gives it"
+            raise _bad_task(function, what)
+    return sources
+
+
+def _bad_task(function: Any, what: str) -> RegistrationError:
+    return RegistrationError(
+        f"task {callable_name(function)!r} {what}; write it as task(input) or task(input, hooks)"
+    )
+
+
+def _by_place(
+    parameters: list[inspect.Parameter], sources: Mapping[str, str]
+) -> tuple[Argument, ...]:
+    """What is given by place alone: up to the last parameter that is wanted."""
+    by_place = [p for p in parameters if p.kind is p.POSITIONAL_ONLY]
+    while by_place and by_place[-1].name not in sources:
+        by_place.pop()
+    return tuple(sources.get(p.name) or _Constant(p.default) for p in by_place)
+
+
+def _by_keyword(
+    parameters: list[inspect.Parameter], sources: Mapping[str, str]
+) -> tuple[tuple[str, str], ...]:
+    return tuple(
+        (p.name, sources[p.name])
+        for p in parameters
+        if p.kind is not p.POSITIONAL_ONLY and p.name in sources
+    )
+
+
+def _values(arguments: tuple[Argument, ...], given: Mapping[str, Any]) -> list[Any]:
+    return [each.value if isinstance(each, _Constant) else given[each] for each in arguments]
+
+
+def _accepted(function: Any, kind: str, name: str) -> tuple[tuple[Argument, ...], tuple[str, ...]]:
     signature = _signature(function)
     if signature is None:
         return (), SCORER_ARGUMENTS
-    positional: list[str] = []
-    keywords: list[str] = []
-    for parameter in _named(signature):
-        if parameter.name in SCORER_ARGUMENTS:
-            positional_only = parameter.kind is inspect.Parameter.POSITIONAL_ONLY
-            (positional if positional_only else keywords).append(parameter.name)
-        elif parameter.default is inspect.Parameter.empty:
+    named = _named(signature, function)
+    for parameter in named:
+        if parameter.name not in SCORER_ARGUMENTS and parameter.default is parameter.empty:
             raise RegistrationError(
                 f"{kind} {name!r} takes the argument {parameter.name!r}, which nobody gives it;"
                 f" a {kind} may take any of {', '.join(SCORER_ARGUMENTS)}"
             )
+    sources = {p.name: p.name for p in named if p.name in SCORER_ARGUMENTS}
+    keywords = [name for name, _ in _by_keyword(named, sources)]
     if any(p.kind is p.VAR_KEYWORD for p in signature.parameters.values()):
-        keywords += [n for n in SCORER_ARGUMENTS if n not in positional and n not in keywords]
-    return tuple(positional), tuple(keywords)
+        taken = signature.parameters
+        keywords += [each for each in SCORER_ARGUMENTS if each not in taken]
+    return _by_place(named, sources), tuple(keywords)

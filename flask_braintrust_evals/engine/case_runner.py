@@ -14,7 +14,7 @@ from opentelemetry.trace import Span, use_span
 
 from flask_braintrust_evals import semconv
 from flask_braintrust_evals.errors import SerializationError
-from flask_braintrust_evals.serialization import clean_text, dumps
+from flask_braintrust_evals.serialization import clean_text, dumps, safe_text
 
 from . import case_spans
 from .callables import ScorerCall, apart, free_name
@@ -35,7 +35,8 @@ from .events import (
 )
 from .hooks import EvalHooks
 from .parameters import Parameters
-from .scores import Score, to_classifications, to_scores
+from .score_names import ScoreNames
+from .scores import to_classifications, to_scores
 from .tracing import RunTracing, set_failure, set_json, span_id
 from .workers import ChannelClosedError
 
@@ -71,6 +72,7 @@ class CaseRunner:
         self.cancellation = cancellation or Cancellation()
         self._parameters = parameters
         self._scorers = apart((*evaluator.scorer_calls, *extra_scorers))
+        self._score_names = ScoreNames(self._scorers)
         self._classifiers = evaluator.classifier_calls
         self._tracing = tracing or RunTracing()
         self._scope = scope
@@ -163,13 +165,11 @@ class CaseRunner:
                 result.metadata, result.tags = hooks.metadata or {}, hooks.tags
 
     def _score(self, result: CaseResult, parent: Span) -> None:
-        own_names = {scorer.name for scorer in self._scorers}
         for scorer in self._scorers:
             with self._scoring(scorer, "score", result, parent) as span:
                 returned = self._settle(scorer(self._arguments(result, parent)))
                 scores = to_scores(returned, scorer.name)
-                others = own_names - {scorer.name}
-                _keep_apart(scores, others | result.scores.keys())
+                self._score_names.name(scores, scorer.name)
                 result.scores.update({score.name: score for score in scores})
                 case_spans.record_scores(span, scores)
 
@@ -193,9 +193,10 @@ class CaseRunner:
                 yield span
             except BaseException as error:
                 set_failure(span, error)
-                result.scorer_errors[scorer.name] = self._failure(
-                    f"{kind} {scorer.name!r}", error, result.ref
-                )
+                # A classifier may have the name of a scorer.
+                name = free_name(scorer.name, set(result.scorer_errors))
+                what = f"{kind} {scorer.name!r}"
+                result.scorer_errors[name] = self._failure(what, error, result.ref)
 
     @contextmanager
     def _span(self, name: str, kind: str, parent: Span, **extra: str) -> Iterator[Span]:
@@ -239,14 +240,7 @@ class CaseRunner:
             exc_info=error,
         )
         stack = "".join(traceback.format_exception(type(error), error, error.__traceback__))
-        return CaseError(type(error).__name__, clean_text(str(error)), clean_text(stack))
-
-
-def _keep_apart(scores: list[Score], taken: set[str]) -> None:
-    """Rename scores that would hide another's."""
-    for score in scores:
-        score.name = free_name(score.name, taken)
-        taken.add(score.name)
+        return CaseError(type(error).__name__, safe_text(error), clean_text(stack))
 
 
 def _output_json(output: Any) -> str:

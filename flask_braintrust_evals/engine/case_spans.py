@@ -5,7 +5,7 @@ from __future__ import annotations
 from opentelemetry.trace import Span
 
 from flask_braintrust_evals import semconv
-from flask_braintrust_evals.serialization import clean_text
+from flask_braintrust_evals.serialization import clean_text, safe_text
 
 from .cases import EvalCase
 from .events import CaseResult
@@ -35,7 +35,7 @@ def record(span: Span, result: CaseResult) -> None:
     if metadata:
         set_json(span, semconv.METADATA, metadata)
     if result.tags:
-        span.set_attribute(semconv.TAGS, [clean_text(str(tag)) for tag in result.tags])
+        span.set_attribute(semconv.TAGS, [safe_text(tag) for tag in result.tags])
     if result.classifications:
         set_json(span, semconv.CLASSIFICATIONS, result.classifications)
 

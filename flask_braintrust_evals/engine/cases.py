@@ -44,6 +44,7 @@ class EvalCase:
             DataError: it is none of these, or one of its fields has the wrong type.
         """
         if isinstance(value, cls):
+            value._check()
             return value
         if isinstance(value, Mapping):
             if "input" not in value:

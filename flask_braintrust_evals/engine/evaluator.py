@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import os
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
@@ -14,7 +16,7 @@ from .callables import ScorerCall, TaskCall, scorer_calls
 from .parameters import ParameterSet
 from .result import EvalResult
 
-_PACKAGE = str(Path(__file__).parent.parent)
+_PACKAGE = str(Path(__file__).parent.parent) + os.sep
 
 
 @dataclass
@@ -78,22 +80,11 @@ class Evaluator:
             self.scorer_calls = scorer_calls(self.scores, "scorer", self.name)
             self.classifier_calls = scorer_calls(self.classifiers, "classifier", self.name)
             self.parameter_set = ParameterSet.of(self.parameters, self.name)
-            self._check_numbers()
+            if self.trial_count is None:
+                raise RegistrationError("trial_count must be a whole number from 1, not None")
+            check_numbers(self.trial_count, self.max_concurrency, self.timeout)
         except RegistrationError as error:
             raise type(error)(f"{error} ({self.name!r} is defined at {self.location})") from error
-
-    def _check_numbers(self) -> None:
-        for name, smallest in (("trial_count", 1), ("max_concurrency", 1)):
-            value = getattr(self, name)
-            if value is None and name == "max_concurrency":
-                continue
-            if not isinstance(value, int) or isinstance(value, bool) or value < smallest:
-                raise RegistrationError(f"{name} must be a whole number from 1, not {value!r}")
-        timeout = self.timeout
-        if timeout is not None and (
-            not isinstance(timeout, int | float) or isinstance(timeout, bool) or timeout <= 0
-        ):
-            raise RegistrationError(f"timeout must be seconds above 0, not {timeout!r}")
 
     def run(
         self,
@@ -119,6 +110,7 @@ class Evaluator:
 
         Raises:
             RequestError: a parameter is wrong.
+            RegistrationError: a number makes no sense.
             DataError: there are no cases, or one of them is not a case.
             RunTimeoutError: the time was up before all cases were done.
         """
@@ -132,6 +124,27 @@ class Evaluator:
             trial_count=trial_count,
             timeout=timeout,
         )
+
+
+def check_numbers(
+    trial_count: int | None, max_concurrency: int | None, timeout: float | None
+) -> None:
+    """Check how an evaluator is to be run. ``None`` stands for what is not said.
+
+    Raises:
+        RegistrationError: one of the numbers makes no sense.
+    """
+    for name, value in (("trial_count", trial_count), ("max_concurrency", max_concurrency)):
+        if value is None:
+            continue
+        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            raise RegistrationError(f"{name} must be a whole number from 1, not {value!r}")
+    if timeout is not None and (
+        not isinstance(timeout, int | float)
+        or isinstance(timeout, bool)
+        or not 0 < timeout < math.inf
+    ):
+        raise RegistrationError(f"timeout must be seconds above 0, not {timeout!r}")
 
 
 def calling_location() -> str:

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import inspect
+import logging
 import os
 import sys
 import threading
@@ -17,6 +19,8 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from .cancellation import Cancellation
+
+logger = logging.getLogger("flask_braintrust_evals")
 
 
 class BackgroundLoop:
@@ -50,8 +54,16 @@ class BackgroundLoop:
         context = contextvars.copy_context()
         started: list[asyncio.Task[Any]] = []
 
+        failure: list[BaseException] = []
+
         async def settle() -> Any:
-            return await awaitable
+            try:
+                return await awaitable
+            except asyncio.CancelledError:
+                raise
+            except BaseException as error:
+                # Not raised here: asyncio lets SystemExit and its like end the loop.
+                failure.append(error)
 
         def start() -> None:
             # A task copies the context it is created in (its own argument for that is of 3.11).
@@ -66,8 +78,14 @@ class BackgroundLoop:
 
         self._ready.wait()
         self._loop.call_soon_threadsafe(start)
-        with cancellation.calling(cancel):
-            mailbox.deliver(on_post)
+        try:
+            with cancellation.calling(cancel):
+                mailbox.deliver(on_post)
+        finally:
+            if inspect.iscoroutine(awaitable):
+                awaitable.close()  # one that was cancelled before it began
+        if failure:
+            raise failure[0]
         return started[0].result()
 
     def is_current(self) -> bool:
@@ -80,7 +98,11 @@ class BackgroundLoop:
         asyncio.set_event_loop(self._loop)
         self._thread = _thread_id()
         self._ready.set()
-        self._loop.run_forever()
+        while True:
+            try:
+                self._loop.run_forever()
+            except BaseException:
+                logger.exception("something that a task left on the event loop failed")
 
 
 class Mailbox:

@@ -8,7 +8,7 @@ from typing import Any
 from flask_braintrust_evals.errors import DataError
 
 from .case_runner import CaseRunner
-from .evaluator import Evaluator
+from .evaluator import Evaluator, check_numbers
 from .events import CaseFinished, CaseResult, RunFailed
 from .result import EvalResult
 from .run import Run
@@ -27,6 +27,7 @@ def run_locally(
     timeout: float | None = None,
 ) -> EvalResult:
     """Run ``evaluator`` to its end; see :meth:`Evaluator.run`."""
+    check_numbers(trial_count, max_concurrency, timeout)
     run = Run(
         CaseRunner(evaluator, evaluator.parameter_set.validate(parameters)),
         own_cases(evaluator) if cases is None else cases,
@@ -48,11 +49,17 @@ def own_cases(evaluator: Evaluator) -> Iterable[Any]:
     """Return the cases that an evaluator brings itself.
 
     Raises:
-        DataError: it brings none.
+        DataError: it brings none, or making them fails.
     """
     data = evaluator.data
     if callable(data):
-        data = data()
+        try:
+            data = data()
+        except Exception as error:
+            raise DataError(
+                f"evaluator {evaluator.name!r}: data could not be read:"
+                f" {type(error).__name__}: {error}"
+            ) from error
     if data is None:
         raise DataError(
             f"evaluator {evaluator.name!r} has no data of its own; pass cases, or give it data="

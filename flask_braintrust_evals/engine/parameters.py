@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import jsonschema
+from referencing import Registry
+from referencing.exceptions import Unresolvable
+from referencing.jsonschema import DRAFT202012
 
 from flask_braintrust_evals.errors import RegistrationError, RequestError
 
@@ -18,8 +21,10 @@ UNSET = object()
 class Parameters(Mapping[str, Any]):
     """The values of one run's parameters: a read-only mapping whose items are also attributes."""
 
+    _values: dict[str, Any]
+
     def __init__(self, values: Mapping[str, Any] | None = None) -> None:
-        self._values = dict(values or {})
+        object.__setattr__(self, "_values", dict(values or {}))
 
     def __getitem__(self, name: str) -> Any:
         return self._values[name]
@@ -29,6 +34,9 @@ class Parameters(Mapping[str, Any]):
 
     def __len__(self) -> int:
         return len(self._values)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        raise AttributeError("parameters cannot be changed: all cases of a run have the same")
 
     def __getattr__(self, name: str) -> Any:
         # Looked up by way of __dict__: unpickling asks for attributes before there are any.
@@ -151,6 +159,21 @@ def _validator(schema: Mapping[str, Any]) -> jsonschema.Draft202012Validator:
     return jsonschema.Draft202012Validator(schema)
 
 
+def _check_references(schema: Any) -> None:
+    """Look up every ``$ref``. Raises :class:`Unresolvable` where one leads nowhere."""
+    resource = DRAFT202012.create_resource(schema)
+    resolver: Any = Registry().with_resource("", resource).resolver()
+    pending = [schema]
+    while pending:
+        node = pending.pop()
+        if isinstance(node, Mapping):
+            if isinstance(node.get("$ref"), str):
+                resolver.lookup(node["$ref"])
+            pending += node.values()
+        elif isinstance(node, list):
+            pending += node
+
+
 def _declare(name: Any, spec: Any, evaluator: str) -> Parameter:
     where = f"evaluator {evaluator!r}, parameter {name!r}"
     if not isinstance(name, str) or not name:
@@ -171,8 +194,11 @@ def _declare(name: Any, spec: Any, evaluator: str) -> Parameter:
         schema = {"type": "string"}
     try:
         jsonschema.Draft202012Validator.check_schema(schema)
+        _check_references(schema)
     except jsonschema.SchemaError as error:
         raise RegistrationError(f"{where}: not a JSON Schema: {error.message}") from None
+    except Unresolvable as error:
+        raise RegistrationError(f"{where}: the reference {error.ref!r} leads nowhere") from None
     parameter = Parameter(
         name,
         "model" if kind == "model" else "data",

@@ -243,16 +243,13 @@ class Run:
                 return
             self._workers += 1
             number = self._workers
-        # An empty context: nothing of the request that asked for the run leaks into its cases.
-        context = contextvars.Context()
         try:
-            start_worker(lambda: context.run(self._work), f"eval-{number}")
+            start_worker(self._work, f"eval-{number}")
         except RuntimeError as error:
-            with self._lock:
-                self._workers -= 1
-                alone = self._workers == 0
-            if alone:
-                raise DataError(f"no worker could be started: {error}") from error
+            # The workers that there are go on; where there are none, this is the end.
+            if number == 1:
+                self._fail(EvalsError(f"no worker could be started: {error}"))
+            self._leave()
 
     def _work(self) -> None:
         try:
@@ -260,7 +257,9 @@ class Run:
                 job = self._source.take()
                 if job is None:
                     break
-                self._runner.run(*job, self._emit)
+                # An empty context: a case sees nothing of the request that asked for the run, nor
+                # of the case before it.
+                contextvars.Context().run(self._runner.run, *job, self._emit)
         except ChannelClosedError:
             pass
         except EvalsError as error:
@@ -290,11 +289,8 @@ class Run:
             return
         if closed:
             self._finish()
-            return
-        try:
-            self._channel.put(_Drained())
-        except ChannelClosedError:
-            pass
+        else:
+            self._channel.put_last(_Drained())
 
 
 def _shortest(*durations: float | None) -> float | None:

@@ -98,7 +98,10 @@ def to_classifications(result: Any, name: str) -> list[Classification]:
     """
     if result is None:
         return []
-    return _each(result, lambda item: _to_classification(item, name))
+    if hasattr(result, "id"):  # also where it is iterable, as named tuples and pydantic models are
+        return [_to_classification(result, name)]
+    items = _each(result, lambda item: item)
+    return [_to_classification(item, name) for item in items if item is not None]
 
 
 def _each(result: Any, convert: Callable[[Any], R]) -> list[R]:

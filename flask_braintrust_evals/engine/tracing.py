@@ -7,6 +7,7 @@ Braintrust's instrumentation specification: a root span ``eval`` per case and tr
 
 from __future__ import annotations
 
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from secrets import token_hex
@@ -28,7 +29,7 @@ from opentelemetry.trace import (
 
 from flask_braintrust_evals import semconv
 from flask_braintrust_evals.errors import SerializationError
-from flask_braintrust_evals.serialization import clean_text, dumps
+from flask_braintrust_evals.serialization import clean_text, dumps, safe_text
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,13 @@ def set_json(span: Span, name: str, value: Any) -> None:
 
 def set_failure(span: Span, error: BaseException) -> None:
     """Record an exception with its stack, and mark the span as failed."""
-    message = clean_text(f"{type(error).__name__}: {error}")
-    span.record_exception(error)
-    span.set_status(Status(StatusCode.ERROR, message))
+    message = safe_text(error)
+    try:
+        span.record_exception(error)
+    except Exception:  # the error's own str() fails
+        stack = "".join(traceback.format_exception(type(error), error, error.__traceback__))
+        span.add_event(
+            "exception",
+            {"exception.type": type(error).__name__, "exception.stacktrace": clean_text(stack)},
+        )
+    span.set_status(Status(StatusCode.ERROR, f"{type(error).__name__}: {message}"))

@@ -52,6 +52,13 @@ class Channel(Generic[T]):
             self._items.append(item)
             self._filled.notify()
 
+    def put_last(self, item: T) -> None:
+        """Add an item without waiting, though the channel is full: the last word of the workers."""
+        with self._lock:
+            if not self._closed:
+                self._items.append(item)
+                self._filled.notify()
+
     def get(self, timeout: float | None = None) -> T:
         """Take the oldest item, waiting at most ``timeout`` seconds for one.
 
@@ -59,7 +66,8 @@ class Channel(Generic[T]):
             queue.Empty: there was none.
         """
         with self._lock:
-            if not self._items and not self._filled.wait_for(lambda: self._items, timeout):
+            limit = None if timeout is None else min(timeout, threading.TIMEOUT_MAX)
+            if not self._items and not self._filled.wait_for(lambda: self._items, limit):
                 raise Empty
             item = self._items.popleft()
             self._drained.notify()

@@ -1,0 +1,25 @@
+"""Fixtures of the engine's tests."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from .support import PATIENCE, Spans
+
+
+@pytest.fixture
+def spans() -> Spans:
+    return Spans()
+
+
+@pytest.fixture(autouse=True)
+def no_worker_stays_behind() -> Iterator[None]:
+    """Every worker of a run leaves once the run has ended and its tasks have returned."""
+    yield
+    for thread in threading.enumerate():
+        if thread.name.startswith("eval-"):
+            thread.join(PATIENCE)
+            assert not thread.is_alive(), f"{thread.name} is still there"

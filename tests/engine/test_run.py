@@ -1,0 +1,462 @@
+"""A run: which cases, how many at a time, and in what order it is told of."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import Counter as Multiset
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import pytest
+
+from flask_braintrust_evals.engine.cases import EvalCase
+from flask_braintrust_evals.engine.evaluator import Evaluator
+from flask_braintrust_evals.engine.events import (
+    CaseFinished,
+    CaseStarted,
+    RunFailed,
+    RunFinished,
+    TaskFinished,
+)
+from flask_braintrust_evals.engine.run import CHANNEL_CAPACITY
+from flask_braintrust_evals.errors import CloudTimeoutError, DataError
+
+from .support import (
+    PATIENCE,
+    Counter,
+    by_case,
+    echo,
+    events_of,
+    in_time,
+    inputs,
+    kinds,
+    new_run,
+    python,
+    results_of,
+)
+
+# Order
+
+
+def chatty(input: Any, hooks: Any) -> Any:
+    hooks.report_progress({"data": "1"})
+    hooks.report_progress({"data": "2"})
+    return input
+
+
+async def chatty_async(input: Any, hooks: Any) -> Any:
+    hooks.report_progress({"data": "1"})
+    await asyncio.sleep(0)
+    hooks.report_progress({"data": "2"})
+    return input
+
+
+@pytest.mark.parametrize("task", [chatty, chatty_async])
+@pytest.mark.parametrize("limit", [1, 8])
+def test_each_case_is_told_of_in_order_and_the_run_last(
+    task: Callable[..., Any], limit: int
+) -> None:
+    events = events_of(
+        Evaluator("e", task, scores=[lambda output: 1]), inputs(*range(20)), max_concurrency=limit
+    )
+
+    cases = by_case(events)
+    assert len(cases) == 20
+    for number, own in cases.items():
+        assert kinds(own) == [
+            "CaseStarted",
+            "CaseProgress",
+            "CaseProgress",
+            "TaskFinished",
+            "CaseFinished",
+        ]
+        finished, last = own[-2:]
+        assert isinstance(finished, TaskFinished) and isinstance(last, CaseFinished)
+        assert (finished.output_json, last.result.output) == (str(number), number)
+    assert kinds(events).count("RunFinished") == 1
+    assert isinstance(events[-1], RunFinished)
+    assert events[-1].summary.cases == 20
+
+
+def test_a_cases_output_is_told_before_its_scorers_are_done() -> None:
+    heard = threading.Event()
+
+    def scorer(output: Any) -> bool:
+        return heard.wait(PATIENCE)
+
+    def listen() -> list[Any]:
+        scores = []
+        for event in new_run(Evaluator("e", echo, scores=[scorer]), inputs(1)):
+            if isinstance(event, TaskFinished):
+                heard.set()
+            scores += [result.scores["scorer"].score for result in results_of([event])]
+        return scores
+
+    assert in_time(listen) == [1.0]
+
+
+def test_every_case_and_trial_has_an_id_of_its_own() -> None:
+    events = events_of(Evaluator("e", echo), inputs(*range(20)), trial_count=5)
+
+    ids = [event.ref.id for event in events if isinstance(event, CaseStarted)]
+    assert len(set(ids)) == 100
+    assert all(len(id) == 16 and int(id, 16) for id in ids)
+
+
+# Concurrency
+
+
+@pytest.mark.parametrize("limit", [2, 5])
+def test_as_many_cases_run_at_a_time_as_may_and_no_more(limit: int) -> None:
+    barrier, running = threading.Barrier(limit), Counter()
+
+    def task(input: Any) -> Any:
+        running.add()
+        barrier.wait(PATIENCE)
+        running.add(-1)
+        return input
+
+    events = events_of(Evaluator("e", task), inputs(*range(limit * 4)), max_concurrency=limit)
+
+    assert [result.error for result in results_of(events)] == [None] * limit * 4
+    assert running.peak == limit
+
+
+def test_as_many_async_cases_run_at_a_time_as_may_and_no_more() -> None:
+    running, full = Counter(), threading.Event()
+
+    async def task(input: Any) -> Any:
+        if running.add() == 5:
+            full.set()
+        reached = await asyncio.to_thread(full.wait, PATIENCE)
+        running.add(-1)
+        return reached
+
+    events = events_of(Evaluator("e", task), inputs(*range(15)), max_concurrency=5)
+
+    assert [result.output for result in results_of(events)] == [True] * 15
+    assert running.peak == 5
+
+
+def test_cases_run_one_at_a_time_where_that_is_asked_for() -> None:
+    running = Counter()
+
+    def task(input: Any) -> Any:
+        running.add()
+        running.add(-1)
+
+    events = events_of(Evaluator("e", task), inputs(*range(50)), max_concurrency=1)
+
+    assert running.peak == 1
+    started = [event.ref.index for event in events if isinstance(event, CaseStarted)]
+    assert started == list(range(50))
+
+
+def test_a_slow_case_does_not_hold_up_the_others() -> None:
+    others_done = threading.Event()
+
+    def task(input: Any) -> Any:
+        return others_done.wait(PATIENCE) if input == 0 else True
+
+    def listen() -> list[int]:
+        order = []
+        for event in new_run(Evaluator("e", task), inputs(*range(10)), max_concurrency=2):
+            order += [result.ref.index for result in results_of([event])]
+            if len(order) == 9:
+                others_done.set()
+        return order
+
+    assert in_time(listen) == [*range(1, 10), 0]
+
+
+# The source
+
+
+class Source:
+    """Cases that count how many of them were asked for."""
+
+    def __init__(self, cases: Iterable[Any]) -> None:
+        self._cases = iter(cases)
+        self.asked = Counter()
+
+    def __iter__(self) -> Iterator[Any]:
+        return self
+
+    def __next__(self) -> Any:
+        self.asked.add()
+        return next(self._cases)
+
+
+@pytest.mark.parametrize("limit", [1, 10])
+@pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
+def test_the_first_case_starts_before_the_second_is_there(limit: int, is_async: bool) -> None:
+    first_started = threading.Event()
+
+    def task(input: Any) -> Any:
+        first_started.set()
+        return input
+
+    async def async_task(input: Any) -> Any:
+        return task(input)
+
+    def cases() -> Iterator[Any]:
+        yield {"input": "first"}
+        yield {"input": first_started.wait(PATIENCE)}
+
+    events = events_of(
+        Evaluator("e", async_task if is_async else task), cases(), max_concurrency=limit
+    )
+
+    assert [result.output for result in results_of(events)] == ["first", True]
+
+
+def test_the_first_result_is_told_before_the_second_case_is_there() -> None:
+    first_told = threading.Event()
+
+    def cases() -> Iterator[Any]:
+        yield {"input": "first"}
+        yield {"input": first_told.wait(PATIENCE)}
+
+    def listen() -> list[Any]:
+        outputs = []
+        for event in new_run(Evaluator("e", echo), cases()):
+            outputs += [result.output for result in results_of([event])]
+            if outputs:
+                first_told.set()
+        return outputs
+
+    assert in_time(listen) == ["first", True]
+
+
+@pytest.mark.parametrize("limit", [1, 4, 16])
+def test_the_source_is_read_no_further_than_there_is_room_for(limit: int) -> None:
+    source = Source(inputs(*range(300)))
+    run = new_run(Evaluator("e", echo), source, max_concurrency=limit)
+
+    def listen() -> int:
+        finished = ahead = 0
+        for event in run:
+            ahead = max(ahead, source.asked.value - finished)
+            finished += isinstance(event, CaseFinished)
+        return ahead
+
+    assert in_time(listen) <= limit + CHANNEL_CAPACITY
+    assert source.asked.value == 301  # the last time for the end
+
+
+def test_a_listener_that_stops_reading_stops_the_workers() -> None:
+    source, done = Source(inputs(*range(100))), Counter()
+    run = new_run(Evaluator("e", lambda input: done.add()), source, max_concurrency=1)
+    events = iter(run)
+    next(events)
+
+    # Two events of the first case, three of each of the next ten, and the channel is full; one
+    # case more is asked for, and its worker waits to tell of it.
+    full = 1 + (CHANNEL_CAPACITY - 2) // 3
+    assert done.reaches(full)
+    assert source.asked.reaches(full + 1)
+    assert not source.asked.reaches(full + 2, seconds=0.2)
+    assert done.value == full
+
+    assert len(results_of(in_time(lambda: list(events)))) == 100
+
+
+def test_a_listener_that_stops_reading_stops_the_progress_of_tasks() -> None:
+    reported = Counter()
+
+    def task(input: Any, hooks: Any) -> None:
+        for number in range(100):
+            hooks.report_progress({"data": str(number)})
+            reported.add()
+
+    run = new_run(Evaluator("e", task), inputs(1), max_concurrency=1)
+    events = iter(run)
+    next(events)
+
+    assert reported.reaches(CHANNEL_CAPACITY)
+    assert not reported.reaches(CHANNEL_CAPACITY + 1, seconds=0.2)
+    assert kinds(in_time(lambda: list(events))).count("CaseProgress") == 100
+
+
+def test_a_run_may_have_no_cases() -> None:
+    nothing: list[Any] = []
+    for empty in (nothing, iter(nothing), (case for case in nothing)):
+        events = events_of(Evaluator("e", echo), empty)
+
+        assert kinds(events) == ["RunFinished"]
+        assert isinstance(events[0], RunFinished) and events[0].summary.cases == 0
+
+
+@pytest.mark.parametrize("limit", [1, 4, 100])
+@pytest.mark.parametrize(
+    "make", [list, iter, lambda cases: (c for c in cases)], ids=["list", "iterator", "generator"]
+)
+def test_every_case_is_run_once(limit: int, make: Callable[[Any], Any]) -> None:
+    ran: list[Any] = []
+
+    events = events_of(Evaluator("e", ran.append), make(inputs(*range(60))), max_concurrency=limit)
+
+    assert Multiset(ran) == Multiset(range(60))
+    assert [result.ref.index for result in results_of(events)] == list(range(60))
+
+
+# Trials
+
+
+@pytest.mark.parametrize("limit", [1, 4])
+def test_each_case_is_run_as_often_as_its_trials_say(limit: int) -> None:
+    cases = [EvalCase("a"), EvalCase("b", trial_count=1), {"input": "c", "trial_count": 5}]
+
+    events = events_of(
+        Evaluator("e", lambda input, hooks: (input, hooks.trial_index)),
+        cases,
+        trial_count=2,
+        max_concurrency=limit,
+    )
+
+    assert [result.output for result in results_of(events)] == [
+        ("a", 0),
+        ("a", 1),
+        ("b", 0),
+        *[("c", number) for number in range(5)],
+    ]
+    assert [(r.ref.index, r.ref.trial_index) for r in results_of(events)] == [
+        (0, 0),
+        (0, 1),
+        (1, 0),
+        *[(2, number) for number in range(5)],
+    ]
+
+
+def test_trials_of_one_case_run_at_the_same_time() -> None:
+    barrier = threading.Barrier(4)
+
+    events = events_of(
+        Evaluator("e", lambda input: barrier.wait(PATIENCE)), inputs(1), trial_count=4
+    )
+
+    assert [result.error for result in results_of(events)] == [None] * 4
+
+
+# Sources that fail
+
+
+def failing_after(number: int, error: BaseException) -> Iterator[Any]:
+    yield from inputs(*range(number))
+    raise error
+
+
+@pytest.mark.parametrize("number", [0, 1, 5])
+@pytest.mark.parametrize("limit", [1, 4])
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [(OSError("gone"), "OSError: gone"), (SystemExit(3), "SystemExit: 3")],
+    ids=["OSError", "SystemExit"],
+)
+def test_a_source_that_fails_fails_the_run_after_the_cases_it_gave(
+    number: int, limit: int, error: BaseException, text: str
+) -> None:
+    events = events_of(Evaluator("e", echo), failing_after(number, error), max_concurrency=limit)
+
+    assert [result.output for result in results_of(events)] == list(range(number))
+    last = events[-1]
+    assert isinstance(last, RunFailed)
+    assert isinstance(last.error, DataError)
+    assert str(last.error) == f"the data could not be read after {number} cases: {text}"
+    assert last.summary.cases == number
+
+
+def test_a_case_that_runs_while_the_source_fails_is_finished() -> None:
+    source_failed = threading.Event()
+
+    def cases() -> Iterator[Any]:
+        yield {"input": 1}
+        source_failed.set()
+        raise OSError("gone")
+
+    evaluator = Evaluator("e", lambda input: source_failed.wait(PATIENCE))
+    events = events_of(evaluator, cases())
+
+    assert kinds(events) == ["CaseStarted", "TaskFinished", "CaseFinished", "RunFailed"]
+    assert [result.output for result in results_of(events)] == [True]
+
+
+def test_a_failure_of_braintrust_stays_what_it_is() -> None:
+    error = CloudTimeoutError("Braintrust did not answer")
+
+    events = events_of(Evaluator("e", echo), failing_after(1, error))
+
+    last = events[-1]
+    assert isinstance(last, RunFailed) and last.error is error
+
+
+@pytest.mark.parametrize(
+    ("junk", "message"),
+    [
+        pytest.param(None, "a case must be an object with an 'input', not a NoneType", id="none"),
+        pytest.param("text", "a case must be an object with an 'input', not a str", id="text"),
+        pytest.param(
+            {"expected": 1}, "a case needs an 'input', but this one has only: expected", id="dict"
+        ),
+        pytest.param(
+            {"input": 1, "tags": "t"}, "a case's 'tags' must be a list of strings", id="tags"
+        ),
+        pytest.param(
+            EvalCase(1, metadata="m"),  # type: ignore[arg-type]
+            "a case's 'metadata' must be an object, not a str",
+            id="metadata of a case",
+        ),
+        pytest.param(
+            EvalCase(1, trial_count=-1),
+            "a case's 'trial_count' must be a whole number from 1, not -1",
+            id="trials of a case",
+        ),
+    ],
+)
+def test_junk_from_the_source_fails_the_run_after_the_cases_before_it(
+    junk: Any, message: str
+) -> None:
+    events = events_of(Evaluator("e", echo), [{"input": 1}, junk, {"input": 2}], max_concurrency=1)
+
+    last = events[-1]
+    assert isinstance(last, RunFailed)
+    assert isinstance(last.error, DataError)
+    assert str(last.error) == f"case 1: {message}"
+    assert [result.output for result in results_of(events)] == [1]
+
+
+def test_a_source_that_failed_is_not_asked_again() -> None:
+    class Failing(Source):
+        def __next__(self) -> Any:
+            super().__next__()
+            raise OSError("gone")
+
+    source = Failing(inputs(*range(10)))
+    events_of(Evaluator("e", echo), source)
+
+    assert source.asked.value == 1
+
+
+def test_a_run_that_gets_no_thread_fails_as_a_run() -> None:
+    output = python(
+        """
+        import resource, threading
+        from flask_braintrust_evals.engine.case_runner import CaseRunner
+        from flask_braintrust_evals.engine.evaluator import Evaluator
+        from flask_braintrust_evals.engine.parameters import Parameters
+        from flask_braintrust_evals.engine.run import Run
+
+        closed = []
+        runner = CaseRunner(Evaluator("e", lambda input: input), Parameters())
+        run = Run(runner, [{"input": 1}], max_concurrency=1)
+        run.when_closed(lambda: closed.append(1))
+        # Room enough for everything but the stack of a thread.
+        used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
+        threading.stack_size(256 << 20)
+        resource.setrlimit(resource.RLIMIT_AS, (used + (64 << 20), -1))
+        print([type(event).__name__ for event in run], closed)
+        """
+    )
+
+    assert output == "['RunFailed'] [1]\n"

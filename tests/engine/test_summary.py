@@ -1,0 +1,55 @@
+"""Means and counts over a run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask_braintrust_evals.engine.evaluator import Evaluator
+from flask_braintrust_evals.engine.events import RunFinished
+from flask_braintrust_evals.engine.summary import RunSummary, ScoreSummary
+
+from .support import events_of, inputs
+
+
+def test_the_mean_leaves_out_what_has_no_score() -> None:
+    summary = RunSummary()
+    for score in (1.0, None, 0.0, 0.5):
+        summary.add({"s": score}, False, ())
+
+    assert summary.scores == {"s": ScoreSummary("s", 1.5, 3)}
+    assert summary.scores["s"].mean == 0.5
+
+
+def test_a_score_that_no_case_has_has_no_mean() -> None:
+    summary = RunSummary()
+    summary.add({"s": None}, False, ())
+
+    assert summary.scores["s"].mean is None
+
+
+def test_a_summary_counts_cases_failures_and_the_errors_of_each_scorer() -> None:
+    summary = RunSummary()
+    summary.add({"a": 1}, False, ["b"])
+    summary.add({}, True, ())
+    summary.add({}, False, ["a", "b"])
+
+    assert (summary.cases, summary.failed) == (3, 1)
+    assert summary.scorer_errors == {"a": 1, "b": 2}
+
+
+def test_a_run_sums_up_its_cases_failing_ones_included() -> None:
+    def task(input: Any) -> Any:
+        if input == "bad":
+            raise ValueError
+        return input
+
+    def scorer(output: Any) -> Any:
+        return None if output == "none" else output
+
+    cases = inputs(1, 0, "bad", "none", "scorer fails")
+    last = events_of(Evaluator("e", task, scores=[scorer]), cases)[-1]
+
+    assert isinstance(last, RunFinished)
+    assert (last.summary.cases, last.summary.failed) == (5, 1)
+    assert last.summary.scores == {"scorer": ScoreSummary("scorer", 1.0, 2)}
+    assert last.summary.scorer_errors == {"scorer": 1}
