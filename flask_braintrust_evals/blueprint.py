@@ -14,7 +14,8 @@ from typing import Any, TypeVar, overload
 
 from flask import Blueprint, Flask, Response, current_app, request
 from flask.sansio.blueprints import BlueprintSetupState
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, default_exceptions
+from werkzeug.routing import BaseConverter
 
 from .engine.callables import callable_name
 from .engine.evaluator import Evaluator, location_of
@@ -68,7 +69,10 @@ class EvalsBlueprint(Blueprint):
         self.before_request(self.registry.close)
         self.after_request(_after_request)
         self.register_error_handler(EvalsError, error_response)
-        self.register_error_handler(HTTPException, http_exception_response)
+        # For each status, because an application's own page for one comes before what a blueprint
+        # has for all.
+        for status in (None, *default_exceptions):
+            self.register_error_handler(status or HTTPException, http_exception_response)
         self.register_error_handler(Exception, unexpected_error_response)
 
     @overload
@@ -115,7 +119,7 @@ class EvalsBlueprint(Blueprint):
                     name if name is not None else callable_name(task),
                     task,
                     location=location_of(task),
-                    **{"description": inspect.getdoc(task), **options},
+                    **{"description": _documentation(task), **options},
                 )
             )
             return task
@@ -157,10 +161,8 @@ class EvalsBlueprint(Blueprint):
         views = [("/", "index", self._index), ("/list", "list", self._list)]
         views += [("/eval", "eval", self._eval), ("/openapi.json", "openapi", self._openapi)]
         if prefix:
-            # A page that was given the address with a slash at its end asks for "//list", and a
-            # browser does not follow redirects of preflights.
-            views += [("//list", "list", self._list), ("//eval", "eval", self._eval)]
-            views += [("/<path:path>", "unknown", self._unknown)]
+            state.app.url_map.converters[_Rest.name] = _Rest
+            views += [(f"/<{_Rest.name}:evals_rest>", "unknown", self._unknown)]
         for path, endpoint, view in views:
             rule = state.app.url_rule_class(
                 prefix + path,
@@ -203,17 +205,36 @@ class EvalsBlueprint(Blueprint):
 
     def _openapi(self, **_: Any) -> Response:
         if not current_extension().settings.openapi:
-            return self._unknown()
+            return self._unknown("openapi.json")
         prefix = request.path.removesuffix("/openapi.json")
         return _by_method(GET=lambda: json_response(openapi(request.script_root + prefix or "/")))
 
-    def _unknown(self, **_: Any) -> Response:
+    def _unknown(self, evals_rest: str = "", **_: Any) -> Response:
+        # A page that was given the address with a slash at its end asks for "//list", and a browser
+        # does not follow redirects of preflights.
+        known = {"": self._index, "list": self._list, "eval": self._eval}.get(evals_rest.strip("/"))
+        if known is not None:
+            return known()
         if request.method == "OPTIONS":
             return _preflight()
         raise NotFoundError(
             f"there is nothing at {request.path!r}; the evaluators are at /list and /eval below the"
             " blueprint's prefix"
         )
+
+
+def _documentation(task: Any) -> str | None:
+    """A function's docstring; that of an object is its class's, and says nothing of the task."""
+    return inspect.getdoc(task) if inspect.isroutine(task) else None
+
+
+class _Rest(BaseConverter):
+    """Any rest of a path, slashes at its beginning included."""
+
+    name = "braintrust_evals_rest"
+    regex = ".*?"
+    part_isolating = False
+    weight = 1000  # after everything that the application has below the prefix
 
 
 def _admit() -> Caller:
@@ -249,7 +270,11 @@ def _preflight() -> Response:
 def _wants_stream(body: EvalRequest) -> bool:
     if body.stream is not None:
         return body.stream
-    accepted = {kind for kind, quality in request.accept_mimetypes if quality > 0}
+    accepted = {
+        kind.partition(";")[0].strip().lower()
+        for kind, quality in request.accept_mimetypes
+        if quality > 0
+    }
     return "application/json" not in accepted or "text/event-stream" in accepted
 
 

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 from .errors import ConfigurationError
 
@@ -133,15 +133,27 @@ def _refuse(key: str, value: object, allowed: str) -> ConfigurationError:
 
 def _url(key: str, value: Any) -> str:
     allowed = "an http:// or https:// address such as 'https://www.braintrust.dev'"
-    if not isinstance(value, str):
-        raise _refuse(key, value, allowed)
-    parts = urlsplit(value)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+    parts = _split(value)
+    if parts is None or parts.scheme not in ("http", "https") or parts.query or parts.fragment:
         raise _refuse(key, value, allowed)
     if parts.username is not None or parts.password is not None:
         # Not quoted: the address holds a password.
         raise ConfigurationError(f"{key} must not hold a user name or a password.")
-    return value.rstrip("/")
+    return parts.geturl().rstrip("/")
+
+
+def _split(value: Any) -> SplitResult | None:
+    """Take an address apart; ``None`` where it is none."""
+    if not isinstance(value, str) or any(
+        character.isspace() or not character.isprintable() for character in value
+    ):
+        return None
+    try:
+        parts = urlsplit(value)
+        valid = parts.hostname is not None and (parts.port is None or parts.port > 0)
+    except ValueError:  # a port that is no number shows only when it is asked for
+        return None
+    return parts if valid else None
 
 
 def _auth(key: str, value: Any) -> Auth:
@@ -201,8 +213,10 @@ def _origins(key: str, value: Any) -> tuple[OriginPattern, ...]:
 
 
 def _is_origin(text: str) -> bool:
-    parts = urlsplit(text)
-    return bool(parts.scheme and parts.netloc and f"{parts.scheme}://{parts.netloc}" == text)
+    parts = _split(text)
+    if parts is None or parts.username is not None or text != text.lower():
+        return False
+    return f"{parts.scheme}://{parts.netloc}" == text
 
 
 def _integer(low: int, high: int) -> Callable[[str, Any], int]:

@@ -83,8 +83,19 @@ def _retry_policy() -> Retry:
     )
 
 
+class _Http(requests.Session):
+    """Follows redirects without looking for credentials of this machine's in a ``.netrc``."""
+
+    def rebuild_auth(
+        self, prepared_request: requests.PreparedRequest, response: requests.Response
+    ) -> None:
+        old, new = response.request.url, prepared_request.url
+        if old is None or new is None or self.should_strip_auth(old, new):  # type: ignore[no-untyped-call]
+            prepared_request.headers.pop("Authorization", None)
+
+
 def _http_session(token: str, retry: Retry) -> requests.Session:
-    session = requests.Session()
+    session = _Http()
     session.auth = BearerAuth(token)
     for scheme in ("http://", "https://"):
         session.mount(scheme, HTTPAdapter(pool_maxsize=POOL_SIZE, max_retries=retry))
@@ -103,7 +114,7 @@ class CloudClient:
         self._token = token
         self._timeout = (min(CONNECT_TIMEOUT, timeout), timeout)
         self._http = _http_session(token, _retry_policy())
-        self._http_once = _http_session(token, Retry(0, redirect=5))
+        self._http_once = _http_session(token, _Retry(0, redirect=5))
 
     def __repr__(self) -> str:
         return "CloudClient(token=***)"
@@ -155,36 +166,42 @@ class CloudClient:
                 method, url, params=params, data=data, headers=sent_headers, timeout=limits
             )
             content = response.content
-        except requests.Timeout as error:
-            raise _transient(
-                CloudTimeoutError(f"Braintrust did not answer {what} within {limits[1]:g} seconds")
-            ) from error
+        except UnicodeError as error:
+            raise CloudError(f"a header of {what} has characters that cannot be sent") from error
         except requests.RequestException as error:
-            host = urlsplit(url).netloc
-            raise _transient(
-                CloudError(
-                    f"Braintrust could not be reached at {host} for {what} ({type(error).__name__})"
-                )
-            ) from error
+            raise self._failure(what, url, limits[1], error) from error
         if not response.ok:
             raise self._refusal(what, response)
         return _decode(what, content)
 
+    def _failure(
+        self, what: str, url: str, seconds: float, error: requests.RequestException
+    ) -> CloudError:
+        # A body that stops half way is a ConnectionError to requests, whatever stopped it.
+        inner = error.args[0] if error.args else None
+        if isinstance(error, requests.Timeout) or isinstance(inner, ReadTimeoutError):
+            failure: CloudError = CloudTimeoutError(
+                f"Braintrust did not answer {what} within {seconds:g} seconds"
+            )
+        else:
+            failure = CloudError(
+                f"Braintrust could not be reached at {urlsplit(url).netloc} for {what}"
+                f" ({type(error).__name__})"
+            )
+        failure.transient = True
+        return failure
+
     def _refusal(self, what: str, response: requests.Response) -> CloudError:
         status = response.status_code
-        text = _message(response.content).replace(self._token, "***")
+        text = _message(response.content, self._token)
         kind = _ERRORS.get(status, CloudError)
         suffix = f": {text}" if text else ""
         error = kind(f"Braintrust answered {what} with status {status}{suffix}")
         error.transient = status in (408, 429) or status >= 500
         after = response.headers.get("Retry-After", "")
-        error.retry_after = min(float(after), LONGEST_RETRY_AFTER) if after.isdigit() else None
+        if after.isascii() and after.isdigit():
+            error.retry_after = min(float(after), LONGEST_RETRY_AFTER)
         return error
-
-
-def _transient(error: CloudError) -> CloudError:
-    error.transient = True
-    return error
 
 
 def _decode(what: str, content: bytes) -> Any:
@@ -196,14 +213,15 @@ def _decode(what: str, content: bytes) -> Any:
         raise CloudError(f"Braintrust's answer to {what} is not JSON") from error
 
 
-def _message(content: bytes) -> str:
+def _message(content: bytes, token: str) -> str:
     """What a refusal says, in short: Braintrust's ``Message``, or else the start of the text."""
-    text = content[:2000].decode("utf-8", "replace")
     try:
         value = orjson.loads(content)
     except orjson.JSONDecodeError:
         value = None
+    text = content.decode("utf-8", "replace")
     if isinstance(value, dict):
         text = str(value.get("Message") or value.get("error") or text)
-    text = " ".join(text.split())
+    # Before it is cut, which might leave the half of a token.
+    text = " ".join(text.replace(token, "***").split())
     return text if len(text) <= 300 else text[:300] + "…"

@@ -26,7 +26,7 @@ class CloudObject:
 
 def project_by_id(session: UserSession, project_id: str) -> CloudObject:
     """Look up a project. Raises :class:`CloudError`, also where there is none."""
-    return _object(session.api("GET", f"/v1/project/{quote(project_id, safe='')}"))
+    return _object(session.api("GET", f"/v1/project/{_segment(project_id)}"))
 
 
 def project_by_name(session: UserSession, name: str) -> CloudObject:
@@ -37,7 +37,7 @@ def project_by_name(session: UserSession, name: str) -> CloudObject:
 
 def dataset_by_id(session: UserSession, dataset_id: str) -> CloudObject:
     """Look up a dataset. Raises :class:`CloudError`, also where there is none."""
-    return _object(session.api("GET", f"/v1/dataset/{quote(dataset_id, safe='')}"))
+    return _object(session.api("GET", f"/v1/dataset/{_segment(dataset_id)}"))
 
 
 def dataset_by_name(session: UserSession, project: str | None, name: str) -> CloudObject:
@@ -57,7 +57,7 @@ def experiment_by_name(session: UserSession, project: CloudObject, name: str) ->
 
 def environment_version(session: UserSession, dataset_id: str, environment: str) -> str:
     """Return the version of a dataset that an environment has."""
-    path = f"/environment-object/dataset/{quote(dataset_id, safe='')}/{quote(environment, safe='')}"
+    path = f"/environment-object/dataset/{_segment(dataset_id)}/{_segment(environment)}"
     answer = session.api("GET", path, params={"org_name": session.org.name})
     version = answer.get("object_version") if isinstance(answer, dict) else None
     if not isinstance(version, str):
@@ -84,7 +84,7 @@ def summarize_experiment(session: UserSession, experiment_id: str) -> dict[str, 
     """Return an experiment's scores beside those of the experiment it is compared with."""
     answer = session.api(
         "GET",
-        f"/v1/experiment/{quote(experiment_id, safe='')}/summarize",
+        f"/v1/experiment/{_segment(experiment_id)}/summarize",
         params={"summarize_scores": "true"},
         timeout=SUMMARY_TIMEOUT,
     )
@@ -100,6 +100,13 @@ def project_url(session: UserSession, project: str) -> str:
 def experiment_url(session: UserSession, project: str, experiment: str) -> str:
     """Return the address of an experiment's page."""
     return f"{project_url(session, project)}/experiments/{quote(experiment, safe='')}"
+
+
+def _segment(text: str) -> str:
+    """A part of a path, quoted. A browser's rules, which urllib3 follows, take dots for steps."""
+    if text in (".", ".."):
+        raise CloudNotFoundError(f"there is nothing with the id {text!r}")
+    return quote(text, safe="")
 
 
 def _by_name(

@@ -34,16 +34,17 @@ class Parent:
             RequestError: the object has no known type, or no id.
         """
         if isinstance(value, str):
-            if not value or not value.isprintable():
+            if not _fits_header(value):
                 raise RequestError("parent: expected an object, or the text of an exported span")
             return cls(value)
-        if value.get("object_type") not in _ATTRIBUTE_PREFIXES:
+        object_type = value.get("object_type")
+        if not isinstance(object_type, str) or object_type not in _ATTRIBUTE_PREFIXES:
             raise RequestError(
                 f"parent.object_type: expected one of {', '.join(_ATTRIBUTE_PREFIXES)}, got"
-                f" {value.get('object_type')!r}"
+                f" {object_type!r}"
             )
         object_id = value.get("object_id")
-        if not isinstance(object_id, str) or not object_id or not object_id.isprintable():
+        if not isinstance(object_id, str) or not _fits_header(object_id):
             raise RequestError(f"parent.object_id: expected an id, got {object_id!r}")
         return cls(value)
 
@@ -67,3 +68,7 @@ class Parent:
             return self.value
         row_ids = {"id": span_id, "span_id": span_id, "root_span_id": trace_id}
         return {**self.value, "row_ids": row_ids}
+
+
+def _fits_header(text: str) -> bool:
+    return bool(text) and text.isascii() and text.isprintable()

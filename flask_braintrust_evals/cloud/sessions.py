@@ -65,6 +65,8 @@ class UserSession:
         self.app_url = app_url
         self.api_url = api_url
         self.proxy_url = proxy_url
+        # A name that no header can carry (they are latin-1) is left to ids and bodies.
+        self._org_header = {"x-bt-org-name": org.name} if _is_latin(org.name) else {}
         self.closed = False
         self.on_refusal: Callable[[], None] = lambda: None
 
@@ -84,7 +86,7 @@ class UserSession:
     ) -> Any:
         try:
             # Always named: a person in several organisations must not act in the wrong one.
-            named = {"x-bt-org-name": self.org.name, **(headers or {})}
+            named = {**self._org_header, **(headers or {})}
             return self._client.call(method, url, headers=named, **options)
         except (CloudUnauthorizedError, CloudForbiddenError):
             self.on_refusal()
@@ -181,3 +183,7 @@ def _choose(organizations: list[dict[str, Any]], name: str | None) -> dict[str, 
 def _url(org: Mapping[str, Any], key: str) -> str | None:
     value = org.get(key)
     return value.rstrip("/") if isinstance(value, str) and value else None
+
+
+def _is_latin(text: str) -> bool:
+    return all(ord(character) < 256 for character in text)

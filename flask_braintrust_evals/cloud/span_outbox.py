@@ -106,11 +106,11 @@ class SpanOutbox:
         batch = self._take()
         if not batch:
             return
-        error: CloudError | None = None
+        error: Exception | None = None
         try:
             seconds = max(0.05, min(ATTEMPT_TIMEOUT, deadline - time.monotonic()))
             self._send([waiting.span for waiting in batch], seconds)
-        except CloudError as failure:
+        except Exception as failure:  # spans that cannot be sent must not end the run
             error = failure
         finally:
             with self._changed:
@@ -118,7 +118,7 @@ class SpanOutbox:
                 self._changed.notify_all()
         if error is None:
             self._pause = 0.0
-        elif error.transient:
+        elif isinstance(error, CloudError) and error.transient:
             self._put_back(batch, error)
         else:
             with self._changed:

@@ -25,6 +25,17 @@ LATE_TRACES = 1000
 """Cases whose end is so recent that spans which end after it still find their run."""
 
 
+_NO_LIMITS = SpanLimits(
+    max_events=SpanLimits.UNSET,
+    max_links=SpanLimits.UNSET,
+    max_span_attributes=SpanLimits.UNSET,
+    max_event_attributes=SpanLimits.UNSET,
+    max_link_attributes=SpanLimits.UNSET,
+    max_attribute_length=SpanLimits.UNSET,
+    max_span_attribute_length=SpanLimits.UNSET,
+)
+
+
 class RunSpans(SpanProcessor):
     """Collects the spans of one run and sends them with the caller's session.
 
@@ -54,10 +65,10 @@ class RunSpans(SpanProcessor):
             sampler=ALWAYS_ON,
             resource=Resource.create(),
             shutdown_on_exit=False,
-            span_limits=SpanLimits(
-                max_attribute_length=SpanLimits.UNSET, max_span_attribute_length=SpanLimits.UNSET
-            ),
+            span_limits=_NO_LIMITS,
         )
+        # OTEL_SDK_DISABLED is meant for the application's telemetry as well, and has no argument.
+        self._provider._disabled = False
         self._provider.add_span_processor(self)
 
     @property

@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import inspect
+import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -68,8 +69,11 @@ class TaskCall:
         first, *others = named
         sources = _task_sources(function, others)
         if first.kind is not first.KEYWORD_ONLY:
-            positional = _by_place(others, sources)
-            return cls(function, ("input", *positional), _by_keyword(others, sources))
+            # By place as far as it goes: a decorator's wrapper may take no more than *args.
+            leading = _leading(others, sources)
+            rest = others[len(leading) :]
+            positional = ("input", *(sources[p.name] for p in leading), *_by_place(rest, sources))
+            return cls(function, positional, _by_keyword(rest, sources))
         if first.name != "input":
             raise _bad_task(function, "takes no argument by place")
         return cls(function, (), _by_keyword(named, {"input": "input", **sources}))
@@ -242,6 +246,15 @@ def _by_place(
     while by_place and by_place[-1].name not in sources:
         by_place.pop()
     return tuple(sources.get(p.name) or _Constant(p.default) for p in by_place)
+
+
+def _leading(
+    parameters: list[inspect.Parameter], sources: Mapping[str, str]
+) -> list[inspect.Parameter]:
+    """The parameters, from the first on, that are wanted and can be given by place."""
+    return list(
+        itertools.takewhile(lambda p: p.kind in _BY_PLACE and p.name in sources, parameters)
+    )
 
 
 def _by_keyword(

@@ -121,7 +121,10 @@ class CaseRunner:
         case, mailbox, reporting = result.case, Mailbox(), [True]
 
         def emit_progress(event: Mapping[str, str]) -> None:
-            emit(CaseProgress(result.ref, event))
+            try:
+                emit(CaseProgress(result.ref, event))
+            except ChannelClosedError:
+                pass  # cancel_event tells the task
 
         def report(event: Mapping[str, str]) -> None:
             if not reporting:
@@ -129,10 +132,7 @@ class CaseRunner:
             if on_background_loop():
                 mailbox.post(event)
                 return
-            try:
-                emit_progress(event)
-            except ChannelClosedError:
-                pass  # cancel_event tells the task
+            emit_progress(event)
 
         with self._span("task", "task", parent) as span:
             set_json(span, semconv.INPUT, case.input)

@@ -41,7 +41,7 @@ def record(span: Span, result: CaseResult) -> None:
 
 
 def record_scores(span: Span, scores: list[Score]) -> None:
-    """Set what a scorer gave: one score bare, several by their tracing."""
+    """Set what a scorer gave: one score bare, several by their names."""
     if not span.is_recording():
         return
     fields = {score.name: {"score": score.score} for score in scores}

@@ -49,7 +49,15 @@ class BackgroundLoop:
 
         Returns:
             what the awaitable returns; raises what it raises, ``asyncio.CancelledError`` included.
+
+        Raises:
+            RuntimeError: the caller is on the loop itself, and would wait for ever.
         """
+        if self.is_current():
+            raise RuntimeError(
+                "a coroutine cannot wait here for another one on the same event loop; call"
+                " Evaluator.run from a thread, such as with asyncio.to_thread"
+            )
         mailbox = mailbox or Mailbox()
         context = contextvars.copy_context()
         started: list[asyncio.Task[Any]] = []
@@ -71,6 +79,9 @@ class BackgroundLoop:
             started.append(task)
             if cancellation.is_set():
                 task.cancel()
+            if inspect.iscoroutine(awaitable):
+                # One that was cancelled before it began would else be missed by asyncio.
+                task.add_done_callback(lambda _: awaitable.close())
             task.add_done_callback(mailbox.finish)
 
         def cancel() -> None:
@@ -78,12 +89,8 @@ class BackgroundLoop:
 
         self._ready.wait()
         self._loop.call_soon_threadsafe(start)
-        try:
-            with cancellation.calling(cancel):
-                mailbox.deliver(on_post)
-        finally:
-            if inspect.iscoroutine(awaitable):
-                awaitable.close()  # one that was cancelled before it began
+        with cancellation.calling(cancel):
+            mailbox.deliver(on_post)
         if failure:
             raise failure[0]
         return started[0].result()

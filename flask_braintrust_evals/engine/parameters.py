@@ -16,6 +16,7 @@ from flask_braintrust_evals.errors import RegistrationError, RequestError
 
 DATA_TYPES = ("string", "number", "integer", "boolean", "array", "object", "null")
 UNSET = object()
+_DEFINITIONS = ("$defs", "definitions")
 
 
 class Parameters(Mapping[str, Any]):
@@ -159,19 +160,37 @@ def _validator(schema: Mapping[str, Any]) -> jsonschema.Draft202012Validator:
     return jsonschema.Draft202012Validator(schema)
 
 
-def _check_references(schema: Any) -> None:
-    """Look up every ``$ref``. Raises :class:`Unresolvable` where one leads nowhere."""
-    resource = DRAFT202012.create_resource(schema)
-    resolver: Any = Registry().with_resource("", resource).resolver()
-    pending = [schema]
-    while pending:
-        node = pending.pop()
-        if isinstance(node, Mapping):
-            if isinstance(node.get("$ref"), str):
-                resolver.lookup(node["$ref"])
-            pending += node.values()
-        elif isinstance(node, list):
-            pending += node
+def resolve_references(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a schema with what its ``$ref`` point to in their place, as the Playground wants it.
+
+    Raises:
+        Unresolvable: a reference leads nowhere.
+        RecursionError: a reference leads to itself.
+    """
+    resource = DRAFT202012.create_resource(dict(schema))
+    registry: Any = Registry().with_resource("", resource)
+
+    def resolve(node: Any, resolver: Any, within: tuple[str, ...]) -> Any:
+        if isinstance(node, list):
+            return [resolve(each, resolver, within) for each in node]
+        if not isinstance(node, Mapping):
+            return node
+        reference = node.get("$ref")
+        beside = {key: resolve(each, resolver, within) for key, each in node.items()}
+        if not isinstance(reference, str):
+            return beside
+        del beside["$ref"]
+        if reference in within:
+            raise RecursionError(reference)
+        found = resolver.lookup(reference)
+        target = resolve(found.contents, found.resolver, (*within, reference))
+        return {**target, **beside} if isinstance(target, Mapping) else target
+
+    resolved = resolve(
+        {k: v for k, v in schema.items() if k not in _DEFINITIONS}, registry.resolver(), ()
+    )
+    assert isinstance(resolved, dict)
+    return resolved
 
 
 def _declare(name: Any, spec: Any, evaluator: str) -> Parameter:
@@ -194,11 +213,13 @@ def _declare(name: Any, spec: Any, evaluator: str) -> Parameter:
         schema = {"type": "string"}
     try:
         jsonschema.Draft202012Validator.check_schema(schema)
-        _check_references(schema)
+        schema = resolve_references(schema)
     except jsonschema.SchemaError as error:
         raise RegistrationError(f"{where}: not a JSON Schema: {error.message}") from None
     except Unresolvable as error:
         raise RegistrationError(f"{where}: the reference {error.ref!r} leads nowhere") from None
+    except RecursionError as error:
+        raise RegistrationError(f"{where}: the reference {error} leads back to itself") from None
     parameter = Parameter(
         name,
         "model" if kind == "model" else "data",

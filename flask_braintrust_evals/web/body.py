@@ -6,7 +6,6 @@ from typing import Any
 
 import orjson
 from flask import Request
-from werkzeug.exceptions import RequestEntityTooLarge
 
 from flask_braintrust_evals.errors import (
     BodyTooLargeError,
@@ -47,15 +46,19 @@ def read_json(request: Request, limit: int) -> Any:
 
 
 def _read(request: Request, limit: int) -> bytes:
+    setting = "BRAINTRUST_EVALS_MAX_BODY"
+    if request.max_content_length is not None and request.max_content_length < limit:
+        limit, setting = request.max_content_length, "MAX_CONTENT_LENGTH"
     too_large = BodyTooLargeError(
-        f"the body is larger than {limit} bytes; use a dataset, or raise BRAINTRUST_EVALS_MAX_BODY"
+        f"the body is larger than {limit} bytes; use a dataset, or raise {setting}"
     )
     if request.content_length is not None and request.content_length > limit:
         raise too_large
-    try:
-        data = request.stream.read(limit + 1)
-    except RequestEntityTooLarge:  # the application's own MAX_CONTENT_LENGTH
-        raise too_large from None
+    # Where the server marks the end of the body itself, werkzeug's own limit cannot tell a body of
+    # just that size from a larger one.
+    terminated = request.environ.get("wsgi.input_terminated")
+    stream = request.environ["wsgi.input"] if terminated else request.stream
+    data: bytes = stream.read(limit + 1)
     if len(data) > limit:
         raise too_large
     return data

@@ -8,6 +8,7 @@ patterns that need only match the beginning.
 from __future__ import annotations
 
 import re
+from urllib.parse import urlsplit
 
 from flask import Request, Response
 from flask_cors import cross_origin
@@ -19,6 +20,7 @@ from .origins import is_allowed_origin
 METHODS = "GET, POST, OPTIONS"
 EXPOSED_HEADERS = "x-bt-cursor, x-bt-found-existing-experiment, x-bt-span-id, x-bt-span-export"
 MAX_AGE = 86400
+_PREFIX = "access-control-"
 REQUEST_HEADERS: list[str | re.Pattern[str]] = [
     "content-type",
     "authorization",
@@ -39,11 +41,14 @@ def request_origin_allowed(request: Request, settings: Settings) -> bool:
 
 def allowed_origins(settings: Settings) -> tuple[str | re.Pattern[str], ...]:
     """Return the origins that an application allows beside Braintrust's own."""
-    return (settings.app_url, *settings.origins)
+    parts = urlsplit(settings.app_url)  # it may have a path, where Braintrust is self-hosted
+    return (f"{parts.scheme}://{parts.netloc}", *settings.origins)
 
 
 def add_cors_headers(request: Request, response: Response, settings: Settings) -> Response:
     """Add what an allowed origin needs; to any other, nothing but ``Vary``."""
+    for name in [name for name in response.headers.keys() if name.lower().startswith(_PREFIX)]:
+        del response.headers[name]  # an application-wide CORS(app) has been at our error answers
     origin = request.headers.get("Origin")
     allowed = origin is not None and is_allowed_origin(origin, allowed_origins(settings))
     # A refused origin goes through flask-cors all the same, with a pattern that matches nothing: it

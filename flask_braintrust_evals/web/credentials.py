@@ -40,6 +40,13 @@ class Credentials:
 
 
 def _token(headers: Headers) -> str | None:
+    token = _any_token(headers)
+    if token is not None and not token.isascii():
+        raise RequestError("the token has characters that no Braintrust API key has")
+    return token
+
+
+def _any_token(headers: Headers) -> str | None:
     own = _value(headers, "x-bt-auth-token")
     if own is not None:
         return own
@@ -48,8 +55,16 @@ def _token(headers: Headers) -> str | None:
     return None if value.lower() in ("", "null") else value
 
 
+def _decode(value: str) -> str:
+    """Header values come as latin-1; names of organisations are sent as UTF-8."""
+    try:
+        return value.encode("latin-1").decode("utf-8")
+    except UnicodeError:
+        return value
+
+
 def _value(headers: Headers, name: str) -> str | None:
-    value = headers.get(name, "").strip()
+    value = _decode(headers.get(name, "")).strip()
     if len(value) > LONGEST_VALUE:
         raise RequestError(f"header {name}: longer than {LONGEST_VALUE} characters")
     if not value.isprintable():

@@ -203,7 +203,12 @@ def _remote_scorers(
 ) -> list[ScorerCall]:
     if not body.scores or caller.session is None or recording.parent is None:
         return []
-    project_id = caller.project_id or body.project_id or evaluator.project_id
+    project_id = (
+        recording.description.get("projectId")
+        or body.project_id
+        or caller.project_id
+        or evaluator.project_id
+    )
     return remote_scorers(
         body.scores, caller.session, recording.parent, project_id, body.strict is not False
     )

@@ -35,7 +35,7 @@ class RemoteScorer(BaseModel):
     @classmethod
     def _known_form(cls, value: dict[str, Any] | str) -> dict[str, Any]:
         if isinstance(value, str):
-            return {"function_id": value}
+            value = {"function_id": value}
         if not any(all(value.get(key) for key in keys) for keys in _FUNCTION_ID_KEYS):
             forms = ", ".join(" and ".join(keys) for keys in _FUNCTION_ID_KEYS)
             raise ValueError(f"should have one of: {forms}")

@@ -90,6 +90,16 @@ def any_keywords(input: Any, **kwargs: Any) -> Any:
     return input, kwargs
 
 
+def by_place(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A decorator as many are: it hands on what it is given by place."""
+
+    @functools.wraps(function)
+    def wrapper(*args: Any) -> Any:
+        return function(*args)
+
+    return wrapper
+
+
 class Greeter:
     def __call__(self, input: Any, hooks: Any) -> Any:
         return input, hooks
@@ -124,6 +134,7 @@ class Greeter:
         ),
         pytest.param(positional_only, ("in", HOOKS), id="positional only"),
         pytest.param(any_arguments, ("in",), id="any positional arguments"),
+        pytest.param(by_place(input_and_hooks), ("in", HOOKS), id="decorated, by place"),
         pytest.param(any_keywords, ("in", {}), id="any keyword arguments"),
         pytest.param(Greeter(), ("in", HOOKS), id="object"),
         pytest.param(Greeter().method, ("in", HOOKS), id="bound method"),

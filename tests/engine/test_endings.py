@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from flask_braintrust_evals.engine.evaluator import Evaluator
+from flask_braintrust_evals.engine.event_loop import on_background_loop
 from flask_braintrust_evals.engine.events import (
     CaseError,
     CaseFinished,
@@ -168,6 +169,32 @@ def test_an_async_task_that_holds_on_is_waited_for_elsewhere() -> None:
     assert not closing.happened.is_set()
     let_go.set()
     happens(closing.happened)
+
+
+def test_an_async_task_that_reports_when_the_run_is_closed_may_clean_up() -> None:
+    closing, within, let_go = Closing(), threading.Event(), threading.Event()
+
+    async def task(input: Any, hooks: Any) -> None:
+        within.set()
+        try:
+            await asyncio.sleep(600)
+        except BaseException as error:
+            closing.log.append(f"{type(error).__name__} on the loop: {on_background_loop()}")
+            hooks.report_progress({"data": "stopping"})
+            await asyncio.to_thread(let_go.wait, PATIENCE)
+            closing.log.append("cleaned up")
+            raise
+
+    run = new_run(Evaluator("e", task), inputs(1), when_closed=closing)
+    events = listening(run, started)
+    happens(within)
+    leave(events)
+
+    # The worker has heard of the report by then, and must not have left for it.
+    assert not closing.happened.wait(0.1)
+    let_go.set()
+    happens(closing.happened)
+    assert closing.log == ["CancelledError on the loop: True", "cleaned up", "closed"]
 
 
 def test_a_coroutine_that_comes_after_the_end_is_not_forgotten() -> None:

@@ -1,0 +1,274 @@
+"""The spans of a run, on their way to Braintrust: all of them, whole, and to the right place."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+from opentelemetry import trace
+from opentelemetry.trace import Tracer, set_span_in_context
+
+from flask_braintrust_evals.cloud.sessions import Endpoints, UserSession, log_in
+from flask_braintrust_evals.cloud.span_outbox import BATCH_SPANS
+from flask_braintrust_evals.cloud.span_router import SpanRouter
+from flask_braintrust_evals.cloud.spans import RunSpans
+from tests.standin import Call, StandIn
+from tests.web.support import TOKEN
+
+TRACES = "/otel/v1/traces"
+LIMIT = 10.0
+
+
+def run_spans(
+    session: UserSession, parent: str = "playground_id:p", limit: float = LIMIT
+) -> RunSpans:
+    return RunSpans(session, parent, SpanRouter(install=False), limit)
+
+
+def case(tracer: Tracer, name: str = "eval", children: int = 0, **attributes: str) -> None:
+    """Record one case."""
+    root = tracer.start_span(name, attributes=attributes)
+    for number in range(children):
+        tracer.start_span(f"child-{number}", set_span_in_context(root)).end()
+    root.end()
+
+
+def exports(cloud: StandIn) -> list[Call]:
+    return cloud.calls_to("POST", TRACES)
+
+
+# --- Failures ---
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 413])
+def test_what_is_refused_is_lost_and_counted_but_nothing_else_is(
+    cloud: StandIn, session: UserSession, status: int
+) -> None:
+    spans = run_spans(session)
+    cloud.fault("POST", TRACES, status=status)
+    case(spans.tracer, children=2)
+    spans.flush()
+    assert spans.lost == 3
+    case(spans.tracer, "second")
+    spans.flush()
+    assert spans.lost == 3
+    assert [span.name for span in cloud.spans] == ["second"]
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [{"status": 500}, {"status": 503}, {"status": 429}, {"close": True}],
+    ids=["500", "503", "429", "closed socket"],
+)
+def test_what_fails_for_a_moment_is_sent_again(
+    cloud: StandIn, session: UserSession, fault: dict[str, object]
+) -> None:
+    spans = run_spans(session)
+    cloud.fault("POST", TRACES, **fault)  # type: ignore[arg-type]
+    case(spans.tracer, children=2)
+    spans.flush()
+    assert spans.lost == 0
+    assert len(cloud.spans) == 3
+    assert len(exports(cloud)) == 2
+
+
+@pytest.mark.parametrize("parent", ["playground_id:日本", "日本"])
+def test_a_parent_that_no_header_can_carry_costs_the_spans_and_no_more(
+    cloud: StandIn, session: UserSession, parent: str
+) -> None:
+    spans = run_spans(session, parent, limit=0.2)
+    case(spans.tracer)
+    spans.flush()
+    assert spans.lost == 1
+    assert not cloud.spans
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_refused_token_ends_the_session(
+    cloud: StandIn, session: UserSession, status: int
+) -> None:
+    refused = threading.Event()
+    session.on_refusal = refused.set
+    spans = run_spans(session)
+    cloud.fault("POST", TRACES, status=status)
+    case(spans.tracer)
+    spans.flush()
+    assert refused.is_set()
+
+
+# --- Delivery ---
+
+
+def test_spans_are_sent_when_they_are_flushed_and_once(
+    cloud: StandIn, session: UserSession
+) -> None:
+    spans = run_spans(session)
+    case(spans.tracer, children=2)
+    assert not exports(cloud)
+    spans.flush()
+    spans.flush()
+    (call,) = exports(cloud)
+    assert call.token == TOKEN
+    assert call.headers["content-type"] == "application/x-protobuf"
+    assert call.headers["x-bt-parent"] == "playground_id:p"
+    assert call.headers["x-bt-org-name"] == "acme"
+    assert sorted(span.name for span in cloud.spans) == ["child-0", "child-1", "eval"]
+    (root,) = cloud.spans_named("eval")
+    assert {span.trace_id for span in cloud.spans} == {root.trace_id}
+    assert cloud.spans_named("child-0")[0].parent_span_id == root.span_id
+
+
+def test_nothing_is_sent_where_there_is_nothing(cloud: StandIn, session: UserSession) -> None:
+    run_spans(session).flush()
+    assert not exports(cloud)
+
+
+def test_many_spans_are_sent_in_batches_as_they_come_and_the_rest_at_the_end(
+    cloud: StandIn, session: UserSession
+) -> None:
+    spans = run_spans(session)
+    count = 2 * BATCH_SPANS + 100
+    for number in range(count):
+        case(spans.tracer, f"eval-{number}")
+    assert len(exports(cloud)) == 2
+    spans.flush()
+    assert len(exports(cloud)) == 3
+    assert Counter(span.name for span in cloud.spans) == {f"eval-{n}": 1 for n in range(count)}
+
+
+def test_a_case_larger_than_a_batch_is_delivered_whole(
+    cloud: StandIn, session: UserSession
+) -> None:
+    spans = run_spans(session)
+    case(spans.tracer, children=2 * BATCH_SPANS)
+    spans.flush()
+    assert len(cloud.spans) == 2 * BATCH_SPANS + 1
+    assert len({span.span_id for span in cloud.spans}) == 2 * BATCH_SPANS + 1
+    assert spans.lost == 0
+
+
+@pytest.mark.parametrize("text", ["a" * 900_000, "日" * 300_000], ids=["ascii", "three bytes each"])
+def test_no_request_is_larger_than_braintrust_takes(
+    cloud: StandIn, session: UserSession, text: str
+) -> None:
+    spans = run_spans(session)
+    for _ in range(12):
+        case(spans.tracer, text=text)
+    spans.flush()
+    assert len(cloud.spans) == 12
+    assert all(len(call.body) < 6_000_000 for call in exports(cloud))
+    assert {span.attributes["text"] for span in cloud.spans} == {text}
+
+
+def test_spans_of_many_threads_all_arrive_once(cloud: StandIn, session: UserSession) -> None:
+    spans = run_spans(session)
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda n: case(spans.tracer, f"eval-{n}", children=2), range(400)))
+    spans.flush()
+    names = Counter(span.name for span in cloud.spans if span.name.startswith("eval-"))
+    assert names == {f"eval-{n}": 1 for n in range(400)}
+    assert len(cloud.spans) == 1200
+    assert spans.lost == 0
+
+
+def test_two_runs_never_mix(cloud: StandIn) -> None:
+    cloud.add_user("token-of-bob", orgs=("globex",))
+    endpoints = Endpoints(cloud.url, timeout=5)
+    ada = log_in(TOKEN, None, endpoints)
+    bob = log_in("token-of-bob", None, endpoints)
+    runs = {
+        "ada": run_spans(ada, "playground_id:ada"),
+        "ada-too": run_spans(ada, "project_id:ada-too"),
+        "bob": run_spans(bob, "playground_id:bob"),
+    }
+
+    def work(name: str) -> None:
+        for _ in range(150):
+            case(runs[name].tracer, name, children=1)
+
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(work, [*runs, *runs]))
+        list(pool.map(RunSpans.flush, runs.values()))
+    found = Counter((s.name, s.token, s.parent_header) for s in cloud.spans if s.name in runs)
+    assert found == {
+        ("ada", TOKEN, "playground_id:ada"): 300,
+        ("ada-too", TOKEN, "project_id:ada-too"): 300,
+        ("bob", "token-of-bob", "playground_id:bob"): 300,
+    }
+    of_bob = {s.trace_id for s in cloud.spans if s.token == "token-of-bob"}
+    assert of_bob.isdisjoint(s.trace_id for s in cloud.spans if s.token == TOKEN)
+    for session in (ada, bob):
+        session.close()
+
+
+# --- The application's own telemetry ---
+
+
+@pytest.fixture
+def many_attributes() -> dict[str, str]:
+    return {f"attribute-{n}": "x" * 100 for n in range(20)}
+
+
+@pytest.fixture(
+    params=[
+        {"OTEL_TRACES_SAMPLER": "always_off"},
+        {"OTEL_TRACES_SAMPLER": "traceidratio", "OTEL_TRACES_SAMPLER_ARG": "0"},
+        {"OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT": "5"},
+        {"OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT": "5"},
+        {"OTEL_ATTRIBUTE_COUNT_LIMIT": "1"},
+        {"OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT": "1"},
+        {"OTEL_SPAN_EVENT_COUNT_LIMIT": "0"},
+        {"OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT": "0"},
+        {"OTEL_SDK_DISABLED": "true"},
+        {"OTEL_EXPORTER_OTLP_ENDPOINT": "http://127.0.0.1:1", "OTEL_EXPORTER_OTLP_TIMEOUT": "0"},
+        {"OTEL_TRACES_EXPORTER": "none", "OTEL_PROPAGATORS": "none"},
+    ],
+    ids=lambda environ: next(iter(environ)),
+)
+def telemetry_settings(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[None]:
+    for name, value in request.param.items():
+        monkeypatch.setenv(name, value)
+    yield
+
+
+@pytest.mark.usefixtures("telemetry_settings")
+def test_settings_of_the_applications_own_telemetry_change_nothing(
+    cloud: StandIn, session: UserSession, many_attributes: dict[str, str]
+) -> None:
+    spans = run_spans(session)
+    for _ in range(5):
+        root = spans.tracer.start_span("eval", attributes=many_attributes)
+        root.record_exception(ValueError("x" * 100))
+        root.end()
+    spans.flush()
+    assert len(cloud.spans) == 5
+    for span in cloud.spans:
+        assert {name: span.attributes.get(name) for name in many_attributes} == many_attributes
+        ((event, attributes),) = span.events
+        assert event == "exception"
+        assert attributes["exception.message"] == "x" * 100
+
+
+def test_more_attributes_than_the_sdk_keeps_by_default_do_not_push_ours_out(
+    cloud: StandIn, session: UserSession
+) -> None:
+    spans = run_spans(session)
+    root = spans.tracer.start_span("eval", attributes={"braintrust.input_json": json.dumps("in")})
+    for number in range(500):
+        root.set_attribute(f"of-the-task-{number}", number)
+    root.end()
+    spans.flush()
+    (span,) = cloud.spans
+    assert span.json("braintrust.input_json") == "in"
+
+
+def test_making_spans_of_a_run_leaves_the_global_tracer_alone(session: UserSession) -> None:
+    before = trace.get_tracer_provider()
+    case(run_spans(session).tracer)
+    assert trace.get_tracer_provider() is before

@@ -1,0 +1,319 @@
+"""The settings: where each is read from, what it may be, and when a mistake shows."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from flask import Flask
+
+from flask_braintrust_evals import ConfigurationError, EvalsBlueprint
+from flask_braintrust_evals.config import Settings
+
+ADDRESS = "an http:// or https:// address such as 'https://www.braintrust.dev'"
+AUTH = "'braintrust', 'none', or a function that takes a request and returns a Session"
+NAMES = "the name of an organisation, or a list of names"
+ORIGINS = (
+    "a list of origins such as 'https://tools.example.com' (scheme, host and port, nothing after"
+    " them) or of compiled patterns"
+)
+SWITCH = "True or False"
+
+ADDRESSES = ("BRAINTRUST_APP_URL", "BRAINTRUST_API_URL", "BRAINTRUST_PROXY_URL")
+ORIGIN_LISTS = ("BRAINTRUST_EVALS_ORIGINS", "WHITELISTED_ORIGIN")
+SWITCHES = {
+    "BRAINTRUST_EVALS_NO_AUTH_REMOTE": "no_auth_remote",
+    "BRAINTRUST_EVALS_OPENAPI": "openapi",
+    "BRAINTRUST_EVALS_TRACER_PROVIDER": "tracer_provider",
+}
+INTEGERS = {
+    "BRAINTRUST_EVALS_SESSION_LIMIT": ("session_limit", 1, 100_000),
+    "BRAINTRUST_EVALS_MAX_CONCURRENCY": ("max_concurrency", 1, 1000),
+    "BRAINTRUST_EVALS_MAX_RUNS": ("max_runs", 1, 1_000_000),
+    "BRAINTRUST_EVALS_MAX_BODY": ("max_body", 1, 2**40),
+}
+SECONDS = {
+    "BRAINTRUST_EVALS_SESSION_TTL": ("session_ttl", 0.05, 86_400),
+    "BRAINTRUST_EVALS_HEARTBEAT": ("heartbeat", 0.05, 600),
+    "BRAINTRUST_EVALS_REQUEST_TIMEOUT": ("request_timeout", 0.05, 3600),
+}
+
+
+def refusal(key: str, value: Any, environ: dict[str, str] | None = None) -> str:
+    config = {} if environ is not None else {key: value}
+    with pytest.raises(ConfigurationError) as caught:
+        Settings.load(config, environ or {})
+    return str(caught.value)
+
+
+def wrong() -> Iterator[tuple[str, Any, str]]:
+    """Every key, with values it may not have, and what is allowed."""
+    for key in ADDRESSES:
+        for address in (5, True, b"https://x.dev", ["https://x.dev"], "", "www.braintrust.dev"):
+            yield key, address, ADDRESS
+        for text in ("ftp://x.dev", "https://", "https:///path", "//x.dev", "javascript:alert(1)"):
+            yield key, text, ADDRESS
+        for text in ("https://x.dev?q=1", "https://x.dev#top", "file:///etc/passwd", "https:x.dev"):
+            yield key, text, ADDRESS
+    others: list[Any] = [True, False, 5, ["none"], {}]
+    for auth in ("open", "None", "", "BRAINTRUST", *others):
+        yield "BRAINTRUST_EVALS_AUTH", auth, AUTH
+    for names in (5, True, b"acme", {"acme": 1}, [""], [None], ["acme", 5], [["acme"]], object):
+        yield "BRAINTRUST_EVALS_ORG_NAME", names, NAMES
+    yield "BRAINTRUST_EVALS_ORG_NAME", re.compile("acme"), NAMES
+    for key in ORIGIN_LISTS:
+        for origins in (5, True, b"https://x.dev", {"https://x.dev": 1}, [5], [None], [""]):
+            yield key, origins, ORIGINS
+        for origin in ("*", "null", "x.dev", "https://x.dev/", "https://x.dev/path", "https://"):
+            yield key, origin, ORIGINS
+            yield key, ["https://y.dev", origin], ORIGINS
+        for origin in ("https://x.dev?q", "//x.dev", "HTTPS://x.dev", "https://x.dev\n"):
+            yield key, [origin], ORIGINS
+        yield key, [re.compile(b"https://x.dev")], ORIGINS
+    for key in SWITCHES:
+        for switch in (5, 1, 0, "on", "", "maybe", [], [True]):
+            yield key, switch, SWITCH
+    for key, (_, low, high) in INTEGERS.items():
+        allowed = f"a whole number from {low} to {high}"
+        for number in (low - 1, high + 1, -5, 5.0, True, "", "many", "5.0", "0x10", [5], b"5"):
+            yield key, number, allowed
+    for key, (_, least, most) in SECONDS.items():
+        allowed = f"a number of seconds from {least:g} to {most:g}"
+        for seconds in (0, -1, 0.01, most + 1, "", "soon", "nan", "inf", True, [5], b"5"):
+            yield key, seconds, allowed
+        yield key, float("nan"), allowed
+        yield key, float("inf"), allowed
+
+
+@pytest.mark.parametrize(("key", "value", "allowed"), [*wrong()])
+def test_a_wrong_value_is_told_with_its_key_and_what_is_allowed(
+    key: str, value: Any, allowed: str
+) -> None:
+    assert refusal(key, value) == f"{key} is {value!r}, but must be {allowed}."
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "allowed"),
+    [each for each in wrong() if isinstance(each[1], str) and each[1]],
+)
+def test_a_wrong_value_in_the_environment_is_told_the_same_way(
+    key: str, value: str, allowed: str
+) -> None:
+    assert refusal(key, value, {key: value}) == f"{key} is {value!r}, but must be {allowed}."
+
+
+@pytest.mark.parametrize("key", ADDRESSES)
+@pytest.mark.parametrize(
+    "address",
+    ["https://user:secret@x.dev", "https://secret@x.dev", "https://:secret@x.dev"],
+)
+def test_a_password_in_an_address_is_refused_and_not_repeated(key: str, address: str) -> None:
+    assert refusal(key, address) == f"{key} must not hold a user name or a password."
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["http://[::1", "http://[x]", "http://x.dev:port", "http://x.dev:99999", "http://x y.dev"],
+)
+def test_an_address_that_cannot_be_taken_apart_is_told_like_any_other(address: str) -> None:
+    text = refusal("BRAINTRUST_APP_URL", address)
+    assert text == f"BRAINTRUST_APP_URL is {address!r}, but must be {ADDRESS}."
+
+
+@pytest.mark.parametrize(
+    "address", ["https://x.dev\n", " https://x.dev", "https://x.dev/ ", "\thttps://x.dev"]
+)
+def test_space_around_an_address_is_refused_or_taken_away(address: str) -> None:
+    try:
+        assert Settings.load({"BRAINTRUST_APP_URL": address}, {}).app_url == "https://x.dev"
+    except ConfigurationError as error:
+        assert "BRAINTRUST_APP_URL" in str(error)
+
+
+@pytest.mark.parametrize(
+    "origin",
+    ["http://[::1", "https://user@x.dev", "https://x.dev:port", "https://X.dev", "https://x y.dev"],
+)
+def test_an_origin_that_no_browser_sends_is_refused(origin: str) -> None:
+    text = refusal("BRAINTRUST_EVALS_ORIGINS", [origin])
+    assert text == f"BRAINTRUST_EVALS_ORIGINS is {[origin]!r}, but must be {ORIGINS}."
+
+
+# --- What is right ---
+
+
+def test_without_any_setting_everything_has_its_default() -> None:
+    assert Settings.load({}, {}) == Settings()
+    assert Settings() == Settings(
+        app_url="https://www.braintrust.dev",
+        api_url=None,
+        proxy_url=None,
+        api_key=None,
+        auth="braintrust",
+        no_auth_remote=False,
+        org_names=(),
+        origins=(),
+        session_limit=64,
+        session_ttl=900,
+        max_concurrency=10,
+        max_runs=1000,
+        max_body=64 * 1024 * 1024,
+        heartbeat=5,
+        request_timeout=30,
+        tracer_provider=False,
+        openapi=False,
+    )
+
+
+PATTERN = re.compile(r"https://[a-z]+\.example\.com")
+RIGHT: list[tuple[str, Any, str, Any]] = [
+    ("BRAINTRUST_APP_URL", "https://x.dev", "app_url", "https://x.dev"),
+    ("BRAINTRUST_APP_URL", "http://localhost:3000//", "app_url", "http://localhost:3000"),
+    ("BRAINTRUST_API_URL", "https://x.dev/api/", "api_url", "https://x.dev/api"),
+    ("BRAINTRUST_PROXY_URL", "http://[::1]:8001", "proxy_url", "http://[::1]:8001"),
+    ("BRAINTRUST_EVALS_AUTH", "none", "auth", "none"),
+    ("BRAINTRUST_EVALS_AUTH", "braintrust", "auth", "braintrust"),
+    ("BRAINTRUST_EVALS_AUTH", len, "auth", len),
+    ("BRAINTRUST_EVALS_ORG_NAME", "acme", "org_names", ("acme",)),
+    ("BRAINTRUST_EVALS_ORG_NAME", " acme , globex,", "org_names", ("acme", "globex")),
+    ("BRAINTRUST_EVALS_ORG_NAME", ["Acme, Inc."], "org_names", ("Acme, Inc.",)),
+    ("BRAINTRUST_EVALS_ORG_NAME", ("a", "b"), "org_names", ("a", "b")),
+    ("BRAINTRUST_EVALS_ORG_NAME", {"acme"}, "org_names", ("acme",)),
+    ("BRAINTRUST_EVALS_ORG_NAME", [], "org_names", ()),
+    ("BRAINTRUST_EVALS_ORIGINS", [], "origins", ()),
+    ("BRAINTRUST_EVALS_ORIGINS", "http://localhost:3000", "origins", ("http://localhost:3000",)),
+    (
+        "BRAINTRUST_EVALS_ORIGINS",
+        "https://a.dev, https://b.dev",
+        "origins",
+        ("https://a.dev", "https://b.dev"),
+    ),
+    ("BRAINTRUST_EVALS_ORIGINS", PATTERN, "origins", (PATTERN,)),
+    ("BRAINTRUST_EVALS_ORIGINS", ["https://a.dev", PATTERN], "origins", ("https://a.dev", PATTERN)),
+    ("WHITELISTED_ORIGIN", "https://a.dev", "origins", ("https://a.dev",)),
+    *[
+        (key, value, field, read)
+        for key, field in SWITCHES.items()
+        for value, read in (
+            (True, True),
+            (False, False),
+            ("true", True),
+            ("TRUE", True),
+            ("1", True),
+            ("yes", True),
+            ("false", False),
+            ("0", False),
+            ("No", False),
+        )
+    ],
+    *[
+        (key, value, field, read)
+        for key, (field, low, high) in INTEGERS.items()
+        for value, read in ((low, low), (high, high), (str(high), high), (" 7 ", 7))
+    ],
+    *[
+        (key, value, field, read)
+        for key, (field, low, high) in SECONDS.items()
+        for value, read in ((low, low), (high, float(high)), (7, 7.0), ("0.5", 0.5), ("1e2", 100.0))
+    ],
+]
+
+
+@pytest.mark.parametrize(("key", "value", "field", "read"), RIGHT)
+def test_a_right_value_is_read(key: str, value: Any, field: str, read: Any) -> None:
+    settings = Settings.load({key: value}, {})
+    assert getattr(settings, field) == read
+    assert type(getattr(settings, field)) is type(read) or callable(read)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "field", "read"), [each for each in RIGHT if isinstance(each[1], str)]
+)
+def test_a_right_value_in_the_environment_is_read_the_same(
+    key: str, value: str, field: str, read: Any
+) -> None:
+    assert getattr(Settings.load({}, {key: value}), field) == read
+
+
+def test_the_application_wins_over_the_environment_and_that_over_the_default() -> None:
+    key = "BRAINTRUST_EVALS_MAX_CONCURRENCY"
+    assert Settings.load({key: 5}, {key: "7"}).max_concurrency == 5
+    assert Settings.load({}, {key: "7"}).max_concurrency == 7
+    assert Settings.load({key: None}, {key: "7"}).max_concurrency == 7
+    assert Settings.load({key: None}, {}).max_concurrency == 10
+    assert Settings.load({}, {key: ""}).max_concurrency == 10
+    with pytest.raises(ConfigurationError):
+        Settings.load({key: 0}, {key: "7"})
+    assert Settings.load({key: 5}, {key: "nonsense"}).max_concurrency == 5
+
+
+def test_a_value_of_the_application_that_is_falsy_is_a_value() -> None:
+    config = {"BRAINTRUST_EVALS_OPENAPI": False, "BRAINTRUST_EVALS_ORIGINS": []}
+    environ = {"BRAINTRUST_EVALS_OPENAPI": "true", "BRAINTRUST_EVALS_ORIGINS": "https://a.dev"}
+    settings = Settings.load(config, environ)
+    assert (settings.openapi, settings.origins) == (False, ())
+
+
+def test_both_lists_of_origins_are_allowed() -> None:
+    settings = Settings.load(
+        {"BRAINTRUST_EVALS_ORIGINS": ["https://a.dev"]}, {"WHITELISTED_ORIGIN": "https://b.dev"}
+    )
+    assert settings.origins == ("https://a.dev", "https://b.dev")
+
+
+def test_the_key_of_the_machine_is_read_from_the_environment_alone_and_not_shown() -> None:
+    key = "BRAINTRUST_API_KEY"
+    assert Settings.load({key: "sk-1"}, {}).api_key is None
+    assert Settings.load({}, {key: ""}).api_key is None
+    settings = Settings.load({key: "sk-1"}, {key: "sk-2"})
+    assert settings.api_key == "sk-2"
+    assert "sk-2" not in repr(settings)
+
+
+# --- When ---
+
+
+@pytest.fixture
+def bare(monkeypatch: pytest.MonkeyPatch) -> Flask:
+    """An application on a machine without settings."""
+    for name in list(os.environ):
+        if name.startswith("BRAINTRUST_") or name == "WHITELISTED_ORIGIN":
+            monkeypatch.delenv(name)
+    return Flask(__name__)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("BRAINTRUST_APP_URL", "www.braintrust.dev"),
+        ("BRAINTRUST_EVALS_AUTH", "open"),
+        ("BRAINTRUST_EVALS_MAX_RUNS", 0),
+    ],
+)
+def test_a_mistake_shows_when_the_blueprint_is_registered(
+    bare: Flask, monkeypatch: pytest.MonkeyPatch, key: str, value: Any
+) -> None:
+    bp = EvalsBlueprint("evals", __name__)
+    bare.config[key] = value
+    with pytest.raises(ConfigurationError, match=f"^{key} is "):
+        bare.register_blueprint(bp)
+    assert "braintrust_evals" not in bare.extensions
+    bare.config.pop(key)
+    monkeypatch.setenv(key, str(value))
+    with pytest.raises(ConfigurationError, match=f"^{key} is "):
+        bare.register_blueprint(bp)
+    monkeypatch.delenv(key)
+    bare.register_blueprint(bp)
+    assert list(bare.blueprints) == ["evals"]
+
+
+def test_settings_are_read_when_the_blueprint_is_registered_and_kept(
+    bare: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BRAINTRUST_EVALS_MAX_RUNS", "7")
+    bare.register_blueprint(EvalsBlueprint("evals", __name__))
+    bare.config["BRAINTRUST_EVALS_MAX_RUNS"] = 9
+    assert bare.extensions["braintrust_evals"].settings.max_runs == 7

@@ -1,0 +1,203 @@
+"""The bytes of a request's body, on their way to JSON: bounded, declared, sound."""
+
+from __future__ import annotations
+
+import io
+import json
+from typing import Any
+
+import pytest
+from werkzeug.test import TestResponse
+
+from .support import Api, error_of, make_app
+
+LIMIT = 2_000
+TOO_LARGE = (
+    f"the body is larger than {LIMIT} bytes; use a dataset, or raise BRAINTRUST_EVALS_MAX_BODY"
+)
+SOUND = json.dumps({"name": "echo", "data": [], "stream": False}).encode()
+
+
+def make_api(**config: Any) -> Api:
+    settings = {"BRAINTRUST_EVALS_AUTH": "none", "BRAINTRUST_EVALS_MAX_BODY": LIMIT, **config}
+    return Api(make_app(**settings), token=None)
+
+
+@pytest.fixture
+def small() -> Api:
+    return make_api()
+
+
+def post(api: Api, data: bytes, content_type: str | None = "application/json") -> TestResponse:
+    return api.post("/eval", data=data, content_type=content_type)
+
+
+class Unread(io.RawIOBase):
+    """A body that nobody may ask for."""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        raise AssertionError("the body was read")
+
+
+def post_stream(api: Api, stream: Any, **environ: Any) -> TestResponse:
+    """Send a body in chunks, as servers hand it on: without a length, and with an end."""
+    server = {"wsgi.input": stream, "wsgi.input_terminated": True, **environ}
+    return api.post("/eval", content_type="application/json", environ_overrides=server)
+
+
+@pytest.mark.parametrize("size", [LIMIT + 1, LIMIT * 100])
+def test_a_body_that_says_it_is_too_large_is_refused_unread(small: Api, size: int) -> None:
+    response = post_stream(small, Unread(), CONTENT_LENGTH=str(size))
+    assert error_of(response, 413) == TOO_LARGE
+
+
+@pytest.mark.parametrize("size", [LIMIT + 1, LIMIT * 100])
+def test_a_body_in_chunks_is_refused_once_it_is_too_large(small: Api, size: int) -> None:
+    stream = io.BytesIO(SOUND.ljust(size))
+    assert error_of(post_stream(small, stream), 413) == TOO_LARGE
+    assert stream.tell() <= LIMIT + 1
+
+
+@pytest.mark.parametrize("chunked", [False, True], ids=["with length", "in chunks"])
+def test_a_body_of_exactly_the_limit_is_taken(small: Api, chunked: bool) -> None:
+    body = SOUND.ljust(LIMIT)
+    response = post_stream(small, io.BytesIO(body)) if chunked else post(small, body)
+    assert response.status_code == 200, response.text
+
+
+@pytest.mark.parametrize("chunked", [False, True], ids=["with length", "in chunks"])
+@pytest.mark.parametrize("size", [301, LIMIT, LIMIT * 3])
+def test_the_applications_own_limit_holds_too(chunked: bool, size: int) -> None:
+    api = make_api(MAX_CONTENT_LENGTH=300)
+    # All that comes after the limit is blank: cut there, the body would still be sound.
+    body = SOUND.ljust(size)
+    response = post_stream(api, io.BytesIO(body)) if chunked else post(api, body)
+    error_of(response, 413)
+
+
+@pytest.mark.parametrize("chunked", [False, True], ids=["with length", "in chunks"])
+@pytest.mark.parametrize("size", [299, 300])
+def test_a_body_within_the_applications_own_limit_is_taken(chunked: bool, size: int) -> None:
+    api = make_api(MAX_CONTENT_LENGTH=300)
+    body = SOUND.ljust(size)
+    response = post_stream(api, io.BytesIO(body)) if chunked else post(api, body)
+    assert response.status_code == 200, response.text
+
+
+def test_the_applications_own_limit_is_named_where_it_is_the_one_that_was_passed() -> None:
+    text = error_of(post(make_api(MAX_CONTENT_LENGTH=300), SOUND.ljust(301)), 413)
+    assert "300 bytes" in text
+    assert "MAX_CONTENT_LENGTH" in text
+
+
+def test_a_larger_limit_of_the_application_does_not_raise_ours() -> None:
+    api = make_api(MAX_CONTENT_LENGTH=LIMIT * 10)
+    assert error_of(post(api, SOUND.ljust(LIMIT + 1)), 413) == TOO_LARGE
+
+
+@pytest.mark.parametrize(
+    ("content_type", "named"),
+    [
+        ("text/plain", "text/plain"),
+        ("text/json", "text/json"),
+        ("application/x-www-form-urlencoded", "application/x-www-form-urlencoded"),
+        ("multipart/form-data; boundary=x", "multipart/form-data"),
+        ("application/jsonp", "application/jsonp"),
+        ("application/json-seq", "application/json-seq"),
+        ("text/plain; application/json", "text/plain"),
+        ("json", "json"),
+    ],
+)
+def test_a_body_declared_as_something_else_is_415(
+    small: Api, content_type: str, named: str
+) -> None:
+    text = error_of(post(small, SOUND, content_type), 415)
+    assert text == (
+        f"the body is declared as {named!r}; send JSON with 'Content-Type: application/json'"
+    )
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    [
+        "application/json",
+        "application/json; charset=utf-8",
+        "Application/JSON",
+        "application/vnd.braintrust+json",
+        "",
+        None,
+    ],
+)
+def test_a_body_declared_as_json_or_not_at_all_is_taken(
+    small: Api, content_type: str | None
+) -> None:
+    assert post(small, SOUND, content_type).status_code == 200
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b" ",
+        b"{",
+        b"name=echo",
+        b"{'name': 'echo'}",
+        b'{"name": "echo",}',
+        b'{"name": NaN}',
+        b'{"name": Infinity}',
+        b'{"name": "\xff"}',
+        b'{"name": "\\ud800"}',
+        b'{"name": "a\nb"}',
+        b'\xef\xbb\xbf{"name": "echo"}',
+        SOUND + SOUND,
+        b"\x1f\x8b\x08\x00",
+    ],
+)
+def test_what_is_not_json_is_400(small: Api, body: bytes) -> None:
+    assert error_of(post(small, body), 400).startswith("the body is not JSON: ")
+
+
+def test_a_body_without_length_and_end_is_no_json(small: Api) -> None:
+    response = small.post(
+        "/eval",
+        content_type="application/json",
+        environ_overrides={"wsgi.input": io.BytesIO(SOUND), "CONTENT_LENGTH": ""},
+    )
+    assert error_of(response, 400).startswith("the body is not JSON: ")
+
+
+@pytest.mark.parametrize(
+    ("body", "named"),
+    [
+        (b"null", "null"),
+        (b"true", "boolean"),
+        (b"0", "integer"),
+        (b"1.5", "number"),
+        (b'"echo"', "string"),
+        (b"[]", "array"),
+    ],
+)
+def test_json_that_is_not_an_object_is_400(small: Api, body: bytes, named: str) -> None:
+    assert error_of(post(small, body), 400) == f"the body must be a JSON object, not {named}"
+
+
+@pytest.mark.parametrize("depth", [255, 900, 5_000, 100_000])
+@pytest.mark.parametrize(("left", "right"), [(b"[", b"]"), (b'{"a":', b"}")], ids=["[", "{"])
+def test_a_body_that_is_nested_too_deep_is_400(depth: int, left: bytes, right: bytes) -> None:
+    deep = left * depth + b"1" + right * depth
+    body = b'{"name": "echo", "data": [{"input": ' + deep + b"}]}"
+    api = make_api(BRAINTRUST_EVALS_MAX_BODY=10_000_000)
+    text = error_of(post(api, body), 400)
+    assert text.startswith("the body is n")
+    if depth < 1000:
+        assert text == "the body is nested too deep; at most 254 levels are allowed"
+
+
+def test_a_body_of_nearly_that_depth_is_taken() -> None:
+    body = (
+        b'{"name": "echo", "data": [{"input": ' + b"[" * 190 + b"]" * 190 + b'}], "stream":false}'
+    )
+    assert post(make_api(), body).status_code == 200

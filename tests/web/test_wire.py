@@ -1,0 +1,214 @@
+"""A run's events as messages, and its end as a summary."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from flask_braintrust_evals import EvalCase
+from flask_braintrust_evals.engine.events import (
+    CaseError,
+    CaseFinished,
+    CaseProgress,
+    CaseRef,
+    CaseResult,
+    CaseStarted,
+    Event,
+    Idle,
+    RunFinished,
+    TaskFinished,
+)
+from flask_braintrust_evals.engine.summary import RunSummary, ScoreSummary
+from flask_braintrust_evals.web.wire import (
+    DONE,
+    Message,
+    case_messages,
+    error_message,
+    summary_body,
+)
+
+ORIGIN = {"object_type": "dataset", "object_id": "d", "id": "r", "_xact_id": "7", "created": "now"}
+CASE = EvalCase("in")
+
+
+def ref(origin: dict[str, Any] | None = None) -> CaseRef:
+    return CaseRef("0123456789abcdef", 0, 0, origin)
+
+
+def bodies(event: Event, name: str = "greeter") -> list[Any]:
+    messages = list(case_messages(event, name))
+    assert {message.event for message in messages} <= {"progress"}
+    return [json.loads(message.data) for message in messages]
+
+
+def progress(event: str, data: str) -> dict[str, Any]:
+    return {
+        "id": "0123456789abcdef",
+        "object_type": "task",
+        "name": "greeter",
+        "format": "code",
+        "output_type": "completion",
+        "event": event,
+        "data": data,
+    }
+
+
+@pytest.mark.parametrize(
+    "event", [CaseStarted(ref(), CASE), Idle(), RunFinished(RunSummary())], ids=["", "", ""]
+)
+def test_clients_are_not_told_of_what_they_need_not_know(event: Event) -> None:
+    assert bodies(event) == []
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (CaseError("ValueError", "no such key", "Traceback: line 1"), "ValueError: no such key"),
+        (CaseError("KeyboardInterrupt", ""), "KeyboardInterrupt"),
+        (CaseError("ValueError", '"quoted"\nlines'), 'ValueError: "quoted"\nlines'),
+    ],
+    ids=["message", "no message", "lines"],
+)
+def test_a_failed_case_has_its_message_as_plain_text_and_no_stack(
+    error: CaseError, text: str
+) -> None:
+    assert bodies(TaskFinished(ref(), None, error)) == [progress("error", text)]
+
+
+@pytest.mark.parametrize("output", ['{"a":[1,null]}', '"text"', "null", "0", '""'])
+def test_an_output_is_json_text(output: str) -> None:
+    assert bodies(TaskFinished(ref(), output, None)) == [progress("json_delta", output)]
+
+
+def test_a_finished_case_is_done_whether_it_failed_or_not() -> None:
+    for error in (None, CaseError("ValueError", "no")):
+        result = CaseResult(ref(), CASE, error=error)
+        assert bodies(CaseFinished(result)) == [progress("done", "")]
+
+
+def test_what_a_task_reports_is_filled_in() -> None:
+    event = {"format": "llm", "output_type": "any", "event": "text_delta", "data": "a"}
+    (body,) = bodies(CaseProgress(ref(), event))
+    assert body == {**progress("text_delta", "a"), "format": "llm", "output_type": "any"}
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda ref: CaseProgress(ref, {"event": "text_delta", "data": "a"}),
+        lambda ref: TaskFinished(ref, "1", None),
+        lambda ref: TaskFinished(ref, None, CaseError("E", "")),
+        lambda ref: CaseFinished(CaseResult(ref, CASE)),
+    ],
+    ids=["progress", "output", "error", "done"],
+)
+def test_the_origin_is_in_every_event_of_a_case_or_absent(make: Any) -> None:
+    (with_origin,) = bodies(make(ref(ORIGIN)))
+    (without,) = bodies(make(ref(None)))
+    assert with_origin.pop("origin") == ORIGIN
+    assert without == with_origin
+
+
+@pytest.mark.parametrize("text", ["plain", "", 'with "quotes"\nand lines', "größe \u2028"])
+def test_a_failed_run_has_its_message_as_a_json_string(text: str) -> None:
+    message = error_message(text)
+    assert message.event == "error"
+    assert json.loads(message.data) == text
+
+
+def test_the_last_message_is_done_and_empty() -> None:
+    assert Message("done", "") == DONE
+
+
+# --- The summary ---
+
+DESCRIPTION = {"projectName": "Geo", "experimentName": "run"}
+
+
+def summary(**comparison: Any) -> dict[str, Any]:
+    run = RunSummary(scores={"exact": ScoreSummary("exact", 1.5, 2)}, cases=2)
+    return summary_body(DESCRIPTION, run, comparison, 0)
+
+
+def test_a_run_without_scores_has_an_empty_summary() -> None:
+    assert summary_body(DESCRIPTION, RunSummary(), {}, 0) == {
+        **DESCRIPTION,
+        "scores": {},
+        "metrics": {},
+    }
+
+
+def test_a_score_is_the_mean_of_the_cases_that_have_it() -> None:
+    assert summary() == {
+        **DESCRIPTION,
+        "scores": {"exact": {"name": "exact", "score": 0.75, "improvements": 0, "regressions": 0}},
+        "metrics": {},
+    }
+
+
+def test_a_score_that_no_case_has_is_left_out() -> None:
+    run = RunSummary(scores={"none": ScoreSummary("none"), "zero": ScoreSummary("zero", 0.0, 1)})
+    assert summary_body({}, run, {}, 0)["scores"] == {
+        "zero": {"name": "zero", "score": 0.0, "improvements": 0, "regressions": 0}
+    }
+
+
+def test_failures_are_counted_where_there_are_any() -> None:
+    run = RunSummary(cases=3, failed=2, scorer_errors={"exact": 1})
+    body = summary_body({}, run, {}, 0)
+    assert body["errors"] == {"cases": 2, "scorers": {"exact": 1}}
+    only_scorers = summary_body({}, RunSummary(scorer_errors={"exact": 1}), {}, 0)
+    assert only_scorers["errors"] == {"cases": 0, "scorers": {"exact": 1}}
+    assert "errors" not in summary()
+
+
+def test_lost_spans_are_counted_where_there_are_any() -> None:
+    assert summary_body({}, RunSummary(), {}, 3)["lostSpans"] == 3
+    assert "lostSpans" not in summary()
+
+
+def test_a_comparison_is_told_with_our_own_means() -> None:
+    body = summary(
+        comparison_experiment_name="before",
+        scores={
+            "exact": {"score": 0.1, "diff": 0.25, "improvements": 3, "regressions": 1},
+            "other": {"score": 1},
+        },
+        metrics={"duration": {"name": "duration", "metric": 1.5}},
+    )
+    assert body == {
+        **DESCRIPTION,
+        "comparisonExperimentName": "before",
+        "scores": {
+            "exact": {
+                "name": "exact",
+                "score": 0.75,
+                "improvements": 3,
+                "regressions": 1,
+                "diff": 0.25,
+            }
+        },
+        "metrics": {"duration": {"name": "duration", "metric": 1.5}},
+    }
+
+
+@pytest.mark.parametrize("diff", [0, 0.0, -0.5])
+def test_a_difference_of_nothing_is_a_difference(diff: float) -> None:
+    assert summary(scores={"exact": {"diff": diff}})["scores"]["exact"]["diff"] == diff
+
+
+@pytest.mark.parametrize(
+    "comparison",
+    [
+        {"scores": None, "metrics": None, "comparison_experiment_name": None},
+        {"scores": [], "metrics": [], "comparison_experiment_name": 1},
+        {"scores": {"exact": None}},
+        {"scores": {"exact": {"diff": None, "improvements": None, "regressions": None}}},
+        {"scores": {"exact": []}},
+        {"unknown": 1},
+    ],
+)
+def test_a_comparison_that_says_nothing_changes_nothing(comparison: dict[str, Any]) -> None:
+    assert summary(**comparison) == summary()
