@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 import logging
 import time
@@ -87,7 +88,7 @@ class CaseRunner:
         case_spans.describe(span, case)
         ref = CaseRef(span_id(span), index, trial_index, case.origin)
         result = CaseResult(
-            ref, case, metadata=dict(case.metadata or {}), tags=list(case.tags or ())
+            ref, case, metadata=_own_copy(case.metadata), tags=list(case.tags or ())
         )
         emit(CaseStarted(ref, case))
         started = time.monotonic()
@@ -241,6 +242,14 @@ class CaseRunner:
         )
         stack = "".join(traceback.format_exception(type(error), error, error.__traceback__))
         return CaseError(type(error).__name__, safe_text(error), clean_text(stack))
+
+
+def _own_copy(metadata: Mapping[str, Any] | None) -> dict[str, Any]:
+    """A copy that a task may change without changing that of the case's other trials."""
+    try:
+        return copy.deepcopy(dict(metadata or {}))
+    except Exception:  # it holds something that cannot be copied
+        return dict(metadata or {})
 
 
 def _output_json(output: Any) -> str:

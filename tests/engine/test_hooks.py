@@ -341,3 +341,26 @@ def test_progress_that_comes_after_the_task_is_dropped(is_async: bool) -> None:
 
     assert [event["data"] for event in progress(events)] == ["in time"]
     assert kinds(events)[-1] == "CaseFinished"
+
+
+def test_trials_of_a_case_do_not_see_each_others_metadata() -> None:
+    def task(input: Any, hooks: EvalHooks) -> int:
+        hooks.metadata["deep"].append(input)
+        return len(hooks.metadata["deep"])
+
+    case = {"input": 1, "metadata": {"deep": []}}
+    result = Evaluator("e", task, trial_count=3).run([case], max_concurrency=1)
+
+    assert [each.output for each in result.results] == [1, 1, 1]
+    assert case["metadata"] == {"deep": []}
+
+
+def test_metadata_that_cannot_be_copied_is_taken_as_it_is() -> None:
+    lock = threading.Lock()
+
+    def task(input: Any, hooks: EvalHooks) -> bool:
+        return hooks.metadata["lock"] is lock
+
+    result = Evaluator("e", task).run([{"input": 1, "metadata": {"lock": lock}}])
+
+    assert result.results[0].output is True
