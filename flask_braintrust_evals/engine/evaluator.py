@@ -13,6 +13,7 @@ from typing import Any
 from flask_braintrust_evals.errors import RegistrationError
 
 from .callables import ScorerCall, TaskCall, scorer_calls
+from .declarations import declare
 from .parameters import ParameterSet
 from .result import EvalResult
 
@@ -30,7 +31,7 @@ class Evaluator:
             trace, parameters`` by name and returns a number from 0 to 1, a bool, ``None``, a
             :class:`Score`, a dict, or a list of those.
         classifiers: the same, returning a :class:`Classification`, a dict, ``None``, or a list.
-        parameters: see :class:`ParameterSet`.
+        parameters: see :func:`flask_braintrust_evals.engine.declarations.declare`.
         project: the name of the Braintrust project that runs without a parent are recorded in.
         project_id: the same by id; wins over ``project``.
         data: cases to run on where none are given: an iterable, or a function that returns one.
@@ -79,7 +80,7 @@ class Evaluator:
             self.task_call = TaskCall.of(self.task)
             self.scorer_calls = scorer_calls(self.scores, "scorer", self.name)
             self.classifier_calls = scorer_calls(self.classifiers, "classifier", self.name)
-            self.parameter_set = ParameterSet.of(self.parameters, self.name)
+            self.parameter_set = declare(self.parameters, self.name)
             if self.trial_count is None:
                 raise RegistrationError("trial_count must be a whole number from 1, not None")
             check_numbers(self.trial_count, self.max_concurrency, self.timeout)

@@ -3,20 +3,13 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import jsonschema
-from referencing import Registry
-from referencing.exceptions import Unresolvable
-from referencing.jsonschema import DRAFT202012
+from flask_braintrust_evals.errors import RequestError
 
-from flask_braintrust_evals.errors import RegistrationError, RequestError
-
-DATA_TYPES = ("string", "number", "integer", "boolean", "array", "object", "null")
 UNSET = object()
-_DEFINITIONS = ("$defs", "definitions")
 
 
 class Parameters(Mapping[str, Any]):
@@ -60,60 +53,35 @@ class Parameter:
         name: its name.
         kind: ``"data"`` for any JSON value, ``"model"`` for the name of a model.
         schema: the JSON Schema of its value.
-        default: the value where the request gives none, ``None`` included; ``UNSET`` makes the
-            parameter required.
+        parse: returns a given value as the task sees it; raises :class:`RequestError`.
+        default: the value where the request gives none, as JSON has it, ``None`` included;
+            ``UNSET`` makes the parameter required.
         description: shown beside the control; ``None`` for none.
     """
 
     name: str
     kind: str
     schema: Mapping[str, Any]
+    parse: Callable[[Any], Any]
     default: Any = UNSET
     description: str | None = None
-
-    def validate(self, value: Any) -> Any:
-        """Return ``value`` if the schema allows it.
-
-        Raises:
-            RequestError: it does not; names the parameter, the value's type and what is expected.
-        """
-        error = jsonschema.exceptions.best_match(_validator(self.schema).iter_errors(value))
-        if error is not None:
-            where = "".join(f"[{step!r}]" for step in error.absolute_path)
-            raise RequestError(
-                f"parameter {self.name!r}{where}: {error.message} (got {json_type(error.instance)})"
-            )
-        return value
 
 
 class ParameterSet:
     """All parameters of one evaluator."""
 
-    def __init__(self, parameters: Mapping[str, Parameter]) -> None:
-        self._parameters = dict(parameters)
+    def __init__(
+        self,
+        parameters: Mapping[str, Parameter],
+        check: Callable[[Mapping[str, Any]], Mapping[str, Any]] | None = None,
+    ) -> None:
+        """Args:
 
-    @classmethod
-    def of(cls, declaration: Any, evaluator: str) -> ParameterSet:
-        """Read a declaration of parameters.
-
-        Args:
-            declaration: ``None``, or a mapping of names to JSON Schemas with a ``type``, or to
-                ``{"type": "model"}``; each with an optional ``default`` and ``description``.
-            evaluator: the evaluator's name, for messages.
-
-        Raises:
-            RegistrationError: the declaration makes no sense.
+        parameters: the parameters by name.
+        check: parses all given values together, in place of each parameter's own ``parse``.
         """
-        if declaration is None:
-            return cls({})
-        if isinstance(declaration, ParameterSet):
-            return declaration
-        if not isinstance(declaration, Mapping):
-            raise RegistrationError(
-                f"evaluator {evaluator!r}: parameters must be a mapping of names to schemas, not"
-                f" {declaration!r}"
-            )
-        return cls({name: _declare(name, spec, evaluator) for name, spec in declaration.items()})
+        self._parameters = dict(parameters)
+        self._check = check
 
     def __iter__(self) -> Iterator[Parameter]:
         return iter(self._parameters.values())
@@ -129,107 +97,23 @@ class ParameterSet:
         Raises:
             RequestError: a value is not what its parameter allows, or a required one is missing.
         """
-        given = values or {}
-        result: dict[str, Any] = {}
+        given = {name: value for name, value in (values or {}).items() if name in self._parameters}
         for name, parameter in self._parameters.items():
-            if name in given:
-                result[name] = parameter.validate(given[name])
-            elif parameter.default is not UNSET:
-                result[name] = copy.deepcopy(parameter.default)  # a task may change it
-            else:
+            if name not in given and parameter.default is UNSET:
                 raise RequestError(
                     f"parameter {name!r} is required and has no default; expected"
                     f" {parameter.schema.get('type', 'a value')}"
                 )
-        return Parameters(result)
-
-
-def json_type(value: Any) -> str:
-    """Return what JSON calls the type of ``value``."""
-    if value is None:
-        return "null"
-    if isinstance(value, bool):
-        return "boolean"
-    for kind, name in ((str, "string"), (int, "integer"), (float, "number"), (list, "array")):
-        if isinstance(value, kind):
-            return name
-    return "object"
-
-
-def _validator(schema: Mapping[str, Any]) -> jsonschema.Draft202012Validator:
-    return jsonschema.Draft202012Validator(schema)
-
-
-def resolve_references(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a schema with what its ``$ref`` point to in their place, as the Playground wants it.
-
-    Raises:
-        Unresolvable: a reference leads nowhere.
-        RecursionError: a reference leads to itself.
-    """
-    resource = DRAFT202012.create_resource(dict(schema))
-    registry: Any = Registry().with_resource("", resource)
-
-    def resolve(node: Any, resolver: Any, within: tuple[str, ...]) -> Any:
-        if isinstance(node, list):
-            return [resolve(each, resolver, within) for each in node]
-        if not isinstance(node, Mapping):
-            return node
-        reference = node.get("$ref")
-        beside = {key: resolve(each, resolver, within) for key, each in node.items()}
-        if not isinstance(reference, str):
-            return beside
-        del beside["$ref"]
-        if reference in within:
-            raise RecursionError(reference)
-        found = resolver.lookup(reference)
-        target = resolve(found.contents, found.resolver, (*within, reference))
-        return {**target, **beside} if isinstance(target, Mapping) else target
-
-    resolved = resolve(
-        {k: v for k, v in schema.items() if k not in _DEFINITIONS}, registry.resolver(), ()
-    )
-    assert isinstance(resolved, dict)
-    return resolved
-
-
-def _declare(name: Any, spec: Any, evaluator: str) -> Parameter:
-    where = f"evaluator {evaluator!r}, parameter {name!r}"
-    if not isinstance(name, str) or not name:
-        raise RegistrationError(f"{where}: a parameter's name must be a string")
-    if not isinstance(spec, Mapping):
-        raise RegistrationError(f"{where}: must be a dict with a 'type', not {spec!r}")
-    kind = spec.get("type")
-    types = kind if isinstance(kind, list) else [kind]
-    if kind != "model" and not all(each in DATA_TYPES for each in types):
-        raise RegistrationError(
-            f"{where}: 'type' is {kind!r}, but must be one of {', '.join(DATA_TYPES)} or model"
+        if self._check is not None:
+            return Parameters(self._check(given))
+        return Parameters(
+            {name: self._value(parameter, given) for name, parameter in self._parameters.items()}
         )
-    description = spec.get("description")
-    if description is not None and not isinstance(description, str):
-        raise RegistrationError(f"{where}: 'description' must be a string, not {description!r}")
-    schema = {k: v for k, v in spec.items() if k not in ("default", "description")}
-    if kind == "model":
-        schema = {"type": "string"}
-    try:
-        jsonschema.Draft202012Validator.check_schema(schema)
-        schema = resolve_references(schema)
-    except jsonschema.SchemaError as error:
-        raise RegistrationError(f"{where}: not a JSON Schema: {error.message}") from None
-    except Unresolvable as error:
-        raise RegistrationError(f"{where}: the reference {error.ref!r} leads nowhere") from None
-    except RecursionError as error:
-        raise RegistrationError(f"{where}: the reference {error} leads back to itself") from None
-    parameter = Parameter(
-        name,
-        "model" if kind == "model" else "data",
-        schema,
-        spec.get("default", UNSET),
-        description,
-    )
-    if parameter.default is not UNSET and parameter.default is not None:
-        try:
-            parameter.validate(parameter.default)
-        except RequestError as error:
-            raise RegistrationError(f"{where}: wrong default: {error}") from None
-    return parameter
+
+    def _value(self, parameter: Parameter, given: Mapping[str, Any]) -> Any:
+        if parameter.name in given:
+            return parameter.parse(given[parameter.name])
+        if parameter.default is None:
+            return None
+        # A copy, because a task may change it.
+        return parameter.parse(copy.deepcopy(parameter.default))

@@ -10,7 +10,7 @@ from flask_braintrust_evals.cloud import objects
 from flask_braintrust_evals.cloud.rows import Row, fetch_rows
 from flask_braintrust_evals.cloud.sessions import UserSession
 from flask_braintrust_evals.engine.cases import EvalCase
-from flask_braintrust_evals.engine.parameters import json_type
+from flask_braintrust_evals.engine.schemas import json_type
 from flask_braintrust_evals.errors import DataError, RequestError
 
 SOURCES = ("data", "dataset_id", "dataset_name", "experiment_name")

@@ -102,7 +102,8 @@ def no_argument() -> None: ...
         ),
         pytest.param(
             {"parameters": {"a": 1}},
-            "evaluator 'e', parameter 'a': must be a dict with a 'type', not 1",
+            "evaluator 'e', parameter 'a': must be a dict with a 'type', a pydantic model"
+            " class, or None, not 1",
             id="parameters",
         ),
         *(

@@ -8,12 +8,14 @@ from typing import Any
 
 import pytest
 
-from flask_braintrust_evals.engine.parameters import UNSET, Parameters, ParameterSet, json_type
+from flask_braintrust_evals.engine.declarations import declare as declare_for
+from flask_braintrust_evals.engine.parameters import UNSET, Parameters, ParameterSet
+from flask_braintrust_evals.engine.schemas import json_type
 from flask_braintrust_evals.errors import RegistrationError, RequestError
 
 
 def declare(declaration: Any) -> ParameterSet:
-    return ParameterSet.of(declaration, "greeter")
+    return declare_for(declaration, "greeter")
 
 
 def test_a_declaration_is_read() -> None:
@@ -61,7 +63,8 @@ TYPES = "string, number, integer, boolean, array, object, null or model"
     [
         pytest.param(
             ["a"],
-            "evaluator 'greeter': parameters must be a mapping of names to schemas, not ['a']",
+            "evaluator 'greeter': parameters must be a mapping of names to schemas, or a pydantic"
+            " model class, not ['a']",
             id="list",
         ),
         pytest.param(
@@ -76,7 +79,8 @@ TYPES = "string, number, integer, boolean, array, object, null or model"
         ),
         pytest.param(
             {"a": "string"},
-            "evaluator 'greeter', parameter 'a': must be a dict with a 'type', not 'string'",
+            "evaluator 'greeter', parameter 'a': must be a dict with a 'type', a pydantic model"
+            " class, or None, not 'string'",
             id="no dict",
         ),
         pytest.param(

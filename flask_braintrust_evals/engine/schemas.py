@@ -1,0 +1,82 @@
+"""JSON Schemas as the Playground wants them: whole, with nothing to look up and no nulls."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import jsonschema
+from referencing import Registry
+from referencing.exceptions import Unresolvable
+from referencing.jsonschema import DRAFT202012
+
+from flask_braintrust_evals.errors import RegistrationError
+
+_DEFINITIONS = ("$defs", "definitions")
+_NEVER_NULL = ("default", "description", "title")
+"""Where a schema says ``null`` for one of these, the Playground takes the whole list for broken."""
+
+
+def whole_schema(schema: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """Return a schema with what its ``$ref`` point to in their place.
+
+    Args:
+        schema: a JSON Schema.
+        where: what it belongs to, for messages.
+
+    Raises:
+        RegistrationError: it is no JSON Schema, or one of its references leads nowhere, or back to
+            itself.
+    """
+    try:
+        jsonschema.Draft202012Validator.check_schema(schema)
+        return _resolve(schema)
+    except jsonschema.SchemaError as error:
+        raise RegistrationError(f"{where}: not a JSON Schema: {error.message}") from None
+    except Unresolvable as error:
+        raise RegistrationError(f"{where}: the reference {error.ref!r} leads nowhere") from None
+    except RecursionError as error:
+        raise RegistrationError(f"{where}: the reference {error} leads back to itself") from None
+
+
+def json_type(value: Any) -> str:
+    """Return what JSON calls the type of ``value``."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "boolean"
+    for kind, name in ((str, "string"), (int, "integer"), (float, "number"), (list, "array")):
+        if isinstance(value, kind):
+            return name
+    return "object"
+
+
+def _resolve(schema: Mapping[str, Any]) -> dict[str, Any]:
+    resource = DRAFT202012.create_resource(dict(schema))
+    registry: Any = Registry().with_resource("", resource)
+
+    def resolve(node: Any, resolver: Any, within: tuple[str, ...]) -> Any:
+        if isinstance(node, list):
+            return [resolve(each, resolver, within) for each in node]
+        if not isinstance(node, Mapping):
+            return node
+        reference = node.get("$ref")
+        beside = {
+            key: resolve(each, resolver, within)
+            for key, each in node.items()
+            if each is not None or key not in _NEVER_NULL
+        }
+        if not isinstance(reference, str):
+            return beside
+        del beside["$ref"]
+        if reference in within:
+            raise RecursionError(reference)
+        found = resolver.lookup(reference)
+        target = resolve(found.contents, found.resolver, (*within, reference))
+        return {**target, **beside} if isinstance(target, Mapping) else target
+
+    resolved = resolve(
+        {k: v for k, v in schema.items() if k not in _DEFINITIONS}, registry.resolver(), ()
+    )
+    assert isinstance(resolved, dict)
+    return resolved
