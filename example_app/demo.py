@@ -49,7 +49,7 @@ def main() -> int:
             body = '{"name": "reply-draft", "data": [{"input": "Where is my refund?"}]}'
             say(f"  curl -N {url}/eval -H 'Content-Type: application/json' -d '{body}'")
             say("Ctrl-C stops it.")
-            server.wait()
+            return server.wait()
         return 0 if ok else 1
     except KeyboardInterrupt:
         return 0
@@ -76,9 +76,11 @@ def start_server(port: int) -> subprocess.Popen[bytes]:
     here = os.path.dirname(__file__)
     command = [sys.executable, "-m", "gunicorn", "-c", os.path.join(here, "gunicorn.conf.py")]
     say(f"Starting gunicorn with gevent on port {port} ...")
+    # The demo needs no account, and uses none that happens to be set up here.
+    clean = {k: v for k, v in os.environ.items() if not k.startswith(("BRAINTRUST", "GUNICORN"))}
     return subprocess.Popen(
         [*command, "--log-level", "warning", "example_app:create_app()"],
-        env={**os.environ, "PORT": str(port), "BRAINTRUST_EVALS_AUTH": "none"},
+        env={**clean, "PORT": str(port), "BRAINTRUST_EVALS_AUTH": "none"},
         # Ctrl-C is for this program, which then stops the server in good order.
         start_new_session=True,
     )

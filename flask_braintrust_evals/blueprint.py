@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from typing import Any, TypeVar, overload
 
-from flask import Blueprint, Flask, Response, current_app, request
+from flask import Blueprint, Flask, Response, current_app, g, request
 from flask.sansio.blueprints import BlueprintSetupState
 from werkzeug.exceptions import HTTPException, default_exceptions
 from werkzeug.routing import BaseConverter
@@ -23,7 +23,7 @@ from .engine.registry import Registry
 from .errors import EvalsError, MethodNotAllowedError, NotFoundError, RegistrationError
 from .extension import current_extension, init_app
 from .web import sse
-from .web.access import Caller, admit
+from .web.access import Caller, admit, client_has_left
 from .web.body import read_json
 from .web.cors import add_cors_headers
 from .web.evals import EvalRun, Host, prepare
@@ -68,6 +68,7 @@ class EvalsBlueprint(Blueprint):
         self.record(self._add_routes)
         self.before_request(self.registry.close)
         self.after_request(_after_request)
+        self.teardown_request(_close_unanswered)
         self.register_error_handler(EvalsError, error_response)
         # For each status, because an application's own page for one comes before what a blueprint
         # has for all.
@@ -196,10 +197,12 @@ class EvalsBlueprint(Blueprint):
                 held.callback(state.run_slots.give_back)
                 body = EvalRequest.of(read_json(request, state.settings.max_body))
                 host = Host(state.settings, self.registry, state.span_router, app.app_context)
+                stream = _wants_stream(body)
                 run = prepare(body, caller, host)
                 # From here on the run holds them, for as long as it has workers.
                 run.when_closed(held.pop_all().close)
-            return _answer_run(run, _wants_stream(body))
+            g.braintrust_evals_run = run
+            return _answer_run(run, stream)
 
         return _by_method(POST=answer)
 
@@ -246,6 +249,13 @@ def _after_request(response: Response) -> Response:
     return add_cors_headers(request, response, current_extension().settings)
 
 
+def _close_unanswered(error: BaseException | None) -> None:
+    """Close a run whose answer was lost: an application's own ``after_request`` may have failed."""
+    run: EvalRun | None = g.pop("braintrust_evals_run", None)
+    if run is not None and error is not None:
+        run.close()
+
+
 def _by_method(**answers: Callable[[], Response]) -> Response:
     """Answer by the request's method; HEAD as GET, and OPTIONS always."""
     if request.method == "OPTIONS":
@@ -281,7 +291,7 @@ def _wants_stream(body: EvalRequest) -> bool:
 def _answer_run(run: EvalRun, stream: bool) -> Response:
     if not stream:
         try:
-            return json_response(run.result())
+            return json_response(run.result(lambda: client_has_left(request)))
         finally:
             run.close()
     chunks = (

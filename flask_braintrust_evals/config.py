@@ -29,10 +29,17 @@ class Session:
     Attributes:
         token: the Braintrust API key to act with; ``None``: without Braintrust.
         org_name: the organisation to act in; ``None``: the token's only one.
+
+    Raises:
+        ConfigurationError: the token has characters that no header can carry.
     """
 
     token: str | None = field(default=None, repr=False)
     org_name: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.token is not None:
+            object.__setattr__(self, "token", _token("a Session's token", self.token))
 
 
 @dataclass(frozen=True)
@@ -99,7 +106,7 @@ class Settings:
             app_url=read("BRAINTRUST_APP_URL", _url, defaults.app_url),
             api_url=read("BRAINTRUST_API_URL", _url, None),
             proxy_url=read("BRAINTRUST_PROXY_URL", _url, None),
-            api_key=environ.get("BRAINTRUST_API_KEY") or None,
+            api_key=_token("BRAINTRUST_API_KEY", environ.get("BRAINTRUST_API_KEY") or None),
             auth=read("BRAINTRUST_EVALS_AUTH", _auth, defaults.auth),
             org_names=read("BRAINTRUST_EVALS_ORG_NAME", _names, ()),
             origins=(
@@ -129,6 +136,17 @@ class Settings:
 
 def _refuse(key: str, value: object, allowed: str) -> ConfigurationError:
     return ConfigurationError(f"{key} is {value!r}, but must be {allowed}.")
+
+
+def _token(what: str, value: Any) -> str | None:
+    """Return a token without the space around it, such as a file's last newline."""
+    if value is None:
+        return None
+    token = value.strip() if isinstance(value, str) else ""
+    if not token or not token.isascii() or not token.isprintable() or " " in token:
+        # Not quoted: it may be a token all the same.
+        raise ConfigurationError(f"{what} must be a text of visible ASCII characters.")
+    return token
 
 
 def _url(key: str, value: Any) -> str:

@@ -59,6 +59,8 @@ class BearerAuth(AuthBase):
 class _Retry(Retry):
     """Retries what may be over in a moment, and never what has already taken all of its time."""
 
+    RETRY_AFTER_STATUS_CODES = frozenset({429, 503})  # urllib3's own has 413, too
+
     def increment(self, *args: Any, **kwargs: Any) -> _Retry:
         error = kwargs.get("error")
         if isinstance(error, ReadTimeoutError):
@@ -70,11 +72,14 @@ class _Retry(Retry):
         return None if seconds is None else min(seconds, LONGEST_RETRY_AFTER)
 
 
-def _retry_policy() -> Retry:
+def _retry_policy(
+    read: int | None = None, statuses: tuple[int, ...] = (429, 502, 503, 504)
+) -> Retry:
     return _Retry(
         total=RETRIES,
+        read=read,
         allowed_methods=None,  # POST included: Braintrust reads datasets by POST
-        status_forcelist=(429, 502, 503, 504),
+        status_forcelist=statuses,
         backoff_factor=0.2,
         backoff_jitter=0.2,
         backoff_max=5,
@@ -114,6 +119,8 @@ class CloudClient:
         self._token = token
         self._timeout = (min(CONNECT_TIMEOUT, timeout), timeout)
         self._http = _http_session(token, _retry_policy())
+        # Connections that fail, and answers that say "not now"; never one that was lost on the way.
+        self._http_careful = _http_session(token, _retry_policy(read=0, statuses=(429, 503)))
         self._http_once = _http_session(token, _Retry(0, redirect=5))
 
     def __repr__(self) -> str:
@@ -122,6 +129,7 @@ class CloudClient:
     def close(self) -> None:
         """Close the connections."""
         self._http.close()
+        self._http_careful.close()
         self._http_once.close()
 
     def call(
@@ -135,6 +143,8 @@ class CloudClient:
         data: bytes | None = None,
         timeout: float | None = None,
         retry: bool = True,
+        repeatable: bool = True,
+        parse: bool = True,
     ) -> Any:
         """Make one call and return its answer's JSON value; ``None`` for an empty answer.
 
@@ -148,6 +158,8 @@ class CloudClient:
             timeout: seconds, where it is not the session's own.
             retry: try again where it may help; else the caller sees to that, by the error's
                 ``transient`` and ``retry_after``.
+            repeatable: whether the call may be made again though it may have been carried out.
+            parse: whether the answer is JSON; else ``None`` is returned.
 
         Raises:
             CloudUnauthorizedError, CloudForbiddenError, CloudNotFoundError: as the answer says.
@@ -161,18 +173,22 @@ class CloudClient:
             sent_headers["Content-Type"] = "application/json"
         limits = self._timeout if timeout is None else (min(CONNECT_TIMEOUT, timeout), timeout)
         try:
-            http = self._http if retry else self._http_once
+            http = self._http if repeatable else self._http_careful
+            http = http if retry else self._http_once
             response = http.request(
                 method, url, params=params, data=data, headers=sent_headers, timeout=limits
             )
             content = response.content
-        except UnicodeError as error:
-            raise CloudError(f"a header of {what} has characters that cannot be sent") from error
+        except requests.exceptions.InvalidHeader:
+            raise CloudError(f"a header of {what} cannot be sent") from None
         except requests.RequestException as error:
             raise self._failure(what, url, limits[1], error) from error
+        except ValueError:
+            # Without its cause, whose text may quote the token.
+            raise CloudError(f"a header of {what} has characters that cannot be sent") from None
         if not response.ok:
             raise self._refusal(what, response)
-        return _decode(what, content)
+        return _decode(what, content) if parse else None
 
     def _failure(
         self, what: str, url: str, seconds: float, error: requests.RequestException

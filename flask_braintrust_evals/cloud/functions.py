@@ -40,4 +40,4 @@ def invoke(
     if parent is not None:
         body["parent"] = parent
     headers = {} if project_id is None else {"x-bt-project-id": project_id}
-    return session.proxy("POST", "/function/invoke", json=body, headers=headers)
+    return session.proxy("POST", "/function/invoke", json=body, headers=headers, repeatable=False)

@@ -50,9 +50,13 @@ def dataset_by_name(session: UserSession, project: str | None, name: str) -> Clo
     return _by_name(session, "dataset", name, {"project_name": project})
 
 
-def experiment_by_name(session: UserSession, project: CloudObject, name: str) -> CloudObject:
-    """Look up an experiment of a project. Raises as :func:`dataset_by_name`."""
-    return _by_name(session, "experiment", name, {"project_id": project.id})
+def experiment_by_name(session: UserSession, project: Mapping[str, str], name: str) -> CloudObject:
+    """Look up an experiment of a project, which is named by ``project_id`` or ``project_name``.
+
+    Raises:
+        CloudNotFoundError: there is none, or none that the caller may see.
+    """
+    return _by_name(session, "experiment", name, project)
 
 
 def environment_version(session: UserSession, dataset_id: str, environment: str) -> str:
@@ -77,7 +81,7 @@ def create_experiment(
     """
     body = {key: value for key, value in fields.items() if value is not None}
     body |= {"project_id": project.id, "ensure_new": True}
-    return _object(session.api("POST", "/v1/experiment", json=body))
+    return _object(session.api("POST", "/v1/experiment", json=body, repeatable=False))
 
 
 def summarize_experiment(session: UserSession, experiment_id: str) -> dict[str, Any]:
@@ -87,6 +91,7 @@ def summarize_experiment(session: UserSession, experiment_id: str) -> dict[str, 
         f"/v1/experiment/{_segment(experiment_id)}/summarize",
         params={"summarize_scores": "true"},
         timeout=SUMMARY_TIMEOUT,
+        retry=False,
     )
     return answer if isinstance(answer, dict) else {}
 
@@ -110,7 +115,7 @@ def _segment(text: str) -> str:
 
 
 def _by_name(
-    session: UserSession, kind: str, name: str, where: Mapping[str, str | None]
+    session: UserSession, kind: str, name: str, where: Mapping[str, str | None] | Mapping[str, str]
 ) -> CloudObject:
     given = {key: value for key, value in where.items() if value is not None}
     params = {f"{kind}_name": name, "org_name": session.org.name, **given}

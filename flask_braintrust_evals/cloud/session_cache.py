@@ -8,6 +8,7 @@ So nobody ever meets a closed session, and none stays open for nothing.
 from __future__ import annotations
 
 import hashlib
+import logging
 import os
 import threading
 import time
@@ -19,6 +20,8 @@ from types import TracebackType
 from flask_braintrust_evals.errors import CloudError
 
 from .sessions import UserSession
+
+logger = logging.getLogger("flask_braintrust_evals")
 
 PATIENCE = 0.25
 """Seconds after which somebody who waits for another's login looks whether its client is there."""
@@ -201,7 +204,14 @@ class SessionCache:
 
     def _discard(self, entry: _Entry) -> None:
         with self._lock:
+            listed = entry.listed
             retired = [entry] if self._retire(entry) else []
+        if listed:
+            logger.warning(
+                "Braintrust refused a call of a user of organisation %r; the next request of theirs"
+                " logs in anew",
+                entry.session.org.name,
+            )
         _close(retired)
 
     def _expire(self, key: bytes) -> list[_Entry]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from opentelemetry.sdk.trace import Event, ReadableSpan
@@ -96,7 +96,7 @@ def _cut_attributes(attributes: Mapping[str, Any] | None, limit: int) -> dict[st
 
 def _cut_value(name: str, value: Any, limit: int) -> Any:
     if isinstance(value, tuple | list):
-        return [_cut(each, limit) if isinstance(each, str) else each for each in value]
+        return _cut_list(value, limit)
     if not isinstance(value, str) or text_size(value) <= limit:
         return value
     # Braintrust parses its own attributes: half a JSON text would be none at all.
@@ -104,6 +104,21 @@ def _cut_value(name: str, value: Any, limit: int) -> Any:
         # Quotes and backslashes take a second character inside a JSON string.
         return dumps(_cut(value, limit // 2))
     return _cut(value, limit)
+
+
+def _cut_list(values: Sequence[Any], limit: int) -> list[Any]:
+    """As many items as fit into the limit together; texts end with a word on the rest."""
+    kept: list[Any] = []
+    room = limit
+    for value in values:
+        item = _cut(value, limit) if isinstance(value, str) else value
+        room -= text_size(item) + 4 if isinstance(item, str) else 12
+        if kept and room < 0:
+            if isinstance(kept[0], str):
+                kept.append(f"… [cut: {len(values)} items]")
+            break
+        kept.append(item)
+    return kept
 
 
 def _cut(text: str, limit: int) -> str:

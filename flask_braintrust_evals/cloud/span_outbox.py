@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import threading
 import time
@@ -38,6 +39,15 @@ class _Waiting:
     size: int
 
 
+def _on_event_loop() -> bool:
+    """Return whether the caller runs on an event loop, where nothing may wait."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
+
+
 class SpanOutbox:
     """Spans on their way to Braintrust. Thread-safe.
 
@@ -56,13 +66,26 @@ class SpanOutbox:
         self.lost = 0
 
     def add(self, span: ReadableSpan, size: int) -> None:
-        """Take a span, unless there are too many already."""
+        """Take a span. Where there are too many, whoever adds helps to send them, if that goes."""
+        while not self._add(span, size):
+            with self._changed:
+                stuck = time.monotonic() < self._not_before or _on_event_loop()
+                if stuck:
+                    self.lost += 1
+                    return
+                if self._sending and not self._waiting:
+                    self._changed.wait(ATTEMPT_TIMEOUT)
+                    continue
+            self._send_one(time.monotonic() + ATTEMPT_TIMEOUT)
+
+    def _add(self, span: ReadableSpan, size: int) -> bool:
         with self._changed:
-            if len(self._waiting) >= MOST_SPANS or self._bytes + size > MOST_BYTES:
-                self.lost += 1
-                return
+            held = len(self._waiting)
+            if held and (held >= MOST_SPANS or self._bytes + size > MOST_BYTES):
+                return False
             self._waiting.append(_Waiting(span, size))
             self._bytes += size
+            return True
 
     @property
     def is_full(self) -> bool:

@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable
 
 from opentelemetry import trace
+from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
+
+# Not Resource.create(): its detectors run in a ThreadPoolExecutor, each time, and under --preload
+# the executor's lock is one that stops all greenlets.
+RESOURCE = Resource(
+    {
+        "service.name": os.environ.get("OTEL_SERVICE_NAME", "flask_braintrust_evals"),
+        "telemetry.sdk.language": "python",
+        "telemetry.sdk.name": "opentelemetry",
+    }
+)
 
 Receive = Callable[[ReadableSpan], None]
 
@@ -39,9 +51,9 @@ class SpanRouter(SpanProcessor):
             if provider is self._provider:
                 return
             if not isinstance(provider, TracerProvider):
-                if not self._install:
-                    return
-                provider = TracerProvider()
+                if not self._install or not isinstance(provider, trace.ProxyTracerProvider):
+                    return  # one that is no SDK's cannot be joined, nor replaced
+                provider = TracerProvider(resource=RESOURCE)
                 trace.set_tracer_provider(provider)
             provider.add_span_processor(self)
             self._provider = provider

@@ -9,18 +9,19 @@ from collections.abc import Sequence
 from opentelemetry import context as otel_context
 from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY, Context
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
-from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanLimits, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 from opentelemetry.trace import Tracer
 
 from .sessions import UserSession
-from .span_copies import outgoing
+from .span_copies import outgoing, span_size
 from .span_outbox import SpanOutbox
-from .span_router import SpanRouter
+from .span_router import RESOURCE, SpanRouter
 
 CASE_SPANS = 2000
 """Finished spans of one case that are kept for its scorers; older ones are sent before its end."""
+LARGE_SPAN = 100_000
+"""Bytes of a span that make room for itself: of many that are as large, only a few are kept."""
 LATE_TRACES = 1000
 """Cases whose end is so recent that spans which end after it still find their run."""
 
@@ -63,7 +64,7 @@ class RunSpans(SpanProcessor):
         # application's own telemetry: a sampler would drop cases, a length limit cut their JSON.
         self._provider = TracerProvider(
             sampler=ALWAYS_ON,
-            resource=Resource.create(),
+            resource=RESOURCE,
             shutdown_on_exit=False,
             span_limits=_NO_LIMITS,
         )
@@ -108,8 +109,9 @@ class RunSpans(SpanProcessor):
             else:
                 case.append(span)
                 early = []
-                if len(case) > CASE_SPANS:
-                    early, case[:] = case[: CASE_SPANS // 2], case[CASE_SPANS // 2 :]
+                if len(case) > CASE_SPANS or span_size(span) > LARGE_SPAN:
+                    half = (len(case) + 1) // 2
+                    early, case[:] = case[:half], case[half:]
         self._post(early)
 
     def flush(self) -> None:
@@ -151,6 +153,7 @@ class RunSpans(SpanProcessor):
                 headers={"Content-Type": "application/x-protobuf", "x-bt-parent": self._parent},
                 timeout=seconds,
                 retry=False,
+                parse=False,  # OTLP answers in protobuf
             )
         finally:
             otel_context.detach(token)

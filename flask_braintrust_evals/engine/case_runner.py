@@ -154,8 +154,6 @@ class CaseRunner:
                 result.output_json = _output_json(output)
                 result.output = output
                 span.set_attribute(semconv.OUTPUT, result.output_json)
-            except ChannelClosedError:
-                raise
             # SystemExit and its like end the case, never the worker.
             except BaseException as error:
                 set_failure(span, error)

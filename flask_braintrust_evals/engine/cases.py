@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -80,6 +81,6 @@ class EvalCase:
             raise DataError("a case's 'tags' must be a list of strings")
         count = self.trial_count
         if count is not None and (
-            not isinstance(count, int) or isinstance(count, bool) or count < 1
+            not isinstance(count, int) or isinstance(count, bool) or not 1 <= count <= sys.maxsize
         ):
             raise DataError(f"a case's 'trial_count' must be a whole number from 1, not {count!r}")

@@ -19,6 +19,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from .cancellation import Cancellation
+from .workers import LONGEST_WAIT
 
 logger = logging.getLogger("flask_braintrust_evals")
 
@@ -87,7 +88,8 @@ class BackgroundLoop:
         def cancel() -> None:
             self._loop.call_soon_threadsafe(lambda: [task.cancel() for task in started])
 
-        self._ready.wait()
+        while not self._ready.wait(LONGEST_WAIT):
+            pass
         self._loop.call_soon_threadsafe(start)
         with cancellation.calling(cancel):
             mailbox.deliver(on_post)
@@ -134,10 +136,8 @@ class Mailbox:
         """Hand each item to ``receive``, in the order posted, until :meth:`finish` is called."""
         while True:
             with self._changed:
-                # With a time-out, because a gevent hub that waits for another thread and has no
-                # timer of its own believes that nothing can ever happen, and gives up.
-                while not self._changed.wait_for(lambda: self._items or self._finished, 60):
-                    pass
+                while not self._items and not self._finished:
+                    self._changed.wait(LONGEST_WAIT)
                 if not self._items:
                     return
                 item = self._items.popleft()

@@ -10,13 +10,20 @@ which is then of the unpatched kind and stops the whole process once two greenle
 
 from __future__ import annotations
 
+import math
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from queue import Empty
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
+
+
+LONGEST_WAIT = 60.0
+"""Seconds to wait at a stretch: a gevent hub that waits for another thread and has no timer of its
+own believes that nothing can ever happen, and gives up."""
 
 
 class ChannelClosedError(Exception):
@@ -66,9 +73,12 @@ class Channel(Generic[T]):
             queue.Empty: there was none.
         """
         with self._lock:
-            limit = None if timeout is None else min(timeout, threading.TIMEOUT_MAX)
-            if not self._items and not self._filled.wait_for(lambda: self._items, limit):
-                raise Empty
+            limit = math.inf if timeout is None else time.monotonic() + timeout
+            while not self._items:
+                left = limit - time.monotonic()
+                if left <= 0:
+                    raise Empty
+                self._filled.wait(min(left, LONGEST_WAIT))
             item = self._items.popleft()
             self._drained.notify()
             return item

@@ -42,7 +42,7 @@ def request_origin_allowed(request: Request, settings: Settings) -> bool:
 def allowed_origins(settings: Settings) -> tuple[str | re.Pattern[str], ...]:
     """Return the origins that an application allows beside Braintrust's own."""
     parts = urlsplit(settings.app_url)  # it may have a path, where Braintrust is self-hosted
-    return (f"{parts.scheme}://{parts.netloc}", *settings.origins)
+    return (f"{parts.scheme}://{parts.netloc}".lower(), *settings.origins)
 
 
 def add_cors_headers(request: Request, response: Response, settings: Settings) -> Response:

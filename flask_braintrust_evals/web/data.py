@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -29,15 +29,14 @@ class CaseData:
     dataset_version: str | None = None
 
 
-def open_data(
-    data: Any, session: UserSession | None, project: Callable[[], objects.CloudObject]
-) -> CaseData:
+def open_data(data: Any, session: UserSession | None, project: Mapping[str, str]) -> CaseData:
     """Find the cases that a request asks for. Rows are fetched later, as they are needed.
 
     Args:
         data: the request's ``data``.
         session: the caller's session; ``None``: without Braintrust.
-        project: looks up the project of the run, in which experiments are looked for.
+        project: the ``project_id`` or ``project_name`` of the run, in which experiments are looked
+            for unless the data names another.
 
     Raises:
         RequestError: ``data`` is no source, or several, or its fields have wrong types.
@@ -59,7 +58,9 @@ def open_data(
         )
     if source == "experiment_name":
         name = _text(data, "experiment_name") or ""
-        experiment = objects.experiment_by_name(session, project(), name)
+        named = _text(data, "project_name")
+        where = {"project_name": named} if named is not None else project
+        experiment = objects.experiment_by_name(session, where, name)
         return CaseData(_experiment_cases(session, experiment.id))
     return _dataset(data, session)
 

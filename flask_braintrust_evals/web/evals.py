@@ -22,14 +22,14 @@ from flask_braintrust_evals.engine.events import Idle, RunFailed, RunFinished
 from flask_braintrust_evals.engine.registry import Registry
 from flask_braintrust_evals.engine.run import Run
 from flask_braintrust_evals.engine.tracing import RunTracing
-from flask_braintrust_evals.errors import RequestError
+from flask_braintrust_evals.errors import RequestError, RunError
 from flask_braintrust_evals.semconv import PARENT
 from flask_braintrust_evals.serialization import dumps
 
 from .access import Caller
 from .data import open_data
 from .models import EvalRequest
-from .recording import Recording, project_finder, record_below, record_in_new_experiment
+from .recording import Recording, project_query, record_below, record_in_new_experiment
 from .remote_scorers import remote_scorers
 from .run_log import RunLog
 from .wire import DONE, Message, case_messages, error_message, summary_body
@@ -70,16 +70,21 @@ class EvalRun:
                     yield error_message(str(event.error))
                 else:
                     yield from case_messages(event, self.evaluator.name)
-        except Exception:
+        except Exception as error:
+            self.log.failed(error)
             logger.exception("evaluator %r: the run broke", self.evaluator.name)
             yield error_message("the run failed for a reason of the server's own; see its log")
         yield DONE
 
-    def result(self) -> dict[str, Any]:
+    def result(self, gave_up: Callable[[], bool] = lambda: False) -> dict[str, Any]:
         """Run to the end and return the summary.
 
+        Args:
+            gave_up: asked when nothing has happened for a while; when it returns true, the run is
+                cancelled.
+
         Raises:
-            EvalsError: the run failed.
+            EvalsError: the run failed, or was given up.
         """
         summary: dict[str, Any] = {}
         for event in self.run:
@@ -89,6 +94,8 @@ class EvalRun:
                 self.log.failed(event.error)
                 self._flush()
                 raise event.error
+            elif isinstance(event, Idle) and gave_up():
+                raise RunError("the client left before the run was done")
         return summary
 
     def close(self) -> None:
@@ -108,14 +115,15 @@ class EvalRun:
 
     def _finish(self) -> dict[str, Any]:
         """Deliver what is left, and return the summary. Called before the run closes."""
-        self.log.outcome = "finished"
         self._flush()  # the page looks for scores in the traces as soon as it has the summary
-        return summary_body(
+        body = summary_body(
             self.recording.description,
             self.run.summary,
             self.recording.comparison(),
             self.spans.lost if self.spans is not None else 0,
         )
+        self.log.outcome = "finished"
+        return body
 
 
 @dataclass(frozen=True)
@@ -159,14 +167,14 @@ def prepare(body: EvalRequest, caller: Caller, host: Host) -> EvalRun:
             "scores: remote scorers need Braintrust, and this server runs without it; leave them"
             " out, or set BRAINTRUST_API_KEY"
         )
-    project = project_finder(session, body, caller.project_id, evaluator)
+    project = project_query(body, caller.project_id, evaluator)
     data = open_data(body.data, session, project)
     if session is None:
         recording = record_below(None, body, evaluator)
     elif parent is not None:
         recording = record_below(parent, body, evaluator)
     else:
-        recording = record_in_new_experiment(session, project(), body, evaluator, data)
+        recording = record_in_new_experiment(session, project, body, evaluator, data)
     spans = _spans(session, recording, host)
     runner = CaseRunner(
         evaluator,

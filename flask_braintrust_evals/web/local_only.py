@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from urllib.parse import urlsplit
 
 from flask import Request
 
 from flask_braintrust_evals.errors import AccessDeniedError
 
+_FORWARDED_FOR = re.compile(r'\bfor=("[^"]*"|[^;,\s]*)', re.IGNORECASE)
 _HINT = "use BRAINTRUST_EVALS_AUTH='braintrust' to serve others"
 
 
@@ -24,6 +26,9 @@ def check_local(request: Request) -> None:
     # Behind a proxy on this machine everybody seems local; the proxy knows better.
     for line in request.headers.getlist("X-Forwarded-For"):
         addresses += [part.strip() for part in line.split(",")]
+    addresses += request.headers.getlist("X-Real-IP")
+    for line in request.headers.getlist("Forwarded"):
+        addresses += [match.strip('"[]') for match in _FORWARDED_FOR.findall(line)]
     for address in addresses:
         if not _is_loopback(address):
             raise AccessDeniedError(

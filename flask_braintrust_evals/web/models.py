@@ -11,6 +11,7 @@ from flask_braintrust_evals.engine.schemas import json_type
 from flask_braintrust_evals.errors import RequestError
 
 MOST_CONCURRENCY = 1000
+MOST_TRIALS = 10_000
 
 _FUNCTION_ID_KEYS = (
     ("function_id",),
@@ -55,7 +56,7 @@ class EvalRequest(BaseModel):
     experiment_name: str | None = None
     project_id: str | None = None
     stream: bool | None = None
-    trial_count: Annotated[int, Field(ge=1)] | None = None
+    trial_count: Annotated[int, Field(ge=1, le=MOST_TRIALS)] | None = None
     max_concurrency: Annotated[int, Field(ge=1, le=MOST_CONCURRENCY)] | None = None
     timeout: Annotated[float, Field(gt=0)] | None = None
     metadata: dict[str, Any] | None = None

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cache
 from typing import Any
 
 from flask_braintrust_evals.cloud import objects
@@ -46,24 +45,23 @@ class Recording:
             return {}
 
 
-def project_finder(
-    session: UserSession | None, body: EvalRequest, header: str | None, evaluator: Evaluator
-) -> Callable[[], objects.CloudObject]:
-    """Return a function that looks up the project of a run, once.
+def run_project(session: UserSession, query: Mapping[str, str]) -> objects.CloudObject:
+    """Return the project of a run, which Braintrust creates where it is named and not there yet."""
+    if "project_id" in query:
+        return objects.project_by_id(session, query["project_id"])
+    return objects.project_by_name(session, query["project_name"])
+
+
+def project_query(body: EvalRequest, header: str | None, evaluator: Evaluator) -> dict[str, str]:
+    """Return which project a run is in: by ``project_id``, or else by ``project_name``.
 
     The one that the request names wins over the evaluator's own. Where neither names one, it is the
-    project of the evaluator's name, which Braintrust creates.
+    project of the evaluator's name.
     """
-
-    @cache
-    def find() -> objects.CloudObject:
-        assert session is not None
-        project_id = body.project_id or header or evaluator.project_id
-        if project_id:
-            return objects.project_by_id(session, project_id)
-        return objects.project_by_name(session, evaluator.project or evaluator.name)
-
-    return find
+    project_id = body.project_id or header or evaluator.project_id
+    if project_id:
+        return {"project_id": project_id}
+    return {"project_name": evaluator.project or evaluator.name}
 
 
 def record_below(parent: Parent | None, body: EvalRequest, evaluator: Evaluator) -> Recording:
@@ -77,17 +75,19 @@ def record_below(parent: Parent | None, body: EvalRequest, evaluator: Evaluator)
 
 def record_in_new_experiment(
     session: UserSession,
-    project: objects.CloudObject,
+    query: Mapping[str, str],
     body: EvalRequest,
     evaluator: Evaluator,
     data: CaseData,
 ) -> Recording:
-    """Create an experiment and record a run in it.
+    """Create an experiment, and its project where there is none, and record a run in it.
 
     Raises:
         CloudError: the experiment could not be created.
     """
     metadata = {**(evaluator.metadata or {}), **(body.metadata or {})}
+    base = _base_experiment(session, query, body)
+    project = run_project(session, query)
     experiment = objects.create_experiment(
         session,
         project,
@@ -98,7 +98,7 @@ def record_in_new_experiment(
             "tags": list(body.tags or evaluator.tags or ()) or None,
             "dataset_id": data.dataset_id,
             "dataset_version": data.dataset_version,
-            "base_exp_id": _base_experiment(session, project, body),
+            "base_exp_id": base,
             "public": body.is_public,
         },
     )
@@ -115,8 +115,8 @@ def record_in_new_experiment(
 
 
 def _base_experiment(
-    session: UserSession, project: objects.CloudObject, body: EvalRequest
+    session: UserSession, query: Mapping[str, str], body: EvalRequest
 ) -> str | None:
     if body.base_experiment_id or not body.base_experiment_name:
         return body.base_experiment_id
-    return objects.experiment_by_name(session, project, body.base_experiment_name).id
+    return objects.experiment_by_name(session, query, body.base_experiment_name).id

@@ -25,6 +25,8 @@ def json_response(value: Any, status: int = 200) -> Response:
 
 def error_response(error: EvalsError) -> Response:
     """Answer one of our own exceptions with its text and its status."""
+    if error.status >= 500:
+        logger.warning("answered with status %d: %s", error.status, error)
     response = json_response({"error": str(error)}, error.status)
     if isinstance(error, MethodNotAllowedError):
         response.headers["Allow"] = ", ".join(error.allowed)

@@ -110,7 +110,7 @@ def test_a_name_that_nothing_has_is_told_with_the_place(session: UserSession) ->
         " organisation"
     )
     with pytest.raises(CloudNotFoundError, match="there is no experiment 'none' in project 'p1'"):
-        objects.experiment_by_name(session, PROJECT, "none")
+        objects.experiment_by_name(session, {"project_id": PROJECT.id}, "none")
 
 
 def test_a_name_that_several_have_needs_a_project(cloud: StandIn, session: UserSession) -> None:
@@ -180,7 +180,7 @@ def test_an_experiment_is_made_anew_with_what_is_known(
         "project_id": project.id,
         "ensure_new": True,
     }
-    assert objects.experiment_by_name(session, project, "run") == first
+    assert objects.experiment_by_name(session, {"project_id": project.id}, "run") == first
 
 
 def test_a_summary_compares_and_what_is_none_is_empty(cloud: StandIn, session: UserSession) -> None:

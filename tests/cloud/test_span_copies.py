@@ -83,3 +83,11 @@ def test_what_is_sent_is_no_larger_than_was_estimated() -> None:
     sent = [outgoing(each, PARENT) for each in spans]
     encoded = encode_spans([each for each, _ in sent]).SerializeToString()
     assert len(encoded) <= sum(size for _, size in sent)
+
+
+def test_a_list_of_many_small_texts_is_cut_too() -> None:
+    copy, size = outgoing(span({"tags": ["x" * 200] * 30_000}), PARENT)
+    tags = (copy.attributes or {})["tags"]
+    assert size <= LARGEST_SPAN
+    assert isinstance(tags, list | tuple)
+    assert tags[-1] == "… [cut: 30000 items]"

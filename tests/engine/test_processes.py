@@ -182,3 +182,19 @@ def test_the_engine_works_in_a_child_that_patches_after_the_fork() -> None:
     output = python(f"{IMPORT_BEFORE}{RUN}{FORK}{child}\ntrial()\nforked(child)")
 
     assert json.loads(output) == TOLD
+
+
+def test_an_async_task_is_waited_for_though_gevent_has_no_timer_of_its_own() -> None:
+    output = python(
+        """
+        from gevent import monkey
+        monkey.patch_all()
+        from flask_braintrust_evals import Evaluator
+
+        async def task(input):
+            return input
+
+        print(len(Evaluator("e", task).run([{"input": n} for n in range(20)]).results))
+        """
+    )
+    assert output == "20\n"

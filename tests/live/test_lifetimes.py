@@ -128,3 +128,14 @@ def test_a_wrong_setting_keeps_the_server_from_starting(cloud: StandIn) -> None:
             "ConfigurationError: BRAINTRUST_EVALS_HEARTBEAT is 'soon', but must be a number of"
             " seconds from 0.05 to 600."
         ) in server.log
+
+
+def test_a_client_that_leaves_cancels_a_run_without_a_stream(
+    gevent_client: Client, cloud: StandIn
+) -> None:
+    body = {"name": "patient", "data": cases("quiet"), "parent": PLAYGROUND, "stream": False}
+    with pytest.raises(requests.Timeout):
+        requests.post(
+            f"{gevent_client.url}/eval", json=body, headers=gevent_client.headers, timeout=0.5
+        )
+    cloud.wait_for(lambda: cloud.calls_to("GET", "/control/patient/quiet/cancelled"))

@@ -162,6 +162,17 @@ def test_with_preload_and_several_workers_nothing_hangs_and_nothing_is_lost(
     assert len(cloud.spans_named("eval")) == 16 * 10
 
 
+@pytest.mark.parametrize("worker", ["gevent", "gthread"])
+def test_many_large_spans_of_one_case_are_all_delivered(
+    cloud: StandIn, tmp_path: Path, worker: str
+) -> None:
+    with serve(cloud, worker, tmp_path / "app-spans") as server:
+        events = Client(server.url + "/evals").run("wordy", cases("x"), parent=PLAYGROUND)
+    assert "lostSpans" not in events[-2].json
+    assert len(cloud.spans_named("megabyte")) == 60
+    assert max(len(call.body) for call in cloud.calls_to("POST", INTAKE)) < 6_000_000
+
+
 def test_long_runs_export_as_they_go(gevent_client: Client, cloud: StandIn) -> None:
     stream = gevent_client.stream("echo", cases(*range(700)), parent=PLAYGROUND)
     for event in stream:

@@ -78,6 +78,13 @@ def in_thread() -> None:
         pass
 
 
+@bp.evaluator("wordy")
+def wordy(input: Any) -> None:
+    for _ in range(60):
+        with tracer.start_as_current_span("megabyte", attributes={"text": "x" * 900_000}):
+            pass
+
+
 @bp.evaluator("async-traced")
 async def async_traced(input: Any) -> Any:
     async def below() -> None:

@@ -552,12 +552,26 @@ def test_the_origin_of_a_case_is_its_row_of_the_experiment(api: Api, experiment:
 
 def test_an_experiment_that_is_not_there_is_404(cloud: StandIn, api: Api) -> None:
     text = api.refusal(404, data={"experiment_name": "other"})
-    project = cloud.add_project("acme", "echo")
     assert text == (
-        f"there is no experiment 'other' in project {project!r}, or you may not see it; check the"
-        " name and the organisation"
+        "there is no experiment 'other' in project 'echo', or you may not see it; check the name"
+        " and the organisation"
     )
+    # Nothing has been made by a request that is refused, not even a project.
     assert not cloud.experiments
+    assert not cloud.calls_to("POST", "/v1/project")
+
+
+def test_a_base_experiment_that_is_not_there_is_404_before_anything_is_made(
+    cloud: StandIn, api: Api
+) -> None:
+    api.refusal(404, data=[{"input": 1}], base_experiment_name="other")
+    assert not cloud.experiments
+    assert not cloud.calls_to("POST", "/v1/project")
+
+
+def test_an_experiment_may_be_of_another_project(cloud: StandIn, api: Api) -> None:
+    cloud.add_experiment("acme", "elsewhere", "there", [{"input": 7, "is_root": True}])
+    assert inputs(api, {"experiment_name": "there", "project_name": "elsewhere"}) == [7]
 
 
 def test_an_experiments_rows_are_read_page_by_page(
@@ -568,10 +582,7 @@ def test_an_experiments_rows_are_read_page_by_page(
 
 
 def test_cases_in_the_request_need_neither_session_nor_project() -> None:
-    def no_project() -> Any:
-        raise AssertionError("the project was looked up")
-
-    opened = open_data([{"input": 1}], None, no_project)
+    opened = open_data([{"input": 1}], None, {})
     assert [case.input for case in opened.cases] == [1]
     assert (opened.dataset_id, opened.dataset_version) == (None, None)
 

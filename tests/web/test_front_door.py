@@ -59,6 +59,9 @@ BODY = {"name": "echo", "data": [{"input": 1}], "stream": False}
         ({"X-Forwarded-For": "203.0.113.9"}, "127.0.0.1"),
         ({"X-Forwarded-For": "127.0.0.1, 203.0.113.9"}, "127.0.0.1"),
         ({"X-Forwarded-For": "unknown"}, "127.0.0.1"),
+        ({"X-Real-IP": "203.0.113.9"}, "127.0.0.1"),
+        ({"Forwarded": "for=203.0.113.9;proto=https"}, "127.0.0.1"),
+        ({"Forwarded": 'for="[2001:db8::7]"'}, "127.0.0.1"),
         ({"Origin": "https://evil.example"}, "127.0.0.1"),
         ({"Origin": "null"}, "127.0.0.1"),
     ],
@@ -199,3 +202,58 @@ def test_a_client_that_hangs_up_is_noticed_though_its_body_was_not_read() -> Non
 
 def test_where_nothing_is_known_of_the_connection_the_client_is_there() -> None:
     assert not client_has_left(Request(EnvironBuilder().get_environ()))
+
+
+def test_the_space_around_a_token_from_a_file_is_taken_away() -> None:
+    assert Session("sk-1\n").token == "sk-1"
+
+
+@pytest.mark.parametrize("token", ["sk 1", "sk\n1", "schlüssel", "", "\x00"])
+def test_a_token_that_no_header_can_carry_is_refused_and_not_repeated(token: str) -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        Session(token)
+    assert str(refused.value) == "a Session's token must be a text of visible ASCII characters."
+
+
+def test_an_answer_that_the_application_loses_leaves_no_run_behind(cloud: StandIn) -> None:
+    app = make_app(BRAINTRUST_EVALS_AUTH="none", BRAINTRUST_EVALS_MAX_RUNS=1)
+
+    @app.after_request
+    def fail(response: Any) -> Any:
+        raise RuntimeError("no")
+
+    client = app.test_client()
+    for _ in range(3):
+        assert client.post("/evals/eval", json={**BODY, "stream": True}).status_code == 500
+    assert app.extensions["braintrust_evals"].run_slots.taken == 0
+
+
+def test_an_address_in_capitals_allows_the_page_that_browsers_write_small() -> None:
+    app = make_app(BRAINTRUST_EVALS_AUTH="none", BRAINTRUST_APP_URL="https://Evals.Acme.com")
+    origin = "https://evals.acme.com"
+    answer = app.test_client().get("/evals/list", headers={"Origin": origin})
+    assert answer.headers["Access-Control-Allow-Origin"] == origin
+
+
+def test_more_trials_than_anybody_wants_are_refused() -> None:
+    client = make_app(BRAINTRUST_EVALS_AUTH="none").test_client()
+    answer = client.post("/evals/eval", json={**BODY, "trial_count": 2**64 - 1})
+    assert answer.status_code == 400
+    assert "trial_count" in answer.get_json()["error"]
+
+
+def test_an_experiment_whose_answer_is_lost_is_not_made_twice(cloud: StandIn) -> None:
+    cloud.fault("POST", "/v1/experiment", half=True, times=None)
+    app = make_app(BRAINTRUST_APP_URL=cloud.url)
+    headers = {"x-bt-auth-token": "company-key", "x-bt-org-name": "acme"}
+    answer = app.test_client().post("/evals/eval", json=BODY, headers=headers)
+    assert answer.status_code == 502
+    assert len(cloud.calls_to("POST", "/v1/experiment")) == 1
+
+
+def test_an_intake_that_answers_in_protobuf_has_taken_the_spans(cloud: StandIn) -> None:
+    cloud.fault("POST", "/otel/v1/traces", body="\n\x02\x12\x00", status=200, times=None)
+    app = make_app(BRAINTRUST_APP_URL=cloud.url)
+    headers = {"x-bt-auth-token": "company-key", "x-bt-org-name": "acme"}
+    answer = app.test_client().post("/evals/eval", json=BODY, headers=headers)
+    assert "lostSpans" not in answer.get_json()
