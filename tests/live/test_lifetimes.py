@@ -139,3 +139,5 @@ def test_a_client_that_leaves_cancels_a_run_without_a_stream(
             f"{gevent_client.url}/eval", json=body, headers=gevent_client.headers, timeout=0.5
         )
     cloud.wait_for(lambda: cloud.calls_to("GET", "/control/patient/quiet/cancelled"))
+    # What ran is delivered, and the server is done with it before the next test begins.
+    cloud.wait_for(lambda: cloud.spans_named("eval"))
