@@ -57,7 +57,7 @@ class BackgroundLoop:
         if self.is_current():
             raise RuntimeError(
                 "a coroutine cannot wait here for another one on the same event loop; call"
-                " Evaluator.run from a thread, such as with asyncio.to_thread"
+                " Evaluator.run from a plain function instead of a coroutine"
             )
         mailbox = mailbox or Mailbox()
         context = contextvars.copy_context()

@@ -68,18 +68,18 @@ class Parameter:
 
 
 class ParameterSet:
-    """All parameters of one evaluator."""
+    """All parameters of one evaluator.
+
+    Args:
+        parameters: the parameters by name.
+        check: parses all given values together, in place of each parameter's own ``parse``.
+    """
 
     def __init__(
         self,
         parameters: Mapping[str, Parameter],
         check: Callable[[Mapping[str, Any]], Mapping[str, Any]] | None = None,
     ) -> None:
-        """Args:
-
-        parameters: the parameters by name.
-        check: parses all given values together, in place of each parameter's own ``parse``.
-        """
         self._parameters = dict(parameters)
         self._check = check
 

@@ -31,7 +31,6 @@ def make_app() -> Flask:
     app.config.update(
         BRAINTRUST_EVALS_AUTH="none",
         BRAINTRUST_EVALS_OPENAPI=True,
-        # Whatever is thrown at the server, a run of it ends.
         BRAINTRUST_EVALS_MAX_BODY=1_000_000,
     )
     app.register_blueprint(bp, url_prefix="/evals")
