@@ -28,7 +28,9 @@ setup(
     install_requires=[
         "flask>=3.0",
         "flask-cors>=6.0",
+        "jinja2>=3.1.6",
         "jsonschema>=4.18",
+        "mstache>=0.4",
         "opentelemetry-api>=1.27",
         "opentelemetry-exporter-otlp-proto-common>=1.27",
         "opentelemetry-sdk>=1.27",

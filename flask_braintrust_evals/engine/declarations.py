@@ -1,4 +1,4 @@
-"""The ways to declare parameters: JSON Schemas, models' names, pydantic models, and none at all."""
+"""The ways to declare parameters: JSON Schemas, models, prompts, pydantic models, saved ones."""
 
 from __future__ import annotations
 
@@ -10,21 +10,24 @@ import jsonschema
 from flask_braintrust_evals.errors import RegistrationError, RequestError
 
 from .parameters import UNSET, Parameter, ParameterSet
+from .prompts import prompt_parameter
 from .pydantic_parameters import is_model, parameter_of, parameters_of
+from .saved_parameters import SavedParameterSet, is_saved
 from .schemas import json_type, whole_schema
 
 DATA_TYPES = ("string", "number", "integer", "boolean", "array", "object", "null")
 
 
-def declare(declaration: Any, evaluator: str) -> ParameterSet:
+def declare(declaration: Any, evaluator: str) -> ParameterSet | SavedParameterSet:
     """Read a declaration of parameters.
 
     Args:
-        declaration: ``None``; a pydantic model class, each field of which is a parameter; or a
-            mapping of names to any of
+        declaration: ``None``; a pydantic model class, each field of which is a parameter; what
+            ``load_parameters`` of the ``braintrust`` SDK returns; or a mapping of names to any of
 
             - a JSON Schema with a ``type``, and optionally a ``default`` and a ``description``;
             - ``{"type": "model"}``, the name of a model, with the same options;
+            - ``{"type": "prompt"}``, a prompt, with the same options and a ``name``;
             - a pydantic model class with a single field ``value``, which stands for that value;
             - any other pydantic model class: tasks get an instance of it;
             - ``None``: any value, or none.
@@ -35,8 +38,10 @@ def declare(declaration: Any, evaluator: str) -> ParameterSet:
     """
     if declaration is None:
         return ParameterSet({})
-    if isinstance(declaration, ParameterSet):
+    if isinstance(declaration, ParameterSet | SavedParameterSet):
         return declaration
+    if is_saved(declaration):
+        return SavedParameterSet.of(declaration, evaluator)
     if is_model(declaration):
         return parameters_of(declaration, evaluator)
     if not isinstance(declaration, Mapping):
@@ -67,13 +72,16 @@ def _declare(name: Any, spec: Any, evaluator: str) -> Parameter:
 def _schema(name: str, spec: Mapping[str, Any], where: str) -> Parameter:
     kind = spec.get("type")
     types = kind if isinstance(kind, list) else [kind]
-    if kind != "model" and not all(each in DATA_TYPES for each in types):
+    if kind not in ("model", "prompt") and not all(each in DATA_TYPES for each in types):
         raise RegistrationError(
-            f"{where}: 'type' is {kind!r}, but must be one of {', '.join(DATA_TYPES)} or model"
+            f"{where}: 'type' is {kind!r}, but must be one of {', '.join(DATA_TYPES)}, model or"
+            " prompt"
         )
     description = spec.get("description")
     if description is not None and not isinstance(description, str):
         raise RegistrationError(f"{where}: 'description' must be a string, not {description!r}")
+    if kind == "prompt":
+        return prompt_parameter(name, spec, where)
     schema = {k: v for k, v in spec.items() if k not in ("default", "description")}
     schema = whole_schema({"type": "string"} if kind == "model" else schema, where)
     validator = jsonschema.Draft202012Validator(schema)
@@ -89,9 +97,10 @@ def _schema(name: str, spec: Mapping[str, Any], where: str) -> Parameter:
 
     default = spec.get("default", UNSET)
     _check_default(default, parse, where)
-    return Parameter(
-        name, "model" if kind == "model" else "data", schema, parse, default, description
-    )
+    if kind == "model":
+        default = UNSET if default is None else default
+        return Parameter(name, "model", schema, parse, default, description, null_is_absent=True)
+    return Parameter(name, "data", schema, parse, default, description)
 
 
 def _check_default(default: Any, parse: Callable[[Any], Any], where: str) -> None:

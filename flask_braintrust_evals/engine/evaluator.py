@@ -16,6 +16,7 @@ from .callables import ScorerCall, TaskCall, scorer_calls
 from .declarations import declare
 from .parameters import ParameterSet
 from .result import EvalResult
+from .saved_parameters import SavedParameterSet
 
 _PACKAGE = str(Path(__file__).parent.parent) + os.sep
 
@@ -68,7 +69,7 @@ class Evaluator:
     task_call: TaskCall = field(init=False, repr=False)
     scorer_calls: tuple[ScorerCall, ...] = field(init=False, repr=False)
     classifier_calls: tuple[ScorerCall, ...] = field(init=False, repr=False)
-    parameter_set: ParameterSet = field(init=False, repr=False)
+    parameter_set: ParameterSet | SavedParameterSet = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         self.location = self.location or calling_location()

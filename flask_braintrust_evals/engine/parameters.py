@@ -51,12 +51,14 @@ class Parameter:
 
     Attributes:
         name: its name.
-        kind: ``"data"`` for any JSON value, ``"model"`` for the name of a model.
-        schema: the JSON Schema of its value.
+        kind: ``"data"`` for any JSON value, ``"model"`` for the name of a model, ``"prompt"``.
+        schema: the JSON Schema of its value; empty for prompts.
         parse: returns a given value as the task sees it; raises :class:`RequestError`.
         default: the value where the request gives none, as JSON has it, ``None`` included;
             ``UNSET`` makes the parameter required.
         description: shown beside the control; ``None`` for none.
+        null_is_absent: whether a given ``null`` stands for no value, as it does in the
+            ``braintrust`` SDK.
     """
 
     name: str
@@ -65,6 +67,7 @@ class Parameter:
     parse: Callable[[Any], Any]
     default: Any = UNSET
     description: str | None = None
+    null_is_absent: bool = False
 
 
 class ParameterSet:
@@ -97,12 +100,17 @@ class ParameterSet:
         Raises:
             RequestError: a value is not what its parameter allows, or a required one is missing.
         """
-        given = {name: value for name, value in (values or {}).items() if name in self._parameters}
+        given = {
+            name: value
+            for name, value in (values or {}).items()
+            if name in self._parameters
+            and (value is not None or not self._parameters[name].null_is_absent)
+        }
         for name, parameter in self._parameters.items():
             if name not in given and parameter.default is UNSET:
                 raise RequestError(
                     f"parameter {name!r} is required and has no default; expected"
-                    f" {parameter.schema.get('type', 'a value')}"
+                    f" {_expected(parameter)}"
                 )
         if self._check is not None:
             return Parameters(self._check(given))
@@ -117,3 +125,9 @@ class ParameterSet:
             return None
         # A copy, because a task may change it.
         return parameter.parse(copy.deepcopy(parameter.default))
+
+
+def _expected(parameter: Parameter) -> str:
+    if parameter.kind == "prompt":
+        return "a prompt"
+    return str(parameter.schema.get("type", "a value"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import orjson
@@ -57,13 +57,18 @@ def parameters_of(model: type[BaseModel], evaluator: str) -> ParameterSet:
 
 def _single_value(name: str, model: type[BaseModel], where: str) -> Parameter:
     (parameter,) = _model_parameters(model, where, {"value": name})
+
+    def parse(value: Any) -> Any:
+        return getattr(_parse(model, {"value": value}, name, skip=1), "value")  # noqa: B009
+
     return Parameter(
         name,
         "data",
         parameter.schema,
-        lambda value: getattr(_parse(model, {"value": value}, name, skip=1), "value"),  # noqa: B009
+        parse,
         parameter.default,
         parameter.description,
+        null_is_absent=not _takes_null(parse),
     )
 
 
@@ -75,8 +80,22 @@ def _instance(name: str, model: type[BaseModel], where: str) -> Parameter:
         default = UNSET
     description = schema.pop("description", None)
     return Parameter(
-        name, "data", schema, lambda value: _parse(model, value, name), default, description
+        name,
+        "data",
+        schema,
+        lambda value: _parse(model, value, name),
+        default,
+        description,
+        null_is_absent=True,
     )
+
+
+def _takes_null(parse: Callable[[Any], Any]) -> bool:
+    try:
+        parse(None)
+    except RequestError:
+        return False
+    return True
 
 
 def _model_parameters(

@@ -10,6 +10,7 @@ from typing import Any
 
 from flask_braintrust_evals.engine.evaluator import Evaluator
 from flask_braintrust_evals.engine.parameters import UNSET, Parameter
+from flask_braintrust_evals.engine.saved_parameters import SavedParameterSet
 
 
 def manifest(evaluators: Iterable[Evaluator]) -> dict[str, Any]:
@@ -22,13 +23,31 @@ def _describe(evaluator: Evaluator) -> dict[str, Any]:
         "scores": [{"name": call.name} for call in evaluator.scorer_calls],
         "classifiers": [{"name": call.name} for call in evaluator.classifier_calls],
     }
-    if len(evaluator.parameter_set):
+    parameters = evaluator.parameter_set
+    if isinstance(parameters, SavedParameterSet):
+        description["parameters"] = _saved(parameters)
+    elif len(parameters):
         description["parameters"] = {
             "type": "braintrust.staticParameters",
             "source": None,
-            "schema": {each.name: _parameter(each) for each in evaluator.parameter_set},
+            "schema": {each.name: _parameter(each) for each in parameters},
         }
     return description
+
+
+def _saved(parameters: SavedParameterSet) -> dict[str, Any]:
+    source = {
+        "parametersId": parameters.source["id"],
+        "slug": parameters.source["slug"],
+        "name": parameters.source["name"],
+        "projectId": parameters.source["project_id"],
+        "version": parameters.source["version"],
+    }
+    return {
+        "type": "braintrust.parameters",
+        "schema": parameters.schema,
+        "source": {key: value for key, value in source.items() if value is not None},
+    }
 
 
 def _parameter(parameter: Parameter) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import pytest
 
 import flask_braintrust_evals
 from flask_braintrust_evals.engine.evaluator import Evaluator, calling_location, location_of
+from flask_braintrust_evals.engine.parameters import ParameterSet
 from flask_braintrust_evals.errors import DuplicateEvaluatorError, RegistrationError
 
 from .support import echo
@@ -82,6 +83,7 @@ def test_an_evaluator_reads_its_parts_when_it_is_made() -> None:
 
     assert [call.name for call in evaluator.scorer_calls] == ["accuracy"]
     assert [call.name for call in evaluator.classifier_calls] == ["accuracy"]
+    assert isinstance(evaluator.parameter_set, ParameterSet)
     assert [parameter.name for parameter in evaluator.parameter_set] == ["a"]
 
 

@@ -15,7 +15,9 @@ from flask_braintrust_evals.errors import RegistrationError, RequestError
 
 
 def declare(declaration: Any) -> ParameterSet:
-    return declare_for(declaration, "greeter")
+    declared = declare_for(declaration, "greeter")
+    assert isinstance(declared, ParameterSet)
+    return declared
 
 
 def test_a_declaration_is_read() -> None:
@@ -55,7 +57,7 @@ def test_a_set_of_parameters_is_taken_as_it_is() -> None:
     assert declare(parameters) is parameters
 
 
-TYPES = "string, number, integer, boolean, array, object, null or model"
+TYPES = "string, number, integer, boolean, array, object, null, model or prompt"
 
 
 @pytest.mark.parametrize(

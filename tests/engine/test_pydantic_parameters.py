@@ -73,7 +73,9 @@ class Node(BaseModel):
 
 
 def parameters(**declaration: Any) -> ParameterSet:
-    return declare(declaration, "e")
+    declared = declare(declaration, "e")
+    assert isinstance(declared, ParameterSet)
+    return declared
 
 
 def listed(declaration: Any) -> dict[str, Any]:
@@ -109,7 +111,6 @@ def test_a_model_with_a_single_value_stands_for_the_value() -> None:
     [
         ("1", "parameter 'temperature': input should be a valid number (got string)"),
         (True, "parameter 'temperature': input should be a valid number (got boolean)"),
-        (None, "parameter 'temperature': input should be a valid number (got null)"),
         (3, "parameter 'temperature': input should be less than or equal to 2 (got integer)"),
         ([1], "parameter 'temperature': input should be a valid number (got array)"),
     ],
@@ -118,6 +119,17 @@ def test_a_wrong_value_is_refused_with_what_was_expected(value: Any, message: st
     with pytest.raises(RequestError) as refused:
         parameters(temperature=Temperature).validate({"temperature": value})
     assert str(refused.value) == message
+
+
+def test_null_stands_for_no_value_as_in_the_sdk_unless_the_declaration_admits_it() -> None:
+    class Limit(BaseModel):
+        value: int | None = 3
+
+    declared = parameters(temperature=Temperature, style=Style, limit=Limit)
+    values = declared.validate({"temperature": None, "style": None, "limit": None})
+    assert values == {"temperature": 0.5, "style": Style(), "limit": None}
+    with pytest.raises(RequestError, match="'required' is required"):
+        parameters(required=Required).validate({"required": None})
 
 
 def test_a_value_that_is_required_is_asked_for() -> None:

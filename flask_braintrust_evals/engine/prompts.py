@@ -1,0 +1,283 @@
+"""Prompts as parameters: what the Playground's prompt editor sends, as an object that renders.
+
+The form of the data is that of a prompt saved in Braintrust (``PromptData`` of its SDKs)::
+
+    {"prompt": {"type": "chat",
+                "messages": [{"role": "user", "content": "Hi {{name}}"}],
+                "tools": "[...]"},
+     "options": {"model": "gpt-5-mini", "params": {"temperature": 0}},
+     "template_format": "mustache"}
+
+or with ``{"type": "completion", "content": "..."}`` as the ``prompt``. Each of the three is
+optional, and so are ``tools`` and ``params``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from flask_braintrust_evals.errors import RegistrationError, RequestError
+
+from .parameters import UNSET, Parameter, Parameters
+from .schemas import json_type
+from .templates import Render, plain, renderer
+
+_NOT_FOR_MODELS = ("use_cache",)
+"""Params that are meant for Braintrust's proxy; the SDK leaves them out too."""
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(strict=True, extra="allow")
+
+
+class _Message(_Part):
+    role: str
+    content: str | list[str | dict[str, Any]] | None = None
+    tool_calls: list[dict[str, Any]] | None = None
+
+
+class _Chat(_Part):
+    type: Literal["chat"]
+    messages: list[_Message] = Field(default_factory=list)
+    tools: str | None = None
+
+
+class _Completion(_Part):
+    type: Literal["completion"]
+    content: str
+
+
+class _Options(_Part):
+    model: str | None = None
+    params: dict[str, Any] | None = None
+
+
+class _PromptData(_Part):
+    """The form of a prompt; whatever it does not know is kept as it is."""
+
+    prompt: Annotated[_Chat | _Completion, Field(discriminator="type")] | None = None
+    options: _Options | None = None
+    template_format: Literal["mustache", "nunjucks", "none"] | None = None
+
+
+class Prompt:
+    """A prompt with variables, and the options of the model it is meant for.
+
+    Args:
+        name: its name.
+        data: see the module's docstring; checked by the caller.
+
+    Attributes:
+        name, slug: its name.
+        id, project_id, version: ``None``: what comes as a parameter is not saved anywhere.
+    """
+
+    id: str | None = None
+    project_id: str | None = None
+    version: str | None = None
+
+    def __init__(self, name: str, data: Mapping[str, Any]) -> None:
+        self.name = name
+        self.slug = name
+        self._data = without_nulls(plain(data))
+
+    def __repr__(self) -> str:
+        return f"Prompt({self.name!r}, model={self.options.get('model')!r})"
+
+    @property
+    def options(self) -> Parameters:
+        """``model``, ``params`` and whatever else belongs to the call."""
+        return Parameters(self._data.get("options") or {})
+
+    @property
+    def prompt(self) -> Parameters | None:
+        """The text: ``type`` with ``messages`` and ``tools``, or with ``content``."""
+        prompt = self._data.get("prompt")
+        return None if prompt is None else Parameters(prompt)
+
+    def build(self, **variables: Any) -> dict[str, Any]:
+        """Fill in the variables, as the ``braintrust`` SDK's ``Prompt.build`` does.
+
+        Args:
+            variables: values for the template; ``strict=True`` among them makes a name without a
+                value an error.
+
+        Returns:
+            the arguments for a call of an OpenAI client that is traced by the SDK: ``model``, the
+            params, ``messages`` and ``tools`` (or ``prompt``), and ``span_info`` with what the
+            trace is to say of the prompt.
+
+        Raises:
+            ValueError: there is no model or no prompt, or the template cannot be rendered.
+        """
+        options = self._data.get("options") or {}
+        model = options.get("model")
+        if model is None:
+            raise ValueError(f"prompt {self.name!r} names no model: set one in its options")
+        prompt = self._data.get("prompt")
+        if not prompt:
+            raise ValueError(f"prompt {self.name!r} is empty")
+        values, strict = plain(variables), bool(variables.get("strict", False))
+        kind = self._data.get("template_format") or "mustache"
+        render = renderer(kind, values, strict=strict)
+        render_json = renderer(kind, values, strict=strict, as_json=True)
+        given = options.get("params") or {}
+        params = {name: value for name, value in given.items() if name not in _NOT_FOR_MODELS}
+        about = {"variables": variables, "id": None, "project_id": None, "version": None}
+        built: dict[str, Any] = {
+            **_with_response_schema(params, render_json),
+            "model": model,
+            "span_info": {"metadata": {"prompt": about}},
+        }
+        if prompt["type"] == "completion":
+            built["prompt"] = render(prompt["content"])
+            return built
+        built["messages"] = [_message(each, render) for each in prompt.get("messages") or []]
+        tools = prompt.get("tools")
+        if tools and tools.strip():
+            built["tools"] = json.loads(render(tools))
+        return built
+
+
+def parse_prompt(value: Any, name: str) -> None:
+    """Check that a JSON value has the form of a prompt.
+
+    Raises:
+        RequestError: it has not; names the parameter, the place and what was expected.
+    """
+    try:
+        _PromptData.model_validate(value)
+    except ValidationError as error:
+        (first, *_) = error.errors(include_url=False)
+        # pydantic puts the chosen kind of prompt between the steps.
+        steps = [step for step in first["loc"] if step not in ("chat", "completion")]
+        path = "".join(f"[{step!r}]" for step in steps)
+        message = first["msg"][:1].lower() + first["msg"][1:]
+        raise RequestError(
+            f"parameter {name!r}{path}: not a prompt: {message} (got {json_type(first['input'])})"
+        ) from None
+
+
+def prompt_parameter(name: str, spec: Mapping[str, Any], where: str) -> Parameter:
+    """Declare a parameter that is a prompt.
+
+    Args:
+        name: the parameter's name.
+        spec: optionally with ``name`` (the prompt's own), ``default`` (in the form of the module's
+            docstring, or the SDK's ``PromptData``) and ``description``.
+        where: what it belongs to, for messages.
+
+    Raises:
+        RegistrationError: the declaration makes no sense.
+    """
+    own_name = spec.get("name")
+    if own_name is not None and not isinstance(own_name, str):
+        raise RegistrationError(f"{where}: 'name' must be a string, not {own_name!r}")
+
+    def parse(value: Any) -> Prompt:
+        parse_prompt(value, name)
+        return Prompt(own_name or name, value)
+
+    default = spec.get("default")
+    if default is not None:
+        default = without_nulls(plain(default))
+        try:
+            parse(default)
+        except RequestError as error:
+            raise RegistrationError(f"{where}: wrong default: {error}") from None
+    return Parameter(
+        name,
+        "prompt",
+        {},
+        parse,
+        UNSET if default is None else default,
+        spec.get("description"),
+        null_is_absent=True,
+    )
+
+
+def without_nulls(value: Any) -> Any:
+    """Return a JSON value without the entries of its objects that are null.
+
+    Where a default says ``null`` for something optional, the Playground takes the whole list of
+    evaluators for broken.
+    """
+    if isinstance(value, dict):
+        return {key: without_nulls(item) for key, item in value.items() if item is not None}
+    if isinstance(value, list):
+        return [without_nulls(item) for item in value]
+    return value
+
+
+def _message(message: Mapping[str, Any], render: Render) -> dict[str, Any]:
+    built = dict(message)
+    content = message.get("content")
+    if isinstance(content, str):
+        built["content"] = render(content)
+    elif content is not None:
+        built["content"] = [_part(each, render) for each in content]
+    else:
+        built["content"] = None
+    if "tool_calls" in message:
+        built["tool_calls"] = [_tool_call(each, render) for each in message["tool_calls"]]
+    if isinstance(message.get("tool_call_id"), str):
+        built["tool_call_id"] = render(message["tool_call_id"])
+    return built
+
+
+def _part(part: Any, render: Render) -> Any:
+    """One part of a message. Kinds that are not known here stay as they are."""
+    if not isinstance(part, Mapping):
+        return part
+    if part.get("type") == "text":
+        return _render_fields(part, ("text",), render)
+    for kind, fields in (("image_url", ("url",)), ("file", ("file_data", "file_id", "filename"))):
+        if part.get("type") == kind and isinstance(part.get(kind), Mapping):
+            return {**part, kind: _render_fields(part[kind], fields, render)}
+    return part
+
+
+def _tool_call(call: Mapping[str, Any], render: Render) -> dict[str, Any]:
+    built = _render_fields(call, ("id",), render)
+    function = call.get("function")
+    if isinstance(function, Mapping):
+        built["function"] = _render_fields(function, ("name", "arguments"), render)
+    return built
+
+
+def _render_fields(
+    value: Mapping[str, Any], fields: tuple[str, ...], render: Render
+) -> dict[str, Any]:
+    filled = {name: render(value[name]) for name in fields if isinstance(value.get(name), str)}
+    return {**value, **filled}
+
+
+def _with_response_schema(params: dict[str, Any], render: Render) -> dict[str, Any]:
+    """The params, with variables filled into the JSON Schema of the response, if there is one."""
+    response_format = params.get("response_format")
+    if not isinstance(response_format, dict) or response_format.get("type") != "json_schema":
+        return params
+    described = response_format.get("json_schema")
+    if not isinstance(described, dict) or described.get("schema") is None:
+        return params
+    schema = _render_all(described["schema"], render)
+    if isinstance(schema, str):
+        schema = json.loads(schema)
+    return {
+        **params,
+        "response_format": {**response_format, "json_schema": {**described, "schema": schema}},
+    }
+
+
+def _render_all(value: Any, render: Render) -> Any:
+    if isinstance(value, str):
+        return render(value)
+    if isinstance(value, list):
+        return [_render_all(each, render) for each in value]
+    if isinstance(value, dict):
+        return {key: _render_all(each, render) for key, each in value.items()}
+    return value

@@ -1,0 +1,130 @@
+"""Parameters saved in Braintrust: declared there by a JSON Schema, with values saved beside it."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from typing import Any
+
+import jsonschema
+from jsonschema.exceptions import best_match
+from jsonschema.validators import validator_for
+
+from flask_braintrust_evals.errors import RegistrationError, RequestError
+
+from .parameters import Parameters
+from .prompts import Prompt, parse_prompt
+from .schemas import json_type
+
+_FIELDS = ("id", "project_id", "name", "slug", "version")
+
+
+class SavedParameterSet:
+    """All parameters of an evaluator, as Braintrust has them saved.
+
+    Attributes:
+        schema: the JSON Schema of the object of all values. ``x-bt-type`` marks properties that are
+            a ``"prompt"`` or a ``"model"``.
+        source: ``id``, ``project_id``, ``name``, ``slug`` and ``version`` of the saved object.
+    """
+
+    def __init__(
+        self, schema: Mapping[str, Any], data: Mapping[str, Any], source: Mapping[str, str | None]
+    ) -> None:
+        self.schema = dict(schema)
+        self.source = dict(source)
+        self._data = dict(data)
+        properties = self.schema.get("properties")
+        self._properties: Mapping[str, Any] = properties if isinstance(properties, Mapping) else {}
+        self._prompts = [
+            name
+            for name, property in self._properties.items()
+            if isinstance(property, Mapping) and property.get("x-bt-type") == "prompt"
+        ]
+        # The draft of the braintrust SDK, where the schema names none.
+        self._validator = validator_for(self.schema, jsonschema.Draft7Validator)(self.schema)
+
+    @classmethod
+    def of(cls, value: Any, evaluator: str) -> SavedParameterSet:
+        """Read what ``load_parameters`` of the ``braintrust`` SDK returns.
+
+        Raises:
+            RegistrationError: the schema is none, or the saved values do not fit it.
+        """
+        source = {name: getattr(value, name) for name in _FIELDS}
+        where = f"evaluator {evaluator!r}: the saved parameters {source['slug']!r}"
+        try:
+            parameters = cls(value.schema, value.data, source)
+            parameters._validator.check_schema(parameters.schema)
+        except jsonschema.SchemaError as error:
+            raise RegistrationError(
+                f"{where} have a schema that is no JSON Schema: {error.message}"
+            ) from None
+        problem = parameters._problem(parameters._with_defaults({}), ignore=("required",))
+        if problem is not None:
+            raise RegistrationError(f"{where} have values that do not fit their schema: {problem}")
+        return parameters
+
+    def __len__(self) -> int:
+        return len(self._properties)
+
+    def validate(self, values: Mapping[str, Any] | None) -> Parameters:
+        """Return the values of a run: those given, over those saved, over the schema's defaults.
+
+        Names that the schema does not have are ignored.
+
+        Raises:
+            RequestError: a value is not what the schema allows, or a required one is missing.
+        """
+        given = {k: v for k, v in (values or {}).items() if k in self._properties}
+        merged = self._with_defaults(given)
+        problem = self._problem(merged)
+        if problem is not None:
+            raise RequestError(problem)
+        for name, schema in self._properties.items():
+            if (
+                name in merged
+                and isinstance(schema, Mapping)
+                and schema.get("x-bt-type") == "prompt"
+            ):
+                parse_prompt(merged[name], name)
+                merged[name] = Prompt(name, merged[name])
+        return Parameters(merged)
+
+    def _with_defaults(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        merged = copy.deepcopy({**self._data, **given})
+        _fill(merged, self.schema)
+        return merged
+
+    def _problem(self, values: Mapping[str, Any], ignore: tuple[str, ...] = ()) -> str | None:
+        errors = [e for e in self._validator.iter_errors(values) if e.validator not in ignore]
+        error = best_match(errors)
+        if error is None:
+            return None
+        if not error.absolute_path:
+            return f"parameters: {error.message}"
+        name, *rest = error.absolute_path
+        path = "".join(f"[{step!r}]" for step in rest)
+        return f"parameter {name!r}{path}: {error.message} (got {json_type(error.instance)})"
+
+
+def is_saved(value: Any) -> bool:
+    """Return whether ``value`` is what ``load_parameters`` of the ``braintrust`` SDK returns."""
+    return not isinstance(value, type | Mapping) and all(
+        hasattr(value, name) for name in (*_FIELDS, "schema", "data")
+    )
+
+
+def _fill(values: Any, schema: Any) -> None:
+    """Set what is missing in an object, and in the objects inside, to the schema's defaults."""
+    properties = schema.get("properties") if isinstance(schema, Mapping) else None
+    if not isinstance(values, dict) or not isinstance(properties, Mapping):
+        return
+    for name, inner in properties.items():
+        if not isinstance(inner, Mapping):
+            continue
+        if name not in values and "default" in inner:
+            values[name] = copy.deepcopy(inner["default"])
+        value = values.get(name)
+        for each in value if isinstance(value, list) else [value]:
+            _fill(each, inner.get("items") if isinstance(value, list) else inner)

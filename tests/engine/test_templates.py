@@ -1,0 +1,139 @@
+"""Templates: rendered as the braintrust SDK does, and no door to anything beyond the values."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from typing import Any
+
+import pytest
+from braintrust.logger import render_mustache
+
+from flask_braintrust_evals.engine.templates import TemplateError, plain, renderer
+
+VALUES: dict[str, Any] = {
+    "name": "A & <b> \"q\" 'x'",
+    "items": ["a", "b"],
+    "a": {"b": {"c": 1}},
+    "one": 1,
+    "zero": 0,
+    "yes": True,
+    "no": False,
+    "nothing": None,
+    "object": {"k": "v"},
+    "numbers": [1, 2],
+    "accent": "é",
+    "people": [{"id": 1}, {"id": 2, "name": "n"}],
+    "empty": [],
+    "float": 1.5,
+    "blank": "",
+    "nested": [{"in": [1, 2]}, {"in": []}],
+}
+
+TEMPLATES = [
+    "Hello {{name}}!",
+    "{{{name}}} {{&name}} {{ name }}",
+    "{{#items}}<{{.}}>{{/items}}",
+    "{{#items}}\n- {{.}}\n{{/items}}\nend",
+    "{{^nothing}}no{{/nothing}}{{#nothing}}yes{{/nothing}}",
+    "{{a.b.c}}{{#a}}{{b.c}}{{/a}}",
+    "{{missing}}x{{a.missing}}{{^missing}}absent{{/missing}}",
+    "{{one}} {{zero}} {{yes}} {{no}} {{nothing}} {{float}} {{accent}}",
+    "{{object}} {{{object}}} {{numbers}} {{numbers.1}} {{people.0.id}}",
+    "{{#yes}}yes{{/yes}}{{#no}}no{{/no}}{{#zero}}zero{{/zero}}{{^zero}}none{{/zero}}",
+    "{{! comment }}x\n{{! alone }}\ny",
+    "{{=<% %>=}}<% name %> {{name}}",
+    "{{#object}}{{k}}{{/object}}",
+    "  {{#yes}}\n  a\n  {{/yes}}\n",
+    "\r\n{{#yes}}\r\nx\r\n{{/yes}}\r\n",
+    "{{#people}}{{id}}:{{name}};{{/people}}",
+    "{{#empty}}e{{/empty}}{{^empty}}ne{{/empty}}{{#blank}}b{{/blank}}{{^blank}}nb{{/blank}}",
+    "{{#nested}}{{#in}}{{.}}{{/in}};{{/nested}}",
+    '{"a": "{{name}}"}',
+    "a } b { c",
+    "",
+]
+
+
+@pytest.mark.parametrize("template", TEMPLATES)
+def test_mustache_is_rendered_as_the_sdk_renders_it(template: str) -> None:
+    assert renderer("mustache", plain(VALUES))(template) == render_mustache(template, VALUES)
+
+
+@pytest.mark.parametrize(
+    ("template", "found"),
+    [("{{#open}}x", "{{#open}}"), ("{{/close}}", "{{/close}}"), ("a {{name", "{{name")],
+)
+def test_a_malformed_template_is_an_error_that_shows_where(template: str, found: str) -> None:
+    with pytest.raises(TemplateError, match="malformed") as error:
+        renderer("mustache", {})(template)
+    assert found in str(error.value)
+
+
+@pytest.mark.parametrize("kind", ["mustache", "nunjucks"])
+def test_strict_asks_for_every_name(kind: str) -> None:
+    assert renderer(kind, {"a": 1}, strict=True)("{{a}}") == "1"
+    with pytest.raises(TemplateError, match="who"):
+        renderer(kind, {"a": 1}, strict=True)("{{ who }}")
+    assert renderer(kind, {"a": 1})("[{{ who }}]") == "[]"
+
+
+def test_nothing_is_read_from_disk(tmp_path: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "secret.mustache").write_text("from the disk")
+    monkeypatch.chdir(tmp_path)
+    assert renderer("mustache", {})("[{{> secret}}]") == "[]"
+    with pytest.raises(TemplateError):
+        renderer("nunjucks", {})("{% include 'secret.mustache' %}")
+
+
+@dataclasses.dataclass
+class Account:
+    owner: str
+
+    def delete(self) -> str:
+        raise AssertionError("called by a template")
+
+
+@pytest.mark.parametrize("kind", ["mustache", "nunjucks"])
+def test_an_object_is_its_fields_and_its_methods_are_out_of_reach(kind: str) -> None:
+    render = renderer(kind, plain({"account": Account("Ada")}))
+    assert render("{{account.owner}}{{account.delete}}{{account.__class__}}") == "Ada"
+
+
+@pytest.mark.parametrize(
+    "template",
+    [
+        "{{ ''.__class__.__mro__[1].__subclasses__() }}",
+        "{{ name.__init__.__globals__ }}",
+        "{{ cycler.__init__.__globals__.os.popen('id').read() }}",
+        "{% for i in range(100000000) %}x{% endfor %}",
+    ],
+)
+def test_nunjucks_stays_in_its_sandbox(template: str) -> None:
+    with pytest.raises(TemplateError):
+        renderer("nunjucks", {"name": "x"}, strict=True)(template)
+
+
+def test_nunjucks_has_conditions_loops_and_filters() -> None:
+    template = "{% if n > 1 %}{% for x in xs %}{{ x | upper }} {% endfor %}{% endif %}{{ a.b.c }}\n"
+    assert renderer("nunjucks", {"n": 2, "xs": ["a", "b"]})(template) == "A B \n"
+
+
+def test_a_template_that_fails_in_its_own_code_is_an_error_of_the_template() -> None:
+    with pytest.raises(TemplateError, match="cannot be rendered"):
+        renderer("nunjucks", {"n": 0})("{{ 1 / n }}")
+
+
+def test_none_renders_nothing() -> None:
+    assert renderer("none", {"a": 1})("{{a}} {% x %}") == "{{a}} {% x %}"
+
+
+@pytest.mark.parametrize("kind", ["mustache", "nunjucks"])
+def test_inside_json_nothing_is_escaped_for_html_and_values_are_json(kind: str) -> None:
+    values = {"name": "a<b", "list": ["x", 1, None], "yes": True}
+    render = renderer(kind, values, as_json=True)
+    assert render("{{name}}") == "a<b"
+    assert json.loads(render('{"enum": {{list}}, "strict": {{yes}}}')) == {
+        "enum": ["x", 1, None],
+        "strict": True,
+    }
