@@ -62,6 +62,15 @@ def dumps(value: Any) -> str:
         ) from error
 
 
+def plain(value: Any) -> Any:
+    """Return ``value`` as JSON has it: dicts, lists, strings, numbers, bools and ``None``.
+
+    Raises:
+        SerializationError: as :func:`dumps`.
+    """
+    return orjson.loads(dumps(value))
+
+
 def safe_text(value: Any) -> str:
     """Return ``str(value)`` as text that can be encoded, whatever the value's own code does."""
     try:

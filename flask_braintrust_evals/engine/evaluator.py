@@ -43,6 +43,12 @@ class Evaluator:
         max_concurrency: cases at a time; ``None``: what the application's settings say.
         timeout: seconds that a whole run may take; ``None``: any time.
         description: what the evaluator is for.
+        error_score_handler: ``handler(span, case, names)``, called where a task or scorers failed,
+            with the ``eval`` span, the case, and the names of the scorers that gave nothing;
+            returns scores for them by name, or ``None``.
+        base_experiment_name: the experiment that these experiments are compared with.
+        base_experiment_id: the same by id; wins over the name.
+        is_public: whether these experiments are public.
         location: ``file:line`` of its definition, for messages.
 
     Raises:
@@ -65,6 +71,10 @@ class Evaluator:
     max_concurrency: int | None = None
     timeout: float | None = None
     description: str | None = None
+    error_score_handler: Callable[..., Any] | None = None
+    base_experiment_name: str | None = None
+    base_experiment_id: str | None = None
+    is_public: bool = False
     location: str = field(default="", repr=False)
     task_call: TaskCall = field(init=False, repr=False)
     scorer_calls: tuple[ScorerCall, ...] = field(init=False, repr=False)
@@ -85,6 +95,10 @@ class Evaluator:
             if self.trial_count is None:
                 raise RegistrationError("trial_count must be a whole number from 1, not None")
             check_numbers(self.trial_count, self.max_concurrency, self.timeout)
+            if self.error_score_handler is not None and not callable(self.error_score_handler):
+                raise RegistrationError(
+                    f"error_score_handler must be a function, not {self.error_score_handler!r}"
+                )
         except RegistrationError as error:
             raise type(error)(f"{error} ({self.name!r} is defined at {self.location})") from error
 

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import threading
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
-
-from opentelemetry.trace import Span
 
 from flask_braintrust_evals.serialization import clean_text, dumps
 
 from .parameters import Parameters
+from .spans import EvalSpan
 
 PROGRESS_EVENTS = (
     "text_delta",
@@ -32,7 +32,8 @@ class EvalHooks:
         expected: the case's expected output, or ``None``.
         parameters: the run's parameters; a mapping whose items are also attributes.
         trial_index: which repeat of the case this is, from 0.
-        span: the OpenTelemetry span of the task.
+        span: the span of the task. It takes ``log(...)`` and ``start_span(...)`` as in the
+            ``braintrust`` SDK, and is an OpenTelemetry span as well.
         cancel_event: set when the run is cancelled: its client has left, or its time is up. A task
             that takes long should look at it now and then.
     """
@@ -45,7 +46,7 @@ class EvalHooks:
         tags: Sequence[str],
         parameters: Parameters,
         trial_index: int,
-        span: Span,
+        span: EvalSpan,
         cancel_event: threading.Event,
         report: Callable[[Mapping[str, str]], None],
     ) -> None:
@@ -79,6 +80,15 @@ class EvalHooks:
         if isinstance(tags, str):
             raise TypeError(f"hooks.tags must be a list of strings, not {tags!r}")
         self._tags = list(tags or ())
+
+    def meta(self, **info: Any) -> None:
+        """Add to the metadata. Deprecated in the ``braintrust`` SDK: change :attr:`metadata`."""
+        warnings.warn(
+            "hooks.meta() is deprecated; change hooks.metadata instead",
+            DeprecationWarning,
+            stacklevel=2,
+        )
+        self._metadata.update(info)
 
     def report_progress(self, event: Mapping[str, Any]) -> None:
         """Show progress in the case's cell while the task runs.

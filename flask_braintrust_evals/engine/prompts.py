@@ -21,10 +21,11 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from flask_braintrust_evals.errors import RegistrationError, RequestError
+from flask_braintrust_evals.serialization import plain
 
 from .parameters import UNSET, Parameter, Parameters
 from .schemas import json_type
-from .templates import Render, plain, renderer
+from .templates import Render, renderer
 
 _NOT_FOR_MODELS = ("use_cache",)
 """Params that are meant for Braintrust's proxy; the SDK leaves them out too."""

@@ -6,11 +6,10 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import orjson
 from pydantic import BaseModel, ValidationError
 
 from flask_braintrust_evals.errors import RegistrationError, RequestError
-from flask_braintrust_evals.serialization import dumps
+from flask_braintrust_evals.serialization import dumps, plain
 
 from .parameters import UNSET, Parameter, ParameterSet
 from .schemas import json_type, whole_schema
@@ -75,7 +74,7 @@ def _single_value(name: str, model: type[BaseModel], where: str) -> Parameter:
 def _instance(name: str, model: type[BaseModel], where: str) -> Parameter:
     schema = whole_schema(_json_schema(model, where), where)
     try:
-        default: Any = orjson.loads(dumps(model()))
+        default: Any = plain(model())
     except ValidationError:  # one of its fields is required, and so is the parameter
         default = UNSET
     description = schema.pop("description", None)
@@ -113,7 +112,7 @@ def _model_parameters(
         default: Any = UNSET
         if not field.is_required():
             value = field.get_default(call_default_factory=True)
-            default = None if value is None else orjson.loads(dumps(value))
+            default = None if value is None else plain(value)
         parameters.append(
             Parameter(names.get(shown, shown), "data", described, _together, default, description)
         )

@@ -18,10 +18,7 @@ from typing import Any
 
 import jinja2
 import mstache
-import orjson
 from jinja2.sandbox import ImmutableSandboxedEnvironment
-
-from flask_braintrust_evals.serialization import dumps
 
 FORMATS = ("mustache", "nunjucks", "none")
 
@@ -35,11 +32,6 @@ class TemplateError(ValueError):
     """A template cannot be rendered: it is malformed, or, in strict mode, names what is missing."""
 
 
-def plain(value: Any) -> Any:
-    """Return ``value`` as dicts, lists, strings, numbers, bools and ``None``."""
-    return orjson.loads(dumps(value))
-
-
 def renderer(
     kind: str, values: Mapping[str, Any], *, strict: bool = False, as_json: bool = False
 ) -> Render:
@@ -47,7 +39,7 @@ def renderer(
 
     Args:
         kind: one of :data:`FORMATS`.
-        values: plain values, see :func:`plain`.
+        values: plain JSON values.
         strict: raise where the template names something that ``values`` do not have.
         as_json: for templates inside JSON: nothing is escaped for HTML, and what is not a string is
             written as JSON.

@@ -42,6 +42,9 @@ class RunTracing:
         span_attributes: entries of every ``braintrust.span_attributes``, such as ``generation``.
         link: the span that asked for the run; each ``eval`` span links to it.
         finished: returns the spans of a running case that have ended, by the id of its trace.
+        page: the address of the caller's organisation, below which the pages of spans are.
+        span_class: what tasks get as ``hooks.span``: a class of :class:`EvalSpan`; ``None``: that
+            one.
     """
 
     tracer: Tracer = field(default_factory=NoOpTracer)
@@ -49,22 +52,37 @@ class RunTracing:
     span_attributes: Mapping[str, Any] = field(default_factory=dict)
     link: SpanContext | None = None
     finished: Callable[[int], Sequence[ReadableSpan]] = lambda trace_id: ()
+    page: str | None = None
+    span_class: Any = None
 
-    def start(self, name: str, kind: str, parent: Span | None = None, **extra: str) -> Span:
+    def start(
+        self,
+        name: str,
+        kind: str | None,
+        parent: Span | None = None,
+        *,
+        extra: Mapping[str, Any] | None = None,
+        start_time: int | None = None,
+    ) -> Span:
         """Start a span.
 
         Args:
             name: the span's name.
-            kind: its type for Braintrust: ``eval``, ``task``, ``score`` or ``classifier``.
+            kind: its type for Braintrust, such as ``eval``, ``task`` or ``score``; ``None``: none.
             parent: the span above it; ``None`` starts a trace of its own.
             extra: further entries of ``braintrust.span_attributes``.
+            start_time: nanoseconds since 1970; ``None``: now.
         """
         # Never the current context: a case belongs to no request.
         context = Context() if parent is None else set_span_in_context(parent, Context())
         links = [Link(self.link)] if parent is None and self.link is not None else None
-        kinds = {**self.span_attributes, "type": kind, "name": name, **extra}
+        kinds = {**self.span_attributes, "type": kind, "name": name, **(extra or {})}
+        if kind is None:
+            del kinds["type"]
         attributes = {**self.attributes, semconv.SPAN_ATTRIBUTES: dumps(kinds)}
-        return self.tracer.start_span(clean_text(name), context, attributes=attributes, links=links)
+        return self.tracer.start_span(
+            clean_text(name), context, attributes=attributes, links=links, start_time=start_time
+        )
 
 
 def span_id(span: Span) -> str:

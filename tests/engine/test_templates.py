@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from braintrust.logger import render_mustache
 
-from flask_braintrust_evals.engine.templates import TemplateError, plain, renderer
+from flask_braintrust_evals.engine.templates import TemplateError, renderer
+from flask_braintrust_evals.serialization import plain
 
 VALUES: dict[str, Any] = {
     "name": "A & <b> \"q\" 'x'",

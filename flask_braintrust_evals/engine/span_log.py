@@ -1,0 +1,160 @@
+"""What is logged on a span in the terms of the ``braintrust`` SDK, as attributes of the span.
+
+A field that is logged again is merged with what the span has: objects key by key, all else is
+replaced. What the span has is read from its own attributes, so that nothing else need be kept.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import Any
+
+import orjson
+from opentelemetry.trace import Span, Status, StatusCode
+
+from flask_braintrust_evals import semconv
+from flask_braintrust_evals.errors import SerializationError
+from flask_braintrust_evals.serialization import clean_text, dumps, plain
+
+from .tracing import set_failure, set_json
+
+_JSON_FIELDS = {
+    "input": semconv.INPUT,
+    "output": semconv.OUTPUT,
+    "expected": semconv.EXPECTED,
+    "metadata": semconv.METADATA,
+    "metrics": semconv.METRICS,
+    "scores": semconv.SCORES,
+    "span_attributes": semconv.SPAN_ATTRIBUTES,
+    "origin": semconv.ORIGIN,
+    "classifications": semconv.CLASSIFICATIONS,
+}
+
+# Reading what a span has and writing it merged must not be interrupted. Nothing within waits: under
+# --preload this lock is not gevent's.
+_lock = threading.Lock()
+
+
+def log_event(span: Span, event: Mapping[str, Any]) -> None:
+    """Log fields on a span.
+
+    Args:
+        span: the span.
+        event: any of ``input``, ``output``, ``expected``, ``error``, ``scores``, ``metadata``,
+            ``metrics``, ``tags``, ``span_attributes``; ``None`` is passed over. Other names become
+            entries of the metadata.
+
+    Raises:
+        ValueError: scores, metrics, metadata or tags are not of the form that Braintrust takes.
+    """
+    fields = {name: value for name, value in event.items() if value is not None}
+    if "inputs" in fields:  # the SDK's former name
+        fields.setdefault("input", fields.pop("inputs"))
+    for name, check in _CHECKS.items():
+        if name in fields:
+            fields[name] = check(fields[name])
+    if not span.is_recording():
+        return
+    error, tags = fields.pop("error", None), fields.pop("tags", None)
+    others = {name: fields.pop(name) for name in [*fields] if name not in _JSON_FIELDS}
+    if others:
+        fields["metadata"] = {**others, **fields.get("metadata", {})}
+    for name, value in fields.items():
+        merge_json(span, _JSON_FIELDS[name], value)
+    if tags is not None:
+        span.set_attribute(semconv.TAGS, [clean_text(tag) for tag in tags])
+    if error is not None:
+        _log_error(span, error)
+
+
+def merge_json(span: Span, name: str, value: Any) -> None:
+    """Set an attribute to ``value`` as JSON; an object is merged into the object that is there."""
+    with _lock:
+        if isinstance(value, Mapping):
+            known = recorded(span, name)
+            if isinstance(known, dict) and known:
+                with suppress(SerializationError):  # set_json says so
+                    value = _merged(known, plain(value))
+        set_json(span, name, value)
+
+
+def recorded(span: Span, name: str) -> Any:
+    """Return the JSON value of an attribute that a span has so far; ``None`` for none."""
+    text = (getattr(span, "attributes", None) or {}).get(name)
+    if not isinstance(text, str):
+        return None
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return None
+
+
+def _merged(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+    result = dict(old)
+    for key, value in new.items():
+        before = result.get(key)
+        if isinstance(before, dict) and isinstance(value, dict):
+            value = _merged(before, value)
+        result[key] = value
+    return result
+
+
+def _log_error(span: Span, error: Any) -> None:
+    if isinstance(error, BaseException):
+        set_failure(span, error)
+        return
+    text = clean_text(error) if isinstance(error, str) else dumps(error)
+    span.add_event("exception", {"exception.message": text})
+    span.set_status(Status(StatusCode.ERROR, text))
+
+
+def _check_scores(scores: Any) -> dict[str, float | None]:
+    _check_names("scores", scores)
+    checked: dict[str, float | None] = {}
+    for name, score in scores.items():
+        if score is None:
+            checked[name] = None
+            continue
+        if not isinstance(score, int | float) or not 0 <= score <= 1:
+            raise ValueError(f"scores: {name!r} must be a number from 0 to 1, not {score!r}")
+        checked[name] = float(score)
+    return checked
+
+
+def _check_metrics(metrics: Any) -> Any:
+    _check_names("metrics", metrics)
+    for name, metric in metrics.items():
+        if not isinstance(metric, int | float):
+            raise ValueError(f"metrics: {name!r} must be a number, not {metric!r}")
+    return metrics
+
+
+def _check_metadata(metadata: Any) -> Any:
+    if not isinstance(metadata, Mapping):
+        try:  # dataclasses and pydantic models are objects, too
+            metadata = plain(metadata)
+        except SerializationError as error:
+            raise ValueError(f"metadata must be a dict: {error}") from None
+    _check_names("metadata", metadata)
+    return metadata
+
+
+def _check_tags(tags: Any) -> list[str]:
+    if not isinstance(tags, list | tuple | set) or not all(isinstance(tag, str) for tag in tags):
+        raise ValueError(f"tags must be a list of strings, not {tags!r}")
+    return list(dict.fromkeys(tags))
+
+
+def _check_names(what: str, value: Any) -> None:
+    if not isinstance(value, Mapping) or not all(isinstance(name, str) for name in value):
+        raise ValueError(f"{what} must be a dict whose keys are strings, not {value!r}")
+
+
+_CHECKS: dict[str, Callable[[Any], Any]] = {
+    "scores": _check_scores,
+    "metrics": _check_metrics,
+    "metadata": _check_metadata,
+    "tags": _check_tags,
+}

@@ -1,0 +1,253 @@
+"""Spans in two vocabularies: OpenTelemetry's, and that of the ``braintrust`` SDK."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from contextvars import ContextVar, Token
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any, TypeVar
+
+from opentelemetry import context as otel_context
+from opentelemetry.context import Context
+from opentelemetry.trace import (
+    Span,
+    SpanContext,
+    Status,
+    StatusCode,
+    format_span_id,
+    format_trace_id,
+    set_span_in_context,
+)
+
+from flask_braintrust_evals import semconv
+
+from .span_log import log_event, recorded
+from .tracing import RunTracing, set_failure
+
+S = TypeVar("S", bound="EvalSpan")
+
+_NANOSECONDS = 1_000_000_000
+_LARGEST_SECONDS = 1e12
+"""What is larger counts nanoseconds: in seconds it would be a date in thirty thousand years."""
+
+
+@dataclass(frozen=True)
+class SpanScope:
+    """What is running: a task, a scorer or a classifier of a case.
+
+    Attributes:
+        tracing: of the case's run.
+        inherited: entries of ``braintrust.span_attributes`` that all spans below have, such as
+            the ``purpose`` of what a scorer does.
+    """
+
+    tracing: RunTracing
+    inherited: Mapping[str, Any] = field(default_factory=dict)
+
+
+current_scope: ContextVar[SpanScope | None] = ContextVar("braintrust_evals_scope", default=None)
+"""Set around each task, scorer and classifier of a run that is recorded for a caller."""
+
+
+class EvalSpan(Span):
+    """An OpenTelemetry span that also takes what a span of the ``braintrust`` SDK takes.
+
+    All of it is recorded on the OpenTelemetry span: several of these objects may stand for one.
+
+    Args:
+        span: the span.
+        scope: what it belongs to.
+    """
+
+    def __init__(self, span: Span, scope: SpanScope) -> None:
+        self._span = span
+        self._scope = scope
+        self._attached: list[Token[Context]] = []
+        self._can_be_current = True
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(name={self.name!r}, id={self.id!r})"
+
+    # As the braintrust SDK has it.
+
+    @property
+    def id(self) -> str:
+        """The span's id, 16 hex digits; empty where nothing is recorded."""
+        context = self._span.get_span_context()
+        return format_span_id(context.span_id) if context.is_valid else ""
+
+    @property
+    def span_id(self) -> str:
+        """The same as :attr:`id`."""
+        return self.id
+
+    @property
+    def root_span_id(self) -> str:
+        """The id of the case's trace, 32 hex digits; empty where nothing is recorded."""
+        context = self._span.get_span_context()
+        return format_trace_id(context.trace_id) if context.is_valid else ""
+
+    @property
+    def name(self) -> str:
+        """The span's name; empty where nothing is recorded."""
+        return str(getattr(self._span, "name", ""))
+
+    def log(self, **event: Any) -> None:
+        """Record fields; see :func:`flask_braintrust_evals.engine.span_log.log_event`."""
+        log_event(self._span, event)
+
+    def start_span(
+        self: S,
+        name: str | None = None,
+        type: Any = None,
+        span_attributes: Mapping[str, Any] | None = None,
+        start_time: float | None = None,
+        set_current: bool | None = None,
+        parent: Any = None,
+        **event: Any,
+    ) -> S:
+        """Start a span below this one; use it in a ``with`` statement, or end it.
+
+        Args:
+            name: its name.
+            type: its type, such as ``"llm"`` or ``"tool"``.
+            span_attributes: further entries of ``braintrust.span_attributes``.
+            start_time: seconds since 1970; default: now.
+            set_current: whether spans started inside the ``with`` statement are below it; default:
+                they are.
+            parent: an exported span to start it below instead.
+            event: what to log on it at once.
+        """
+        attributes = _without_none(span_attributes)
+        named = attributes.pop("type", None), attributes.pop("name", None)
+        kind = named[0] if type is None else type
+        span = self._scope.tracing.start(
+            str(name or named[1] or "span"),
+            None if kind is None else str(getattr(kind, "value", kind)),
+            self._parent(parent),
+            extra=self._scope.inherited,
+            start_time=None if start_time is None else _nanoseconds(start_time),
+        )
+        child = self.__class__(span, self._scope)
+        child._can_be_current = set_current is not False
+        child.log(**event, **({"span_attributes": attributes} if attributes else {}))
+        return child
+
+    def _parent(self, exported: Any) -> Span:
+        return self._span
+
+    def set_current(self) -> None:
+        """Make this the span that others are started below, until :meth:`unset_current`."""
+        if self._can_be_current:
+            self._attached.append(otel_context.attach(set_span_in_context(self._span)))
+
+    def unset_current(self) -> None:
+        """Undo :meth:`set_current`."""
+        if self._attached:
+            otel_context.detach(self._attached.pop())
+
+    def __enter__(self: S) -> S:
+        self.set_current()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if error is not None:
+            set_failure(self._span, error)
+        self.unset_current()
+        self.end()
+
+    def end(self, end_time: float | None = None) -> float:  # type: ignore[override]
+        """End the span.
+
+        Args:
+            end_time: seconds since 1970, as in the SDK, or nanoseconds, as in OpenTelemetry;
+                default: now.
+
+        Returns:
+            the end, in seconds since 1970.
+        """
+        at = time.time_ns() if end_time is None else _nanoseconds(end_time)
+        if self._span.is_recording():
+            self._span.end(at)
+        return at / _NANOSECONDS
+
+    def close(self, end_time: float | None = None) -> float:
+        """The same as :meth:`end`."""
+        return self.end(end_time)
+
+    def flush(self) -> None:
+        """Do nothing: all spans of a run are delivered before its summary."""
+
+    # As OpenTelemetry has it.
+
+    def set_attributes(
+        self,
+        attributes: Mapping[str, Any] | str | None = None,
+        type: Any = None,
+        span_attributes: Mapping[str, Any] | None = None,
+        *,
+        name: str | None = None,
+    ) -> None:
+        """Set OpenTelemetry's attributes (a mapping), or the SDK's name, type and attributes."""
+        if isinstance(attributes, Mapping):
+            self._span.set_attributes(attributes)
+            return
+        name = name if name is not None else attributes
+        if name is not None:
+            self._span.update_name(name)
+        named = {"name": name, "type": None if type is None else str(getattr(type, "value", type))}
+        self.log(span_attributes=_without_none({**named, **(span_attributes or {})}))
+
+    def get_span_context(self) -> SpanContext:
+        return self._span.get_span_context()
+
+    def set_attribute(self, key: str, value: Any) -> None:
+        self._span.set_attribute(key, value)
+
+    def add_event(self, name: str, attributes: Any = None, timestamp: int | None = None) -> None:
+        self._span.add_event(name, attributes, timestamp)
+
+    def add_link(self, context: SpanContext, attributes: Any = None) -> None:
+        self._span.add_link(context, attributes)
+
+    def update_name(self, name: str) -> None:
+        self._span.update_name(name)
+
+    def is_recording(self) -> bool:
+        return self._span.is_recording()
+
+    def set_status(self, status: Status | StatusCode, description: str | None = None) -> None:
+        self._span.set_status(status, description)
+
+    def record_exception(
+        self,
+        exception: BaseException,
+        attributes: Any = None,
+        timestamp: int | None = None,
+        escaped: bool = False,
+    ) -> None:
+        self._span.record_exception(exception, attributes, timestamp, escaped)
+
+    def recorded(self, field: str) -> Any:
+        """Return what an attribute of Braintrust's says so far; ``None`` for nothing."""
+        return recorded(self._span, field)
+
+    @property
+    def braintrust_parent(self) -> str | None:
+        """The Braintrust object that the span belongs to, as ``braintrust.parent`` has it."""
+        return self._scope.tracing.attributes.get(semconv.PARENT)
+
+
+def _nanoseconds(time: float) -> int:
+    return int(time * _NANOSECONDS) if time < _LARGEST_SECONDS else int(time)
+
+
+def _without_none(values: Mapping[str, Any] | None) -> dict[str, Any]:
+    return {key: value for key, value in (values or {}).items() if value is not None}
