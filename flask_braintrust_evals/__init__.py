@@ -8,6 +8,7 @@ from .engine.evaluator import Evaluator
 from .engine.events import CaseResult
 from .engine.hooks import EvalHooks
 from .engine.parameters import Parameters
+from .engine.prompts import Prompt
 from .engine.result import EvalResult
 from .engine.scores import Classification, Score
 from .engine.summary import ScoreSummary
@@ -31,6 +32,7 @@ __all__ = [
     "EvalsError",
     "Evaluator",
     "Parameters",
+    "Prompt",
     "RegistrationClosedError",
     "RegistrationError",
     "Score",

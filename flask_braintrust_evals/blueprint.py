@@ -10,6 +10,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
+from os import PathLike
 from typing import Any, TypeVar, overload
 
 from flask import Blueprint, Flask, Response, current_app, g, request
@@ -97,6 +98,10 @@ class EvalsBlueprint(Blueprint):
         max_concurrency: int | None = None,
         timeout: float | None = None,
         description: str | None = None,
+        error_score_handler: Callable[..., Any] | None = None,
+        base_experiment_name: str | None = None,
+        base_experiment_id: str | None = None,
+        is_public: bool = False,
     ) -> Callable[[F], F]: ...
 
     def evaluator(self, name: Any = None, **options: Any) -> Any:
@@ -127,19 +132,42 @@ class EvalsBlueprint(Blueprint):
 
         return register
 
-    def add(self, evaluator: Evaluator) -> None:
+    def add(self, evaluator: Any) -> None:
         """Register an evaluator.
 
+        Args:
+            evaluator: an :class:`Evaluator`, or an ``Evaluator`` of the ``braintrust`` SDK.
+
         Raises:
-            RegistrationError: it is not an :class:`Evaluator`.
+            RegistrationError: it is neither, or one of the SDK's that cannot be served.
             DuplicateEvaluatorError: the blueprint has an evaluator of this name.
             RegistrationClosedError: the first request has been served.
         """
-        if not isinstance(evaluator, Evaluator):
+        self.registry.add(evaluator if isinstance(evaluator, Evaluator) else _adopt(evaluator))
+
+    def load(self, path: str | PathLike[str]) -> None:
+        """Register the evaluators of files written for ``braintrust eval``, without running them.
+
+        Args:
+            path: a file, a folder (in which files named ``eval_*.py`` are looked for, at any
+                depth), or a pattern of :mod:`glob`. Relative to the working directory.
+
+        Raises:
+            RegistrationError: the ``braintrust`` package is not installed; there is no such file;
+                one cannot be imported (its own exception is the cause) or defines nothing that can
+                be served.
+            DuplicateEvaluatorError: the blueprint has an evaluator of this name.
+            RegistrationClosedError: the first request has been served.
+        """
+        try:
+            from .contrib.braintrust.loading import load
+        except ModuleNotFoundError as error:
             raise RegistrationError(
-                f"add() takes an Evaluator, not {evaluator!r}; for a function, use @bp.evaluator()"
-            )
-        self.registry.add(evaluator)
+                "load() needs the braintrust package: install"
+                f" 'flask-braintrust-evals[braintrust]' ({error})"
+            ) from error
+        for evaluator in load(path):
+            self.add(evaluator)
 
     def register(self, app: Flask, options: dict[str, Any]) -> None:  # type: ignore[override]
         """Register the blueprint; called by :meth:`flask.Flask.register_blueprint`.
@@ -196,7 +224,13 @@ class EvalsBlueprint(Blueprint):
                 state.run_slots.take()
                 held.callback(state.run_slots.give_back)
                 body = EvalRequest.of(read_json(request, state.settings.max_body))
-                host = Host(state.settings, self.registry, state.span_router, app.app_context)
+                host = Host(
+                    state.settings,
+                    self.registry,
+                    state.span_router,
+                    app.app_context,
+                    state.sdk_spans,
+                )
                 stream = _wants_stream(body)
                 run = prepare(body, caller, host)
                 # From here on the run holds them, for as long as it has workers.
@@ -224,6 +258,17 @@ class EvalsBlueprint(Blueprint):
             f"there is nothing at {request.path!r}; the evaluators are at /list and /eval below the"
             " blueprint's prefix"
         )
+
+
+def _adopt(value: Any) -> Evaluator:
+    if any(base.__module__.partition(".")[0] == "braintrust" for base in type(value).__mro__):
+        from .contrib.braintrust.evaluators import from_sdk, is_sdk_evaluator
+
+        if is_sdk_evaluator(value):
+            return from_sdk(value)
+    raise RegistrationError(
+        f"add() takes an Evaluator, not {value!r}; for a function, use @bp.evaluator()"
+    )
 
 
 def _documentation(task: Any) -> str | None:

@@ -12,6 +12,7 @@ from flask import Flask, current_app
 from .cloud.session_cache import SessionCache
 from .cloud.span_router import SpanRouter
 from .config import Settings
+from .contrib import braintrust_spans
 from .web.run_slots import RunSlots
 
 logger = logging.getLogger("flask_braintrust_evals")
@@ -27,6 +28,7 @@ class EvalsExtension:
         sessions: the sessions of recent callers.
         run_slots: counts the runs that are under way.
         span_router: finds the application's own spans that belong to a run.
+        sdk_spans: joins the ``braintrust`` SDK's tracing to that of a run, where it is installed.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -34,6 +36,7 @@ class EvalsExtension:
         self.sessions = SessionCache(settings.session_limit, settings.session_ttl)
         self.run_slots = RunSlots(settings.max_runs)
         self.span_router = SpanRouter(settings.tracer_provider)
+        self.sdk_spans = braintrust_spans()
         # With the application, or at the process's end, whichever comes first.
         weakref.finalize(self, self.sessions.close)
 

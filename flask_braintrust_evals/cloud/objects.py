@@ -96,10 +96,14 @@ def summarize_experiment(session: UserSession, experiment_id: str) -> dict[str, 
     return answer if isinstance(answer, dict) else {}
 
 
+def org_url(session: UserSession) -> str:
+    """Return the address below which the pages of the caller's organisation are."""
+    return f"{session.app_url}/app/{quote(session.org.name, safe='')}"
+
+
 def project_url(session: UserSession, project: str) -> str:
     """Return the address of a project's page."""
-    org = quote(session.org.name, safe="")
-    return f"{session.app_url}/app/{org}/p/{quote(project, safe='')}"
+    return f"{org_url(session)}/p/{quote(project, safe='')}"
 
 
 def experiment_url(session: UserSession, project: str, experiment: str) -> str:

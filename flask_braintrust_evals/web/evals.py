@@ -10,6 +10,7 @@ from typing import Any
 
 from opentelemetry import trace
 
+from flask_braintrust_evals.cloud import objects
 from flask_braintrust_evals.cloud.parents import Parent
 from flask_braintrust_evals.cloud.sessions import UserSession
 from flask_braintrust_evals.cloud.span_router import SpanRouter
@@ -135,12 +136,14 @@ class Host:
         registry: the blueprint's evaluators.
         router: finds the application's own spans.
         scope: entered around each case, such as the application's context.
+        sdk_spans: see :func:`flask_braintrust_evals.contrib.braintrust_spans`.
     """
 
     settings: Settings
     registry: Registry
     router: SpanRouter
     scope: Callable[[], AbstractContextManager[Any]]
+    sdk_spans: Callable[[], Any] | None = None
 
 
 def prepare(body: EvalRequest, caller: Caller, host: Host) -> EvalRun:
@@ -180,7 +183,7 @@ def prepare(body: EvalRequest, caller: Caller, host: Host) -> EvalRun:
         evaluator,
         parameters,
         extra_scorers=_remote_scorers(body, caller, evaluator, recording),
-        tracing=_tracing(spans, recording),
+        tracing=_tracing(spans, recording, session, host),
         scope=host.scope,
     )
     settings = host.settings
@@ -222,9 +225,12 @@ def _remote_scorers(
     )
 
 
-def _tracing(spans: RunSpans | None, recording: Recording) -> RunTracing:
-    if spans is None or recording.parent is None:
-        return RunTracing()
+def _tracing(
+    spans: RunSpans | None, recording: Recording, session: UserSession | None, host: Host
+) -> RunTracing:
+    span_class = host.sdk_spans() if host.sdk_spans is not None else None
+    if spans is None or recording.parent is None or session is None:
+        return RunTracing(span_class=span_class)
     generation = recording.parent.generation
     context = trace.get_current_span().get_span_context()
     return RunTracing(
@@ -233,4 +239,6 @@ def _tracing(spans: RunSpans | None, recording: Recording) -> RunTracing:
         span_attributes={} if generation is None else {"generation": generation},
         link=context if context.is_valid else None,
         finished=spans.finished,
+        page=objects.org_url(session),
+        span_class=span_class,
     )

@@ -11,6 +11,7 @@ from flask_braintrust_evals.cloud import objects
 from flask_braintrust_evals.cloud.parents import Parent
 from flask_braintrust_evals.cloud.sessions import UserSession
 from flask_braintrust_evals.engine.evaluator import Evaluator
+from flask_braintrust_evals.engine.saved_parameters import SavedParameterSet
 from flask_braintrust_evals.errors import CloudError
 
 from .data import CaseData
@@ -86,7 +87,7 @@ def record_in_new_experiment(
         CloudError: the experiment could not be created.
     """
     metadata = {**(evaluator.metadata or {}), **(body.metadata or {})}
-    base = _base_experiment(session, query, body)
+    base = _base_experiment(session, query, body, evaluator)
     project = run_project(session, query)
     experiment = objects.create_experiment(
         session,
@@ -99,7 +100,8 @@ def record_in_new_experiment(
             "dataset_id": data.dataset_id,
             "dataset_version": data.dataset_version,
             "base_exp_id": base,
-            "public": body.is_public,
+            "public": (evaluator.is_public or None) if body.is_public is None else body.is_public,
+            **_parameters_reference(evaluator),
         },
     )
     description = {
@@ -115,8 +117,22 @@ def record_in_new_experiment(
 
 
 def _base_experiment(
-    session: UserSession, query: Mapping[str, str], body: EvalRequest
+    session: UserSession, query: Mapping[str, str], body: EvalRequest, evaluator: Evaluator
 ) -> str | None:
-    if body.base_experiment_id or not body.base_experiment_name:
-        return body.base_experiment_id
-    return objects.experiment_by_name(session, query, body.base_experiment_name).id
+    """The experiment to compare with; what the request names wins, and an id over a name."""
+    for source in (body, evaluator):
+        if source.base_experiment_id:
+            return source.base_experiment_id
+        if source.base_experiment_name:
+            return objects.experiment_by_name(session, query, source.base_experiment_name).id
+    return None
+
+
+def _parameters_reference(evaluator: Evaluator) -> dict[str, str | None]:
+    parameters = evaluator.parameter_set
+    if not isinstance(parameters, SavedParameterSet) or parameters.source["id"] is None:
+        return {}
+    return {
+        "parameters_id": parameters.source["id"],
+        "parameters_version": parameters.source["version"],
+    }
