@@ -94,6 +94,10 @@ def imports_of(file: Path) -> Iterator[str]:
         ("cloud", ("flask_braintrust_evals.engine", "flask_braintrust_evals.web")),
         ("cloud", ("flask_braintrust_evals.blueprint", "flask_braintrust_evals.extension")),
         ("web", ("flask_braintrust_evals.blueprint", "flask_braintrust_evals.extension")),
+        ("contrib", ("flask", "flask_braintrust_evals.cloud", "flask_braintrust_evals.web")),
+        ("engine", ("braintrust", "flask_braintrust_evals.contrib")),
+        ("cloud", ("braintrust", "flask_braintrust_evals.contrib")),
+        ("web", ("braintrust", "flask_braintrust_evals.contrib")),
     ],
 )
 def test_imports_point_one_way(room: str, forbidden: tuple[str, ...]) -> None:
