@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 
 from flask_braintrust_evals.errors import CloudError
+from flask_braintrust_evals.threads import new_event
 
 from .sessions import UserSession
 
@@ -42,7 +43,7 @@ class _Entry:
 class _Login:
     """A login that is under way, for all who want its session."""
 
-    done: threading.Event = field(default_factory=threading.Event)
+    done: threading.Event = field(default_factory=new_event)
     waiting: int = 0
     entry: _Entry | None = None
     error: Exception | None = None

@@ -6,12 +6,14 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from flask_braintrust_evals.threads import new_event
+
 
 class Cancellation:
     """A flag that is set once, with callbacks for those who wait elsewhere. Thread-safe."""
 
     def __init__(self) -> None:
-        self.event = threading.Event()
+        self.event = new_event()
         self._lock = threading.Lock()
         self._callbacks: dict[object, Callable[[], None]] = {}
 

@@ -16,12 +16,51 @@ import sys
 import threading
 from collections import deque
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
+from weakref import WeakKeyDictionary
+
+from flask_braintrust_evals.threads import (
+    is_patched,
+    new_event,
+    real_thread_id,
+    start_real_thread,
+)
 
 from .cancellation import Cancellation
+from .native_threads import NativeThreads
 from .workers import LONGEST_WAIT
 
 logger = logging.getLogger("flask_braintrust_evals")
+
+
+DEFAULT_THREADS = 32
+"""Functions that coroutines hand to ``asyncio.to_thread`` and that run at a time."""
+
+
+class _Loop(asyncio.SelectorEventLoop):
+    """A loop that runs functions in real threads, whatever executor they are handed to.
+
+    Under gevent the threads of a ``ThreadPoolExecutor`` are greenlets. Those that a coroutine
+    starts would belong to the loop's own thread, which they would stop, and gevent's queues break
+    where greenlets of two threads use the same one.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._threads = NativeThreads(DEFAULT_THREADS)
+        self._in_place_of: WeakKeyDictionary[Any, NativeThreads] = WeakKeyDictionary()
+
+    def run_in_executor(  # type: ignore[override]
+        self, executor: Any, func: Callable[..., Any], *args: Any
+    ) -> Any:
+        if executor is None:
+            executor = self._threads
+        elif is_patched() and isinstance(executor, ThreadPoolExecutor):
+            executor = self._in_place_of.setdefault(
+                executor, NativeThreads(getattr(executor, "_max_workers", DEFAULT_THREADS))
+            )
+        return super().run_in_executor(executor, func, *args)
 
 
 class BackgroundLoop:
@@ -30,8 +69,8 @@ class BackgroundLoop:
     def __init__(self) -> None:
         self._loop: asyncio.AbstractEventLoop
         self._thread: int | None = None
-        self._ready = threading.Event()
-        _start_real_thread(self._serve)
+        self._ready = new_event()
+        start_real_thread(self._serve)
 
     def run(
         self,
@@ -99,13 +138,13 @@ class BackgroundLoop:
 
     def is_current(self) -> bool:
         """Return whether the caller runs on the loop's thread."""
-        return self._thread == _thread_id()
+        return self._thread == real_thread_id()
 
     def _serve(self) -> None:
         # Made here: under gevent, a loop's selector belongs to the hub of the thread it is made in.
-        self._loop = asyncio.new_event_loop()
+        self._loop = _Loop()
         asyncio.set_event_loop(self._loop)
-        self._thread = _thread_id()
+        self._thread = real_thread_id()
         self._ready.set()
         while True:
             try:
@@ -151,10 +190,9 @@ _lock = threading.Lock()
 def background_loop() -> BackgroundLoop:
     """Return the loop of this process, started by the first call."""
     global _current
-    gevent = sys.modules.get("gevent")
-    if gevent is not None and _patched():
+    if is_patched():
         # Two hubs made at the same time, here and in the loop's thread, wait for each other.
-        gevent.get_hub()
+        sys.modules["gevent"].get_hub()
     # Nothing within gives way to another greenlet: under --preload this lock is not gevent's.
     with _lock:
         if _current is None:
@@ -174,23 +212,3 @@ def _forget() -> None:
 
 # A forked child has the loop's memory but not its thread.
 os.register_at_fork(after_in_child=_forget)
-
-
-def _patched() -> bool:
-    monkey = sys.modules.get("gevent.monkey")
-    return monkey is not None and bool(monkey.is_module_patched("threading"))
-
-
-def _original(module: str, name: str) -> Any:
-    """A function of the standard library as it was before gevent patched it, if it did."""
-    if _patched():
-        return sys.modules["gevent.monkey"].get_original(module, name)
-    return getattr(__import__(module), name)
-
-
-def _start_real_thread(function: Callable[[], None]) -> None:
-    _original("_thread", "start_new_thread")(function, ())
-
-
-def _thread_id() -> int:
-    return int(_original("_thread", "get_ident")())

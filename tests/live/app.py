@@ -13,7 +13,9 @@ import decimal
 import logging
 import math
 import os
+import time
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from typing import Any
 
@@ -98,6 +100,20 @@ async def async_patient(input: Any) -> None:
             None, control, f"async-patient/{input}/cancelled"
         )
         raise
+
+
+pool = ThreadPoolExecutor(4)
+
+
+def slowly(input: Any) -> Any:
+    time.sleep(0.01)
+    return input
+
+
+@bp.evaluator("threads-of-coroutines", max_concurrency=20)
+async def threads_of_coroutines(input: Any) -> Any:
+    loop = asyncio.get_running_loop()
+    return await loop.run_in_executor(pool, slowly, await asyncio.to_thread(slowly, input))
 
 
 @bp.evaluator("context")

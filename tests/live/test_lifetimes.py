@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
@@ -141,3 +142,22 @@ def test_a_client_that_leaves_cancels_a_run_without_a_stream(
     cloud.wait_for(lambda: cloud.calls_to("GET", "/control/patient/quiet/cancelled"))
     # What ran is delivered, and the server is done with it before the next test begins.
     cloud.wait_for(lambda: cloud.spans_named("eval"))
+
+
+@pytest.mark.parametrize("options", [(), ("--preload",)], ids=["", "preload"])
+def test_coroutines_may_use_threads_and_the_worker_still_ends_when_it_is_told_to(
+    cloud: StandIn, options: tuple[str, ...]
+) -> None:
+    with Gunicorn(options=options, environ=environ(cloud)) as server:
+        client = Client(server.url + "/evals")
+
+        def run(number: int) -> None:
+            events = client.run("threads-of-coroutines", cases(*range(30)), parent=PLAYGROUND)
+            assert sorted(outputs(events)) == list(range(30))
+
+        with ThreadPoolExecutor(5) as pool:
+            list(pool.map(run, range(5)))
+        # gunicorn kills workers that have not ended in its grace period, and says so.
+        server.process.send_signal(signal.SIGTERM)
+        assert server.process.wait(20) == 0
+        assert "SIGKILL" not in server.log

@@ -1,0 +1,81 @@
+"""An executor whose threads are the operating system's, also where gevent has patched."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Executor, Future
+from queue import Empty
+from typing import ParamSpec, TypeVar
+
+from flask_braintrust_evals.threads import original, start_real_thread
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+IDLE_SECONDS = 30.0
+"""Seconds without work after which a thread ends."""
+
+
+class NativeThreads(Executor):
+    """Runs functions in up to ``limit`` real threads, which are started as they are needed.
+
+    Args:
+        limit: how many functions run at a time; others wait for their turn.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        # None of these is gevent's: they belong to threads that have no greenlets to give way to.
+        self._lock = original("_thread", "allocate_lock")()
+        self._jobs = original("queue", "SimpleQueue")()
+        self._threads = 0
+        self._unfinished = 0  # functions that wait for a thread or run in one
+
+    def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        """Have ``fn`` called in one of the threads; see :meth:`concurrent.futures.Executor.submit`.
+
+        Raises:
+            RuntimeError: the system has no more threads, and none of ours is there.
+        """
+        future: Future[T] = Future()
+
+        def job() -> None:
+            if future.set_running_or_notify_cancel():
+                try:
+                    future.set_result(fn(*args, **kwargs))
+                except BaseException as error:
+                    future.set_exception(error)
+
+        with self._lock:
+            self._unfinished += 1
+            is_wanted = self._threads < min(self._unfinished, self._limit)
+            self._threads += is_wanted
+        if is_wanted:
+            self._start()
+        self._jobs.put(job)
+        return future
+
+    def _start(self) -> None:
+        try:
+            start_real_thread(self._work)
+        except RuntimeError:
+            with self._lock:
+                self._threads -= 1
+                alone = self._threads == 0
+                self._unfinished -= alone
+            if alone:
+                raise
+
+    def _work(self) -> None:
+        while True:
+            try:
+                job = self._jobs.get(timeout=IDLE_SECONDS)
+            except Empty:
+                with self._lock:
+                    if self._unfinished < self._threads:
+                        self._threads -= 1
+                        return
+                continue
+            job()
+            with self._lock:
+                self._unfinished -= 1

@@ -1,0 +1,98 @@
+"""The executor with real threads."""
+
+from __future__ import annotations
+
+import threading
+import time
+from concurrent.futures import Future, wait
+from typing import Any
+
+import pytest
+
+from flask_braintrust_evals.engine import native_threads
+from flask_braintrust_evals.engine.native_threads import NativeThreads
+
+from .support import PATIENCE, Counter, happens, python
+
+
+def test_results_and_failures_come_back() -> None:
+    pool = NativeThreads(2)
+    assert pool.submit(divmod, 7, 2).result(PATIENCE) == (3, 1)
+    assert pool.submit(sorted, [2, 1], reverse=False).result(PATIENCE) == [1, 2]
+    with pytest.raises(ZeroDivisionError):
+        pool.submit(lambda: 1 / 0).result(PATIENCE)
+    with pytest.raises(SystemExit):
+        pool.submit(lambda: (_ for _ in ()).throw(SystemExit)).result(PATIENCE)
+    assert list(pool.map(str, range(20))) == [str(n) for n in range(20)]
+
+
+def test_no_more_run_at_a_time_than_allowed() -> None:
+    pool, running, go = NativeThreads(3), Counter(), threading.Event()
+
+    def work() -> None:
+        running.add()
+        happens(go)
+        running.add(-1)
+
+    futures = [pool.submit(work) for _ in range(10)]
+    assert running.reaches(3)
+    go.set()
+    assert not wait(futures, PATIENCE).not_done
+    assert running.peak == 3
+
+
+def test_one_that_waits_can_be_cancelled() -> None:
+    pool, go = NativeThreads(1), threading.Event()
+    first = pool.submit(happens, go)
+    second: Future[Any] = pool.submit(lambda: None)
+    assert second.cancel()
+    go.set()
+    first.result(PATIENCE)
+    assert pool.submit(lambda: 5).result(PATIENCE) == 5
+
+
+def test_idle_threads_end_and_later_work_starts_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(native_threads, "IDLE_SECONDS", 0.01)
+    pool = NativeThreads(2)
+    first = pool.submit(threading.get_ident).result(PATIENCE)
+    deadline = time.monotonic() + PATIENCE
+    while pool._threads and time.monotonic() < deadline:
+        threading.Event().wait(0.01)
+    assert pool._threads == 0
+    assert isinstance(first, int)
+    assert pool.submit(lambda: 5).result(PATIENCE) == 5
+
+
+def test_a_system_without_threads_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(work: Any) -> None:
+        raise RuntimeError("can't start new thread")
+
+    pool = NativeThreads(2)
+    monkeypatch.setattr(native_threads, "start_real_thread", refuse)
+    with pytest.raises(RuntimeError):
+        pool.submit(lambda: 5)
+    monkeypatch.undo()
+    assert pool.submit(lambda: 5).result(PATIENCE) == 5
+
+
+def test_under_gevent_functions_run_beside_the_greenlets() -> None:
+    script = """
+    from gevent import monkey
+    monkey.patch_all()
+    import gevent, time
+    from flask_braintrust_evals.engine.native_threads import NativeThreads
+    from flask_braintrust_evals.threads import real_thread_id
+
+    def block():
+        # A lock that is not gevent's stops the thread, and this thread alone.
+        monkey.get_original("time", "sleep")(0.05)
+        return real_thread_id()
+
+    pool, ticks = NativeThreads(5), []
+    futures = [pool.submit(block) for _ in range(5)]
+    while not all(future.done() for future in futures):
+        ticks.append(gevent.sleep(0.001))
+    ids = {future.result() for future in futures}
+    print(len(ids), real_thread_id() in ids, len(ticks) > 3)
+    """
+    assert python(script) == "5 False True\n"

@@ -1,0 +1,60 @@
+"""What is not left to gevent: each test in a process of its own, which gevent patches."""
+
+from __future__ import annotations
+
+import threading
+
+from flask_braintrust_evals.threads import is_patched, new_event, original
+
+from .engine.support import python
+
+CROWD = """
+from gevent import monkey
+monkey.patch_all()
+import time, gevent
+from flask_braintrust_evals.threads import is_patched, new_event
+
+assert is_patched()
+for number in range(20):
+    event, woken = new_event(), []
+
+    def wait():
+        while not event.wait(0.002):
+            pass
+        woken.append(1)
+
+    crowd = [gevent.spawn(wait) for _ in range(40)]
+    # Set in the moment in which their time-outs are due.
+    gevent.sleep(0.0019)
+    due = time.perf_counter() + 0.0015
+    while time.perf_counter() < due:
+        pass
+    event.set()
+    gevent.joinall(crowd, timeout=10)
+    assert len(woken) == 40, len(woken)
+print("all woken")
+"""
+
+
+def test_an_event_wakes_all_who_wait_though_their_time_outs_are_due() -> None:
+    assert python(CROWD) == "all woken\n"
+
+
+def test_an_event_gives_way_to_other_greenlets() -> None:
+    script = """
+    from gevent import monkey
+    monkey.patch_all()
+    import gevent
+    from flask_braintrust_evals.threads import new_event
+
+    event = new_event()
+    gevent.spawn_later(0.01, event.set)
+    print(event.wait(10))
+    """
+    assert python(script) == "True\n"
+
+
+def test_without_gevent_all_is_the_standard_librarys() -> None:
+    assert not is_patched()
+    assert type(new_event()) is threading.Event
+    assert original("threading", "Event") is threading.Event
