@@ -1,22 +1,26 @@
 # make demo    serve the example application and run one of its evaluators (ONCE=1: and stop)
 # make test    lint, types and all tests
+# make compare    the same evaluators under the official dev server and under this one
 # make bench-tracing    what tracing costs per case
 PYTHON ?= python3
 PORT ?= 8300
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test bench-tracing lint format types tests clean
+.PHONY: demo test compare bench-tracing lint format types tests clean
 .DEFAULT_GOAL := help
 
 help:
-	@sed -n '1,3s/^# //p' Makefile
+	@sed -n '1,4s/^# //p' Makefile
 
 demo: $(VENV)/.demo
 	@$(BIN)/python -m example_app.demo --port $(PORT) $(if $(ONCE),--once)
 
 test: lint types tests
 	@echo "Passed: lint (ruff), types (mypy --strict), tests (pytest)."
+
+compare: $(VENV)/.dev
+	$(BIN)/python -m pytest tests/official
 
 bench-tracing: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.tracing_cost
@@ -33,7 +37,7 @@ types: $(VENV)/.dev
 	$(BIN)/mypy
 
 tests: $(VENV)/.dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --ignore tests/official
 
 $(VENV)/bin/python:
 	@$(PYTHON) --version >/dev/null 2>&1 || { echo "Python 3.10 or later is needed, and '$(PYTHON)' does not run. Name another with make PYTHON=..."; exit 1; }

@@ -7,5 +7,6 @@
 from .faults import Fault as Fault
 from .faults import Gate as Gate
 from .journal import Call as Call
+from .logged import LoggedRow as LoggedRow
 from .spans import StoredSpan as StoredSpan
 from .stand_in import StandIn as StandIn

@@ -1,4 +1,4 @@
-"""What has reached the stand-in: calls and spans, and a way to wait for more."""
+"""What has reached the stand-in: calls, spans and logged rows, and a way to wait for more."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from threading import Condition
 from typing import Any, TypeVar
 
+from .logged import LoggedRow
 from .spans import StoredSpan
 
 T = TypeVar("T")
@@ -41,12 +42,13 @@ class Call:
 
 
 class Journal:
-    """Lists of calls and spans under one condition, which every change notifies."""
+    """Lists of calls, spans and rows under one condition, which every change notifies."""
 
     def __init__(self, changed: Condition) -> None:
         self._changed = changed
         self._calls: list[Call] = []
         self._spans: list[StoredSpan] = []
+        self._rows: dict[tuple[str, str], LoggedRow] = {}
 
     @property
     def calls(self) -> list[Call]:
@@ -57,6 +59,11 @@ class Journal:
     def spans(self) -> list[StoredSpan]:
         with self._changed:
             return list(self._spans)
+
+    @property
+    def rows(self) -> list[LoggedRow]:
+        with self._changed:
+            return list(self._rows.values())
 
     def begin(self, call: Call) -> None:
         with self._changed:
@@ -73,10 +80,19 @@ class Journal:
             self._spans.extend(spans)
             self._changed.notify_all()
 
+    def log(self, row: LoggedRow) -> None:
+        """Keep a row; one that changes another takes its place."""
+        key = (row.parent, row.row["id"])
+        with self._changed:
+            before = self._rows.get(key)
+            self._rows[key] = row if before is None else before.after(row)
+            self._changed.notify_all()
+
     def reset(self) -> None:
         with self._changed:
             self._calls.clear()
             self._spans.clear()
+            self._rows.clear()
             self._changed.notify_all()
 
     def wait_for(self, predicate: Callable[[], T], timeout: float) -> T:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from urllib.parse import unquote
 
-from . import functions, objects, reading, tracing
+from . import functions, logs, objects, parameters, reading, tracing
 from .answers import Answer, Refusal, error_answer, json_answer
 from .journal import Call
 from .request import Request, World
@@ -37,7 +37,11 @@ _ROUTES = [
     _route("POST", "/btql", reading.query),
     _route("POST", "/function/invoke", functions.invoke),
     _route("POST", "/v1/function/{id}/invoke", functions.invoke_by_id),
+    _route("GET", "/v1/function", parameters.list_functions),
+    _route("GET", "/v1/function/{id}", parameters.get_function),
     _route("POST", "/otel/v1/traces", tracing.export),
+    _route("GET", "/version", logs.version),
+    _route("POST", "/logs3", logs.insert),
 ]
 
 

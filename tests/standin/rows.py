@@ -102,7 +102,7 @@ def page(
 
 
 def matches(row: Row, where: Any) -> bool:
-    """Whether a row passes a BTQL filter of `eq`, `ne`, `and` and `or`."""
+    """Whether a row passes a BTQL filter of `eq`, `ne`, `in`, `isnull`, `and` and `or`."""
     match where:
         case None:
             return True
@@ -116,6 +116,14 @@ def matches(row: Row, where: Any) -> bool:
             "right": {"op": "literal", "value": value},
         }:
             return (_at(row, path) == value) is (op == "eq")
+        case {
+            "op": "in",
+            "left": {"op": "ident", "name": [*path]},
+            "right": {"op": "literal", "value": [*values]},
+        }:
+            return _at(row, path) in values
+        case {"op": "isnull", "expr": {"op": "ident", "name": [*path]}}:
+            return _at(row, path) is None
     raise Refusal(400, f"The stand-in does not play this filter: {json.dumps(where)}")
 
 

@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from .faults import Fault, Faults, Gate
 from .journal import Call, Journal
+from .logged import LoggedRow
 from .request import World
 from .rows import dataset_rows, experiment_rows
 from .server import Server
@@ -164,6 +165,34 @@ class StandIn:
         }
         return self._cloud.add(Function(org, record, function)).id
 
+    def add_parameters(
+        self,
+        org: str,
+        project: str,
+        slug: str,
+        schema: Mapping[str, Any],
+        data: Mapping[str, Any],
+        *,
+        versions: Mapping[str, Mapping[str, Any]] | None = None,
+        environments: Mapping[str, str] | None = None,
+    ) -> str:
+        """Save parameters of evaluators and return their id.
+
+        Args:
+            schema: A JSON Schema of all of them.
+            data: The values saved.
+            versions: Earlier values by version.
+            environments: Name to version.
+        """
+        cloud = self._cloud
+        with cloud.lock:
+            function_data = {"__schema": dict(schema), "data": dict(data)}
+            owner = cloud.project_named(org, project)
+            saved = cloud.saved_parameters(owner, slug, function_data)
+            saved.versions = {k: dict(v) for k, v in (versions or {}).items()}
+            saved.environments = dict(environments or {})
+        return saved.id
+
     @property
     def experiments(self) -> list[Row]:
         """Every experiment as the API answers it, the oldest first."""
@@ -191,6 +220,11 @@ class StandIn:
     def spans(self) -> list[StoredSpan]:
         """Every span so far, in order of arrival; one exported twice is here twice."""
         return self._journal.spans
+
+    @property
+    def rows(self) -> list[LoggedRow]:
+        """Every row that the SDK has logged, each with all that later ones changed in it."""
+        return self._journal.rows
 
     def spans_named(self, name: str) -> list[StoredSpan]:
         return [span for span in self.spans if span.name == name]

@@ -72,6 +72,23 @@ class Function(Item):
     run: Callable[[Any], Any]
 
 
+@dataclass
+class SavedParameters(Item):
+    """Parameters of evaluators, saved in a project; `record` is the newest version."""
+
+    versions: dict[str, Row] = field(default_factory=dict)
+    environments: dict[str, str] = field(default_factory=dict)
+
+    def as_of(self, version: str | None) -> Row | None:
+        if version is None:
+            return self.record
+        data = self.versions.get(version)
+        if data is None:
+            return None
+        function_data = {**self.record["function_data"], "data": data}
+        return {**self.record, "_xact_id": version, "function_data": function_data}
+
+
 K = TypeVar("K", bound=Item)
 
 
@@ -144,6 +161,11 @@ class Cloud:
         with self.lock:
             return [item for item in self._items.values() if isinstance(item, kind)]
 
+    def is_a(self, kind: type[Item], id: str) -> bool:
+        """Whether there is an object of that kind and id, whoever may see it."""
+        with self.lock:
+            return isinstance(self._items.get(id), kind)
+
     def get(self, caller: Caller, kind: type[K], id: str) -> K:
         """An object by id. Raises `Refusal`: 404 for unknown, 403 for another organisation's."""
         with self.lock:
@@ -200,6 +222,21 @@ class Cloud:
             **fields,
         }
         return self.add(Experiment(project.org, record))
+
+    def saved_parameters(self, project: Project, slug: str, function_data: Row) -> SavedParameters:
+        """New saved parameters. Raises `ValueError` where the project has some of that slug."""
+        record = {
+            **self._common("parameters", project.id, slug),
+            "_xact_id": self.stamp()[0],
+            "slug": slug,
+            "project_id": project.id,
+            "project_name": project.name,
+            "org_id": self.org_id(project.org),
+            "log_id": "p",
+            "function_type": "parameters",
+            "function_data": {"type": "parameters", **function_data},
+        }
+        return self.add(SavedParameters(project.org, record))
 
     def next_serial(self) -> int:
         with self.lock:

@@ -1,4 +1,4 @@
-"""An experiment's scores, from its rows and its spans, against an earlier experiment's."""
+"""An experiment's scores, from all its rows and spans, against an earlier experiment's."""
 
 from __future__ import annotations
 
@@ -47,6 +47,11 @@ def _scores(journal: Journal, experiment: Experiment) -> _Scores:
     for row in experiment.rows:
         _note(found, inputs.get(row["root_span_id"]), row["scores"])
     parent = f"experiment_id:{experiment.id}"
+    logged = [each.row for each in journal.rows if each.parent == parent]
+    roots_logged = [row for row in logged if not row.get("span_parents")]
+    inputs = {row.get("root_span_id"): row.get("input") for row in roots_logged}
+    for row in logged:
+        _note(found, inputs.get(row.get("root_span_id")), row.get("scores"))
     spans = [span for span in journal.spans if span.parent_header == parent]
     roots = {span.trace_id: span for span in spans if not span.parent_span_id}
     for span in spans:
