@@ -112,7 +112,7 @@ def test_two_evaluators_of_one_name_are_an_error_that_names_both_places(
     assert str(caught.value) == (
         f"two evaluators are named 'twin': one at {__file__}:{first.__code__.co_firstlineno}, one"
         f" at {__file__}:{second.__code__.co_firstlineno}; give one of them another name, such as"
-        " evaluator('twin-2', ...)"
+        " 'twin-2'"
     )
     assert [each.task for each in bp.registry] == [first]
 

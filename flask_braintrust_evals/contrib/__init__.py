@@ -16,9 +16,9 @@ def braintrust_spans() -> Callable[[], Any] | None:
     It returns the class of spans that users of the SDK expect. ``None``: the SDK is not installed,
     or is of a version that cannot be joined, which is logged.
     """
-    if find_spec("braintrust") is None:
-        return None
     try:
+        if find_spec("braintrust") is None:
+            return None
         from .braintrust.tracing import install
 
         install()

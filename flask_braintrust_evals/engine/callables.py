@@ -9,6 +9,7 @@ import dataclasses
 import functools
 import inspect
 import itertools
+import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -58,7 +59,7 @@ class TaskCall:
         """
         if not callable(function):
             raise RegistrationError(f"a task must be callable, not {function!r}")
-        signature = _signature(function)
+        signature = signature_of(function)
         if signature is None:
             return cls(function)
         named = _named(signature, function)
@@ -118,8 +119,8 @@ class ScorerCall:
             RegistrationError: it is not callable, or wants an argument that nobody gives it.
         """
         if inspect.isclass(scorer):
-            scorer = _instantiate(scorer, kind)
-        function = scorer if callable(scorer) else getattr(scorer, "eval_async", None)
+            scorer = instance_of(scorer, kind)
+        function = entry_of(scorer)
         if function is None:
             raise RegistrationError(f"a {kind} must be callable, not {scorer!r}")
         name = callable_name(scorer)
@@ -188,7 +189,12 @@ def callable_name(function: Any) -> str:
     return str(name or type(function).__name__)
 
 
-def _instantiate(scorer: Any, kind: str) -> Any:
+def instance_of(scorer: Any, kind: str) -> Any:
+    """Return an object of a class of scorers.
+
+    Raises:
+        RegistrationError: it cannot be made without arguments.
+    """
     try:
         return scorer()
     except TypeError as error:
@@ -198,10 +204,32 @@ def _instantiate(scorer: Any, kind: str) -> Any:
         ) from error
 
 
-def _signature(function: Any) -> inspect.Signature | None:
+def entry_of(scorer: Any) -> Any:
+    """Return what of a scorer is called; ``None``: nothing can be.
+
+    As in the ``braintrust`` SDK that is ``eval_async`` where there is one. But scorers of autoevals
+    without a method of their own for it would do there what they do when they are called plainly,
+    on the event loop, which nothing may hold up.
+    """
+    eval_async = getattr(scorer, "eval_async", None)
+    if not callable(scorer):
+        return eval_async
+    own = getattr(type(scorer), "_run_eval_async", None)
+    is_plain = getattr(own, "__qualname__", "") == "Scorer._run_eval_async"
+    return scorer if eval_async is None or is_plain else eval_async
+
+
+def signature_of(function: Any) -> inspect.Signature | None:
+    """Return a function's signature; ``None`` for builtins that have none."""
+    options: dict[str, Any] = {}
+    if sys.version_info >= (3, 14):
+        import annotationlib
+
+        # Annotations may name what is imported for type checkers alone.
+        options["annotation_format"] = annotationlib.Format.FORWARDREF
     try:
-        return inspect.signature(function)
-    except (TypeError, ValueError):  # some builtins have none
+        return inspect.signature(function, **options)
+    except (TypeError, ValueError):
         return None
 
 
@@ -272,7 +300,7 @@ def _values(arguments: tuple[Argument, ...], given: Mapping[str, Any]) -> list[A
 
 
 def _accepted(function: Any, kind: str, name: str) -> tuple[tuple[Argument, ...], tuple[str, ...]]:
-    signature = _signature(function)
+    signature = signature_of(function)
     if signature is None:
         return (), SCORER_ARGUMENTS
     named = _named(signature, function)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from opentelemetry.trace import Span
 
 from flask_braintrust_evals import semconv
@@ -53,6 +55,12 @@ def record_scores(span: Span, scores: list[Score]) -> None:
 
 
 def record_classifications(span: Span, classifications: list[Classification]) -> None:
-    """Set what a classifier gave."""
-    items = [{"name": each.name, **each.as_item()} for each in classifications]
-    set_json(span, semconv.OUTPUT, items[0] if len(items) == 1 else items)
+    """Set what a classifier gave: one label bare, several by their names, as the SDK does."""
+    if len(classifications) == 1:
+        set_json(span, semconv.OUTPUT, classifications[0].as_item())
+        return
+    output: dict[str, Any] = {}
+    for each in classifications:
+        output.setdefault(str(each.name), []).append(each.as_item())
+    single = {name: items[0] if len(items) == 1 else items for name, items in output.items()}
+    set_json(span, semconv.OUTPUT, single)

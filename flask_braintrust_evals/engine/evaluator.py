@@ -35,7 +35,8 @@ class Evaluator:
         parameters: see :func:`flask_braintrust_evals.engine.declarations.declare`.
         project: the name of the Braintrust project that runs without a parent are recorded in.
         project_id: the same by id; wins over ``project``.
-        data: cases to run on where none are given: an iterable, or a function that returns one.
+        data: cases to run on where none are given: an iterable, or a function that returns one;
+            either may be ``async``.
         experiment_name: the name of the experiments that runs are recorded in.
         metadata: metadata of these experiments.
         tags: tags of these experiments.
@@ -95,6 +96,7 @@ class Evaluator:
             if self.trial_count is None:
                 raise RegistrationError("trial_count must be a whole number from 1, not None")
             check_numbers(self.trial_count, self.max_concurrency, self.timeout)
+            _check_labels(self.metadata, self.tags)
             if self.error_score_handler is not None and not callable(self.error_score_handler):
                 raise RegistrationError(
                     f"error_score_handler must be a function, not {self.error_score_handler!r}"
@@ -161,6 +163,17 @@ def check_numbers(
         or not 0 < timeout < math.inf
     ):
         raise RegistrationError(f"timeout must be seconds above 0, not {timeout!r}")
+
+
+def _check_labels(metadata: Any, tags: Any) -> None:
+    if metadata is not None and not isinstance(metadata, Mapping):
+        raise RegistrationError(f"metadata must be a dict, not {metadata!r}")
+    if tags is not None and (
+        isinstance(tags, str)
+        or not isinstance(tags, Iterable)
+        or not all(isinstance(tag, str) for tag in tags)
+    ):
+        raise RegistrationError(f"tags must be a list of strings, not {tags!r}")
 
 
 def calling_location() -> str:

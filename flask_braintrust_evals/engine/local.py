@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import inspect
+from collections.abc import AsyncIterable, Iterable, Iterator, Mapping
 from typing import Any
 
 from flask_braintrust_evals.errors import DataError
 
+from .cancellation import Cancellation
 from .case_runner import CaseRunner
 from .evaluator import Evaluator, check_numbers
+from .event_loop import background_loop
 from .events import CaseFinished, CaseResult, RunFailed
 from .result import EvalResult
 from .run import Run
@@ -64,8 +67,21 @@ def own_cases(evaluator: Evaluator) -> Iterable[Any]:
         raise DataError(
             f"evaluator {evaluator.name!r} has no data of its own; pass cases, or give it data="
         )
+    if inspect.isawaitable(data):
+        data = background_loop().run(data, Cancellation())
+    if isinstance(data, AsyncIterable):
+        return _one_by_one(data)
     if not isinstance(data, Iterable):
         raise DataError(
             f"evaluator {evaluator.name!r}: data must be an iterable of cases, not {data!r}"
         )
     return data
+
+
+def _one_by_one(cases: AsyncIterable[Any]) -> Iterator[Any]:
+    iterator = aiter(cases)
+    while True:
+        try:
+            yield background_loop().run(anext(iterator), Cancellation())
+        except StopAsyncIteration:
+            return

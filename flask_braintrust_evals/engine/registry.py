@@ -45,11 +45,7 @@ class Registry:
                 )
             known = self._evaluators.get(evaluator.name)
             if known is not None:
-                raise DuplicateEvaluatorError(
-                    f"two evaluators are named {evaluator.name!r}: one at {known.location}, one at"
-                    f" {evaluator.location}; give one of them another name, such as"
-                    f" evaluator({evaluator.name + '-2'!r}, ...)"
-                )
+                raise DuplicateEvaluatorError(_duplicate(known, evaluator))
             self._evaluators[evaluator.name] = evaluator
 
     def close(self) -> None:
@@ -75,3 +71,15 @@ class Registry:
             hint = "none are registered"
         shown = name if len(name) <= 200 else name[:200] + "…"
         raise NotFoundError(f"no evaluator is named {shown!r}; {hint}")
+
+
+def _duplicate(known: Evaluator, other: Evaluator) -> str:
+    if known.location == other.location:
+        return (
+            f"evaluator {other.name!r} at {other.location} is registered twice; define it, or load"
+            " its file, only once"
+        )
+    return (
+        f"two evaluators are named {other.name!r}: one at {known.location}, one at"
+        f" {other.location}; give one of them another name, such as {other.name + '-2'!r}"
+    )

@@ -4,9 +4,9 @@ Both the template and the values may come from whoever is allowed to run evaluat
 reaches more than the values themselves: they are turned into plain JSON values first, no partials
 are read from disk, and nunjucks templates are rendered in a sandbox.
 
-Mustache is rendered as the ``braintrust`` SDK does (its ``Prompt.build``): ``&``, ``<``, ``>`` and
-``"`` are escaped in ``{{name}}`` and not in ``{{{name}}}``, and values are what Python's ``str()``
-makes of them.
+Mustache is rendered as the ``braintrust`` SDK does (its ``Prompt.build``) in a process that has
+imported autoevals, and as the Playground does: nothing is escaped for HTML, which would reach the
+model as ``&quot;``. Values are what Python's ``str()`` makes of them.
 """
 
 from __future__ import annotations
@@ -25,7 +25,6 @@ FORMATS = ("mustache", "nunjucks", "none")
 Render = Callable[[str], str]
 
 _MISSING = object()
-_ENTITIES = ((b"&", b"&amp;"), (b'"', b"&quot;"), (b"<", b"&lt;"), (b">", b"&gt;"))
 
 
 class TemplateError(ValueError):
@@ -41,8 +40,7 @@ def renderer(
         kind: one of :data:`FORMATS`.
         values: plain JSON values.
         strict: raise where the template names something that ``values`` do not have.
-        as_json: for templates inside JSON: nothing is escaped for HTML, and what is not a string is
-            written as JSON.
+        as_json: for templates inside JSON: what is not a string is written as JSON.
 
     Raises (the function, not this one):
         TemplateError: the template cannot be rendered.
@@ -71,7 +69,7 @@ def _mustache(values: Mapping[str, Any], strict: bool, as_json: bool, template: 
             getter=get,
             resolver=lambda name: "",
             stringify=_to_json if as_json else _to_text,
-            escape=bytes if as_json else _escape,
+            escape=bytes,
             lambda_render=None,
         )
     except (mstache.TokenException, mstache.TemplateRecursionError) as error:
@@ -105,17 +103,6 @@ def _to_json(value: Any, text: bool = True) -> bytes:
 
 def _json_text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)
-
-
-def _escape(value: bytes) -> bytes:
-    for character, entity in (
-        (b"&", b"&amp;"),
-        (b'"', b"&quot;"),
-        (b"<", b"&lt;"),
-        (b">", b"&gt;"),
-    ):
-        value = value.replace(character, entity)
-    return value
 
 
 def _nunjucks(values: Mapping[str, Any], strict: bool, as_json: bool, template: str) -> str:

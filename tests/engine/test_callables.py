@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import itertools
 from collections.abc import Callable
@@ -333,14 +334,21 @@ def test_a_scorer_that_could_not_be_called_is_refused(scorer: Any, message: str,
     assert str(refused.value) == message.format(kind=kind)
 
 
-class Levenshtein:
+class Scorer:
+    """As the base of autoevals' scorers is."""
+
+    async def _run_eval_async(self, *args: Any, **kwargs: Any) -> Any:
+        raise AssertionError("the plain form is at hand")
+
+
+class Levenshtein(Scorer):
     """As the scorers of autoevals are: callable, and with an asynchronous twin."""
 
     def __call__(self, output: Any, expected: Any = None, **kwargs: Any) -> Any:
         return ("sync", output, expected, sorted(kwargs))
 
     async def eval_async(self, output: Any, expected: Any = None, **kwargs: Any) -> Any:
-        raise AssertionError("the plain form is at hand")
+        return await self._run_eval_async(output, expected, **kwargs)
 
     def _name(self) -> str:
         return "EditDistance"
@@ -361,6 +369,25 @@ def test_a_scorer_of_autoevals_works_as_it_is(scorer: Any) -> None:
     assert scorer_call.name == "EditDistance"
     others = sorted(ARGUMENTS.keys() - {"output", "expected"})
     assert scorer_call(ARGUMENTS) == ("sync", "the output", "the expected", others)
+
+
+class AsyncJudge(Levenshtein):
+    async def _run_eval_async(self, output: Any, *args: Any, **kwargs: Any) -> Any:
+        return ("async", output)
+
+
+class Twofold:
+    def __call__(self, output: Any) -> Any:
+        raise AssertionError("the SDK prefers the asynchronous form")
+
+    async def eval_async(self, output: Any) -> Any:
+        return ("async", output)
+
+
+@pytest.mark.parametrize("scorer", [AsyncJudge, AsyncJudge(), Twofold, Twofold()])
+def test_a_scorer_with_an_asynchronous_form_of_its_own_is_called_by_it(scorer: Any) -> None:
+    coroutine = ScorerCall.of(scorer, "scorer", 0)(ARGUMENTS)
+    assert asyncio.run(coroutine) == ("async", "the output")
 
 
 def test_a_scorer_that_has_only_eval_async_is_called_by_it() -> None:

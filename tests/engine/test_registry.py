@@ -40,7 +40,7 @@ def test_two_evaluators_of_one_name_are_refused_with_both_places() -> None:
 
     assert str(refused.value) == (
         "two evaluators are named 'greeter': one at evals.py:1, one at more.py:9; give one of them"
-        " another name, such as evaluator('greeter-2', ...)"
+        " another name, such as 'greeter-2'"
     )
     assert [evaluator.location for evaluator in registry] == ["evals.py:1"]
 

@@ -61,6 +61,12 @@ def test_mustache_is_rendered_as_the_sdk_renders_it(template: str) -> None:
     assert renderer("mustache", plain(VALUES))(template) == render_mustache(template, VALUES)
 
 
+def test_nothing_is_escaped_for_html() -> None:
+    values = {"said": '<b>"R&D"</b> isn\'t'}
+    assert renderer("mustache", values)("{{said}}{{{said}}}") == values["said"] * 2
+    assert renderer("nunjucks", values)("{{said}}") == values["said"]
+
+
 @pytest.mark.parametrize(
     ("template", "found"),
     [("{{#open}}x", "{{#open}}"), ("{{/close}}", "{{/close}}"), ("a {{name", "{{name")],
@@ -130,7 +136,7 @@ def test_none_renders_nothing() -> None:
 
 
 @pytest.mark.parametrize("kind", ["mustache", "nunjucks"])
-def test_inside_json_nothing_is_escaped_for_html_and_values_are_json(kind: str) -> None:
+def test_inside_json_values_are_json(kind: str) -> None:
     values = {"name": "a<b", "list": ["x", 1, None], "yes": True}
     render = renderer(kind, values, as_json=True)
     assert render("{{name}}") == "a<b"

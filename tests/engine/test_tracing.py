@@ -308,16 +308,21 @@ def test_scores_are_recorded_under_the_names_they_are_shown_by(
         (
             Classification("a", label="A"),
             {"classifier": [{"id": "a", "label": "A"}]},
-            {"name": "classifier", "id": "a", "label": "A"},
+            {"id": "a", "label": "A"},
         ),
         (
             [{"id": "a"}, {"id": "b", "name": "other"}],
             {"classifier": [{"id": "a"}], "other": [{"id": "b"}]},
-            [{"name": "classifier", "id": "a"}, {"name": "other", "id": "b"}],
+            {"classifier": {"id": "a"}, "other": {"id": "b"}},
         ),
-        (None, None, []),
+        (
+            [{"id": "a"}, {"id": "b"}],
+            {"classifier": [{"id": "a"}, {"id": "b"}]},
+            {"classifier": [{"id": "a"}, {"id": "b"}]},
+        ),
+        (None, None, {}),
     ],
-    ids=["one", "several", "none"],
+    ids=["one", "several", "several of one name", "none"],
 )
 def test_a_classifiers_labels_are_on_its_span_and_on_the_case(
     result: Any, classifications: Any, output: Any, spans: Spans, tracing: RunTracing

@@ -9,9 +9,14 @@ from typing import Any
 from braintrust.framework import BaseExperiment
 from braintrust.framework import Evaluator as SdkEvaluator
 
-from flask_braintrust_evals.engine.callables import callable_name
-from flask_braintrust_evals.engine.evaluator import Evaluator
-from flask_braintrust_evals.errors import DataError
+from flask_braintrust_evals.engine.callables import (
+    callable_name,
+    entry_of,
+    instance_of,
+    signature_of,
+)
+from flask_braintrust_evals.engine.evaluator import Evaluator, calling_location
+from flask_braintrust_evals.errors import DataError, RegistrationError, SerializationError
 from flask_braintrust_evals.serialization import plain
 
 _GIVEN_TO_SCORERS = ("input", "expected", "metadata", "output", "trace", "id", "tags")
@@ -36,20 +41,18 @@ def from_sdk(evaluator: Any, location: str = "") -> Evaluator:
         RegistrationError: it cannot be served; names the evaluator and the place.
     """
     assert isinstance(evaluator, SdkEvaluator)
+    location = location or calling_location()
     return Evaluator(
         evaluator.eval_name,
         _task(evaluator.task),
-        scores=[_scorer(each, index) for index, each in enumerate(evaluator.scores or ())],
-        classifiers=[
-            _scorer(each, index, "classifier")
-            for index, each in enumerate(evaluator.classifiers or ())
-        ],
+        scores=_scorers(evaluator.scores, "scorer"),
+        classifiers=_scorers(evaluator.classifiers, "classifier"),
         parameters=evaluator.parameters,
         project=evaluator.project_name,
         project_id=evaluator.project_id,
         data=_data(evaluator),
         experiment_name=evaluator.experiment_name,
-        metadata=None if evaluator.metadata is None else plain(evaluator.metadata),
+        metadata=_metadata(evaluator, location),
         tags=evaluator.tags,
         trial_count=evaluator.trial_count,
         max_concurrency=evaluator.max_concurrency,
@@ -70,7 +73,8 @@ def is_sdk_evaluator(value: Any) -> bool:
 
 def _task(task: Any) -> Callable[..., Any]:
     """A task as the SDK calls it: with hooks, if it has two arguments, whatever their names."""
-    if len(_arguments(task)) != 2:
+    signature = signature_of(task)
+    if signature is None or len(signature.parameters) != 2:
         return task  # type: ignore[no-any-return]
 
     def call(input: Any, hooks: Any) -> Any:
@@ -81,13 +85,20 @@ def _task(task: Any) -> Callable[..., Any]:
     return call
 
 
-def _scorer(scorer: Any, index: int, kind: str = "scorer") -> Any:
+def _scorers(scorers: Any, kind: str) -> Any:
+    if not isinstance(scorers, list | tuple):
+        return scorers or ()
+    return [_scorer(each, index, kind) for index, each in enumerate(scorers)]
+
+
+def _scorer(scorer: Any, index: int, kind: str) -> Any:
     """A scorer as the SDK calls it: arguments whose names it does not know get what is left."""
     if inspect.isclass(scorer):
-        return scorer
-    function = scorer if callable(scorer) else getattr(scorer, "eval_async", scorer)
-    sources = _sources(_arguments(function))
-    if sources is None:
+        scorer = instance_of(scorer, kind)
+    function = entry_of(scorer)
+    signature = None if function is None else signature_of(function)
+    sources = None if signature is None else _sources(signature)
+    if function is None or sources is None:
         return scorer
 
     def call(**given: Any) -> Any:
@@ -98,12 +109,15 @@ def _scorer(scorer: Any, index: int, kind: str = "scorer") -> Any:
     return call
 
 
-def _sources(arguments: list[inspect.Parameter]) -> Mapping[str, str] | None:
+def _sources(signature: inspect.Signature) -> Mapping[str, str] | None:
     """What each argument gets, where that is not what it is called; ``None``: all are known."""
     left = list(_GIVEN_TO_SCORERS)
     sources: dict[str, str] = {}
-    unknown = False
-    for argument in arguments:
+    others = any(each.kind is each.VAR_KEYWORD for each in signature.parameters.values())
+    wrapped = others
+    for argument in signature.parameters.values():
+        if argument.kind not in _NAMED:
+            continue
         if argument.name in left:
             sources[argument.name] = argument.name
             left.remove(argument.name)
@@ -112,22 +126,30 @@ def _sources(arguments: list[inspect.Parameter]) -> Mapping[str, str] | None:
         elif argument.default is argument.empty:
             if argument.kind is argument.POSITIONAL_ONLY or not left:
                 return None  # the registration says what is wrong
-            unknown = True
+            wrapped = True
             sources[argument.name] = left.pop(0)
-    return sources if unknown else None
+    if others:
+        sources.update({name: name for name in left})
+    return sources if wrapped else None
 
 
-def _arguments(function: Any) -> list[inspect.Parameter]:
+def _metadata(evaluator: Any, location: str) -> Any:
+    if evaluator.metadata is None:
+        return None
     try:
-        parameters = inspect.signature(function).parameters.values()
-    except (TypeError, ValueError):  # some builtins have none
-        return []
-    return [each for each in parameters if each.kind in _NAMED]
+        return plain(evaluator.metadata)
+    except SerializationError as error:
+        raise RegistrationError(
+            f"evaluator {evaluator.eval_name!r}: its metadata cannot be written as JSON: {error}"
+            f" ({evaluator.eval_name!r} is defined at {location})"
+        ) from error
 
 
 def _data(evaluator: Any) -> Any:
-    if not isinstance(evaluator.data, BaseExperiment):
-        return evaluator.data
+    data = evaluator.data
+    is_class = inspect.isclass(data) and issubclass(data, BaseExperiment)
+    if not is_class and not isinstance(data, BaseExperiment):
+        return data
 
     def missing() -> Any:
         raise DataError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import glob
 import hashlib
 import importlib.util
@@ -29,8 +30,10 @@ PATTERN = "eval_*.py"
 """The names of files that are looked for in folders, as ``braintrust eval`` has it."""
 _NOT_LOOKED_INTO = ("site-packages", "node_modules", "__pycache__", "venv")
 _SDK = os.path.dirname(braintrust.__file__) + os.sep
+_STANDARD_LIBRARY = os.path.dirname(asyncio.__file__) + os.sep
 
-_lock = threading.Lock()
+# A file may import an application that loads files itself.
+_lock = threading.RLock()
 
 
 def load(path: str | os.PathLike[str]) -> list[Evaluator]:
@@ -63,7 +66,7 @@ def _files(path: str) -> list[Path]:
         missing = f"there is no file named {PATTERN} in {os.path.abspath(path)}"
     else:
         found = sorted(Path(each) for each in glob.glob(path, recursive=True))
-        found = [each for each in found if each.is_file()]
+        found = [each for each in found if each.is_file() and not _is_installed(each, path)]
         missing = f"there is no file {os.path.abspath(path)}"
     if not found:
         raise RegistrationError(f"{path!r}: {missing}")
@@ -74,6 +77,11 @@ def _is_looked_at(file: Path, below: str) -> bool:
     folders = file.relative_to(below).parts[:-1]
     hidden = any(folder.startswith(".") for folder in folders)
     return file.is_file() and not hidden and not set(folders) & {*_NOT_LOOKED_INTO}
+
+
+def _is_installed(file: Path, pattern: str) -> bool:
+    """Whether a match of ``**`` is in a package that somebody installed, and was not asked for."""
+    return any(folder in file.parts and folder not in pattern for folder in _NOT_LOOKED_INTO)
 
 
 class _Collector(dict[str, Any]):
@@ -89,7 +97,8 @@ class _Collector(dict[str, Any]):
 
 def _location_of_call() -> str:
     frame: FrameType | None = sys._getframe(2)
-    while frame is not None and frame.f_code.co_filename.startswith(_SDK):
+    # The standard library is between where asyncio.run(EvalAsync(...)) is called.
+    while frame is not None and frame.f_code.co_filename.startswith((_SDK, _STANDARD_LIBRARY)):
         frame = frame.f_back
     return "" if frame is None else f"{frame.f_code.co_filename}:{frame.f_lineno}"
 
@@ -99,8 +108,8 @@ def _collecting() -> Iterator[_Collector]:
     """Have ``Eval(...)`` register its evaluator here instead of running it."""
     collector = _Collector()
     registry = framework._evals
-    before = registry.evaluators, registry.reporters
     with _lock, framework._set_lazy_load(True):
+        before = registry.evaluators, registry.reporters
         registry.evaluators, registry.reporters = collector, {}
         try:
             yield collector
@@ -113,9 +122,8 @@ def _load_file(file: Path) -> list[Evaluator]:
         try:
             _import(file)
         except (Exception, SystemExit) as error:
-            raise RegistrationError(
-                f"{file} could not be imported: {type(error).__name__}: {error}"
-            ) from error
+            why = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+            raise RegistrationError(f"{file} could not be imported: {why}") from error
     return [from_sdk(evaluator, location) for evaluator, location in collector.collected]
 
 
@@ -128,13 +136,26 @@ def _import(file: Path) -> None:
     module = importlib.util.module_from_spec(spec)
     # Dataclasses and pydantic models look for their module there.
     sys.modules[name] = module
-    # What `braintrust eval` does, and what `python file.py` does: imports from where one is, and
-    # from beside the file.
-    for folder in (os.getcwd(), str(file.parent)):
-        if folder not in sys.path:
-            sys.path.append(folder)
     try:
-        spec.loader.exec_module(module)
+        with _importing_from(str(file.parent), os.getcwd()):
+            spec.loader.exec_module(module)
     except BaseException:
-        del sys.modules[name]
+        sys.modules.pop(name, None)
         raise
+
+
+@contextmanager
+def _importing_from(*folders: str) -> Iterator[None]:
+    """Import from folders first, as ``python file.py`` and ``braintrust eval`` do.
+
+    Afterwards they are last, for what is imported when a task runs.
+    """
+    missing = [folder for folder in folders if folder not in sys.path]
+    sys.path[:0] = folders
+    try:
+        yield
+    finally:
+        for folder in folders:
+            if folder in sys.path:
+                sys.path.remove(folder)
+        sys.path += missing
