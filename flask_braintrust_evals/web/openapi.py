@@ -10,6 +10,7 @@ from typing import Any
 from flask_braintrust_evals._version import __version__
 
 from .data import SOURCES
+from .manifest_schema import MANIFEST_SCHEMA
 from .models import EvalRequest
 
 _ERROR = {
@@ -40,7 +41,7 @@ def openapi(server_url: str) -> dict[str, Any]:
         server_url: where the endpoints are, such as ``/evals``.
     """
     manifest = _operation("The evaluators, with parameters, scorers and classifiers")
-    manifest["responses"]["200"] = _json("The evaluators by name", {"type": "object"})
+    manifest["responses"]["200"] = _json("The evaluators by name", MANIFEST_SCHEMA)
     health = {
         "summary": "Whether the server is there",
         "security": [],

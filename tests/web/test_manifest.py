@@ -5,19 +5,27 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import jsonschema
 import pytest
+from braintrust.parameters import RemoteEvalParameters
 from flask.json.provider import DefaultJSONProvider
+from pydantic import BaseModel
 
 from flask_braintrust_evals import EvalsBlueprint, Evaluator
+from flask_braintrust_evals.web.manifest_schema import MANIFEST_SCHEMA
 
 from .support import Api, echo, make_app
+
+CHECK = jsonschema.Draft202012Validator(MANIFEST_SCHEMA)
 
 
 def manifest_of(*evaluators: Evaluator, **config: Any) -> Any:
     app = make_app(*evaluators, BRAINTRUST_EVALS_AUTH="none", **config)
     response = Api(app, token=None).get("/list")
     assert (response.status_code, response.mimetype) == (200, "application/json")
-    return response.get_json()
+    manifest = response.get_json()
+    CHECK.validate(manifest)
+    return manifest
 
 
 def schema_of(parameters: dict[str, Any]) -> Any:
@@ -146,3 +154,96 @@ def test_names_may_be_of_any_script() -> None:
 def test_the_manifest_is_the_same_by_either_method(method: str) -> None:
     api = Api(make_app(BRAINTRUST_EVALS_AUTH="none"), token=None)
     assert list(api.open(method, "/list").get_json()) == ["echo"]
+
+
+class Temperature(BaseModel):
+    value: float = 0.5
+
+
+class Style(BaseModel):
+    tone: str | None = None
+    words: list[str] = []
+
+
+PROMPT = {
+    "prompt": {"type": "chat", "messages": [{"role": "user", "content": "{{x}}", "name": None}]}
+}
+
+EVERY_DECLARATION = {
+    "text": {"type": "string", "default": "a", "description": "b", "enum": ["a", "c"]},
+    "number": {"type": "number"},
+    "whole": {"type": "integer", "default": 3, "minimum": 1},
+    "switch": {"type": "boolean", "default": False},
+    "list": {"type": "array", "items": {"type": "string"}, "default": ["a"]},
+    "object": {
+        "type": "object",
+        "properties": {"inner": {"type": "object", "properties": {"x": {"default": None}}}},
+        "default": {"inner": {"x": 1}},
+    },
+    "model": {"type": "model", "default": "m"},
+    "prompt": {"type": "prompt", "default": PROMPT, "description": "d"},
+    "bare prompt": {"type": "prompt", "name": "n", "default": None},
+    "value": Temperature,
+    "style": Style,
+    "anything": None,
+}
+
+
+def test_every_kind_of_declaration_is_listed_as_the_page_takes_it() -> None:
+    schema = schema_of(EVERY_DECLARATION)
+    assert {name: each["type"] for name, each in schema.items()} == {
+        **dict.fromkeys(EVERY_DECLARATION, "data"),
+        "model": "model",
+        "prompt": "prompt",
+        "bare prompt": "prompt",
+    }
+    assert schema["object"]["schema"]["properties"]["inner"]["properties"] == {"x": {}}
+    assert schema["prompt"]["default"]["prompt"]["messages"] == [
+        {"role": "user", "content": "{{x}}"}
+    ]
+    assert schema["value"]["default"] == 0.5
+    assert schema["anything"] == {"type": "data", "schema": {}}
+
+
+@pytest.mark.parametrize("declaration", [Style, RemoteEvalParameters])
+def test_all_parameters_in_one_declaration_are_listed_as_the_page_takes_it(
+    declaration: Any,
+) -> None:
+    if declaration is RemoteEvalParameters:
+        schema = {"type": "object", "properties": {"a": {"type": "string"}}}
+        declaration = RemoteEvalParameters("i", "p", "n", "s", None, schema, {"a": "x"})
+    assert manifest_of(Evaluator("e", echo, parameters=declaration))["e"]["parameters"]
+
+
+def listed(**parameters: Any) -> Any:
+    container = {"type": "braintrust.staticParameters", "source": None, "schema": parameters}
+    return {"e": {"scores": [], "classifiers": [], "parameters": container}}
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        {"e": {"scores": [], "classifiers": [], "parameters": None}},
+        {"e": {"scores": [{"name": None}], "classifiers": []}},
+        {"e": {"classifiers": []}},
+        {"e": None},
+        [],
+        listed(),
+        listed(a={"type": "data"}),
+        listed(a={"type": "data", "schema": None}),
+        listed(a={"type": "data", "schema": {}, "default": None}),
+        listed(a={"type": "data", "schema": {}, "description": None}),
+        listed(a={"type": "data", "schema": {"description": None}}),
+        listed(a={"type": "data", "schema": {"$ref": "#/$defs/a"}}),
+        listed(a={"type": "data", "schema": {"type": "object", "$defs": {}}}),
+        listed(a={"type": "string"}),
+        listed(a={"type": "model", "schema": {}}),
+        listed(a={"type": "model", "default": 5}),
+        listed(a={"type": "prompt", "schema": {}}),
+        listed(a={"type": "prompt", "default": None}),
+        listed(a={"type": "prompt", "default": {"prompt": None}}),
+        listed(a={"type": "prompt", "default": PROMPT}),
+    ],
+)
+def test_the_schema_of_the_manifest_refuses_what_the_page_refuses(broken: Any) -> None:
+    assert not CHECK.is_valid(broken)
