@@ -41,7 +41,7 @@ setup(
         "urllib3>=2.0",
     ],
     extras_require={
-        "braintrust": ["braintrust>=0.47"],
+        "braintrust": ["braintrust>=0.30"],
         "gunicorn": ["gunicorn[gevent]>=23.0", "gevent>=24.10.1"],
         "opentelemetry": ["opentelemetry-instrumentation-flask>=0.48b0"],
     },

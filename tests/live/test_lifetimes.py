@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 import requests
@@ -113,12 +114,50 @@ def test_it_works_when_the_application_is_preloaded(cloud: StandIn) -> None:
         cloud.wait_for(lambda: len(cloud.spans_named("eval")) == 160)
 
 
-def test_two_evaluators_of_one_name_keep_the_server_from_starting(cloud: StandIn) -> None:
-    app = "tests.live.duplicate_app:create_app()"
-    with Gunicorn(app, environ=environ(cloud), wait=False) as server:
+TWIN = """
+from braintrust import Eval
+
+Eval("twin", data=[], task=lambda input: input, scores=[])
+"""
+
+
+@pytest.mark.parametrize(
+    ("app", "files", "places"),
+    [
+        ("decorated", {}, ["duplicate_app.py:", "duplicate_app.py:"]),
+        ("loaded_and_decorated", {"eval_a.py": TWIN}, ["eval_a.py:4", "duplicate_app.py:"]),
+        ("added_and_loaded", {"eval_a.py": TWIN}, ["duplicate_app.py:", "eval_a.py:4"]),
+        ("loaded", {"eval_a.py": TWIN, "b/eval_b.py": TWIN}, ["eval_b.py:4", "eval_a.py:4"]),
+        ("loaded", {"eval_a.py": TWIN * 2}, ["eval_a.py:4", "eval_a.py:8"]),
+    ],
+)
+def test_two_evaluators_of_one_name_keep_the_server_from_starting(
+    cloud: StandIn, tmp_path: Path, app: str, files: dict[str, str], places: list[str]
+) -> None:
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    settings = {**environ(cloud), "EVALS": str(tmp_path)}
+    app = f"tests.live.duplicate_app:{app}()"
+    with Gunicorn(app, environ=settings, wait=False) as server:
         assert server.process.wait(20) != 0
         assert "two evaluators are named 'twin'" in server.log
-        assert server.log.count("duplicate_app.py:") >= 2
+        assert "give one of them another name, such as 'twin-2'" in server.log
+        said = server.log[server.log.index("two evaluators are named") :]
+        first, second = said.index(places[0]), said.rindex(places[1])
+        assert first < second
+
+
+def test_a_file_that_cannot_be_imported_keeps_the_server_from_starting(
+    cloud: StandIn, tmp_path: Path
+) -> None:
+    (tmp_path / "eval_broken.py").write_text("import braintrust\n\n1 / 0\n")
+    settings = {**environ(cloud), "EVALS": str(tmp_path)}
+    with Gunicorn("tests.live.duplicate_app:loaded()", environ=settings, wait=False) as server:
+        assert server.process.wait(20) != 0
+        log = server.log
+    assert f"{tmp_path}/eval_broken.py could not be imported: ZeroDivisionError" in log
+    assert f'File "{tmp_path}/eval_broken.py", line 3' in log
 
 
 def test_a_wrong_setting_keeps_the_server_from_starting(cloud: StandIn) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -255,6 +256,16 @@ def test_an_output_without_a_json_form_is_that_cases_error(gevent_client: Client
 
 def test_tasks_run_in_the_applications_context(client: Client) -> None:
     assert outputs(client.run("context", cases("x"))) == ["from the application"]
+
+
+def test_runs_at_once_have_each_their_own_parameters(client: Client) -> None:
+    def run(number: int) -> None:
+        values = {"greeting": f"run {number}", "times": number}
+        told = outputs(client.run("parameters", cases(*"abcdefgh"), parameters=values))
+        assert sorted(told) == [" ".join([f"run {number}"] * number + [c]) for c in "abcdefgh"]
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(run, range(1, 9)))
 
 
 def test_parameters_reach_the_task_and_wrong_ones_do_not(client: Client) -> None:
