@@ -15,8 +15,8 @@ from typing import Any, TypeVar, overload
 from flask import Blueprint, Flask
 from werkzeug.exceptions import HTTPException, default_exceptions
 
-from .engine.callables import callable_name
 from .engine.evaluator import Evaluator, location_of
+from .engine.introspection import callable_name
 from .engine.registry import Registry
 from .errors import EvalsError, RegistrationError
 from .extension import init_app
@@ -82,6 +82,8 @@ class EvalsBlueprint(Blueprint):
         trial_count: int = 1,
         max_concurrency: int | None = None,
         timeout: float | None = None,
+        task_timeout: float | None = None,
+        blocking: bool = False,
         description: str | None = None,
         error_score_handler: Callable[..., Any] | None = None,
         base_experiment_name: str | None = None,

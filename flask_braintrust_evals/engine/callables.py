@@ -9,12 +9,13 @@ import dataclasses
 import functools
 import inspect
 import itertools
-import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from flask_braintrust_evals.errors import DuplicateEvaluatorError, RegistrationError
+
+from .introspection import callable_name, entry_of, instance_of, signature_of
 
 SCORER_ARGUMENTS = (
     "input",
@@ -176,61 +177,6 @@ def free_name(name: str, taken: set[str]) -> str:
     while candidate in taken:
         candidate, number = f"{name} ({number})", number + 1
     return candidate
-
-
-def callable_name(function: Any) -> str:
-    """Return the name that a function, a partial or an object is known by."""
-    own_name = getattr(function, "_name", None)  # the convention of autoevals
-    if callable(own_name):
-        return str(own_name())
-    name = getattr(function, "__name__", None)
-    if name is None and hasattr(function, "func"):
-        return callable_name(function.func)
-    return str(name or type(function).__name__)
-
-
-def instance_of(scorer: Any, kind: str) -> Any:
-    """Return an object of a class of scorers.
-
-    Raises:
-        RegistrationError: it cannot be made without arguments.
-    """
-    try:
-        return scorer()
-    except TypeError as error:
-        raise RegistrationError(
-            f"{kind} {scorer.__name__!r} is a class that cannot be made without arguments"
-            f" ({error}); give an instance of it"
-        ) from error
-
-
-def entry_of(scorer: Any) -> Any:
-    """Return what of a scorer is called; ``None``: nothing can be.
-
-    As in the ``braintrust`` SDK that is ``eval_async`` where there is one. But scorers of autoevals
-    without a method of their own for it would do there what they do when they are called plainly,
-    on the event loop, which nothing may hold up.
-    """
-    eval_async = getattr(scorer, "eval_async", None)
-    if not callable(scorer):
-        return eval_async
-    own = getattr(type(scorer), "_run_eval_async", None)
-    is_plain = getattr(own, "__qualname__", "") == "Scorer._run_eval_async"
-    return scorer if eval_async is None or is_plain else eval_async
-
-
-def signature_of(function: Any) -> inspect.Signature | None:
-    """Return a function's signature; ``None`` for builtins that have none."""
-    options: dict[str, Any] = {}
-    if sys.version_info >= (3, 14):
-        import annotationlib
-
-        # Annotations may name what is imported for type checkers alone.
-        options["annotation_format"] = annotationlib.Format.FORWARDREF
-    try:
-        return inspect.signature(function, **options)
-    except (TypeError, ValueError):
-        return None
 
 
 def _named(signature: inspect.Signature, function: Any) -> list[inspect.Parameter]:

@@ -31,6 +31,13 @@ class Cancellation:
             callback()
 
     @contextmanager
+    def child(self) -> Iterator[Cancellation]:
+        """A flag of its own, which is set with this one if that happens within the block."""
+        child = Cancellation()
+        with self.calling(child.set):
+            yield child
+
+    @contextmanager
     def calling(self, callback: Callable[[], None]) -> Iterator[None]:
         """Have ``callback`` called if the flag is set within the block, or was before."""
         key = object()

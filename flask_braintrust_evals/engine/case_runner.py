@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import copy
+import functools
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from typing import Any
 
 from opentelemetry.trace import Span
@@ -21,7 +22,6 @@ from .cancellation import Cancellation
 from .case_scorer import CaseScorer
 from .cases import EvalCase
 from .evaluator import Evaluator
-from .event_loop import Mailbox, on_background_loop
 from .events import (
     CaseFinished,
     CaseProgress,
@@ -32,9 +32,10 @@ from .events import (
     TaskFinished,
 )
 from .hooks import EvalHooks
+from .mailbox import DeadlineError
 from .parameters import Parameters
 from .tracing import RunTracing, set_failure, set_json, span_id
-from .user_code import UserCode
+from .user_code import Reports, UserCode
 from .workers import ChannelClosedError
 
 logger = logging.getLogger("flask_braintrust_evals")
@@ -68,7 +69,7 @@ class CaseRunner:
         self.evaluator = evaluator
         self.cancellation = cancellation or Cancellation()
         self._parameters = parameters
-        self._code = UserCode(evaluator.name, tracing, self.cancellation)
+        self._code = UserCode(evaluator, tracing, self.cancellation)
         self._scorer = CaseScorer(evaluator, parameters, extra_scorers, self._code)
         self._scope = scope
 
@@ -117,49 +118,75 @@ class CaseRunner:
             emit(TaskFinished(result.ref, None, result.error))
 
     def _run_task(self, result: CaseResult, parent: Span, emit: Emit) -> None:
-        case, mailbox, reporting = result.case, Mailbox(), [True]
-
-        def emit_progress(event: Mapping[str, str]) -> None:
-            try:
+        def tell(event: Mapping[str, str]) -> None:
+            with suppress(ChannelClosedError):  # cancel_event tells the task
                 emit(CaseProgress(result.ref, event))
-            except ChannelClosedError:
-                pass  # cancel_event tells the task
 
-        def report(event: Mapping[str, str]) -> None:
-            if not reporting:
-                return  # from something the task left running
-            if on_background_loop():
-                mailbox.post(event)
-                return
-            emit_progress(event)
-
-        with self._code.span("task", "task", parent) as span:
-            set_json(span, semconv.INPUT, case.input)
-            set_json(span, semconv.EXPECTED, case.expected)
-            hooks = EvalHooks(
-                expected=case.expected,
-                metadata=result.metadata,
-                tags=result.tags,
-                parameters=self._parameters,
-                trial_index=result.ref.trial_index,
-                span=self._code.shown(span),
-                cancel_event=self.cancellation.event,
-                report=report,
-            )
+        reports = Reports(tell)
+        with (
+            self._code.span("task", "task", parent) as span,
+            self._limited() as cancellation,
+        ):
+            hooks = self._hooks(result, span, cancellation, reports)
             try:
-                output = self.evaluator.task_call(case.input, hooks, self._parameters)
-                output = self._code.settle(output, mailbox, emit_progress)
-                result.output_json = _output_json(output)
-                result.output = output
-                span.set_attribute(semconv.OUTPUT, result.output_json)
+                self._call_task(result, span, hooks, cancellation, reports)
             # SystemExit and its like end the case, never the worker.
             except BaseException as error:
                 set_failure(span, error)
                 set_failure(parent, error)
                 result.error = self._code.failure("task", error, result.ref)
             finally:
-                reporting.clear()
+                reports.close()
                 result.metadata, result.tags = hooks.metadata or {}, hooks.tags
+                if cancellation is not self.cancellation:  # the task may go on, and change them
+                    result.metadata, result.tags = _own_copy(hooks.metadata), [*hooks.tags]
+
+    @contextmanager
+    def _limited(self) -> Iterator[Cancellation]:
+        """What cancels one case: with a time-out of its own, not only what ends the run."""
+        if self.evaluator.task_timeout is None:
+            yield self.cancellation
+            return
+        with self.cancellation.child() as cancellation:
+            yield cancellation
+
+    def _hooks(
+        self, result: CaseResult, span: Span, cancellation: Cancellation, reports: Reports
+    ) -> EvalHooks:
+        set_json(span, semconv.INPUT, result.case.input)
+        set_json(span, semconv.EXPECTED, result.case.expected)
+        return EvalHooks(
+            expected=result.case.expected,
+            metadata=result.metadata,
+            tags=result.tags,
+            parameters=self._parameters,
+            trial_index=result.ref.trial_index,
+            span=self._code.shown(span),
+            cancel_event=cancellation.event,
+            report=reports,
+        )
+
+    def _call_task(
+        self,
+        result: CaseResult,
+        span: Span,
+        hooks: EvalHooks,
+        cancellation: Cancellation,
+        reports: Reports,
+    ) -> None:
+        limit = self.evaluator.task_timeout
+        task = functools.partial(
+            self.evaluator.task_call, result.case.input, hooks, self._parameters
+        )
+        try:
+            output = self._code.call(task, reports=reports, limit=limit, cancellation=cancellation)
+        except DeadlineError:
+            cancellation.set()
+            message = f"the task's time-out of {limit or 0:g} seconds was reached"
+            raise TimeoutError(message) from None
+        result.output_json = _output_json(output)
+        result.output = output
+        span.set_attribute(semconv.OUTPUT, result.output_json)
 
 
 def _own_copy(metadata: Mapping[str, Any] | None) -> dict[str, Any]:

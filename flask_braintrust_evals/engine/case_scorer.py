@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -71,8 +72,8 @@ class CaseScorer:
         with self._code.within(span):
             try:
                 shown = self._code.shown(span)
-                handled = self._error_score_handler(shown, result.case, failed)
-                for name, value in (self._code.settle(handled) or {}).items():
+                handler = functools.partial(self._error_score_handler, shown, result.case, failed)
+                for name, value in (self._code.call(handler) or {}).items():
                     (score,) = to_scores({"name": name, "score": value}, name)
                     result.scores.setdefault(name, score)
             except BaseException as error:
@@ -82,7 +83,7 @@ class CaseScorer:
     def _score(self, scorer: ScorerCall, result: CaseResult, parent: Span) -> bool:
         scored = False
         with self._scoring(scorer, "score", result, parent) as span:
-            returned = self._code.settle(scorer(self._arguments(result, parent)))
+            returned = self._code.call(functools.partial(scorer, self._arguments(result, parent)))
             scores = to_scores(returned, scorer.name)
             self._names.name(scores, scorer.name)
             result.scores.update({score.name: score for score in scores})
@@ -92,7 +93,9 @@ class CaseScorer:
 
     def _classify(self, classifier: ScorerCall, result: CaseResult, parent: Span) -> None:
         with self._scoring(classifier, "classifier", result, parent) as span:
-            returned = self._code.settle(classifier(self._arguments(result, parent)))
+            returned = self._code.call(
+                functools.partial(classifier, self._arguments(result, parent))
+            )
             classifications = to_classifications(returned, classifier.name)
             for each in classifications:
                 items = result.classifications.setdefault(each.name or classifier.name, [])

@@ -43,6 +43,11 @@ class Evaluator:
         trial_count: how often each case is run.
         max_concurrency: cases at a time; ``None``: what the application's settings say.
         timeout: seconds that a whole run may take; ``None``: any time.
+        task_timeout: seconds that the task may take for one case; then the case has failed, and the
+            run goes on without waiting for it. ``None``: any time.
+        blocking: whether the task and the scorers may hold up their thread for long without giving
+            way to gevent, as C extensions and long computations do. They are then called in threads
+            of the operating system's, at most 40 of a process at a time.
         description: what the evaluator is for.
         error_score_handler: ``handler(span, case, names)``, called where a task or scorers failed,
             with the ``eval`` span, the case, and the names of the scorers that gave nothing;
@@ -71,6 +76,8 @@ class Evaluator:
     trial_count: int = 1
     max_concurrency: int | None = None
     timeout: float | None = None
+    task_timeout: float | None = None
+    blocking: bool = False
     description: str | None = None
     error_score_handler: Callable[..., Any] | None = None
     base_experiment_name: str | None = None
@@ -96,6 +103,7 @@ class Evaluator:
             if self.trial_count is None:
                 raise RegistrationError("trial_count must be a whole number from 1, not None")
             check_numbers(self.trial_count, self.max_concurrency, self.timeout)
+            check_seconds("task_timeout", self.task_timeout)
             _check_labels(self.metadata, self.tags)
             if self.error_score_handler is not None and not callable(self.error_score_handler):
                 raise RegistrationError(
@@ -157,12 +165,19 @@ def check_numbers(
             continue
         if not isinstance(value, int) or isinstance(value, bool) or value < 1:
             raise RegistrationError(f"{name} must be a whole number from 1, not {value!r}")
-    if timeout is not None and (
-        not isinstance(timeout, int | float)
-        or isinstance(timeout, bool)
-        or not 0 < timeout < math.inf
+    check_seconds("timeout", timeout)
+
+
+def check_seconds(name: str, value: float | None) -> None:
+    """Check a duration. ``None`` stands for what is not said.
+
+    Raises:
+        RegistrationError: it makes no sense.
+    """
+    if value is not None and (
+        not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value < math.inf
     ):
-        raise RegistrationError(f"timeout must be seconds above 0, not {timeout!r}")
+        raise RegistrationError(f"{name} must be seconds above 0, not {value!r}")
 
 
 def _check_labels(metadata: Any, tags: Any) -> None:

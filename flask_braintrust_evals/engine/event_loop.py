@@ -14,7 +14,6 @@ import logging
 import os
 import sys
 import threading
-from collections import deque
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -28,6 +27,7 @@ from flask_braintrust_evals.threads import (
 )
 
 from .cancellation import Cancellation
+from .mailbox import DeadlineError, Mailbox
 from .native_threads import NativeThreads
 from .workers import LONGEST_WAIT
 
@@ -76,21 +76,22 @@ class BackgroundLoop:
         self,
         awaitable: Awaitable[Any],
         cancellation: Cancellation,
-        on_post: Callable[[Any], None] = lambda item: None,
         mailbox: Mailbox | None = None,
+        deadline: float | None = None,
     ) -> Any:
         """Await ``awaitable`` on the loop, in a copy of the caller's context, and wait for it.
 
         Args:
             awaitable: a coroutine, or anything else that ``await`` takes.
             cancellation: cancels it when set.
-            on_post: called on the waiting thread with each item that is posted to ``mailbox``.
             mailbox: for what the coroutine has to say while it runs.
+            deadline: when to cancel it and wait no longer, by ``time.monotonic()``.
 
         Returns:
             what the awaitable returns; raises what it raises, ``asyncio.CancelledError`` included.
 
         Raises:
+            DeadlineError: the deadline has passed.
             RuntimeError: the caller is on the loop itself, and would wait for ever.
         """
         if self.is_current():
@@ -131,7 +132,11 @@ class BackgroundLoop:
             pass
         self._loop.call_soon_threadsafe(start)
         with cancellation.calling(cancel):
-            mailbox.deliver(on_post)
+            try:
+                mailbox.deliver(deadline)
+            except DeadlineError:
+                cancel()
+                raise
         if failure:
             raise failure[0]
         return started[0].result()
@@ -153,36 +158,6 @@ class BackgroundLoop:
                 logger.exception("something that a task left on the event loop failed")
 
 
-class Mailbox:
-    """What a coroutine posts while a worker waits for it. Posting never waits."""
-
-    def __init__(self) -> None:
-        self._items: deque[Any] = deque()
-        self._finished = False
-        self._changed = threading.Condition()
-
-    def post(self, item: Any) -> None:
-        with self._changed:
-            self._items.append(item)
-            self._changed.notify()
-
-    def finish(self, _: object = None) -> None:
-        with self._changed:
-            self._finished = True
-            self._changed.notify()
-
-    def deliver(self, receive: Callable[[Any], None]) -> None:
-        """Hand each item to ``receive``, in the order posted, until :meth:`finish` is called."""
-        while True:
-            with self._changed:
-                while not self._items and not self._finished:
-                    self._changed.wait(LONGEST_WAIT)
-                if not self._items:
-                    return
-                item = self._items.popleft()
-            receive(item)
-
-
 _current: BackgroundLoop | None = None
 _lock = threading.Lock()
 
@@ -198,11 +173,6 @@ def background_loop() -> BackgroundLoop:
         if _current is None:
             _current = BackgroundLoop()
         return _current
-
-
-def on_background_loop() -> bool:
-    """Return whether the caller runs on the loop's thread, where nothing may wait."""
-    return _current is not None and _current.is_current()
 
 
 def _forget() -> None:

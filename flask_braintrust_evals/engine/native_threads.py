@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from queue import Empty
@@ -12,6 +13,8 @@ from flask_braintrust_evals.threads import original, start_real_thread
 P = ParamSpec("P")
 T = TypeVar("T")
 
+MOST_BLOCKING = 40
+"""Functions of blocking evaluators that run at a time in a process."""
 IDLE_SECONDS = 30.0
 """Seconds without work after which a thread ends."""
 
@@ -79,3 +82,23 @@ class NativeThreads(Executor):
             job()
             with self._lock:
                 self._unfinished -= 1
+
+
+_real_threads: NativeThreads | None = None
+
+
+def real_threads() -> NativeThreads:
+    """Return the process's threads for code that blocks."""
+    global _real_threads
+    if _real_threads is None:
+        _real_threads = NativeThreads(MOST_BLOCKING)
+    return _real_threads
+
+
+def _forget() -> None:
+    global _real_threads
+    _real_threads = None
+
+
+# A forked child has the executor's memory but not its threads.
+os.register_at_fork(after_in_child=_forget)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextvars
 import inspect
 import logging
+import time
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -12,34 +14,76 @@ from typing import Any
 from opentelemetry.trace import Span, use_span
 
 from flask_braintrust_evals.serialization import clean_text, safe_text
+from flask_braintrust_evals.threads import is_patched
 
 from .cancellation import Cancellation
-from .event_loop import Mailbox, background_loop
+from .evaluator import Evaluator
+from .event_loop import background_loop
 from .events import CaseError, CaseRef
+from .mailbox import Mailbox
+from .native_threads import real_threads
 from .spans import EvalSpan, SpanScope, current_scope
 from .tracing import RunTracing
+from .workers import start_worker
 
 logger = logging.getLogger("flask_braintrust_evals")
 
 _NOTHING: Mapping[str, str] = {}
 
 
+class Reports:
+    """What a task reports while it runs: told at once, or by the worker that waits for it.
+
+    Args:
+        tell: called with each report, by the worker.
+    """
+
+    def __init__(self, tell: Callable[[Any], None] = lambda report: None) -> None:
+        self._tell = tell
+        self._mailbox: Mailbox | None = None
+        self._closed = False
+
+    def __call__(self, report: Any) -> None:
+        mailbox = self._mailbox
+        if self._closed:
+            return  # from something that the task left running
+        if mailbox is not None:
+            mailbox.post(report)
+        else:
+            self._tell(report)
+
+    def close(self) -> None:
+        """Take no more reports."""
+        self._closed = True
+
+    @contextmanager
+    def waiting(self) -> Iterator[Mailbox]:
+        """While the worker waits for what runs elsewhere, reports reach it by the mailbox."""
+        self._mailbox = Mailbox(self._tell)
+        try:
+            yield self._mailbox
+        finally:
+            self._mailbox = None
+
+
 class UserCode:
     """What the calls of one run have in common.
 
     Args:
-        evaluator: the evaluator's name, for the log.
+        evaluator: whose code it is.
         tracing: where spans go; ``None``: nowhere, and what the user's code traces by other means
             is its own affair.
         cancellation: ends what is waited for.
     """
 
     def __init__(
-        self, evaluator: str, tracing: RunTracing | None, cancellation: Cancellation
+        self, evaluator: Evaluator, tracing: RunTracing | None, cancellation: Cancellation
     ) -> None:
         self.tracing = tracing or RunTracing()
         self.cancellation = cancellation
-        self._evaluator = evaluator
+        self._evaluator = evaluator.name
+        # Without gevent, the workers are real threads themselves.
+        self._in_real_threads = evaluator.blocking and is_patched()
         self._is_recorded = tracing is not None
 
     @contextmanager
@@ -77,16 +121,62 @@ class UserCode:
         made: EvalSpan = (self.tracing.span_class or EvalSpan)(span, SpanScope(self.tracing))
         return made
 
-    def settle(
+    def call(
         self,
-        returned: Any,
-        mailbox: Mailbox | None = None,
-        on_post: Callable[[Any], None] = lambda item: None,
+        function: Callable[[], Any],
+        *,
+        reports: Reports | None = None,
+        limit: float | None = None,
+        cancellation: Cancellation | None = None,
     ) -> Any:
-        """Return what a plain function returned, or what the coroutine of an ``async`` one does."""
+        """Call a function and return what it returns; what its coroutine does if it is ``async``.
+
+        Args:
+            function: what to call.
+            reports: what it reports while it runs.
+            limit: seconds after which it is not waited for any longer; it may go on.
+            cancellation: ends what is waited for; default: the run's.
+
+        Raises:
+            DeadlineError: the limit was reached.
+        """
+        deadline = None if limit is None else time.monotonic() + limit
+        reports = reports or Reports()
+        if limit is None and not self._in_real_threads:
+            returned = function()
+        else:
+            returned = self._call_elsewhere(function, reports, deadline)
         if not inspect.isawaitable(returned):
             return returned
-        return background_loop().run(returned, self.cancellation, on_post, mailbox)
+        with reports.waiting() as mailbox:
+            return background_loop().run(
+                returned, cancellation or self.cancellation, mailbox, deadline
+            )
+
+    def _call_elsewhere(
+        self, function: Callable[[], Any], reports: Reports, deadline: float | None
+    ) -> Any:
+        context = contextvars.copy_context()
+        results: list[Any] = []
+        failures: list[BaseException] = []
+
+        def work() -> None:
+            try:
+                results.append(context.run(function))
+            except BaseException as error:
+                failures.append(error)
+            finally:
+                mailbox.finish()
+
+        with reports.waiting() as mailbox:
+            if self._in_real_threads:
+                real_threads().submit(work)
+            else:
+                start_worker(work, "eval-with-limit")
+            mailbox.deliver(deadline)
+        if failures:
+            raise failures[0]
+        return results[0]
 
     def failure(self, what: str, error: BaseException, ref: CaseRef) -> CaseError:
         """Log a failure, and return it as results have it."""

@@ -11,7 +11,7 @@ import functools
 from typing import Any
 
 import pytest
-from autoevals import (  # type: ignore[import-untyped]
+from autoevals import (
     ExactMatch,
     JSONDiff,
     Levenshtein,

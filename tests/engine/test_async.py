@@ -12,7 +12,7 @@ import pytest
 
 from flask_braintrust_evals.engine.cancellation import Cancellation
 from flask_braintrust_evals.engine.evaluator import Evaluator
-from flask_braintrust_evals.engine.event_loop import background_loop, on_background_loop
+from flask_braintrust_evals.engine.event_loop import background_loop
 
 from .support import (
     PATIENCE,
@@ -184,10 +184,10 @@ def test_a_task_that_cancels_itself_does_not_cancel_the_run() -> None:
 
 def test_the_background_loop_knows_its_thread() -> None:
     async def there() -> bool:
-        return on_background_loop()
+        return background_loop().is_current()
 
     assert in_time(lambda: background_loop().run(there(), Cancellation())) is True
-    assert on_background_loop() is False
+    assert background_loop().is_current() is False
 
 
 def test_a_coroutine_that_is_cancelled_beforehand_is_cancelled() -> None:

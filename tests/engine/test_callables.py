@@ -14,9 +14,9 @@ from flask_braintrust_evals.engine.callables import (
     SCORER_ARGUMENTS,
     ScorerCall,
     TaskCall,
-    callable_name,
     scorer_calls,
 )
+from flask_braintrust_evals.engine.introspection import callable_name
 from flask_braintrust_evals.errors import DuplicateEvaluatorError, RegistrationError
 
 HOOKS, PARAMETERS = object(), {"p": 1}

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from flask_braintrust_evals.engine.evaluator import Evaluator
-from flask_braintrust_evals.engine.event_loop import on_background_loop
+from flask_braintrust_evals.engine.event_loop import background_loop
 from flask_braintrust_evals.engine.events import (
     CaseError,
     CaseFinished,
@@ -179,7 +179,8 @@ def test_an_async_task_that_reports_when_the_run_is_closed_may_clean_up() -> Non
         try:
             await asyncio.sleep(600)
         except BaseException as error:
-            closing.log.append(f"{type(error).__name__} on the loop: {on_background_loop()}")
+            on_loop = background_loop().is_current()
+            closing.log.append(f"{type(error).__name__} on the loop: {on_loop}")
             hooks.report_progress({"data": "stopping"})
             await asyncio.to_thread(let_go.wait, PATIENCE)
             closing.log.append("cleaned up")

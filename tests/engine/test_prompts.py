@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from typing import Any
 
+import autoevals.llm
 import pytest
 from braintrust.logger import Prompt as SdkPrompt
 from braintrust.prompt import PromptData as SdkPromptData
@@ -15,6 +16,9 @@ from flask_braintrust_evals.engine.parameters import ParameterSet
 from flask_braintrust_evals.engine.prompts import Prompt
 from flask_braintrust_evals.errors import RegistrationError, RequestError
 from flask_braintrust_evals.web.manifest import manifest
+
+# Importing it turns off the escaping for HTML that the SDK's renderer has by default.
+assert autoevals.llm
 
 
 def chat(*messages: Any, model: str | None = "gpt-5-mini", **more: Any) -> dict[str, Any]:

@@ -6,11 +6,15 @@ import dataclasses
 import json
 from typing import Any
 
+import autoevals.llm
 import pytest
 from braintrust.logger import render_mustache
 
 from flask_braintrust_evals.engine.templates import TemplateError, renderer
 from flask_braintrust_evals.serialization import plain
+
+# Importing it turns off the escaping for HTML that the SDK's renderer has by default.
+assert autoevals.llm
 
 VALUES: dict[str, Any] = {
     "name": "A & <b> \"q\" 'x'",
