@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import sys
+import time
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from queue import Empty
 from typing import ParamSpec, TypeVar
+from weakref import WeakSet
 
-from flask_braintrust_evals.threads import original, start_real_thread
+from flask_braintrust_evals.threads import is_patched, original, start_real_thread
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 MOST_BLOCKING = 40
 """Functions of blocking evaluators that run at a time in a process."""
+PATIENCE = 1.0
+"""Seconds that the process's end waits for functions that are running."""
 IDLE_SECONDS = 30.0
 """Seconds without work after which a thread ends."""
+
+
+_all: WeakSet[NativeThreads] = WeakSet()
 
 
 class NativeThreads(Executor):
@@ -32,6 +41,7 @@ class NativeThreads(Executor):
         self._lock = original("_thread", "allocate_lock")()
         self._jobs = original("queue", "SimpleQueue")()
         self._threads = 0
+        _all.add(self)
         self._unfinished = 0  # functions that wait for a thread or run in one
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
@@ -70,18 +80,44 @@ class NativeThreads(Executor):
                 raise
 
     def _work(self) -> None:
-        while True:
-            try:
-                job = self._jobs.get(timeout=IDLE_SECONDS)
-            except Empty:
-                with self._lock:
-                    if self._unfinished < self._threads:
-                        self._threads -= 1
-                        return
-                continue
-            job()
+        while self._work_once():
+            pass
+        if is_patched():
+            # Whatever has waited in this thread has made a hub for it.
+            sys.modules["gevent"].get_hub().destroy(destroy_loop=True)
+        with self._lock:
+            self._threads -= 1
+
+    def _work_once(self) -> bool:
+        try:
+            job = self._jobs.get(timeout=IDLE_SECONDS)
+        except Empty:
             with self._lock:
-                self._unfinished -= 1
+                return self._unfinished >= self._threads
+        if job is None:
+            return False
+        job()
+        with self._lock:
+            self._unfinished -= 1
+        return True
+
+    def close(self, patience: float = 0.0) -> None:
+        """Have the threads end once they are idle, and wait for that, at most ``patience`` seconds.
+
+        A thread that is left to the interpreter's own end, with what gevent has made for it, may
+        break that end.
+        """
+        for _ in range(self._threads):
+            self._jobs.put(None)
+        deadline = time.monotonic() + patience
+        while self._threads and time.monotonic() < deadline:
+            original("time", "sleep")(0.001)
+
+
+@atexit.register
+def _close_all() -> None:
+    for each in list(_all):
+        each.close(PATIENCE)
 
 
 _real_threads: NativeThreads | None = None
@@ -98,6 +134,7 @@ def real_threads() -> NativeThreads:
 def _forget() -> None:
     global _real_threads
     _real_threads = None
+    _all.clear()
 
 
 # A forked child has the executor's memory but not its threads.
