@@ -148,9 +148,9 @@ class EvalsBlueprint(Blueprint):
         """
         try:
             from .contrib.braintrust.loading import load
-        except ModuleNotFoundError as error:
+        except ImportError as error:
             raise RegistrationError(
-                "load() needs the braintrust package: install"
+                "load() needs the braintrust package, 0.30 or later: install"
                 f" 'flask-braintrust-evals[braintrust]' ({error})"
             ) from error
         for evaluator in load(path):

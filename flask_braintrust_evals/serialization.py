@@ -17,7 +17,7 @@ import inspect
 import json
 import math
 import uuid
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import orjson
@@ -31,6 +31,17 @@ MAX_DEPTH = 200
 # them elsewhere; a value must look the same whatever stands beside it.
 _OPTIONS = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_PASSTHROUGH_DATETIME
 _OPTIONS |= orjson.OPT_PASSTHROUGH_DATACLASS
+
+
+_converters: dict[type, Callable[[Any], Any]] = {}
+
+
+def convert(kind: type, converter: Callable[[Any], Any]) -> None:
+    """Have values of a class, and of those derived from it, written as what ``converter`` returns.
+
+    For classes of other libraries whose ``str()`` says nothing, or does something.
+    """
+    _converters[kind] = converter
 
 
 def dumps(value: Any) -> str:
@@ -132,6 +143,9 @@ def _key(key: Any) -> str:
 
 def _simplify(value: Any) -> Any:
     """One step from an object towards JSON; whoever called goes on with what comes back."""
+    for kind in type(value).__mro__:
+        if kind in _converters:
+            return _converters[kind](value)
     if isinstance(value, float):
         return _finite(value)
     if isinstance(value, datetime.datetime | datetime.date | datetime.time):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -73,7 +73,13 @@ class CaseScorer:
             try:
                 shown = self._code.shown(span)
                 handler = functools.partial(self._error_score_handler, shown, result.case, failed)
-                for name, value in (self._code.call(handler) or {}).items():
+                given = self._code.call(handler)
+                if given is not None and not isinstance(given, Mapping):
+                    raise TypeError(
+                        "an error_score_handler must return a dict of scores by name, or None, not"
+                        f" {given!r}"
+                    )
+                for name, value in (given or {}).items():
                     (score,) = to_scores({"name": name, "score": value}, name)
                     result.scores.setdefault(name, score)
             except BaseException as error:

@@ -12,6 +12,7 @@ from flask_braintrust_evals.serialization import clean_text, safe_text
 from .cases import EvalCase
 from .events import CaseResult
 from .scores import Classification, Score
+from .span_log import merge_json
 from .tracing import set_json
 
 
@@ -48,10 +49,10 @@ def record_scores(span: Span, scores: list[Score]) -> None:
         return
     fields = {score.name: {"score": score.score} for score in scores}
     set_json(span, semconv.OUTPUT, fields if len(scores) != 1 else {"score": scores[0].score})
-    set_json(span, semconv.SCORES, {score.name: score.score for score in scores})
+    merge_json(span, semconv.SCORES, {score.name: score.score for score in scores})
     metadata = {score.name: score.metadata for score in scores if score.metadata}
     if metadata:
-        set_json(span, semconv.METADATA, metadata if len(scores) != 1 else scores[0].metadata)
+        merge_json(span, semconv.METADATA, metadata if len(scores) != 1 else scores[0].metadata)
 
 
 def record_classifications(span: Span, classifications: list[Classification]) -> None:

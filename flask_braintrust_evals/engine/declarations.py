@@ -13,7 +13,7 @@ from .parameters import UNSET, Parameter, ParameterSet
 from .prompts import prompt_parameter
 from .pydantic_parameters import is_model, parameter_of, parameters_of
 from .saved_parameters import SavedParameterSet, is_saved
-from .schemas import json_type, whole_schema
+from .schemas import json_type, path_text, whole_schema
 
 DATA_TYPES = ("string", "number", "integer", "boolean", "array", "object", "null")
 
@@ -89,7 +89,7 @@ def _schema(name: str, spec: Mapping[str, Any], where: str) -> Parameter:
     def parse(value: Any) -> Any:
         error = jsonschema.exceptions.best_match(validator.iter_errors(value))
         if error is not None:
-            path = "".join(f"[{step!r}]" for step in error.absolute_path)
+            path = path_text(error.absolute_path)
             raise RequestError(
                 f"parameter {name!r}{path}: {error.message} (got {json_type(error.instance)})"
             )

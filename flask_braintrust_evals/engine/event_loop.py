@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import functools
 import inspect
 import logging
 import os
@@ -60,7 +61,9 @@ class _Loop(asyncio.SelectorEventLoop):
             executor = self._in_place_of.setdefault(
                 executor, NativeThreads(getattr(executor, "_max_workers", DEFAULT_THREADS))
             )
-        return super().run_in_executor(executor, func, *args)
+        # Whoever is traced in there belongs to the same case. asyncio.to_thread does so itself.
+        context = contextvars.copy_context()
+        return super().run_in_executor(executor, functools.partial(context.run, func), *args)
 
 
 class BackgroundLoop:

@@ -97,6 +97,7 @@ class NativeThreads(Executor):
         if job is None:
             return False
         job()
+        del job  # with what it was given, and what came of it
         with self._lock:
             self._unfinished -= 1
         return True

@@ -14,6 +14,7 @@ optional, and so are ``tools`` and ``params``.
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
@@ -21,10 +22,10 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from flask_braintrust_evals.errors import RegistrationError, RequestError
-from flask_braintrust_evals.serialization import plain
+from flask_braintrust_evals.serialization import convert, plain
 
 from .parameters import UNSET, Parameter, Parameters
-from .schemas import json_type
+from .schemas import json_type, path_text
 from .templates import Render, renderer
 
 _NOT_FOR_MODELS = ("use_cache",)
@@ -122,12 +123,25 @@ class Prompt:
         prompt = self._data.get("prompt")
         if not prompt:
             raise ValueError(f"prompt {self.name!r} is empty")
+        try:
+            return self._build(str(model), prompt, options, variables)
+        except ValueError as error:  # of the template, or of JSON that it gives
+            raise ValueError(f"prompt {self.name!r} cannot be built: {error}") from error
+
+    def _build(
+        self,
+        model: str,
+        prompt: Mapping[str, Any],
+        options: Mapping[str, Any],
+        variables: dict[str, Any],
+    ) -> dict[str, Any]:
         values, strict = plain(variables), bool(variables.get("strict", False))
         kind = self._data.get("template_format") or "mustache"
         render = renderer(kind, values, strict=strict)
         render_json = renderer(kind, values, strict=strict, as_json=True)
         given = options.get("params") or {}
-        params = {name: value for name, value in given.items() if name not in _NOT_FOR_MODELS}
+        # A copy: what is built is the caller's, and the prompt that of the whole run.
+        params = copy.deepcopy({k: v for k, v in given.items() if k not in _NOT_FOR_MODELS})
         about = {"variables": variables, "id": None, "project_id": None, "version": None}
         built: dict[str, Any] = {
             **_with_response_schema(params, render_json),
@@ -137,11 +151,15 @@ class Prompt:
         if prompt["type"] == "completion":
             built["prompt"] = render(prompt["content"])
             return built
-        built["messages"] = [_message(each, render) for each in prompt.get("messages") or []]
+        messages = copy.deepcopy(prompt.get("messages") or [])
+        built["messages"] = [_message(each, render) for each in messages]
         tools = prompt.get("tools")
         if tools and tools.strip():
             built["tools"] = json.loads(render(tools))
         return built
+
+
+convert(Prompt, lambda prompt: prompt._data)
 
 
 def parse_prompt(value: Any, name: str) -> None:
@@ -156,7 +174,7 @@ def parse_prompt(value: Any, name: str) -> None:
         (first, *_) = error.errors(include_url=False)
         # pydantic puts the chosen kind of prompt between the steps.
         steps = [step for step in first["loc"] if step not in ("chat", "completion")]
-        path = "".join(f"[{step!r}]" for step in steps)
+        path = path_text(steps)
         message = first["msg"][:1].lower() + first["msg"][1:]
         raise RequestError(
             f"parameter {name!r}{path}: not a prompt: {message} (got {json_type(first['input'])})"

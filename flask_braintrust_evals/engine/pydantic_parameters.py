@@ -12,7 +12,7 @@ from flask_braintrust_evals.errors import RegistrationError, RequestError
 from flask_braintrust_evals.serialization import dumps, plain
 
 from .parameters import UNSET, Parameter, ParameterSet
-from .schemas import json_type, whole_schema
+from .schemas import json_type, path_text, whole_schema
 
 
 def is_model(value: Any) -> bool:
@@ -152,7 +152,7 @@ def _explain(error: ValidationError, name: str | None, skip: int) -> list[str]:
     for each in error.errors(include_url=False)[:5]:
         path = list(each["loc"])[skip:]
         shown = name if name is not None else (path.pop(0) if path else None)
-        inside = "".join(f"[{step!r}]" for step in path)
+        inside = path_text(path)
         subject = f"parameter {shown!r}{inside}" if shown is not None else "parameters"
         message = each["msg"].removeprefix("Value error, ")
         message = message[:1].lower() + message[1:]

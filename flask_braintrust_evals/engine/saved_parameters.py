@@ -9,12 +9,14 @@ from typing import Any
 import jsonschema
 from jsonschema.exceptions import best_match
 from jsonschema.validators import validator_for
+from referencing import Registry
+from referencing.exceptions import Unresolvable
 
 from flask_braintrust_evals.errors import RegistrationError, RequestError
 
 from .parameters import Parameters
 from .prompts import Prompt, parse_prompt
-from .schemas import json_type
+from .schemas import json_type, path_text
 
 _FIELDS = ("id", "project_id", "name", "slug", "version")
 
@@ -42,7 +44,9 @@ class SavedParameterSet:
             if isinstance(property, Mapping) and property.get("x-bt-type") == "prompt"
         ]
         # The draft of the braintrust SDK, where the schema names none.
-        self._validator = validator_for(self.schema, jsonschema.Draft7Validator)(self.schema)
+        # Nothing is fetched for references: whoever may edit the schema is not whoever runs this.
+        validator = validator_for(self.schema, jsonschema.Draft7Validator)
+        self._validator = validator(self.schema, registry=Registry())
 
     @classmethod
     def of(cls, value: Any, evaluator: str) -> SavedParameterSet:
@@ -53,14 +57,24 @@ class SavedParameterSet:
         """
         source = {name: getattr(value, name) for name in _FIELDS}
         where = f"evaluator {evaluator!r}: the saved parameters {source['slug']!r}"
+        if not isinstance(value.schema, Mapping) or not isinstance(value.data, Mapping):
+            raise RegistrationError(f"{where} have a schema or values that are no objects")
+        parameters = cls(value.schema, value.data, source)
         try:
-            parameters = cls(value.schema, value.data, source)
             parameters._validator.check_schema(parameters.schema)
+            problem = parameters._problem(parameters._with_defaults({}), ignore=("required",))
+            if problem is None:
+                parameters._with_prompts(parameters._with_defaults({}))
         except jsonschema.SchemaError as error:
             raise RegistrationError(
                 f"{where} have a schema that is no JSON Schema: {error.message}"
             ) from None
-        problem = parameters._problem(parameters._with_defaults({}), ignore=("required",))
+        except Unresolvable as error:
+            raise RegistrationError(
+                f"{where} have a schema with a reference that leads nowhere: {error.ref}"
+            ) from None
+        except RequestError as error:
+            problem = str(error)
         if problem is not None:
             raise RegistrationError(f"{where} have values that do not fit their schema: {problem}")
         return parameters
@@ -78,9 +92,17 @@ class SavedParameterSet:
         """
         given = {k: v for k, v in (values or {}).items() if k in self._properties}
         merged = self._with_defaults(given)
-        problem = self._problem(merged)
+        try:
+            problem = self._problem(merged)
+        except Unresolvable as error:
+            problem = (
+                f"parameters: their saved schema has a reference that leads nowhere: {error.ref}"
+            )
         if problem is not None:
             raise RequestError(problem)
+        return Parameters(self._with_prompts(merged))
+
+    def _with_prompts(self, merged: dict[str, Any]) -> dict[str, Any]:
         for name, schema in self._properties.items():
             if (
                 name in merged
@@ -89,7 +111,7 @@ class SavedParameterSet:
             ):
                 parse_prompt(merged[name], name)
                 merged[name] = Prompt(name, merged[name])
-        return Parameters(merged)
+        return merged
 
     def _with_defaults(self, given: Mapping[str, Any]) -> dict[str, Any]:
         merged = copy.deepcopy({**self._data, **given})
@@ -104,7 +126,7 @@ class SavedParameterSet:
         if not error.absolute_path:
             return f"parameters: {error.message}"
         name, *rest = error.absolute_path
-        path = "".join(f"[{step!r}]" for step in rest)
+        path = path_text(rest)
         return f"parameter {name!r}{path}: {error.message} (got {json_type(error.instance)})"
 
 
@@ -115,6 +137,13 @@ def is_saved(value: Any) -> bool:
     )
 
 
+def _has_default(schema: Mapping[str, Any]) -> bool:
+    """Whether a schema has a default. Where the SDK saves one that has none, it says null."""
+    kinds = schema.get("type", "null")
+    is_null_a_value = "null" in kinds if isinstance(kinds, list) else kinds == "null"
+    return "default" in schema and (schema["default"] is not None or is_null_a_value)
+
+
 def _fill(values: Any, schema: Any) -> None:
     """Set what is missing in an object, and in the objects inside, to the schema's defaults."""
     properties = schema.get("properties") if isinstance(schema, Mapping) else None
@@ -123,7 +152,7 @@ def _fill(values: Any, schema: Any) -> None:
     for name, inner in properties.items():
         if not isinstance(inner, Mapping):
             continue
-        if name not in values and "default" in inner:
+        if name not in values and _has_default(inner):
             values[name] = copy.deepcopy(inner["default"])
         value = values.get(name)
         for each in value if isinstance(value, list) else [value]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import jsonschema
@@ -37,6 +37,24 @@ def whole_schema(schema: Mapping[str, Any], where: str) -> dict[str, Any]:
         raise RegistrationError(f"{where}: the reference {error.ref!r} leads nowhere") from None
     except RecursionError as error:
         raise RegistrationError(f"{where}: the reference {error} leads back to itself") from None
+
+
+def without_nulls(schema: Any) -> Any:
+    """Return a schema without the entries that make the Playground refuse the whole list."""
+    if isinstance(schema, list):
+        return [without_nulls(each) for each in schema]
+    if not isinstance(schema, Mapping):
+        return schema
+    return {
+        key: without_nulls(each)
+        for key, each in schema.items()
+        if each is not None or key not in _NEVER_NULL
+    }
+
+
+def path_text(steps: Iterable[Any]) -> str:
+    """Return steps into a value as Python writes them: ``['a'][0]``."""
+    return "".join(f"[{step!r}]" for step in steps)
 
 
 def json_type(value: Any) -> str:

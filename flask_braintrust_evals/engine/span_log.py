@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from typing import Any
 
 import orjson
@@ -32,8 +31,8 @@ _JSON_FIELDS = {
     "classifications": semconv.CLASSIFICATIONS,
 }
 
-# Reading what a span has and writing it merged must not be interrupted. Nothing within waits: under
-# --preload this lock is not gevent's.
+# Reading what a span has and writing it merged must not be interrupted. No code of the user's runs
+# within, and nothing waits: under --preload this lock is not gevent's.
 _lock = threading.Lock()
 
 
@@ -43,8 +42,8 @@ def log_event(span: Span, event: Mapping[str, Any]) -> None:
     Args:
         span: the span.
         event: any of ``input``, ``output``, ``expected``, ``error``, ``scores``, ``metadata``,
-            ``metrics``, ``tags``, ``span_attributes``; ``None`` is passed over. Other names become
-            entries of the metadata.
+            ``metrics``, ``tags``, ``span_attributes``, ``origin``, ``classifications``; ``None`` is
+            passed over. Other names become entries of the metadata.
 
     Raises:
         ValueError: scores, metrics, metadata or tags are not of the form that Braintrust takes.
@@ -71,12 +70,16 @@ def log_event(span: Span, event: Mapping[str, Any]) -> None:
 
 def merge_json(span: Span, name: str, value: Any) -> None:
     """Set an attribute to ``value`` as JSON; an object is merged into the object that is there."""
+    try:
+        value = plain(value)
+    except SerializationError:  # set_json says so
+        set_json(span, name, value)
+        return
     with _lock:
-        if isinstance(value, Mapping):
+        if isinstance(value, dict):
             known = recorded(span, name)
-            if isinstance(known, dict) and known:
-                with suppress(SerializationError):  # set_json says so
-                    value = _merged(known, plain(value))
+            if isinstance(known, dict):
+                value = _merged(known, value)
         set_json(span, name, value)
 
 

@@ -23,7 +23,7 @@ from opentelemetry.trace import (
 
 from flask_braintrust_evals import semconv
 
-from .span_log import log_event, recorded
+from .span_log import log_event
 from .tracing import RunTracing, set_failure
 
 S = TypeVar("S", bound="EvalSpan")
@@ -185,6 +185,22 @@ class EvalSpan(Span):
     def flush(self) -> None:
         """Do nothing: all spans of a run are delivered before its summary."""
 
+    def export(self) -> str:
+        """Return nothing: without the SDK, and outside of a server, no parent can be named."""
+        return ""
+
+    def link(self) -> str:
+        """Return nothing, as :meth:`export` does."""
+        return ""
+
+    def permalink(self) -> str:
+        """Return nothing, as :meth:`export` does."""
+        return ""
+
+    def inject(self, carrier: dict[str, str] | None = None) -> dict[str, str]:
+        """Return the headers of an outgoing request as they are."""
+        return {} if carrier is None else carrier
+
     # As OpenTelemetry has it.
 
     def set_attributes(
@@ -198,12 +214,19 @@ class EvalSpan(Span):
         """Set OpenTelemetry's attributes (a mapping), or the SDK's name, type and attributes."""
         if isinstance(attributes, Mapping):
             self._span.set_attributes(attributes)
-            return
-        name = name if name is not None else attributes
+        elif name is None:
+            name = attributes
         if name is not None:
             self._span.update_name(name)
         named = {"name": name, "type": None if type is None else str(getattr(type, "value", type))}
-        self.log(span_attributes=_without_none({**named, **(span_attributes or {})}))
+        given = _without_none({**named, **(span_attributes or {})})
+        if given:
+            self.log(span_attributes=given)
+
+    @property
+    def attributes(self) -> Mapping[str, Any]:
+        """All attributes so far; none where nothing is recorded."""
+        return getattr(self._span, "attributes", None) or {}
 
     def get_span_context(self) -> SpanContext:
         return self._span.get_span_context()
@@ -234,10 +257,6 @@ class EvalSpan(Span):
         escaped: bool = False,
     ) -> None:
         self._span.record_exception(exception, attributes, timestamp, escaped)
-
-    def recorded(self, field: str) -> Any:
-        """Return what an attribute of Braintrust's says so far; ``None`` for nothing."""
-        return recorded(self._span, field)
 
     @property
     def braintrust_parent(self) -> str | None:

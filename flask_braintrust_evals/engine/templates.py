@@ -2,7 +2,8 @@
 
 Both the template and the values may come from whoever is allowed to run evaluators, so neither
 reaches more than the values themselves: they are turned into plain JSON values first, no partials
-are read from disk, and nunjucks templates are rendered in a sandbox.
+are read from disk, nunjucks templates are rendered in a sandbox, and what a template may do is
+bounded.
 
 Mustache is rendered as the ``braintrust`` SDK does (its ``Prompt.build``) in a process that has
 imported autoevals, and as the Playground does: nothing is escaped for HTML, which would reach the
@@ -16,11 +17,12 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
-import jinja2
 import mstache
-from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-FORMATS = ("mustache", "nunjucks", "none")
+from . import nunjucks
+
+MOST_LOOKUPS = 100_000
+"""Names that one mustache template may look up: a bound for loops inside of loops."""
 
 Render = Callable[[str], str]
 
@@ -37,7 +39,7 @@ def renderer(
     """Return a function that fills ``values`` into a template.
 
     Args:
-        kind: one of :data:`FORMATS`.
+        kind: ``"mustache"``, ``"nunjucks"`` or ``"none"``.
         values: plain JSON values.
         strict: raise where the template names something that ``values`` do not have.
         as_json: for templates inside JSON: what is not a string is written as JSON.
@@ -53,13 +55,19 @@ def renderer(
 
 
 def _mustache(values: Mapping[str, Any], strict: bool, as_json: bool, template: str) -> str:
+    lookups = 0
+
     def get(scope: Any, scopes: Sequence[Any], key: str | bytes, default: Any = None) -> Any:
+        nonlocal lookups
+        lookups += 1
+        if lookups > MOST_LOOKUPS:
+            raise TemplateError(f"the template looks up more than {MOST_LOOKUPS} names")
         path = key.decode() if isinstance(key, bytes) else key
         found = _look_up(path, (*scopes, scope))
         if found is not _MISSING:
             return found
         if strict:
-            raise TemplateError(f"the prompt's template names {path!r}, which has no value")
+            raise TemplateError(f"the template names {path!r}, which has no value")
         return default
 
     try:
@@ -71,9 +79,10 @@ def _mustache(values: Mapping[str, Any], strict: bool, as_json: bool, template: 
             stringify=_to_json if as_json else _to_text,
             escape=bytes,
             lambda_render=None,
+            cache={},  # templates come from callers: none is kept
         )
     except (mstache.TokenException, mstache.TemplateRecursionError) as error:
-        raise TemplateError(f"the prompt's template is malformed: {error}") from error
+        raise TemplateError(f"the template is malformed: {error}") from error
 
 
 def _look_up(path: str, scopes: Sequence[Any]) -> Any:
@@ -106,14 +115,10 @@ def _json_text(value: Any) -> str:
 
 
 def _nunjucks(values: Mapping[str, Any], strict: bool, as_json: bool, template: str) -> str:
-    environment = ImmutableSandboxedEnvironment(
-        undefined=jinja2.StrictUndefined if strict else jinja2.ChainableUndefined,
-        finalize=_json_text if as_json else None,
-        keep_trailing_newline=True,
-    )
+    finalize = _json_text if as_json else None
     try:
-        return environment.from_string(template).render(values)
+        return nunjucks.render(template, values, strict=strict, finalize=finalize)
     except Exception as error:  # also what the template's own expressions raise
         raise TemplateError(
-            f"the prompt's template cannot be rendered: {type(error).__name__}: {error}"
+            f"the template cannot be rendered: {type(error).__name__}: {error}"
         ) from error

@@ -11,6 +11,7 @@ from typing import Any
 from flask_braintrust_evals.engine.evaluator import Evaluator
 from flask_braintrust_evals.engine.parameters import UNSET, Parameter
 from flask_braintrust_evals.engine.saved_parameters import SavedParameterSet
+from flask_braintrust_evals.engine.schemas import without_nulls
 
 
 def manifest(evaluators: Iterable[Evaluator]) -> dict[str, Any]:
@@ -45,7 +46,7 @@ def _saved(parameters: SavedParameterSet) -> dict[str, Any]:
     }
     return {
         "type": "braintrust.parameters",
-        "schema": parameters.schema,
+        "schema": without_nulls(parameters.schema),
         "source": {key: value for key, value in source.items() if value is not None},
     }
 

@@ -15,6 +15,7 @@ from flask_braintrust_evals.engine.declarations import declare
 from flask_braintrust_evals.engine.parameters import ParameterSet
 from flask_braintrust_evals.engine.prompts import Prompt
 from flask_braintrust_evals.errors import RegistrationError, RequestError
+from flask_braintrust_evals.serialization import plain
 from flask_braintrust_evals.web.manifest import manifest
 
 # Importing it turns off the escaping for HTML that the SDK's renderer has by default.
@@ -95,8 +96,8 @@ def test_a_prompt_is_built_as_the_sdk_builds_it(name: str, variables: dict[str, 
     theirs = SdkPrompt.from_prompt_data("p", SdkPromptData.from_dict_deep(PROMPTS[name]))
     try:
         expected = theirs.build(**variables)
-    except ValueError as error:  # half a JSON text is left where a variable is missing
-        with pytest.raises(type(error)):
+    except ValueError:  # half a JSON text is left where a variable is missing
+        with pytest.raises(ValueError, match="prompt 'p' cannot be built: "):
             Prompt("p", PROMPTS[name]).build(**variables)
         return
     assert Prompt("p", PROMPTS[name]).build(**variables) == expected
@@ -164,8 +165,11 @@ def test_building_changes_neither_the_prompt_nor_the_variables() -> None:
     prompt = Prompt("p", data)
     first = prompt.build(**variables)
     first["messages"][0]["content"] = "changed"
+    first["response_format"]["json_schema"]["name"] = "changed"
     assert (data, variables) == (PROMPTS["response schema"], VARIABLES)
-    assert prompt.build(**variables)["messages"] == [user("x")]
+    second = prompt.build(**variables)
+    assert second["messages"] == [user("x")]
+    assert second["response_format"]["json_schema"]["name"] == "s"
 
 
 def test_a_prompt_shows_its_parts() -> None:
@@ -285,6 +289,11 @@ def test_a_model_without_a_choice_is_its_default_or_asked_for() -> None:
     declared = declare({"model": {"type": "model", "default": None}}, "e")
     with pytest.raises(RequestError, match="'model' is required"):
         declared.validate({"model": None})
+
+
+def test_a_prompt_is_written_as_its_data_wherever_values_become_json() -> None:
+    prompt = Prompt("main", PROMPTS["position"])
+    assert plain({"parameters": {"main": prompt}}) == {"parameters": {"main": PROMPTS["position"]}}
 
 
 def test_a_task_renders_its_prompt_per_case() -> None:

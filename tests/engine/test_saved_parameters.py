@@ -151,6 +151,38 @@ def test_what_is_saved_is_checked_where_the_evaluator_is_defined(broken: Any, me
     assert str(refused.value).startswith(message)
 
 
+@pytest.mark.parametrize(
+    ("broken", "message"),
+    [
+        (
+            saved(schema={"properties": {"a": {"$ref": "http://127.0.0.1:9/x"}}}, data={"a": 1}),
+            "http://127.0.0.1:9/x",
+        ),
+        (saved(schema={"properties": {"a": {"$ref": "#/no"}}}, data={"a": 1}), "/no"),
+        (saved(schema=True), "no objects"),
+        (saved(data=[]), "no objects"),
+        (saved(data={"main": {"prompt": {"type": "poem"}}}), "not a prompt"),
+    ],
+)
+def test_what_cannot_be_used_is_refused_and_nothing_is_fetched(broken: Any, message: str) -> None:
+    with pytest.raises(RegistrationError, match="saved parameters 'settings' have") as refused:
+        declare(broken, "e")
+    assert message in str(refused.value)
+
+
+def test_a_reference_that_leads_nowhere_is_told_of_when_it_is_met() -> None:
+    declared = declare(saved(schema={"properties": {"a": {"$ref": "#/no"}}}, data={}), "e")
+    with pytest.raises(RequestError, match="leads nowhere: /no"):
+        declared.validate({"a": 1})
+
+
+def test_nulls_in_a_saved_schema_do_not_reach_the_list() -> None:
+    schema = {"type": "object", "properties": {"a": {"type": "string", "default": None}}}
+    evaluator = Evaluator("e", lambda input: input, parameters=saved(schema=schema, data={}))
+    shown = manifest([evaluator])["e"]["parameters"]["schema"]
+    assert shown == {"type": "object", "properties": {"a": {"type": "string"}}}
+
+
 def test_a_schema_without_properties_takes_nothing_and_keeps_what_is_saved() -> None:
     declared = declare(saved(schema={}, data={"a": 1}), "e")
     assert declared.validate({"b": 2}) == {"a": 1}

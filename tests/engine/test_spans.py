@@ -269,3 +269,50 @@ def test_a_run_that_is_recorded_for_nobody_leaves_other_tracing_alone() -> None:
     scopes: list[Any] = []
     Evaluator("e", lambda input: scopes.append(current_scope.get())).run([{"input": 1}])
     assert scopes == [None]
+
+
+class Chatty:
+    """A value whose text is traced itself."""
+
+    def __init__(self, span: EvalSpan) -> None:
+        self._span = span
+
+    def __str__(self) -> str:
+        self._span.log(metadata={"asked": True})
+        return "text"
+
+
+def test_a_value_that_logs_while_it_is_written_stops_nobody(spans: Spans) -> None:
+    def task(hooks: EvalHooks) -> None:
+        hooks.span.log(metadata={"before": 1})
+        hooks.span.log(metadata={"value": Chatty(hooks.span)})
+
+    run(spans, task)
+    assert attribute(spans.one("task"), "metadata") == {
+        "before": 1,
+        "asked": True,
+        "value": "text",
+    }
+
+
+def test_what_a_scorer_logs_is_kept_beside_its_score(spans: Spans) -> None:
+    def scorer(output: Any) -> dict[str, Any]:
+        scope = current_scope.get()
+        assert scope is not None
+        span = EvalSpan(trace.get_current_span(), scope)
+        span.log(metadata={"own": 1}, scores={"extra": 0.5})
+        return {"score": 1, "metadata": {"why": "good"}}
+
+    run(spans, lambda hooks: None, scores=[scorer])
+    assert attribute(spans.one("scorer"), "metadata") == {"own": 1, "why": "good"}
+    assert attribute(spans.one("scorer"), "scores") == {"extra": 0.5, "scorer": 1.0}
+
+
+def test_a_span_has_what_the_sdks_have_though_it_has_nothing_to_say(spans: Spans) -> None:
+    def task(hooks: EvalHooks) -> None:
+        span = hooks.span
+        assert (span.export(), span.link(), span.permalink()) == ("", "", "")
+        assert span.inject({"a": "b"}) == {"a": "b"}
+        assert "braintrust.span_attributes" in span.attributes
+
+    run(spans, task)

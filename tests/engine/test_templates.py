@@ -118,11 +118,54 @@ def test_an_object_is_its_fields_and_its_methods_are_out_of_reach(kind: str) -> 
         "{{ name.__init__.__globals__ }}",
         "{{ cycler.__init__.__globals__.os.popen('id').read() }}",
         "{% for i in range(100000000) %}x{% endfor %}",
+        "{{ 'a' * 400000000 }}",
+        "{{ [1] * 400000000 }}",
+        "{{ '%300000000d' % 1 }}",
+        "{{ 9 ** 9 ** 9 }}",
+        "{{ ' ' | center(300000000) }}",
+        "{{ 'aaaa' | replace('a', name) }}",
+        "{{ [name] | join(name) }}",
+        "{{ name ~ name }}",
+        "{{ name + name }}",
+        "{% set name = name + name %}",
+        "{% macro f(n) %}{{ f(n) }}{{ f(n) }}{% endmacro %}{{ f(1) }}",
+        "{% set x = namespace(y=1) %}",
+        "{% set x %}long{% endset %}",
+        "{{ lipsum(1000) }}",
+        "{{ name.upper() }}",
     ],
 )
-def test_nunjucks_stays_in_its_sandbox(template: str) -> None:
+def test_nunjucks_stays_in_its_sandbox_and_in_bounds(template: str) -> None:
     with pytest.raises(TemplateError):
         renderer("nunjucks", {"name": "x"}, strict=True)(template)
+
+
+@pytest.mark.parametrize(
+    ("kind", "template"),
+    [
+        ("nunjucks", "{% for x in xs %}" * 3 + "{{ text }}" + "{% endfor %}" * 3),
+        ("mustache", "{{#xs}}" * 3 + "{{text}}" + "{{/xs}}" * 3),
+    ],
+)
+def test_loops_inside_of_loops_have_an_end(kind: str, template: str) -> None:
+    values = {"xs": [1] * 300, "text": "t" * 1000}
+    with pytest.raises(TemplateError, match="more than|longer than"):
+        renderer(kind, values)(template)
+
+
+def test_the_names_of_methods_are_names_like_others_in_nunjucks() -> None:
+    render = renderer("nunjucks", {"order": {"items": ["a"], "total": 3}})
+    template = "{% for x in order.items %}{{ x }}{% endfor %}{{ order.keys }}{{ order.total * 2 }}"
+    assert render(template) == "a6"
+
+
+def test_templates_of_callers_are_not_kept() -> None:
+    import mstache
+
+    kept: Any = mstache.default_cache
+    before = len(kept)
+    renderer("mustache", {})("a template that nobody else has {{x}}")
+    assert len(kept) == before
 
 
 def test_nunjucks_has_conditions_loops_and_filters() -> None:

@@ -14,6 +14,7 @@ from typing import Any
 
 import braintrust
 from braintrust import current_span, start_span, traced, wrap_openai
+from braintrust.logger import ReadonlyAttachment
 from flask import Flask
 from openai import AsyncOpenAI, OpenAI
 from opentelemetry import trace
@@ -92,7 +93,7 @@ def assistant(input: str, hooks: EvalHooks) -> dict[str, Any]:
         "words": list(words("ab")),
         "answer": ask(input),
         "streamed": ask_streaming(input),
-        "exported": hooks.span.export(),  # type: ignore[attr-defined]
+        "exported": hooks.span.export(),
         "link": current_span().link(),
     }
 
@@ -147,8 +148,39 @@ def foreign_slug() -> str:
 
 @bp.evaluator("attachments")
 def attachments(input: str) -> None:
-    image = braintrust.Attachment(data=b"\x89PNG", filename="a.png", content_type="image/png")
-    current_span().log(metadata={"image": image, "list": [image]})
+    current_span().log(metadata={"image": image(), "list": [image()]})
+
+
+pool = concurrent.futures.ThreadPoolExecutor(2)
+
+
+@bp.evaluator("executors")
+async def executors(input: str) -> None:
+    loop = asyncio.get_running_loop()
+    await asyncio.gather(
+        asyncio.to_thread(look_up, input),
+        loop.run_in_executor(None, look_up, input),
+        loop.run_in_executor(pool, look_up, input),
+    )
+
+
+@bp.evaluator("stored-attachment")
+def stored_attachment(input: str, hooks: EvalHooks) -> Any:
+    reference: Any = {
+        "type": "braintrust_attachment",
+        "filename": "a.png",
+        "content_type": "image/png",
+        "key": "key-1",
+    }
+    hooks.span.log(metadata={"image": ReadonlyAttachment(reference)})
+    circle: list[Any] = []
+    circle.append(circle)
+    hooks.span.log(expected=circle)
+    return {"stored": ReadonlyAttachment(reference), "new": image()}
+
+
+def image() -> braintrust.Attachment:
+    return braintrust.Attachment(data=b"\x89PNG", filename="a.png", content_type="image/png")
 
 
 @bp.evaluator("feedback")

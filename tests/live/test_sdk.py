@@ -124,7 +124,9 @@ def check_fields(cloud: StandIn) -> None:
     assert len(chats) == 3
     for chat in chats:
         assert attributes(chat)["type"] == "llm"
-        assert chat.json("braintrust.metadata")["model"] == "small"
+        metadata = chat.json("braintrust.metadata")
+        assert metadata["model"] == "small"
+        assert "internal" not in metadata
         asked = chat.json("braintrust.input_json")[0]["content"]
         (choice,) = chat.json("braintrust.output_json")
         assert choice["message"]["content"].replace(" ", "") == f"echo{asked}".replace(" ", "")
@@ -230,6 +232,32 @@ def test_attachments_travel_inside_of_their_span(client: Client, cloud: StandIn)
     metadata = cloud.spans_named("task")[0].json("braintrust.metadata")
     assert metadata == {"image": text, "list": [text]}
     assert cloud.calls_to("*", "/attachment.*") == []
+
+
+def test_attachments_in_outputs_are_written_and_stored_ones_are_not_fetched(
+    client: Client, cloud: StandIn
+) -> None:
+    (output,) = outputs(run(client, "stored-attachment", "x"))
+    stored = {
+        "type": "braintrust_attachment",
+        "filename": "a.png",
+        "content_type": "image/png",
+        "key": "key-1",
+    }
+    assert output == {"stored": stored, "new": "data:image/png;base64,iVBORw=="}
+    task = cloud.spans_named("task")[0]
+    assert task.json("braintrust.metadata") == {"image": stored}
+    assert "not serializable" in task.json("braintrust.expected_json")
+    assert {call.token for call in cloud.calls} == {"token-ada"}
+
+
+def test_what_coroutines_hand_to_executors_is_traced_with_the_case(
+    client: Client, cloud: StandIn
+) -> None:
+    run(client, "executors", "x")
+    task = cloud.spans_named("task")[0].span_id
+    assert [span.parent_span_id for span in cloud.spans_named("look_up")] == [task] * 3
+    assert cloud.calls_to("POST", "/logs3") == []
 
 
 def test_feedback_is_recorded_on_the_span_itself(client: Client, cloud: StandIn) -> None:

@@ -1,38 +1,35 @@
-"""Attachments of the ``braintrust`` SDK, which would upload them as the application.
+"""Attachments of the ``braintrust`` SDK, which it would upload, or fetch, as the application.
 
 Inside of a case nothing may go to Braintrust but with the caller's token, so an attachment travels
-inside of its span, as a ``data:`` URL. Braintrust takes such texts out of spans and stores them as
-attachments itself (``skills/instrumentation-spec/references/features/attachments.md`` in the
-repository ``braintrustdata/braintrust-spec``).
+inside of what it is in, as a ``data:`` URL. Braintrust takes such texts out of spans and stores
+them as attachments itself (repository ``braintrustdata/braintrust-spec``,
+``skills/instrumentation-spec/references/features/attachments.md``). One that is stored already
+stays a reference.
 """
 
 from __future__ import annotations
 
 import base64
-from collections.abc import Mapping
 from typing import Any
 
-from braintrust.logger import Attachment, BaseAttachment
+from braintrust.logger import Attachment, BaseAttachment, ReadonlyAttachment
+
+from flask_braintrust_evals.serialization import convert
 
 LARGEST = 700_000
 """Bytes of an attachment: in base64, a larger one would be cut (``LARGEST_ATTRIBUTE``)."""
 
 
-def inline_attachments(value: Any) -> Any:
-    """Return ``value`` with the attachments in it as texts, or as references to where they are."""
-    if isinstance(value, BaseAttachment):
-        return _inline(value)
-    if isinstance(value, Mapping):
-        return {key: inline_attachments(each) for key, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [inline_attachments(each) for each in value]
-    return value
+def install() -> None:
+    """Have attachments written in this way wherever values become JSON."""
+    convert(Attachment, inline)
+    for kind in (BaseAttachment, ReadonlyAttachment):
+        convert(kind, lambda attachment: dict(attachment.reference))
 
 
-def _inline(attachment: BaseAttachment) -> Any:
-    reference = attachment.reference
-    if not isinstance(attachment, Attachment):
-        return dict(reference)  # it is stored elsewhere already
+def inline(attachment: Attachment) -> str:
+    """Return an attachment as a ``data:`` URL, or what there is to say of it instead."""
+    reference: dict[str, Any] = dict(attachment.reference)
     kind, name = reference["content_type"], reference["filename"]
     try:
         data = attachment.data

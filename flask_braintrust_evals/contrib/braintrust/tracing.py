@@ -33,7 +33,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 from flask_braintrust_evals import semconv
 from flask_braintrust_evals.engine.spans import EvalSpan, current_scope
 
-from .attachments import inline_attachments
+from . import attachments
 
 logger = logging.getLogger("flask_braintrust_evals")
 
@@ -53,9 +53,15 @@ class SdkSpan(EvalSpan, BraintrustSpan):  # type: ignore[misc]
         attributes = {**self._scope.tracing.span_attributes, **self._scope.inherited}
         return {"span_attributes": attributes} if attributes else None
 
-    def log(self, **event: Any) -> None:
-        """Record fields. Attachments go along inside of them; Braintrust takes them out again."""
-        super().log(**{name: inline_attachments(value) for name, value in event.items()})
+    def start_span(self, *args: Any, **options: Any) -> SdkSpan:
+        """Start a span below this one; see :meth:`EvalSpan.start_span`."""
+        options.pop("internal", None)  # the SDK's own, on where in its code a span comes from
+        propagated = options.pop("propagated_event", None) or {}
+        attributes = propagated.get("span_attributes") or {}
+        if attributes:
+            own = options.get("span_attributes") or {}
+            options["span_attributes"] = {**attributes, **own}
+        return super().start_span(*args, **options)
 
     def log_feedback(self, **event: Any) -> None:
         """Record feedback on the span itself; a comment becomes an entry of its metadata."""
@@ -182,6 +188,10 @@ def install() -> type[SdkSpan]:
     Returns:
         the class of the spans that users of the SDK expect.
     """
+    if SdkSpan.__abstractmethods__:
+        missing = ", ".join(sorted(SdkSpan.__abstractmethods__))
+        raise TypeError(f"its spans have methods that are not known here: {missing}")
+    attachments.install()
     state = _internal_get_global_state()
     if not isinstance(state.context_manager, CaseContextManager):
         state._context_manager = CaseContextManager(state.context_manager)
