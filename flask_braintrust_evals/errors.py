@@ -18,6 +18,7 @@
     ├── TooManyRunsError            the process is full (503)
     ├── RunError                    a run could not be finished (500)
     │   ├── RunTimeoutError
+    │   ├── ServerStoppingError     the worker is to end before the run could (503)
     │   └── DataError               the source of the cases failed
     └── CloudError                  Braintrust did not do what was asked (502)
         ├── CloudTimeoutError       504
@@ -118,6 +119,12 @@ class RunError(EvalsError):
 
 class RunTimeoutError(RunError):
     """A run took longer than its time-out."""
+
+
+class ServerStoppingError(RunError):
+    """The server's worker is being stopped, and the run could not be finished before that."""
+
+    status = 503
 
 
 class DataError(RunError):

@@ -114,9 +114,13 @@ class RunSpans(SpanProcessor):
                     early, case[:] = case[:half], case[half:]
         self._post(early)
 
-    def flush(self) -> None:
-        """Send everything that is finished. What Braintrust does not take is counted and logged."""
-        self._outbox.flush(self._limit)
+    def flush(self, limit: float | None = None) -> None:
+        """Send everything that is finished. What Braintrust does not take is counted and logged.
+
+        Args:
+            limit: seconds that it may take, where that is less than usual.
+        """
+        self._outbox.flush(self._limit if limit is None else min(limit, self._limit))
 
     def close(self) -> None:
         """Take no more spans of the application's. Called when the run's last worker has left."""

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextvars
 import logging
-import operator
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -18,10 +17,15 @@ from contextlib import ExitStack
 from queue import Empty
 from typing import Any
 
-from flask_braintrust_evals.errors import CloudError, DataError, EvalsError, RunTimeoutError
+from flask_braintrust_evals.errors import (
+    EvalsError,
+    RunError,
+    RunTimeoutError,
+)
+from flask_braintrust_evals.threads import new_event
 
 from .case_runner import CaseRunner
-from .cases import EvalCase
+from .case_source import CaseSource
 from .events import (
     CaseError,
     CaseFinished,
@@ -44,73 +48,6 @@ CHANNEL_CAPACITY = 32
 
 class _Drained(Event):
     """The last worker has left."""
-
-
-class CaseSource:
-    """Hands out the cases of a run one by one, each as often as its trials. Thread-safe."""
-
-    def __init__(self, cases: Iterable[Any], trial_count: int) -> None:
-        self._iterator = iter(cases)
-        self._trial_count = trial_count
-        self._lock = threading.Lock()
-        self._current: tuple[EvalCase, int, Iterator[int]] | None = None
-        self._taken = 0
-        self.exhausted = False
-
-    def take(self) -> tuple[EvalCase, int, int] | None:
-        """Return the next case, its index and its trial's index; ``None`` when there are no more.
-
-        Raises:
-            DataError: the source failed, or gave something that is not a case.
-            CloudError: the source is Braintrust's, and failed.
-        """
-        with self._lock:
-            while not self.exhausted:
-                if self._current is None:
-                    self._advance()
-                    continue
-                case, index, trials = self._current
-                trial = next(trials, None)
-                if trial is not None:
-                    self._look_ahead(trials)
-                    return case, index, trial
-                self._current = None
-            return None
-
-    def close(self) -> None:
-        """Hand out nothing more, and close the source if it is a generator."""
-        self.exhausted = True
-        with self._lock:
-            close = getattr(self._iterator, "close", None)
-            if close is not None:
-                close()
-
-    def _advance(self) -> None:
-        try:
-            case = EvalCase.of(next(self._iterator))
-        except StopIteration:
-            self.exhausted = True
-            return
-        except DataError as error:
-            self.exhausted = True
-            raise DataError(f"case {self._taken}: {error}") from error
-        except CloudError:
-            self.exhausted = True
-            raise
-        except BaseException as error:
-            self.exhausted = True
-            raise DataError(
-                f"the data could not be read after {self._taken} cases:"
-                f" {type(error).__name__}: {error}"
-            ) from error
-        self._current = case, self._taken, iter(range(case.trial_count or self._trial_count))
-        self._taken += 1
-
-    def _look_ahead(self, trials: Iterator[int]) -> None:
-        # Lists know that they are at their end: no worker need be started to find out.
-        no_more_cases = operator.length_hint(self._iterator, -1) == 0
-        if no_more_cases and operator.length_hint(trials, -1) == 0:
-            self.exhausted = True
 
 
 class Run:
@@ -144,9 +81,11 @@ class Run:
         self._channel: Channel[Event] = Channel(CHANNEL_CAPACITY)
         self._lock = threading.Lock()
         self._workers = 0
+        self._left = new_event()
         self._stopped = False
         self._closed = False
         self._failure: EvalsError | None = None
+        self._given_up: RunError | None = None
         self.summary = RunSummary()
 
     def __iter__(self) -> Iterator[Event]:
@@ -158,7 +97,10 @@ class Run:
             while True:
                 remaining = None if deadline is None else deadline - time.monotonic()
                 if remaining is not None and remaining <= 0:
-                    yield from self._time_out(running, answered)
+                    message = f"the run's time-out of {self._timeout:g} seconds was reached"
+                    self.give_up(RunTimeoutError(message))
+                if self._given_up is not None:
+                    yield from self._abandon(running, answered, self._given_up)
                     return
                 try:
                     event = self._channel.get(_shortest(self._idle_after, remaining))
@@ -176,6 +118,19 @@ class Run:
                 yield RunFinished(self.summary)
         finally:
             self.close()
+
+    def give_up(self, reason: RunError) -> None:
+        """End the run before the next event; cases that are running are told of as failed.
+
+        Args:
+            reason: why; ends the run as its failure.
+        """
+        self._given_up = self._given_up or reason
+
+    def wait_for_workers(self, seconds: float) -> None:
+        """Wait until what is running has ended, at most for so long. Cancel it first."""
+        if self._workers:
+            self._left.wait(seconds)
 
     def close(self) -> None:
         """End the run: cancel what is running, start nothing more. May be called again."""
@@ -224,18 +179,21 @@ class Run:
                 result.scorer_errors,
             )
 
-    def _time_out(self, running: dict[str, CaseStarted], answered: set[str]) -> Iterator[Event]:
+    def _abandon(
+        self, running: dict[str, CaseStarted], answered: set[str], reason: RunError
+    ) -> Iterator[Event]:
         """Give up the cases that are running: each is told of, though its worker goes on."""
-        message = f"the run's time-out of {self._timeout:g} seconds was reached"
         done = self.summary.cases
         self._stop()
+        kind = "TimeoutError" if isinstance(reason, RunTimeoutError) else type(reason).__name__
         for started in running.values():
-            error = CaseError("TimeoutError", message)
+            error = CaseError(kind, str(reason))
             if started.ref.id not in answered:
                 yield TaskFinished(started.ref, None, error)
             yield CaseFinished(CaseResult(started.ref, started.case, error=error))
             self.summary.add({}, True, ())
-        yield RunFailed(RunTimeoutError(f"{message}; {done} cases were done by then"), self.summary)
+        failure = type(reason)(f"{reason}; {done} cases were done by then")
+        yield RunFailed(failure, self.summary)
 
     def _add_worker(self) -> None:
         with self._lock:
@@ -287,6 +245,7 @@ class Run:
             last, closed = self._workers == 0, self._closed
         if not last:
             return
+        self._left.set()
         if closed:
             self._finish()
         else:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from opentelemetry import trace
 
@@ -19,13 +19,15 @@ from flask_braintrust_evals.config import Settings
 from flask_braintrust_evals.engine.callables import ScorerCall
 from flask_braintrust_evals.engine.case_runner import CaseRunner
 from flask_braintrust_evals.engine.evaluator import Evaluator
-from flask_braintrust_evals.engine.events import Idle, RunFailed, RunFinished
+from flask_braintrust_evals.engine.events import Event, Idle, RunFailed, RunFinished
 from flask_braintrust_evals.engine.registry import Registry
 from flask_braintrust_evals.engine.run import Run
 from flask_braintrust_evals.engine.tracing import RunTracing
+from flask_braintrust_evals.engine.workers import start_worker
 from flask_braintrust_evals.errors import RequestError, RunError
 from flask_braintrust_evals.semconv import PARENT
 from flask_braintrust_evals.serialization import dumps
+from flask_braintrust_evals.threads import new_event
 
 from .access import Caller
 from .data import open_data
@@ -33,9 +35,12 @@ from .models import EvalRequest
 from .recording import Recording, project_query, record_below, record_in_new_experiment
 from .remote_scorers import remote_scorers
 from .run_log import RunLog
+from .stopping import GracePeriod
 from .wire import DONE, Message, case_messages, error_message, summary_body
 
 logger = logging.getLogger("flask_braintrust_evals")
+
+T = TypeVar("T")
 
 
 @dataclass
@@ -47,6 +52,8 @@ class EvalRun:
     recording: Recording
     spans: RunSpans | None
     log: RunLog
+    grace: GracePeriod
+    heartbeat: float
 
     def __post_init__(self) -> None:
         self.run.when_closed(self._end)
@@ -60,14 +67,15 @@ class EvalRun:
         if self.recording.experiment is not None:
             yield Message("start", dumps(self.recording.description))
         try:
-            for event in self.run:
+            for event in self._events():
                 if isinstance(event, Idle):
                     yield None
                 elif isinstance(event, RunFinished):
-                    yield Message("summary", dumps(self._finish()))
+                    summary = yield from self._aside(self._finish)
+                    yield Message("summary", dumps(summary))
                 elif isinstance(event, RunFailed):
                     self.log.failed(event.error)
-                    self._flush()
+                    yield from self._aside(self._flush_before_the_end)
                     yield error_message(str(event.error))
                 else:
                     yield from case_messages(event, self.evaluator.name)
@@ -88,12 +96,12 @@ class EvalRun:
             EvalsError: the run failed, or was given up.
         """
         summary: dict[str, Any] = {}
-        for event in self.run:
+        for event in self._events():
             if isinstance(event, RunFinished):
                 summary = self._finish()
             elif isinstance(event, RunFailed):
                 self.log.failed(event.error)
-                self._flush()
+                self._flush_before_the_end()
                 raise event.error
             elif isinstance(event, Idle) and gave_up():
                 raise RunError("the client left before the run was done")
@@ -103,6 +111,31 @@ class EvalRun:
         """End the run where it has not ended; what is running is cancelled."""
         self.run.close()
 
+    def _events(self) -> Iterator[Event]:
+        for event in self.run:
+            yield event
+            if self.grace.is_over():
+                self.run.give_up(self.grace.reason())
+
+    def _aside(self, work: Callable[[], T]) -> Generator[None, None, T]:
+        """Do what may take long in a thread of its own, and tell when nothing has happened."""
+        done, results, failures = new_event(), list[T](), list[Exception]()
+
+        def run() -> None:
+            try:
+                results.append(work())
+            except Exception as error:
+                failures.append(error)
+            finally:
+                done.set()
+
+        start_worker(run, "eval-end")
+        while not done.wait(self.heartbeat):
+            yield None
+        if failures:
+            raise failures[0]
+        return results[0]
+
     def _end(self) -> None:
         # When a client leaves, the spans of what had run by then are still delivered.
         self._flush()
@@ -110,9 +143,16 @@ class EvalRun:
             self.spans.close()
         self.log.write(self.run.summary, self.spans.lost if self.spans is not None else 0)
 
+    def _flush_before_the_end(self) -> None:
+        left = self.grace.time_to_end
+        if left is not None:
+            # After the answer the process may end at once, and with it what still ends its spans.
+            self.run.wait_for_workers(left / 2)
+        self._flush()
+
     def _flush(self) -> None:
         if self.spans is not None:
-            self.spans.flush()
+            self.spans.flush(self.grace.time_to_end)
 
     def _finish(self) -> dict[str, Any]:
         """Deliver what is left, and return the summary. Called before the run closes."""
@@ -198,7 +238,15 @@ def prepare(body: EvalRequest, caller: Caller, host: Host) -> EvalRun:
         idle_after=settings.heartbeat,
     )
     org = session.org.name if session is not None else None
-    return EvalRun(evaluator, run, recording, spans, RunLog(evaluator.name, org))
+    return EvalRun(
+        evaluator,
+        run,
+        recording,
+        spans,
+        RunLog(evaluator.name, org),
+        GracePeriod.of_request(settings.heartbeat),
+        settings.heartbeat,
+    )
 
 
 def _spans(session: UserSession | None, recording: Recording, host: Host) -> RunSpans | None:

@@ -1,0 +1,79 @@
+"""The cases of a run, handed out one by one to whichever worker is free."""
+
+from __future__ import annotations
+
+import operator
+import threading
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from flask_braintrust_evals.errors import CloudError, DataError
+
+from .cases import EvalCase
+
+
+class CaseSource:
+    """Hands out the cases of a run one by one, each as often as its trials. Thread-safe."""
+
+    def __init__(self, cases: Iterable[Any], trial_count: int) -> None:
+        self._iterator = iter(cases)
+        self._trial_count = trial_count
+        self._lock = threading.Lock()
+        self._current: tuple[EvalCase, int, Iterator[int]] | None = None
+        self._taken = 0
+        self.exhausted = False
+
+    def take(self) -> tuple[EvalCase, int, int] | None:
+        """Return the next case, its index and its trial's index; ``None`` when there are no more.
+
+        Raises:
+            DataError: the source failed, or gave something that is not a case.
+            CloudError: the source is Braintrust's, and failed.
+        """
+        with self._lock:
+            while not self.exhausted:
+                if self._current is None:
+                    self._advance()
+                    continue
+                case, index, trials = self._current
+                trial = next(trials, None)
+                if trial is not None:
+                    self._look_ahead(trials)
+                    return case, index, trial
+                self._current = None
+            return None
+
+    def close(self) -> None:
+        """Hand out nothing more, and close the source if it is a generator."""
+        self.exhausted = True
+        with self._lock:
+            close = getattr(self._iterator, "close", None)
+            if close is not None:
+                close()
+
+    def _advance(self) -> None:
+        try:
+            case = EvalCase.of(next(self._iterator))
+        except StopIteration:
+            self.exhausted = True
+            return
+        except DataError as error:
+            self.exhausted = True
+            raise DataError(f"case {self._taken}: {error}") from error
+        except CloudError:
+            self.exhausted = True
+            raise
+        except BaseException as error:
+            self.exhausted = True
+            raise DataError(
+                f"the data could not be read after {self._taken} cases:"
+                f" {type(error).__name__}: {error}"
+            ) from error
+        self._current = case, self._taken, iter(range(case.trial_count or self._trial_count))
+        self._taken += 1
+
+    def _look_ahead(self, trials: Iterator[int]) -> None:
+        # Lists know that they are at their end: no worker need be started to find out.
+        no_more_cases = operator.length_hint(self._iterator, -1) == 0
+        if no_more_cases and operator.length_hint(trials, -1) == 0:
+            self.exhausted = True
