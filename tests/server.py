@@ -87,9 +87,9 @@ class Gunicorn:
         raise RuntimeError(f"gunicorn did not answer:\n{self.log}")
 
     def close(self) -> None:
-        """Stop the server."""
+        """Stop the server, without waiting for what it is doing."""
         if self.process.poll() is None:
-            self.process.send_signal(signal.SIGTERM)
+            self.process.send_signal(signal.SIGQUIT)
             try:
                 self.process.wait(15)
             except subprocess.TimeoutExpired:
