@@ -10,7 +10,7 @@ import jsonschema
 from flask_braintrust_evals.errors import RegistrationError, RequestError
 
 from .parameters import UNSET, Parameter, ParameterSet
-from .prompts import prompt_parameter
+from .prompt_parameters import prompt_parameter
 from .pydantic_parameters import is_model, parameter_of, parameters_of
 from .saved_parameters import SavedParameterSet, is_saved
 from .schemas import json_type, path_text, whole_schema

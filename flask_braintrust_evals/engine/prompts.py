@@ -1,4 +1,4 @@
-"""Prompts as parameters: what the Playground's prompt editor sends, as an object that renders.
+"""Prompts: what the Playground's prompt editor sends, as an object that renders.
 
 The form of the data is that of a prompt saved in Braintrust (``PromptData`` of its SDKs)::
 
@@ -17,53 +17,28 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-
-from flask_braintrust_evals.errors import RegistrationError, RequestError
 from flask_braintrust_evals.serialization import convert, plain
 
-from .parameters import UNSET, Parameter, Parameters
-from .schemas import json_type, path_text
+from .parameters import Parameters
 from .templates import Render, renderer
 
 _NOT_FOR_MODELS = ("use_cache",)
 """Params that are meant for Braintrust's proxy; the SDK leaves them out too."""
 
 
-class _Part(BaseModel):
-    model_config = ConfigDict(strict=True, extra="allow")
+def without_nulls(value: Any) -> Any:
+    """Return a JSON value without the entries of its objects that are null.
 
-
-class _Message(_Part):
-    role: str
-    content: str | list[str | dict[str, Any]] | None = None
-    tool_calls: list[dict[str, Any]] | None = None
-
-
-class _Chat(_Part):
-    type: Literal["chat"]
-    messages: list[_Message] = Field(default_factory=list)
-    tools: str | None = None
-
-
-class _Completion(_Part):
-    type: Literal["completion"]
-    content: str
-
-
-class _Options(_Part):
-    model: str | None = None
-    params: dict[str, Any] | None = None
-
-
-class _PromptData(_Part):
-    """The form of a prompt; whatever it does not know is kept as it is."""
-
-    prompt: Annotated[_Chat | _Completion, Field(discriminator="type")] | None = None
-    options: _Options | None = None
-    template_format: Literal["mustache", "nunjucks", "none"] | None = None
+    Where a default says ``null`` for something optional, the Playground takes the whole list of
+    evaluators for broken.
+    """
+    if isinstance(value, dict):
+        return {key: without_nulls(item) for key, item in value.items() if item is not None}
+    if isinstance(value, list):
+        return [without_nulls(item) for item in value]
+    return value
 
 
 class Prompt:
@@ -160,76 +135,6 @@ class Prompt:
 
 
 convert(Prompt, lambda prompt: prompt._data)
-
-
-def parse_prompt(value: Any, name: str) -> None:
-    """Check that a JSON value has the form of a prompt.
-
-    Raises:
-        RequestError: it has not; names the parameter, the place and what was expected.
-    """
-    try:
-        _PromptData.model_validate(value)
-    except ValidationError as error:
-        (first, *_) = error.errors(include_url=False)
-        # pydantic puts the chosen kind of prompt between the steps.
-        steps = [step for step in first["loc"] if step not in ("chat", "completion")]
-        path = path_text(steps)
-        message = first["msg"][:1].lower() + first["msg"][1:]
-        raise RequestError(
-            f"parameter {name!r}{path}: not a prompt: {message} (got {json_type(first['input'])})"
-        ) from None
-
-
-def prompt_parameter(name: str, spec: Mapping[str, Any], where: str) -> Parameter:
-    """Declare a parameter that is a prompt.
-
-    Args:
-        name: the parameter's name.
-        spec: optionally with ``name`` (the prompt's own), ``default`` (in the form of the module's
-            docstring, or the SDK's ``PromptData``) and ``description``.
-        where: what it belongs to, for messages.
-
-    Raises:
-        RegistrationError: the declaration makes no sense.
-    """
-    own_name = spec.get("name")
-    if own_name is not None and not isinstance(own_name, str):
-        raise RegistrationError(f"{where}: 'name' must be a string, not {own_name!r}")
-
-    def parse(value: Any) -> Prompt:
-        parse_prompt(value, name)
-        return Prompt(own_name or name, value)
-
-    default = spec.get("default")
-    if default is not None:
-        default = without_nulls(plain(default))
-        try:
-            parse(default)
-        except RequestError as error:
-            raise RegistrationError(f"{where}: wrong default: {error}") from None
-    return Parameter(
-        name,
-        "prompt",
-        {},
-        parse,
-        UNSET if default is None else default,
-        spec.get("description"),
-        null_is_absent=True,
-    )
-
-
-def without_nulls(value: Any) -> Any:
-    """Return a JSON value without the entries of its objects that are null.
-
-    Where a default says ``null`` for something optional, the Playground takes the whole list of
-    evaluators for broken.
-    """
-    if isinstance(value, dict):
-        return {key: without_nulls(item) for key, item in value.items() if item is not None}
-    if isinstance(value, list):
-        return [without_nulls(item) for item in value]
-    return value
 
 
 def _message(message: Mapping[str, Any], render: Render) -> dict[str, Any]:

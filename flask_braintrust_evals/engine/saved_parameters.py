@@ -15,7 +15,8 @@ from referencing.exceptions import Unresolvable
 from flask_braintrust_evals.errors import RegistrationError, RequestError
 
 from .parameters import Parameters
-from .prompts import Prompt, parse_prompt
+from .prompt_parameters import parse_prompt
+from .prompts import Prompt
 from .schemas import json_type, path_text
 
 _FIELDS = ("id", "project_id", "name", "slug", "version")

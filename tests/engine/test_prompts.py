@@ -227,7 +227,7 @@ def test_a_task_gets_what_was_chosen_or_else_the_default() -> None:
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        ("Hi", "parameter 'main': not a prompt: input should be a valid dictionary or instance of"),
+        ("Hi", "parameter 'main': not a prompt: input should be an object (got string)"),
         (
             {"prompt": {"type": "poem"}},
             "parameter 'main'['prompt']: not a prompt: input tag 'poem'",
@@ -245,6 +245,11 @@ def test_a_task_gets_what_was_chosen_or_else_the_default() -> None:
             {"prompt": {"type": "completion", "content": 5}},
             "parameter 'main'['prompt']['content']: not a prompt: input should be a valid string"
             " (got integer)",
+        ),
+        (
+            {"prompt": {"type": "chat", "messages": [{"role": "user", "content": 5}]}},
+            "parameter 'main'['prompt']['messages'][0]['content']: not a prompt: input should be a"
+            " valid string (got integer)",
         ),
         (
             {"options": {"model": 5}},

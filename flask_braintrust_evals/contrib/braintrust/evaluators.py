@@ -34,7 +34,8 @@ def from_sdk(evaluator: Any, location: str = "") -> Evaluator:
     Args:
         evaluator: what ``Eval(...)`` registers, or ``braintrust.Evaluator(...)``. What belongs to
             runs on the command line alone is left aside: ``update``, ``reporter``, ``repo_info``,
-            ``git_metadata_settings``, ``summarize_scores`` and ``cancel_event``.
+            ``git_metadata_settings``, ``summarize_scores``, ``parameter_values`` and
+            ``cancel_event``.
         location: ``file:line`` of its definition; default: that of the calling code.
 
     Raises:

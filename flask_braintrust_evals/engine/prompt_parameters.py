@@ -1,0 +1,113 @@
+"""Prompts as declarations of parameters, and what values of them must look like."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from flask_braintrust_evals.errors import RegistrationError, RequestError
+from flask_braintrust_evals.serialization import plain
+
+from .parameters import UNSET, Parameter
+from .prompts import Prompt, without_nulls
+from .schemas import json_type, path_text
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(strict=True, extra="allow")
+
+
+class _Message(_Part):
+    role: str
+    content: str | list[str | dict[str, Any]] | None = None
+    tool_calls: list[dict[str, Any]] | None = None
+
+
+class _Chat(_Part):
+    type: Literal["chat"]
+    messages: list[_Message] = Field(default_factory=list)
+    tools: str | None = None
+
+
+class _Completion(_Part):
+    type: Literal["completion"]
+    content: str
+
+
+class _Options(_Part):
+    model: str | None = None
+    params: dict[str, Any] | None = None
+
+
+class _PromptData(_Part):
+    """The form of a prompt; whatever it does not know is kept as it is."""
+
+    prompt: Annotated[_Chat | _Completion, Field(discriminator="type")] | None = None
+    options: _Options | None = None
+    template_format: Literal["mustache", "nunjucks", "none"] | None = None
+
+
+def parse_prompt(value: Any, name: str) -> None:
+    """Check that a JSON value has the form of a prompt.
+
+    Raises:
+        RequestError: it has not; names the parameter, the place and what was expected.
+    """
+    try:
+        _PromptData.model_validate(value)
+    except ValidationError as error:
+        (first, *_) = error.errors(include_url=False)
+        path = path_text(step for step in first["loc"] if not _is_pydantics(step))
+        message = first["msg"][:1].lower() + first["msg"][1:]
+        if first["type"] == "model_type":
+            message = "input should be an object"
+        raise RequestError(
+            f"parameter {name!r}{path}: not a prompt: {message} (got {json_type(first['input'])})"
+        ) from None
+
+
+def prompt_parameter(name: str, spec: Mapping[str, Any], where: str) -> Parameter:
+    """Declare a parameter that is a prompt.
+
+    Args:
+        name: the parameter's name.
+        spec: optionally with ``name`` (the prompt's own), ``default`` (in the form of the module's
+            docstring, or the SDK's ``PromptData``) and ``description``.
+        where: what it belongs to, for messages.
+
+    Raises:
+        RegistrationError: the declaration makes no sense.
+    """
+    own_name = spec.get("name")
+    if own_name is not None and not isinstance(own_name, str):
+        raise RegistrationError(f"{where}: 'name' must be a string, not {own_name!r}")
+
+    def parse(value: Any) -> Prompt:
+        parse_prompt(value, name)
+        return Prompt(own_name or name, value)
+
+    default = spec.get("default")
+    if default is not None:
+        default = without_nulls(plain(default))
+        try:
+            parse(default)
+        except RequestError as error:
+            raise RegistrationError(f"{where}: wrong default: {error}") from None
+    return Parameter(
+        name,
+        "prompt",
+        {},
+        parse,
+        UNSET if default is None else default,
+        spec.get("description"),
+        null_is_absent=True,
+    )
+
+
+def _is_pydantics(step: str | int) -> bool:
+    """Whether a step is the member of a union that pydantic tried, and not part of the value."""
+    return isinstance(step, str) and (
+        step in ("chat", "completion", "str") or step.startswith(("list[", "dict["))
+    )
