@@ -13,6 +13,7 @@ import decimal
 import logging
 import math
 import os
+import sys
 import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
@@ -114,6 +115,34 @@ def slowly(input: Any) -> Any:
 async def threads_of_coroutines(input: Any) -> Any:
     loop = asyncio.get_running_loop()
     return await loop.run_in_executor(pool, slowly, await asyncio.to_thread(slowly, input))
+
+
+@bp.evaluator("unruly", scores=[exact_match])
+def unruly(input: Any) -> Any:
+    """Does to its process what no task should."""
+    if input == "greenlet exit":
+        raise __import__("greenlet").GreenletExit
+    if input == "gevent time-out":
+        raise __import__("gevent").Timeout(1)
+    if input == "interrupt":
+        raise KeyboardInterrupt
+    if input == "exit":
+        sys.exit("bye")
+    if input == "recursion":
+        return unruly([unruly(input)])
+    if input == "memory":
+        raise MemoryError
+    if input == "print":
+        print("from a task", flush=True)  # noqa: T201
+    if input == "directory":
+        os.chdir("/")
+    if input == "environment":
+        os.environ["BRAINTRUST_APP_URL"] = "http://127.0.0.1:9"
+    if input == "generator exit":
+        raise GeneratorExit
+    if input == "group":
+        raise BaseException("at the very top")
+    return input
 
 
 @bp.evaluator("context")

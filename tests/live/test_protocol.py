@@ -12,6 +12,8 @@ import requests
 from tests.server import Client, Gunicorn, cases, of_case, outputs
 from tests.standin import StandIn
 
+from .conftest import WORKERS, environ
+
 pytestmark = pytest.mark.live
 
 PLAYGROUND = {"object_type": "playground_logs", "object_id": "playground-1"}
@@ -358,3 +360,44 @@ def test_other_blueprints_are_left_alone(any_server: Gunicorn, cloud: StandIn) -
     assert not any(name.startswith("Access-Control") for name in answer.headers)
     missing = requests.get(f"{any_server.url}/nowhere", headers=headers, timeout=10)
     assert missing.headers["Content-Type"].startswith("text/html")
+
+
+UNRULY = {
+    "greenlet exit": "GreenletExit",
+    "gevent time-out": "Timeout: 1 second",
+    "interrupt": "KeyboardInterrupt",
+    "exit": "SystemExit: bye",
+    "recursion": "RecursionError: maximum recursion depth exceeded",
+    "memory": "MemoryError",
+    "generator exit": "GeneratorExit",
+    "group": "BaseException: at the very top",
+    "print": None,
+    "directory": None,
+    "environment": None,
+}
+
+
+@pytest.mark.parametrize("worker", WORKERS)
+def test_whatever_a_task_does_stays_with_its_case(cloud: StandIn, worker: str) -> None:
+    options = ("--threads", "10") if worker == "gthread" else ()
+    with Gunicorn(worker_class=worker, options=options, environ=environ(cloud)) as server:
+        # The second run finds the process as the first has left it.
+        for _ in range(2):
+            check_unruly(Client(server.url + "/evals"))
+        cloud.wait_for(lambda: len(cloud.spans_named("eval")) == 2 * (len(UNRULY) + 1))
+
+
+def check_unruly(client: Client) -> None:
+    events = client.run("unruly", cases(*UNRULY, "good"), parent=PLAYGROUND)
+    assert [event.event for event in events[-2:]] == ["summary", "done"]
+    assert sorted(outputs(events)) == sorted(
+        ["good", *(name for name, error in UNRULY.items() if error is None)]
+    )
+    progress = [event.json for event in events if event.event == "progress"]
+    errors = [each["data"] for each in progress if each["event"] == "error"]
+    expected = sorted(error for error in UNRULY.values() if error is not None)
+    assert len(errors) == len(expected)
+    for said, wanted in zip(sorted(errors), expected, strict=True):
+        assert said.startswith(wanted)
+    assert len([each for each in progress if each["event"] == "done"]) == len(UNRULY) + 1
+    assert events[-2].json["errors"]["cases"] == len(expected)
