@@ -1,17 +1,18 @@
 # make demo    serve the example application and run one of its evaluators (ONCE=1: and stop)
 # make test    lint, types and all tests
 # make compare    the same evaluators under the official dev server and under this one
+# make bench    our speed beside that of the official dev servers (QUICK=1: a small run)
 # make bench-tracing    what tracing costs per case
 PYTHON ?= python3
 PORT ?= 8300
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test compare bench-tracing lint format types tests clean
+.PHONY: demo test compare bench bench-tracing lint format types tests clean
 .DEFAULT_GOAL := help
 
 help:
-	@sed -n '1,4s/^# //p' Makefile
+	@sed -n '1,5s/^# //p' Makefile
 
 demo: $(VENV)/.demo
 	@$(BIN)/python -m example_app.demo --port $(PORT) $(if $(ONCE),--once)
@@ -21,6 +22,9 @@ test: lint types tests
 
 compare: $(VENV)/.dev
 	$(BIN)/python -m pytest tests/official
+
+bench: $(VENV)/.dev
+	$(BIN)/python -m benchmarks.compare $(if $(QUICK),--quick) $(if $(REPEATS),--repeats $(REPEATS))
 
 bench-tracing: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.tracing_cost
@@ -55,4 +59,4 @@ $(VENV)/.dev: $(VENV)/bin/python setup.py requirements-dev.txt
 	@touch $@ $(VENV)/.demo
 
 clean:
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .bench build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

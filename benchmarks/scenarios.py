@@ -1,0 +1,93 @@
+"""What is measured: which task, in how many runs at once, of how many cases each."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+WAIT = 0.05
+"""Seconds that a task which waits takes; the evaluators of all servers have it too."""
+EMPTY_CONCURRENCY = 10
+WAIT_CONCURRENCY = 100
+"""Cases of one run at a time, as all servers' evaluators declare it."""
+SPANS_PER_CASE = 3
+"""One for the case, one for its task, one for its scorer."""
+PLAYGROUND = "5b1fa5a2-6d3c-4a07-9c3e-0d6a4b1f7e90"
+GENERATION = "benchmark"
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """One row of the table.
+
+    Attributes:
+        task: the evaluator's name: ``empty``, ``sync`` or ``async``.
+        cases: in each run.
+        runs: at the same time.
+    """
+
+    task: str
+    cases: int
+    runs: int = 1
+
+    @property
+    def key(self) -> str:
+        return f"{self.task}-{self.runs}x{self.cases}"
+
+    @property
+    def title(self) -> str:
+        tasks = {
+            "empty": "empty tasks",
+            "sync": f"tasks that block for {WAIT * 1000:g} ms",
+            "async": f"async tasks that wait for {WAIT * 1000:g} ms",
+        }
+        if self.runs == 1:
+            return f"{tasks[self.task]}, {self.cases:,} cases"
+        return f"{tasks[self.task]}, {self.runs} runs at once of {self.cases} cases"
+
+    @property
+    def total(self) -> int:
+        """The cases of all runs."""
+        return self.cases * self.runs
+
+    @property
+    def ideal(self) -> float:
+        """Seconds that the waiting alone takes: no server is faster."""
+        if self.task == "empty":
+            return 0.0
+        return -(-self.cases // WAIT_CONCURRENCY) * WAIT
+
+    def body(self) -> dict[str, Any]:
+        """The request of one run, as the Playground makes it."""
+        return {
+            "name": self.task,
+            "stream": True,
+            "data": {"data": [{"input": n, "expected": n} for n in range(self.cases)]},
+            "parent": {
+                "object_type": "playground_logs",
+                "object_id": PLAYGROUND,
+                "propagated_event": {"span_attributes": {"generation": GENERATION}},
+            },
+        }
+
+
+FULL = (
+    Scenario("empty", 200),
+    Scenario("empty", 2_000),
+    Scenario("empty", 10_000),
+    Scenario("sync", 100),
+    Scenario("sync", 200),
+    Scenario("async", 100),
+    Scenario("async", 200),
+    Scenario("empty", 100, runs=20),
+    Scenario("sync", 20, runs=100),
+    Scenario("async", 20, runs=100),
+    Scenario("sync", 20, runs=500),
+    Scenario("async", 20, runs=500),
+)
+QUICK = (
+    Scenario("empty", 200),
+    Scenario("sync", 20),
+    Scenario("async", 100),
+    Scenario("async", 20, runs=20),
+)
