@@ -15,7 +15,7 @@ from typing import Any
 
 from flask_braintrust_evals.errors import DuplicateEvaluatorError, RegistrationError
 
-from .introspection import callable_name, entry_of, instance_of, signature_of
+from .introspection import callable_name, entry_of, instance_of, place_of, signature_of
 
 SCORER_ARGUMENTS = (
     "input",
@@ -149,15 +149,26 @@ def scorer_calls(scorers: Any, kind: str, evaluator: str) -> tuple[ScorerCall, .
             f"evaluator {evaluator!r}: {kind}s must be a list, not {scorers!r}; write [{kind}]"
         )
     calls = tuple(ScorerCall.of(scorer, kind, index) for index, scorer in enumerate(scorers or ()))
-    seen: set[str] = set()
+    seen: dict[str, ScorerCall] = {}
     for call in calls:
-        if call.name in seen:
-            raise DuplicateEvaluatorError(
-                f"evaluator {evaluator!r} has two {kind}s named {call.name!r}, and one's results"
-                " would hide the other's; rename one of the functions"
-            )
-        seen.add(call.name)
+        other = seen.setdefault(call.name, call)
+        if other is not call:
+            raise DuplicateEvaluatorError(_two(kind, evaluator, other, call))
     return calls
+
+
+def _two(kind: str, evaluator: str, first: ScorerCall, second: ScorerCall) -> str:
+    places = [place_of(call.function) for call in (first, second)]
+    if None in places:
+        where = ""
+    elif places[0] == places[1]:
+        where = f", both at {places[0]}"
+    else:
+        where = f", one at {places[0]}, one at {places[1]}"
+    return (
+        f"evaluator {evaluator!r} has two {kind}s named {second.name!r}{where}; one's results would"
+        " hide the other's, so rename one of them"
+    )
 
 
 def apart(scorers: Sequence[ScorerCall]) -> tuple[ScorerCall, ...]:

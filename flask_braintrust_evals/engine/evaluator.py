@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 import os
 import sys
@@ -14,6 +15,7 @@ from flask_braintrust_evals.errors import RegistrationError
 
 from .callables import ScorerCall, TaskCall, scorer_calls
 from .declarations import declare
+from .introspection import place_of
 from .parameters import ParameterSet
 from .result import EvalResult
 from .saved_parameters import SavedParameterSet
@@ -205,5 +207,4 @@ def calling_location() -> str:
 
 def location_of(function: Any) -> str:
     """Return ``file:line`` of a function's definition; that of the caller for other objects."""
-    code = getattr(function, "__code__", None)
-    return f"{code.co_filename}:{code.co_firstlineno}" if code else calling_location()
+    return (place_of(function) if inspect.isroutine(function) else None) or calling_location()

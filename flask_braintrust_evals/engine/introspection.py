@@ -62,3 +62,16 @@ def signature_of(function: Any) -> inspect.Signature | None:
         return inspect.signature(function, **options)
     except (TypeError, ValueError):
         return None
+
+
+def place_of(function: Any) -> str | None:
+    """Return ``file:line`` of what a function, a method or an object does when it is called."""
+    function = getattr(function, "stands_for", function)
+    while hasattr(function, "func"):  # a partial
+        function = function.func
+    method = getattr(type(function), "__call__", None)  # noqa: B004 (the method itself)
+    for each in (function, method):
+        code = getattr(each, "__code__", None)
+        if code is not None:
+            return f"{code.co_filename}:{code.co_firstlineno}"
+    return None

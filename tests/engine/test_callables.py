@@ -439,9 +439,29 @@ def test_two_scorers_of_one_name_are_refused() -> None:
     with pytest.raises(DuplicateEvaluatorError) as refused:
         scorer_calls([Judge(), with_default, Judge], "scorer", "greeter")
 
+    line = Judge.__call__.__code__.co_firstlineno
     assert str(refused.value) == (
-        "evaluator 'greeter' has two scorers named 'Judge', and one's results would hide the"
-        " other's; rename one of the functions"
+        f"evaluator 'greeter' has two scorers named 'Judge', both at {__file__}:{line}; one's"
+        " results would hide the other's, so rename one of them"
+    )
+
+
+def test_two_scorers_of_one_name_are_told_with_both_places() -> None:
+    def first(output: Any) -> float:
+        return 1
+
+    def second(output: Any) -> float:
+        return 0
+
+    second.__name__ = "first"
+    with pytest.raises(DuplicateEvaluatorError) as refused:
+        scorer_calls([first, functools.partial(second)], "classifier", "greeter")
+
+    assert str(refused.value) == (
+        "evaluator 'greeter' has two classifiers named 'first', one at"
+        f" {__file__}:{first.__code__.co_firstlineno}, one at"
+        f" {__file__}:{second.__code__.co_firstlineno}; one's results would hide the other's, so"
+        " rename one of them"
     )
 
 

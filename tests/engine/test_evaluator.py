@@ -165,8 +165,9 @@ def test_two_scorers_of_one_name_are_duplicates_and_told_with_the_place() -> Non
         Evaluator("e", echo, scores=[accuracy, accuracy], location="evals.py:7")
 
     assert str(refused.value) == (
-        "evaluator 'e' has two scorers named 'accuracy', and one's results would hide the other's;"
-        " rename one of the functions ('e' is defined at evals.py:7)"
+        "evaluator 'e' has two scorers named 'accuracy', both at"
+        f" {__file__}:{accuracy.__code__.co_firstlineno}; one's results would hide the other's, so"
+        " rename one of them ('e' is defined at evals.py:7)"
     )
 
 

@@ -106,6 +106,7 @@ def _scorer(scorer: Any, index: int, kind: str) -> Any:
         return function(**{name: given[source] for name, source in sources.items()})
 
     name = callable_name(scorer)
+    call.stands_for = function  # type: ignore[attr-defined]
     call.__name__ = f"{kind}_{index}" if name == "<lambda>" else name
     return call
 
