@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from opentelemetry.sdk.trace import Event, ReadableSpan
@@ -28,11 +28,10 @@ def outgoing(span: ReadableSpan, parent: str) -> tuple[ReadableSpan, int]:
         span: a finished span.
         parent: the value of its ``braintrust.parent``.
     """
-    size = span_size(span)
+    sizes = _text_sizes(span)
+    size = OVERHEAD + sum(sizes)
     attributes: Mapping[str, Any] = span.attributes or {}
-    too_large = size > LARGEST_SPAN or any(
-        text_size(value) > LARGEST_ATTRIBUTE for value in _texts(span)
-    )
+    too_large = size > LARGEST_SPAN or max(sizes) > LARGEST_ATTRIBUTE
     if attributes.get(PARENT) == parent and not too_large:
         return span, size
     limit = _limit(span) if too_large else LARGEST_ATTRIBUTE
@@ -60,7 +59,7 @@ def outgoing(span: ReadableSpan, parent: str) -> tuple[ReadableSpan, int]:
 
 def span_size(span: ReadableSpan) -> int:
     """Return about how many bytes a span takes."""
-    return OVERHEAD + sum(text_size(value) for value in _texts(span))
+    return OVERHEAD + sum(_text_sizes(span))
 
 
 def text_size(text: str) -> int:
@@ -68,19 +67,21 @@ def text_size(text: str) -> int:
     return len(text) if text.isascii() else len(text.encode("utf-8", "replace"))
 
 
-def _texts(span: ReadableSpan) -> Iterable[str]:
-    yield span.name
+def _text_sizes(span: ReadableSpan) -> list[int]:
+    """The bytes of each text of a span, of which its name is the first."""
+    sizes = [text_size(span.name)]
     for attributes in (span.attributes, *(event.attributes for event in span.events)):
         for value in (attributes or {}).values():
             if isinstance(value, str):
-                yield value
+                sizes.append(text_size(value))
             elif isinstance(value, tuple | list):
-                yield from (each for each in value if isinstance(each, str))
+                sizes.extend(text_size(each) for each in value if isinstance(each, str))
+    return sizes
 
 
 def _limit(span: ReadableSpan) -> int:
     """The largest text that lets the whole span pass: the small ones stay as they are."""
-    sizes = sorted(text_size(value) for value in _texts(span))
+    sizes = sorted(_text_sizes(span))
     room = LARGEST_SPAN - 2 * OVERHEAD  # the second one for the parent that is added
     for index, size in enumerate(sizes):
         share = room // (len(sizes) - index)

@@ -41,7 +41,7 @@ class Channel(Generic[T]):
         self._capacity = capacity
         self._items: deque[T] = deque()
         self._closed = False
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._filled = threading.Condition(self._lock)
         self._drained = threading.Condition(self._lock)
 
