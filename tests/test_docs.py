@@ -7,6 +7,7 @@ blocks that follow. Blocks run in an empty folder, and reach nothing but this ma
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import runpy
@@ -22,6 +23,7 @@ import braintrust
 import pytest
 
 import flask_braintrust_evals
+from benchmarks.table import table
 from flask_braintrust_evals import EvalsBlueprint
 
 from .standin import StandIn
@@ -176,3 +178,9 @@ def test_the_picture_of_parameters_shows_what_is_listed_for_them() -> None:
     pictures = ROOT / "docs" / "pictures"
     drawn = runpy.run_path(str(pictures / "make_parameters_picture.py"))["draw"]()
     assert drawn == (pictures / "parameters.svg").read_text("utf-8")
+
+
+def test_the_published_figures_are_those_of_the_published_run() -> None:
+    results = json.loads((ROOT / "benchmarks" / "results" / "published.json").read_text("utf-8"))
+    page = (ROOT / "docs" / "performance.md").read_text("utf-8")
+    assert f"```text\n{table(results)}```\n" in page
