@@ -138,5 +138,5 @@ def _forget() -> None:
     _all.clear()
 
 
-# A forked child has the executor's memory but not its threads.
+# A forked child has the objects but not the threads behind them.
 os.register_at_fork(after_in_child=_forget)

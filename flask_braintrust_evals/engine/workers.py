@@ -41,6 +41,8 @@ class Channel(Generic[T]):
         self._capacity = capacity
         self._items: deque[T] = deque()
         self._closed = False
+        # A Condition asks a plain Lock whether it is owned by trying to take it, and gevent's Lock
+        # then gives way to other greenlets: once for each event.
         self._lock = threading.RLock()
         self._filled = threading.Condition(self._lock)
         self._drained = threading.Condition(self._lock)
