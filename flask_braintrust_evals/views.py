@@ -181,8 +181,8 @@ def _answer_run(run: EvalRun, stream: bool) -> Response:
         finally:
             run.close()
     chunks = (
-        sse.HEARTBEAT if message is None else sse.encode(message.event, message.data)
-        for message in run.messages()
+        b"".join(sse.encode(each.event, each.data) for each in messages) or sse.HEARTBEAT
+        for messages in run.messages()
     )
     response = Response(chunks, headers=sse.HEADERS)
     # Not left to the generator: one that was never started has no end to clean up at.

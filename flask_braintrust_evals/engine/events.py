@@ -86,6 +86,11 @@ class CaseResult:
 class Event:
     """Base of what a run yields."""
 
+    @property
+    def size(self) -> int:
+        """About how many bytes of the user's data it holds."""
+        return 0
+
 
 @dataclass(frozen=True)
 class CaseStarted(Event):
@@ -102,6 +107,10 @@ class CaseProgress(Event):
     ref: CaseRef
     event: Mapping[str, str]
 
+    @property
+    def size(self) -> int:
+        return len(self.event.get("data", ""))
+
 
 @dataclass(frozen=True)
 class TaskFinished(Event):
@@ -114,12 +123,20 @@ class TaskFinished(Event):
     output_json: str | None
     error: CaseError | None
 
+    @property
+    def size(self) -> int:
+        return len(self.output_json or "")
+
 
 @dataclass(frozen=True)
 class CaseFinished(Event):
     """A case is done, scorers and classifiers included."""
 
     result: CaseResult
+
+    @property
+    def size(self) -> int:
+        return len(self.result.output_json or "")
 
 
 @dataclass(frozen=True)

@@ -12,8 +12,8 @@ import contextvars
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import ExitStack
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import ExitStack, closing
 from queue import Empty
 from typing import Any
 
@@ -42,8 +42,12 @@ from .workers import Channel, ChannelClosedError, start_worker
 
 logger = logging.getLogger("flask_braintrust_evals")
 
-CHANNEL_CAPACITY = 32
+CHANNEL_CAPACITY = 64
 """Events that may wait for the listener before the workers wait for it."""
+CHANNEL_ROOM = 1_000_000
+"""Bytes of outputs that may."""
+LISTENERS_PATIENCE = 0.002
+"""Seconds for which workers may go on before they let the listener have its turn."""
 
 
 class _Drained(Event):
@@ -78,7 +82,8 @@ class Run:
         self._timeout = timeout
         self._idle_after = idle_after
         self._callbacks: list[Callable[[], None]] = []
-        self._channel: Channel[Event] = Channel(CHANNEL_CAPACITY)
+        self._channel: Channel[Event] = Channel(CHANNEL_CAPACITY, CHANNEL_ROOM)
+        self._listened = 0.0
         self._lock = threading.Lock()
         self._workers = 0
         self._left = new_event()
@@ -89,33 +94,44 @@ class Run:
         self.summary = RunSummary()
 
     def __iter__(self) -> Iterator[Event]:
+        with closing(self.batches()) as batches:
+            for batch in batches:
+                yield from batch
+
+    def batches(self) -> Generator[list[Event], None, None]:
+        """Yield the same events, those that have happened meanwhile at once; never none."""
         deadline = None if self._timeout is None else time.monotonic() + self._timeout
         running: dict[str, CaseStarted] = {}
         answered: set[str] = set()
+        drained = False
         try:
             self._add_worker()
-            while True:
+            while not drained:
                 remaining = None if deadline is None else deadline - time.monotonic()
                 if remaining is not None and remaining <= 0:
                     message = f"the run's time-out of {self._timeout:g} seconds was reached"
                     self.give_up(RunTimeoutError(message))
                 if self._given_up is not None:
-                    yield from self._abandon(running, answered, self._given_up)
+                    yield list(self._abandon(running, answered, self._given_up))
                     return
                 try:
-                    event = self._channel.get(_shortest(self._idle_after, remaining))
+                    batch = self._channel.take(_shortest(self._idle_after, remaining))
                 except Empty:
                     if remaining is None or remaining > (self._idle_after or remaining):
-                        yield Idle()
+                        yield [Idle()]
                     continue
-                if isinstance(event, _Drained):
-                    break
-                self._note(event, running, answered)
-                yield event
+                self._listened = time.monotonic()
+                if isinstance(batch[-1], _Drained):
+                    drained = True
+                    batch.pop()
+                for event in batch:
+                    self._note(event, running, answered)
+                if batch:
+                    yield batch
             if self._failure is not None:
-                yield RunFailed(self._failure, self.summary)
+                yield [RunFailed(self._failure, self.summary)]
             else:
-                yield RunFinished(self.summary)
+                yield [RunFinished(self.summary)]
         finally:
             self.close()
 
@@ -196,6 +212,8 @@ class Run:
         yield RunFailed(failure, self.summary)
 
     def _add_worker(self) -> None:
+        if self._workers >= self._limit:  # spares most cases the lock
+            return
         with self._lock:
             if self._stopped or self._source.exhausted or self._workers >= self._limit:
                 return
@@ -229,9 +247,10 @@ class Run:
             self._leave()
 
     def _emit(self, event: Event) -> None:
-        self._channel.put(event)
-        if not isinstance(event, CaseStarted):
-            # A task that never waits would keep gevent from ever running the listener.
+        self._channel.put(event, event.size)
+        # Tasks that never wait would keep gevent from ever running the listener.
+        overdue = time.monotonic() - self._listened > LISTENERS_PATIENCE
+        if overdue and not isinstance(event, CaseStarted):
             time.sleep(0)
 
     def _fail(self, error: EvalsError) -> None:

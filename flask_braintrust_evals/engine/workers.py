@@ -13,7 +13,6 @@ from __future__ import annotations
 import math
 import threading
 import time
-from collections import deque
 from collections.abc import Callable
 from queue import Empty
 from typing import Generic, TypeVar
@@ -34,12 +33,18 @@ class Channel(Generic[T]):
     """A bounded queue between the workers of a run and its one listener, which either may leave.
 
     ``queue.Queue`` cannot wake those who wait in ``put`` when the listener leaves (its ``shutdown``
-    came with Python 3.13).
+    came with Python 3.13), and hands out one item at a time.
+
+    Args:
+        capacity: items that may wait.
+        room: bytes that may wait; a single item may be larger.
     """
 
-    def __init__(self, capacity: int) -> None:
+    def __init__(self, capacity: int, room: float = math.inf) -> None:
         self._capacity = capacity
-        self._items: deque[T] = deque()
+        self._room = room
+        self._items: list[T] = []
+        self._size = 0
         self._closed = False
         # A Condition asks a plain Lock whether it is owned by trying to take it, and gevent's Lock
         # then gives way to other greenlets: once for each event.
@@ -47,29 +52,28 @@ class Channel(Generic[T]):
         self._filled = threading.Condition(self._lock)
         self._drained = threading.Condition(self._lock)
 
-    def put(self, item: T) -> None:
-        """Add an item, waiting while the channel is full.
+    def put(self, item: T, size: int = 0) -> None:
+        """Add an item of so many bytes, waiting while the channel is full.
 
         Raises:
             ChannelClosedError: the channel is, or meanwhile was, closed.
         """
         with self._lock:
-            while len(self._items) >= self._capacity and not self._closed:
+            while self._is_full(size) and not self._closed:
                 self._drained.wait()
             if self._closed:
                 raise ChannelClosedError
-            self._items.append(item)
-            self._filled.notify()
+            self._size += size
+            self._add(item)
 
     def put_last(self, item: T) -> None:
         """Add an item without waiting, though the channel is full: the last word of the workers."""
         with self._lock:
             if not self._closed:
-                self._items.append(item)
-                self._filled.notify()
+                self._add(item)
 
-    def get(self, timeout: float | None = None) -> T:
-        """Take the oldest item, waiting at most ``timeout`` seconds for one.
+    def take(self, timeout: float | None = None) -> list[T]:
+        """Take all items, the oldest first, waiting at most ``timeout`` seconds for one.
 
         Raises:
             queue.Empty: there was none.
@@ -81,9 +85,9 @@ class Channel(Generic[T]):
                 if left <= 0:
                     raise Empty
                 self._filled.wait(min(left, LONGEST_WAIT))
-            item = self._items.popleft()
-            self._drained.notify()
-            return item
+            items, self._items, self._size = self._items, [], 0
+            self._drained.notify_all()
+            return items
 
     def close(self) -> None:
         """Drop what is waiting and turn away those who put."""
@@ -91,6 +95,15 @@ class Channel(Generic[T]):
             self._closed = True
             self._items.clear()
             self._drained.notify_all()
+
+    def _is_full(self, size: int) -> bool:
+        waiting = len(self._items)
+        return waiting >= self._capacity or (waiting > 0 and self._size + size > self._room)
+
+    def _add(self, item: T) -> None:
+        self._items.append(item)
+        if len(self._items) == 1:
+            self._filled.notify()
 
 
 def start_worker(work: Callable[[], None], name: str) -> None:

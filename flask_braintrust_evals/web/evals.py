@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Generator, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -62,28 +62,33 @@ class EvalRun:
         """Have ``callback`` called when the run has ended, workers have left, spans are sent."""
         self.run.when_closed(callback)
 
-    def messages(self) -> Iterator[Message | None]:
-        """Run, and yield the stream's messages; ``None`` when nothing has happened for a while."""
+    def messages(self) -> Iterator[list[Message]]:
+        """Run, and yield the stream's messages, those that are there at once.
+
+        An empty list says that nothing has happened for a while.
+        """
         if self.recording.experiment is not None:
-            yield Message("start", dumps(self.recording.description))
+            yield [Message("start", dumps(self.recording.description))]
         try:
-            for event in self._events():
-                if isinstance(event, Idle):
-                    yield None
-                elif isinstance(event, RunFinished):
+            for batch in self._batches():
+                last = batch[-1]
+                if isinstance(last, Idle):
+                    yield []
+                elif isinstance(last, RunFinished):
                     summary = yield from self._aside(self._finish)
-                    yield Message("summary", dumps(summary))
-                elif isinstance(event, RunFailed):
-                    self.log.failed(event.error)
+                    yield [Message("summary", dumps(summary))]
+                elif isinstance(last, RunFailed):
+                    self.log.failed(last.error)
+                    yield from self._case_messages(batch)
                     yield from self._aside(self._flush_before_the_end)
-                    yield error_message(str(event.error))
+                    yield [error_message(str(last.error))]
                 else:
-                    yield from case_messages(event, self.evaluator.name)
+                    yield from self._case_messages(batch)
         except Exception as error:
             self.log.failed(error)
             logger.exception("evaluator %r: the run broke", self.evaluator.name)
-            yield error_message("the run failed for a reason of the server's own; see its log")
-        yield DONE
+            yield [error_message("the run failed for a reason of the server's own; see its log")]
+        yield [DONE]
 
     def result(self, gave_up: Callable[[], bool] = lambda: False) -> dict[str, Any]:
         """Run to the end and return the summary.
@@ -96,14 +101,15 @@ class EvalRun:
             EvalsError: the run failed, or was given up.
         """
         summary: dict[str, Any] = {}
-        for event in self._events():
-            if isinstance(event, RunFinished):
+        for batch in self._batches():
+            last = batch[-1]
+            if isinstance(last, RunFinished):
                 summary = self._finish()
-            elif isinstance(event, RunFailed):
-                self.log.failed(event.error)
+            elif isinstance(last, RunFailed):
+                self.log.failed(last.error)
                 self._flush_before_the_end()
-                raise event.error
-            elif isinstance(event, Idle) and gave_up():
+                raise last.error
+            elif isinstance(last, Idle) and gave_up():
                 raise RunError("the client left before the run was done")
         return summary
 
@@ -111,13 +117,21 @@ class EvalRun:
         """End the run where it has not ended; what is running is cancelled."""
         self.run.close()
 
-    def _events(self) -> Iterator[Event]:
-        for event in self.run:
-            yield event
-            if self.grace.is_over():
-                self.run.give_up(self.grace.reason())
+    def _batches(self) -> Iterator[list[Event]]:
+        with closing(self.run.batches()) as batches:
+            for batch in batches:
+                yield batch
+                if self.grace.is_over():
+                    self.run.give_up(self.grace.reason())
 
-    def _aside(self, work: Callable[[], T]) -> Generator[None, None, T]:
+    def _case_messages(self, batch: list[Event]) -> Iterator[list[Message]]:
+        messages = [
+            message for event in batch for message in case_messages(event, self.evaluator.name)
+        ]
+        if messages:
+            yield messages
+
+    def _aside(self, work: Callable[[], T]) -> Generator[list[Message], None, T]:
         """Do what may take long in a thread of its own, and tell when nothing has happened."""
         done, results, failures = new_event(), list[T](), list[Exception]()
 
@@ -131,7 +145,7 @@ class EvalRun:
 
         start_worker(run, "eval-end")
         while not done.wait(self.heartbeat):
-            yield None
+            yield []
         if failures:
             raise failures[0]
         return results[0]
