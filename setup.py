@@ -33,6 +33,7 @@ setup(
         "mstache>=0.4",
         "opentelemetry-api>=1.27",
         "opentelemetry-exporter-otlp-proto-common>=1.27",
+        "opentelemetry-proto>=1.27",
         "opentelemetry-sdk>=1.27",
         "orjson>=3.9.15",
         "pydantic>=2.7",

@@ -19,7 +19,7 @@ OVERHEAD = 300
 """Bytes of a span beside its texts: ids, times, names. Estimated."""
 
 
-def outgoing(span: ReadableSpan, parent: str) -> tuple[ReadableSpan, int]:
+def outgoing(span: ReadableSpan, parent: str, size: int) -> tuple[ReadableSpan, int]:
     """Return a span as it is sent, and about how many bytes it takes.
 
     The application's own exporters see the span as it was: this is a copy where anything differs.
@@ -27,11 +27,12 @@ def outgoing(span: ReadableSpan, parent: str) -> tuple[ReadableSpan, int]:
     Args:
         span: a finished span.
         parent: the value of its ``braintrust.parent``.
+        size: its bytes, as :func:`span_size` has them.
     """
-    sizes = _text_sizes(span)
-    size = OVERHEAD + sum(sizes)
-    attributes: Mapping[str, Any] = span.attributes or {}
-    too_large = size > LARGEST_SPAN or max(sizes) > LARGEST_ATTRIBUTE
+    attributes = plain_attributes(span)
+    too_large = size > LARGEST_ATTRIBUTE and (
+        size > LARGEST_SPAN or max(_text_sizes(span)) > LARGEST_ATTRIBUTE
+    )
     if attributes.get(PARENT) == parent and not too_large:
         return span, size
     limit = _limit(span) if too_large else LARGEST_ATTRIBUTE
@@ -59,7 +60,18 @@ def outgoing(span: ReadableSpan, parent: str) -> tuple[ReadableSpan, int]:
 
 def span_size(span: ReadableSpan) -> int:
     """Return about how many bytes a span takes."""
-    return OVERHEAD + sum(_text_sizes(span))
+    size = OVERHEAD + text_size(span.name)
+    for attributes in (plain_attributes(span), *(event.attributes for event in span.events)):
+        for value in (attributes or {}).values():
+            size += text_size(value) if isinstance(value, str) else sum(_value_sizes(value))
+    return size
+
+
+def plain_attributes(span: ReadableSpan) -> dict[str, Any]:
+    """Return a copy of a span's attributes that is cheaper to read than the SDK's mapping."""
+    attributes: Any = span.attributes
+    copy: dict[str, Any] = attributes.copy() if attributes else {}
+    return copy
 
 
 def text_size(text: str) -> int:
@@ -72,11 +84,13 @@ def _text_sizes(span: ReadableSpan) -> list[int]:
     sizes = [text_size(span.name)]
     for attributes in (span.attributes, *(event.attributes for event in span.events)):
         for value in (attributes or {}).values():
-            if isinstance(value, str):
-                sizes.append(text_size(value))
-            elif isinstance(value, tuple | list):
-                sizes.extend(text_size(each) for each in value if isinstance(each, str))
+            sizes.extend(_value_sizes(value))
     return sizes
+
+
+def _value_sizes(value: Any) -> list[int]:
+    texts = value if isinstance(value, tuple | list) else (value,)
+    return [text_size(each) for each in texts if isinstance(each, str)]
 
 
 def _limit(span: ReadableSpan) -> int:

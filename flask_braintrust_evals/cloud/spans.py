@@ -8,11 +8,11 @@ from collections.abc import Sequence
 
 from opentelemetry import context as otel_context
 from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY, Context
-from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanLimits, SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 from opentelemetry.trace import Tracer
 
+from .otlp import encode
 from .sessions import UserSession
 from .span_copies import outgoing, span_size
 from .span_outbox import SpanOutbox
@@ -25,6 +25,8 @@ LARGE_SPAN = 100_000
 LATE_TRACES = 1000
 """Cases whose end is so recent that spans which end after it still find their run."""
 
+Sized = tuple[ReadableSpan, int]
+"""A span, and about how many bytes it takes."""
 
 _NO_LIMITS = SpanLimits(
     max_events=SpanLimits.UNSET,
@@ -58,7 +60,7 @@ class RunSpans(SpanProcessor):
         self._limit = limit
         self._outbox = SpanOutbox(self._send)
         self._lock = threading.Lock()
-        self._cases: dict[int, list[ReadableSpan]] = {}
+        self._cases: dict[int, list[Sized]] = {}
         self._late: OrderedDict[int, None] = OrderedDict()
         # Explicit, because the defaults come from OTEL_* variables that are meant for the
         # application's own telemetry: a sampler would drop cases, a length limit cut their JSON.
@@ -85,7 +87,7 @@ class RunSpans(SpanProcessor):
     def finished(self, trace_id: int) -> Sequence[ReadableSpan]:
         """Return the spans of a running case that have ended so far, in the order of their ends."""
         with self._lock:
-            return tuple(self._cases.get(trace_id, ()))
+            return tuple(span for span, _ in self._cases.get(trace_id, ()))
 
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
         if span.parent is None:
@@ -102,14 +104,15 @@ class RunSpans(SpanProcessor):
 
     def adopt(self, span: ReadableSpan) -> None:
         """Take a finished span of one of the run's traces."""
+        size = span_size(span)
+        early: list[Sized] = []
         with self._lock:
             case = self._cases.get(span.context.trace_id)
             if case is None:
-                early = [span]
+                early = [(span, size)]
             else:
-                case.append(span)
-                early = []
-                if len(case) > CASE_SPANS or span_size(span) > LARGE_SPAN:
+                case.append((span, size))
+                if len(case) > CASE_SPANS or size > LARGE_SPAN:
                     half = (len(case) + 1) // 2
                     early, case[:] = case[:half], case[half:]
         self._post(early)
@@ -142,9 +145,9 @@ class RunSpans(SpanProcessor):
             self._router.remove(each)
         self._post(spans)
 
-    def _post(self, spans: Sequence[ReadableSpan]) -> None:
-        for span in spans:
-            self._outbox.add(*outgoing(span, self._parent))
+    def _post(self, spans: Sequence[Sized]) -> None:
+        for span, size in spans:
+            self._outbox.add(*outgoing(span, self._parent, size))
 
     def _send(self, batch: list[ReadableSpan], seconds: float) -> None:
         # The application may have instrumented ``requests``: sending spans must not make spans.
@@ -153,7 +156,7 @@ class RunSpans(SpanProcessor):
             self._session.api(
                 "POST",
                 "/otel/v1/traces",
-                data=encode_spans(batch).SerializeToString(),
+                data=encode(batch),
                 headers={"Content-Type": "application/x-protobuf", "x-bt-parent": self._parent},
                 timeout=seconds,
                 retry=False,

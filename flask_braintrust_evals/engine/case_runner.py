@@ -6,8 +6,8 @@ import copy
 import functools
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import Any
 
 from opentelemetry.trace import Span
@@ -34,7 +34,7 @@ from .events import (
 from .hooks import EvalHooks
 from .mailbox import DeadlineError
 from .parameters import Parameters
-from .tracing import RunTracing, set_failure, set_json, span_id
+from .tracing import RunTracing, set_failure, span_id
 from .user_code import Reports, UserCode
 from .workers import ChannelClosedError
 
@@ -79,8 +79,9 @@ class CaseRunner:
         Returns:
             the result, which is also in the last event. A failing task or scorer is in the result.
         """
-        span = self._code.tracing.start("eval", "eval")
-        case_spans.describe(span, case)
+        tracing = self._code.tracing
+        described = case_spans.description(case) if tracing.records else {}
+        span = tracing.start("eval", "eval", attributes=described)
         ref = CaseRef(span_id(span), index, trial_index, case.origin)
         result = CaseResult(
             ref, case, metadata=_own_copy(case.metadata), tags=list(case.tags or ())
@@ -90,7 +91,7 @@ class CaseRunner:
         recorded = False
         try:
             with self._scope():
-                self._run_task(result, span, emit)
+                self._run_task(result, span, described, emit)
                 emit(TaskFinished(ref, result.output_json, result.error))
                 failed = self._scorer.score(result, span)
                 # Before the handler, so that what it logs comes on top.
@@ -117,14 +118,18 @@ class CaseRunner:
         if not answered:
             emit(TaskFinished(result.ref, None, result.error))
 
-    def _run_task(self, result: CaseResult, parent: Span, emit: Emit) -> None:
+    def _run_task(
+        self, result: CaseResult, parent: Span, described: dict[str, Any], emit: Emit
+    ) -> None:
         def tell(event: Mapping[str, str]) -> None:
             with suppress(ChannelClosedError):  # cancel_event tells the task
                 emit(CaseProgress(result.ref, event))
 
         reports = Reports(tell)
         with (
-            self._code.span("task", "task", parent) as span,
+            self._code.span(
+                "task", "task", parent, attributes=case_spans.of_task(described)
+            ) as span,
             self._limited() as cancellation,
         ):
             hooks = self._hooks(result, span, cancellation, reports)
@@ -141,20 +146,15 @@ class CaseRunner:
                 if cancellation is not self.cancellation:  # the task may go on, and change them
                     result.metadata, result.tags = _own_copy(hooks.metadata), [*hooks.tags]
 
-    @contextmanager
-    def _limited(self) -> Iterator[Cancellation]:
+    def _limited(self) -> AbstractContextManager[Cancellation]:
         """What cancels one case: with a time-out of its own, not only what ends the run."""
         if self.evaluator.task_timeout is None:
-            yield self.cancellation
-            return
-        with self.cancellation.child() as cancellation:
-            yield cancellation
+            return nullcontext(self.cancellation)
+        return self.cancellation.child()
 
     def _hooks(
         self, result: CaseResult, span: Span, cancellation: Cancellation, reports: Reports
     ) -> EvalHooks:
-        set_json(span, semconv.INPUT, result.case.input)
-        set_json(span, semconv.EXPECTED, result.case.expected)
         return EvalHooks(
             expected=result.case.expected,
             metadata=result.metadata,
@@ -191,10 +191,12 @@ class CaseRunner:
 
 def _own_copy(metadata: Mapping[str, Any] | None) -> dict[str, Any]:
     """A copy that a task may change without changing that of the case's other trials."""
+    if not metadata:
+        return {}
     try:
-        return copy.deepcopy(dict(metadata or {}))
+        return copy.deepcopy(dict(metadata))
     except Exception:  # it holds something that cannot be copied
-        return dict(metadata or {})
+        return dict(metadata)
 
 
 def _output_json(output: Any) -> str:

@@ -13,19 +13,29 @@ from .cases import EvalCase
 from .events import CaseResult
 from .scores import Classification, Score
 from .span_log import merge_json
-from .tracing import set_json
+from .tracing import json_attribute, set_json
 
 
-def describe(span: Span, case: EvalCase) -> None:
-    """Set what is known before the task runs, so that a crash keeps it."""
-    set_json(span, semconv.INPUT, case.input)
-    set_json(span, semconv.EXPECTED, case.expected)
+def description(case: EvalCase) -> dict[str, Any]:
+    """Return the attributes that are known before the task runs: a crash keeps them."""
+    attributes: dict[str, Any] = {
+        semconv.INPUT: json_attribute(case.input),
+        semconv.EXPECTED: json_attribute(case.expected),
+    }
     if case.metadata:
-        set_json(span, semconv.METADATA, case.metadata)
+        attributes[semconv.METADATA] = json_attribute(case.metadata)
     if case.tags:
-        span.set_attribute(semconv.TAGS, [clean_text(tag) for tag in case.tags])
+        attributes[semconv.TAGS] = [clean_text(tag) for tag in case.tags]
     if case.origin:
-        set_json(span, semconv.ORIGIN, case.origin)
+        attributes[semconv.ORIGIN] = json_attribute(case.origin)
+    return attributes
+
+
+def of_task(description: dict[str, Any]) -> dict[str, Any]:
+    """Return those attributes of a case that the span of its task has as well."""
+    return {
+        name: description[name] for name in (semconv.INPUT, semconv.EXPECTED) if name in description
+    }
 
 
 def record(span: Span, result: CaseResult) -> None:

@@ -17,7 +17,7 @@ from flask_braintrust_evals import semconv
 from flask_braintrust_evals.errors import SerializationError
 from flask_braintrust_evals.serialization import clean_text, dumps, plain
 
-from .tracing import set_failure, set_json
+from .tracing import json_attribute, set_failure
 
 _JSON_FIELDS = {
     "input": semconv.INPUT,
@@ -70,17 +70,14 @@ def log_event(span: Span, event: Mapping[str, Any]) -> None:
 
 def merge_json(span: Span, name: str, value: Any) -> None:
     """Set an attribute to ``value`` as JSON; an object is merged into the object that is there."""
-    try:
-        value = plain(value)
-    except SerializationError:  # set_json says so
-        set_json(span, name, value)
-        return
+    text = json_attribute(value)
     with _lock:
-        if isinstance(value, dict):
-            known = recorded(span, name)
-            if isinstance(known, dict):
-                value = _merged(known, value)
-        set_json(span, name, value)
+        known = recorded(span, name)
+        if isinstance(known, dict):
+            new = orjson.loads(text)
+            if isinstance(new, dict):
+                text = dumps(_merged(known, new))
+        span.set_attribute(name, text)
 
 
 def recorded(span: Span, name: str) -> Any:

@@ -62,6 +62,7 @@ class RunTracing:
         parent: Span | None = None,
         *,
         extra: Mapping[str, Any] | None = None,
+        attributes: Mapping[str, Any] | None = None,
         start_time: int | None = None,
     ) -> Span:
         """Start a span.
@@ -71,6 +72,7 @@ class RunTracing:
             kind: its type for Braintrust, such as ``eval``, ``task`` or ``score``; ``None``: none.
             parent: the span above it; ``None`` starts a trace of its own.
             extra: further entries of ``braintrust.span_attributes``.
+            attributes: further attributes, ready to be recorded.
             start_time: nanoseconds since 1970; ``None``: now.
         """
         # Never the current context: a case belongs to no request.
@@ -79,10 +81,19 @@ class RunTracing:
         kinds = {**self.span_attributes, "type": kind, "name": name, **(extra or {})}
         if kind is None:
             del kinds["type"]
-        attributes = {**self.attributes, semconv.SPAN_ATTRIBUTES: dumps(kinds)}
+        recorded = {
+            **self.attributes,
+            semconv.SPAN_ATTRIBUTES: dumps(kinds),
+            **(attributes or {}),
+        }
         return self.tracer.start_span(
-            clean_text(name), context, attributes=attributes, links=links, start_time=start_time
+            clean_text(name), context, attributes=recorded, links=links, start_time=start_time
         )
+
+    @property
+    def records(self) -> bool:
+        """Whether anything is recorded."""
+        return not isinstance(self.tracer, NoOpTracer)
 
 
 def span_id(span: Span) -> str:
@@ -93,13 +104,16 @@ def span_id(span: Span) -> str:
 
 def set_json(span: Span, name: str, value: Any) -> None:
     """Set an attribute to ``value`` as JSON, or to why it has no JSON form."""
-    if not span.is_recording():
-        return
+    if span.is_recording():
+        span.set_attribute(name, json_attribute(value))
+
+
+def json_attribute(value: Any) -> str:
+    """Return ``value`` as JSON, or why it has no JSON form."""
     try:
-        text = dumps(value)
+        return dumps(value)
     except SerializationError as error:
-        text = dumps(f"<not serializable: {error}>")
-    span.set_attribute(name, text)
+        return dumps(f"<not serializable: {error}>")
 
 
 def set_failure(span: Span, error: BaseException) -> None:

@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from opentelemetry.trace import Span, use_span
+from opentelemetry import context as otel_context
+from opentelemetry.trace import Span, set_span_in_context
 
 from flask_braintrust_evals.serialization import clean_text, safe_text
 from flask_braintrust_evals.threads import is_patched
@@ -88,7 +89,12 @@ class UserCode:
 
     @contextmanager
     def span(
-        self, name: str, kind: str, parent: Span, inherited: Mapping[str, str] = _NOTHING
+        self,
+        name: str,
+        kind: str,
+        parent: Span,
+        inherited: Mapping[str, str] = _NOTHING,
+        attributes: Mapping[str, Any] = _NOTHING,
     ) -> Iterator[Span]:
         """A span for what is called inside.
 
@@ -97,8 +103,9 @@ class UserCode:
             kind: its type for Braintrust.
             parent: the span above it.
             inherited: entries of ``braintrust.span_attributes``, for spans below it too.
+            attributes: further attributes, ready to be recorded.
         """
-        span = self.tracing.start(name, kind, parent, extra=inherited)
+        span = self.tracing.start(name, kind, parent, extra=inherited, attributes=attributes)
         try:
             with self.within(span, inherited):
                 yield span
@@ -110,10 +117,11 @@ class UserCode:
         """Have whatever is traced inside go below ``span``."""
         scope = SpanScope(self.tracing, inherited) if self._is_recorded else None
         token = current_scope.set(scope)
+        attached = otel_context.attach(set_span_in_context(span))
         try:
-            with use_span(span, record_exception=False, set_status_on_exception=False):
-                yield
+            yield
         finally:
+            otel_context.detach(attached)
             current_scope.reset(token)
 
     def shown(self, span: Span) -> EvalSpan:

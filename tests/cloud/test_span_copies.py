@@ -27,14 +27,18 @@ def span(attributes: dict[str, Any], stack: str = "") -> ReadableSpan:
     return finished
 
 
+def sent(original: ReadableSpan) -> tuple[ReadableSpan, int]:
+    return outgoing(original, PARENT, span_size(original))
+
+
 def test_a_span_that_is_right_is_sent_as_it_is() -> None:
     original = span({"braintrust.parent": PARENT, "a": 1})
-    assert outgoing(original, PARENT)[0] is original
+    assert sent(original)[0] is original
 
 
 def test_the_applications_span_is_stamped_on_a_copy() -> None:
     original = span({"a": "b"})
-    copy, size = outgoing(original, PARENT)
+    copy, size = sent(original)
     assert dict(copy.attributes or {}) == {"a": "b", "braintrust.parent": PARENT}
     assert dict(original.attributes or {}) == {"a": "b"}
     assert copy.get_span_context() == original.get_span_context()
@@ -47,14 +51,14 @@ def test_the_applications_span_is_stamped_on_a_copy() -> None:
 
 
 def test_a_parent_that_is_not_the_runs_is_overruled() -> None:
-    copy, _ = outgoing(span({"braintrust.parent": "project_id:other"}), PARENT)
+    copy, _ = sent(span({"braintrust.parent": "project_id:other"}))
     assert (copy.attributes or {})["braintrust.parent"] == PARENT
 
 
 @pytest.mark.parametrize("text", ["x" * 8_000_000, "é" * 4_000_000, '"\\' * 4_000_000])
 def test_a_large_json_attribute_is_cut_to_valid_json(text: str) -> None:
     value = json.dumps(text, ensure_ascii=False)
-    copy, size = outgoing(span({"braintrust.output_json": value, "small": "kept"}), PARENT)
+    copy, size = sent(span({"braintrust.output_json": value, "small": "kept"}))
     attributes = dict(copy.attributes or {})
     assert size <= LARGEST_SPAN
     assert "… [cut: " in json.loads(str(attributes["braintrust.output_json"]))
@@ -63,7 +67,7 @@ def test_a_large_json_attribute_is_cut_to_valid_json(text: str) -> None:
 
 def test_many_large_texts_share_the_room_and_small_ones_stay() -> None:
     large = {f"text {n}": "x" * 900_000 for n in range(12)}
-    copy, size = outgoing(span({**large, "braintrust.metadata": '{"k":1}'}), PARENT)
+    copy, size = sent(span({**large, "braintrust.metadata": '{"k":1}'}))
     attributes = dict(copy.attributes or {})
     assert size <= LARGEST_SPAN
     assert attributes["braintrust.metadata"] == '{"k":1}'
@@ -71,7 +75,7 @@ def test_many_large_texts_share_the_room_and_small_ones_stay() -> None:
 
 
 def test_stack_traces_and_lists_are_cut_as_well() -> None:
-    copy, size = outgoing(span({"tags": ["a", "x" * 3_000_000]}, stack="y" * 9_000_000), PARENT)
+    copy, size = sent(span({"tags": ["a", "x" * 3_000_000]}, stack="y" * 9_000_000))
     assert size <= LARGEST_SPAN
     assert str((copy.events[0].attributes or {})["exception.stacktrace"]).endswith("bytes]")
 
@@ -80,13 +84,13 @@ def test_what_is_sent_is_no_larger_than_was_estimated() -> None:
     spans = [
         span({"braintrust.input_json": json.dumps("é" * n), "n": n}) for n in range(0, 3000, 100)
     ]
-    sent = [outgoing(each, PARENT) for each in spans]
-    encoded = encode_spans([each for each, _ in sent]).SerializeToString()
-    assert len(encoded) <= sum(size for _, size in sent)
+    copies = [sent(each) for each in spans]
+    encoded = encode_spans([each for each, _ in copies]).SerializeToString()
+    assert len(encoded) <= sum(size for _, size in copies)
 
 
 def test_a_list_of_many_small_texts_is_cut_too() -> None:
-    copy, size = outgoing(span({"tags": ["x" * 200] * 30_000}), PARENT)
+    copy, size = sent(span({"tags": ["x" * 200] * 30_000}))
     tags = (copy.attributes or {})["tags"]
     assert size <= LARGEST_SPAN
     assert isinstance(tags, list | tuple)

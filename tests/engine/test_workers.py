@@ -18,19 +18,19 @@ def test_a_channel_hands_on_what_is_put_in_its_order() -> None:
     for number in range(3):
         channel.put(number)
 
-    assert [channel.get() for _ in range(3)] == [0, 1, 2]
+    assert channel.take() == [0, 1, 2]
 
 
 def test_a_channel_that_is_empty_says_so_after_the_time_asked_for() -> None:
     with pytest.raises(Empty):
-        Channel[int](1).get(0.01)
+        Channel[int](1).take(0.01)
 
 
 def test_a_listener_is_woken_by_what_is_put() -> None:
     channel: Channel[int] = Channel(1)
     threading.Timer(0.01, channel.put, (1,)).start()
 
-    assert in_time(lambda: channel.get(PATIENCE)) == 1
+    assert in_time(lambda: channel.take(PATIENCE)) == [1]
 
 
 def test_who_puts_into_a_full_channel_waits_for_room() -> None:
@@ -46,8 +46,33 @@ def test_who_puts_into_a_full_channel_waits_for_room() -> None:
     assert put.reaches(2)
     assert not put.reaches(3, seconds=0.1)
 
-    assert [in_time(channel.get) for _ in range(4)] == [0, 1, 2, 3]
+    assert in_time(channel.take) == [0, 1]
     assert put.reaches(4)
+    assert in_time(channel.take) == [2, 3]
+
+
+def test_who_puts_more_bytes_than_there_is_room_for_waits() -> None:
+    channel: Channel[str] = Channel(100, room=10)
+    put = Counter()
+
+    def work() -> None:
+        for text in ("four", "three", "four", "much longer than the room is", "x"):
+            channel.put(text, len(text))
+            put.add()
+
+    start_worker(work, "putter")
+    assert put.reaches(2)
+    assert not put.reaches(3, seconds=0.1)
+
+    assert in_time(channel.take) == ["four", "three"]
+    assert put.reaches(3)
+    assert not put.reaches(4, seconds=0.1)
+    assert in_time(channel.take) == ["four"]
+    assert put.reaches(4)
+    assert not put.reaches(5, seconds=0.1)
+    assert in_time(channel.take) == ["much longer than the room is"]
+    assert put.reaches(5)
+    assert in_time(channel.take) == ["x"]
 
 
 def test_closing_turns_away_those_who_wait_and_those_who_come() -> None:
@@ -80,7 +105,13 @@ def test_many_may_put_and_nothing_is_lost() -> None:
     for first in range(0, 800, 100):
         start_worker(lambda first=first: put(first), "putter")  # type: ignore[misc]
 
-    assert sorted(in_time(lambda: [channel.get() for _ in range(800)])) == list(range(800))
+    def listen() -> list[int]:
+        taken: list[int] = []
+        while len(taken) < 800:
+            taken += channel.take(PATIENCE)
+        return taken
+
+    assert sorted(in_time(listen)) == list(range(800))
 
 
 def test_a_worker_does_not_keep_the_process_from_ending() -> None:

@@ -1,0 +1,149 @@
+"""The spans of a request are what the official encoder makes of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import ReadableSpan, SpanLimits, TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.trace import (
+    Link,
+    NonRecordingSpan,
+    Span,
+    SpanContext,
+    SpanKind,
+    StatusCode,
+    TraceFlags,
+    Tracer,
+    TraceState,
+    set_span_in_context,
+)
+
+from flask_braintrust_evals.cloud.otlp import encode
+
+Change = Callable[[Span], None]
+
+
+class Recorded:
+    """A tracer, and the spans that it has finished."""
+
+    def __init__(self, scope: str = "a", resource: Resource | None = None) -> None:
+        self._exporter = InMemorySpanExporter()
+        limits = SpanLimits(max_span_attributes=5)
+        provider = TracerProvider(resource=resource, shutdown_on_exit=False, span_limits=limits)
+        provider.add_span_processor(SimpleSpanProcessor(self._exporter))
+        self.tracer: Tracer = provider.get_tracer(scope, "1.0")
+
+    @property
+    def spans(self) -> list[ReadableSpan]:
+        return list(self._exporter.get_finished_spans())
+
+
+def plain(recorded: Recorded, number: int = 0) -> None:
+    """Finish a span such as nearly all are, and one below it."""
+    texts = {"braintrust.input_json": f'"{number} äöü ☃"', "braintrust.parent": "x", "empty": ""}
+    with (
+        recorded.tracer.start_as_current_span("eval", attributes=texts),
+        recorded.tracer.start_as_current_span("täsk", kind=SpanKind.CLIENT, attributes=texts),
+    ):
+        pass
+
+
+def remote_parent(state: TraceState | None = None) -> SpanContext:
+    return SpanContext(1, 2, is_remote=True, trace_flags=TraceFlags(1), trace_state=state)
+
+
+CHANGES: dict[str, Change] = {
+    "failed": lambda span: span.set_status(StatusCode.ERROR, "it failed"),
+    "failed without a word": lambda span: span.set_status(StatusCode.ERROR),
+    "fine": lambda span: span.set_status(StatusCode.OK),
+    "exception": lambda span: span.record_exception(ValueError("x")),
+    "event": lambda span: span.add_event("it", {"a": [1, 2]}),
+    "link": lambda span: span.add_link(SpanContext(1, 2, is_remote=True)),
+    "number": lambda span: span.set_attribute("n", 1),
+    "bool": lambda span: span.set_attribute("n", True),
+    "float": lambda span: span.set_attribute("n", 0.5),
+    "bytes": lambda span: span.set_attribute("n", b"x"),
+    "list": lambda span: span.set_attribute("n", ["a", "b"]),
+    "renamed": lambda span: span.update_name(""),
+    "too many attributes": lambda span: span.set_attributes({str(n): "x" for n in range(9)}),
+}
+
+
+def same(spans: list[ReadableSpan]) -> None:
+    assert len(spans) > 1
+    assert ExportTraceServiceRequest.FromString(encode(spans)) == encode_spans(spans)
+
+
+def test_nothing_is_an_empty_request() -> None:
+    assert encode([]) == b""
+
+
+def test_plain_spans_are_the_same_bytes() -> None:
+    recorded = Recorded()
+    for number in range(20):
+        plain(recorded, number)
+
+    assert encode(recorded.spans) == encode_spans(recorded.spans).SerializeToString()
+
+
+@pytest.mark.parametrize("change", CHANGES.values(), ids=CHANGES.keys())
+def test_any_other_span_among_plain_ones_is_as_the_official_encoder_has_it(change: Change) -> None:
+    recorded = Recorded()
+    plain(recorded)
+    with recorded.tracer.start_as_current_span("other", attributes={"a": "b"}) as span:
+        change(span)
+    plain(recorded)
+
+    same(recorded.spans)
+
+
+@pytest.mark.parametrize("kind", SpanKind)
+def test_every_kind_of_span(kind: SpanKind) -> None:
+    recorded = Recorded()
+    plain(recorded)
+    recorded.tracer.start_span("it", kind=kind, attributes={"a": "b"}).end()
+
+    same(recorded.spans)
+
+
+@pytest.mark.parametrize("state", [None, TraceState([("a", "b")])], ids=["remote", "trace state"])
+def test_spans_below_one_of_another_process(state: TraceState | None) -> None:
+    recorded = Recorded()
+    plain(recorded)
+    context = set_span_in_context(NonRecordingSpan(remote_parent(state)))
+    recorded.tracer.start_span("it", context, links=[Link(remote_parent(state))]).end()
+    recorded.tracer.start_span("it", context).end()
+
+    same(recorded.spans)
+
+
+def test_spans_of_several_tracers_are_told_apart() -> None:
+    one, other = Recorded(), Recorded("b")
+    elsewhere = Recorded("a", Resource({"service.name": "elsewhere"}))
+    for number in range(3):
+        for recorded in (one, other, elsewhere):
+            plain(recorded, number)
+    spans = sorted(one.spans + other.spans + elsewhere.spans, key=lambda span: span.start_time or 0)
+
+    message = ExportTraceServiceRequest.FromString(encode(spans))
+
+    found = {
+        (span.span_id, scope.scope.name, str(of.resource))
+        for of in message.resource_spans
+        for scope in of.scope_spans
+        for span in scope.spans
+    }
+    expected = {
+        (span.span_id, scope.scope.name, str(of.resource))
+        for of in encode_spans(spans).resource_spans
+        for scope in of.scope_spans
+        for span in scope.spans
+    }
+    assert len(found) == 18
+    assert found == expected
