@@ -131,8 +131,8 @@ class BackgroundLoop:
         def cancel() -> None:
             self._loop.call_soon_threadsafe(lambda: [task.cancel() for task in started])
 
-        while not self._ready.wait(LONGEST_WAIT):
-            pass
+        while not self._ready.is_set():
+            self._ready.wait(LONGEST_WAIT)
         self._loop.call_soon_threadsafe(start)
         with cancellation.calling(cancel):
             try:

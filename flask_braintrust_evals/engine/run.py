@@ -46,7 +46,7 @@ CHANNEL_CAPACITY = 64
 """Events that may wait for the listener before the workers wait for it."""
 CHANNEL_ROOM = 1_000_000
 """Bytes of outputs that may."""
-LISTENERS_PATIENCE = 0.002
+LISTENERS_PATIENCE = 0.0005
 """Seconds for which workers may go on before they let the listener have its turn."""
 
 
