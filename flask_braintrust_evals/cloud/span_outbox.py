@@ -8,12 +8,10 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
-
-from opentelemetry.sdk.trace import ReadableSpan
 
 from flask_braintrust_evals.errors import CloudError
 
+from .otlp import EncodedSpans
 from .span_copies import LARGEST_SPAN
 
 logger = logging.getLogger("flask_braintrust_evals")
@@ -30,13 +28,7 @@ LONGEST_PAUSE = 5.0
 ATTEMPT_TIMEOUT = 10.0
 """Seconds that one attempt may take."""
 
-Send = Callable[[list[ReadableSpan], float], None]
-
-
-@dataclass
-class _Waiting:
-    span: ReadableSpan
-    size: int
+Send = Callable[[list[EncodedSpans], float], None]
 
 
 def _on_event_loop() -> bool:
@@ -58,39 +50,44 @@ class SpanOutbox:
     def __init__(self, send: Send) -> None:
         self._send = send
         self._changed = threading.Condition()
-        self._waiting: deque[_Waiting] = deque()
+        self._waiting: deque[EncodedSpans] = deque()
+        self._spans = 0
         self._bytes = 0
         self._sending = 0
         self._pause = 0.0
         self._not_before = 0.0
         self.lost = 0
 
-    def add(self, span: ReadableSpan, size: int) -> None:
-        """Take a span. Where there are too many, whoever adds helps to send them, if that goes."""
-        while not self._add(span, size):
+    def add(self, spans: EncodedSpans) -> None:
+        """Take spans. Where there are too many, whoever adds helps to send them, if that goes."""
+        while not self._add(spans):
             with self._changed:
                 stuck = time.monotonic() < self._not_before or _on_event_loop()
                 if stuck:
-                    self.lost += 1
+                    self.lost += spans.count
                     return
                 if self._sending and not self._waiting:
                     self._changed.wait(ATTEMPT_TIMEOUT)
                     continue
             self._send_one(time.monotonic() + ATTEMPT_TIMEOUT)
 
-    def _add(self, span: ReadableSpan, size: int) -> bool:
+    def _add(self, spans: EncodedSpans) -> bool:
         with self._changed:
-            held = len(self._waiting)
-            if held and (held >= MOST_SPANS or self._bytes + size > MOST_BYTES):
+            too_many = self._spans + spans.count > MOST_SPANS
+            if self._waiting and (too_many or self._bytes + spans.size > MOST_BYTES):
                 return False
-            self._waiting.append(_Waiting(span, size))
-            self._bytes += size
+            self._waiting.append(spans)
+            self._count(spans, 1)
             return True
+
+    def _count(self, spans: EncodedSpans, sign: int) -> None:
+        self._spans += sign * spans.count
+        self._bytes += sign * spans.size
 
     @property
     def is_full(self) -> bool:
         """Whether there is a batch to send, and no pause after a failure."""
-        full = len(self._waiting) >= BATCH_SPANS or self._bytes >= BATCH_BYTES
+        full = self._spans >= BATCH_SPANS or self._bytes >= BATCH_BYTES
         return full and time.monotonic() >= self._not_before
 
     def send_full_batches(self) -> None:
@@ -114,14 +111,14 @@ class SpanOutbox:
                     continue
             self._send_one(deadline)
         with self._changed:
-            given_up = [waiting.span for waiting in self._waiting]
+            given_up = self._spans
             self._waiting.clear()
-            self._bytes = 0
-            self.lost += len(given_up)
+            self._spans = self._bytes = 0
+            self.lost += given_up
         if given_up:
             logger.warning(
                 "%d spans were given up: Braintrust did not take them within %g seconds",
-                len(given_up),
+                given_up,
                 limit,
             )
 
@@ -132,7 +129,7 @@ class SpanOutbox:
         error: Exception | None = None
         try:
             seconds = max(0.05, min(ATTEMPT_TIMEOUT, deadline - time.monotonic()))
-            self._send([waiting.span for waiting in batch], seconds)
+            self._send(batch, seconds)
         except Exception as failure:  # spans that cannot be sent must not end the run
             error = failure
         finally:
@@ -144,28 +141,33 @@ class SpanOutbox:
         elif isinstance(error, CloudError) and error.transient:
             self._put_back(batch, error)
         else:
+            count = sum(spans.count for spans in batch)
             with self._changed:
-                self.lost += len(batch)
-            logger.warning("%d spans were refused: %s", len(batch), error)
+                self.lost += count
+            logger.warning("%d spans were refused: %s", count, error)
 
-    def _take(self) -> list[_Waiting]:
+    def _take(self) -> list[EncodedSpans]:
         with self._changed:
-            batch: list[_Waiting] = []
-            size = 0
-            while self._waiting and len(batch) < BATCH_SPANS:
+            batch: list[EncodedSpans] = []
+            count = size = 0
+            while self._waiting:
+                count += self._waiting[0].count
                 size += self._waiting[0].size
-                if batch and size > BATCH_BYTES:
+                if batch and (count > BATCH_SPANS or size > BATCH_BYTES):
                     break
-                batch.append(self._waiting.popleft())
-            self._bytes -= sum(waiting.size for waiting in batch)
+                spans = self._waiting.popleft()
+                self._count(spans, -1)
+                batch.append(spans)
             self._sending += bool(batch)
             return batch
 
-    def _put_back(self, batch: list[_Waiting], error: CloudError) -> None:
+    def _put_back(self, batch: list[EncodedSpans], error: CloudError) -> None:
         with self._changed:
             self._waiting.extendleft(reversed(batch))
-            self._bytes += sum(waiting.size for waiting in batch)
+            for spans in batch:
+                self._count(spans, 1)
             self._pause = min(LONGEST_PAUSE, self._pause * 2 or FIRST_PAUSE)
             pause = max(self._pause, error.retry_after or 0.0)
             self._not_before = time.monotonic() + pause
-        logger.info("%d spans wait for another attempt: %s", len(batch), error)
+        count = sum(spans.count for spans in batch)
+        logger.info("%d spans wait for another attempt: %s", count, error)

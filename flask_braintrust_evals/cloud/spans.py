@@ -12,7 +12,7 @@ from opentelemetry.sdk.trace import ReadableSpan, Span, SpanLimits, SpanProcesso
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 from opentelemetry.trace import Tracer
 
-from .otlp import encode
+from .otlp import EncodedSpans, SpanEncoder, request
 from .sessions import UserSession
 from .span_copies import outgoing, span_size
 from .span_outbox import SpanOutbox
@@ -58,7 +58,9 @@ class RunSpans(SpanProcessor):
         self._parent = parent
         self._router = router
         self._limit = limit
+        self._encoder = SpanEncoder()
         self._outbox = SpanOutbox(self._send)
+        self._receive = self.adopt  # one object for all cases
         self._lock = threading.Lock()
         self._cases: dict[int, list[Sized]] = {}
         self._late: OrderedDict[int, None] = OrderedDict()
@@ -82,7 +84,7 @@ class RunSpans(SpanProcessor):
     @property
     def lost(self) -> int:
         """How many spans Braintrust did not take."""
-        return self._outbox.lost
+        return self._outbox.lost + self._encoder.failed
 
     def finished(self, trace_id: int) -> Sequence[ReadableSpan]:
         """Return the spans of a running case that have ended so far, in the order of their ends."""
@@ -94,7 +96,7 @@ class RunSpans(SpanProcessor):
             trace_id = span.context.trace_id
             with self._lock:
                 self._cases[trace_id] = []
-            self._router.add(trace_id, self.adopt)
+            self._router.add(trace_id, self._receive)
 
     def on_end(self, span: ReadableSpan) -> None:
         self.adopt(span)
@@ -146,17 +148,18 @@ class RunSpans(SpanProcessor):
         self._post(spans)
 
     def _post(self, spans: Sequence[Sized]) -> None:
-        for span, size in spans:
-            self._outbox.add(*outgoing(span, self._parent, size))
+        sized = (outgoing(span, self._parent, size) for span, size in spans)
+        for encoded in self._encoder.encode(sized):
+            self._outbox.add(encoded)
 
-    def _send(self, batch: list[ReadableSpan], seconds: float) -> None:
+    def _send(self, batch: list[EncodedSpans], seconds: float) -> None:
         # The application may have instrumented ``requests``: sending spans must not make spans.
         token = otel_context.attach(otel_context.set_value(_SUPPRESS_INSTRUMENTATION_KEY, True))
         try:
             self._session.api(
                 "POST",
                 "/otel/v1/traces",
-                data=encode(batch),
+                data=request(batch),
                 headers={"Content-Type": "application/x-protobuf", "x-bt-parent": self._parent},
                 timeout=seconds,
                 retry=False,

@@ -24,7 +24,7 @@ from opentelemetry.trace import (
     set_span_in_context,
 )
 
-from flask_braintrust_evals.cloud.otlp import encode
+from flask_braintrust_evals.cloud.otlp import CHUNK_SPANS, SpanEncoder, request
 
 Change = Callable[[Span], None]
 
@@ -75,6 +75,10 @@ CHANGES: dict[str, Change] = {
 }
 
 
+def encode(spans: list[ReadableSpan]) -> bytes:
+    return request(SpanEncoder().encode((span, 100) for span in spans))
+
+
 def same(spans: list[ReadableSpan]) -> None:
     assert len(spans) > 1
     assert ExportTraceServiceRequest.FromString(encode(spans)) == encode_spans(spans)
@@ -121,6 +125,38 @@ def test_spans_below_one_of_another_process(state: TraceState | None) -> None:
     recorded.tracer.start_span("it", context).end()
 
     same(recorded.spans)
+
+
+@pytest.mark.parametrize("size", [100, 300_000, 2_000_000])
+def test_pieces_are_bounded_and_make_up_the_same_request(size: int) -> None:
+    recorded, encoder = Recorded(), SpanEncoder()
+    for number in range(CHUNK_SPANS):
+        plain(recorded, number)
+
+    pieces = list(encoder.encode((span, size) for span in recorded.spans))
+
+    assert {each.count for each in pieces} == {max(1, min(CHUNK_SPANS, 1_000_000 // size))} | {
+        pieces[-1].count
+    }
+    assert sum(each.count for each in pieces) == len(recorded.spans)
+    assert request(pieces) == encode_spans(recorded.spans).SerializeToString()
+
+
+def test_a_text_that_is_no_text_costs_its_attribute_and_a_name_its_span() -> None:
+    recorded, encoder = Recorded(), SpanEncoder()
+    plain(recorded)
+    recorded.tracer.start_span("text", attributes={"a": "\ud800", "b": "kept"}).end()
+    recorded.tracer.start_span("\ud800").end()
+    plain(recorded)
+
+    message = ExportTraceServiceRequest.FromString(
+        request(encoder.encode((span, 100) for span in recorded.spans))
+    )
+
+    spans = message.resource_spans[0].scope_spans[0].spans
+    assert [span.name for span in spans] == ["täsk", "eval", "text", "täsk", "eval"]
+    assert [each.key for each in spans[2].attributes] == ["b"]
+    assert encoder.failed == 1
 
 
 def test_spans_of_several_tracers_are_told_apart() -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import threading
 
 import pytest
-from opentelemetry.sdk.trace import ReadableSpan
 
+from flask_braintrust_evals.cloud.otlp import EncodedSpans
 from flask_braintrust_evals.cloud.span_outbox import (
     BATCH_BYTES,
     BATCH_SPANS,
@@ -22,10 +22,10 @@ class Intake:
 
     def __init__(self, *failures: CloudError) -> None:
         self.failures = list(failures)
-        self.batches: list[list[ReadableSpan]] = []
+        self.batches: list[list[EncodedSpans]] = []
         self.attempts = 0
 
-    def __call__(self, batch: list[ReadableSpan], seconds: float) -> None:
+    def __call__(self, batch: list[EncodedSpans], seconds: float) -> None:
         self.attempts += 1
         assert seconds > 0
         if self.failures:
@@ -41,7 +41,7 @@ def failure(transient: bool) -> CloudError:
 
 def fill(outbox: SpanOutbox, count: int, size: int = 100) -> None:
     for number in range(count):
-        outbox.add(ReadableSpan(f"span {number}"), size)
+        outbox.add(EncodedSpans(f"span {number}", bytes(size), 1))
 
 
 def test_nothing_is_sent_before_a_batch_is_full() -> None:
@@ -64,6 +64,17 @@ def test_a_batch_is_bounded_in_bytes_too_but_never_empty() -> None:
     assert [len(batch) for batch in intake.batches] == [2, 2, 1, 1]
 
 
+def test_what_was_encoded_together_is_sent_together_and_counts_as_what_it_is() -> None:
+    intake = Intake(failure(False))
+    outbox = SpanOutbox(intake)
+    for _ in range(5):
+        outbox.add(EncodedSpans("case", b"", BATCH_SPANS // 2 - 1))
+    outbox.add(EncodedSpans("case", b"", BATCH_SPANS + 1))
+    outbox.flush(5)
+    assert outbox.lost == 2 * (BATCH_SPANS // 2 - 1)
+    assert [len(batch) for batch in intake.batches] == [2, 1, 1]
+
+
 @pytest.mark.parametrize(("count", "size"), [(MOST_SPANS + 7, 1), (40, MOST_BYTES // 33)])
 def test_what_waits_is_bounded_and_what_is_too_much_is_counted(count: int, size: int) -> None:
     outbox = SpanOutbox(Intake(*[failure(True)] * 1000))
@@ -76,7 +87,7 @@ def test_a_passing_failure_keeps_the_order_and_loses_nothing() -> None:
     outbox = SpanOutbox(intake)
     fill(outbox, BATCH_SPANS + 3)
     outbox.flush(10)
-    names = [span.name for batch in intake.batches for span in batch]
+    names = [span.envelope for batch in intake.batches for span in batch]
     assert names == [f"span {number}" for number in range(BATCH_SPANS + 3)]
     assert outbox.lost == 0
 
@@ -124,7 +135,7 @@ def test_a_flush_waits_for_batches_that_others_are_sending() -> None:
     sending, release = threading.Event(), threading.Event()
     sent: list[int] = []
 
-    def slow(batch: list[ReadableSpan], seconds: float) -> None:
+    def slow(batch: list[EncodedSpans], seconds: float) -> None:
         sending.set()
         assert release.wait(10)
         sent.append(len(batch))
