@@ -7,16 +7,15 @@ from collections import OrderedDict
 from collections.abc import Sequence
 
 from opentelemetry import context as otel_context
-from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY, Context
-from opentelemetry.sdk.trace import ReadableSpan, Span, SpanLimits, SpanProcessor, TracerProvider
-from opentelemetry.sdk.trace.sampling import ALWAYS_ON
+from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY
+from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import Tracer
 
 from .otlp import EncodedSpans, SpanEncoder, request
 from .sessions import UserSession
 from .span_copies import outgoing, span_size
 from .span_outbox import SpanOutbox
-from .span_router import RESOURCE, SpanRouter
+from .span_router import SpanRouter
 
 CASE_SPANS = 2000
 """Finished spans of one case that are kept for its scorers; older ones are sent before its end."""
@@ -28,28 +27,17 @@ LATE_TRACES = 1000
 Sized = tuple[ReadableSpan, int]
 """A span, and about how many bytes it takes."""
 
-_NO_LIMITS = SpanLimits(
-    max_events=SpanLimits.UNSET,
-    max_links=SpanLimits.UNSET,
-    max_span_attributes=SpanLimits.UNSET,
-    max_event_attributes=SpanLimits.UNSET,
-    max_link_attributes=SpanLimits.UNSET,
-    max_attribute_length=SpanLimits.UNSET,
-    max_span_attribute_length=SpanLimits.UNSET,
-)
 
-
-class RunSpans(SpanProcessor):
+class RunSpans:
     """Collects the spans of one run and sends them with the caller's session.
 
-    Each run has a tracer of its own, so that no span of ours can reach another run's project. The
-    application's spans are found by their trace: every case is one.
+    They are found by their trace: every case is one.
 
     Args:
         session: as whom.
         parent: what the spans belong to, as ``braintrust.parent`` and the ``x-bt-parent`` header
             have it.
-        router: tells of the spans that the application's own tracers make.
+        router: tells of the spans of a trace.
         limit: seconds that :meth:`flush` may take.
     """
 
@@ -64,22 +52,12 @@ class RunSpans(SpanProcessor):
         self._lock = threading.Lock()
         self._cases: dict[int, list[Sized]] = {}
         self._late: OrderedDict[int, None] = OrderedDict()
-        # Explicit, because the defaults come from OTEL_* variables that are meant for the
-        # application's own telemetry: a sampler would drop cases, a length limit cut their JSON.
-        self._provider = TracerProvider(
-            sampler=ALWAYS_ON,
-            resource=RESOURCE,
-            shutdown_on_exit=False,
-            span_limits=_NO_LIMITS,
-        )
-        # OTEL_SDK_DISABLED is meant for the application's telemetry as well, and has no argument.
-        self._provider._disabled = False
-        self._provider.add_span_processor(self)
+        self._closed = False
 
     @property
     def tracer(self) -> Tracer:
         """The tracer whose spans are collected here."""
-        return self._provider.get_tracer("flask_braintrust_evals")
+        return self._router.tracer(self._begin)
 
     @property
     def lost(self) -> int:
@@ -91,33 +69,28 @@ class RunSpans(SpanProcessor):
         with self._lock:
             return tuple(span for span, _ in self._cases.get(trace_id, ()))
 
-    def on_start(self, span: Span, parent_context: Context | None = None) -> None:
-        if span.parent is None:
-            trace_id = span.context.trace_id
-            with self._lock:
-                self._cases[trace_id] = []
-            self._router.add(trace_id, self._receive)
-
-    def on_end(self, span: ReadableSpan) -> None:
-        self.adopt(span)
-        if span.parent is None:
-            self._end_case(span.context.trace_id)
-            self._outbox.send_full_batches()
-
     def adopt(self, span: ReadableSpan) -> None:
         """Take a finished span of one of the run's traces."""
         size = span_size(span)
-        early: list[Sized] = []
+        ready: list[Sized] = []
+        forgotten: list[int] = []
+        trace_id, is_root = span.context.trace_id, span.parent is None
         with self._lock:
-            case = self._cases.get(span.context.trace_id)
+            case = self._cases.get(trace_id)
             if case is None:
-                early = [(span, size)]
+                ready = [(span, size)]
             else:
                 case.append((span, size))
-                if len(case) > CASE_SPANS or size > LARGE_SPAN:
+                if is_root:
+                    ready = self._cases.pop(trace_id)
+                    forgotten = self._expect_late_spans(trace_id)
+                elif len(case) > CASE_SPANS or size > LARGE_SPAN:
                     half = (len(case) + 1) // 2
-                    early, case[:] = case[:half], case[half:]
-        self._post(early)
+                    ready, case[:] = case[:half], case[half:]
+        self._post(ready)
+        if is_root:
+            self._forget(forgotten)
+            self._outbox.send_full_batches()
 
     def flush(self, limit: float | None = None) -> None:
         """Send everything that is finished. What Braintrust does not take is counted and logged.
@@ -128,24 +101,30 @@ class RunSpans(SpanProcessor):
         self._outbox.flush(self._limit if limit is None else min(limit, self._limit))
 
     def close(self) -> None:
-        """Take no more spans of the application's. Called when the run's last worker has left."""
+        """Take no more spans. Called when the run's last worker has left."""
         with self._lock:
+            self._closed = True
             traces = [*self._cases, *self._late]
             self._cases.clear()
             self._late.clear()
+        self._forget(traces)
+
+    def _begin(self, trace_id: int) -> None:
+        with self._lock:
+            if self._closed:
+                return
+            self._cases[trace_id] = []
+        self._router.add(trace_id, self._receive)
+
+    def _expect_late_spans(self, trace_id: int) -> list[int]:
+        """Note that a case has ended; return those whose end is too long ago by now."""
+        self._late[trace_id] = None
+        too_many = len(self._late) - LATE_TRACES
+        return [self._late.popitem(last=False)[0] for _ in range(too_many)]
+
+    def _forget(self, traces: Sequence[int]) -> None:
         for trace_id in traces:
             self._router.remove(trace_id)
-
-    def _end_case(self, trace_id: int) -> None:
-        forgotten: list[int] = []
-        with self._lock:
-            spans = self._cases.pop(trace_id, [])
-            self._late[trace_id] = None
-            while len(self._late) > LATE_TRACES:
-                forgotten.append(self._late.popitem(last=False)[0])
-        for each in forgotten:
-            self._router.remove(each)
-        self._post(spans)
 
     def _post(self, spans: Sequence[Sized]) -> None:
         sized = (outgoing(span, self._parent, size) for span, size in spans)
