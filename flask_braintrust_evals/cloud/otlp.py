@@ -120,20 +120,20 @@ def _add(span: ReadableSpan, messages: Any) -> None:
         if _add_simple(span, messages):
             return
     except ValueError:  # lone surrogates; the official encoder leaves out the attribute
-        del messages[count:]
+        pass
+    del messages[count:]
     messages.extend(encode_spans([span]).resource_spans[0].scope_spans[0].spans)
 
 
 def _add_simple(span: ReadableSpan, messages: Any) -> bool:
-    """Add a span to the messages; return false, and add nothing, where it is of another kind."""
-    context, parent, attributes = span.context, span.parent, plain_attributes(span)
+    """Add a span to the messages; return false, having added part of it, where it is no such."""
+    context, parent = span.context, span.parent
     if (
         context is None
         or context.trace_state
         or (parent is not None and parent.is_remote)
         or span.events
         or span.links
-        or not all(type(value) is str for value in attributes.values())
     ):
         return False
     message = messages.add(
@@ -155,6 +155,8 @@ def _add_simple(span: ReadableSpan, messages: Any) -> bool:
         message.status.code = span.status.status_code.value
         message.status.message = span.status.description or ""
     add = message.attributes.add
-    for key, value in attributes.items():
+    for key, value in plain_attributes(span).items():
+        if type(value) is not str:
+            return False
         add(key=key).value.string_value = value
     return True

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections import OrderedDict
 from collections.abc import Sequence
 
@@ -10,6 +9,8 @@ from opentelemetry import context as otel_context
 from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import Tracer
+
+from flask_braintrust_evals.threads import new_lock
 
 from .otlp import EncodedSpans, SpanEncoder, request
 from .sessions import UserSession
@@ -49,7 +50,7 @@ class RunSpans:
         self._encoder = SpanEncoder()
         self._outbox = SpanOutbox(self._send)
         self._receive = self.adopt  # one object for all cases
-        self._lock = threading.Lock()
+        self._lock = new_lock()
         self._cases: dict[int, list[Sized]] = {}
         self._late: OrderedDict[int, None] = OrderedDict()
         self._closed = False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -272,3 +273,51 @@ def test_making_spans_of_a_run_leaves_the_global_tracer_alone(session: UserSessi
     before = trace.get_tracer_provider()
     case(run_spans(session).tracer)
     assert trace.get_tracer_provider() is before
+
+
+# --- The process ---
+
+
+def test_runs_leave_nothing_behind_in_the_sdk(
+    cloud: StandIn, session: UserSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept: list[object] = []
+    monkeypatch.setattr(os, "register_at_fork", lambda **handlers: kept.append(handlers))
+    router = SpanRouter(install=False)
+    for number in range(5):
+        spans = RunSpans(session, f"playground_id:{number}", router, LIMIT)
+        case(spans.tracer)
+        spans.flush()
+        spans.close()
+
+    assert len(cloud.spans) == 5
+    assert len(kept) <= 1  # of the provider that all of them share
+
+
+def test_what_starts_after_a_run_has_closed_goes_nowhere(
+    cloud: StandIn, session: UserSession
+) -> None:
+    spans = run_spans(session)
+    root = spans.tracer.start_span("eval")
+    spans.close()
+    spans.tracer.start_span("late", set_span_in_context(root)).end()
+    root.end()
+    case(spans.tracer, "later still")
+    spans.flush()
+
+    assert not cloud.spans
+
+
+def test_the_runs_tracer_makes_spans_current_as_any_other(
+    cloud: StandIn, session: UserSession
+) -> None:
+    spans = run_spans(session)
+    with spans.tracer.start_as_current_span("eval") as root:
+        assert trace.get_current_span() is root
+        with spans.tracer.start_as_current_span("child", end_on_exit=False) as child:
+            pass
+        child.end()
+    spans.flush()
+
+    assert [span.name for span in cloud.spans] == ["child", "eval"]
+    assert cloud.spans[0].parent_span_id == cloud.spans[1].span_id
