@@ -7,6 +7,7 @@ what is measured.
 from __future__ import annotations
 
 import asyncio
+import socket
 import statistics
 import time
 from collections.abc import Mapping
@@ -167,3 +168,23 @@ def drive(port: int, sent: bytes, runs: int, cases: int, limit: float) -> Timing
             raise ClientError(f"{len(each.results)} of {cases} cases gave a result")
     firsts = [each.first for each in times]
     return Timing(total, statistics.median(firsts), max(firsts))
+
+
+def read_run(connection: socket.socket, limit: float) -> int:
+    """Read a run's stream to its end, and return how many cases gave a result.
+
+    Raises:
+        ClientError: the run failed, or the stream broke off.
+    """
+    times, unchunked, rest = RunTimes(), _Unchunked(), b""
+    began = time.perf_counter()
+    with connection:
+        connection.settimeout(limit)
+        while not times.end:
+            data = connection.recv(READ)
+            if not data:
+                raise ClientError(f"the stream broke off after {len(times.results)} results")
+            *events, rest = (rest + unchunked.feed(data)).split(b"\n\n")
+            for event in events:
+                _note(event, times, began)
+    return len(times.results)

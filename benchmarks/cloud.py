@@ -26,12 +26,14 @@ class Received:
         requests: with spans in them.
         bytes: of those requests' bodies.
         spans: that have ended.
+        pages: of datasets that were asked for.
     """
 
     cpu: float
     requests: int
     bytes: int
     spans: int
+    pages: int
 
 
 class Cloud:

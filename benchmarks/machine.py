@@ -78,14 +78,29 @@ def _processor_time(pid: int) -> float:
 
 def peak_memory(root: int) -> list[int]:
     """Bytes that each process of a family held at most (VmHWM), the largest first."""
-    return sorted((_peak_memory(pid) for pid in family(root)), reverse=True)
+    return sorted((_status(pid, "VmHWM") * 1024 for pid in family(root)), reverse=True)
 
 
-def _peak_memory(pid: int) -> int:
+def held_memory(root: int) -> int:
+    """Bytes that a family of processes holds now (VmRSS)."""
+    return sum(_status(pid, "VmRSS") * 1024 for pid in family(root))
+
+
+def threads(root: int) -> int:
+    """How many threads a family of processes has."""
+    return sum(_status(pid, "Threads") for pid in family(root))
+
+
+def open_files(root: int) -> int:
+    """How many files and sockets a family of processes has open."""
+    return sum(len(list((PROC / str(pid) / "fd").iterdir())) for pid in family(root))
+
+
+def _status(pid: int, name: str) -> int:
     try:
         for line in (PROC / str(pid) / "status").read_text("latin-1").splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) * 1024
+            if line.startswith(f"{name}:"):
+                return int(line.split()[1])
     except OSError:
         pass
     return 0

@@ -19,6 +19,8 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 TOKEN = "token-benchmark"
 ORG = "benchmarks"
 HEAD_END = b"\r\n\r\n"
+PAGE = 1000
+"""Rows of a dataset that are handed out at a time."""
 
 
 class Kept:
@@ -30,6 +32,8 @@ class Kept:
         self._ended: set[bytes | str] = set()
         self.bytes = 0
         self.requests = 0
+        self.pages = 0
+        """Of datasets."""
 
     def add(self, path: str, body: bytes) -> None:
         (self.otlp if path == "/otel/v1/traces" else self.rows).append(body)
@@ -103,6 +107,8 @@ class Sink(asyncio.Protocol):
             zipped = _header(head, b"content-encoding") == b"gzip"
             self.kept.add(path, gzip.decompress(body) if zipped else body)
             self._write(200, {} if path == "/logs3" else None)
+        elif path.endswith("/fetch"):
+            self._write(200, _page(path, orjson.loads(body or b"{}")))
         else:
             self._write(200, _say(path))
 
@@ -134,7 +140,20 @@ def _control(path: str) -> Any:
         "requests": kept.requests,
         "bytes": kept.bytes,
         "spans": spans,
+        "pages": kept.pages,
     }
+
+
+def _page(path: str, query: dict[str, Any]) -> Any:
+    """A page of a dataset whose id says how many rows it has, such as ``rows-1000``."""
+    rows, first = int(path.split("/")[-2].partition("-")[2]), int(query.get("cursor") or 0)
+    events = [
+        {"id": f"row-{n}", "input": f"input number {n}", "expected": f"input number {n}"}
+        for n in range(first, min(first + PAGE, rows))
+    ]
+    kept = Sink.kept
+    kept.pages += 1
+    return {"events": events, "cursor": str(first + PAGE) if first + PAGE < rows else None}
 
 
 def _say(path: str) -> Any:
@@ -144,7 +163,8 @@ def _say(path: str) -> Any:
         return {"org_info": [{**org, **urls}]}
     if path == "/version":
         return {"version": "sink", "logs3_payload_max_bytes": None}
-    return {"id": "object", "org_id": "org", "name": "object"}
+    name = path.rsplit("/", 1)[-1] if path.startswith("/v1/dataset/") else "object"
+    return {"id": name, "org_id": "org", "name": name}
 
 
 async def serve() -> None:

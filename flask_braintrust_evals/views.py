@@ -11,6 +11,7 @@ from flask.sansio.blueprints import BlueprintSetupState
 from werkzeug.routing import BaseConverter
 
 from .engine.registry import Registry
+from .engine.turns import Turn, wait_for_turn
 from .errors import MethodNotAllowedError, NotFoundError
 from .extension import current_extension
 from .web import sse
@@ -72,6 +73,7 @@ class Views:
 
     def _eval(self, **_: Any) -> Response:
         def answer() -> Response:
+            wait_for_turn(Turn.BEGIN)
             state = current_extension()
             app = current_app._get_current_object()  # type: ignore[attr-defined]
             with ExitStack() as held:

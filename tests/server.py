@@ -48,12 +48,13 @@ class Gunicorn:
         worker_class: str = "gevent",
         options: tuple[str, ...] = (),
         environ: Mapping[str, str] | None = None,
+        log: Path | None = None,
         wait: bool = True,
     ) -> None:
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = self._listener.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
-        self._log = tempfile.NamedTemporaryFile("w+b", suffix=".log")
+        self._log = log.open("wb") if log else tempfile.NamedTemporaryFile("w+b", suffix=".log")
         fd = self._listener.fileno()
         command = [sys.executable, "-m", "gunicorn", "--bind", f"fd://{fd}", "--worker-class"]
         command += [worker_class, "--workers", "1", "--graceful-timeout", "5", *options, app]

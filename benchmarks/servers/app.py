@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import importlib
 import time
 from typing import Any
 
 from flask import Flask  # noqa: TID251
 
 from benchmarks.scenarios import EMPTY_CONCURRENCY, WAIT, WAIT_CONCURRENCY
-from flask_braintrust_evals import EvalsBlueprint
+from flask_braintrust_evals import EvalHooks, EvalsBlueprint
+
+LONGEST_HOLD = 60.0
 
 bp = EvalsBlueprint("evals", __name__)
 
@@ -35,7 +39,40 @@ async def wait_async(input: Any) -> Any:
     return input
 
 
+@bp.evaluator("hold", max_concurrency=WAIT_CONCURRENCY)
+def hold(input: Any, hooks: EvalHooks) -> Any:
+    """Takes until its run is cancelled."""
+    hooks.cancel_event.wait(LONGEST_HOLD)
+    return input
+
+
+@bp.evaluator("hold-async", max_concurrency=WAIT_CONCURRENCY)
+async def hold_async(input: Any) -> Any:
+    await asyncio.sleep(LONGEST_HOLD)
+    return input
+
+
+@bp.evaluator("large", max_concurrency=2)
+def large(input: int) -> str:
+    """Returns so many bytes."""
+    return "x" * input
+
+
+@bp.evaluator("failing", scores=[one])
+def failing(input: Any) -> Any:
+    raise ValueError("as it should")
+
+
+def inventory() -> dict[str, int]:
+    """What lives in this process."""
+    gc.collect()
+    greenlet: Any = importlib.import_module("greenlet").greenlet
+    living = [each for each in gc.get_objects() if isinstance(each, greenlet) and not each.dead]
+    return {"greenlets": len(living)}
+
+
 def create_app() -> Flask:
     app = Flask(__name__)
     app.register_blueprint(bp, url_prefix="/evals")
+    app.add_url_rule("/inventory", view_func=inventory)
     return app

@@ -1,4 +1,4 @@
-"""This project, under gunicorn with one gevent worker."""
+"""This project, under gunicorn as the example application has it, with one gevent worker."""
 
 from __future__ import annotations
 
@@ -23,5 +23,6 @@ class Ours(Server):
     def command(self) -> list[str]:
         bind = f"fd://{self._listener.fileno()}"
         command = [sys.executable, "-m", "gunicorn", "--bind", bind, "--worker-class", "gevent"]
+        command += ["--config", str(ROOT / "example_app" / "gunicorn.conf.py")]
         command += ["--workers", "1", "--graceful-timeout", "5", "--pythonpath", str(ROOT)]
         return [*command, "benchmarks.servers.app:create_app()"]

@@ -34,7 +34,7 @@ from .events import (
 from .hooks import EvalHooks
 from .mailbox import DeadlineError
 from .parameters import Parameters
-from .tracing import RunTracing, set_failure, span_id
+from .tracing import RunTracing, Stopwatch, set_failure, span_id
 from .user_code import Reports, UserCode
 from .workers import ChannelClosedError
 
@@ -81,7 +81,8 @@ class CaseRunner:
         """
         tracing = self._code.tracing
         described = case_spans.description(case) if tracing.records else {}
-        span = tracing.start("eval", "eval", attributes=described)
+        watch = Stopwatch()
+        span = tracing.start("eval", "eval", attributes=described, start_time=watch.start)
         ref = CaseRef(span_id(span), index, trial_index, case.origin)
         result = CaseResult(
             ref, case, metadata=_own_copy(case.metadata), tags=list(case.tags or ())
@@ -106,7 +107,7 @@ class CaseRunner:
         finally:
             if not recorded:
                 case_spans.record(span, result)
-            span.end()
+            span.end(watch.end())
         result.duration = time.monotonic() - started
         emit(CaseFinished(result))
         return result

@@ -38,6 +38,7 @@ from .events import (
     TaskFinished,
 )
 from .summary import RunSummary
+from .turns import Turn, wait_for_turn
 from .workers import Channel, ChannelClosedError, start_worker
 
 logger = logging.getLogger("flask_braintrust_evals")
@@ -120,6 +121,7 @@ class Run:
                     if remaining is None or remaining > (self._idle_after or remaining):
                         yield [Idle()]
                     continue
+                wait_for_turn(Turn.LISTEN)
                 self._listened = time.monotonic()
                 if isinstance(batch[-1], _Drained):
                     drained = True
@@ -230,6 +232,7 @@ class Run:
     def _work(self) -> None:
         try:
             while not self._stopped:
+                wait_for_turn(Turn.BEGIN)
                 job = self._source.take()
                 if job is None:
                     break

@@ -7,6 +7,7 @@ Braintrust's instrumentation specification: a root span ``eval`` per case and tr
 
 from __future__ import annotations
 
+import time
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -94,6 +95,22 @@ class RunTracing:
     def records(self) -> bool:
         """Whether anything is recorded."""
         return not isinstance(self.tracer, NoOpTracer)
+
+
+class Stopwatch:
+    """When a span began and ends, with a duration that is right though the clock is set meanwhile.
+
+    Attributes:
+        start: nanoseconds since 1970.
+    """
+
+    def __init__(self) -> None:
+        self.start = time.time_ns()
+        self._began = time.monotonic_ns()
+
+    def end(self) -> int:
+        """Return the end, now, in nanoseconds since 1970."""
+        return self.start + time.monotonic_ns() - self._began
 
 
 def span_id(span: Span) -> str:

@@ -24,7 +24,8 @@ from .events import CaseError, CaseRef
 from .mailbox import Mailbox
 from .native_threads import real_threads
 from .spans import EvalSpan, SpanScope, current_scope
-from .tracing import RunTracing
+from .tracing import RunTracing, Stopwatch
+from .turns import Turn, wait_for_turn
 from .workers import start_worker
 
 logger = logging.getLogger("flask_braintrust_evals")
@@ -105,12 +106,15 @@ class UserCode:
             inherited: entries of ``braintrust.span_attributes``, for spans below it too.
             attributes: further attributes, ready to be recorded.
         """
-        span = self.tracing.start(name, kind, parent, extra=inherited, attributes=attributes)
+        watch = Stopwatch()
+        span = self.tracing.start(
+            name, kind, parent, extra=inherited, attributes=attributes, start_time=watch.start
+        )
         try:
             with self.within(span, inherited):
                 yield span
         finally:
-            span.end()
+            span.end(watch.end())
 
     @contextmanager
     def within(self, span: Span, inherited: Mapping[str, str] = _NOTHING) -> Iterator[None]:
@@ -150,16 +154,19 @@ class UserCode:
         """
         deadline = None if limit is None else time.monotonic() + limit
         reports = reports or Reports()
-        if limit is None and not self._in_real_threads:
-            returned = function()
-        else:
-            returned = self._call_elsewhere(function, reports, deadline)
-        if not inspect.isawaitable(returned):
-            return returned
-        with reports.waiting() as mailbox:
-            return background_loop().run(
-                returned, cancellation or self.cancellation, mailbox, deadline
-            )
+        try:
+            if limit is None and not self._in_real_threads:
+                returned = function()
+            else:
+                returned = self._call_elsewhere(function, reports, deadline)
+            if not inspect.isawaitable(returned):
+                return returned
+            with reports.waiting() as mailbox:
+                return background_loop().run(
+                    returned, cancellation or self.cancellation, mailbox, deadline
+                )
+        finally:
+            wait_for_turn(Turn.CONTINUE)
 
     def _call_elsewhere(
         self, function: Callable[[], Any], reports: Reports, deadline: float | None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import time
 from collections.abc import Callable
@@ -31,6 +32,7 @@ from .support import (
     events_of,
     hex_id,
     inputs,
+    kinds,
     results_of,
     run_case,
     trace_id,
@@ -586,3 +588,33 @@ def test_a_run_without_a_tracer_gives_ids_all_the_same() -> None:
     ids = {result.ref.id for result in results}
     assert len(ids) == 2
     assert all(len(id) == 16 for id in ids)
+
+
+# The clock
+
+
+def test_a_clock_that_is_set_meanwhile_costs_no_case_and_no_duration(
+    spans: Spans, tracing: RunTracing, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real, hours = time.time_ns, itertools.count()
+
+    def jumping() -> int:
+        """An hour back, or an hour ahead, each time that somebody looks."""
+        return real() + (3600 if next(hours) % 2 else -3600) * 10**9
+
+    monkeypatch.setattr(time, "time_ns", jumping)
+    monkeypatch.setattr(time, "time", lambda: jumping() / 1e9)
+    evaluator = Evaluator("e", lambda input: time.sleep(0.02), scores=[lambda output: 1])
+
+    events = events_of(
+        evaluator, inputs(*range(8)), runner={"tracing": tracing}, timeout=60, idle_after=5
+    )
+
+    assert kinds(events).count("CaseFinished") == 8
+    assert kinds(events)[-1] == "RunFinished"
+    durations = {
+        span.name: ((span.end_time or 0) - (span.start_time or 0)) / 1e9 for span in spans.all
+    }
+    assert len(spans.all) == 24
+    assert 0.02 <= durations["task"] <= durations["eval"] < 10
+    assert min(durations.values()) >= 0

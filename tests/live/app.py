@@ -145,6 +145,11 @@ def unruly(input: Any) -> Any:
     return input
 
 
+@bp.evaluator("large")
+def large(input: int) -> str:
+    return "x" * input
+
+
 @bp.evaluator("context")
 def context(input: Any) -> str:
     return str(current_app.config["GREETING"])

@@ -1,0 +1,117 @@
+"""Greenlets that wait for their turn: each test in a process of its own, which gevent patches."""
+
+from __future__ import annotations
+
+import textwrap
+import threading
+
+from flask_braintrust_evals.engine.turns import Turn, wait_for_turn
+
+from .support import python
+
+PATCHED = """
+from gevent import monkey
+monkey.patch_all()
+import os, time, gevent
+from flask_braintrust_evals.engine.turns import SLICE, Turn, wait_for_turn
+
+def work(seconds=0.001):
+    until = time.perf_counter() + seconds
+    while time.perf_counter() < until:
+        pass
+
+def fill_the_slice():
+    wait_for_turn(Turn.CONTINUE)
+    work(1.5 * SLICE)
+"""
+
+
+def patched(script: str) -> str:
+    return PATCHED + textwrap.dedent(script)
+
+
+def test_others_have_their_turn_though_hundreds_of_ours_are_ready() -> None:
+    script = """
+    done = []
+
+    def ours():
+        for _ in range(3):
+            wait_for_turn(Turn.CONTINUE)
+            work()
+            gevent.sleep(0)
+        done.append(1)
+
+    crowd = [gevent.spawn(ours) for _ in range(200)]
+    gevent.sleep(0)
+    turns = 0
+    while len(done) < 200:
+        gevent.sleep(0)
+        turns += 1
+    # 600 ms of work in slices of 5 ms; in one line with all of ours there would be about 3 turns.
+    print(turns > 20)
+    """
+    assert python(patched(script)) == "True\n"
+
+
+def test_what_is_begun_is_finished_before_more_is_begun() -> None:
+    script = """
+    order = []
+
+    def one(turn):
+        wait_for_turn(turn)
+        order.append(turn.name)
+
+    gevent.spawn(fill_the_slice)
+    for turn in (Turn.BEGIN, Turn.CONTINUE, Turn.LISTEN, Turn.BEGIN, Turn.CONTINUE, Turn.LISTEN):
+        gevent.spawn(one, turn)
+    gevent.sleep(0)
+    while len(order) < 6:
+        gevent.sleep(0)
+    print(*order)
+    """
+    assert python(patched(script)) == ("LISTEN LISTEN CONTINUE CONTINUE BEGIN BEGIN\n")
+
+
+def test_who_is_killed_in_line_holds_nobody_up() -> None:
+    script = """
+    order = []
+
+    def one(name):
+        wait_for_turn(Turn.CONTINUE)
+        order.append(name)
+        work(1.5 * SLICE)  # the next one waits for another slice
+
+    gevent.spawn(fill_the_slice)
+    first, second, third = (gevent.spawn(one, n) for n in ("first", "second", "third"))
+    gevent.spawn(lambda: second.kill(block=False))
+    gevent.joinall([first, second, third], timeout=10)
+    print(*order)
+    """
+    assert python(patched(script)) == "first third\n"
+
+
+def test_a_child_of_a_busy_process_has_a_line_of_its_own() -> None:
+    script = """
+    fill_the_slice()
+    gevent.spawn(wait_for_turn, Turn.CONTINUE)
+    child = os.fork()
+    if not child:
+        for _ in range(3):
+            fill_the_slice()
+            gevent.sleep(0)
+        os._exit(7)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+    """
+    assert python(patched(script)) == "7\n"
+
+
+def test_without_gevent_nobody_waits() -> None:
+    done = threading.Event()
+
+    def work() -> None:
+        wait_for_turn(Turn.BEGIN)
+        done.set()
+
+    threading.Thread(target=work, daemon=True).start()
+
+    assert done.wait(10)
