@@ -2,17 +2,18 @@
 # make test    lint, types and all tests
 # make compare    the same evaluators under the official dev server and under this one
 # make bench    our speed beside that of the official dev servers (QUICK=1: a small run)
+# make bench-steady    what is held under load, and whether it is given back
 # make bench-tracing    what tracing costs per case
 PYTHON ?= python3
 PORT ?= 8300
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test compare bench bench-tracing lint format types tests clean
+.PHONY: demo test compare bench bench-steady bench-tracing lint format types tests clean
 .DEFAULT_GOAL := help
 
 help:
-	@sed -n '1,5s/^# //p' Makefile
+	@sed -n '1,6s/^# //p' Makefile
 
 demo: $(VENV)/.demo
 	@$(BIN)/python -m example_app.demo --port $(PORT) $(if $(ONCE),--once)
@@ -25,6 +26,9 @@ compare: $(VENV)/.dev
 
 bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.compare $(if $(QUICK),--quick) $(if $(REPEATS),--repeats $(REPEATS))
+
+bench-steady: $(VENV)/.dev
+	$(BIN)/python -m benchmarks.steadiness
 
 bench-tracing: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.tracing_cost

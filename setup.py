@@ -23,7 +23,7 @@ setup(
     author="The flask-braintrust-evals maintainers",
     keywords=["flask", "braintrust", "evaluation", "evals", "llm", "playground", "sse"],
     packages=find_packages(include=["flask_braintrust_evals", "flask_braintrust_evals.*"]),
-    package_data={"flask_braintrust_evals": ["py.typed"]},
+    package_data={"flask_braintrust_evals": ["py.typed", "playground/*"]},
     python_requires=">=3.10",
     install_requires=[
         "flask>=3.0",

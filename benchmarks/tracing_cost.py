@@ -15,16 +15,15 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
-
-from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 
 from flask_braintrust_evals import Evaluator
 from flask_braintrust_evals.cloud.client import CloudClient
+from flask_braintrust_evals.cloud.otlp import EncodedSpans
 from flask_braintrust_evals.cloud.sessions import Organization, UserSession
 from flask_braintrust_evals.cloud.span_router import SpanRouter
-from flask_braintrust_evals.cloud.spans import RunSpans
+from flask_braintrust_evals.cloud.spans import RunSpans, Sized
 from flask_braintrust_evals.engine.case_runner import CaseRunner
 from flask_braintrust_evals.engine.parameters import Parameters
 from flask_braintrust_evals.engine.run import Run
@@ -55,17 +54,17 @@ server.serve_forever()
 
 
 class Discarding(RunSpans):
-    """Records, and throws away what it should send."""
+    """Records, and throws away what it should encode and send."""
 
-    def _send(self, batch: list[Any], seconds: float) -> None:
+    def _post(self, spans: Sequence[Sized]) -> None:
         pass
 
 
 class Encoding(RunSpans):
     """Encodes, and throws away what it should send."""
 
-    def _send(self, batch: list[Any], seconds: float) -> None:
-        encode_spans(batch).SerializeToString()
+    def _send(self, batch: list[EncodedSpans], seconds: float) -> None:
+        pass
 
 
 def one(output: Any) -> float:

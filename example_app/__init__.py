@@ -21,6 +21,7 @@ def create_app(config: dict[str, Any] | None = None) -> Flask:
         config: settings, over the environment's.
     """
     app = Flask(__name__)
+    app.config["BRAINTRUST_EVALS_PLAYGROUND"] = True  # a page to try them at: /evals/playground
     app.config.update(config or {})
 
     @app.get("/")

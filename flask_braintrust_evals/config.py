@@ -80,6 +80,8 @@ class Settings:
     tracer_provider: bool = False
     """``BRAINTRUST_EVALS_TRACER_PROVIDER``: install an OpenTelemetry SDK tracer provider where the
     application has none, so that its libraries' spans have somewhere to go."""
+    playground: bool = False
+    """``BRAINTRUST_EVALS_PLAYGROUND``: serve a page to run evaluators at, at ``/playground``."""
     openapi: bool = False
     """``BRAINTRUST_EVALS_OPENAPI``: serve a description of the endpoints at ``/openapi.json``."""
 
@@ -122,6 +124,7 @@ class Settings:
             no_auth_remote=read("BRAINTRUST_EVALS_NO_AUTH_REMOTE", _switch, False),
             max_runs=read("BRAINTRUST_EVALS_MAX_RUNS", _integer(1, 1_000_000), defaults.max_runs),
             tracer_provider=read("BRAINTRUST_EVALS_TRACER_PROVIDER", _switch, False),
+            playground=read("BRAINTRUST_EVALS_PLAYGROUND", _switch, False),
             openapi=read("BRAINTRUST_EVALS_OPENAPI", _switch, False),
             max_concurrency=read(
                 "BRAINTRUST_EVALS_MAX_CONCURRENCY", _integer(1, 1000), defaults.max_concurrency

@@ -14,12 +14,12 @@ from .engine.registry import Registry
 from .engine.turns import Turn, wait_for_turn
 from .errors import MethodNotAllowedError, NotFoundError
 from .extension import current_extension
-from .web import sse
+from .web import page, sse
 from .web.access import Caller, admit, client_has_left
 from .web.body import read_json
 from .web.cors import add_cors_headers
 from .web.evals import EvalRun, Host, prepare
-from .web.manifest import manifest
+from .web.manifest import detailed_manifest, manifest
 from .web.models import EvalRequest
 from .web.openapi import openapi
 from .web.responses import json_response
@@ -44,8 +44,13 @@ class Views:
         these are the application's.
         """
         prefix = (state.url_prefix or "").rstrip("/")
-        views = [("/", "index", self._index), ("/list", "list", self._list)]
+        views: list[tuple[str, str, Callable[..., Response]]] = [
+            ("/", "index", self._index),
+            ("/list", "list", self._list),
+        ]
         views += [("/eval", "eval", self._eval), ("/openapi.json", "openapi", self._openapi)]
+        views += [("/playground", "playground", self._playground)]
+        views += [("/playground/<file>", "playground_file", self._playground_file)]
         if prefix:
             state.app.url_map.converters[_Rest.name] = _Rest
             views += [(f"/<{_Rest.name}:evals_rest>", "unknown", self._unknown)]
@@ -67,7 +72,8 @@ class Views:
     def _list(self, **_: Any) -> Response:
         def answer() -> Response:
             _admit().release()
-            return json_response(manifest(self._registry))
+            detailed = request.args.get("details") == "true"
+            return json_response((detailed_manifest if detailed else manifest)(self._registry))
 
         return _by_method(GET=answer, POST=answer)
 
@@ -103,6 +109,14 @@ class Views:
             return self._unknown("openapi.json")
         prefix = request.path.removesuffix("/openapi.json")
         return _by_method(GET=lambda: json_response(openapi(request.script_root + prefix or "/")))
+
+    def _playground(self, **_: Any) -> Response:
+        return self._playground_file(page.INDEX)
+
+    def _playground_file(self, file: str, **_: Any) -> Response:
+        if not current_extension().settings.playground:
+            return self._unknown(f"playground/{file}")
+        return _by_method(GET=lambda: page.respond(file, request))
 
     def _unknown(self, evals_rest: str = "", **_: Any) -> Response:
         # A page that was given the address with a slash at its end asks for "//list", and a browser

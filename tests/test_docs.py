@@ -23,6 +23,7 @@ import braintrust
 import pytest
 
 import flask_braintrust_evals
+from benchmarks.steadiness import table as steady_table
 from benchmarks.table import table
 from flask_braintrust_evals import EvalsBlueprint
 
@@ -184,3 +185,5 @@ def test_the_published_figures_are_those_of_the_published_run() -> None:
     results = json.loads((ROOT / "benchmarks" / "results" / "published.json").read_text("utf-8"))
     page = (ROOT / "docs" / "performance.md").read_text("utf-8")
     assert f"```text\n{table(results)}```\n" in page
+    steadiness = ROOT / "benchmarks" / "results" / "steadiness.json"
+    assert f"```text\n{steady_table(json.loads(steadiness.read_text('utf-8')))}```\n" in page

@@ -36,7 +36,20 @@ REQUEST_HEADERS: list[str | re.Pattern[str]] = [
 def request_origin_allowed(request: Request, settings: Settings) -> bool:
     """Return whether the request comes from an allowed page, or from no page at all."""
     origin = request.headers.get("Origin")
-    return origin is None or is_allowed_origin(origin, allowed_origins(settings))
+    if origin is None or is_allowed_origin(origin, allowed_origins(settings)):
+        return True
+    return settings.playground and _is_own_page(request, origin)
+
+
+def _is_own_page(request: Request, origin: str) -> bool:
+    """Whether the page was served under the very name that the request goes to.
+
+    A proxy with TLS makes the schemes differ. A foreign host name that is made to lead here (DNS
+    rebinding) passes too: it has no token to send, and no-auth mode refuses such names itself.
+    """
+    site = request.headers.get("Sec-Fetch-Site", "same-origin")
+    host = request.headers.get("Host", "")
+    return site == "same-origin" and bool(host) and urlsplit(origin).netloc == host
 
 
 def allowed_origins(settings: Settings) -> tuple[str | re.Pattern[str], ...]:

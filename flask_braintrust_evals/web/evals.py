@@ -20,6 +20,7 @@ from flask_braintrust_evals.engine.callables import ScorerCall
 from flask_braintrust_evals.engine.case_runner import CaseRunner
 from flask_braintrust_evals.engine.evaluator import Evaluator
 from flask_braintrust_evals.engine.events import Event, Idle, RunFailed, RunFinished
+from flask_braintrust_evals.engine.local import own_cases
 from flask_braintrust_evals.engine.registry import Registry
 from flask_braintrust_evals.engine.run import Run
 from flask_braintrust_evals.engine.tracing import RunTracing
@@ -30,13 +31,20 @@ from flask_braintrust_evals.serialization import dumps
 from flask_braintrust_evals.threads import new_event
 
 from .access import Caller
-from .data import open_data
+from .data import CaseData, open_data
 from .models import EvalRequest
 from .recording import Recording, project_query, record_below, record_in_new_experiment
 from .remote_scorers import remote_scorers
 from .run_log import RunLog
 from .stopping import GracePeriod
-from .wire import DONE, Message, case_messages, error_message, summary_body
+from .wire import (
+    DONE,
+    Message,
+    case_messages,
+    case_result_messages,
+    error_message,
+    summary_body,
+)
 
 logger = logging.getLogger("flask_braintrust_evals")
 
@@ -54,6 +62,7 @@ class EvalRun:
     log: RunLog
     grace: GracePeriod
     heartbeat: float
+    case_results: bool = False
 
     def __post_init__(self) -> None:
         self.run.when_closed(self._end)
@@ -125,9 +134,11 @@ class EvalRun:
                     self.run.give_up(self.grace.reason())
 
     def _case_messages(self, batch: list[Event]) -> Iterator[list[Message]]:
-        messages = [
-            message for event in batch for message in case_messages(event, self.evaluator.name)
-        ]
+        messages: list[Message] = []
+        for event in batch:
+            messages += case_messages(event, self.evaluator.name)
+            if self.case_results:
+                messages += case_result_messages(event)
         if messages:
             yield messages
 
@@ -225,7 +236,10 @@ def prepare(body: EvalRequest, caller: Caller, host: Host) -> EvalRun:
             " out, or set BRAINTRUST_API_KEY"
         )
     project = project_query(body, caller.project_id, evaluator)
-    data = open_data(body.data, session, project)
+    if body.data is None and evaluator.data is not None:
+        data = CaseData(own_cases(evaluator))
+    else:
+        data = open_data(body.data, session, project)
     if session is None:
         recording = record_below(None, body, evaluator)
     elif parent is not None:
@@ -260,6 +274,7 @@ def prepare(body: EvalRequest, caller: Caller, host: Host) -> EvalRun:
         RunLog(evaluator.name, org),
         GracePeriod.of_request(settings.heartbeat),
         settings.heartbeat,
+        case_results=body.case_results is True,
     )
 
 

@@ -19,6 +19,19 @@ def manifest(evaluators: Iterable[Evaluator]) -> dict[str, Any]:
     return {evaluator.name: _describe(evaluator) for evaluator in evaluators}
 
 
+def detailed_manifest(evaluators: Iterable[Evaluator]) -> dict[str, Any]:
+    """Describe evaluators with what the Playground has no field for, which it might refuse.
+
+    Each has ``has_data``, whether it brings cases of its own, and ``description`` where it has one.
+    """
+    detailed: dict[str, Any] = {}
+    for evaluator in evaluators:
+        detailed[evaluator.name] = {**_describe(evaluator), "has_data": evaluator.data is not None}
+        if evaluator.description:
+            detailed[evaluator.name]["description"] = evaluator.description
+    return detailed
+
+
 def _describe(evaluator: Evaluator) -> dict[str, Any]:
     description: dict[str, Any] = {
         "scores": [{"name": call.name} for call in evaluator.scorer_calls],

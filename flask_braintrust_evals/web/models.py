@@ -65,6 +65,8 @@ class EvalRequest(BaseModel):
     base_experiment_id: str | None = None
     is_public: bool | None = None
     strict: bool | None = None
+    case_results: bool | None = None
+    """Beyond the protocol: tell of each case when it starts and when it is done."""
 
     @classmethod
     def of(cls, body: Any) -> EvalRequest:

@@ -10,10 +10,13 @@ from flask_braintrust_evals.engine.events import (
     CaseFinished,
     CaseProgress,
     CaseRef,
+    CaseResult,
+    CaseStarted,
     Event,
     TaskFinished,
 )
 from flask_braintrust_evals.engine.summary import RunSummary
+from flask_braintrust_evals.engine.tracing import json_attribute
 from flask_braintrust_evals.serialization import dumps
 
 
@@ -41,6 +44,54 @@ def case_messages(event: Event, evaluator: str) -> Iterator[Message]:
             )
     elif isinstance(event, CaseFinished):
         yield _progress(event.result.ref, evaluator, _completion("done", ""))
+
+
+def case_result_messages(event: Event) -> Iterator[Message]:
+    """Yield what the protocol has no words for: a case when it starts, and all that came of it.
+
+    Sent only to clients that ask for it by ``case_results``. The data of ``case_start`` is ``{"id",
+    "index", "trial_index", "input", "expected"}``; that of ``case_result`` is ``{"id", "scores",
+    "classifications", "metadata", "tags", "duration"}`` (seconds), and ``error`` and
+    ``scorer_errors`` where there are any. The output has been sent by then.
+    """
+    if isinstance(event, CaseStarted):
+        ref = event.ref
+        yield _of_values(
+            "case_start",
+            id=ref.id,
+            index=ref.index,
+            trial_index=ref.trial_index,
+            input=event.case.input,
+            expected=event.case.expected,
+        )
+    elif isinstance(event, CaseFinished):
+        yield _of_values("case_result", **_result(event.result))
+
+
+def _result(result: CaseResult) -> dict[str, Any]:
+    scores = {
+        name: {"score": score.score, "metadata": score.metadata}
+        for name, score in result.scores.items()
+    }
+    body: dict[str, Any] = {
+        "id": result.ref.id,
+        "scores": scores,
+        "classifications": result.classifications,
+        "metadata": result.metadata,
+        "tags": result.tags,
+        "duration": result.duration,
+    }
+    if result.error is not None:
+        body["error"] = str(result.error)
+    if result.scorer_errors:
+        body["scorer_errors"] = {k: str(error) for k, error in result.scorer_errors.items()}
+    return body
+
+
+def _of_values(event: str, **values: Any) -> Message:
+    """A message whose values may be anything: what has no JSON form says so in its place."""
+    items = (f"{dumps(name)}:{json_attribute(value)}" for name, value in values.items())
+    return Message(event, "{" + ",".join(items) + "}")
 
 
 def error_message(text: str) -> Message:

@@ -1,0 +1,67 @@
+// The server's two endpoints, which are those that Braintrust's Playground uses.
+
+import { EventParser } from "./sse.js";
+
+// The page is at .../playground, the endpoints are beside it.
+const base = new URL("./", location.href);
+
+export class ServerError extends Error {
+  constructor(status, text) {
+    super(text);
+    this.status = status;
+  }
+}
+
+export class Server {
+  #headers = {};
+
+  get address() {
+    return base.href;
+  }
+
+  authenticate(token, organization) {
+    this.#headers = {};
+    if (token) this.#headers["x-bt-auth-token"] = token;
+    if (organization) this.#headers["x-bt-org-name"] = organization;
+  }
+
+  async evaluators() {
+    const answer = await fetch(new URL("list?details=true", base), { headers: this.#headers });
+    return (await checked(answer)).json();
+  }
+
+  // Runs, and calls `handle(event, data)` for each event as it comes.
+  async run(body, handle, signal) {
+    const answer = await fetch(new URL("eval", base), {
+      method: "POST",
+      headers: { ...this.#headers, "Content-Type": "application/json" },
+      body: JSON.stringify({ ...body, stream: true, case_results: true }),
+      signal,
+    });
+    await checked(answer);
+    const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
+    const parser = new EventParser();
+    let ended = false;
+    for (;;) {
+      const { done, value } = await reader.read();
+      if (done) break;
+      for (const { event, data } of parser.feed(value)) {
+        ended ||= event === "done";
+        handle(event, data);
+      }
+    }
+    if (!ended) throw new Error("the connection ended before the run did; the server's log may say why");
+  }
+}
+
+async function checked(answer) {
+  if (answer.ok) return answer;
+  const text = await answer.text();
+  let message = text;
+  try {
+    message = JSON.parse(text).error ?? text;
+  } catch {
+    // Not ours: a proxy's page.
+  }
+  throw new ServerError(answer.status, `${message || answer.statusText} (status ${answer.status})`);
+}

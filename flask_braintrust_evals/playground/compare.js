@@ -1,0 +1,43 @@
+// Which cases got better, and which worse, since an earlier run.
+
+// Returns a map from each row of `now` that has a counterpart to { row, scores, verdict }.
+export function compare(now, before) {
+  const waiting = new Map();
+  for (const row of before?.rows ?? []) {
+    const key = keyOf(row);
+    waiting.set(key, [...(waiting.get(key) ?? []), row]);
+  }
+  const compared = new Map();
+  for (const row of now.rows) {
+    const earlier = waiting.get(keyOf(row))?.shift();
+    if (earlier) compared.set(row, compareRows(row, earlier));
+  }
+  return compared;
+}
+
+// By their input: the data may have been sorted or have grown meanwhile.
+const keyOf = (row) => JSON.stringify([row.input, row.trial]);
+
+function compareRows(row, earlier) {
+  const finished = [row, earlier].every((each) => each.state === "done" || each.state === "error");
+  const scores = {};
+  for (const [name, { score }] of Object.entries(row.scores)) {
+    const old = earlier.scores[name]?.score;
+    if (typeof score === "number" && typeof old === "number" && score !== old) scores[name] = score - old;
+  }
+  return { row: earlier, scores, verdict: finished ? verdict(row, earlier, scores) : "" };
+}
+
+function verdict(row, earlier, scores) {
+  if (Boolean(row.error) !== Boolean(earlier.error)) return row.error ? "worse" : "better";
+  const change = Object.values(scores).reduce((sum, each) => sum + each, 0);
+  return change > 0 ? "better" : change < 0 ? "worse" : "";
+}
+
+export function inWords(run, compared) {
+  const count = (word) => [...compared.values()].filter((each) => each.verdict === word).length;
+  const [better, worse] = [count("better"), count("worse")];
+  const missing = run.rows.length - compared.size;
+  const rest = missing ? `, ${missing} not in the earlier run` : "";
+  return `${better} better, ${worse} worse, ${compared.size - better - worse} as before${rest}`;
+}

@@ -1,0 +1,54 @@
+// What differs between two texts, word by word: the longest common subsequence.
+
+const MOST = 1500; // words of each: the table of the algorithm has as many cells as their product
+
+// Returns pieces { kind: "same" | "gone" | "new", text }, or null where the texts are too long.
+export function diff(before, after) {
+  const old = words(before);
+  const now = words(after);
+  let start = 0;
+  while (start < old.length && start < now.length && old[start] === now[start]) start++;
+  let end = 0;
+  while (end < Math.min(old.length, now.length) - start && old.at(-1 - end) === now.at(-1 - end)) end++;
+  const middle = [old.slice(start, old.length - end), now.slice(start, now.length - end)];
+  if (middle.some((part) => part.length > MOST)) return null;
+  return joined([
+    ...old.slice(0, start).map((text) => ({ kind: "same", text })),
+    ...aligned(...middle),
+    ...old.slice(old.length - end).map((text) => ({ kind: "same", text })),
+  ]);
+}
+
+const words = (text) => text.match(/\s+|[\p{L}\p{N}_]+|[^\s\p{L}\p{N}_]/gu) ?? [];
+
+function aligned(old, now) {
+  const width = now.length + 1;
+  const lengths = new Uint16Array((old.length + 1) * width);
+  for (let i = old.length - 1; i >= 0; i--)
+    for (let j = now.length - 1; j >= 0; j--)
+      lengths[i * width + j] =
+        old[i] === now[j]
+          ? lengths[(i + 1) * width + j + 1] + 1
+          : Math.max(lengths[(i + 1) * width + j], lengths[i * width + j + 1]);
+  const pieces = [];
+  let i = 0;
+  let j = 0;
+  while (i < old.length || j < now.length) {
+    if (i < old.length && j < now.length && old[i] === now[j]) {
+      pieces.push({ kind: "same", text: old[i++] });
+      j++;
+    } else if (j < now.length && (i === old.length || lengths[i * width + j + 1] > lengths[(i + 1) * width + j]))
+      pieces.push({ kind: "new", text: now[j++] });
+    else pieces.push({ kind: "gone", text: old[i++] });
+  }
+  return pieces;
+}
+
+function joined(pieces) {
+  const result = [];
+  for (const piece of pieces) {
+    if (result.at(-1)?.kind === piece.kind) result.at(-1).text += piece.text;
+    else result.push({ ...piece });
+  }
+  return result;
+}

@@ -1,0 +1,29 @@
+// Elements without markup: whatever a task returns is only ever set as text.
+
+export const byId = (id) => document.getElementById(id);
+
+export function element(tag, properties = {}, ...children) {
+  const made = document.createElement(tag);
+  for (const [name, value] of Object.entries(properties)) {
+    if (name.startsWith("on")) made.addEventListener(name.slice(2), value);
+    else if (name in made && !name.includes("-")) made[name] = value;
+    else made.setAttribute(name, value);
+  }
+  made.append(...children.filter((child) => child !== null && child !== undefined));
+  return made;
+}
+
+export function show(node, text) {
+  node.textContent = text ?? "";
+  node.hidden = !text;
+}
+
+// A value as people read it: texts as they are, all else as JSON.
+export function asText(value, indent = 0) {
+  if (value === undefined || value === null) return "";
+  return typeof value === "string" ? value : JSON.stringify(value, null, indent);
+}
+
+export const percent = (value) => `${(100 * value).toFixed(1)} %`;
+export const seconds = (value) =>
+  value === undefined ? "" : value < 1 ? `${Math.round(value * 1000)} ms` : `${value.toFixed(1)} s`;

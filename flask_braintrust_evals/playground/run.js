@@ -1,0 +1,87 @@
+// A run as this page knows it: rows that fill as the events come.
+
+export class Run {
+  constructor(evaluator, parameters, total) {
+    this.id = `${new Date().toISOString()} ${Math.random().toString(36).slice(2, 8)}`;
+    this.evaluator = evaluator;
+    this.parameters = parameters;
+    this.total = total; // cases and trials to come, or null where nobody knows
+    this.rows = [];
+    this.state = "running"; // then "finished", "failed" or "cancelled"
+    this.error = "";
+    this.summary = null;
+    this.scoreNames = [];
+    this.done = 0;
+    this.failed = 0;
+    this.experiment = null;
+    this.byId = new Map();
+  }
+
+  handle(event, text) {
+    const data = text === "" ? null : JSON.parse(text);
+    if (event === "case_start") this.#start(data);
+    else if (event === "progress") this.#progress(data);
+    else if (event === "case_result") this.#result(data);
+    else if (event === "start") this.experiment = data;
+    else if (event === "summary") {
+      this.summary = data;
+      this.state = "finished";
+    } else if (event === "error") {
+      this.state = "failed";
+      this.error = String(data);
+    }
+  }
+
+  end(state, error = "") {
+    this.state = state;
+    this.error = error;
+    for (const row of this.rows) if (row.state !== "done" && row.state !== "error") row.state = "cancelled";
+  }
+
+  // What is kept and exported: plain data.
+  plain() {
+    const { id, evaluator, parameters, total, rows, state, error, summary, scoreNames, done, failed, experiment } = this;
+    return { id, evaluator, parameters, total, rows, state, error, summary, scoreNames, done, failed, experiment };
+  }
+
+  #start({ id, index, trial_index: trial, input, expected }) {
+    const row = { id, index, trial, input, expected, state: "running", text: "", scores: {} };
+    this.byId.set(id, row);
+    this.rows.push(row);
+  }
+
+  #progress({ id, event, data }) {
+    const row = this.byId.get(id);
+    if (!row) return;
+    if (event === "text_delta" || event === "reasoning_delta") row.text += data;
+    else if (event === "json_delta") {
+      row.output = parsed(data);
+      row.state = "scoring";
+    } else if (event === "error") row.error = data;
+  }
+
+  #result(result) {
+    const row = this.byId.get(result.id);
+    if (!row) return;
+    const { scores, classifications, scorer_errors: scorerErrors, metadata, tags, duration, error } = result;
+    Object.assign(row, { scores, classifications, scorerErrors, metadata, tags, duration });
+    row.error = error;
+    row.state = error ? "error" : "done";
+    this.done += 1;
+    this.failed += error ? 1 : 0;
+    for (const name of Object.keys(scores)) if (!this.scoreNames.includes(name)) this.scoreNames.push(name);
+  }
+}
+
+function parsed(text) {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return text; // a task's own progress
+  }
+}
+
+// Whether a row's output is something else than was expected.
+export const differs = (row) =>
+  row.expected !== undefined && row.expected !== null && row.state !== "running" && !row.error &&
+  JSON.stringify(row.output) !== JSON.stringify(row.expected);

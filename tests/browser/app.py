@@ -1,0 +1,104 @@
+"""The application whose page the browser opens."""
+
+from __future__ import annotations
+
+import os
+import threading
+from typing import Any
+
+from flask import Flask
+
+from flask_braintrust_evals import Classification, EvalHooks, EvalsBlueprint, Score
+
+bp = EvalsBlueprint("evals", __name__)
+
+HOSTILE = {
+    "script": "<script>document.title = 'owned'</script>"
+    "<img src=x onerror=\"document.title='owned'\">",
+    "long": "x" * 300_000,
+    "right to left": "\u202eevil\u202c \u05e9\u05dc\u05d5\u05dd \u0645\u0631\u062d\u0628\u0627",
+    "nul": "a\u0000b\u2028c\ud800",
+    "formula": '=HYPERLINK("http://evil.example")',
+    "prototype": {"__proto__": {"polluted": True}, "constructor": None},
+}
+
+
+def exact_match(output: Any, expected: Any) -> float | None:
+    return None if expected is None else float(output == expected)
+
+
+def length(output: Any) -> Score:
+    return Score("length", min(1.0, len(str(output)) / 20), {"characters": len(str(output))})
+
+
+@bp.evaluator(
+    "echo",
+    scores=[exact_match, length],
+    data=[{"input": f"own {n}", "expected": f"own {n}"} for n in range(4)],
+    parameters={
+        "suffix": {"type": "string", "default": "", "description": "Put behind every output"},
+        "times": {"type": "integer", "default": 1, "minimum": 1, "maximum": 3},
+        "shout": {"type": "boolean", "default": False},
+        "tone": {"type": "string", "enum": ["plain", "warm"], "default": "plain"},
+        "extra": {"type": "object", "default": {"a": 1}},
+        "model": {"type": "model", "default": "gpt-5-mini"},
+        "prompt": {
+            "type": "prompt",
+            "default": {
+                "prompt": {"type": "chat", "messages": [{"role": "user", "content": "{{input}}"}]},
+                "options": {"model": "gpt-5-mini"},
+            },
+        },
+    },
+)
+def echo(input: Any, hooks: EvalHooks) -> Any:
+    """Says what it is told."""
+    if input == "fail":
+        raise ValueError("<b>no</b> such thing")
+    if input == "parameters":
+        return dict(hooks.parameters, prompt=None)
+    said = f"{input}{hooks.parameters.suffix}" * hooks.parameters.times
+    return said.upper() if hooks.parameters.shout else said
+
+
+@bp.evaluator("hostile", classifiers=[lambda output: Classification(id="<i>label</i>")])
+def hostile(input: str) -> Any:
+    return HOSTILE[input]
+
+
+@bp.evaluator("streaming", scores=[exact_match])
+def streaming(input: str, hooks: EvalHooks) -> str:
+    for word in ("some ", "words ", "first"):
+        hooks.report_progress({"event": "text_delta", "data": word})
+    released.wait(20)
+    return "all of it"
+
+
+@bp.evaluator("patient", max_concurrency=2)
+def patient(input: Any, hooks: EvalHooks) -> Any:
+    """Waits until it is cancelled, but for the first case."""
+    if input != 0:
+        hooks.cancel_event.wait(20)
+    return input
+
+
+@bp.evaluator("many", max_concurrency=20)
+def many(input: Any) -> Any:
+    return input
+
+
+released = threading.Event()
+
+
+def release() -> str:
+    released.set()
+    return "released"
+
+
+def create_app() -> Flask:
+    app = Flask(__name__)
+    app.config["BRAINTRUST_EVALS_PLAYGROUND"] = True
+    app.config["BRAINTRUST_EVALS_AUTH"] = os.environ.get("AUTH", "none")
+    app.register_blueprint(bp, url_prefix="/evals")
+    app.add_url_rule("/release", view_func=release)
+    return app

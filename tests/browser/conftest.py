@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.server import Gunicorn
+from tests.standin import StandIn
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+DRIVER = shutil.which("chromedriver")
+Start = Callable[..., Any]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    if CHROMIUM is None or DRIVER is None:
+        reason = "needs Chromium: apt-get install -y chromium chromium-driver"
+        here = Path(__file__).parent
+        for item in items:
+            if here in item.path.parents:
+                item.add_marker(pytest.mark.skip(reason=reason))
+
+
+def start_chromium(*arguments: str, downloads: Path | None = None) -> Any:
+    """Start a headless Chromium that is driven by selenium, and keeps its console's messages."""
+    from selenium import webdriver
+    from selenium.webdriver.chrome.service import Service
+
+    options = webdriver.ChromeOptions()
+    options.binary_location = CHROMIUM or ""
+    for each in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", *arguments):
+        options.add_argument(each)
+    options.add_argument("--window-size=1400,900")
+    if downloads is not None:
+        options.add_experimental_option("prefs", {"download.default_directory": str(downloads)})
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    browser = webdriver.Chrome(options, Service(DRIVER))
+    browser.set_page_load_timeout(30)
+    return browser
+
+
+@pytest.fixture(scope="session")
+def page_server() -> Iterator[Gunicorn]:
+    with Gunicorn("tests.browser.app:create_app()") as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def downloads(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("downloads")
+
+
+@pytest.fixture(scope="session")
+def shared_browser(downloads: Path) -> Iterator[Any]:
+    browser = start_chromium(downloads=downloads)
+    yield browser
+    browser.quit()
+
+
+@pytest.fixture(scope="session")
+def cloud_for_pages() -> Iterator[StandIn]:
+    with StandIn() as cloud:
+        cloud.add_user("token-ada", orgs=("acme",))
+        yield cloud

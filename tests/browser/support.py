@@ -1,0 +1,92 @@
+"""The page, as somebody who uses it sees it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+from selenium.common.exceptions import StaleElementReferenceException
+from selenium.webdriver.common.by import By
+from selenium.webdriver.remote.webelement import WebElement
+from selenium.webdriver.support.ui import Select, WebDriverWait
+
+PATIENCE = 20.0
+
+
+class Page:
+    """The local page in a browser."""
+
+    def __init__(self, browser: Any, url: str) -> None:
+        self.browser = browser
+        browser.get(url)
+
+    def one(self, id: str) -> WebElement:
+        found: WebElement = self.browser.find_element(By.ID, id)
+        return found
+
+    def all(self, css: str) -> list[WebElement]:
+        found: list[WebElement] = self.browser.find_elements(By.CSS_SELECTOR, css)
+        return found
+
+    def wait(self, condition: Callable[[], Any]) -> Any:
+        ignored = (StaleElementReferenceException,)
+        waiting = WebDriverWait(self.browser, PATIENCE, 0.05, ignored)
+        return waiting.until(lambda _: condition())
+
+    def choose(self, id: str, text: str) -> None:
+        self.wait(lambda: text in [each.text for each in Select(self.one(id)).options])
+        Select(self.one(id)).select_by_visible_text(text)
+
+    def set(self, element: WebElement, text: str) -> None:
+        element.clear()
+        element.send_keys(text)
+
+    def field(self, label: str) -> WebElement:
+        """The control of a parameter."""
+        path = f"//div[@id='parameter-fields']//label[starts-with(., '{label}')]"
+        found: WebElement = self.browser.find_element(
+            By.XPATH, f"{path}//*[self::input or self::select or self::textarea]"
+        )
+        return found
+
+    def give(self, cases: list[Any] | str) -> None:
+        """Fill in cases. Set by script: typing hundreds of them takes long."""
+        text = cases if isinstance(cases, str) else json.dumps([{"input": each} for each in cases])
+        script = "arguments[0].value = arguments[1]; arguments[0].dispatchEvent(new Event('input'))"
+        self.browser.execute_script(script, self.one("cases"), text)
+
+    def start(self, evaluator: str, cases: list[Any] | str | None = None) -> None:
+        self.choose("evaluator", evaluator)
+        if cases is not None:
+            self.give(cases)
+        self.wait(lambda: self.one("run").is_enabled())
+        self.one("run").click()
+
+    def run(self, evaluator: str, cases: list[Any] | str | None = None) -> None:
+        """Run to the end."""
+        self.start(evaluator, cases)
+        self.finish()
+
+    def finish(self) -> None:
+        self.wait(lambda: ": running" not in self.status and self.one("run").is_enabled())
+
+    @property
+    def status(self) -> str:
+        return self.one("status").text
+
+    @property
+    def table(self) -> list[list[str]]:
+        """The cells of all rows that are drawn."""
+        script = """return [...document.querySelectorAll('#table .row')].map(
+            (row) => [...row.children].map((cell) => cell.textContent))"""
+        rows: list[list[str]] = self.browser.execute_script(script)
+        return rows
+
+    @property
+    def headings(self) -> list[str]:
+        return [each.text for each in self.all("#table .head button")]
+
+    def problems(self) -> list[str]:
+        """What the console has complained of since it was last asked."""
+        return [f"{each['level']} {each['message']}" for each in self.browser.get_log("browser")]
