@@ -13,7 +13,7 @@ from werkzeug.routing import BaseConverter
 from .engine.registry import Registry
 from .engine.turns import Turn, wait_for_turn
 from .errors import MethodNotAllowedError, NotFoundError
-from .extension import current_extension
+from .extension import EXTENSION_KEY, current_extension
 from .web import page, sse
 from .web.access import Caller, admit, client_has_left
 from .web.body import read_json
@@ -49,8 +49,9 @@ class Views:
             ("/list", "list", self._list),
         ]
         views += [("/eval", "eval", self._eval), ("/openapi.json", "openapi", self._openapi)]
-        views += [("/playground", "playground", self._playground)]
-        views += [("/playground/<file>", "playground_file", self._playground_file)]
+        if state.app.extensions[EXTENSION_KEY].settings.playground:
+            views += [("/playground", "playground", self._playground)]
+            views += [("/playground/<file>", "playground_file", self._playground_file)]
         if prefix:
             state.app.url_map.converters[_Rest.name] = _Rest
             views += [(f"/<{_Rest.name}:evals_rest>", "unknown", self._unknown)]
@@ -114,8 +115,6 @@ class Views:
         return self._playground_file(page.INDEX)
 
     def _playground_file(self, file: str, **_: Any) -> Response:
-        if not current_extension().settings.playground:
-            return self._unknown(f"playground/{file}")
         return _by_method(GET=lambda: page.respond(file, request))
 
     def _unknown(self, evals_rest: str = "", **_: Any) -> Response:

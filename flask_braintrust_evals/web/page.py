@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from flask import Request, Response, send_from_directory
+from flask import Request, Response
 
 from flask_braintrust_evals.errors import NotFoundError
 
@@ -50,11 +50,9 @@ def respond(name: str, request: Request) -> Response:
         NotFoundError: there is no such file.
     """
     kind = _TYPES.get(Path(name).suffix)
-    if kind is None or not (FILES / name).is_file() or "/" in name:
+    if kind is None or "/" in name or not (FILES / name).is_file():
         raise NotFoundError(f"the page has no file {name[:100]!r}")
-    response = send_from_directory(FILES, name, mimetype=kind)
-    response.headers.update(_HEADERS)
     if name == INDEX and request.path.endswith("/"):
         # The page names its files relative to an address without a slash at its end.
-        response = Response(status=308, headers={"Location": "../playground"})
-    return response
+        return Response(status=308, headers={"Location": "../playground"})
+    return Response((FILES / name).read_bytes(), mimetype=kind, headers=_HEADERS)

@@ -56,6 +56,9 @@ def test_a_run_from_the_form_to_the_summary(page: Page) -> None:
         ["done", "b", "b", "B!B!", "0.00", "0.20"],
     ]
     assert all(row[7] for row in rows), "each has a time"
+    seen = """const row = document.querySelector('#row-1'), {x, y} = row.getBoundingClientRect();
+        return row.contains(document.elementFromPoint(x + 20, y + 20))"""
+    assert page.browser.execute_script(seen), "rows are where they can be seen"
     cards = [each.text for each in page.all(".score-card")]
     assert [each.splitlines()[:2] for each in cards] == [
         ["exact_match", "50.0 %"],

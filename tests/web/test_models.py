@@ -212,6 +212,7 @@ def test_every_field_is_read() -> None:
         "base_experiment_id": "c",
         "is_public": True,
         "strict": False,
+        "case_results": True,
         "scores": [],
     }
     assert EvalRequest.of(body).model_dump() == body

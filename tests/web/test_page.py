@@ -1,0 +1,201 @@
+"""The local page's side of the server: its files, and what it asks for beyond the protocol."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+import pytest
+from flask import Flask
+
+from flask_braintrust_evals import EvalHooks, Evaluator, Score
+from flask_braintrust_evals.web.page import FILES
+
+from .support import Api, Event, echo, error_of, make_app
+
+FILE_NAMES = sorted(each.name for each in FILES.iterdir())
+
+
+def exact(output: Any, expected: Any) -> Score:
+    return Score("exact", float(output == expected), {"why": "compared"})
+
+
+def task(input: Any, hooks: EvalHooks) -> Any:
+    hooks.metadata["seen"] = True
+    if input == "bad":
+        raise ValueError("no good")
+    return input
+
+
+def broken(output: Any) -> float:
+    raise RuntimeError("out of order")
+
+
+def page_app(*evaluators: Evaluator, **config: Any) -> Flask:
+    settings = {"BRAINTRUST_EVALS_AUTH": "none", "BRAINTRUST_EVALS_PLAYGROUND": True, **config}
+    return make_app(*evaluators, **settings)
+
+
+@pytest.fixture
+def api() -> Api:
+    own = [{"input": "own", "expected": "own"}]
+    return Api(
+        page_app(
+            Evaluator("echo", task, scores=[exact, broken], data=own, description="Says it."),
+            Evaluator("bare", echo),
+        ),
+        token=None,
+    )
+
+
+def test_the_page_and_all_of_its_files_are_served_under_a_strict_policy(api: Api) -> None:
+    assert {"index.html", "main.js", "style.css"} <= set(FILE_NAMES)
+    for path in ("/playground", *(f"/playground/{name}" for name in FILE_NAMES)):
+        response = api.get(path)
+        assert response.status_code == 200, path
+        policy = response.headers["Content-Security-Policy"].split("; ")
+        assert {"default-src 'none'", "script-src 'self'", "frame-ancestors 'none'"} <= set(policy)
+        assert not [each for each in policy if "unsafe" in each or "http" in each]
+        assert response.headers["X-Content-Type-Options"] == "nosniff"
+        assert response.headers["Referrer-Policy"] == "no-referrer"
+
+
+def test_the_page_names_nothing_of_other_hosts(api: Api) -> None:
+    for name in FILE_NAMES:
+        text = (FILES / name).read_text("utf-8")
+        code = [line for line in text.splitlines() if not line.lstrip().startswith("//")]
+        links = [line for line in code if "http://" in line or "https://" in line]
+        assert all("http://www.w3.org/2000/svg" in each or "owasp" in each for each in links), name
+        for sink in ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval("):
+            assert sink not in text, name
+
+
+@pytest.mark.parametrize(
+    "path", ["nothing.js", "../config.py", "..%2fconfig.py", "%2e%2e/views.py", "py.typed", ".."]
+)
+def test_no_other_file_is_served(api: Api, path: str) -> None:
+    assert api.get(f"/playground/{path}").status_code == 404
+
+
+def test_a_slash_at_the_end_leads_to_the_page(api: Api) -> None:
+    response = api.get("/playground/")
+    assert (response.status_code, response.headers["Location"]) == (308, "../playground")
+
+
+def test_without_the_setting_there_is_no_page() -> None:
+    api = Api(page_app(BRAINTRUST_EVALS_PLAYGROUND=False), token=None)
+    for path in ("/playground", "/playground/main.js"):
+        error_of(api.get(path), 404)
+
+
+def test_without_a_prefix_the_path_is_the_applications_own_unless_the_page_is_on() -> None:
+    app = make_app(url_prefix=None)
+    app.add_url_rule("/playground", view_func=lambda: "the application's")
+    assert app.test_client().get("/playground").text == "the application's"
+
+
+def test_the_page_needs_no_token_and_what_it_asks_for_does() -> None:
+    api = Api(page_app(BRAINTRUST_EVALS_AUTH="braintrust"), token=None)
+    assert api.get("/playground").status_code == 200
+    error_of(api.get("/list?details=true"), 401)
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"Origin": "http://localhost"}, 200),
+        ({"Origin": "https://localhost"}, 200),  # behind a proxy with TLS
+        ({"Origin": "http://localhost", "Sec-Fetch-Site": "same-origin"}, 200),
+        ({"Origin": "http://localhost", "Sec-Fetch-Site": "cross-site"}, 403),
+        ({"Origin": "http://localhost:8000"}, 403),
+        ({"Origin": "http://localhost.evil.com"}, 403),
+        ({"Origin": "null"}, 403),
+        ({"Origin": "http://evil.com", "Host": "evil.com"}, 403),
+    ],
+)
+def test_the_page_may_use_the_server_that_it_is_from(
+    api: Api, headers: dict[str, str], status: int
+) -> None:
+    response = api.eval({"Host": "localhost", **headers})
+    assert response.status_code == status
+    assert "Access-Control-Allow-Origin" not in response.headers
+
+
+def test_without_the_page_its_origin_is_any_other() -> None:
+    api = Api(page_app(BRAINTRUST_EVALS_PLAYGROUND=False), token=None)
+    api.refusal(403, {"Host": "localhost", "Origin": "http://localhost"})
+
+
+def test_the_detailed_list_adds_what_the_playground_has_no_field_for(api: Api) -> None:
+    plain, detailed = api.get("/list").get_json(), api.get("/list?details=true").get_json()
+    assert detailed["echo"] == {**plain["echo"], "has_data": True, "description": "Says it."}
+    assert detailed["bare"] == {**plain["bare"], "has_data": False}
+    assert api.get("/list?details=no").get_json() == plain
+
+
+def of_type(events: list[Event], kind: str) -> list[Any]:
+    return [json.loads(each.data) for each in events if each.type == kind]
+
+
+def test_cases_are_told_of_in_full_to_those_who_ask(api: Api) -> None:
+    data = [{"input": "a", "expected": "a", "tags": ["t"]}, {"input": "bad"}]
+    events = api.events(data=data, case_results=True)
+
+    first, second = of_type(events, "case_start")
+    assert first | {"id": ""} == {
+        "id": "",
+        "index": 0,
+        "trial_index": 0,
+        "input": "a",
+        "expected": "a",
+    }
+    good, bad = of_type(events, "case_result")
+    assert (good.pop("id"), bad.pop("id")) == (first["id"], second["id"])
+    assert good.pop("duration") > 0
+    assert good == {
+        "scores": {"exact": {"score": 1.0, "metadata": {"why": "compared"}}},
+        "classifications": {},
+        "metadata": {"seen": True},
+        "tags": ["t"],
+        "scorer_errors": {"broken": "RuntimeError: out of order"},
+    }
+    assert bad["error"] == "ValueError: no good"
+    kinds = [each.type for each in events]
+    assert kinds.index("case_start") < kinds.index("progress") < kinds.index("case_result")
+    assert kinds[-2:] == ["summary", "done"]
+
+
+@pytest.mark.parametrize("asked", [None, False])
+def test_nobody_else_hears_of_it(api: Api, asked: bool | None) -> None:
+    kinds = {each.type for each in api.events(data=[{"input": 1}], case_results=asked)}
+    assert kinds == {"progress", "summary", "done"}
+
+
+def test_values_without_a_json_form_say_so_where_they_stand() -> None:
+    circular: list[Any] = []
+    circular.append(circular)
+    own = [{"input": circular, "expected": math.nan}]
+    api = Api(page_app(Evaluator("echo", lambda input: 1, data=own)), token=None)
+    (start,) = of_type(api.events(data=None, case_results=True), "case_start")
+    assert start["input"].startswith("<not serializable: ")
+    assert start["expected"] == "NaN"
+
+
+# --- The evaluator's own data, which clients may leave to it ---
+
+
+def test_without_data_the_evaluators_own_is_run(api: Api) -> None:
+    assert api.outputs(data=None) == ["own"]
+
+
+def test_without_data_of_its_own_data_is_missing(api: Api) -> None:
+    assert api.refusal(400, name="bare", data=None).startswith("data: missing")
+
+
+def test_data_that_fails_is_told_before_the_stream() -> None:
+    def data() -> Any:
+        raise OSError("no such file")
+
+    api = Api(page_app(Evaluator("echo", echo, data=data)), token=None)
+    assert "data could not be read: OSError: no such file" in api.refusal(500, data=None)
