@@ -44,7 +44,9 @@ def main() -> int:
         wait_until_healthy(server, url)
         ok = run(url, "ticket-triage", CASES)
         if not options.once and ok:
-            say(f"\nStill serving {url} (no token needed). Try another evaluator:")
+            page = f"http://localhost:{options.port}/evals/playground"
+            say(f"\nStill serving {url} (no token needed). In a browser: {page}")
+            say("Or try another evaluator here:")
             say(f"  curl {url}/list")
             body = '{"name": "reply-draft", "data": [{"input": "Where is my refund?"}]}'
             say(f"  curl -N {url}/eval -H 'Content-Type: application/json' -d '{body}'")

@@ -58,3 +58,30 @@ def test_without_gevent_all_is_the_standard_librarys() -> None:
     assert not is_patched()
     assert type(new_event()) is threading.Event
     assert original("threading", "Event") is threading.Event
+
+
+def test_a_child_process_does_not_go_on_with_its_parents_greenlets() -> None:
+    script = """
+    from gevent import monkey
+    monkey.patch_all()
+    import os, subprocess, tempfile, gevent
+    from flask_braintrust_evals.cloud.span_router import SpanRouter
+
+    router = SpanRouter(install=True)
+    router.attach()  # a provider for the application, and one for the runs
+    router.tracer(lambda trace_id: None).start_span("case").end()
+    file = tempfile.TemporaryFile("a+")
+
+    def serve():
+        while True:
+            file.write(f"{os.getpid()}\\n")
+            file.flush()
+            gevent.sleep(0.001)
+
+    gevent.spawn(serve)
+    for _ in range(5):
+        subprocess.run(["true"], check=True)
+    file.seek(0)
+    print({int(line) for line in file} == {os.getpid()})
+    """
+    assert python(script) == "True\n"

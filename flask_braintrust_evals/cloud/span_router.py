@@ -119,7 +119,7 @@ class SpanRouter(SpanProcessor):
             if not isinstance(provider, TracerProvider):
                 if not self._install or not isinstance(provider, trace.ProxyTracerProvider):
                     return  # one that is no SDK's cannot be joined, nor replaced
-                provider = TracerProvider(resource=RESOURCE)
+                provider = _Provider(resource=RESOURCE)
                 trace.set_tracer_provider(provider)
             provider.add_span_processor(self)
             self._provider = provider
@@ -141,10 +141,22 @@ class SpanRouter(SpanProcessor):
             receive(span)
 
 
+class _Provider(TracerProvider):
+    """Does nothing that may take time in a child process.
+
+    The SDK's own looks for the process's resources there, in threads. Under gevent, whose
+    subprocesses begin as a fork that runs Python, the child would go on with all greenlets of its
+    parent while it waits for them: answer its requests, and read from its sockets.
+    """
+
+    def _handle_fork(self) -> None:
+        self._tracers_lock = threading.Lock()
+
+
 def _provider(processor: SpanProcessor) -> TracerProvider:
     # Explicit, because the defaults come from OTEL_* variables that are meant for the application's
     # own telemetry: a sampler would drop cases, a length limit cut their JSON.
-    provider = TracerProvider(
+    provider = _Provider(
         sampler=ALWAYS_ON, resource=RESOURCE, shutdown_on_exit=False, span_limits=_NO_LIMITS
     )
     # OTEL_SDK_DISABLED is meant for the application's telemetry as well, and has no argument.

@@ -96,8 +96,9 @@ def _eval() -> dict[str, Any]:
         "content": {"application/json": {"schema": schema}},
     }
     operation["responses"]["200"] = {
-        "description": "A stream of start, progress, summary, error and done events; or, where the"
-        " body says so with stream: false, the summary",
+        "description": "A stream of start, progress, summary, error and done events, with"
+        " case_results also of case_start and case_result; or, where the body says so with stream:"
+        " false, the summary",
         "content": {
             "text/event-stream": {"schema": {"type": "string"}},
             "application/json": {"schema": {"type": "object"}},
@@ -110,7 +111,6 @@ def _request_schemas() -> dict[str, Any]:
     schema = EvalRequest.model_json_schema(ref_template="#/components/schemas/{model}")
     definitions = schema.pop("$defs", {})
     schema["properties"]["data"] = _data_schema()
-    schema["required"] = [*schema.get("required", ()), "data"]
     return {"EvalRequest": schema, **definitions}
 
 
