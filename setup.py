@@ -26,6 +26,7 @@ setup(
     package_data={"flask_braintrust_evals": ["py.typed", "playground/*"]},
     python_requires=">=3.10",
     install_requires=[
+        "click>=8.1",
         "flask>=3.0",
         "flask-cors>=6.0",
         "jinja2>=3.1.6",

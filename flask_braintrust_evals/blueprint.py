@@ -15,6 +15,7 @@ from typing import Any, TypeVar, overload
 from flask import Blueprint, Flask
 from werkzeug.exceptions import HTTPException, default_exceptions
 
+from .cli import evals_cli
 from .engine.evaluator import Evaluator, location_of
 from .engine.introspection import callable_name
 from .engine.registry import Registry
@@ -162,7 +163,10 @@ class EvalsBlueprint(Blueprint):
         Raises:
             ConfigurationError: one of the application's settings is wrong.
         """
-        init_app(app)
+        state = init_app(app)
+        if self.registry not in state.registries:
+            state.registries.append(self.registry)
+        app.cli.commands.setdefault("evals", evals_cli)
         super().register(app, options)
 
 

@@ -13,6 +13,7 @@ from .cloud.session_cache import SessionCache
 from .cloud.span_router import SpanRouter
 from .config import Settings
 from .contrib import braintrust_spans
+from .engine.registry import Registry
 from .web.run_slots import RunSlots
 
 logger = logging.getLogger("flask_braintrust_evals")
@@ -25,6 +26,7 @@ class EvalsExtension:
 
     Attributes:
         settings: the application's settings.
+        registries: the evaluators of each of its blueprints.
         sessions: the sessions of recent callers.
         run_slots: counts the runs that are under way.
         span_router: finds the application's own spans that belong to a run.
@@ -33,6 +35,7 @@ class EvalsExtension:
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
+        self.registries: list[Registry] = []
         self.sessions = SessionCache(settings.session_limit, settings.session_ttl)
         self.run_slots = RunSlots(settings.max_runs)
         self.span_router = SpanRouter(settings.tracer_provider)

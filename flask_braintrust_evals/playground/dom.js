@@ -25,5 +25,8 @@ export function asText(value, indent = 0) {
 }
 
 export const percent = (value) => `${(100 * value).toFixed(1)} %`;
-export const seconds = (value) =>
-  value === undefined ? "" : value < 1 ? `${Math.round(value * 1000)} ms` : `${value.toFixed(1)} s`;
+export function seconds(value) {
+  if (value === undefined) return "";
+  if (value < 0.001) return "< 1 ms";
+  return value < 1 ? `${Math.round(value * 1000)} ms` : `${value.toFixed(1)} s`;
+}

@@ -75,7 +75,7 @@ def settled(read: Callable[[], int]) -> int:
         time.sleep(0.05)
         if read() != value:
             value, since = read(), time.monotonic()
-        elif time.monotonic() - since > 1:
+        elif time.monotonic() - since > 0.5:
             return value
     raise AssertionError(f"still changing: {value}")
 

@@ -1,0 +1,78 @@
+"""Results as JUnit's XML, which systems for continuous integration read.
+
+Each case is a test, and so is each score that must not be too low. The format has no standard; this
+is the common ground of https://github.com/testmoapp/junitxml.
+"""
+
+from __future__ import annotations
+
+import re
+from xml.etree import ElementTree
+
+from flask_braintrust_evals.engine.events import CaseResult
+from flask_braintrust_evals.engine.tracing import json_attribute
+
+from .outcome import Outcome
+
+# What XML 1.0 cannot have, not even as an entity: https://www.w3.org/TR/xml/#charsets
+_FORBIDDEN = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+def junit(outcome: Outcome) -> str:
+    """Return the XML, as text."""
+    result = outcome.result
+    tests = [_case(result.evaluator, each) for each in result.results]
+    for name, text in outcome.too_low.items():
+        test = _test(result.evaluator, f"mean of {name}", 0.0)
+        ElementTree.SubElement(test, "failure", message=_clean(text))
+        tests.append(test)
+    if outcome.error:
+        test = _test(result.evaluator, "run", 0.0)
+        ElementTree.SubElement(test, "error", message=_clean(outcome.error))
+        tests.append(test)
+    failures = sum(test.find("failure") is not None for test in tests)
+    errors = sum(test.find("error") is not None for test in tests)
+    counts = {"tests": len(tests), "failures": failures, "errors": errors}
+    attributes = {name: str(count) for name, count in counts.items()}
+    seconds = sum(each.duration for each in result.results)
+    suite = ElementTree.Element(
+        "testsuite", {"name": _clean(result.evaluator), **attributes, "time": f"{seconds:.3f}"}
+    )
+    properties = ElementTree.SubElement(suite, "properties")
+    for name, score in result.scores.items():
+        if score.mean is not None:
+            value = f"{score.mean:.6f}"
+            ElementTree.SubElement(properties, "property", name=_clean(name), value=value)
+    suite.extend(tests)
+    suites = ElementTree.Element("testsuites", attributes)
+    suites.append(suite)
+    ElementTree.indent(suites)
+    return f'<?xml version="1.0" encoding="utf-8"?>\n{ElementTree.tostring(suites, "unicode")}\n'
+
+
+def _case(evaluator: str, result: CaseResult) -> ElementTree.Element:
+    trial = f", trial {result.ref.trial_index + 1}" if result.ref.trial_index else ""
+    test = _test(evaluator, f"case {result.ref.index + 1}{trial}", result.duration)
+    if result.error is not None:
+        error = ElementTree.SubElement(
+            test, "error", type=_clean(result.error.type), message=_clean(result.error.message)
+        )
+        error.text = _clean(result.error.stack)
+    for name, failure in result.scorer_errors.items():
+        message = _clean(f"{name}: {failure}")
+        ElementTree.SubElement(test, "failure", type=_clean(failure.type), message=message)
+    told = {"input": result.case.input, "expected": result.case.expected, "output": result.output}
+    scores = {name: score.score for name, score in result.scores.items()}
+    text = "\n".join(f"{name}: {json_attribute(value)}" for name, value in told.items())
+    output = ElementTree.SubElement(test, "system-out")
+    output.text = _clean(f"{text}\nscores: {json_attribute(scores)}")
+    return test
+
+
+def _test(evaluator: str, name: str, seconds: float) -> ElementTree.Element:
+    attributes = {"classname": evaluator, "name": name, "time": f"{seconds:.3f}"}
+    return ElementTree.Element("testcase", {key: _clean(text) for key, text in attributes.items()})
+
+
+def _clean(text: str) -> str:
+    return _FORBIDDEN.sub("\ufffd", text)

@@ -1,0 +1,103 @@
+"""What came of a run, for people and for programs."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import click
+
+from flask_braintrust_evals.engine.events import CaseResult
+from flask_braintrust_evals.engine.tracing import json_attribute
+
+from .outcome import Outcome
+
+MOST_FAILURES = 20
+"""Failed cases that are shown in full."""
+LONGEST = 200
+"""Characters of an input that are shown."""
+
+
+def report(outcome: Outcome) -> str:
+    """Return the failed cases, a table of scores, and a last line that sums it up."""
+    result = outcome.result
+    lines = [_failure(each) for each in result.failures[:MOST_FAILURES]]
+    if len(result.failures) > MOST_FAILURES:
+        lines.append(f"... and {len(result.failures) - MOST_FAILURES} more that failed")
+    for name, count in result.summary.scorer_errors.items():
+        error = next(r.scorer_errors[name] for r in result.results if name in r.scorer_errors)
+        lines.append(click.style(f"{name} failed on {count} cases, first with {error}", fg="red"))
+    lines += _table(outcome)
+    lines += [click.style(text, fg="red") for text in outcome.too_low.values()]
+    lines.append(_last_line(outcome))
+    return "\n".join(lines)
+
+
+def as_json(outcome: Outcome) -> str:
+    """Return everything as JSON: ``evaluator``, ``cases``, ``failed``, ``scores``, ``results``."""
+    result = outcome.result
+    body = {
+        "evaluator": result.evaluator,
+        "passed": outcome.is_good and not outcome.interrupted,
+        "error": outcome.error,
+        "cases": result.summary.cases,
+        "failed": result.summary.failed,
+        "scores": {
+            name: {"mean": score.mean, "count": score.count}
+            for name, score in result.scores.items()
+        },
+        "scorer_errors": result.summary.scorer_errors,
+        "too_low": outcome.too_low,
+        "results": [_case(each) for each in result.results],
+    }
+    return json.dumps(body, ensure_ascii=False, indent=2)
+
+
+def _case(result: CaseResult) -> dict[str, Any]:
+    return {
+        "index": result.ref.index,
+        "trial_index": result.ref.trial_index,
+        "input": _plain(result.case.input),
+        "expected": _plain(result.case.expected),
+        "output": None if result.output_json is None else json.loads(result.output_json),
+        "error": None if result.error is None else str(result.error),
+        "scores": {name: score.score for name, score in result.scores.items()},
+        "classifications": _plain(result.classifications),
+        "scorer_errors": {name: str(error) for name, error in result.scorer_errors.items()},
+        "metadata": _plain(result.metadata),
+        "tags": list(result.tags),
+        "seconds": result.duration,
+    }
+
+
+def _plain(value: Any) -> Any:
+    return json.loads(json_attribute(value))
+
+
+def _failure(result: CaseResult) -> str:
+    shown = json_attribute(result.case.input)
+    shown = shown if len(shown) <= LONGEST else shown[:LONGEST] + "…"
+    trial = f", trial {result.ref.trial_index + 1}" if result.ref.trial_index else ""
+    head = click.style(f"case {result.ref.index + 1}{trial} failed: {result.error}", fg="red")
+    return f"{head}\n  input: {shown}"
+
+
+def _table(outcome: Outcome) -> list[str]:
+    scores = outcome.result.scores
+    if not scores:
+        return []
+    width = max(len("score"), *map(len, scores))
+    lines = [click.style(f"{'score':<{width}}  {'mean':>7}  {'cases':>6}", bold=True)]
+    for name, score in scores.items():
+        mean = "-" if score.mean is None else f"{score.mean:.4f}"
+        colour = "red" if name in outcome.too_low else None
+        lines.append(click.style(f"{name:<{width}}  {mean:>7}  {score.count:>6}", fg=colour))
+    return lines
+
+
+def _last_line(outcome: Outcome) -> str:
+    summary = outcome.result.summary
+    text = f"{outcome.result.evaluator}: {summary.cases} cases, {summary.failed} failed"
+    if outcome.error:
+        text += f"; {outcome.error}"
+    return click.style(text, fg="green" if outcome.is_good else "red")

@@ -1,0 +1,352 @@
+"""``flask evals``: what it runs, what it says, and with which status it ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+from click.testing import Result
+from flask import Flask, current_app
+
+from flask_braintrust_evals import Classification, EvalHooks, EvalsBlueprint, Evaluator
+
+CASES = [{"input": "a", "expected": "a"}, {"input": "b", "expected": "x"}]
+
+
+def exact(output: Any, expected: Any) -> bool:
+    return bool(output == expected)
+
+
+def task(input: Any, hooks: EvalHooks) -> Any:
+    """Says what it is told."""
+    if input == "bad":
+        raise ValueError("no\x00 good")
+    return hooks.parameters.prefix + str(input)
+
+
+def whole(input: Any, hooks: EvalHooks) -> Any:
+    return {"input": input, "metadata": hooks.metadata, "tags": hooks.tags}
+
+
+def broken(output: Any) -> float:
+    raise RuntimeError("out of order")
+
+
+def app_of(*evaluators: Evaluator) -> Flask:
+    app = Flask(__name__)
+    app.register_blueprint(EvalsBlueprint("evals", __name__, evaluators=evaluators))
+    return app
+
+
+def echo(**options: Any) -> Evaluator:
+    parameters = {
+        "prefix": {"type": "string", "default": ""},
+        "number": {"type": "integer", "default": 1, "minimum": 1},
+        "list": {"type": "array", "default": []},
+    }
+    return Evaluator("echo", task, scores=[exact], parameters=parameters, **options)
+
+
+def evals(app: Flask, *arguments: str, input: str | None = None) -> Result:
+    return app.test_cli_runner().invoke(args=["evals", *arguments], input=input)
+
+
+def run(*arguments: str, cases: Any = CASES, evaluator: Evaluator | None = None) -> Result:
+    app = app_of(evaluator or echo())
+    name = (evaluator or echo()).name
+    return evals(app, "run", name, "--data", "-", *arguments, input=json.dumps(cases))
+
+
+def results(*arguments: str, **options: Any) -> Any:
+    return json.loads(run("--json", *arguments, **options).stdout)
+
+
+# --- Mistakes ---
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["-p", "prefix"], "'prefix' is not of the form NAME=VALUE"),
+        (["-p", "nobody=1"], "no parameter is named 'nobody'; there are: prefix, number, list"),
+        (["-p", "number=many"], "number=many: not valid JSON for type integer"),
+        (["--fail-under", "exact=high"], "exact=high: a mean is a number from 0 to 1"),
+        (["--fail-under", "exact=2"], "exact=2: a mean is a number from 0 to 1"),
+        (["--trials", "0"], "0 is not in the range x>=1"),
+        (["--max-concurrency", "0"], "0 is not in the range"),
+    ],
+)
+def test_a_wrong_option_is_told_and_nothing_is_run(arguments: list[str], said: str) -> None:
+    result = run(*arguments)
+    assert result.exit_code == 2
+    assert said in result.stderr
+    assert result.stdout == ""
+
+
+def test_a_parameter_that_its_schema_forbids_is_told() -> None:
+    result = run("-p", "number=0")
+    assert result.exit_code == 1
+    assert result.stderr.startswith("Error: ")
+    assert "number" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "there are no cases"),
+        ("[1]", "case 1 must be an object with an 'input'"),
+        ('[{"input": 1}, {"expected": 1}]', "case 2 must be an object with an 'input'"),
+        ("[{", "not valid JSON"),
+        ('{"input": 1}\n{"input": ', "line 2 is not valid JSON"),
+        ("just words", "neither JSON nor CSV with a column 'input'"),
+        ("input,expected\na\n", "row 2 has 1 cells, and the header has 2"),
+        ("input,metadata\na,b\n", "metadata must be JSON, not 'b'"),
+    ],
+)
+def test_what_is_no_cases_is_told_with_its_place(text: str, said: str) -> None:
+    result = evals(app_of(echo()), "run", "echo", "--data", "-", input=text)
+    assert result.exit_code == 1
+    assert f"standard input: {said}" in result.stderr
+
+
+def test_a_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:
+    binary = tmp_path / "cases.json"
+    binary.write_bytes(b"\xff\xfe[")
+    for path, said in ((tmp_path / "none.json", "No such file"), (binary, "is not UTF-8")):
+        result = evals(app_of(echo()), "run", "echo", "--data", str(path))
+        assert (result.exit_code, said in result.stderr) == (1, True)
+
+
+def test_without_cases_there_is_nothing_to_run() -> None:
+    result = evals(app_of(echo()), "run", "echo")
+    assert result.exit_code == 1
+    assert "evaluator 'echo' has no data of its own" in result.stderr
+
+
+def test_an_unknown_evaluator_is_told_with_those_that_there_are() -> None:
+    result = evals(app_of(echo()), "run", "ech")
+    assert (result.exit_code, "there are: echo" in result.stderr) == (2, True)
+
+
+def test_a_name_that_two_blueprints_have_is_told_with_their_places() -> None:
+    app = app_of(echo())
+    app.register_blueprint(EvalsBlueprint("others", __name__, evaluators=[echo()]), url_prefix="/o")
+    result = evals(app, "run", "echo")
+    assert result.exit_code == 2
+    assert result.stderr.count("test_run.py:") == 2
+
+
+# --- Failures ---
+
+
+def test_a_failing_task_is_shown_and_fails_the_command() -> None:
+    result = run(cases=[*CASES, {"input": "bad"}])
+    assert result.exit_code == 1
+    assert 'case 3 failed: ValueError: no\x00 good\n  input: "bad"' in result.stdout
+    assert result.stdout.splitlines()[-1] == "echo: 3 cases, 1 failed"
+
+
+def test_a_failing_scorer_fails_the_command() -> None:
+    result = run(evaluator=Evaluator("e", lambda input: input, scores=[exact, broken]))
+    assert result.exit_code == 1
+    assert "broken failed on 2 cases, first with RuntimeError: out of order" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("limit", "status", "said"),
+    [
+        ("exact=0.5", 0, ""),
+        ("exact=0.6", 1, "exact is 0.5000, which must be 0.6 or more"),
+        ("typo=0.1", 1, "no case has the score typo, which must be 0.1 or more"),
+    ],
+)
+def test_a_mean_that_is_too_low_fails_the_command(limit: str, status: int, said: str) -> None:
+    result = run("--fail-under", limit)
+    assert result.exit_code == status
+    assert said in result.stdout
+
+
+def test_data_that_breaks_off_keeps_what_was_done() -> None:
+    def data() -> Any:
+        yield {"input": "a"}
+        raise OSError("the disk is gone")
+
+    result = evals(app_of(echo(data=data)), "run", "echo", "--max-concurrency", "1")
+    assert result.exit_code == 1
+    assert "echo: 1 cases, 0 failed; DataError: the data could not be read" in result.stdout
+
+
+# --- What is run ---
+
+
+def test_the_list_names_evaluators_scores_and_parameters() -> None:
+    labels = [lambda output: Classification(id="x")]
+    plain = Evaluator("plain", lambda input: input, classifiers=labels, description="One.\nTwo.")
+    result = evals(app_of(echo(), plain), "list")
+    assert result.stdout.splitlines() == [
+        "echo",
+        "  scores: exact",
+        "  parameters: prefix, number, list",
+        "plain",
+        "  One.",
+        "  scores: classifier_0",
+    ]
+
+
+def test_scores_are_a_table_and_the_last_line_sums_up() -> None:
+    assert run().stdout.splitlines() == [
+        "score     mean   cases",
+        "exact   0.5000       2",
+        "echo: 2 cases, 0 failed",
+    ]
+
+
+def test_without_data_the_evaluators_own_is_run() -> None:
+    result = evals(app_of(echo(data=CASES)), "run", "echo", "--json")
+    assert [each["output"] for each in json.loads(result.stdout)["results"]] == ["a", "b"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '[{"input": "a", "tags": ["x", "y"], "metadata": {"n": "1"}}]',
+        '{"input": "a", "tags": ["x", "y"], "metadata": {"n": "1"}}',
+        '\ufeff{"input": "a", "tags": ["x", "y"], "metadata": {"n": "1"}}\n\n',
+        "input,tags,n\na,x; y,1\n",
+        'input,tags,metadata\r\na,"x,y","{""n"": ""1""}"\r\n',
+    ],
+    ids=["JSON", "an object", "JSON Lines", "CSV", "CSV with metadata"],
+)
+def test_each_format_gives_the_same_cases(text: str) -> None:
+    app = app_of(Evaluator("whole", whole))
+    result = evals(app, "run", "whole", "--data", "-", "--json", input=text)
+    (found,) = json.loads(result.stdout)["results"]
+    assert found["output"] == {"input": "a", "metadata": {"n": "1"}, "tags": ["x", "y"]}
+
+
+def test_a_table_without_an_input_is_one_of_inputs() -> None:
+    app = app_of(Evaluator("whole", whole))
+    text = "question,language,expected\nWhy?,en,because\n"
+    result = evals(app, "run", "whole", "--data", "-", "--json", input=text)
+    (found,) = json.loads(result.stdout)["results"]
+    assert (found["input"], found["expected"]) == (
+        {"question": "Why?", "language": "en"},
+        "because",
+    )
+
+
+def test_parameters_are_read_as_their_declared_types() -> None:
+    seen: list[Any] = []
+
+    def remember(input: Any, hooks: EvalHooks) -> None:
+        seen.append(dict(hooks.parameters))
+
+    parameters = {
+        "text": {"type": "string"},
+        "number": {"type": "number"},
+        "flag": {"type": "boolean"},
+        "list": {"type": "array"},
+        "model": {"type": "model"},
+    }
+    evaluator = Evaluator("e", remember, parameters=parameters, data=[{"input": 1}])
+    given = ["text=1=2", "number=0.5", "flag=true", "list=[1]", "model=gpt-5"]
+    result = evals(app_of(evaluator), "run", "e", *[f"--param={each}" for each in given])
+    assert result.exit_code == 0, result.output
+    assert seen == [{"text": "1=2", "number": 0.5, "flag": True, "list": [1], "model": "gpt-5"}]
+
+
+def test_trials_and_the_applications_context() -> None:
+    evaluator = Evaluator("e", lambda input: current_app.name)
+    found = results("--trials", "3", cases=[{"input": 1}], evaluator=evaluator)
+    assert [each["trial_index"] for each in found["results"]] == [0, 1, 2]
+    assert {each["output"] for each in found["results"]} == {__name__}
+
+
+def test_the_json_has_everything() -> None:
+    body = results("--fail-under", "exact=0.9", cases=[*CASES, {"input": "bad"}])
+    assert body["passed"] is False
+    assert body["scores"] == {"exact": {"mean": 0.5, "count": 2}}
+    assert (body["cases"], body["failed"], body["error"]) == (3, 1, None)
+    assert list(body["too_low"]) == ["exact"]
+    first, _, bad = body["results"]
+    assert first.pop("seconds") > 0
+    assert first == {
+        "index": 0,
+        "trial_index": 0,
+        "input": "a",
+        "expected": "a",
+        "output": "a",
+        "error": None,
+        "scores": {"exact": 1.0},
+        "classifications": {},
+        "scorer_errors": {},
+        "metadata": {},
+        "tags": [],
+    }
+    assert bad["error"] == "ValueError: no\x00 good"
+
+
+def test_junit_has_a_test_for_each_case_and_each_score_that_is_too_low(tmp_path: Path) -> None:
+    file = tmp_path / "junit.xml"
+    run("--junit", str(file), "--fail-under", "exact=0.9", cases=[*CASES, {"input": "bad"}])
+    (suite,) = ElementTree.parse(file).getroot()
+    assert (suite.get("tests"), suite.get("failures"), suite.get("errors")) == ("4", "1", "1")
+    names = [test.get("name") for test in suite.findall("testcase")]
+    assert names == ["case 1", "case 2", "case 3", "mean of exact"]
+    error = suite.find("testcase/error")
+    assert error is not None
+    assert (error.get("type"), error.get("message")) == ("ValueError", "no\ufffd good")
+    assert "Traceback" in (error.text or "")
+    property_ = suite.find("properties/property")
+    assert property_ is not None
+    assert (property_.get("name"), property_.get("value")) == ("exact", "0.500000")
+
+
+# --- Ctrl-C ---
+
+SLOW = """
+import sys, threading
+from flask import Flask
+from flask_braintrust_evals import evals_bp
+
+@evals_bp.evaluator("slow", data=[{"input": n} for n in range(50)], max_concurrency=1)
+def slow(input, hooks):
+    if input == 2:
+        print("waiting", file=sys.stderr, flush=True)
+        hooks.cancel_event.wait(60)
+        print("told", file=sys.stderr, flush=True)
+    return input
+
+app = Flask(__name__)
+app.register_blueprint(evals_bp)
+"""
+
+
+def test_ctrl_c_cancels_and_shows_what_there_is(tmp_path: Path) -> None:
+    (tmp_path / "slow_app.py").write_text(SLOW)
+    clean = {key: value for key, value in os.environ.items() if not key.startswith("BRAINTRUST")}
+    command = [sys.executable, "-m", "flask", "--app", "slow_app", "evals", "run", "slow", "--json"]
+    with subprocess.Popen(
+        command,
+        cwd=tmp_path,
+        env={**clean, "PYTHONPATH": str(Path(__file__).parents[2])},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stderr is not None
+        assert process.stderr.readline() == "waiting\n"
+        process.send_signal(signal.SIGINT)
+        output, errors = process.communicate(timeout=30)
+    assert process.returncode == 130, errors
+    assert "told\n" in errors
+    body = json.loads(output)
+    assert [each["output"] for each in body["results"]] == [0, 1]
+    assert (body["error"], body["passed"]) == ("interrupted", False)
