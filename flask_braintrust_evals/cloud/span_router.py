@@ -1,19 +1,14 @@
-"""Finds, among all spans of a process, those that belong to a run: by their trace."""
+"""Finds, among all spans of the application's own tracers, those that belong to a run."""
 
 from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import Any
+from collections.abc import Callable
 
 from opentelemetry import trace
-from opentelemetry.context import Context
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import ReadableSpan, SpanLimits, SpanProcessor, TracerProvider
-from opentelemetry.sdk.trace.sampling import ALWAYS_ON
-from opentelemetry.trace import Span, Tracer
+from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
 
 # Not Resource.create(): its detectors run in a ThreadPoolExecutor, each time, and under --preload
 # the executor's lock is one that stops all greenlets.
@@ -28,53 +23,8 @@ RESOURCE = Resource(
 Receive = Callable[[ReadableSpan], None]
 
 
-_NO_LIMITS = SpanLimits(
-    max_events=SpanLimits.UNSET,
-    max_links=SpanLimits.UNSET,
-    max_span_attributes=SpanLimits.UNSET,
-    max_event_attributes=SpanLimits.UNSET,
-    max_link_attributes=SpanLimits.UNSET,
-    max_attribute_length=SpanLimits.UNSET,
-    max_span_attribute_length=SpanLimits.UNSET,
-)
-
-
-class RunTracer(Tracer):
-    """Starts the spans of one run.
-
-    Args:
-        tracer: that of all runs.
-        begin: called with the id of each trace that is started.
-    """
-
-    def __init__(self, tracer: Tracer, begin: Callable[[int], None]) -> None:
-        self._tracer = tracer
-        self._begin = begin
-
-    def start_span(
-        self, name: str, context: Context | None = None, *args: Any, **kwargs: Any
-    ) -> Span:
-        span = self._tracer.start_span(name, context, *args, **kwargs)
-        if getattr(span, "parent", None) is None:
-            self._begin(span.get_span_context().trace_id)
-        return span
-
-    @contextmanager
-    def start_as_current_span(  # type: ignore[override]
-        self,
-        name: str,
-        context: Context | None = None,
-        *args: Any,
-        end_on_exit: bool = True,
-        **kwargs: Any,
-    ) -> Iterator[Span]:
-        span = self.start_span(name, context, *args, **kwargs)
-        with trace.use_span(span, end_on_exit=end_on_exit):
-            yield span
-
-
 class SpanRouter(SpanProcessor):
-    """Hands each run the spans of its traces: ours, and those of the application's own tracers.
+    """Added to the application's tracer provider, hands each run the spans of its traces.
 
     What an instrumented library, or the application's own code, records inside a task or a scorer
     has the trace of the case, because our span was current when it began. All other spans are
@@ -88,23 +38,7 @@ class SpanRouter(SpanProcessor):
         self._install = install
         self._receivers: dict[int, Receive] = {}
         self._provider: object = None
-        self._own_provider: TracerProvider | None = None
         self._lock = threading.Lock()
-
-    def tracer(self, begin: Callable[[int], None]) -> Tracer:
-        """Return a tracer for one run, whose spans the application's exporters never see.
-
-        All runs share a provider: the SDK keeps something of each one for as long as the process
-        lives.
-
-        Args:
-            begin: called with the id of each trace that the run starts.
-        """
-        with self._lock:
-            if self._own_provider is None:
-                self._own_provider = _provider(self)
-            tracer = self._own_provider.get_tracer("flask_braintrust_evals")
-        return RunTracer(tracer, begin)
 
     def attach(self) -> None:
         """Join the application's tracer provider, unless that is done.
@@ -151,15 +85,3 @@ class _Provider(TracerProvider):
 
     def _handle_fork(self) -> None:
         self._tracers_lock = threading.Lock()
-
-
-def _provider(processor: SpanProcessor) -> TracerProvider:
-    # Explicit, because the defaults come from OTEL_* variables that are meant for the application's
-    # own telemetry: a sampler would drop cases, a length limit cut their JSON.
-    provider = _Provider(
-        sampler=ALWAYS_ON, resource=RESOURCE, shutdown_on_exit=False, span_limits=_NO_LIMITS
-    )
-    # OTEL_SDK_DISABLED is meant for the application's telemetry as well, and has no argument.
-    provider._disabled = False
-    provider.add_span_processor(processor)
-    return provider

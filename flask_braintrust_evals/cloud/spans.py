@@ -13,10 +13,11 @@ from opentelemetry.trace import Tracer
 from flask_braintrust_evals.threads import new_lock
 
 from .otlp import EncodedSpans, SpanEncoder, request
+from .run_tracer import RunTracer
 from .sessions import UserSession
 from .span_copies import outgoing, span_size
 from .span_outbox import SpanOutbox
-from .span_router import SpanRouter
+from .span_router import RESOURCE, SpanRouter
 
 CASE_SPANS = 2000
 """Finished spans of one case that are kept for its scorers; older ones are sent before its end."""
@@ -58,7 +59,7 @@ class RunSpans:
     @property
     def tracer(self) -> Tracer:
         """The tracer whose spans are collected here."""
-        return self._router.tracer(self._begin)
+        return RunTracer(RESOURCE, self._begin, self._receive)
 
     @property
     def lost(self) -> int:
@@ -78,6 +79,8 @@ class RunSpans:
         trace_id, is_root = span.context.trace_id, span.parent is None
         with self._lock:
             case = self._cases.get(trace_id)
+            if self._closed:
+                return
             if case is None:
                 ready = [(span, size)]
             else:
