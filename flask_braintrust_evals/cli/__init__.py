@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from typing import Any
+from urllib.parse import urlsplit
 
 import click
 from flask import current_app
@@ -16,11 +17,13 @@ from flask_braintrust_evals.errors import EvalsError
 from flask_braintrust_evals.extension import current_extension
 
 from .cases import read_cases
+from .doctor import PAGE, Doctor
 from .junit import junit
 from .outcome import Outcome, run
 from .report import as_json, report
 from .values import parse_parameters, parse_thresholds
 
+BAD = click.style("FAIL", fg="red")
 INTERRUPTED = 130
 """The exit status of what Ctrl-C has ended, as shells have it."""
 
@@ -106,6 +109,28 @@ def run_evaluator(
     if junit_file is not None:
         junit_file.write(junit(outcome))
     sys.exit(_status(outcome))
+
+
+@evals_cli.command("check", with_appcontext=False)
+@click.argument("url")
+@click.option("--org", help="The organisation, where the API key has several.")
+@click.option("--origin", default=PAGE, show_default=True, help="The page that is to reach it.")
+@click.option("--token", envvar="BRAINTRUST_API_KEY", help="Better set as BRAINTRUST_API_KEY.")
+def check_server(url: str, org: str | None, origin: str, token: str | None) -> None:
+    """Check the deployed server at URL, as a browser would find it, and say what to change.
+
+    Health, preflights, access, and whether something on the way holds events back. The exit status
+    is 0 where all is well, else 1.
+    """
+    if urlsplit(url).scheme not in ("http", "https"):
+        raise click.UsageError(f"{url!r} is not an address such as https://tools.example.com/evals")
+    good = True
+    for finding in Doctor(url, token, org, origin).examine():
+        good = good and finding.good
+        click.echo(f"{click.style('ok  ', fg='green') if finding.good else BAD} {finding.what}")
+        if not finding.good:
+            click.echo(f"     {finding.advice}")
+    sys.exit(0 if good else 1)
 
 
 def _status(outcome: Outcome) -> int:

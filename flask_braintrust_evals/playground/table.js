@@ -1,5 +1,6 @@
 // A table of any number of rows, of which only those that can be seen are elements.
 
+import { diff } from "./diff.js";
 import { asText, element, seconds } from "./dom.js";
 import { differs } from "./run.js";
 
@@ -185,9 +186,12 @@ function state(cell, row, compared) {
 }
 
 function output(cell, row) {
-  cell.textContent = short(row.error ?? (row.output === undefined ? row.text : asText(row.output)));
+  const said = row.error ?? (row.output === undefined ? row.text : asText(row.output));
   if (row.error) cell.classList.add("failed");
-  else if (differs(row)) cell.classList.add("differs");
+  const pieces = differs(row) && said.length <= TEXT ? diff(asText(row.expected).slice(0, TEXT), said) : null;
+  // What is not in the output is in the details; here, what was not expected is marked.
+  if (pieces) cell.append(...pieces.filter(({ kind }) => kind !== "gone").map(({ kind, text }) => (kind === "new" ? element("ins", {}, text) : text)));
+  else cell.textContent = short(said);
 }
 
 const score = (name) => (cell, row, compared) => {

@@ -1,0 +1,239 @@
+"""What a browser would find at a server: health, CORS, access, and events that come one by one."""
+
+from __future__ import annotations
+
+import ipaddress
+import time
+from collections.abc import Generator, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit
+
+import requests
+
+from flask_braintrust_evals.engine.slow import CASES, NAME, SECONDS
+
+PAGE = "https://www.braintrust.dev"
+FOREIGN_PAGE = "https://www.braintrust.dev.example.com"
+HEADERS = ("authorization", "content-type", "x-bt-auth-token", "x-bt-org-name")
+LIMIT = 15.0
+"""Seconds that each request may take."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked at.
+
+    Attributes:
+        good: whether it is as it should be.
+        what: what was found.
+        advice: what to do where it is not.
+    """
+
+    good: bool
+    what: str
+    advice: str = ""
+
+
+class Doctor:
+    """Examines one server.
+
+    Args:
+        url: of the blueprint, such as ``https://tools.example.com/evals``.
+        token: a Braintrust API key; ``None``: what needs one is left out.
+        org: the organisation, where the key has several.
+        page: the origin of the page that is to reach the server.
+    """
+
+    def __init__(self, url: str, token: str | None, org: str | None, page: str = PAGE) -> None:
+        self._url = url.rstrip("/")
+        self._page = page
+        self._credentials = {} if token is None else {"Authorization": f"Bearer {token}"}
+        if org is not None:
+            self._credentials["x-bt-org-name"] = org
+
+    def examine(self) -> Iterator[Finding]:
+        """Yield what is found, as it is found; an answer that does not come ends it."""
+        try:
+            yield from self._health()
+            yield from self._address()
+            for path in ("/list", "/eval"):
+                yield from self._preflight(path)
+            yield from self._foreign_page()
+            admitted = yield from self._access()
+            if admitted:
+                yield from self._stream()
+        except requests.exceptions.SSLError as error:
+            yield Finding(False, f"TLS fails: {_cause(error)}", "check the certificate's names")
+        except requests.RequestException as error:
+            advice = "check the address, the firewall, and that the server runs"
+            yield Finding(False, f"no answer: {_cause(error)}", advice)
+
+    def _health(self) -> Iterator[Finding]:
+        answer = self._ask("GET", "/")
+        if answer.is_redirect:
+            where = answer.headers.get("Location", "elsewhere")
+            advice = (
+                "give the Playground that address: browsers do not follow where preflights lead"
+            )
+            yield Finding(False, f"{self._url}/ redirects to {where}", advice)
+        elif answer.status_code == 200 and _json(answer) == {"status": "ok"}:
+            yield Finding(True, "the server is there")
+        else:
+            advice = "check the blueprint's prefix, and what the proxy forwards to it"
+            what = f"{self._url}/ answers with status {answer.status_code}, and not as this server"
+            yield Finding(False, what, advice)
+
+    def _address(self) -> Iterator[Finding]:
+        parts = urlsplit(self._url)
+        if parts.scheme == "https" or _is_loopback(parts.hostname or ""):
+            return
+        advice = "serve it by HTTPS, usually by a proxy in front of it"
+        yield Finding(False, "a page loaded by HTTPS may not call plain HTTP elsewhere", advice)
+
+    def _preflight(self, path: str) -> Iterator[Finding]:
+        answer = self._ask_first(path, self._page)
+        wrong = _wrong_in(answer, self._page)
+        if not wrong:
+            yield Finding(True, f"pages of {self._page} may use {path}")
+            return
+        if answer.status_code in (401, 403, 405):
+            advice = (
+                "let OPTIONS through to the blueprint: the application's own before_request, or the"
+                " proxy, answers it"
+            )
+        elif "several" in wrong:
+            advice = "let only one of them add CORS headers: take add_header out of the proxy"
+        else:
+            advice = f"if the page is yours, add {self._page} to BRAINTRUST_EVALS_ORIGINS"
+        yield Finding(False, f"the preflight of {path} fails: {wrong}", advice)
+
+    def _foreign_page(self) -> Iterator[Finding]:
+        answer = self._ask_first("/list", FOREIGN_PAGE)
+        allowed = answer.headers.get("Access-Control-Allow-Origin")
+        if allowed is None:
+            yield Finding(True, "pages of other sites may not use it")
+            return
+        advice = (
+            "take CORS headers out of the proxy, and patterns that match it out of the settings"
+        )
+        yield Finding(False, f"pages of any site may use it ({allowed!r} is allowed)", advice)
+
+    def _access(self) -> Generator[Finding, None, bool]:
+        anonymous = self._ask("GET", "/list")
+        if anonymous.status_code == 200:
+            local = _is_loopback(urlsplit(self._url).hostname or "")
+            advice = "" if local else "set BRAINTRUST_EVALS_AUTH to 'braintrust'"
+            yield Finding(local, "it lists evaluators without a token", advice)
+        else:
+            yield Finding(True, "without a token it lists nothing")
+        if not self._credentials:
+            if anonymous.status_code != 200:
+                advice = "set BRAINTRUST_API_KEY, and that much is checked as well"
+                yield Finding(True, f"what needs a token was not looked at; {advice}")
+            return anonymous.status_code == 200
+        answer = self._ask("GET", "/list", self._credentials)
+        manifest = _json(answer)
+        if answer.status_code == 200 and isinstance(manifest, dict):
+            yield Finding(True, f"with the token it lists {len(manifest)} evaluators")
+            return True
+        text = manifest.get("error") if isinstance(manifest, dict) else None
+        what = f"the token is refused with status {answer.status_code}: {text or answer.reason}"
+        yield Finding(False, what, "check the token, and the organisation")
+        return False
+
+    def _stream(self) -> Iterator[Finding]:
+        began = time.monotonic()
+        with requests.post(
+            f"{self._url}/eval",
+            json={"name": NAME, "stream": True},
+            headers=self._credentials,
+            stream=True,
+            timeout=LIMIT,
+        ) as answer:
+            if answer.status_code != 200:
+                advice = "see the server's log"
+                yield Finding(False, f"a run answers with status {answer.status_code}", advice)
+                return
+            arrivals = [
+                time.monotonic() - began
+                for chunk in answer.iter_content(None)
+                if b"json_delta" in chunk
+            ]
+            yield from _judge_stream(arrivals, answer.headers)
+
+    def _ask(
+        self, method: str, path: str, headers: Mapping[str, str] | None = None
+    ) -> requests.Response:
+        return requests.request(
+            method, self._url + path, headers=headers, timeout=LIMIT, allow_redirects=False
+        )
+
+    def _ask_first(self, path: str, page: str) -> requests.Response:
+        headers = {
+            "Origin": page,
+            "Access-Control-Request-Method": "POST",
+            "Access-Control-Request-Headers": ", ".join(HEADERS),
+            "Access-Control-Request-Private-Network": "true",
+        }
+        return self._ask("OPTIONS", path, headers)
+
+
+def _wrong_in(answer: requests.Response, page: str) -> str:
+    """What is wrong with the answer to a preflight; empty where nothing is."""
+    if not 200 <= answer.status_code < 300:
+        return f"status {answer.status_code}"
+    origin = answer.headers.get("Access-Control-Allow-Origin", "")
+    if "," in origin:
+        return f"it has several allowed origins: {origin}"
+    if origin != page:
+        return f"the allowed origin is {origin or 'none'}, not {page}"
+    allowed = {
+        each.strip().lower()
+        for each in answer.headers.get("Access-Control-Allow-Headers", "").split(",")
+    }
+    missing = [each for each in HEADERS if each not in allowed]
+    if missing:
+        return f"headers are not allowed: {', '.join(missing)}"
+    for name in ("Access-Control-Allow-Credentials", "Access-Control-Allow-Private-Network"):
+        if answer.headers.get(name) != "true":
+            return f"{name} is missing"
+    return ""
+
+
+def _judge_stream(arrivals: list[float], headers: Mapping[str, str]) -> Iterator[Finding]:
+    encoding = headers.get("Content-Encoding")
+    if encoding:
+        advice = "leave text/event-stream out of the compression: in nginx, out of gzip_types"
+        yield Finding(False, f"the stream is compressed ({encoding})", advice)
+    # Each result takes as long as the one before, so that all but the first come after a pause.
+    pauses = sum(b - a > SECONDS / 2 for a, b in zip(arrivals, arrivals[1:], strict=False))
+    if len(arrivals) == CASES and pauses == CASES - 1:
+        yield Finding(True, f"events come when they happen, the first after {arrivals[0]:.1f} s")
+        return
+    advice = (
+        "switch buffering off on the way: in nginx, 'proxy_buffering off;' for this location; in"
+        " Apache, 'flushpackets=on'; at a load balancer, choose one that streams"
+    )
+    yield Finding(False, "events do not come when they happen, but several at once", advice)
+
+
+def _json(answer: requests.Response) -> Any:
+    try:
+        return answer.json()
+    except requests.exceptions.JSONDecodeError:
+        return None
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+
+
+def _cause(error: BaseException) -> str:
+    """The innermost reason of an exception: those around it say the same again."""
+    while error.__cause__ is not None or error.__context__ is not None:
+        error = error.__cause__ or error.__context__  # type: ignore[assignment]
+    return f"{type(error).__name__}: {error}"

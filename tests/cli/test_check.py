@@ -1,0 +1,197 @@
+"""``flask evals check``: a healthy server, and each thing that may be wrong with one."""
+
+from __future__ import annotations
+
+import gzip
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+import requests
+from click.testing import Result
+
+from flask_braintrust_evals.cli.doctor import FOREIGN_PAGE
+from flask_braintrust_evals.engine.slow import NAME
+from tests.server import Gunicorn
+from tests.standin import StandIn
+
+from .test_run import app_of, echo, evals
+
+pytestmark = pytest.mark.live
+
+Change = Callable[["Proxy", requests.Response], tuple[int, dict[str, str], Iterator[bytes]]]
+
+
+@pytest.fixture(scope="module")
+def cloud() -> Iterator[StandIn]:
+    with StandIn() as cloud:
+        cloud.add_user("token-ada", orgs=("acme",))
+        cloud.add_user("token-eve", orgs=("acme", "globex"))
+        yield cloud
+
+
+@pytest.fixture(scope="module")
+def server(cloud: StandIn) -> Iterator[Gunicorn]:
+    environ = {"BRAINTRUST_APP_URL": cloud.url, "CONTROL_URL": cloud.url}
+    with Gunicorn(environ=environ) as server:
+        yield server
+
+
+def check(url: str, *arguments: str, token: str | None = "token-ada") -> Result:
+    given = () if token is None else ("--token", token)
+    return evals(app_of(echo()), "check", url, *given, *arguments)
+
+
+def lines(result: Result) -> list[str]:
+    return [line for line in result.stdout.splitlines() if not line.startswith("     ")]
+
+
+class Proxy(BaseHTTPRequestHandler):
+    """Passes everything on to a server, changing the answers."""
+
+    protocol_version = "HTTP/1.0"
+    target = ""
+    change: Change
+
+    def _pass_on(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
+        headers = {k: v for k, v in self.headers.items() if k.lower() != "host"}
+        with requests.request(
+            self.command,
+            self.target + self.path,
+            headers=headers,
+            data=body,
+            stream=True,
+            timeout=20,
+            allow_redirects=False,
+        ) as answer:
+            status, sent, chunks = type(self).change(self, answer)
+            self.send_response(status)
+            for name, value in sent.items():
+                if name.lower() not in ("transfer-encoding", "connection", "server", "date"):
+                    self.send_header(name, value)
+            self.end_headers()
+            for chunk in chunks:
+                self.wfile.write(chunk)
+
+    do_GET = do_POST = do_OPTIONS = _pass_on
+
+    def log_message(self, format: str, *arguments: Any) -> None:
+        pass
+
+
+@contextmanager
+def proxy(server: Gunicorn, change: Change) -> Iterator[str]:
+    handler = type("Changing", (Proxy,), {"target": server.url, "change": staticmethod(change)})
+    between = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    thread = threading.Thread(target=between.serve_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{between.server_port}/evals"
+    finally:
+        between.shutdown()
+        thread.join()
+        between.server_close()
+
+
+def answers_preflights(request: Proxy, answer: requests.Response) -> Any:
+    if request.command == "OPTIONS":
+        return 401, {"Content-Length": "0"}, iter(())
+    return answer.status_code, dict(answer.headers), answer.iter_content(None)
+
+
+def adds_cors(request: Proxy, answer: requests.Response) -> Any:
+    headers = dict(answer.headers)
+    own = headers.get("Access-Control-Allow-Origin")
+    headers["Access-Control-Allow-Origin"] = f"{own}, *" if own else "*"
+    return answer.status_code, headers, answer.iter_content(None)
+
+
+def buffers(request: Proxy, answer: requests.Response) -> Any:
+    return answer.status_code, dict(answer.headers), iter([answer.content])
+
+
+def compresses(request: Proxy, answer: requests.Response) -> Any:
+    headers = dict(answer.headers)
+    if headers.get("Content-Type", "").startswith("text/event-stream"):
+        headers["Content-Encoding"] = "gzip"
+        return answer.status_code, headers, iter([gzip.compress(answer.content)])
+    return answer.status_code, headers, answer.iter_content(None)
+
+
+def redirects(request: Proxy, answer: requests.Response) -> Any:
+    return 301, {"Location": "https://elsewhere.example/", "Content-Length": "0"}, iter(())
+
+
+@pytest.mark.parametrize(
+    ("change", "said", "advice"),
+    [
+        (answers_preflights, "FAIL the preflight of /list fails: status 401", "before_request"),
+        (adds_cors, "FAIL the preflight of /list fails: it has several allowed", "add_header"),
+        (adds_cors, "FAIL pages of any site may use it", "CORS headers out of the proxy"),
+        (buffers, "FAIL events do not come when they happen", "proxy_buffering off"),
+        (compresses, "FAIL the stream is compressed (gzip)", "gzip_types"),
+        (redirects, "redirects to https://elsewhere.example/", "that address"),
+    ],
+)
+def test_what_a_proxy_may_do_wrong_is_told_with_what_to_change(
+    server: Gunicorn, change: Change, said: str, advice: str
+) -> None:
+    with proxy(server, change) as url:
+        result = check(url)
+    assert result.exit_code == 1
+    assert said in result.stdout
+    assert advice in result.stdout
+
+
+def test_a_healthy_server_is_healthy(server: Gunicorn, cloud: StandIn) -> None:
+    before = len(cloud.calls)
+    result = check(server.url + "/evals/")
+    found = lines(result)
+    assert result.exit_code == 0, result.stdout
+    assert all(line.startswith("ok  ") for line in found)
+    assert found[-1].startswith("ok   events come when they happen, the first after 0.")
+    assert len(found) == 7
+    assert "token-ada" not in result.stdout
+    assert {call.path for call in cloud.calls[before:]} <= {"/api/apikey/login"}, "unrecorded"
+
+
+def test_without_a_token_only_what_needs_none_is_looked_at(server: Gunicorn) -> None:
+    result = check(server.url + "/evals", token=None)
+    assert result.exit_code == 0
+    assert "set BRAINTRUST_API_KEY" in lines(result)[-1]
+
+
+@pytest.mark.parametrize(
+    ("token", "said"),
+    [("wrong", "refused with status 401"), ("token-eve", "refused with status 400")],
+)
+def test_a_token_that_is_refused_is_told_with_the_reason(
+    server: Gunicorn, token: str, said: str
+) -> None:
+    result = check(server.url + "/evals", token=token)
+    assert result.exit_code == 1
+    assert said in result.stdout
+    assert check(server.url + "/evals", "--org", "acme", token="token-eve").exit_code == 0
+
+
+def test_a_page_that_is_not_allowed_is_told(server: Gunicorn) -> None:
+    result = check(server.url + "/evals", "--origin", FOREIGN_PAGE)
+    assert result.exit_code == 1
+    assert f"add {FOREIGN_PAGE} to BRAINTRUST_EVALS_ORIGINS" in result.stdout
+
+
+def test_a_wrong_prefix_or_address_is_told(server: Gunicorn) -> None:
+    assert "check the blueprint's prefix" in check(server.url + "/other").stdout
+    dead = check("http://127.0.0.1:1/evals")
+    assert dead.exit_code == 1
+    assert "FAIL no answer: ConnectionRefusedError" in dead.stdout
+    assert check("tools.example.com/evals").exit_code == 2
+
+
+def test_no_list_has_the_slow_evaluator(server: Gunicorn) -> None:
+    headers = {"x-bt-auth-token": "token-ada"}
+    assert NAME not in requests.get(server.url + "/evals/list", headers=headers, timeout=10).json()
