@@ -18,10 +18,11 @@ from .web import page, sse
 from .web.access import Caller, admit, client_has_left
 from .web.body import read_json
 from .web.cors import add_cors_headers
-from .web.evals import EvalRun, Host, prepare
+from .web.evals import EvalRun
 from .web.manifest import detailed_manifest, manifest
 from .web.models import EvalRequest
 from .web.openapi import openapi
+from .web.prepare import Host, prepare
 from .web.responses import json_response
 
 

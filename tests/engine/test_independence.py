@@ -14,7 +14,7 @@ import flask_braintrust_evals
 PACKAGE = Path(_directory)
 NAME = PACKAGE.name
 MODULES = sorted(PACKAGE.rglob("*.py"))
-DOOR = ("blueprint.py", "extension.py", "views.py", "cli.py", "web")
+DOOR = ("blueprint.py", "extension.py", "views.py", "cli", "web")
 
 FORBIDDEN = {
     "engine": ("flask", "werkzeug", "requests", f"{NAME}.cloud", f"{NAME}.web"),
