@@ -146,7 +146,7 @@ class Doctor:
         began = time.monotonic()
         with requests.post(
             f"{self._url}/eval",
-            json={"name": NAME, "stream": True},
+            json={"name": NAME, "stream": True, "data": {"own": True}},
             headers=self._credentials,
             stream=True,
             timeout=LIMIT,

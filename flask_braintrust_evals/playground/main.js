@@ -81,7 +81,7 @@ function countCases() {
 // What is asked for: { data, cases }, where `cases` is how many, if that is known.
 async function chosenCases() {
   const source = byId("source").value;
-  if (source === "own") return { cases: null };
+  if (source === "own") return { data: { own: true }, cases: null };
   if (source === "dataset") {
     const id = byId("dataset").value.trim();
     if (!id) throw new Error("Give the dataset's id.");

@@ -111,6 +111,7 @@ def _request_schemas() -> dict[str, Any]:
     schema = EvalRequest.model_json_schema(ref_template="#/components/schemas/{model}")
     definitions = schema.pop("$defs", {})
     schema["properties"]["data"] = _data_schema()
+    schema["required"] = [*schema.get("required", ()), "data"]
     return {"EvalRequest": schema, **definitions}
 
 
@@ -119,7 +120,7 @@ def _data_schema() -> dict[str, Any]:
         "type": "array",
         "items": {"type": "object", "required": ["input"], "properties": {"input": {}}},
     }
-    by_source: dict[str, Any] = {"data": cases}
+    by_source: dict[str, Any] = {"data": cases, "own": {"const": True}}
     return {
         "oneOf": [
             cases,
@@ -129,7 +130,7 @@ def _data_schema() -> dict[str, Any]:
                     "required": [source],
                     "properties": {source: by_source.get(source, {"type": "string"})},
                 }
-                for source in SOURCES
+                for source in (*SOURCES, "own")
             ),
         ]
     }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
@@ -80,8 +80,8 @@ def prepare(body: EvalRequest, caller: Caller, host: Host) -> EvalRun:
             " out, or set BRAINTRUST_API_KEY"
         )
     project = project_query(body, caller.project_id, evaluator)
-    if body.data is None and evaluator.data is not None:
-        data = CaseData(own_cases(evaluator))
+    if isinstance(body.data, Mapping) and body.data.get("own") is True:
+        data = CaseData(_own_cases(evaluator))
     else:
         data = open_data(body.data, session, project)
     if session is None or evaluator is SLOW:
@@ -120,6 +120,14 @@ def prepare(body: EvalRequest, caller: Caller, host: Host) -> EvalRun:
         settings.heartbeat,
         case_results=body.case_results is True,
     )
+
+
+def _own_cases(evaluator: Evaluator) -> Iterable[Any]:
+    if evaluator.data is None:
+        raise RequestError(
+            f"data.own: evaluator {evaluator.name!r} brings no cases of its own; send some"
+        )
+    return own_cases(evaluator)
 
 
 def _spans(session: UserSession | None, recording: Recording, host: Host) -> RunSpans | None:

@@ -177,20 +177,22 @@ def test_values_without_a_json_form_say_so_where_they_stand() -> None:
     circular.append(circular)
     own = [{"input": circular, "expected": math.nan}]
     api = Api(page_app(Evaluator("echo", lambda input: 1, data=own)), token=None)
-    (start,) = of_type(api.events(data=None, case_results=True), "case_start")
+    (start,) = of_type(api.events(data={"own": True}, case_results=True), "case_start")
     assert start["input"].startswith("<not serializable: ")
     assert start["expected"] == "NaN"
 
 
-# --- The evaluator's own data, which clients may leave to it ---
+# --- The evaluator's own data ---
 
 
-def test_without_data_the_evaluators_own_is_run(api: Api) -> None:
-    assert api.outputs(data=None) == ["own"]
+def test_the_evaluators_own_data_is_run_for_those_who_ask(api: Api) -> None:
+    assert api.outputs(data={"own": True}) == ["own"]
+    assert api.refusal(400, data=None).startswith("data: missing")
 
 
-def test_without_data_of_its_own_data_is_missing(api: Api) -> None:
-    assert api.refusal(400, name="bare", data=None).startswith("data: missing")
+def test_an_evaluator_without_data_of_its_own_says_so(api: Api) -> None:
+    text = api.refusal(400, name="bare", data={"own": True})
+    assert text == "data.own: evaluator 'bare' brings no cases of its own; send some"
 
 
 def test_data_that_fails_is_told_before_the_stream() -> None:
@@ -198,4 +200,4 @@ def test_data_that_fails_is_told_before_the_stream() -> None:
         raise OSError("no such file")
 
     api = Api(page_app(Evaluator("echo", echo, data=data)), token=None)
-    assert "data could not be read: OSError: no such file" in api.refusal(500, data=None)
+    assert "data could not be read: OSError: no such file" in api.refusal(500, data={"own": True})
