@@ -11,9 +11,10 @@ import click
 from flask import current_app
 from flask.cli import AppGroup
 
+from flask_braintrust_evals.config import Session
 from flask_braintrust_evals.engine.evaluator import Evaluator
 from flask_braintrust_evals.engine.saved_parameters import SavedParameterSet
-from flask_braintrust_evals.errors import EvalsError
+from flask_braintrust_evals.errors import ConfigurationError, EvalsError
 from flask_braintrust_evals.extension import current_extension
 
 from .cases import read_cases
@@ -124,8 +125,12 @@ def check_server(url: str, org: str | None, origin: str, token: str | None) -> N
     """
     if urlsplit(url).scheme not in ("http", "https"):
         raise click.UsageError(f"{url!r} is not an address such as https://tools.example.com/evals")
+    try:
+        checked = Session(token).token  # whose error, unlike that of requests, does not quote it
+    except ConfigurationError as error:
+        raise click.UsageError(str(error)) from None
     good = True
-    for finding in Doctor(url, token, org, origin).examine():
+    for finding in Doctor(url, checked, org, origin).examine():
         good = good and finding.good
         click.echo(f"{click.style('ok  ', fg='green') if finding.good else BAD} {finding.what}")
         if not finding.good:

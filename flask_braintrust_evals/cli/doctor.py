@@ -48,9 +48,11 @@ class Doctor:
     def __init__(self, url: str, token: str | None, org: str | None, page: str = PAGE) -> None:
         self._url = url.rstrip("/")
         self._page = page
-        self._credentials = {} if token is None else {"Authorization": f"Bearer {token}"}
+        self._credentials: dict[str, str | bytes] = {}
+        if token is not None:
+            self._credentials["Authorization"] = f"Bearer {token}"
         if org is not None:
-            self._credentials["x-bt-org-name"] = org
+            self._credentials["x-bt-org-name"] = org.encode()  # as browsers send names
 
     def examine(self) -> Iterator[Finding]:
         """Yield what is found, as it is found; an answer that does not come ends it."""
@@ -163,7 +165,7 @@ class Doctor:
             yield from _judge_stream(arrivals, answer.headers)
 
     def _ask(
-        self, method: str, path: str, headers: Mapping[str, str] | None = None
+        self, method: str, path: str, headers: Mapping[str, str | bytes] | None = None
     ) -> requests.Response:
         return requests.request(
             method, self._url + path, headers=headers, timeout=LIMIT, allow_redirects=False

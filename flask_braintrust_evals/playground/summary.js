@@ -19,7 +19,7 @@ function valuesOf(run, name) {
   });
 }
 
-export function mean(values) {
+function mean(values) {
   return values.length ? values.reduce((sum, value) => sum + value, 0) / values.length : null;
 }
 

@@ -10,10 +10,14 @@ from flask_braintrust_evals.cloud import objects
 from flask_braintrust_evals.cloud.rows import Row, fetch_rows
 from flask_braintrust_evals.cloud.sessions import UserSession
 from flask_braintrust_evals.engine.cases import EvalCase
+from flask_braintrust_evals.engine.evaluator import Evaluator
+from flask_braintrust_evals.engine.local import own_cases
 from flask_braintrust_evals.engine.schemas import json_type
 from flask_braintrust_evals.errors import DataError, RequestError
 
 SOURCES = ("data", "dataset_id", "dataset_name", "experiment_name")
+OWN = "own"
+"""Beyond the protocol: the evaluator's own cases."""
 _EXPLANATION = (
     "give exactly one of: data.data (a list of cases), data.dataset_id, data.dataset_name (with"
     " data.project_name), data.experiment_name"
@@ -24,12 +28,14 @@ _EXPLANATION = (
 class CaseData:
     """The cases of a run, and the dataset they are from, if any."""
 
-    cases: Iterable[EvalCase]
+    cases: Iterable[Any]
     dataset_id: str | None = None
     dataset_version: str | None = None
 
 
-def open_data(data: Any, session: UserSession | None, project: Mapping[str, str]) -> CaseData:
+def open_data(
+    data: Any, session: UserSession | None, project: Mapping[str, str], evaluator: Evaluator
+) -> CaseData:
     """Find the cases that a request asks for. Rows are fetched later, as they are needed.
 
     Args:
@@ -37,6 +43,7 @@ def open_data(data: Any, session: UserSession | None, project: Mapping[str, str]
         session: the caller's session; ``None``: without Braintrust.
         project: the ``project_id`` or ``project_name`` of the run, in which experiments are looked
             for unless the data names another.
+        evaluator: whose own cases may be asked for.
 
     Raises:
         RequestError: ``data`` is no source, or several, or its fields have wrong types.
@@ -51,6 +58,8 @@ def open_data(data: Any, session: UserSession | None, project: Mapping[str, str]
     source = _source(data)
     if source == "data":
         return CaseData(_inline(data))
+    if source == OWN:
+        return CaseData(_own(data, evaluator))
     if session is None:
         raise RequestError(
             f"data.{source} needs Braintrust, and this server runs without it; send the cases in"
@@ -66,7 +75,7 @@ def open_data(data: Any, session: UserSession | None, project: Mapping[str, str]
 
 
 def _source(data: Mapping[str, Any]) -> str:
-    given = [key for key in SOURCES if data.get(key) is not None]
+    given = [key for key in (*SOURCES, OWN) if data.get(key) is not None]
     if len(given) != 1:
         found = " and ".join(f"data.{key}" for key in given) or "none"
         raise RequestError(f"data: found {found}; {_EXPLANATION}")
@@ -99,6 +108,16 @@ def _inline(data: Mapping[str, Any]) -> list[EvalCase]:
             case.origin = _origin("dataset", dataset_id, value)
         cases.append(case)
     return cases
+
+
+def _own(data: Mapping[str, Any], evaluator: Evaluator) -> Iterable[Any]:
+    if data[OWN] is not True:
+        raise RequestError(f"data.own: got {json_type(data[OWN])}; expected true")
+    if evaluator.data is None:
+        raise RequestError(
+            f"data.own: evaluator {evaluator.name!r} brings no cases of its own; send some"
+        )
+    return own_cases(evaluator)
 
 
 def _dataset(data: Mapping[str, Any], session: UserSession) -> CaseData:

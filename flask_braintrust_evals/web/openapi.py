@@ -9,7 +9,7 @@ from typing import Any
 
 from flask_braintrust_evals._version import __version__
 
-from .data import SOURCES
+from .data import OWN, SOURCES
 from .manifest_schema import MANIFEST_SCHEMA
 from .models import EvalRequest
 
@@ -120,7 +120,7 @@ def _data_schema() -> dict[str, Any]:
         "type": "array",
         "items": {"type": "object", "required": ["input"], "properties": {"input": {}}},
     }
-    by_source: dict[str, Any] = {"data": cases, "own": {"const": True}}
+    by_source: dict[str, Any] = {"data": cases, OWN: {"const": True}}
     return {
         "oneOf": [
             cases,
@@ -130,7 +130,7 @@ def _data_schema() -> dict[str, Any]:
                     "required": [source],
                     "properties": {source: by_source.get(source, {"type": "string"})},
                 }
-                for source in (*SOURCES, "own")
+                for source in (*SOURCES, OWN)
             ),
         ]
     }

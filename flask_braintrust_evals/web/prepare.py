@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
@@ -18,7 +18,6 @@ from flask_braintrust_evals.config import Settings
 from flask_braintrust_evals.engine.callables import ScorerCall
 from flask_braintrust_evals.engine.case_runner import CaseRunner
 from flask_braintrust_evals.engine.evaluator import Evaluator
-from flask_braintrust_evals.engine.local import own_cases
 from flask_braintrust_evals.engine.registry import Registry
 from flask_braintrust_evals.engine.run import Run
 from flask_braintrust_evals.engine.slow import SLOW
@@ -27,7 +26,7 @@ from flask_braintrust_evals.errors import RequestError
 from flask_braintrust_evals.semconv import PARENT
 
 from .access import Caller
-from .data import CaseData, open_data
+from .data import open_data
 from .evals import EvalRun
 from .models import EvalRequest
 from .recording import Recording, project_query, record_below, record_in_new_experiment
@@ -80,10 +79,7 @@ def prepare(body: EvalRequest, caller: Caller, host: Host) -> EvalRun:
             " out, or set BRAINTRUST_API_KEY"
         )
     project = project_query(body, caller.project_id, evaluator)
-    if isinstance(body.data, Mapping) and body.data.get("own") is True:
-        data = CaseData(_own_cases(evaluator))
-    else:
-        data = open_data(body.data, session, project)
+    data = open_data(body.data, session, project, evaluator)
     if session is None or evaluator is SLOW:
         recording = record_below(None, body, evaluator)
     elif parent is not None:
@@ -120,14 +116,6 @@ def prepare(body: EvalRequest, caller: Caller, host: Host) -> EvalRun:
         settings.heartbeat,
         case_results=body.case_results is True,
     )
-
-
-def _own_cases(evaluator: Evaluator) -> Iterable[Any]:
-    if evaluator.data is None:
-        raise RequestError(
-            f"data.own: evaluator {evaluator.name!r} brings no cases of its own; send some"
-        )
-    return own_cases(evaluator)
 
 
 def _spans(session: UserSession | None, recording: Recording, host: Host) -> RunSpans | None:

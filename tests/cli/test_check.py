@@ -178,6 +178,18 @@ def test_a_token_that_is_refused_is_told_with_the_reason(
     assert check(server.url + "/evals", "--org", "acme", token="token-eve").exit_code == 0
 
 
+@pytest.mark.parametrize("token", ["secret\nvalue", "secr\u00e9t value"])
+def test_a_token_that_no_header_can_carry_is_not_repeated(token: str) -> None:
+    result = check("http://127.0.0.1:1/evals", token=token)
+    assert result.exit_code == 2
+    assert "visible ASCII characters" in result.stderr
+    assert "secr" not in result.output
+
+
+def test_a_token_may_end_with_the_newline_of_its_file(server: Gunicorn) -> None:
+    assert check(server.url + "/evals", token="token-ada\n").exit_code == 0
+
+
 def test_a_page_that_is_not_allowed_is_told(server: Gunicorn) -> None:
     result = check(server.url + "/evals", "--origin", FOREIGN_PAGE)
     assert result.exit_code == 1

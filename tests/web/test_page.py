@@ -195,6 +195,12 @@ def test_an_evaluator_without_data_of_its_own_says_so(api: Api) -> None:
     assert text == "data.own: evaluator 'bare' brings no cases of its own; send some"
 
 
+def test_own_data_is_one_source_as_any_other(api: Api) -> None:
+    both = api.refusal(400, data={"own": True, "data": []})
+    assert both.startswith("data: found data.data and data.own; ")
+    assert api.refusal(400, data={"own": False}) == "data.own: got boolean; expected true"
+
+
 def test_data_that_fails_is_told_before_the_stream() -> None:
     def data() -> Any:
         raise OSError("no such file")
