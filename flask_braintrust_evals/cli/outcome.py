@@ -11,12 +11,14 @@ from typing import Any
 
 import click
 
-from flask_braintrust_evals.engine.case_runner import CaseRunner
+from flask_braintrust_evals.engine.case_runner import CaseRunner, Emit
+from flask_braintrust_evals.engine.cases import EvalCase
 from flask_braintrust_evals.engine.evaluator import Evaluator
 from flask_braintrust_evals.engine.events import CaseFinished, CaseResult, Event, RunFailed
 from flask_braintrust_evals.engine.local import own_cases
 from flask_braintrust_evals.engine.result import EvalResult
 from flask_braintrust_evals.engine.run import Run
+from flask_braintrust_evals.engine.summary import RunSummary
 
 GRACE = 5.0
 """Seconds that running tasks have to end after Ctrl-C."""
@@ -77,8 +79,9 @@ def run(
     """
     given = own_cases(evaluator) if cases is None else cases
     trials = trial_count or evaluator.trial_count
+    runner = _Remembering(evaluator, evaluator.parameter_set.validate(parameters), scope=scope)
     one_run = Run(
-        CaseRunner(evaluator, evaluator.parameter_set.validate(parameters), scope=scope),
+        runner,
         given,
         max_concurrency=max_concurrency or evaluator.max_concurrency or default_concurrency,
         trial_count=trials,
@@ -94,8 +97,31 @@ def run(
             outcome.interrupted, outcome.error = True, "interrupted"
             one_run.close()
             one_run.wait_for_workers(GRACE)
+            # Events that were on their way when Ctrl-C came are lost; what they told of is not.
+            outcome.result = _result(evaluator.name, list(runner.done))
     outcome.result.results.sort(key=lambda each: (each.ref.index, each.ref.trial_index))
     return outcome
+
+
+class _Remembering(CaseRunner):
+    """Keeps what is done, whether or not anybody hears of it."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.done: list[CaseResult] = []
+
+    def run(self, case: EvalCase, index: int, trial_index: int, emit: Emit) -> CaseResult:
+        result = super().run(case, index, trial_index, emit)
+        self.done.append(result)
+        return result
+
+
+def _result(evaluator: str, results: list[CaseResult]) -> EvalResult:
+    summary = RunSummary()
+    for each in results:
+        scores = {name: score.score for name, score in each.scores.items()}
+        summary.add(scores, each.error is not None, each.scorer_errors)
+    return EvalResult(evaluator, results, summary)
 
 
 def _take(event: Event, outcome: Outcome) -> int:
