@@ -14,6 +14,7 @@ from .cloud.span_router import SpanRouter
 from .config import Settings
 from .contrib import braintrust_spans
 from .engine.registry import Registry
+from .runs.prepare import Host
 from .web.run_slots import RunSlots
 
 logger = logging.getLogger("flask_braintrust_evals")
@@ -42,6 +43,10 @@ class EvalsExtension:
         self.sdk_spans = braintrust_spans()
         # With the application, or at the process's end, whichever comes first.
         weakref.finalize(self, self.sessions.close)
+
+    def host(self, app: Flask) -> Host:
+        """Return what the application brings to a run."""
+        return Host(self.settings, self.span_router, app.app_context, self.sdk_spans)
 
 
 def init_app(app: Flask, environ: Mapping[str, str] = os.environ) -> EvalsExtension:

@@ -11,19 +11,22 @@ from flask.sansio.blueprints import BlueprintSetupState
 from werkzeug.routing import BaseConverter
 
 from .engine.registry import Registry
+from .engine.slow import SLOW
 from .engine.turns import Turn, wait_for_turn
 from .errors import MethodNotAllowedError, NotFoundError
-from .extension import EXTENSION_KEY, current_extension
+from .extension import EXTENSION_KEY, EvalsExtension, current_extension
+from .runs.prepare import Requester, prepare
+from .runs.request import EvalRequest
 from .web import page, sse
 from .web.access import Caller, admit, client_has_left
 from .web.body import read_json
 from .web.cors import add_cors_headers
 from .web.evals import EvalRun
 from .web.manifest import detailed_manifest, manifest
-from .web.models import EvalRequest
 from .web.openapi import openapi
-from .web.prepare import Host, prepare
 from .web.responses import json_response
+from .web.run_log import RunLog
+from .web.stopping import GracePeriod
 
 
 class Views:
@@ -83,28 +86,33 @@ class Views:
         def answer() -> Response:
             wait_for_turn(Turn.BEGIN)
             state = current_extension()
-            app = current_app._get_current_object()  # type: ignore[attr-defined]
             with ExitStack() as held:
                 caller = _admit()
                 held.callback(caller.release)
                 state.run_slots.take()
                 held.callback(state.run_slots.give_back)
                 body = EvalRequest.of(read_json(request, state.settings.max_body))
-                host = Host(
-                    state.settings,
-                    self._registry,
-                    state.span_router,
-                    app.app_context,
-                    state.sdk_spans,
-                )
                 stream = _wants_stream(body)
-                run = prepare(body, caller, host)
+                run = self._prepare(body, caller, state)
                 # From here on the run holds them, for as long as it has workers.
                 run.when_closed(held.pop_all().close)
             g.braintrust_evals_run = run
             return _answer_run(run, stream)
 
         return _by_method(POST=answer)
+
+    def _prepare(self, body: EvalRequest, caller: Caller, state: EvalsExtension) -> EvalRun:
+        evaluator = SLOW if body.name == SLOW.name else self._registry.get(body.name)
+        heartbeat = state.settings.heartbeat
+        requester = Requester(caller.session, caller.project_id, recorded=evaluator is not SLOW)
+        prepared = prepare(evaluator, body, requester, state.host(current_app), heartbeat)
+        return EvalRun(
+            prepared,
+            RunLog(evaluator.name, prepared.org_name),
+            GracePeriod.of_request(heartbeat),
+            heartbeat,
+            case_results=body.case_results is True,
+        )
 
     def _openapi(self, **_: Any) -> Response:
         if not current_extension().settings.openapi:

@@ -8,16 +8,13 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from flask_braintrust_evals.cloud.spans import RunSpans
-from flask_braintrust_evals.engine.evaluator import Evaluator
 from flask_braintrust_evals.engine.events import Event, Idle, RunFailed, RunFinished
-from flask_braintrust_evals.engine.run import Run
 from flask_braintrust_evals.engine.workers import start_worker
 from flask_braintrust_evals.errors import RunError
+from flask_braintrust_evals.runs.prepared import PreparedRun
 from flask_braintrust_evals.serialization import dumps
 from flask_braintrust_evals.threads import new_event
 
-from .recording import Recording
 from .run_log import RunLog
 from .stopping import GracePeriod
 from .wire import (
@@ -36,31 +33,36 @@ T = TypeVar("T")
 
 @dataclass
 class EvalRun:
-    """A run that is ready to start, and what its listener is told. Close it in any case."""
+    """A run whose listener is the client of a request. Close it in any case.
 
-    evaluator: Evaluator
-    run: Run
-    recording: Recording
-    spans: RunSpans | None
+    Attributes:
+        prepared: the run, ready to start.
+        log: what is logged of it.
+        grace: the time that it has once the server is being stopped.
+        heartbeat: seconds of silence after which the client is told that there is nothing.
+        case_results: whether the client wants to know all that came of each case.
+    """
+
+    prepared: PreparedRun
     log: RunLog
     grace: GracePeriod
     heartbeat: float
     case_results: bool = False
 
     def __post_init__(self) -> None:
-        self.run.when_closed(self._end)
+        self.prepared.run.when_closed(self._end)
 
     def when_closed(self, callback: Callable[[], None]) -> None:
         """Have ``callback`` called when the run has ended, workers have left, spans are sent."""
-        self.run.when_closed(callback)
+        self.prepared.run.when_closed(callback)
 
     def messages(self) -> Iterator[list[Message]]:
         """Run, and yield the stream's messages, those that are there at once.
 
         An empty list says that nothing has happened for a while.
         """
-        if self.recording.experiment is not None:
-            yield [Message("start", dumps(self.recording.description))]
+        if self.prepared.recording.experiment is not None:
+            yield [Message("start", dumps(self.prepared.recording.description))]
         try:
             for batch in self._batches():
                 last = batch[-1]
@@ -78,7 +80,7 @@ class EvalRun:
                     yield from self._case_messages(batch)
         except Exception as error:
             self.log.failed(error)
-            logger.exception("evaluator %r: the run broke", self.evaluator.name)
+            logger.exception("evaluator %r: the run broke", self.prepared.evaluator.name)
             yield [error_message("the run failed for a reason of the server's own; see its log")]
         yield [DONE]
 
@@ -107,19 +109,19 @@ class EvalRun:
 
     def close(self) -> None:
         """End the run where it has not ended; what is running is cancelled."""
-        self.run.close()
+        self.prepared.run.close()
 
     def _batches(self) -> Iterator[list[Event]]:
-        with closing(self.run.batches()) as batches:
+        with closing(self.prepared.run.batches()) as batches:
             for batch in batches:
                 yield batch
                 if self.grace.is_over():
-                    self.run.give_up(self.grace.reason())
+                    self.prepared.run.give_up(self.grace.reason())
 
     def _case_messages(self, batch: list[Event]) -> Iterator[list[Message]]:
         messages: list[Message] = []
         for event in batch:
-            messages += case_messages(event, self.evaluator.name)
+            messages += case_messages(event, self.prepared.evaluator.name)
             if self.case_results:
                 messages += case_result_messages(event)
         if messages:
@@ -146,30 +148,27 @@ class EvalRun:
 
     def _end(self) -> None:
         # When a client leaves, the spans of what had run by then are still delivered.
-        self._flush()
-        if self.spans is not None:
-            self.spans.close()
-        self.log.write(self.run.summary, self.spans.lost if self.spans is not None else 0)
+        self.prepared.end(self.grace.time_to_end)
+        self.log.write(self.prepared.run.summary, self.prepared.lost_spans)
 
     def _flush_before_the_end(self) -> None:
         left = self.grace.time_to_end
         if left is not None:
             # After the answer the process may end at once, and with it what still ends its spans.
-            self.run.wait_for_workers(left / 2)
+            self.prepared.run.wait_for_workers(left / 2)
         self._flush()
 
     def _flush(self) -> None:
-        if self.spans is not None:
-            self.spans.flush(self.grace.time_to_end)
+        self.prepared.flush(self.grace.time_to_end)
 
     def _finish(self) -> dict[str, Any]:
         """Deliver what is left, and return the summary. Called before the run closes."""
         self._flush()  # the page looks for scores in the traces as soon as it has the summary
         body = summary_body(
-            self.recording.description,
-            self.run.summary,
-            self.recording.comparison(),
-            self.spans.lost if self.spans is not None else 0,
+            self.prepared.recording.description,
+            self.prepared.run.summary,
+            self.prepared.recording.comparison(),
+            self.prepared.lost_spans,
         )
         self.log.outcome = "finished"
         return body

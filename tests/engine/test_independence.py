@@ -15,10 +15,12 @@ PACKAGE = Path(_directory)
 NAME = PACKAGE.name
 MODULES = sorted(PACKAGE.rglob("*.py"))
 DOOR = ("blueprint.py", "extension.py", "views.py", "cli", "web")
+ABOVE = ("runs", "web", "cli")
 
 FORBIDDEN = {
-    "engine": ("flask", "werkzeug", "requests", f"{NAME}.cloud", f"{NAME}.web"),
-    "cloud": ("flask", "werkzeug", f"{NAME}.engine", f"{NAME}.web"),
+    "engine": ("flask", "werkzeug", "requests", *(f"{NAME}.{room}" for room in ("cloud", *ABOVE))),
+    "cloud": ("flask", "werkzeug", *(f"{NAME}.{room}" for room in ("engine", *ABOVE))),
+    "runs": ("flask", "werkzeug", f"{NAME}.web", f"{NAME}.cli"),
 }
 
 

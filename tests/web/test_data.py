@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from flask_braintrust_evals import Evaluator
-from flask_braintrust_evals.web.data import open_data
+from flask_braintrust_evals.runs.data import open_data
 from tests.standin import StandIn
 
 from .support import PLAYGROUND, TOKEN, Api, deltas, events_of, parse_events, types_of

@@ -15,7 +15,7 @@ from flask_braintrust_evals.engine.saved_parameters import SavedParameterSet
 from flask_braintrust_evals.errors import CloudError
 
 from .data import CaseData
-from .models import EvalRequest
+from .request import EvalRequest
 
 logger = logging.getLogger("flask_braintrust_evals")
 

@@ -14,7 +14,7 @@ from flask_braintrust_evals.cloud.sessions import UserSession
 from flask_braintrust_evals.engine.callables import ScorerCall
 from flask_braintrust_evals.engine.parameters import Parameters
 
-from .models import RemoteScorer
+from .request import RemoteScorer
 
 _ARGUMENTS = ("input", "output", "expected", "metadata", "parameters")
 

@@ -1,4 +1,4 @@
-"""``POST /eval``: from a checked body to a run that is ready to start."""
+"""From what somebody asks for to a run that is ready to start."""
 
 from __future__ import annotations
 
@@ -18,21 +18,16 @@ from flask_braintrust_evals.config import Settings
 from flask_braintrust_evals.engine.callables import ScorerCall
 from flask_braintrust_evals.engine.case_runner import CaseRunner
 from flask_braintrust_evals.engine.evaluator import Evaluator
-from flask_braintrust_evals.engine.registry import Registry
 from flask_braintrust_evals.engine.run import Run
-from flask_braintrust_evals.engine.slow import SLOW
 from flask_braintrust_evals.engine.tracing import RunTracing
 from flask_braintrust_evals.errors import RequestError
 from flask_braintrust_evals.semconv import PARENT
 
-from .access import Caller
 from .data import open_data
-from .evals import EvalRun
-from .models import EvalRequest
+from .prepared import PreparedRun
 from .recording import Recording, project_query, record_below, record_in_new_experiment
 from .remote_scorers import remote_scorers
-from .run_log import RunLog
-from .stopping import GracePeriod
+from .request import EvalRequest
 
 
 @dataclass(frozen=True)
@@ -41,81 +36,86 @@ class Host:
 
     Attributes:
         settings: the application's.
-        registry: the blueprint's evaluators.
         router: finds the application's own spans.
         scope: entered around each case, such as the application's context.
         sdk_spans: see :func:`flask_braintrust_evals.contrib.braintrust_spans`.
     """
 
     settings: Settings
-    registry: Registry
     router: SpanRouter
     scope: Callable[[], AbstractContextManager[Any]]
     sdk_spans: Callable[[], Any] | None = None
 
 
-def prepare(body: EvalRequest, caller: Caller, host: Host) -> EvalRun:
-    """Check all that can be checked before a stream starts, and make the run.
+@dataclass(frozen=True)
+class Requester:
+    """Who a run is for.
+
+    Attributes:
+        session: as whom it acts; ``None``: without Braintrust.
+        project_id: the project that they named, beside what they asked for.
+        recorded: whether Braintrust is told of it, where there is a session.
+    """
+
+    session: UserSession | None
+    project_id: str | None = None
+    recorded: bool = True
+
+
+def prepare(
+    evaluator: Evaluator, request: EvalRequest, requester: Requester, host: Host, idle_after: float
+) -> PreparedRun:
+    """Check all that can be checked before a run starts, and make the run.
 
     Nothing is created in Braintrust before everything else has been found to be right.
 
     Args:
-        body: the request's.
-        caller: who it acts as.
+        evaluator: the one that is asked for.
+        request: how it is to be run.
+        requester: for whom.
         host: where it runs.
+        idle_after: seconds of silence after which the listener is told.
 
     Raises:
-        NotFoundError: there is no such evaluator.
         RequestError: parameters, data, parent or scores are wrong.
         CloudError: something that the request names cannot be had from Braintrust.
     """
-    evaluator = SLOW if body.name == SLOW.name else host.registry.get(body.name)
-    parameters = evaluator.parameter_set.validate(body.parameters)
-    parent = Parent.of(body.parent) if body.parent is not None else None
-    session = caller.session
-    if body.scores and session is None:
+    parameters = evaluator.parameter_set.validate(request.parameters)
+    parent = Parent.of(request.parent) if request.parent is not None else None
+    session = requester.session
+    if request.scores and session is None:
         raise RequestError(
             "scores: remote scorers need Braintrust, and this server runs without it; leave them"
             " out, or set BRAINTRUST_API_KEY"
         )
-    project = project_query(body, caller.project_id, evaluator)
-    data = open_data(body.data, session, project, evaluator)
-    if session is None or evaluator is SLOW:
-        recording = record_below(None, body, evaluator)
+    project = project_query(request, requester.project_id, evaluator)
+    data = open_data(request.data, session, project, evaluator)
+    if session is None or not requester.recorded:
+        recording = record_below(None, request, evaluator)
     elif parent is not None:
-        recording = record_below(parent, body, evaluator)
+        recording = record_below(parent, request, evaluator)
     else:
-        recording = record_in_new_experiment(session, project, body, evaluator, data)
+        recording = record_in_new_experiment(session, project, request, evaluator, data)
     spans = _spans(session, recording, host)
     runner = CaseRunner(
         evaluator,
         parameters,
-        extra_scorers=_remote_scorers(body, caller, evaluator, recording),
+        extra_scorers=_remote_scorers(request, requester, evaluator, recording),
         tracing=_tracing(spans, recording, session, host),
         scope=host.scope,
     )
-    settings = host.settings
     run = Run(
         runner,
         data.cases,
         max_concurrency=(
-            body.max_concurrency or evaluator.max_concurrency or settings.max_concurrency
+            request.max_concurrency or evaluator.max_concurrency or host.settings.max_concurrency
         ),
-        trial_count=body.trial_count or evaluator.trial_count,
-        timeout=body.timeout or evaluator.timeout,
-        idle_after=settings.heartbeat,
+        trial_count=request.trial_count or evaluator.trial_count,
+        timeout=request.timeout or evaluator.timeout,
+        idle_after=idle_after,
     )
-    org = session.org.name if session is not None else None
-    return EvalRun(
-        evaluator,
-        run,
-        recording,
-        spans,
-        RunLog(evaluator.name, org),
-        GracePeriod.of_request(settings.heartbeat),
-        settings.heartbeat,
-        case_results=body.case_results is True,
-    )
+    org_name = session.org.name if session is not None else None
+    return PreparedRun(evaluator, run, recording, spans, org_name)
 
 
 def _spans(session: UserSession | None, recording: Recording, host: Host) -> RunSpans | None:
@@ -127,19 +127,19 @@ def _spans(session: UserSession | None, recording: Recording, host: Host) -> Run
 
 
 def _remote_scorers(
-    body: EvalRequest, caller: Caller, evaluator: Evaluator, recording: Recording
+    request: EvalRequest, requester: Requester, evaluator: Evaluator, recording: Recording
 ) -> list[ScorerCall]:
-    if not body.scores or caller.session is None or recording.parent is None:
+    session = requester.session
+    if not request.scores or session is None or recording.parent is None:
         return []
     project_id = (
         recording.description.get("projectId")
-        or body.project_id
-        or caller.project_id
+        or request.project_id
+        or requester.project_id
         or evaluator.project_id
     )
-    return remote_scorers(
-        body.scores, caller.session, recording.parent, project_id, body.strict is not False
-    )
+    strict = request.strict is not False
+    return remote_scorers(request.scores, session, recording.parent, project_id, strict)
 
 
 def _tracing(
