@@ -40,7 +40,7 @@ setup(
         "pydantic>=2.7",
         "referencing>=0.30",
         "requests>=2.32",
-        "urllib3>=2.0",
+        "urllib3>=2.2",
     ],
     extras_require={
         "braintrust": ["braintrust>=0.30"],

@@ -13,6 +13,9 @@ from typing import Any
 
 import click
 
+from flask_braintrust_evals.engine.cases import EvalCase
+from flask_braintrust_evals.errors import DataError
+
 FIELDS = ("input", "expected", "metadata", "tags", "id")
 
 
@@ -113,5 +116,9 @@ def _checked(values: Iterable[Any]) -> list[dict[str, Any]]:
     for number, value in enumerate(values, 1):
         if not isinstance(value, dict) or "input" not in value:
             raise ValueError(f"case {number} must be an object with an 'input'")
+        try:
+            EvalCase.of(value)
+        except DataError as error:
+            raise ValueError(f"case {number}: {error}") from None
         cases.append(value)
     return cases

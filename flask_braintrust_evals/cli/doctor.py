@@ -3,36 +3,19 @@
 from __future__ import annotations
 
 import ipaddress
-import time
 from collections.abc import Generator, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
 from urllib.parse import urlsplit
 
 import requests
 
-from flask_braintrust_evals.engine.slow import CASES, NAME, SECONDS
+from .finding import LIMIT, Finding, error_text, json_of
+from .stream_check import StreamCheck
 
 PAGE = "https://www.braintrust.dev"
 FOREIGN_PAGE = "https://www.braintrust.dev.example.com"
 HEADERS = ("authorization", "content-type", "x-bt-auth-token", "x-bt-org-name")
-LIMIT = 15.0
-"""Seconds that each request may take."""
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One thing that was looked at.
-
-    Attributes:
-        good: whether it is as it should be.
-        what: what was found.
-        advice: what to do where it is not.
-    """
-
-    good: bool
-    what: str
-    advice: str = ""
+BODY = 2 * 1024 * 1024
+"""Bytes of the body that must get through. Proxies often stop at one megabyte."""
 
 
 class Doctor:
@@ -43,11 +26,20 @@ class Doctor:
         token: a Braintrust API key; ``None``: what needs one is left out.
         org: the organisation, where the key has several.
         page: the origin of the page that is to reach the server.
+        evaluator: whose events are watched; ``None``: one that every server has.
     """
 
-    def __init__(self, url: str, token: str | None, org: str | None, page: str = PAGE) -> None:
+    def __init__(
+        self,
+        url: str,
+        token: str | None,
+        org: str | None,
+        page: str = PAGE,
+        evaluator: str | None = None,
+    ) -> None:
         self._url = url.rstrip("/")
         self._page = page
+        self._evaluator = evaluator
         self._credentials: dict[str, str | bytes] = {}
         if token is not None:
             self._credentials["Authorization"] = f"Bearer {token}"
@@ -64,7 +56,8 @@ class Doctor:
             yield from self._foreign_page()
             admitted = yield from self._access()
             if admitted:
-                yield from self._stream()
+                yield from self._large_body()
+                yield from StreamCheck(self._url, self._credentials, self._evaluator).findings()
         except requests.exceptions.SSLError as error:
             yield Finding(False, f"TLS fails: {_cause(error)}", "check the certificate's names")
         except requests.RequestException as error:
@@ -79,7 +72,7 @@ class Doctor:
                 "give the Playground that address: browsers do not follow where preflights lead"
             )
             yield Finding(False, f"{self._url}/ redirects to {where}", advice)
-        elif answer.status_code == 200 and _json(answer) == {"status": "ok"}:
+        elif answer.status_code == 200 and json_of(answer) == {"status": "ok"}:
             yield Finding(True, "the server is there")
         else:
             advice = "check the blueprint's prefix, and what the proxy forwards to it"
@@ -135,34 +128,30 @@ class Doctor:
                 yield Finding(True, f"what needs a token was not looked at; {advice}")
             return anonymous.status_code == 200
         answer = self._ask("GET", "/list", self._credentials)
-        manifest = _json(answer)
+        manifest = json_of(answer)
         if answer.status_code == 200 and isinstance(manifest, dict):
             yield Finding(True, f"with the token it lists {len(manifest)} evaluators")
             return True
-        text = manifest.get("error") if isinstance(manifest, dict) else None
-        what = f"the token is refused with status {answer.status_code}: {text or answer.reason}"
+        what = f"the token is refused with status {answer.status_code}: {error_text(answer)}"
         yield Finding(False, what, "check the token, and the organisation")
         return False
 
-    def _stream(self) -> Iterator[Finding]:
-        began = time.monotonic()
-        with requests.post(
-            f"{self._url}/eval",
-            json={"name": NAME, "stream": True, "data": {"own": True}},
-            headers=self._credentials,
-            stream=True,
-            timeout=LIMIT,
-        ) as answer:
-            if answer.status_code != 200:
-                advice = "see the server's log"
-                yield Finding(False, f"a run answers with status {answer.status_code}", advice)
-                return
-            arrivals = [
-                time.monotonic() - began
-                for chunk in answer.iter_content(None)
-                if b"json_delta" in chunk
-            ]
-            yield from _judge_stream(arrivals, answer.headers)
+    def _large_body(self) -> Iterator[Finding]:
+        # An evaluator that nobody has: what comes back is its absence, or what stopped the body.
+        body = {"name": "flask-braintrust-evals:none", "padding": "x" * BODY}
+        size = f"{BODY // 1024**2} MiB"
+        try:
+            answer = requests.post(
+                f"{self._url}/eval", json=body, headers=self._credentials, timeout=LIMIT
+            )
+        except requests.ConnectionError as error:
+            yield Finding(False, f"a body of {size} breaks the connection: {_cause(error)}", _BODY)
+            return
+        if answer.status_code == 404 and isinstance(json_of(answer), dict):
+            yield Finding(True, f"bodies of {size} arrive")
+        else:
+            what = f"a body of {size} is answered with status {answer.status_code}"
+            yield Finding(False, f"{what}: {error_text(answer)}", _BODY)
 
     def _ask(
         self, method: str, path: str, headers: Mapping[str, str | bytes] | None = None
@@ -179,6 +168,12 @@ class Doctor:
             "Access-Control-Request-Private-Network": "true",
         }
         return self._ask("OPTIONS", path, headers)
+
+
+_BODY = (
+    "let larger ones through: in nginx 'client_max_body_size 64m;', in ingress-nginx the annotation"
+    " proxy-body-size; and see BRAINTRUST_EVALS_MAX_BODY"
+)
 
 
 def _wrong_in(answer: requests.Response, page: str) -> str:
@@ -201,30 +196,6 @@ def _wrong_in(answer: requests.Response, page: str) -> str:
         if answer.headers.get(name) != "true":
             return f"{name} is missing"
     return ""
-
-
-def _judge_stream(arrivals: list[float], headers: Mapping[str, str]) -> Iterator[Finding]:
-    encoding = headers.get("Content-Encoding")
-    if encoding:
-        advice = "leave text/event-stream out of the compression: in nginx, out of gzip_types"
-        yield Finding(False, f"the stream is compressed ({encoding})", advice)
-    # Each result takes as long as the one before, so that all but the first come after a pause.
-    pauses = sum(b - a > SECONDS / 2 for a, b in zip(arrivals, arrivals[1:], strict=False))
-    if len(arrivals) == CASES and pauses == CASES - 1:
-        yield Finding(True, f"events come when they happen, the first after {arrivals[0]:.1f} s")
-        return
-    advice = (
-        "switch buffering off on the way: in nginx, 'proxy_buffering off;' for this location; in"
-        " Apache, 'flushpackets=on'; at a load balancer, choose one that streams"
-    )
-    yield Finding(False, "events do not come when they happen, but several at once", advice)
-
-
-def _json(answer: requests.Response) -> Any:
-    try:
-        return answer.json()
-    except requests.exceptions.JSONDecodeError:
-        return None
 
 
 def _is_loopback(host: str) -> bool:

@@ -43,6 +43,9 @@ def junit(outcome: Outcome) -> str:
         if score.mean is not None:
             value = f"{score.mean:.6f}"
             ElementTree.SubElement(properties, "property", name=_clean(name), value=value)
+    if outcome.experiment is not None:
+        url = _clean(outcome.experiment["experimentUrl"])
+        ElementTree.SubElement(properties, "property", name="experiment", value=url)
     suite.extend(tests)
     suites = ElementTree.Element("testsuites", attributes)
     suites.append(suite)

@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-import operator
+import signal
 import sys
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import AbstractContextManager, closing, nullcontext
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
 import click
 
-from flask_braintrust_evals.engine.case_runner import CaseRunner, Emit
-from flask_braintrust_evals.engine.cases import EvalCase
-from flask_braintrust_evals.engine.evaluator import Evaluator
 from flask_braintrust_evals.engine.events import CaseFinished, CaseResult, Event, RunFailed
-from flask_braintrust_evals.engine.local import own_cases
 from flask_braintrust_evals.engine.result import EvalResult
-from flask_braintrust_evals.engine.run import Run
-from flask_braintrust_evals.engine.summary import RunSummary
+from flask_braintrust_evals.runs.prepared import PreparedRun
 
 GRACE = 5.0
 """Seconds that running tasks have to end after Ctrl-C."""
+IDLE_AFTER = 0.2
+"""Seconds of silence after which to look whether Ctrl-C was pressed."""
 
 
 @dataclass
@@ -33,12 +31,19 @@ class Outcome:
         error: why the run ended early; ``None`` where it did not.
         interrupted: whether that was Ctrl-C.
         too_low: what is wrong with each score that is not as high as it must be, by its name.
+        experiment: ``projectName``, ``experimentName``, ``experimentUrl`` and so on of the
+            experiment that it is recorded in; ``None``: it is not recorded.
+        comparison: Braintrust's, with an earlier experiment; empty where there is none.
+        lost_spans: how many spans Braintrust did not take.
     """
 
     result: EvalResult
     error: str | None = None
     interrupted: bool = False
     too_low: dict[str, str] = field(default_factory=dict)
+    experiment: Mapping[str, Any] | None = None
+    comparison: Mapping[str, Any] = field(default_factory=dict)
+    lost_spans: int = 0
 
     def check(self, limits: Mapping[str, float]) -> None:
         """Compare the means of scores with the least that they must be."""
@@ -59,69 +64,63 @@ class Outcome:
         return not (self.error or summary.failed or summary.scorer_errors or self.too_low)
 
 
-def run(
-    evaluator: Evaluator,
-    cases: Iterable[Any] | None,
-    parameters: Mapping[str, Any],
-    *,
-    max_concurrency: int | None,
-    trial_count: int | None,
-    default_concurrency: int,
-    scope: Callable[[], AbstractContextManager[Any]],
-) -> Outcome:
+def run(prepared: PreparedRun) -> Outcome:
     """Run an evaluator, showing its progress on standard error where that is a terminal.
 
     Args:
-        cases: default: the evaluator's own.
-
-    Raises:
-        EvalsError: a parameter is wrong, or there are no cases.
+        prepared: made with :data:`IDLE_AFTER`.
     """
-    given = own_cases(evaluator) if cases is None else cases
-    trials = trial_count or evaluator.trial_count
-    runner = _Remembering(evaluator, evaluator.parameter_set.validate(parameters), scope=scope)
-    one_run = Run(
-        runner,
-        given,
-        max_concurrency=max_concurrency or evaluator.max_concurrency or default_concurrency,
-        trial_count=trials,
-        timeout=evaluator.timeout,
+    recording = prepared.recording
+    outcome = Outcome(
+        EvalResult(prepared.evaluator.name, [], prepared.run.summary),
+        experiment=recording.description if recording.experiment is not None else None,
     )
-    outcome = Outcome(EvalResult(evaluator.name, [], one_run.summary))
-    total = operator.length_hint(given, 0) * trials or None
-    with _bar(evaluator.name, total) as bar, closing(one_run.batches()) as batches:
-        try:
-            for batch in batches:
-                bar.update(sum(_take(event, outcome) for event in batch))
-        except KeyboardInterrupt:
-            outcome.interrupted, outcome.error = True, "interrupted"
-            one_run.close()
-            one_run.wait_for_workers(GRACE)
-            # Events that were on their way when Ctrl-C came are lost; what they told of is not.
-            outcome.result = _result(evaluator.name, list(runner.done))
+    try:
+        _listen(prepared, outcome)
+        prepared.end()
+        if not outcome.error:
+            outcome.comparison = recording.comparison()
+    except KeyboardInterrupt:  # while the last spans were delivered, or a second time
+        outcome.interrupted, outcome.error = True, "interrupted"
+    outcome.lost_spans = prepared.lost_spans
     outcome.result.results.sort(key=lambda each: (each.ref.index, each.ref.trial_index))
     return outcome
 
 
-class _Remembering(CaseRunner):
-    """Keeps what is done, whether or not anybody hears of it."""
+def _listen(prepared: PreparedRun, outcome: Outcome) -> None:
+    run, label = prepared.run, prepared.evaluator.name
+    with (
+        _ctrl_c() as pressed,
+        _bar(label, prepared.size_hint) as bar,
+        closing(run.batches()) as batches,
+    ):
+        for batch in batches:
+            bar.update(sum(_take(event, outcome) for event in batch))
+            if pressed.is_set():
+                outcome.interrupted, outcome.error = True, "interrupted"
+                break
+    if outcome.interrupted:
+        run.wait_for_workers(GRACE)
 
-    def __init__(self, *arguments: Any, **options: Any) -> None:
-        super().__init__(*arguments, **options)
-        self.done: list[CaseResult] = []
 
-    def run(self, case: EvalCase, index: int, trial_index: int, emit: Emit) -> CaseResult:
-        result = super().run(case, index, trial_index, emit)
-        self.done.append(result)
-        return result
+@contextmanager
+def _ctrl_c() -> Iterator[threading.Event]:
+    """Take note of Ctrl-C, so that it breaks into nothing; pressed again, it does as always."""
+    pressed = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield pressed
+        return
+    usual = signal.getsignal(signal.SIGINT) or signal.default_int_handler
 
+    def take_note(number: int, frame: Any) -> None:
+        pressed.set()
+        signal.signal(signal.SIGINT, usual)
 
-def _result(evaluator: str, results: list[CaseResult]) -> EvalResult:
-    summary = RunSummary()
-    for each in results:
-        scores = {name: score.score for name, score in each.scores.items()}
-        summary.add(scores, each.error is not None, each.scorer_errors)
-    return EvalResult(evaluator, results, summary)
+    signal.signal(signal.SIGINT, take_note)
+    try:
+        yield pressed
+    finally:
+        signal.signal(signal.SIGINT, usual)
 
 
 def _take(event: Event, outcome: Outcome) -> int:
@@ -136,13 +135,15 @@ def _take(event: Event, outcome: Outcome) -> int:
 
 
 class _NoBar:
-    """Where nobody sees a bar, or nobody knows how long it would be."""
+    """Where nobody sees a bar."""
 
     def update(self, steps: int) -> None:
         pass
 
 
 def _bar(label: str, total: int | None) -> AbstractContextManager[Any]:
-    if total is None or not sys.stderr.isatty():
+    if not sys.stderr.isatty():
         return nullcontext(_NoBar())
-    return click.progressbar(length=total, label=label, file=sys.stderr, show_pos=True)
+    # Of an iterable of unknown length click shows how far it is, and not how much is left.
+    cases = {"iterable": iter(())} if total is None else {"length": total}
+    return click.progressbar(**cases, label=label, file=sys.stderr, show_pos=True)

@@ -28,13 +28,18 @@ def report(outcome: Outcome) -> str:
         error = next(r.scorer_errors[name] for r in result.results if name in r.scorer_errors)
         lines.append(click.style(f"{name} failed on {count} cases, first with {error}", fg="red"))
     lines += _table(outcome)
+    lines += _recorded(outcome)
     lines += [click.style(text, fg="red") for text in outcome.too_low.values()]
     lines.append(_last_line(outcome))
     return "\n".join(lines)
 
 
 def as_json(outcome: Outcome) -> str:
-    """Return everything as JSON: ``evaluator``, ``cases``, ``failed``, ``scores``, ``results``."""
+    """Return everything as JSON: ``evaluator``, ``cases``, ``failed``, ``scores``, ``results``.
+
+    ``experiment`` is what Braintrust's clients are told of one (``experimentName``,
+    ``experimentUrl`` and so on), or null.
+    """
     result = outcome.result
     body = {
         "evaluator": result.evaluator,
@@ -43,11 +48,13 @@ def as_json(outcome: Outcome) -> str:
         "cases": result.summary.cases,
         "failed": result.summary.failed,
         "scores": {
-            name: {"mean": score.mean, "count": score.count}
+            name: {"mean": score.mean, "count": score.count, **_compared(outcome, name)}
             for name, score in result.scores.items()
         },
         "scorer_errors": result.summary.scorer_errors,
         "too_low": outcome.too_low,
+        "experiment": _experiment(outcome),
+        "lost_spans": outcome.lost_spans,
         "results": [_case(each) for each in result.results],
     }
     return json.dumps(body, ensure_ascii=False, indent=2)
@@ -87,11 +94,56 @@ def _table(outcome: Outcome) -> list[str]:
     if not scores:
         return []
     width = max(len("score"), *map(len, scores))
-    lines = [click.style(f"{'score':<{width}}  {'mean':>7}  {'cases':>6}", bold=True)]
+    compared = {name: _compared(outcome, name) for name in scores}
+    more = f"  {'change':>7}  {'better':>6}  {'worse':>6}" if any(compared.values()) else ""
+    head = f"{'score':<{width}}  {'mean':>7}  {'cases':>6}{more}"
+    lines = [click.style(head, bold=True)]
     for name, score in scores.items():
         mean = "-" if score.mean is None else f"{score.mean:.4f}"
         colour = "red" if name in outcome.too_low else None
-        lines.append(click.style(f"{name:<{width}}  {mean:>7}  {score.count:>6}", fg=colour))
+        row = f"{name:<{width}}  {mean:>7}  {score.count:>6}{_changes(compared[name])}"
+        lines.append(click.style(row, fg=colour))
+    return lines
+
+
+def _changes(compared: dict[str, Any]) -> str:
+    if not compared:
+        return ""
+    diff = compared.get("diff")
+    change = "-" if diff is None else f"{diff:+.4f}"
+    return f"  {change:>7}  {compared['improvements']:>6}  {compared['regressions']:>6}"
+
+
+def _compared(outcome: Outcome, name: str) -> dict[str, Any]:
+    """What Braintrust says of a score in comparison with the experiment before."""
+    scores = outcome.comparison.get("scores")
+    score = scores.get(name) if isinstance(scores, dict) else None
+    if not isinstance(score, dict) or not outcome.comparison.get("comparison_experiment_name"):
+        return {}
+    found: dict[str, Any] = {key: score.get(key) or 0 for key in ("improvements", "regressions")}
+    if isinstance(score.get("diff"), int | float):
+        found["diff"] = score["diff"]
+    return found
+
+
+def _experiment(outcome: Outcome) -> dict[str, Any] | None:
+    if outcome.experiment is None:
+        return None
+    name = outcome.comparison.get("comparison_experiment_name")
+    return {**outcome.experiment, **({"comparisonExperimentName": name} if name else {})}
+
+
+def _recorded(outcome: Outcome) -> list[str]:
+    experiment = _experiment(outcome)
+    if experiment is None:
+        return []
+    lines = []
+    if "comparisonExperimentName" in experiment:
+        lines.append(f"compared with {experiment['comparisonExperimentName']}")
+    if outcome.lost_spans:
+        lost = f"{outcome.lost_spans} spans could not be delivered: the experiment lacks them"
+        lines.append(click.style(lost, fg="red"))
+    lines.append(f"recorded as {experiment['experimentName']}: {experiment['experimentUrl']}")
     return lines
 
 

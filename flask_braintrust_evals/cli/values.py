@@ -25,7 +25,7 @@ def parse_parameters(options: Sequence[str], evaluator: Evaluator) -> dict[str, 
     return {name: _value(name, text, evaluator) for name, text in map(_pair, options)}
 
 
-def parse_thresholds(options: Sequence[str], evaluator: Evaluator) -> dict[str, float]:
+def parse_thresholds(options: Sequence[str]) -> dict[str, float]:
     """Return the least means by the names of scores.
 
     Raises:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from operator import length_hint
 from typing import Any
 
 from opentelemetry import trace
@@ -104,18 +105,20 @@ def prepare(
         tracing=_tracing(spans, recording, session, host),
         scope=host.scope,
     )
+    trial_count = request.trial_count or evaluator.trial_count
     run = Run(
         runner,
         data.cases,
         max_concurrency=(
             request.max_concurrency or evaluator.max_concurrency or host.settings.max_concurrency
         ),
-        trial_count=request.trial_count or evaluator.trial_count,
+        trial_count=trial_count,
         timeout=request.timeout or evaluator.timeout,
         idle_after=idle_after,
     )
     org_name = session.org.name if session is not None else None
-    return PreparedRun(evaluator, run, recording, spans, org_name)
+    size_hint = length_hint(data.cases) * trial_count or None
+    return PreparedRun(evaluator, run, recording, spans, org_name, size_hint)
 
 
 def _spans(session: UserSession | None, recording: Recording, host: Host) -> RunSpans | None:

@@ -21,6 +21,7 @@ class PreparedRun:
         recording: where it is recorded.
         spans: its spans; ``None``: none are recorded.
         org_name: the organisation that it acts in; ``None``: without Braintrust.
+        size_hint: how many cases and trials there are; ``None``: nobody knows yet.
     """
 
     evaluator: Evaluator
@@ -28,6 +29,7 @@ class PreparedRun:
     recording: Recording
     spans: RunSpans | None = None
     org_name: str | None = None
+    size_hint: int | None = None
 
     @property
     def lost_spans(self) -> int:

@@ -9,13 +9,14 @@ from typing import Any
 from flask import Request
 
 from flask_braintrust_evals.cloud.session_cache import Lease, SessionCache
-from flask_braintrust_evals.cloud.sessions import Endpoints, UserSession, log_in
+from flask_braintrust_evals.cloud.sessions import UserSession, log_in
 from flask_braintrust_evals.config import Session, Settings
 from flask_braintrust_evals.errors import (
     AccessDeniedError,
     AuthenticationError,
     ConfigurationError,
 )
+from flask_braintrust_evals.runs.endpoints import endpoints
 
 from .cors import request_origin_allowed
 from .credentials import Credentials
@@ -101,14 +102,11 @@ def _lease(
     allowed = settings.org_names
     if allowed and org_name is not None and org_name not in allowed:
         raise _foreign(org_name)
-    endpoints = Endpoints(
-        settings.app_url, settings.api_url, settings.proxy_url, settings.request_timeout
-    )
     lease = sessions.lease(
         token,
         org_name,
         settings.app_url,
-        lambda: log_in(token, org_name, endpoints),
+        lambda: log_in(token, org_name, endpoints(settings)),
         gave_up=lambda: client_has_left(request),
     )
     if allowed and lease.session.org.name not in allowed:

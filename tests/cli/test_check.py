@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -74,8 +74,9 @@ class Proxy(BaseHTTPRequestHandler):
                 if name.lower() not in ("transfer-encoding", "connection", "server", "date"):
                     self.send_header(name, value)
             self.end_headers()
-            for chunk in chunks:
-                self.wfile.write(chunk)
+            with suppress(OSError):  # either side may leave, and requests' errors are OSErrors
+                for chunk in chunks:
+                    self.wfile.write(chunk)
 
     do_GET = do_POST = do_OPTIONS = _pass_on
 
@@ -122,6 +123,12 @@ def compresses(request: Proxy, answer: requests.Response) -> Any:
     return answer.status_code, headers, answer.iter_content(None)
 
 
+def limits_bodies(request: Proxy, answer: requests.Response) -> Any:
+    if int(request.headers.get("Content-Length", "0")) > 1024**2:
+        return 413, {"Content-Length": "0"}, iter(())
+    return answer.status_code, dict(answer.headers), answer.iter_content(None)
+
+
 def redirects(request: Proxy, answer: requests.Response) -> Any:
     return 301, {"Location": "https://elsewhere.example/", "Content-Length": "0"}, iter(())
 
@@ -134,6 +141,7 @@ def redirects(request: Proxy, answer: requests.Response) -> Any:
         (adds_cors, "FAIL pages of any site may use it", "CORS headers out of the proxy"),
         (buffers, "FAIL events do not come when they happen", "proxy_buffering off"),
         (compresses, "FAIL the stream is compressed (gzip)", "gzip_types"),
+        (limits_bodies, "FAIL a body of 2 MiB is answered with status 413", "client_max_body_size"),
         (redirects, "redirects to https://elsewhere.example/", "that address"),
     ],
 )
@@ -153,8 +161,9 @@ def test_a_healthy_server_is_healthy(server: Gunicorn, cloud: StandIn) -> None:
     found = lines(result)
     assert result.exit_code == 0, result.stdout
     assert all(line.startswith("ok  ") for line in found)
-    assert found[-1].startswith("ok   events come when they happen, the first after 0.")
-    assert len(found) == 7
+    assert found[-2].startswith("ok   events come when they happen, the first result after 0.")
+    assert found[-1] == "ok   other requests are answered while a run is under way"
+    assert len(found) == 9
     assert "token-ada" not in result.stdout
     assert {call.path for call in cloud.calls[before:]} <= {"/api/apikey/login"}, "unrecorded"
 
@@ -202,6 +211,75 @@ def test_a_wrong_prefix_or_address_is_told(server: Gunicorn) -> None:
     assert dead.exit_code == 1
     assert "FAIL no answer: ConnectionRefusedError" in dead.stdout
     assert check("tools.example.com/evals").exit_code == 2
+
+
+@pytest.fixture(scope="module")
+def own_app() -> Iterator[Gunicorn]:
+    with Gunicorn(
+        "tests.cli.checked_app:create_app()", environ={"BRAINTRUST_EVALS_AUTH": "none"}
+    ) as server:
+        yield server
+
+
+def test_a_named_evaluator_is_watched_for_as_long_as_it_takes_to_tell(own_app: Gunicorn) -> None:
+    result = check(own_app.url + "/evals", "--evaluator", "long", token=None)
+    assert result.exit_code == 0, result.stdout
+    assert lines(result)[-2].startswith("ok   events come when they happen")
+    with proxy(own_app, holds_back_for_a_while) as url:
+        result = check(url, "--evaluator", "long", token=None)
+    assert result.exit_code == 1
+    assert "FAIL events do not come when they happen" in result.stdout
+
+
+def holds_back_for_a_while(request: Proxy, answer: requests.Response) -> Any:
+    def chunks() -> Iterator[bytes]:
+        held = b""
+        for chunk in answer.iter_content(None):
+            held += chunk
+            if held.count(b"case_result") > 4:
+                yield held
+                held = b""
+        yield held
+
+    return answer.status_code, dict(answer.headers), chunks()
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("quick", "does not show whether events come when they happen"),
+        ("bare", "status 400: data.own: evaluator 'bare' brings no cases of its own"),
+        ("nobody", "status 404: "),
+    ],
+)
+def test_an_evaluator_that_shows_nothing_is_told(own_app: Gunicorn, name: str, said: str) -> None:
+    result = check(own_app.url + "/evals", "--evaluator", name, token=None)
+    assert result.exit_code == 1
+    assert said in lines(result)[-1]
+    assert "name a" in result.stdout.splitlines()[-1]
+
+
+def test_a_worker_that_serves_one_request_at_a_time_is_told() -> None:
+    with Gunicorn(
+        "tests.cli.checked_app:create_app()",
+        worker_class="sync",
+        environ={"BRAINTRUST_EVALS_AUTH": "none"},
+    ) as server:
+        result = check(server.url + "/evals", token=None)
+    assert result.exit_code == 1
+    assert lines(result)[-1] == "FAIL while a run is under way, no other request is answered"
+    assert "--worker-class gevent" in result.stdout
+
+
+def test_a_stream_of_which_nothing_comes_is_told(
+    own_app: Gunicorn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("flask_braintrust_evals.cli.stream_check.LIMIT", 0.5)
+    with proxy(own_app, buffers) as url:
+        result = check(url, token=None)
+    assert result.exit_code == 1
+    assert "FAIL nothing of the stream came for 0.5 s" in result.stdout
+    assert "proxy_buffering off" in result.stdout
 
 
 def test_no_list_has_the_slow_evaluator(server: Gunicorn) -> None:

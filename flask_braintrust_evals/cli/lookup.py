@@ -1,0 +1,41 @@
+"""Finds the application's evaluators."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import click
+
+from flask_braintrust_evals.engine.evaluator import Evaluator
+from flask_braintrust_evals.engine.registry import Registry
+from flask_braintrust_evals.engine.saved_parameters import SavedParameterSet
+
+
+def every_evaluator(registries: Iterable[Registry]) -> list[Evaluator]:
+    """Return the evaluators of all blueprints."""
+    return [each for registry in registries for each in registry]
+
+
+def evaluator_named(name: str, registries: Iterable[Registry]) -> Evaluator:
+    """Return the only evaluator of a name.
+
+    Raises:
+        click.UsageError: there is none, or several blueprints have one.
+    """
+    evaluators = every_evaluator(registries)
+    found = [each for each in evaluators if each.name == name]
+    if not found:
+        known = ", ".join(sorted({each.name for each in evaluators})) or "none"
+        raise click.UsageError(f"no evaluator is named {name!r}; there are: {known}")
+    if len(found) > 1:
+        places = " and ".join(each.location for each in found)
+        raise click.UsageError(f"several evaluators are named {name!r}: at {places}")
+    return found[0]
+
+
+def parameter_names(evaluator: Evaluator) -> list[str]:
+    """Return the names of an evaluator's parameters."""
+    parameters = evaluator.parameter_set
+    if isinstance(parameters, SavedParameterSet):
+        return list(parameters.schema.get("properties", {}))
+    return [each.name for each in parameters]

@@ -1,0 +1,102 @@
+"""From the options of ``flask evals run`` to a run that is ready to start."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import click
+
+from flask_braintrust_evals.cloud.sessions import UserSession, log_in
+from flask_braintrust_evals.config import Settings
+from flask_braintrust_evals.engine.evaluator import Evaluator
+from flask_braintrust_evals.errors import AccessDeniedError, RequestError
+from flask_braintrust_evals.runs.endpoints import endpoints
+from flask_braintrust_evals.runs.prepare import Host, Requester, prepare
+from flask_braintrust_evals.runs.prepared import PreparedRun
+from flask_braintrust_evals.runs.request import EvalRequest
+
+from .cases import read_cases
+from .outcome import IDLE_AFTER
+from .values import parse_parameters
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """The options of ``flask evals run`` that say what is run, and where it is recorded.
+
+    Attributes:
+        data: the name of a file of cases, or ``-``.
+        dataset: the id of a dataset in Braintrust; where neither is given, the cases are the
+            evaluator's own.
+        parameters: each ``KEY=VALUE``.
+        max_concurrency: cases at a time.
+        trials: how often each case is run.
+        experiment: the name of the experiment that it is recorded in; ``None``: it is not recorded.
+        org: the organisation, where the API key has several.
+    """
+
+    data: str | None = None
+    dataset: str | None = None
+    parameters: Sequence[str] = ()
+    max_concurrency: int | None = None
+    trials: int | None = None
+    experiment: str | None = None
+    org: str | None = None
+
+
+def prepare_run(evaluator: Evaluator, options: RunOptions, host: Host) -> PreparedRun:
+    """Check the options, log in where that is needed, and make the run.
+
+    Raises:
+        click.ClickException: an option is wrong.
+        EvalsError: a parameter is wrong, or Braintrust does not have what is asked for.
+    """
+    values = parse_parameters(options.parameters, evaluator)
+    data = _data(evaluator, options)
+    session = _session(options, host.settings)
+    request = EvalRequest.of(
+        {
+            "name": evaluator.name,
+            "data": data,
+            "parameters": values,
+            "max_concurrency": options.max_concurrency,
+            "trial_count": options.trials,
+            "experiment_name": options.experiment,
+        }
+    )
+    requester = Requester(session, recorded=options.experiment is not None)
+    return prepare(evaluator, request, requester, host, IDLE_AFTER)
+
+
+def _data(evaluator: Evaluator, options: RunOptions) -> Mapping[str, Any]:
+    if options.data is not None and options.dataset is not None:
+        raise click.UsageError("--data and --dataset: give one of them")
+    if options.data is not None:
+        return {"data": read_cases(options.data)}
+    if options.dataset is not None:
+        return {"dataset_id": options.dataset}
+    if evaluator.data is None:
+        raise click.UsageError(
+            f"evaluator {evaluator.name!r} has no data of its own: give --data or --dataset"
+        )
+    return {"own": True}
+
+
+def _session(options: RunOptions, settings: Settings) -> UserSession | None:
+    asked = {"--dataset": options.dataset, "--experiment": options.experiment}
+    needed_by = [name for name, value in asked.items() if value is not None]
+    if not needed_by:
+        return None
+    if settings.api_key is None:
+        raise click.UsageError(
+            f"{' and '.join(needed_by)}: set BRAINTRUST_API_KEY to your Braintrust API key"
+        )
+    only = settings.org_names[0] if len(settings.org_names) == 1 else None
+    try:
+        return log_in(settings.api_key, options.org or only, endpoints(settings))
+    except (AccessDeniedError, RequestError) as error:
+        # The words are those for a client of the server, which has a header in place of an option.
+        text = str(error).replace("the x-bt-org-name header", "--org")
+        raise click.ClickException(text) from None

@@ -1,0 +1,194 @@
+"""Whether events come when they happen, and whether a run in progress holds up other requests."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+import requests
+import urllib3
+
+from flask_braintrust_evals.engine.slow import NAME
+
+from .finding import LIMIT, Finding, error_text
+
+PATIENCE = 60.0
+"""Seconds after which a run is left, whether or not it is done."""
+LONG_ENOUGH = 0.3
+"""Seconds that a case must take to show whether its end comes later than its beginning."""
+ENOUGH = 3
+"""Cases of that kind after which a named evaluator's run is left."""
+
+
+@dataclass
+class _Watched:
+    """What came of a run, and when: seconds on the clock of :func:`time.monotonic`."""
+
+    started: dict[str, float] = field(default_factory=dict)
+    late: list[float] = field(default_factory=list)
+    """How much too soon after its beginning each case's end came, in seconds."""
+    first: float = 0.0
+    last: float = 0.0
+    health: Future[float] | None = None
+    """When another request was answered, asked while the first case was running."""
+
+    def take(self, event: str, data: str, now: float) -> None:
+        if event == "case_start":
+            self.started[_object(data).get("id", "")] = now
+        elif event == "case_result":
+            case = _object(data)
+            began, duration = self.started.get(case.get("id", "")), case.get("duration", 0.0)
+            if began is not None and duration >= LONG_ENOUGH:
+                self.late.append(duration - (now - began))
+            self.first = self.first or now
+            self.last = now
+
+
+class StreamCheck:
+    """Watches the events of one run.
+
+    Args:
+        url: of the blueprint.
+        headers: those that say who asks.
+        evaluator: whose own cases are run; ``None``: one that only waits, and is never recorded.
+    """
+
+    def __init__(self, url: str, headers: Mapping[str, str | bytes], evaluator: str | None) -> None:
+        self._url = url
+        self._headers = headers
+        self._evaluator = evaluator
+
+    def findings(self) -> Iterator[Finding]:
+        """Yield what is found."""
+        name = self._evaluator or NAME
+        body: dict[str, Any] = {
+            "name": name,
+            "stream": True,
+            "data": {"own": True},
+            "case_results": True,
+            "experiment_name": "flask evals check",
+        }
+        began = time.monotonic()
+        try:
+            with requests.post(
+                f"{self._url}/eval",
+                json=body,
+                headers=self._headers,
+                stream=True,
+                timeout=LIMIT,
+                allow_redirects=False,
+            ) as answer:
+                if answer.status_code != 200:
+                    what = f"a run of {name!r} answers with status {answer.status_code}"
+                    advice = "see the server's log, or name another --evaluator"
+                    yield Finding(False, f"{what}: {error_text(answer)}", advice)
+                    return
+                watched = self._watch(answer)
+                encoding = answer.headers.get("Content-Encoding")
+        except (requests.Timeout, requests.ConnectionError) as error:
+            if "timed out" not in str(error):
+                raise
+            what = f"nothing of the stream came for {LIMIT:g} s, and a server sends more often"
+            yield Finding(False, what, _BUFFERING)
+            return
+        if encoding:
+            yield Finding(False, f"the stream is compressed ({encoding})", _COMPRESSION)
+        yield from self._judge(watched, began)
+
+    def _watch(self, answer: requests.Response) -> _Watched:
+        watched = _Watched()
+        until = time.monotonic() + PATIENCE
+        with ThreadPoolExecutor(1) as aside:
+            for event, data in _events(_chunks(answer)):
+                watched.take(event, data, time.monotonic())
+                if watched.health is None and watched.started:
+                    watched.health = aside.submit(self._ask_health)
+                if self._is_enough(watched) or time.monotonic() > until:
+                    break
+        return watched
+
+    def _is_enough(self, watched: _Watched) -> bool:
+        return self._evaluator is not None and len(watched.late) >= ENOUGH
+
+    def _ask_health(self) -> float:
+        """Return the time at which health was answered."""
+        requests.get(f"{self._url}/", timeout=PATIENCE)
+        return time.monotonic()
+
+    def _judge(self, watched: _Watched, began: float) -> Iterator[Finding]:
+        if not watched.late:
+            name = self._evaluator or NAME
+            what = f"the run of {name!r} does not show whether events come when they happen"
+            advice = f"name an --evaluator whose cases take more than {LONG_ENOUGH} s"
+            yield Finding(False, what, advice)
+        elif max(watched.late) < LONG_ENOUGH / 2:
+            after = f"the first result after {watched.first - began:.1f} s"
+            yield Finding(True, f"events come when they happen, {after}")
+            # A proxy that holds the stream back would hide when the run was under way.
+            yield from _judge_health(watched)
+        else:
+            what = "events do not come when they happen, but several at once"
+            yield Finding(False, what, _BUFFERING)
+
+
+_BUFFERING = (
+    "switch buffering off on the way: in nginx 'proxy_buffering off;' for this location, in"
+    ' ingress-nginx the annotation proxy-buffering "off"; of load balancers, one that streams:'
+    " Amazon's API Gateway does so only in the response transfer mode STREAM"
+)
+_COMPRESSION = (
+    "leave text/event-stream out of the compression: in nginx out of gzip_types, in Apache out of"
+    " what mod_deflate filters, in Traefik by the compress middleware's excludedContentTypes"
+)
+_ONE_AT_A_TIME = (
+    "start gunicorn with --worker-class gevent, or gthread with --threads: sync workers serve one"
+    " request at a time, and cut streams off after --timeout seconds"
+)
+
+
+def _judge_health(watched: _Watched) -> Iterator[Finding]:
+    assert watched.health is not None, "a case has begun"
+    try:
+        answered = watched.health.result()
+    except requests.RequestException as error:
+        what = f"while a run was under way, health was not answered: {type(error).__name__}"
+        yield Finding(False, what, _ONE_AT_A_TIME)
+        return
+    if answered < watched.last:
+        yield Finding(True, "other requests are answered while a run is under way")
+    else:
+        what = "while a run is under way, no other request is answered"
+        yield Finding(False, what, _ONE_AT_A_TIME)
+
+
+def _chunks(answer: requests.Response) -> Iterator[bytes]:
+    """Yield what comes as it comes: where a proxy sends no chunks, ``iter_content`` would wait."""
+    try:
+        while chunk := answer.raw.read1(65_536, decode_content=True):
+            yield chunk
+    except urllib3.exceptions.HTTPError as error:
+        raise requests.ConnectionError(error) from error
+
+
+def _events(chunks: Iterable[bytes]) -> Iterator[tuple[str, str]]:
+    """Yield the type and the data of each event, as soon as it is whole."""
+    text = b""
+    for chunk in chunks:
+        *blocks, text = (text + chunk).split(b"\n\n")
+        for block in blocks:
+            lines = block.decode("utf-8", "replace").splitlines()
+            fields = [line.partition(": ")[::2] for line in lines]
+            event = next((value for name, value in fields if name == "event"), "")
+            yield event, "\n".join(value for name, value in fields if name == "data")
+
+
+def _object(data: str) -> dict[str, Any]:
+    try:
+        value = json.loads(data)
+    except json.JSONDecodeError:
+        return {}
+    return value if isinstance(value, dict) else {}

@@ -1,0 +1,142 @@
+"""``flask evals run`` as a process of its own: its bar on a terminal, and Ctrl-C."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.standin import StandIn
+
+APP = """
+import sys, threading
+from flask import Flask
+from flask_braintrust_evals import EvalsBlueprint
+
+evals_bp = EvalsBlueprint()
+CASES = [{"input": n} for n in range(50)]
+
+@evals_bp.evaluator("slow", data=CASES, max_concurrency=1)
+def slow(input, hooks):
+    if input == 2:
+        print("waiting", file=sys.stderr, flush=True)
+        hooks.cancel_event.wait(60)
+        print("told", file=sys.stderr, flush=True)
+    return input
+
+@evals_bp.evaluator("deaf", data=CASES, max_concurrency=1)
+def deaf(input, hooks):
+    if input == 2:
+        print("waiting", file=sys.stderr, flush=True)
+        hooks.cancel_event.wait(60)
+        print("told", file=sys.stderr, flush=True)
+        threading.Event().wait(60)
+    return input
+
+def unknown():
+    yield from CASES
+
+evals_bp.evaluator("quick", data=CASES)(lambda input: input)
+evals_bp.evaluator("endless", data=unknown)(lambda input: input)
+
+app = Flask(__name__)
+app.register_blueprint(evals_bp)
+"""
+
+
+@contextmanager
+def command(
+    folder: Path, *arguments: str, stderr: Any = subprocess.PIPE, **environ: str
+) -> Iterator[subprocess.Popen[str]]:
+    (folder / "some_app.py").write_text(APP)
+    clean = {key: value for key, value in os.environ.items() if not key.startswith("BRAINTRUST")}
+    with subprocess.Popen(
+        [sys.executable, "-m", "flask", "--app", "some_app", "evals", "run", *arguments],
+        cwd=folder,
+        env={**clean, "PYTHONPATH": str(Path(__file__).parents[2]), **environ},
+        stdout=subprocess.PIPE,
+        stderr=stderr,
+        text=True,
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def press_ctrl_c(process: subprocess.Popen[str], after: str) -> None:
+    assert process.stderr is not None
+    assert process.stderr.readline() == f"{after}\n"
+    process.send_signal(signal.SIGINT)
+
+
+def test_ctrl_c_cancels_and_shows_what_there_is(tmp_path: Path) -> None:
+    with command(tmp_path, "slow", "--json") as process:
+        press_ctrl_c(process, after="waiting")
+        output, errors = process.communicate(timeout=30)
+    assert process.returncode == 130, errors
+    assert "told\n" in errors
+    body = json.loads(output)
+    assert [each["output"] for each in body["results"]] == [0, 1]
+    assert (body["error"], body["passed"]) == ("interrupted", False)
+    assert body["scores"] == {}
+
+
+def test_ctrl_c_again_does_not_wait_for_tasks_that_go_on(tmp_path: Path) -> None:
+    with command(tmp_path, "deaf", "--json") as process:
+        press_ctrl_c(process, after="waiting")
+        press_ctrl_c(process, after="told")
+        output, errors = process.communicate(timeout=4)  # and not the grace period of 5 seconds
+    assert process.returncode == 130, errors
+    assert "Traceback" not in errors
+    assert [each["output"] for each in json.loads(output)["results"]] == [0, 1]
+
+
+def test_what_was_done_by_ctrl_c_is_in_the_experiment(tmp_path: Path) -> None:
+    with StandIn() as cloud:
+        cloud.add_user("key")
+        environ = {
+            "BRAINTRUST_API_KEY": "key",
+            "BRAINTRUST_APP_URL": cloud.url,
+            "NO_PROXY": "127.0.0.1",
+        }
+        with command(tmp_path, "slow", "--experiment", "nightly", **environ) as process:
+            press_ctrl_c(process, after="waiting")
+            output, errors = process.communicate(timeout=30)
+        assert process.returncode == 130, errors
+        assert "recorded as nightly: " in output
+        assert "slow: 2 cases, 0 failed; interrupted" in output
+        inputs = {each.json("braintrust.input_json") for each in cloud.spans_named("eval")}
+    assert {0, 1} <= inputs
+
+
+@pytest.mark.parametrize(("name", "count"), [("quick", "50/50"), ("endless", "50")])
+def test_a_terminal_shows_how_far_it_is(tmp_path: Path, name: str, count: str) -> None:
+    ours, theirs = pty.openpty()
+    with command(tmp_path, name, "--json", stderr=theirs) as process:
+        os.close(theirs)
+        shown = b""
+        while True:
+            try:
+                read = os.read(ours, 4096)
+            except OSError:  # the terminal's other side is closed
+                break
+            if not read:
+                break
+            shown += read
+        output, _ = process.communicate(timeout=30)
+    os.close(ours)
+    assert process.returncode == 0
+    assert json.loads(output)["cases"] == 50, "and nothing of the bar is in it"
+    last = shown.decode().replace("\r", "\n").strip().splitlines()[-1]
+    assert name in last
+    assert count in last
