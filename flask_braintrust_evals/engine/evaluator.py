@@ -7,6 +7,7 @@ import math
 import os
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import KW_ONLY, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -122,6 +123,7 @@ class Evaluator:
         max_concurrency: int | None = None,
         trial_count: int | None = None,
         timeout: float | None = None,
+        scope: Callable[[], AbstractContextManager[Any]] | None = None,
     ) -> EvalResult:
         """Run the evaluator in this process, without Flask and without Braintrust.
 
@@ -132,6 +134,8 @@ class Evaluator:
             max_concurrency: cases at a time; default: the evaluator's own, else 10.
             trial_count: how often each case is run; default: the evaluator's own.
             timeout: seconds that the run may take; default: the evaluator's own.
+            scope: entered around each case, in the thread that it runs in, such as
+                ``app.app_context`` for tasks that need Flask's ``current_app``.
 
         Returns:
             the results of all cases, in the order of the data, and the scores over them.
@@ -151,6 +155,7 @@ class Evaluator:
             max_concurrency=max_concurrency,
             trial_count=trial_count,
             timeout=timeout,
+            scope=scope,
         )
 
 

@@ -94,9 +94,10 @@ class EvalHooks:
         """Show progress in the case's cell while the task runs.
 
         Args:
-            event: ``event`` is one of :data:`PROGRESS_EVENTS`; ``data`` is the text, or a value
-                that is sent as JSON; ``format`` (default ``"code"``) and ``output_type`` (default
-                ``"completion"``) are as in the ``braintrust`` SDK.
+            event: ``event`` is one of
+                :data:`~flask_braintrust_evals.engine.hooks.PROGRESS_EVENTS`; ``data`` is the text,
+                or a value that is sent as JSON; ``format`` (default ``"code"``) and ``output_type``
+                (default ``"completion"``) are as in the ``braintrust`` SDK.
 
         Raises:
             TypeError: ``event`` is not a mapping.

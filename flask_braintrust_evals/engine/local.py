@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import AsyncIterable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterable, Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from flask_braintrust_evals.errors import DataError
@@ -28,11 +29,14 @@ def run_locally(
     max_concurrency: int | None = None,
     trial_count: int | None = None,
     timeout: float | None = None,
+    scope: Callable[[], AbstractContextManager[Any]] | None = None,
 ) -> EvalResult:
     """Run ``evaluator`` to its end; see :meth:`Evaluator.run`."""
     check_numbers(trial_count, max_concurrency, timeout)
     run = Run(
-        CaseRunner(evaluator, evaluator.parameter_set.validate(parameters)),
+        CaseRunner(
+            evaluator, evaluator.parameter_set.validate(parameters), scope=scope or nullcontext
+        ),
         own_cases(evaluator) if cases is None else cases,
         max_concurrency=max_concurrency or evaluator.max_concurrency or DEFAULT_CONCURRENCY,
         trial_count=trial_count or evaluator.trial_count,

@@ -49,8 +49,11 @@ class Prompt:
         data: see the module's docstring; checked by the caller.
 
     Attributes:
-        name, slug: its name.
-        id, project_id, version: ``None``: what comes as a parameter is not saved anywhere.
+        name: its name.
+        slug: its name.
+        id: ``None``, as the following two: what comes as a parameter is not saved anywhere.
+        project_id: ``None``.
+        version: ``None``.
     """
 
     id: str | None = None
@@ -72,7 +75,7 @@ class Prompt:
 
     @property
     def prompt(self) -> Parameters | None:
-        """The text: ``type`` with ``messages`` and ``tools``, or with ``content``."""
+        """The text, as ``type`` with ``messages`` and ``tools``, or with ``content``."""
         prompt = self._data.get("prompt")
         return None if prompt is None else Parameters(prompt)
 
@@ -84,9 +87,9 @@ class Prompt:
                 value an error.
 
         Returns:
-            the arguments for a call of an OpenAI client that is traced by the SDK: ``model``, the
-            params, ``messages`` and ``tools`` (or ``prompt``), and ``span_info`` with what the
-            trace is to say of the prompt.
+            the arguments for a call of an OpenAI client that is traced by the SDK. These are
+            ``model``, the params, ``messages`` and ``tools`` (or ``prompt``), and ``span_info``
+            with what the trace is to say of the prompt.
 
         Raises:
             ValueError: there is no model or no prompt, or the template cannot be rendered.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -238,3 +239,56 @@ def test_a_run_that_raises_leaves_no_task_behind() -> None:
         Evaluator("e", task).run(inputs(1), timeout=0.1)
 
     happens(cancelled)
+
+
+def test_a_score_that_is_not_there_is_an_error_with_those_that_are() -> None:
+    result = Evaluator("e", echo, scores=[exact_match]).run(inputs(1))
+
+    with pytest.raises(KeyError, match="no case has a score named 'exact'; there .* 'exact_match'"):
+        assert result.scores["exact"].mean
+    assert result.scores.get("exact") is None
+    with pytest.raises(KeyError, match="there are: none"):
+        assert Evaluator("e", echo).run(inputs(1)).scores["exact"]
+
+
+def test_a_result_as_text_tells_of_scores_and_failures() -> None:
+    def task(input: int) -> int:
+        if input:
+            raise ValueError("too much")
+        return input
+
+    def skipped(output: Any) -> None:
+        return None
+
+    def broken(output: Any) -> float:
+        raise RuntimeError("out of order")
+
+    result = Evaluator("halves", task, scores=[exact_match, skipped, broken]).run(inputs(0, 1))
+
+    assert str(result).splitlines() == [
+        "halves: 2 cases, 1 failed",
+        "exact_match: 0.0000 over 1 cases",
+        "skipped: no score over 0 cases",
+        "broken failed on 1 cases",
+        "case 2 failed: ValueError: too much",
+    ]
+
+
+def test_each_case_has_a_scope_of_its_own() -> None:
+    inside = threading.local()
+    entered = Counter()
+
+    @contextmanager
+    def scope() -> Iterator[None]:
+        entered.add()
+        inside.value = True
+        yield
+        inside.value = False
+
+    def task(input: Any) -> Any:
+        return inside.value
+
+    result = Evaluator("e", task).run(inputs(0, 1, 2), scope=scope)
+
+    assert [each.output for each in result.results] == [True, True, True]
+    assert entered.reaches(3)
