@@ -1,5 +1,6 @@
 # make demo    serve the example application and run one of its evaluators (ONCE=1: and stop)
 # make test    lint, types and all tests
+# make docs    the documentation as a site, in docs/_build/html
 # make compare    the same evaluators under the official dev server and under this one
 # make bench    our speed beside that of the official dev servers (QUICK=1: a small run)
 # make bench-steady    what is held under load, and whether it is given back
@@ -9,17 +10,21 @@ PORT ?= 8300
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test compare bench bench-steady bench-tracing lint format types tests clean
+.PHONY: demo test docs compare bench bench-steady bench-tracing lint format types tests clean
 .DEFAULT_GOAL := help
 
 help:
-	@sed -n '1,6s/^# //p' Makefile
+	@sed -n '1,7s/^# //p' Makefile
 
 demo: $(VENV)/.demo
 	@$(BIN)/python -m example_app.demo --port $(PORT) $(if $(ONCE),--once)
 
 test: lint types tests
 	@echo "Passed: lint (ruff), types (mypy --strict), tests (pytest)."
+
+docs: $(VENV)/.dev
+	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going --fresh-env -b html docs docs/_build/html
+	@echo "Built: docs/_build/html/index.html"
 
 compare: $(VENV)/.dev
 	$(BIN)/python -m pytest tests/official
@@ -63,4 +68,4 @@ $(VENV)/.dev: $(VENV)/bin/python setup.py requirements-dev.txt
 	@touch $@ $(VENV)/.demo
 
 clean:
-	rm -rf $(VENV) .bench build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) .bench build dist docs/_build *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

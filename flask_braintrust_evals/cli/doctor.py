@@ -125,7 +125,7 @@ class Doctor:
         if not self._credentials:
             if anonymous.status_code != 200:
                 advice = "set BRAINTRUST_API_KEY, and that much is checked as well"
-                yield Finding(True, f"what needs a token was not looked at; {advice}")
+                yield Finding(True, "what needs a token was not looked at", advice)
             return anonymous.status_code == 200
         answer = self._ask("GET", "/list", self._credentials)
         manifest = json_of(answer)

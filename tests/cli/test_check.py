@@ -171,7 +171,8 @@ def test_a_healthy_server_is_healthy(server: Gunicorn, cloud: StandIn) -> None:
 def test_without_a_token_only_what_needs_none_is_looked_at(server: Gunicorn) -> None:
     result = check(server.url + "/evals", token=None)
     assert result.exit_code == 0
-    assert "set BRAINTRUST_API_KEY" in lines(result)[-1]
+    assert lines(result)[-1] == "ok   what needs a token was not looked at"
+    assert "set BRAINTRUST_API_KEY" in result.stdout.splitlines()[-1]
 
 
 @pytest.mark.parametrize(
