@@ -1,6 +1,7 @@
 # make demo    serve the example application and run one of its evaluators (ONCE=1: and stop)
 # make test    lint, types and all tests
 # make docs    the documentation as a site, in docs/_build/html
+# make package    what is published: built, checked, installed into an empty environment, and served
 # make compare    the same evaluators under the official dev server and under this one
 # make bench    our speed beside that of the official dev servers (QUICK=1: a small run)
 # make bench-steady    what is held under load, and whether it is given back
@@ -10,11 +11,11 @@ PORT ?= 8300
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test docs compare bench bench-steady bench-tracing lint format types tests clean
+.PHONY: demo test docs package compare bench bench-steady bench-tracing lint format types tests clean
 .DEFAULT_GOAL := help
 
 help:
-	@sed -n '1,7s/^# //p' Makefile
+	@sed -n '1,8s/^# //p' Makefile
 
 demo: $(VENV)/.demo
 	@$(BIN)/python -m example_app.demo --port $(PORT) $(if $(ONCE),--once)
@@ -25,6 +26,12 @@ test: lint types tests
 docs: $(VENV)/.dev
 	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going --fresh-env -b html docs docs/_build/html
 	@echo "Built: docs/_build/html/index.html"
+
+package: $(VENV)/.dev
+	rm -rf build dist *.egg-info
+	$(BIN)/python -m build
+	$(BIN)/twine check --strict dist/*
+	$(BIN)/python -m pytest tests/packaging
 
 compare: $(VENV)/.dev
 	$(BIN)/python -m pytest tests/official
@@ -50,7 +57,7 @@ types: $(VENV)/.dev
 	$(BIN)/mypy
 
 tests: $(VENV)/.dev
-	$(BIN)/python -m pytest --ignore tests/official
+	$(BIN)/python -m pytest --ignore tests/official --ignore tests/packaging
 
 $(VENV)/bin/python:
 	@$(PYTHON) --version >/dev/null 2>&1 || { echo "Python 3.10 or later is needed, and '$(PYTHON)' does not run. Name another with make PYTHON=..."; exit 1; }

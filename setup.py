@@ -1,11 +1,17 @@
-"""Packaging of flask-braintrust-evals."""
+"""Packaging of flask-braintrust-evals.
 
+Where the environment variable ``REPOSITORY_URL`` names the public repository, the package index's
+page links there, and shows the pictures of the README from there.
+"""
+
+import os
 import re
 from pathlib import Path
 
 from setuptools import find_packages, setup
 
 HERE = Path(__file__).parent
+REPOSITORY = os.environ.get("REPOSITORY_URL", "").rstrip("/")
 VERSION = re.search(
     r'^__version__ = "([^"]+)"$',
     (HERE / "flask_braintrust_evals" / "_version.py").read_text("utf-8"),
@@ -13,13 +19,27 @@ VERSION = re.search(
 )
 assert VERSION is not None
 
+
+def description() -> str:
+    """Return the README for the package index, to which paths of the repository mean nothing."""
+    text = (HERE / "README.md").read_text("utf-8")
+    if not REPOSITORY:
+        text = re.sub(r"^!\[[^]]*\]\((?!https:)[^)]*\)\n\n", "", text, flags=re.MULTILINE)
+        return re.sub(r"\[([^]]*)\]\((?!https:)[^)]*\)", r"\1", text)
+    at = f"v{VERSION.group(1)}"
+    text = re.sub(r"(!\[[^]]*\]\()(?!https:)", rf"\1{REPOSITORY}/raw/{at}/", text)
+    return re.sub(r"(\]\()(?!https:)", rf"\1{REPOSITORY}/blob/{at}/", text)
+
+
 setup(
     name="flask-braintrust-evals",
     version=VERSION.group(1),
     description="Serve evaluators to the Braintrust Playground from a Flask application",
-    long_description=(HERE / "README.md").read_text("utf-8"),
+    long_description=description(),
     long_description_content_type="text/markdown",
-    license="Apache-2.0",
+    url=REPOSITORY or None,
+    project_urls={"Changelog": f"{REPOSITORY}/blob/main/CHANGELOG.md"} if REPOSITORY else {},
+    license_expression="Apache-2.0",
     author="The flask-braintrust-evals maintainers",
     keywords=["flask", "braintrust", "evaluation", "evals", "llm", "playground", "sse"],
     packages=find_packages(include=["flask_braintrust_evals", "flask_braintrust_evals.*"]),

@@ -18,13 +18,7 @@ from typing import Any
 
 import requests
 
-CASES = [
-    {"input": "I was charged twice for one payment", "expected": "billing"},
-    {"input": "Tracking says my parcel was delivered, but it was not", "expected": "shipping"},
-    {"input": "I cannot log in since this morning", "expected": "account"},
-    {"input": "Do you sell gift cards?", "expected": "front desk"},
-    {"input": "My courier wants a payment", "expected": "shipping"},
-]
+from .evaluators import TICKETS
 
 
 def main() -> int:
@@ -42,7 +36,7 @@ def main() -> int:
     try:
         url = f"http://127.0.0.1:{options.port}/evals"
         wait_until_healthy(server, url)
-        ok = run(url, "ticket-triage", CASES)
+        ok = run(url, "ticket-triage", TICKETS)
         if not options.once and ok:
             page = f"http://localhost:{options.port}/evals/playground"
             say(f"\nStill serving {url} (no token needed). In a browser: {page}")
@@ -50,6 +44,8 @@ def main() -> int:
             say(f"  curl {url}/list")
             body = '{"name": "reply-draft", "data": [{"input": "Where is my refund?"}]}'
             say(f"  curl -N {url}/eval -H 'Content-Type: application/json' -d '{body}'")
+            say("Or in another terminal:")
+            say("  .venv/bin/flask --app example_app evals run ticket-triage")
             say("Ctrl-C stops it.")
             return server.wait()
         return 0 if ok else 1

@@ -36,6 +36,9 @@ class EvalsBlueprint(Blueprint):
         evaluators: evaluators to register at once.
         blueprint_options: whatever else :class:`flask.Blueprint` takes.
 
+    Attributes:
+        registry: its evaluators, to iterate over, or to get one by its name.
+
     Raises:
         DuplicateEvaluatorError: two of the evaluators have the same name.
     """

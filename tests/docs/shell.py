@@ -150,11 +150,9 @@ class Shell:
         return text.replace(cloud, "https://www.braintrust.dev") if cloud else text
 
 
-def prepare_folder(page: Path, folder: Path) -> None:
-    """Put what a page takes for granted into its folder."""
-    given = Path(__file__).parent / "given" / page.stem
-    if given.exists():
-        shutil.copytree(given, folder, dirs_exist_ok=True)
+def prepare_folder(folder: Path) -> None:
+    """Put what pages take for granted into a folder."""
+    shutil.copytree(Path(__file__).parent / "given", folder, dirs_exist_ok=True)
 
 
 def matches(expected: str, written: str) -> bool:

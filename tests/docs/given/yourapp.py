@@ -1,4 +1,4 @@
-"""The application that the page about deployment takes for granted."""
+"""The application that pages take for granted."""
 
 from __future__ import annotations
 
