@@ -22,6 +22,7 @@ from .lookup import evaluator_named, every_evaluator, parameter_names
 from .outcome import Outcome, run
 from .report import as_json, report
 from .request import RunOptions, prepare_run
+from .terminal import styled
 from .values import parse_thresholds
 
 BAD = click.style("FAIL", fg="red")
@@ -148,7 +149,8 @@ def check_server(
     good = True
     for finding in Doctor(url, checked, org, origin, evaluator).examine():
         good = good and finding.good
-        click.echo(f"{click.style('ok  ', fg='green') if finding.good else BAD} {finding.what}")
+        mark = click.style("ok  ", fg="green") if finding.good else BAD
+        click.echo(f"{mark} {styled(finding.what)}")
         if finding.advice:
             click.echo(f"     {finding.advice}")
     sys.exit(0 if good else 1)

@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 from typing import Any
 
-import click
-
 from flask_braintrust_evals.engine.events import CaseResult
 from flask_braintrust_evals.engine.tracing import json_attribute
 
 from .outcome import Outcome
+from .terminal import styled
 
 MOST_FAILURES = 20
 """Failed cases that are shown in full."""
@@ -26,10 +25,10 @@ def report(outcome: Outcome) -> str:
         lines.append(f"... and {len(result.failures) - MOST_FAILURES} more that failed")
     for name, count in result.summary.scorer_errors.items():
         error = next(r.scorer_errors[name] for r in result.results if name in r.scorer_errors)
-        lines.append(click.style(f"{name} failed on {count} cases, first with {error}", fg="red"))
+        lines.append(styled(f"{name} failed on {count} cases, first with {error}", fg="red"))
     lines += _table(outcome)
     lines += _recorded(outcome)
-    lines += [click.style(text, fg="red") for text in outcome.too_low.values()]
+    lines += [styled(text, fg="red") for text in outcome.too_low.values()]
     lines.append(_last_line(outcome))
     return "\n".join(lines)
 
@@ -85,8 +84,8 @@ def _failure(result: CaseResult) -> str:
     shown = json_attribute(result.case.input)
     shown = shown if len(shown) <= LONGEST else shown[:LONGEST] + "…"
     trial = f", trial {result.ref.trial_index + 1}" if result.ref.trial_index else ""
-    head = click.style(f"case {result.ref.index + 1}{trial} failed: {result.error}", fg="red")
-    return f"{head}\n  input: {shown}"
+    head = styled(f"case {result.ref.index + 1}{trial} failed: {result.error}", fg="red")
+    return f"{head}\n  {styled(f'input: {shown}')}"
 
 
 def _table(outcome: Outcome) -> list[str]:
@@ -97,12 +96,12 @@ def _table(outcome: Outcome) -> list[str]:
     compared = {name: _compared(outcome, name) for name in scores}
     more = f"  {'change':>7}  {'better':>6}  {'worse':>6}" if any(compared.values()) else ""
     head = f"{'score':<{width}}  {'mean':>7}  {'cases':>6}{more}"
-    lines = [click.style(head, bold=True)]
+    lines = [styled(head, bold=True)]
     for name, score in scores.items():
         mean = "-" if score.mean is None else f"{score.mean:.4f}"
         colour = "red" if name in outcome.too_low else None
         row = f"{name:<{width}}  {mean:>7}  {score.count:>6}{_changes(compared[name])}"
-        lines.append(click.style(row, fg=colour))
+        lines.append(styled(row, fg=colour))
     return lines
 
 
@@ -139,11 +138,13 @@ def _recorded(outcome: Outcome) -> list[str]:
         return []
     lines = []
     if "comparisonExperimentName" in experiment:
-        lines.append(f"compared with {experiment['comparisonExperimentName']}")
+        lines.append(styled(f"compared with {experiment['comparisonExperimentName']}"))
     if outcome.lost_spans:
         lost = f"{outcome.lost_spans} spans could not be delivered: the experiment lacks them"
-        lines.append(click.style(lost, fg="red"))
-    lines.append(f"recorded as {experiment['experimentName']}: {experiment['experimentUrl']}")
+        lines.append(styled(lost, fg="red"))
+    lines.append(
+        styled(f"recorded as {experiment['experimentName']}: {experiment['experimentUrl']}")
+    )
     return lines
 
 
@@ -152,4 +153,4 @@ def _last_line(outcome: Outcome) -> str:
     text = f"{outcome.result.evaluator}: {summary.cases} cases, {summary.failed} failed"
     if outcome.error:
         text += f"; {outcome.error}"
-    return click.style(text, fg="green" if outcome.is_good else "red")
+    return styled(text, fg="green" if outcome.is_good else "red")

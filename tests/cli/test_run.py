@@ -146,8 +146,17 @@ def test_a_name_that_two_blueprints_have_is_told_with_their_places() -> None:
 def test_a_failing_task_is_shown_and_fails_the_command() -> None:
     result = run(cases=[*CASES, {"input": "bad"}])
     assert result.exit_code == 1
-    assert 'case 3 failed: ValueError: no\x00 good\n  input: "bad"' in result.stdout
+    assert 'case 3 failed: ValueError: no\\x00 good\n  input: "bad"' in result.stdout
     assert result.stdout.splitlines()[-1] == "echo: 3 cases, 1 failed"
+
+
+def test_data_gives_the_terminal_no_orders() -> None:
+    def task(input: Any) -> Any:
+        raise ValueError(f"{input}\r\x1b]0;title\x07")
+
+    result = run(cases=[{"input": "\x9b2J"}], evaluator=Evaluator("e", task))
+    assert "ValueError: \\x9b2J\\x0d\\x1b]0;title\\x07" in result.stdout
+    assert 'input: "\\x9b2J"' in result.stdout
 
 
 def test_a_failing_scorer_fails_the_command() -> None:
