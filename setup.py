@@ -44,6 +44,8 @@ setup(
     keywords=["flask", "braintrust", "evaluation", "evals", "llm", "playground", "sse"],
     packages=find_packages(include=["flask_braintrust_evals", "flask_braintrust_evals.*"]),
     package_data={"flask_braintrust_evals": ["py.typed", "playground/*"]},
+    # So that `flask evals check` works where there is no application, too.
+    entry_points={"flask.commands": ["evals = flask_braintrust_evals.cli:evals_cli"]},
     python_requires=">=3.10",
     install_requires=[
         "click>=8.1",

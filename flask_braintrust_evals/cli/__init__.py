@@ -13,7 +13,7 @@ from flask.cli import AppGroup
 
 from flask_braintrust_evals.config import Session
 from flask_braintrust_evals.errors import ConfigurationError, EvalsError
-from flask_braintrust_evals.extension import current_extension
+from flask_braintrust_evals.extension import EXTENSION_KEY, EvalsExtension, current_extension
 from flask_braintrust_evals.runs.request import MOST_CONCURRENCY, MOST_TRIALS
 
 from .doctor import PAGE, Doctor
@@ -42,7 +42,7 @@ _org = click.option(
 @evals_cli.command("list")
 def list_evaluators() -> None:
     """List the evaluators: name, scores, parameters."""
-    evaluators = every_evaluator(current_extension().registries)
+    evaluators = every_evaluator(_extension().registries)
     if not evaluators:
         raise click.ClickException("the application has no evaluators")
     for each in evaluators:
@@ -107,7 +107,7 @@ def run_evaluator(
     The exit status is 0 where all went well; 1 where a task, a scorer or the run failed, or a mean
     is too low; 2 where the command is wrong; and 130 after Ctrl-C, which still shows what there is.
     """
-    extension = current_extension()
+    extension = _extension()
     evaluator = evaluator_named(name, extension.registries)
     limits = parse_thresholds(thresholds)
     try:
@@ -154,6 +154,14 @@ def check_server(
         if finding.advice:
             click.echo(f"     {finding.advice}")
     sys.exit(0 if good else 1)
+
+
+def _extension() -> EvalsExtension:
+    if EXTENSION_KEY not in current_app.extensions:
+        raise click.ClickException(
+            f"no EvalsBlueprint is registered in the application {current_app.name!r}"
+        )
+    return current_extension()
 
 
 def _status(outcome: Outcome) -> int:

@@ -12,6 +12,7 @@ from click.testing import Result
 from flask import Flask, current_app
 
 from flask_braintrust_evals import Classification, EvalHooks, EvalsBlueprint, Evaluator
+from flask_braintrust_evals.cli import evals_cli
 
 CASES = [{"input": "a", "expected": "a"}, {"input": "b", "expected": "x"}]
 
@@ -130,6 +131,13 @@ def test_without_cases_there_is_nothing_to_run() -> None:
 def test_an_unknown_evaluator_is_told_with_those_that_there_are() -> None:
     result = evals(app_of(echo()), "run", "ech")
     assert (result.exit_code, "there are: echo" in result.stderr) == (2, True)
+
+
+@pytest.mark.parametrize("arguments", [["list"], ["run", "echo"]])
+def test_an_application_without_a_blueprint_is_told(arguments: list[str]) -> None:
+    result = Flask("plain").test_cli_runner().invoke(evals_cli, arguments)
+    assert result.exit_code == 1
+    assert "no EvalsBlueprint is registered in the application 'plain'" in result.stderr
 
 
 def test_a_name_that_two_blueprints_have_is_told_with_their_places() -> None:

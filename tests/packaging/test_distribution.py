@@ -195,6 +195,20 @@ def test_the_example_is_served_from_the_wheel_with_its_page(served: str) -> None
         assert requests.get(f"{served}/playground/{file}", timeout=10).status_code == 200, file
 
 
+def test_a_server_can_be_checked_where_there_is_no_application(
+    python: Path, served: str, tmp_path: Path
+) -> None:
+    checked = subprocess.run(
+        [python.parent / "flask", "evals", "check", served],
+        cwd=tmp_path,
+        env=NOTHING_OF_OURS,
+        capture_output=True,
+        text=True,
+    )
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+    assert "ok   events come when they happen" in checked.stdout
+
+
 def test_the_types_of_the_wheel_are_seen(python: Path, tmp_path: Path) -> None:
     (tmp_path / "user.py").write_text(
         "from flask_braintrust_evals import Evaluator, ScoreSummary\n"
