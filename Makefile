@@ -1,5 +1,5 @@
 # make demo    serve the example application and run one of its evaluators (ONCE=1: and stop)
-# make test    lint, types and all tests
+# make test    lint, types and tests
 # make docs    the documentation as a site, in docs/_build/html
 # make package    what is published: built, checked, installed into an empty environment, and served
 # make compare    the same evaluators under the official dev server and under this one

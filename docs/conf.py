@@ -31,10 +31,12 @@ nitpick_ignore_regex = [
 
 autodoc_member_order = "bysource"
 autodoc_typehints = "description"
+autodoc_typehints_description_target = "documented"
 autodoc_preserve_defaults = True
 napoleon_google_docstring = True
 napoleon_numpy_docstring = False
-napoleon_use_ivar = True
+napoleon_custom_sections = [("Attributes", "params_style")]
+smartquotes = False  # options begin with two hyphens
 myst_enable_extensions = ["attrs_inline", "colon_fence"]
 myst_ref_domains = ["std", "py"]
 myst_heading_anchors = 3

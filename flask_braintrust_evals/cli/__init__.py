@@ -12,7 +12,7 @@ from flask import current_app
 from flask.cli import AppGroup
 
 from flask_braintrust_evals.config import Session
-from flask_braintrust_evals.errors import ConfigurationError, EvalsError
+from flask_braintrust_evals.errors import ConfigurationError, EvalsError, RequestError
 from flask_braintrust_evals.extension import EXTENSION_KEY, EvalsExtension, current_extension
 from flask_braintrust_evals.runs.request import MOST_CONCURRENCY, MOST_TRIALS
 
@@ -74,9 +74,17 @@ def list_evaluators() -> None:
     help="A parameter, read as its declared type. May be given several times.",
 )
 @click.option(
-    "--max-concurrency", type=click.IntRange(1, MOST_CONCURRENCY), help="Cases at a time."
+    "--max-concurrency",
+    metavar="N",
+    type=click.IntRange(1, MOST_CONCURRENCY),
+    help="Cases at a time.",
 )
-@click.option("--trials", type=click.IntRange(1, MOST_TRIALS), help="How often each case is run.")
+@click.option(
+    "--trials",
+    metavar="N",
+    type=click.IntRange(1, MOST_TRIALS),
+    help="How often each case is run.",
+)
 @click.option(
     "--fail-under",
     "thresholds",
@@ -91,7 +99,13 @@ def list_evaluators() -> None:
 )
 @_org
 @click.option("--json", "json_wanted", is_flag=True, help="Write the results as JSON.")
-@click.option("--junit", "junit_file", type=click.File("w", lazy=True), help="Write JUnit's XML.")
+@click.option(
+    "--junit",
+    "junit_file",
+    metavar="FILE",
+    type=click.File("w", lazy=True),
+    help="Write JUnit's XML.",
+)
 def run_evaluator(
     name: str,
     thresholds: Sequence[str],
@@ -101,11 +115,12 @@ def run_evaluator(
 ) -> None:
     """Run the evaluator NAME in this process.
 
-    Braintrust has no part in it but where --dataset or --experiment is given; these need an API key
-    in the environment variable BRAINTRUST_API_KEY.
+    Braintrust is asked for a dataset and for an experiment alone; these need an API key in the
+    environment variable BRAINTRUST_API_KEY.
 
-    The exit status is 0 where all went well; 1 where a task, a scorer or the run failed, or a mean
-    is too low; 2 where the command is wrong; and 130 after Ctrl-C, which still shows what there is.
+    The exit status is 0 where all went well; 1 where a task, a scorer or the run failed, a mean is
+    too low, there was no case, or Braintrust does not have what is asked for; 2 where the command,
+    a parameter or the file is wrong; and 130 after Ctrl-C, which still shows what there is.
     """
     extension = _extension()
     evaluator = evaluator_named(name, extension.registries)
@@ -113,7 +128,9 @@ def run_evaluator(
     try:
         prepared = prepare_run(evaluator, RunOptions(**options), extension.host(current_app))
     except EvalsError as error:
-        raise click.ClickException(str(error)) from None
+        # What the options ask for is wrong; all others are about what Braintrust has and allows.
+        wrong = type(error) is RequestError
+        raise (click.UsageError if wrong else click.ClickException)(str(error)) from None
     outcome = run(prepared)
     outcome.check(limits)
     click.echo(as_json(outcome) if json_wanted else report(outcome))

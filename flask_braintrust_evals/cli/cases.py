@@ -26,7 +26,7 @@ def read_cases(source: str) -> list[dict[str, Any]]:
         source: a file's name, or ``-`` for standard input. The format is told by the text itself.
 
     Raises:
-        click.ClickException: there is no such file, or what it holds is no cases; says where.
+        click.UsageError: there is no such file, or what it holds is no cases; says where.
     """
     name = "standard input" if source == "-" else source
     try:
@@ -34,13 +34,13 @@ def read_cases(source: str) -> list[dict[str, Any]]:
         raw = sys.stdin.buffer.read() if source == "-" else Path(source).read_bytes()
         text = raw.decode("utf-8-sig").strip()
     except OSError as error:
-        raise click.ClickException(f"{name} cannot be read: {error.strerror}") from None
+        raise click.UsageError(f"{name} cannot be read: {error.strerror}") from None
     except UnicodeDecodeError as error:
-        raise click.ClickException(f"{name} is not UTF-8: {error}") from None
+        raise click.UsageError(f"{name} is not UTF-8: {error}") from None
     try:
         return _checked(_parse(text))
     except ValueError as error:
-        raise click.ClickException(f"{name}: {error}") from None
+        raise click.UsageError(f"{name}: {error}") from None
 
 
 def _parse(text: str) -> Iterable[Any]:
@@ -121,4 +121,6 @@ def _checked(values: Iterable[Any]) -> list[dict[str, Any]]:
         except DataError as error:
             raise ValueError(f"case {number}: {error}") from None
         cases.append(value)
+    if not cases:
+        raise ValueError("there are no cases")
     return cases

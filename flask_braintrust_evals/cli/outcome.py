@@ -78,6 +78,8 @@ def run(prepared: PreparedRun) -> Outcome:
     try:
         _listen(prepared, outcome)
         prepared.end()
+        if not outcome.error and not outcome.result.results:
+            outcome.error = "there was no case"
         if not outcome.error:
             outcome.comparison = recording.comparison()
     except KeyboardInterrupt:  # while the last spans were delivered, or a second time

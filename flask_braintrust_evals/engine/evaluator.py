@@ -45,16 +45,16 @@ class Evaluator:
         tags: tags of these experiments.
         trial_count: how often each case is run.
         max_concurrency: cases at a time; ``None``: what the application's settings say.
-        timeout: seconds that a whole run may take; ``None``: any time.
+        timeout: seconds that a whole run may take; ``None``: no limit.
         task_timeout: seconds that the task may take for one case; then the case has failed, and the
-            run goes on without waiting for it. ``None``: any time.
+            run goes on without waiting for it. ``None``: no limit.
         blocking: whether the task and the scorers may hold up their thread for long without giving
             way to gevent, as C extensions and long computations do. They are then called in threads
             of the operating system's, at most 40 of a process at a time.
         description: what the evaluator is for.
         error_score_handler: ``handler(span, case, names)``, called where a task or scorers failed,
-            with the ``eval`` span, the case, and the names of the scorers that gave nothing;
-            returns scores for them by name, or ``None``.
+            with the ``eval`` span, the case, and the names of the scorers that failed, or of all
+            where the task did; returns scores for them by name, or ``None``.
         base_experiment_name: the experiment that these experiments are compared with.
         base_experiment_id: the same by id; wins over the name.
         is_public: whether these experiments are public.

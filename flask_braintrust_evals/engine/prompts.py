@@ -46,7 +46,8 @@ class Prompt:
 
     Args:
         name: its name.
-        data: see the module's docstring; checked by the caller.
+        data: its text and options, as :attr:`prompt` and :attr:`options` have them; checked by the
+            caller.
 
     Attributes:
         name: its name.

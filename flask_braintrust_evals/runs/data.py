@@ -15,6 +15,8 @@ from flask_braintrust_evals.engine.local import own_cases
 from flask_braintrust_evals.engine.schemas import json_type
 from flask_braintrust_evals.errors import DataError, RequestError
 
+from .request import MOST_TRIALS
+
 SOURCES = ("data", "dataset_id", "dataset_name", "experiment_name")
 OWN = "own"
 """Beyond the protocol: the evaluator's own cases."""
@@ -104,6 +106,11 @@ def _inline(data: Mapping[str, Any]) -> list[EvalCase]:
             case = EvalCase.of(value)
         except DataError as error:
             raise RequestError(f"data.data[{index}]: {error}") from None
+        if case.trial_count is not None and case.trial_count > MOST_TRIALS:
+            raise RequestError(
+                f"data.data[{index}]: trial_count is {case.trial_count}, and may be {MOST_TRIALS}"
+                " at most"
+            )
         if case.origin is None and dataset_id is not None and case.id is not None:
             case.origin = _origin("dataset", dataset_id, value)
         cases.append(case)

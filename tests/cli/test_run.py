@@ -89,15 +89,16 @@ def test_a_wrong_option_is_told_and_nothing_is_run(arguments: list[str], said: s
 
 def test_a_parameter_that_its_schema_forbids_is_told() -> None:
     result = run("-p", "number=0")
-    assert result.exit_code == 1
-    assert result.stderr.startswith("Error: ")
-    assert "number" in result.stderr
+    assert result.exit_code == 2
+    assert "Error: parameter 'number': 0 is less than the minimum of 1" in result.stderr
 
 
 @pytest.mark.parametrize(
     ("text", "said"),
     [
         ("", "there are no cases"),
+        ("[]", "there are no cases"),
+        ("input,expected\n", "there are no cases"),
         ("[1]", "case 1 must be an object with an 'input'"),
         ('[{"input": 1}, {"expected": 1}]', "case 2 must be an object with an 'input'"),
         ('[{"input": 1, "tags": "x"}]', "case 1: "),
@@ -110,7 +111,7 @@ def test_a_parameter_that_its_schema_forbids_is_told() -> None:
 )
 def test_what_is_no_cases_is_told_with_its_place(text: str, said: str) -> None:
     result = evals(app_of(echo()), "run", "echo", "--data", "-", input=text)
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert f"standard input: {said}" in result.stderr
 
 
@@ -119,13 +120,28 @@ def test_a_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:
     binary.write_bytes(b"\xff\xfe[")
     for path, said in ((tmp_path / "none.json", "No such file"), (binary, "is not UTF-8")):
         result = evals(app_of(echo()), "run", "echo", "--data", str(path))
-        assert (result.exit_code, said in result.stderr) == (1, True)
+        assert (result.exit_code, said in result.stderr) == (2, True)
 
 
 def test_without_cases_there_is_nothing_to_run() -> None:
     result = evals(app_of(echo()), "run", "echo")
     assert result.exit_code == 2
     assert "'echo' has no data of its own: give --data or --dataset" in result.stderr
+
+
+def test_data_without_a_case_is_no_success() -> None:
+    result = evals(app_of(echo(data=[])), "run", "echo")
+    assert result.exit_code == 1
+    assert result.stdout == "echo: 0 cases, 0 failed; there was no case\n"
+
+
+def test_data_that_cannot_be_made_is_told() -> None:
+    def data() -> Any:
+        raise OSError("the disk is gone")
+
+    result = evals(app_of(echo(data=data)), "run", "echo")
+    assert result.exit_code == 1
+    assert "data could not be read: OSError: the disk is gone" in result.stderr
 
 
 def test_an_unknown_evaluator_is_told_with_those_that_there_are() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from importlib.metadata import distribution
+from pathlib import Path
 
 REQUIREMENT = re.compile(r"([\w-]+)(?:\[([\w,]+)\])?")
 
@@ -24,6 +25,9 @@ if __name__ == "__main__":
     command, *arguments = sys.argv[1:]
     if command != "install":
         raise SystemExit(f"pip {command} is not played")
-    for argument in arguments:
-        if not argument.startswith("-"):
+    while arguments:
+        argument = arguments.pop(0)
+        if argument == "-r":
+            arguments += Path(arguments.pop(0)).read_text().split()
+        elif not argument.startswith("-"):
             check(argument)

@@ -591,3 +591,8 @@ def test_cases_in_the_request_need_neither_session_nor_project() -> None:
 def test_a_stream_of_cases_is_complete(api: Api, dataset: str) -> None:
     events = events_of(api.eval(parent=PLAYGROUND, data={"dataset_id": dataset}))
     assert types_of(events) == ["progress"] * 10 + ["summary", "done"]
+
+
+def test_a_case_cannot_ask_for_more_trials_than_a_request(api: Api) -> None:
+    refusal = api.refusal(400, name="echo", data=[{"input": 1, "trial_count": 10_001}])
+    assert refusal == "data.data[0]: trial_count is 10001, and may be 10000 at most"
