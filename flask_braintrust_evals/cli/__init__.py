@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, closing, contextmanager, nullcontext, redirect_stdout
+from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit
 
 import click
 from flask import current_app
 from flask.cli import AppGroup
 
 from flask_braintrust_evals.config import Session
+from flask_braintrust_evals.engine.evaluator import Evaluator
 from flask_braintrust_evals.errors import ConfigurationError, EvalsError, RequestError
 from flask_braintrust_evals.extension import EXTENSION_KEY, EvalsExtension, current_extension
 from flask_braintrust_evals.runs.request import MOST_CONCURRENCY, MOST_TRIALS
@@ -22,7 +26,7 @@ from .lookup import evaluator_named, every_evaluator, parameter_names
 from .outcome import Outcome, run
 from .report import as_json, report
 from .request import RunOptions, prepare_run
-from .terminal import styled
+from .terminal import say, styled
 from .values import parse_thresholds
 
 BAD = click.style("FAIL", fg="red")
@@ -46,14 +50,14 @@ def list_evaluators() -> None:
     if not evaluators:
         raise click.ClickException("the application has no evaluators")
     for each in evaluators:
-        click.secho(each.name, bold=True)
+        say(click.style(each.name, bold=True))
         if each.description:
-            click.echo(f"  {each.description.splitlines()[0]}")
+            say(f"  {each.description.splitlines()[0]}")
         made = [call.name for call in (*each.scorer_calls, *each.classifier_calls)]
-        click.echo(f"  scores: {', '.join(made) or 'none'}")
+        say(f"  scores: {', '.join(made) or 'none'}")
         names = parameter_names(each)
         if names:
-            click.echo(f"  parameters: {', '.join(names)}")
+            say(f"  parameters: {', '.join(names)}")
 
 
 @evals_cli.command("run")
@@ -103,14 +107,14 @@ def list_evaluators() -> None:
     "--junit",
     "junit_file",
     metavar="FILE",
-    type=click.File("w", lazy=True),
+    type=click.Path(dir_okay=False, writable=True, path_type=Path),
     help="Write JUnit's XML.",
 )
 def run_evaluator(
     name: str,
     thresholds: Sequence[str],
     json_wanted: bool,
-    junit_file: Any,
+    junit_file: Path | None,
     **options: Any,
 ) -> None:
     """Run the evaluator NAME in this process.
@@ -125,18 +129,31 @@ def run_evaluator(
     extension = _extension()
     evaluator = evaluator_named(name, extension.registries)
     limits = parse_thresholds(thresholds)
-    try:
-        prepared = prepare_run(evaluator, RunOptions(**options), extension.host(current_app))
-    except EvalsError as error:
-        # What the options ask for is wrong; all others are about what Braintrust has and allows.
-        wrong = type(error) is RequestError
-        raise (click.UsageError if wrong else click.ClickException)(str(error)) from None
-    outcome = run(prepared)
+    if junit_file is not None and not os.access(junit_file.parent, os.W_OK):
+        raise click.UsageError(
+            f"--junit: {str(junit_file.parent)!r} is no folder that can be written to"
+        )
+    with _told_of_ctrl_c(), redirect_stdout(sys.stderr) if json_wanted else nullcontext():
+        outcome = _run(evaluator, RunOptions(**options), extension)
     outcome.check(limits)
-    click.echo(as_json(outcome) if json_wanted else report(outcome))
     if junit_file is not None:
-        junit_file.write(junit(outcome))
+        try:
+            junit_file.write_text(junit(outcome), "utf-8")
+        except OSError as error:
+            raise click.ClickException(f"{junit_file} cannot be written: {error}") from None
+    say(as_json(outcome) if json_wanted else report(outcome))
     sys.exit(_status(outcome))
+
+
+def _run(evaluator: Evaluator, options: RunOptions, extension: EvalsExtension) -> Outcome:
+    with ExitStack() as held:
+        try:
+            prepared = prepare_run(evaluator, options, extension.host(current_app), held)
+        except EvalsError as error:
+            # What the options ask for is wrong; all others are about what Braintrust has.
+            wrong = type(error) is RequestError
+            raise (click.UsageError if wrong else click.ClickException)(str(error)) from None
+        return run(prepared)
 
 
 @evals_cli.command("check", with_appcontext=False)
@@ -157,20 +174,34 @@ def check_server(
     Health, preflights, access, and whether something on the way holds events back. The exit status
     is 0 where all is well, else 1.
     """
-    if urlsplit(url).scheme not in ("http", "https"):
+    parts = _split(url)
+    if parts is None or parts.scheme not in ("http", "https"):
         raise click.UsageError(f"{url!r} is not an address such as https://tools.example.com/evals")
     try:
         checked = Session(token).token  # whose error, unlike that of requests, does not quote it
     except ConfigurationError as error:
         raise click.UsageError(str(error)) from None
+    if "@" in parts.netloc or parts.query:
+        raise click.UsageError("the address must have neither credentials nor a query")
     good = True
-    for finding in Doctor(url, checked, org, origin, evaluator).examine():
-        good = good and finding.good
-        mark = click.style("ok  ", fg="green") if finding.good else BAD
-        click.echo(f"{mark} {styled(finding.what)}")
-        if finding.advice:
-            click.echo(f"     {finding.advice}")
+    with _told_of_ctrl_c(), closing(Doctor(url, checked, org, origin, evaluator)) as doctor:
+        for finding in doctor.examine():
+            good = good and finding.good
+            mark = click.style("ok  ", fg="green") if finding.good else BAD
+            say(f"{mark} {styled(finding.what)}")
+            if finding.advice:
+                say(f"     {finding.advice}")
     sys.exit(0 if good else 1)
+
+
+@contextmanager
+def _told_of_ctrl_c() -> Iterator[None]:
+    """Have Ctrl-C end the command with a status of its own; click's is that of a failure."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        say("interrupted", err=True)
+        sys.exit(INTERRUPTED)
 
 
 def _extension() -> EvalsExtension:
@@ -179,6 +210,13 @@ def _extension() -> EvalsExtension:
             f"no EvalsBlueprint is registered in the application {current_app.name!r}"
         )
     return current_extension()
+
+
+def _split(url: str) -> SplitResult | None:
+    try:
+        return urlsplit(url)
+    except ValueError:
+        return None
 
 
 def _status(outcome: Outcome) -> int:

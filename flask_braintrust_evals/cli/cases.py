@@ -17,6 +17,9 @@ from flask_braintrust_evals.engine.cases import EvalCase
 from flask_braintrust_evals.errors import DataError
 
 FIELDS = ("input", "expected", "metadata", "tags", "id")
+DELIMITERS = (",", ";", "\t")
+LONGEST_CELL = 100_000_000
+"""Characters of a cell; the csv module's own limit is less than many a document."""
 
 
 def read_cases(source: str) -> list[dict[str, Any]]:
@@ -31,16 +34,25 @@ def read_cases(source: str) -> list[dict[str, Any]]:
     name = "standard input" if source == "-" else source
     try:
         # The mark that some spreadsheets begin their files with is no part of the text.
-        raw = sys.stdin.buffer.read() if source == "-" else Path(source).read_bytes()
-        text = raw.decode("utf-8-sig").strip()
+        text = _read(source).decode("utf-8-sig").strip()
     except OSError as error:
-        raise click.UsageError(f"{name} cannot be read: {error.strerror}") from None
+        raise click.UsageError(f"{name} cannot be read: {error.strerror or error}") from None
     except UnicodeDecodeError as error:
         raise click.UsageError(f"{name} is not UTF-8: {error}") from None
     try:
         return _checked(_parse(text))
-    except ValueError as error:
+    except (ValueError, csv.Error) as error:
         raise click.UsageError(f"{name}: {error}") from None
+    except RecursionError:
+        raise click.UsageError(f"{name}: nested too deeply") from None
+
+
+def _read(source: str) -> bytes:
+    if source != "-":
+        return Path(source).read_bytes()
+    if sys.stdin is None:
+        raise OSError("it is closed")
+    return sys.stdin.buffer.read()
 
 
 def _parse(text: str) -> Iterable[Any]:
@@ -59,7 +71,8 @@ def _objects(text: str) -> list[Any]:
     try:
         return [json.loads(text)]
     except json.JSONDecodeError:
-        lines = enumerate(text.splitlines(), 1)
+        # Not by splitlines(), for which texts have more ends of lines than JSON has.
+        lines = enumerate(map(str.strip, text.split("\n")), 1)
         return [_json(line, f"line {number} is not valid JSON") for number, line in lines if line]
 
 
@@ -71,17 +84,41 @@ def _json(text: str, problem: str) -> Any:
 
 
 def _csv(text: str) -> list[dict[str, Any]]:
-    header, *rows = csv.reader(io.StringIO(text, newline=""), strict=True)
-    if len(header) < 2 and header != ["input"]:
-        raise ValueError("neither JSON nor CSV with a column 'input'")
+    header, *rows = _rows(text)
+    _check_header(header)
     cases = []
     for number, row in enumerate(rows, 2):
         if not row:
             continue
         if len(row) != len(header):
             raise ValueError(f"row {number} has {len(row)} cells, and the header has {len(header)}")
-        cases.append(_case(dict(zip(map(str.strip, header), row, strict=True))))
+        try:
+            cases.append(_case(dict(zip(header, row, strict=True))))
+        except ValueError as error:
+            raise ValueError(f"row {number}: {error}") from None
     return cases
+
+
+def _rows(text: str) -> list[list[str]]:
+    """The rows, with the delimiter by which the header has the column ``input``."""
+    csv.field_size_limit(LONGEST_CELL)
+    for delimiter in (*DELIMITERS, ","):
+        lines = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+        header = [name.strip() for name in next(lines)]
+        if "input" in header:
+            break
+    return [header, *lines]
+
+
+def _check_header(header: list[str]) -> None:
+    if len(header) < 2 and header != ["input"]:
+        raise ValueError("neither JSON nor CSV with a column 'input'")
+    twice = {name for name in header if header.count(name) > 1}
+    if twice:
+        raise ValueError(f"two columns are named {min(twice)!r}")
+    for name in header:
+        if name not in FIELDS and name.lower() in FIELDS:
+            raise ValueError(f"column {name!r} must be written {name.lower()!r}")
 
 
 def _case(row: dict[str, str]) -> dict[str, Any]:
@@ -102,12 +139,16 @@ def _case(row: dict[str, str]) -> dict[str, Any]:
 def _cell(name: str, text: str) -> Any:
     if name == "tags":
         return [each for each in re.split(r"[;,]\s*", text) if each]
-    if name == "metadata" or text.lstrip()[:1] in ("[", "{"):
+    if name == "metadata":
+        metadata = _json(text, f"metadata must be a JSON object, not {text[:100]!r}")
+        if not isinstance(metadata, dict):
+            raise ValueError(f"metadata must be a JSON object, not {text[:100]!r}")
+        return metadata
+    if name != "id" and text.lstrip()[:1] in ("[", "{"):
         try:
             return json.loads(text)
         except json.JSONDecodeError:
-            if name == "metadata":
-                raise ValueError(f"metadata must be JSON, not {text[:100]!r}") from None
+            return text
     return text
 
 

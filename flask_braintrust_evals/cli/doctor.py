@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Generator, Iterator, Mapping
+from typing import Any
 from urllib.parse import urlsplit
 
 import requests
 
-from .finding import LIMIT, Finding, error_text, json_of
+from .finding import LIMIT, Finding, error_text, json_of, visitor
 from .stream_check import StreamCheck
 
 PAGE = "https://www.braintrust.dev"
@@ -40,16 +41,24 @@ class Doctor:
         self._url = url.rstrip("/")
         self._page = page
         self._evaluator = evaluator
+        self._http = visitor()
+        self._has_token = token is not None
         self._credentials: dict[str, str | bytes] = {}
         if token is not None:
             self._credentials["Authorization"] = f"Bearer {token}"
         if org is not None:
             self._credentials["x-bt-org-name"] = org.encode()  # as browsers send names
 
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
     def examine(self) -> Iterator[Finding]:
         """Yield what is found, as it is found; an answer that does not come ends it."""
         try:
-            yield from self._health()
+            there = yield from self._health()
+            if not there:
+                return
             yield from self._address()
             for path in ("/list", "/eval"):
                 yield from self._preflight(path)
@@ -57,14 +66,19 @@ class Doctor:
             admitted = yield from self._access()
             if admitted:
                 yield from self._large_body()
-                yield from StreamCheck(self._url, self._credentials, self._evaluator).findings()
+                stream = StreamCheck(self._http, self._url, self._credentials, self._evaluator)
+                yield from stream.findings()
         except requests.exceptions.SSLError as error:
-            yield Finding(False, f"TLS fails: {_cause(error)}", "check the certificate's names")
+            advice = (
+                "check that the port speaks TLS, and that browsers trust the certificate: its"
+                " names, its dates, and the certificates between it and a known authority"
+            )
+            yield Finding(False, f"TLS fails: {_cause(error)}", advice)
         except requests.RequestException as error:
             advice = "check the address, the firewall, and that the server runs"
             yield Finding(False, f"no answer: {_cause(error)}", advice)
 
-    def _health(self) -> Iterator[Finding]:
+    def _health(self) -> Generator[Finding, None, bool]:
         answer = self._ask("GET", "/")
         if answer.is_redirect:
             where = answer.headers.get("Location", "elsewhere")
@@ -72,12 +86,14 @@ class Doctor:
                 "give the Playground that address: browsers do not follow where preflights lead"
             )
             yield Finding(False, f"{self._url}/ redirects to {where}", advice)
-        elif answer.status_code == 200 and json_of(answer) == {"status": "ok"}:
+            return False
+        if answer.status_code == 200 and json_of(answer) == {"status": "ok"}:
             yield Finding(True, "the server is there")
-        else:
-            advice = "check the blueprint's prefix, and what the proxy forwards to it"
-            what = f"{self._url}/ answers with status {answer.status_code}, and not as this server"
-            yield Finding(False, what, advice)
+            return True
+        advice = "check the blueprint's prefix, and what the proxy forwards to it"
+        what = f"{self._url}/ answers with status {answer.status_code}, and not as this server"
+        yield Finding(False, what, advice)
+        return False
 
     def _address(self) -> Iterator[Finding]:
         parts = urlsplit(self._url)
@@ -117,12 +133,16 @@ class Doctor:
     def _access(self) -> Generator[Finding, None, bool]:
         anonymous = self._ask("GET", "/list")
         if anonymous.status_code == 200:
+            if not isinstance(json_of(anonymous), dict):
+                advice = "check the blueprint's prefix, and what the proxy forwards to it"
+                yield Finding(False, f"{self._url}/list answers with something else", advice)
+                return False
             local = _is_loopback(urlsplit(self._url).hostname or "")
             advice = "" if local else "set BRAINTRUST_EVALS_AUTH to 'braintrust'"
             yield Finding(local, "it lists evaluators without a token", advice)
         else:
             yield Finding(True, "without a token it lists nothing")
-        if not self._credentials:
+        if not self._has_token:
             if anonymous.status_code != 200:
                 advice = "set BRAINTRUST_API_KEY, and that much is checked as well"
                 yield Finding(True, "what needs a token was not looked at", advice)
@@ -133,7 +153,7 @@ class Doctor:
             yield Finding(True, f"with the token it lists {len(manifest)} evaluators")
             return True
         what = f"the token is refused with status {answer.status_code}: {error_text(answer)}"
-        yield Finding(False, what, "check the token, and the organisation")
+        yield Finding(False, what, "check the token, and the organisation: --org names it")
         return False
 
     def _large_body(self) -> Iterator[Finding]:
@@ -141,23 +161,31 @@ class Doctor:
         body = {"name": "flask-braintrust-evals:none", "padding": "x" * BODY}
         size = f"{BODY // 1024**2} MiB"
         try:
-            answer = requests.post(
-                f"{self._url}/eval", json=body, headers=self._credentials, timeout=LIMIT
-            )
-        except requests.ConnectionError as error:
+            answer = self._ask("POST", "/eval", self._credentials, json=body)
+        except (requests.ConnectionError, requests.Timeout) as error:
             yield Finding(False, f"a body of {size} breaks the connection: {_cause(error)}", _BODY)
             return
         if answer.status_code == 404 and isinstance(json_of(answer), dict):
             yield Finding(True, f"bodies of {size} arrive")
-        else:
-            what = f"a body of {size} is answered with status {answer.status_code}"
-            yield Finding(False, f"{what}: {error_text(answer)}", _BODY)
+            return
+        what = f"a body of {size} is answered with status {answer.status_code}"
+        advice = _BODY if answer.status_code == 413 else "see the server's log"
+        yield Finding(False, f"{what}: {error_text(answer)}", advice)
 
     def _ask(
-        self, method: str, path: str, headers: Mapping[str, str | bytes] | None = None
+        self,
+        method: str,
+        path: str,
+        headers: Mapping[str, str | bytes] | None = None,
+        json: Any = None,
     ) -> requests.Response:
-        return requests.request(
-            method, self._url + path, headers=headers, timeout=LIMIT, allow_redirects=False
+        return self._http.request(
+            method,
+            self._url + path,
+            headers=headers,
+            json=json,
+            timeout=LIMIT,
+            allow_redirects=False,
         )
 
     def _ask_first(self, path: str, page: str) -> requests.Response:

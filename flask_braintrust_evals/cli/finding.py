@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import requests
+import urllib3
+from requests.auth import AuthBase
 
 LIMIT = 15.0
 """Seconds that a server may say nothing."""
@@ -39,3 +41,23 @@ def error_text(answer: requests.Response) -> str:
     body = json_of(answer)
     text = body.get("error") if isinstance(body, dict) else None
     return str(text or answer.reason)
+
+
+class _NoOther(AuthBase):
+    """Keeps ``requests`` from using a ``.netrc`` in place of the token."""
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        return request
+
+
+def visitor() -> requests.Session:
+    """Return what asks servers: with the headers that it is given, and no others."""
+    session = requests.Session()
+    session.auth = _NoOther()
+    return session
+
+
+def is_timeout(error: BaseException) -> bool:
+    """Return whether an answer, or a part of it, did not come in time."""
+    late = (requests.Timeout, urllib3.exceptions.ReadTimeoutError)
+    return isinstance(error, late) or any(isinstance(each, late) for each in error.args)

@@ -13,6 +13,7 @@ from flask_braintrust_evals.engine.events import CaseResult
 from flask_braintrust_evals.engine.tracing import json_attribute
 
 from .outcome import Outcome
+from .report import case_name
 
 # What XML 1.0 cannot have, not even as an entity: https://www.w3.org/TR/xml/#charsets
 _FORBIDDEN = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -26,9 +27,10 @@ def junit(outcome: Outcome) -> str:
         test = _test(result.evaluator, f"mean of {name}", 0.0)
         ElementTree.SubElement(test, "failure", message=_clean(text))
         tests.append(test)
-    if outcome.error:
+    lost = f"{outcome.lost_spans} spans could not be delivered" if outcome.lost_spans else ""
+    for text in filter(None, (outcome.error, lost)):
         test = _test(result.evaluator, "run", 0.0)
-        ElementTree.SubElement(test, "error", message=_clean(outcome.error))
+        ElementTree.SubElement(test, "error", message=_clean(text))
         tests.append(test)
     failures = sum(test.find("failure") is not None for test in tests)
     errors = sum(test.find("error") is not None for test in tests)
@@ -54,8 +56,7 @@ def junit(outcome: Outcome) -> str:
 
 
 def _case(evaluator: str, result: CaseResult) -> ElementTree.Element:
-    trial = f", trial {result.ref.trial_index + 1}" if result.ref.trial_index else ""
-    test = _test(evaluator, f"case {result.ref.index + 1}{trial}", result.duration)
+    test = _test(evaluator, case_name(result), result.duration)
     if result.error is not None:
         error = ElementTree.SubElement(
             test, "error", type=_clean(result.error.type), message=_clean(result.error.message)

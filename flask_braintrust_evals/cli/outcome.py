@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from dataclasses import dataclass, field
@@ -16,8 +18,12 @@ from flask_braintrust_evals.engine.events import CaseFinished, CaseResult, Event
 from flask_braintrust_evals.engine.result import EvalResult
 from flask_braintrust_evals.runs.prepared import PreparedRun
 
+ROUNDING = 1e-9
+"""By how much a mean may be below its limit without being told: sums of floats are not exact."""
 GRACE = 5.0
 """Seconds that running tasks have to end after Ctrl-C."""
+AT_ONCE = 0.5
+"""Seconds that may be taken to deliver spans where somebody wants to leave."""
 IDLE_AFTER = 0.2
 """Seconds of silence after which to look whether Ctrl-C was pressed."""
 
@@ -54,14 +60,15 @@ class Outcome:
                 self.too_low[name] = (
                     f"no case has the score {name}, which must be {limit:g} or more"
                 )
-            elif mean < limit:
+            elif mean < limit - ROUNDING:
                 self.too_low[name] = f"{name} is {mean:.4f}, which must be {limit:g} or more"
 
     @property
     def is_good(self) -> bool:
-        """Whether nothing failed, and no score is too low."""
+        """Whether nothing failed, nothing was lost, and no score is too low."""
         summary = self.result.summary
-        return not (self.error or summary.failed or summary.scorer_errors or self.too_low)
+        failed = self.error or summary.failed or summary.scorer_errors or self.lost_spans
+        return not (failed or self.too_low)
 
 
 def run(prepared: PreparedRun) -> Outcome:
@@ -82,41 +89,49 @@ def run(prepared: PreparedRun) -> Outcome:
             outcome.error = "there was no case"
         if not outcome.error:
             outcome.comparison = recording.comparison()
-    except KeyboardInterrupt:  # while the last spans were delivered, or a second time
+    except KeyboardInterrupt:  # the second, or one while the last spans were delivered
         outcome.interrupted, outcome.error = True, "interrupted"
+        prepared.end(AT_ONCE)
     outcome.lost_spans = prepared.lost_spans
     outcome.result.results.sort(key=lambda each: (each.ref.index, each.ref.trial_index))
     return outcome
 
 
 def _listen(prepared: PreparedRun, outcome: Outcome) -> None:
-    run, label = prepared.run, prepared.evaluator.name
+    run, until = prepared.run, math.inf
     with (
         _ctrl_c() as pressed,
-        _bar(label, prepared.size_hint) as bar,
+        _bar(prepared.evaluator.name, prepared.size_hint) as bar,
         closing(run.batches()) as batches,
     ):
         for batch in batches:
             bar.update(sum(_take(event, outcome) for event in batch))
-            if pressed.is_set():
-                outcome.interrupted, outcome.error = True, "interrupted"
+            if pressed.is_set() and not outcome.interrupted:
+                outcome.interrupted, until = True, time.monotonic() + GRACE
+                run.stop()
+            if time.monotonic() >= until:
                 break
     if outcome.interrupted:
-        run.wait_for_workers(GRACE)
+        outcome.error = "interrupted"
+    elif outcome.error:
+        run.wait_for_workers(GRACE)  # so that their spans are delivered
 
 
 @contextmanager
 def _ctrl_c() -> Iterator[threading.Event]:
     """Take note of Ctrl-C, so that it breaks into nothing; pressed again, it does as always."""
     pressed = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
+    usual = signal.getsignal(signal.SIGINT) or signal.default_int_handler
+    is_main = threading.current_thread() is threading.main_thread()
+    if not is_main or usual is signal.SIG_IGN:  # as of what a script starts in the background
         yield pressed
         return
-    usual = signal.getsignal(signal.SIGINT) or signal.default_int_handler
 
     def take_note(number: int, frame: Any) -> None:
         pressed.set()
         signal.signal(signal.SIGINT, usual)
+        if sys.stderr.isatty():
+            click.echo("\nStopping; press Ctrl-C again to leave at once.", err=True)
 
     signal.signal(signal.SIGINT, take_note)
     try:
@@ -146,6 +161,7 @@ class _NoBar:
 def _bar(label: str, total: int | None) -> AbstractContextManager[Any]:
     if not sys.stderr.isatty():
         return nullcontext(_NoBar())
-    # Of an iterable of unknown length click shows how far it is, and not how much is left.
-    cases = {"iterable": iter(())} if total is None else {"length": total}
+    # Of an iterable of unknown length, such as a generator, click shows how far it is, and not how
+    # much is left.
+    cases = {"iterable": (None for _ in ())} if total is None else {"length": total}
     return click.progressbar(**cases, label=label, file=sys.stderr, show_pos=True)

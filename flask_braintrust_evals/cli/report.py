@@ -13,8 +13,8 @@ from .terminal import styled
 
 MOST_FAILURES = 20
 """Failed cases that are shown in full."""
-LONGEST = 200
-"""Characters of an input that are shown."""
+LONGEST = 500
+"""Characters of an input or an error that are shown."""
 
 
 def report(outcome: Outcome) -> str:
@@ -25,7 +25,9 @@ def report(outcome: Outcome) -> str:
         lines.append(f"... and {len(result.failures) - MOST_FAILURES} more that failed")
     for name, count in result.summary.scorer_errors.items():
         error = next(r.scorer_errors[name] for r in result.results if name in r.scorer_errors)
-        lines.append(styled(f"{name} failed on {count} cases, first with {error}", fg="red"))
+        lines.append(
+            styled(f"{name} failed on {count} cases, first with {_shortened(str(error))}", fg="red")
+        )
     lines += _table(outcome)
     lines += _recorded(outcome)
     lines += [styled(text, fg="red") for text in outcome.too_low.values()]
@@ -61,6 +63,7 @@ def as_json(outcome: Outcome) -> str:
 
 def _case(result: CaseResult) -> dict[str, Any]:
     return {
+        "id": result.case.id,
         "index": result.ref.index,
         "trial_index": result.ref.trial_index,
         "input": _plain(result.case.input),
@@ -81,11 +84,18 @@ def _plain(value: Any) -> Any:
 
 
 def _failure(result: CaseResult) -> str:
-    shown = json_attribute(result.case.input)
-    shown = shown if len(shown) <= LONGEST else shown[:LONGEST] + "…"
-    trial = f", trial {result.ref.trial_index + 1}" if result.ref.trial_index else ""
-    head = styled(f"case {result.ref.index + 1}{trial} failed: {result.error}", fg="red")
-    return f"{head}\n  {styled(f'input: {shown}')}"
+    head = styled(f"{case_name(result)} failed: {_shortened(str(result.error))}", fg="red")
+    return f"{head}\n  {styled(f'input: {_shortened(json_attribute(result.case.input))}')}"
+
+
+def case_name(result: CaseResult) -> str:
+    """Return what people call a case: by its id, where it has one, else by its place, from 1."""
+    name = f"case {result.ref.index + 1}" if result.case.id is None else f"case {result.case.id}"
+    return f"{name}, trial {result.ref.trial_index + 1}" if result.ref.trial_index else name
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= LONGEST else text[:LONGEST] + "…"
 
 
 def _table(outcome: Outcome) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,7 +12,7 @@ import click
 from flask_braintrust_evals.cloud.sessions import UserSession, log_in
 from flask_braintrust_evals.config import Settings
 from flask_braintrust_evals.engine.evaluator import Evaluator
-from flask_braintrust_evals.errors import AccessDeniedError, RequestError
+from flask_braintrust_evals.errors import RequestError
 from flask_braintrust_evals.runs.endpoints import endpoints
 from flask_braintrust_evals.runs.prepare import Host, Requester, prepare
 from flask_braintrust_evals.runs.prepared import PreparedRun
@@ -46,8 +47,16 @@ class RunOptions:
     org: str | None = None
 
 
-def prepare_run(evaluator: Evaluator, options: RunOptions, host: Host) -> PreparedRun:
+def prepare_run(
+    evaluator: Evaluator, options: RunOptions, host: Host, held: ExitStack
+) -> PreparedRun:
     """Check the options, log in where that is needed, and make the run.
+
+    Args:
+        evaluator: what is run.
+        options: how.
+        host: where.
+        held: closes the session.
 
     Raises:
         click.ClickException: an option is wrong.
@@ -56,6 +65,8 @@ def prepare_run(evaluator: Evaluator, options: RunOptions, host: Host) -> Prepar
     values = parse_parameters(options.parameters, evaluator)
     data = _data(evaluator, options)
     session = _session(options, host.settings)
+    if session is not None:
+        held.callback(session.close)
     request = EvalRequest.of(
         {
             "name": evaluator.name,
@@ -86,6 +97,8 @@ def _data(evaluator: Evaluator, options: RunOptions) -> Mapping[str, Any]:
 
 def _session(options: RunOptions, settings: Settings) -> UserSession | None:
     asked = {"--dataset": options.dataset, "--experiment": options.experiment}
+    if "" in asked.values():
+        raise click.UsageError("--dataset and --experiment need a value that is not empty")
     needed_by = [name for name, value in asked.items() if value is not None]
     if not needed_by:
         return None
@@ -95,8 +108,6 @@ def _session(options: RunOptions, settings: Settings) -> UserSession | None:
         )
     only = settings.org_names[0] if len(settings.org_names) == 1 else None
     try:
-        return log_in(settings.api_key, options.org or only, endpoints(settings))
-    except (AccessDeniedError, RequestError) as error:
-        # The words are those for a client of the server, which has a header in place of an option.
-        text = str(error).replace("the x-bt-org-name header", "--org")
-        raise click.ClickException(text) from None
+        return log_in(settings.api_key, options.org or only, endpoints(settings), named_by="--org")
+    except RequestError as error:
+        raise click.ClickException(str(error)) from None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -14,7 +15,7 @@ import urllib3
 
 from flask_braintrust_evals.engine.slow import NAME
 
-from .finding import LIMIT, Finding, error_text
+from .finding import LIMIT, Finding, error_text, is_timeout, visitor
 
 PATIENCE = 60.0
 """Seconds after which a run is left, whether or not it is done."""
@@ -33,16 +34,19 @@ class _Watched:
     """How much too soon after its beginning each case's end came, in seconds."""
     first: float = 0.0
     last: float = 0.0
-    health: Future[float] | None = None
-    """When another request was answered, asked while the first case was running."""
+    health: Future[tuple[float, float]] | None = None
+    """How long another request took, and when it was answered: asked in the first case's time."""
+    error: str = ""
 
     def take(self, event: str, data: str, now: float) -> None:
-        if event == "case_start":
-            self.started[_object(data).get("id", "")] = now
+        if event == "error":
+            self.error = data
+        elif event == "case_start":
+            self.started[str(_object(data).get("id"))] = now
         elif event == "case_result":
             case = _object(data)
-            began, duration = self.started.get(case.get("id", "")), case.get("duration", 0.0)
-            if began is not None and duration >= LONG_ENOUGH:
+            began, duration = self.started.get(str(case.get("id"))), case.get("duration")
+            if began and isinstance(duration, int | float) and duration >= LONG_ENOUGH:
                 self.late.append(duration - (now - began))
             self.first = self.first or now
             self.last = now
@@ -52,12 +56,20 @@ class StreamCheck:
     """Watches the events of one run.
 
     Args:
+        http: asks the server.
         url: of the blueprint.
         headers: those that say who asks.
         evaluator: whose own cases are run; ``None``: one that only waits, and is never recorded.
     """
 
-    def __init__(self, url: str, headers: Mapping[str, str | bytes], evaluator: str | None) -> None:
+    def __init__(
+        self,
+        http: requests.Session,
+        url: str,
+        headers: Mapping[str, str | bytes],
+        evaluator: str | None,
+    ) -> None:
+        self._http = http
         self._url = url
         self._headers = headers
         self._evaluator = evaluator
@@ -72,9 +84,10 @@ class StreamCheck:
             "case_results": True,
             "experiment_name": "flask evals check",
         }
+        usual, _ = self._ask_health()
         began = time.monotonic()
         try:
-            with requests.post(
+            with self._http.post(
                 f"{self._url}/eval",
                 json=body,
                 headers=self._headers,
@@ -90,36 +103,47 @@ class StreamCheck:
                 watched = self._watch(answer)
                 encoding = answer.headers.get("Content-Encoding")
         except (requests.Timeout, requests.ConnectionError) as error:
-            if "timed out" not in str(error):
+            if not is_timeout(error):
                 raise
-            what = f"nothing of the stream came for {LIMIT:g} s, and a server sends more often"
+            what = (
+                f"nothing of the stream came for {LIMIT:g} s, and a server sends more often"
+                " (BRAINTRUST_EVALS_HEARTBEAT)"
+            )
             yield Finding(False, what, _BUFFERING)
             return
         if encoding:
             yield Finding(False, f"the stream is compressed ({encoding})", _COMPRESSION)
-        yield from self._judge(watched, began)
+        if watched.error:
+            advice = "see the server's log, or name another --evaluator"
+            yield Finding(False, f"the run failed: {watched.error}", advice)
+        else:
+            yield from self._judge(watched, began, usual)
 
     def _watch(self, answer: requests.Response) -> _Watched:
         watched = _Watched()
         until = time.monotonic() + PATIENCE
         with ThreadPoolExecutor(1) as aside:
-            for event, data in _events(_chunks(answer)):
+            for event, data in _events(_chunks(answer, until)):
                 watched.take(event, data, time.monotonic())
                 if watched.health is None and watched.started:
                     watched.health = aside.submit(self._ask_health)
-                if self._is_enough(watched) or time.monotonic() > until:
+                if self._is_enough(watched):
                     break
         return watched
 
     def _is_enough(self, watched: _Watched) -> bool:
-        return self._evaluator is not None and len(watched.late) >= ENOUGH
+        answered = watched.health is not None and watched.health.done()
+        return self._evaluator is not None and len(watched.late) >= ENOUGH and answered
 
-    def _ask_health(self) -> float:
-        """Return the time at which health was answered."""
-        requests.get(f"{self._url}/", timeout=PATIENCE)
-        return time.monotonic()
+    def _ask_health(self) -> tuple[float, float]:
+        """Return how long the answer to another request takes, and when it is there."""
+        began = time.monotonic()
+        with visitor() as other:  # with a connection of its own, as other clients have
+            other.get(f"{self._url}/", timeout=PATIENCE, allow_redirects=False)
+        ended = time.monotonic()
+        return ended - began, ended
 
-    def _judge(self, watched: _Watched, began: float) -> Iterator[Finding]:
+    def _judge(self, watched: _Watched, began: float, usual: float) -> Iterator[Finding]:
         if not watched.late:
             name = self._evaluator or NAME
             what = f"the run of {name!r} does not show whether events come when they happen"
@@ -129,7 +153,7 @@ class StreamCheck:
             after = f"the first result after {watched.first - began:.1f} s"
             yield Finding(True, f"events come when they happen, {after}")
             # A proxy that holds the stream back would hide when the run was under way.
-            yield from _judge_health(watched)
+            yield from _judge_health(watched, usual)
         else:
             what = "events do not come when they happen, but several at once"
             yield Finding(False, what, _BUFFERING)
@@ -150,26 +174,29 @@ _ONE_AT_A_TIME = (
 )
 
 
-def _judge_health(watched: _Watched) -> Iterator[Finding]:
+def _judge_health(watched: _Watched, usual: float) -> Iterator[Finding]:
     assert watched.health is not None, "a case has begun"
     try:
-        answered = watched.health.result()
+        took, ended = watched.health.result()
     except requests.RequestException as error:
         what = f"while a run was under way, health was not answered: {type(error).__name__}"
         yield Finding(False, what, _ONE_AT_A_TIME)
         return
-    if answered < watched.last:
+    # What waits for the run to end takes as long as that; a distant server is slow in any case.
+    if ended < watched.last or took - usual < LONG_ENOUGH:
         yield Finding(True, "other requests are answered while a run is under way")
     else:
         what = "while a run is under way, no other request is answered"
         yield Finding(False, what, _ONE_AT_A_TIME)
 
 
-def _chunks(answer: requests.Response) -> Iterator[bytes]:
+def _chunks(answer: requests.Response, until: float) -> Iterator[bytes]:
     """Yield what comes as it comes: where a proxy sends no chunks, ``iter_content`` would wait."""
     try:
         while chunk := answer.raw.read1(65_536, decode_content=True):
             yield chunk
+            if time.monotonic() > until:
+                return
     except urllib3.exceptions.HTTPError as error:
         raise requests.ConnectionError(error) from error
 
@@ -180,7 +207,8 @@ def _events(chunks: Iterable[bytes]) -> Iterator[tuple[str, str]]:
     for chunk in chunks:
         *blocks, text = (text + chunk).split(b"\n\n")
         for block in blocks:
-            lines = block.decode("utf-8", "replace").splitlines()
+            # Not by splitlines(), for which texts have more ends of lines than events have.
+            lines = re.split("\r\n|\n|\r", block.decode("utf-8", "replace"))
             fields = [line.partition(": ")[::2] for line in lines]
             event = next((value for name, value in fields if name == "event"), "")
             yield event, "\n".join(value for name, value in fields if name == "data")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from typing import Any
 
@@ -20,3 +21,8 @@ def styled(text: str, **style: Any) -> str:
     """
     visible = _CONTROLS.sub(lambda found: f"\\x{ord(found[0]):02x}", text)
     return click.style(visible, **style) if style else visible
+
+
+def say(text: str, err: bool = False) -> None:
+    """Write a line, without colours where nobody wants them: https://no-color.org."""
+    click.echo(text, err=err, color=False if os.environ.get("NO_COLOR") else None)

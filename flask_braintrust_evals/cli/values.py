@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import click
@@ -11,18 +11,24 @@ import click
 from flask_braintrust_evals.engine.evaluator import Evaluator
 from flask_braintrust_evals.engine.parameters import Parameter
 from flask_braintrust_evals.engine.saved_parameters import SavedParameterSet
+from flask_braintrust_evals.engine.schemas import json_type
 
 
 def parse_parameters(options: Sequence[str], evaluator: Evaluator) -> dict[str, Any]:
     """Return parameters by name.
 
-    Texts are taken as they are where the parameter is declared as a string or a model; all else is
-    read as JSON.
+    A text is taken as it is where the parameter is a string or a model, and read as JSON where it
+    is anything else. Where it may be either, it is read as JSON if that gives one of the other
+    types; where nothing says what it is, if it is JSON.
 
     Raises:
         click.BadParameter: an option is no ``KEY=VALUE``, names no parameter, or is not JSON.
     """
-    return {name: _value(name, text, evaluator) for name, text in map(_pair, options)}
+    values = {}
+    for option in options:
+        name, text = _pair(option, option.partition("="), "--param")
+        values[name] = _value(name, text, evaluator)
+    return values
 
 
 def parse_thresholds(options: Sequence[str]) -> dict[str, float]:
@@ -32,49 +38,73 @@ def parse_thresholds(options: Sequence[str]) -> dict[str, float]:
         click.BadParameter: an option is no ``SCORE=NUMBER``, or the number is not from 0 to 1.
     """
     limits = {}
-    for name, text in map(_pair, options):
+    for option in options:
+        name, text = _pair(option, option.rpartition("="), "--fail-under")
         try:
             limits[name] = float(text)
         except ValueError:
             limits[name] = -1.0
         if not 0 <= limits[name] <= 1:
-            raise click.BadParameter(f"{name}={text}: a mean is a number from 0 to 1")
+            raise _bad(f"{name}={text}: a mean is a number from 0 to 1", "--fail-under")
     return limits
 
 
-def _pair(option: str) -> tuple[str, str]:
-    name, separator, text = option.partition("=")
+def _pair(option: str, parts: tuple[str, str, str], hint: str) -> tuple[str, str]:
+    name, separator, text = parts
     if not separator or not name:
-        raise click.BadParameter(f"{option!r} is not of the form NAME=VALUE")
+        raise _bad(f"{option!r} is not of the form NAME=VALUE", hint)
     return name, text
 
 
+def _bad(message: str, hint: str) -> click.BadParameter:
+    return click.BadParameter(message, param_hint=f"'{hint}'")
+
+
 def _value(name: str, text: str, evaluator: Evaluator) -> Any:
+    types = _types(_schema(name, evaluator))
+    if types == {"string"}:
+        return text
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        if not types or "string" in types:
+            return text
+        wanted = " or ".join(sorted(types))
+        raise _bad(
+            f"{name}={text[:100]}: not valid JSON for type {wanted}: {error}", "--param"
+        ) from None
+    return text if "string" in types and not _is_any(value, types) else value
+
+
+def _is_any(value: Any, types: set[str]) -> bool:
+    kind = json_type(value)
+    return kind in types or (kind == "integer" and "number" in types)
+
+
+def _types(schema: Mapping[str, Any]) -> set[str]:
+    """The types that a schema allows, as JSON Schema names them; empty where it does not say."""
+    given = schema.get("type")
+    if given is not None:
+        return {given} if isinstance(given, str) else set(given)
+    either = schema.get("anyOf") or schema.get("oneOf") or []
+    return set().union(*(_types(each) for each in either if isinstance(each, Mapping)))
+
+
+def _schema(name: str, evaluator: Evaluator) -> Mapping[str, Any]:
     parameters = evaluator.parameter_set
     if isinstance(parameters, SavedParameterSet):
         schema = parameters.schema.get("properties", {}).get(name)
-    else:
-        declared = {each.name: each for each in parameters}
-        if name not in declared:
-            known = ", ".join(declared) or "none"
-            raise click.BadParameter(f"no parameter is named {name!r}; there are: {known}")
-        schema = _schema(declared[name])
-    if isinstance(schema, dict) and schema.get("type") == "string":
-        return text
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError as error:
-        if schema is None or "type" not in schema:  # nothing says what it must be
-            return text
-        kind = schema["type"]
-        raise click.BadParameter(
-            f"{name}={text}: not valid JSON for type {kind}: {error}"
-        ) from None
+        return schema if isinstance(schema, Mapping) else {}
+    declared = {each.name: each for each in parameters}
+    if name not in declared:
+        known = ", ".join(declared) or "none"
+        raise _bad(f"no parameter is named {name!r}; there are: {known}", "--param")
+    return _schema_of(declared[name])
 
 
-def _schema(parameter: Parameter) -> dict[str, Any]:
+def _schema_of(parameter: Parameter) -> Mapping[str, Any]:
     if parameter.kind == "model":
         return {"type": "string"}
     if parameter.kind == "prompt":
         return {"type": "object"}
-    return dict(parameter.schema)
+    return parameter.schema

@@ -34,6 +34,8 @@ from opentelemetry.trace import (
     Tracer,
 )
 
+from flask_braintrust_evals.serialization import clean_text
+
 logger = logging.getLogger("flask_braintrust_evals")
 
 SCOPE = InstrumentationScope("flask_braintrust_evals", "")
@@ -174,8 +176,8 @@ class RunSpan(ReadableSpan, Span):
         stack = traceback.format_exception(kind, exception, exception.__traceback__)
         recorded = {
             "exception.type": f"{module}{kind.__qualname__}",
-            "exception.message": str(exception),
-            "exception.stacktrace": "".join(stack),
+            "exception.message": clean_text(str(exception)),
+            "exception.stacktrace": clean_text("".join(stack)),
             "exception.escaped": str(escaped),
         }
         self.add_event("exception", {**recorded, **(attributes or {})}, timestamp)
@@ -198,7 +200,9 @@ class RunSpan(ReadableSpan, Span):
     ) -> None:
         if error is not None and self.is_recording():
             self.record_exception(error, escaped=True)
-            self.set_status(Status(StatusCode.ERROR, f"{type(error).__name__}: {error}"))
+            self.set_status(
+                Status(StatusCode.ERROR, clean_text(f"{type(error).__name__}: {error}"))
+            )
         super().__exit__(kind, error, trace)
 
     def _is_open(self) -> bool:

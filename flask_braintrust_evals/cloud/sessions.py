@@ -98,13 +98,20 @@ class UserSession:
         self._client.close()
 
 
-def log_in(token: str, org_name: str | None, endpoints: Endpoints) -> UserSession:
+def log_in(
+    token: str,
+    org_name: str | None,
+    endpoints: Endpoints,
+    *,
+    named_by: str = "the x-bt-org-name header",
+) -> UserSession:
     """Have Braintrust check a token, and return a session in one of its organisations.
 
     Args:
         token: the caller's token.
         org_name: the organisation; ``None``: the token's only one.
         endpoints: where Braintrust is.
+        named_by: what names the organisation, for messages.
 
     Raises:
         AuthenticationError: Braintrust does not accept the token.
@@ -115,7 +122,7 @@ def log_in(token: str, org_name: str | None, endpoints: Endpoints) -> UserSessio
     client = CloudClient(token, endpoints.timeout)
     try:
         answer = _ask(client, endpoints.app_url)
-        org = _choose(_organizations(answer), org_name)
+        org = _choose(_organizations(answer), org_name, named_by)
         api_url = endpoints.api_url or _url(org, "api_url")
         if api_url is None:
             raise CloudError(
@@ -161,21 +168,20 @@ def _organizations(answer: Any) -> list[dict[str, Any]]:
     return listed
 
 
-def _choose(organizations: list[dict[str, Any]], name: str | None) -> dict[str, Any]:
+def _choose(organizations: list[dict[str, Any]], name: str | None, named_by: str) -> dict[str, Any]:
     if name is not None:
         for org in organizations:
             if org["name"] == name:
                 return org
         raise AccessDeniedError(
-            f"organisation {name!r} is not one of this token's; check the x-bt-org-name header"
+            f"organisation {name!r} is not one of this token's; check {named_by}"
         )
     if not organizations:
         raise AccessDeniedError("this token belongs to no organisation")
     if len(organizations) > 1:
         names = ", ".join(repr(org["name"]) for org in organizations)
         raise RequestError(
-            f"this token belongs to several organisations ({names}); name one in the"
-            " x-bt-org-name header"
+            f"this token belongs to several organisations ({names}); name one in {named_by}"
         )
     return organizations[0]
 

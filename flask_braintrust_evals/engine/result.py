@@ -40,8 +40,12 @@ class EvalResult:
             lines.append(f"{name}: {mean} over {score.count} cases")
         for name, count in self.summary.scorer_errors.items():
             lines.append(f"{name} failed on {count} cases")
-        for each in self.failures[:MOST_FAILURES]:
-            lines.append(f"case {each.ref.index + 1} failed: {each.error}")
+        failures = self.failures
+        for each in failures[:MOST_FAILURES]:
+            trial = f", trial {each.ref.trial_index + 1}" if each.ref.trial_index else ""
+            lines.append(f"case {each.ref.index + 1}{trial} failed: {each.error}")
+        if len(failures) > MOST_FAILURES:
+            lines.append(f"... and {len(failures) - MOST_FAILURES} more")
         return "\n".join(lines)
 
     @property

@@ -156,15 +156,19 @@ class Run:
             first, self._closed = not self._closed, True
             idle = self._workers == 0
         if first:
-            self._stop()
+            self._cut_off()
             if idle:
                 self._finish()
 
-    def _stop(self) -> None:
-        """Cancel what is running. The listener may go on: the run is not closed by this."""
+    def stop(self) -> None:
+        """Start no further case, and cancel what is running. The listener may hear it out."""
         self._stopped = True
         self._source.exhausted = True
         self._runner.cancellation.set()
+
+    def _cut_off(self) -> None:
+        """Let nobody tell anything more. The listener may go on: the run is not closed by this."""
+        self.stop()
         self._channel.close()
 
     def when_closed(self, callback: Callable[[], None]) -> None:
@@ -202,7 +206,7 @@ class Run:
     ) -> Iterator[Event]:
         """Give up the cases that are running: each is told of, though its worker goes on."""
         done = self.summary.cases
-        self._stop()
+        self._cut_off()
         kind = "TimeoutError" if isinstance(reason, RunTimeoutError) else type(reason).__name__
         for started in running.values():
             error = CaseError(kind, str(reason))

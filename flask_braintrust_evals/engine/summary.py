@@ -19,11 +19,24 @@ class ScoreSummary:
     name: str
     total: float = 0.0
     count: int = 0
+    _lost: float = field(default=0.0, repr=False, compare=False)
 
     @property
     def mean(self) -> float | None:
         """The mean of the cases that have this score; ``None`` where no case has."""
-        return self.total / self.count if self.count else None
+        return (self.total + self._lost) / self.count if self.count else None
+
+    def add(self, value: float) -> None:
+        """Take in the score of one case.
+
+        By Neumaier's summation, so that the mean of ten times 0.1 is 0.1:
+        https://en.wikipedia.org/wiki/Kahan_summation_algorithm#Further_enhancements
+        """
+        total = self.total + value
+        greater, less = sorted((self.total, value), key=abs, reverse=True)
+        self._lost += (greater - total) + less
+        self.total = total
+        self.count += 1
 
 
 @dataclass
@@ -51,7 +64,6 @@ class RunSummary:
         for name, value in scores.items():
             summary = self.scores.setdefault(name, ScoreSummary(name))
             if value is not None:
-                summary.total += value
-                summary.count += 1
+                summary.add(value)
         for name in scorer_errors:
             self.scorer_errors[name] = self.scorer_errors.get(name, 0) + 1

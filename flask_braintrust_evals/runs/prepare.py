@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from operator import length_hint
 from typing import Any
 
 from opentelemetry import trace
@@ -117,7 +116,9 @@ def prepare(
         idle_after=idle_after,
     )
     org_name = session.org.name if session is not None else None
-    size_hint = length_hint(data.cases) * trial_count or None
+    # Of lists alone: to ask anything else for its length may be work, or fail.
+    cases = data.cases
+    size_hint = len(cases) * trial_count if isinstance(cases, list | tuple) else None
     return PreparedRun(evaluator, run, recording, spans, org_name, size_hint)
 
 

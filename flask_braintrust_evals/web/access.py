@@ -22,6 +22,9 @@ from .cors import request_origin_allowed
 from .credentials import Credentials
 from .local_only import check_local
 
+_HOW_TO_SEND = (
+    "send your Braintrust API key as 'Authorization: Bearer <key>' or in the header x-bt-auth-token"
+)
 _HUNG_UP = (7, 8)
 """TCP_CLOSE and TCP_CLOSE_WAIT of Linux's ``include/net/tcp_states.h``."""
 
@@ -80,9 +83,10 @@ def _identify(request: Request, credentials: Credentials, settings: Settings) ->
         return Session(settings.api_key, org_name)
     if settings.auth == "braintrust":
         if credentials.token is None:
+            raise AuthenticationError(f"no token: {_HOW_TO_SEND}")
+        if " " in credentials.token:  # such as of a proxy's own, "Basic ..."
             raise AuthenticationError(
-                "no token: send your Braintrust API key as 'Authorization: Bearer <key>' or in the"
-                " header x-bt-auth-token"
+                f"the Authorization header holds no Braintrust API key: {_HOW_TO_SEND}"
             )
         return Session(credentials.token, credentials.org_name)
     identity: Any = settings.auth(request)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from typing import Any
 
 from flask import Flask
@@ -25,6 +26,16 @@ def quick(input: Any) -> Any:
 
 @bp.evaluator("bare")
 def bare(input: Any) -> Any:
+    return input
+
+
+def breaking_off() -> Iterator[dict[str, Any]]:
+    yield {"input": 1}
+    raise OSError("the disk is gone")
+
+
+@bp.evaluator("failing", data=breaking_off)
+def failing(input: Any) -> Any:
     return input
 
 

@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -281,6 +282,62 @@ def test_a_stream_of_which_nothing_comes_is_told(
     assert result.exit_code == 1
     assert "FAIL nothing of the stream came for 0.5 s" in result.stdout
     assert "proxy_buffering off" in result.stdout
+
+
+def test_a_site_that_answers_everything_alike_is_no_server_of_this_kind(server: Gunicorn) -> None:
+    def greets(request: Proxy, answer: requests.Response) -> Any:
+        health = request.path.rstrip("/") == "/evals"
+        text = b'{"status": "ok"}' if health else b"<h1>Hello</h1>"
+        allowed = {"Access-Control-Allow-Origin": "*"}
+        return 200, {"Content-Length": str(len(text)), **allowed}, iter([text])
+
+    with proxy(server, greets) as url:
+        result = check(url)
+    assert lines(result)[-1].endswith("/list answers with something else")
+
+
+def test_a_run_that_fails_is_told_with_its_reason(own_app: Gunicorn) -> None:
+    result = check(own_app.url + "/evals", "--evaluator", "failing", token=None)
+    assert result.exit_code == 1
+    assert "FAIL the run failed: " in lines(result)[-1]
+    assert "the disk is gone" in lines(result)[-1]
+
+
+def test_a_netrc_does_not_take_the_place_of_the_token(
+    server: Gunicorn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    netrc = tmp_path / "netrc"
+    netrc.write_text("default login somebody password secret\n")
+    monkeypatch.setenv("NETRC", str(netrc))
+    result = check(server.url + "/evals")
+    assert result.exit_code == 0, result.stdout
+
+
+def test_an_organisation_without_a_token_is_no_token(server: Gunicorn) -> None:
+    result = check(server.url + "/evals", "--org", "acme", token=None)
+    assert result.exit_code == 0, result.stdout
+
+
+@pytest.mark.parametrize("url", ["http://[", "http://u:p@127.0.0.1/evals", "http://a/evals?x=1"])
+def test_an_address_that_is_none_is_told(url: str) -> None:
+    result = check(url)
+    assert result.exit_code == 2
+    assert "u:p" not in result.stderr
+
+
+def test_a_large_body_is_not_sent_elsewhere(server: Gunicorn) -> None:
+    def moves_runs(request: Proxy, answer: requests.Response) -> Any:
+        if request.path.endswith("/eval") and request.command == "POST":
+            return (
+                307,
+                {"Location": "http://127.0.0.1:1/evals/eval", "Content-Length": "0"},
+                iter(()),
+            )
+        return answer.status_code, dict(answer.headers), answer.iter_content(None)
+
+    with proxy(server, moves_runs) as url:
+        result = check(url)
+    assert "FAIL a body of 2 MiB is answered with status 307" in result.stdout
 
 
 def test_no_list_has_the_slow_evaluator(server: Gunicorn) -> None:

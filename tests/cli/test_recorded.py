@@ -94,6 +94,7 @@ def test_spans_that_could_not_be_delivered_are_told(cloud: StandIn) -> None:
     cloud.fault("POST", "/otel/v1/traces", status=400, times=None)
     result = run("--experiment", "nightly", data=ROWS)
     assert "6 spans could not be delivered: the experiment lacks them" in result.stdout
+    assert result.exit_code == 1
 
 
 @pytest.mark.parametrize("option", ["--dataset", "--experiment"])
@@ -155,3 +156,18 @@ def test_a_key_of_several_organisations_asks_for_one(cloud: StandIn) -> None:
         chosen = runner.invoke(args=["evals", "run", "echo", "--experiment", "nightly", *more])
         assert chosen.exit_code == 0, chosen.output
         assert ("/app/globex/" in chosen.stdout) is not bool(more)
+
+
+def test_an_exception_with_half_a_character_is_recorded_whole(
+    cloud: StandIn, caplog: pytest.LogCaptureFixture
+) -> None:
+    def task(input: Any) -> Any:
+        raise ValueError("bad \udcff")
+
+    evaluator = Evaluator("e", task, data=[{"input": 1}])
+    result = evals(app_of(evaluator), "run", "e", "--experiment", "nightly")
+    assert result.exit_code == 1
+    (span,) = cloud.spans_named("task")
+    ((_, attributes),) = span.events
+    assert attributes["exception.message"] == "bad \ufffd"
+    assert caplog.records == []

@@ -10,10 +10,12 @@ from xml.etree import ElementTree
 import pytest
 from click.testing import Result
 from flask import Flask, current_app
+from pydantic import BaseModel
 
 from flask_braintrust_evals import Classification, EvalHooks, EvalsBlueprint, Evaluator
 from flask_braintrust_evals.cli import evals_cli
 
+BAD = {"input": "bad"}
 CASES = [{"input": "a", "expected": "a"}, {"input": "b", "expected": "x"}]
 
 
@@ -73,7 +75,10 @@ def results(*arguments: str, **options: Any) -> Any:
     [
         (["-p", "prefix"], "'prefix' is not of the form NAME=VALUE"),
         (["-p", "nobody=1"], "no parameter is named 'nobody'; there are: prefix, number, list"),
-        (["-p", "number=many"], "number=many: not valid JSON for type integer"),
+        (["-p", "number=many"], "'--param': number=many: not valid JSON for type integer"),
+        (["-p", "number=" + "9" * 5000], "not valid JSON for type integer"),
+        (["--junit", "nowhere/junit.xml"], "--junit: 'nowhere' is no folder"),
+        (["--experiment", ""], "need a value that is not empty"),
         (["--fail-under", "exact=high"], "exact=high: a mean is a number from 0 to 1"),
         (["--fail-under", "exact=2"], "exact=2: a mean is a number from 0 to 1"),
         (["--trials", "0"], "0 is not in the range 1<=x<=10000"),
@@ -104,9 +109,14 @@ def test_a_parameter_that_its_schema_forbids_is_told() -> None:
         ('[{"input": 1, "tags": "x"}]', "case 1: "),
         ("[{", "not valid JSON"),
         ('{"input": 1}\n{"input": ', "line 2 is not valid JSON"),
+        ("[" * 10_000, "nested too deeply"),
+        ("Input,Expected\na,b\n", "column 'Input' must be written 'input'"),
+        ("input,input\na,b\n", "two columns are named 'input'"),
+        ('input,expected\n"a,b\n', "unexpected end of data"),
+        ("input,metadata\na,[1]\n", "row 2: metadata must be a JSON object, not '[1]'"),
         ("just words", "neither JSON nor CSV with a column 'input'"),
         ("input,expected\na\n", "row 2 has 1 cells, and the header has 2"),
-        ("input,metadata\na,b\n", "metadata must be JSON, not 'b'"),
+        ("input,metadata\na,b\n", "row 2: metadata must be a JSON object, not 'b'"),
     ],
 )
 def test_what_is_no_cases_is_told_with_its_place(text: str, said: str) -> None:
@@ -193,6 +203,7 @@ def test_a_failing_scorer_fails_the_command() -> None:
     ("limit", "status", "said"),
     [
         ("exact=0.5", 0, ""),
+        ("exact=0.50000000001", 0, ""),
         ("exact=0.6", 1, "exact is 0.5000, which must be 0.6 or more"),
         ("typo=0.1", 1, "no case has the score typo, which must be 0.1 or more"),
     ],
@@ -251,8 +262,10 @@ def test_without_data_the_evaluators_own_is_run() -> None:
         '\ufeff{"input": "a", "tags": ["x", "y"], "metadata": {"n": "1"}}\n\n',
         "input,tags,n\na,x; y,1\n",
         'input,tags,metadata\r\na,"x,y","{""n"": ""1""}"\r\n',
+        "input;tags;n\na;x, y;1\n",
+        "input\ttags\tn\r\na\tx;y\t1\r\n",
     ],
-    ids=["JSON", "an object", "JSON Lines", "CSV", "CSV with metadata"],
+    ids=["JSON", "an object", "JSON Lines", "CSV", "CSV with metadata", "semicolons", "tabs"],
 )
 def test_each_format_gives_the_same_cases(text: str) -> None:
     app = app_of(Evaluator("whole", whole))
@@ -292,6 +305,51 @@ def test_parameters_are_read_as_their_declared_types() -> None:
     assert seen == [{"text": "1=2", "number": 0.5, "flag": True, "list": [1], "model": "gpt-5"}]
 
 
+def test_texts_may_hold_what_other_ends_of_lines_are() -> None:
+    text = "a\u2028b\u0085c"
+    lines = "\n \n".join(json.dumps({"input": text}, ensure_ascii=False) for _ in range(2))
+    app = app_of(Evaluator("whole", whole))
+    result = evals(app, "run", "whole", "--data", "-", "--json", input=lines)
+    assert [each["input"] for each in json.loads(result.stdout)["results"]] == [text, text]
+
+
+def test_a_cell_may_be_long() -> None:
+    app = app_of(Evaluator("length", lambda input: len(input)))
+    result = evals(app, "run", "length", "--data", "-", "--json", input=f"input\n{'x' * 200_000}\n")
+    assert json.loads(result.stdout)["results"][0]["output"] == 200_000
+
+
+@pytest.mark.parametrize(
+    ("given", "value"),
+    [
+        ("maybe=5", "5"),
+        ("maybe=null", None),
+        ("maybe=words", "words"),
+        ("either=5", 5),
+        ("either=five", "five"),
+        ("anything=[1]", [1]),
+        ("anything=[1", "[1"),
+        ("digits=5=6", "5=6"),
+    ],
+)
+def test_where_a_text_is_allowed_it_needs_no_quotes(given: str, value: Any) -> None:
+    class Parameters(BaseModel):
+        maybe: str | None = ""
+        either: str | int = ""
+        anything: Any = ""
+        digits: str = ""
+
+    evaluator = Evaluator(
+        "e",
+        lambda input, parameters: getattr(parameters, given.partition("=")[0]),
+        parameters=Parameters,
+    )
+    assert (
+        results("-p", given, evaluator=evaluator, cases=[{"input": 1}])["results"][0]["output"]
+        == value
+    )
+
+
 def test_trials_and_the_applications_context() -> None:
     evaluator = Evaluator("e", lambda input: current_app.name)
     found = results("--trials", "3", cases=[{"input": 1}], evaluator=evaluator)
@@ -308,6 +366,7 @@ def test_the_json_has_everything() -> None:
     first, _, bad = body["results"]
     assert first.pop("seconds") > 0
     assert first == {
+        "id": None,
         "index": 0,
         "trial_index": 0,
         "input": "a",
@@ -325,11 +384,17 @@ def test_the_json_has_everything() -> None:
 
 def test_junit_has_a_test_for_each_case_and_each_score_that_is_too_low(tmp_path: Path) -> None:
     file = tmp_path / "junit.xml"
-    run("--junit", str(file), "--fail-under", "exact=0.9", cases=[*CASES, {"input": "bad"}])
+    run(
+        "--junit",
+        str(file),
+        "--fail-under",
+        "exact=0.9",
+        cases=[*CASES, {**BAD, "id": "of its own"}],
+    )
     (suite,) = ElementTree.parse(file).getroot()
     assert (suite.get("tests"), suite.get("failures"), suite.get("errors")) == ("4", "1", "1")
     names = [test.get("name") for test in suite.findall("testcase")]
-    assert names == ["case 1", "case 2", "case 3", "mean of exact"]
+    assert names == ["case 1", "case 2", "case of its own", "mean of exact"]
     error = suite.find("testcase/error")
     assert error is not None
     assert (error.get("type"), error.get("message")) == ("ValueError", "no\ufffd good")

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import os
 import pty
+import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -45,6 +46,21 @@ def deaf(input, hooks):
 def unknown():
     yield from CASES
 
+@evals_bp.evaluator("quiet", data=CASES[:3], max_concurrency=1)
+def quiet(input, hooks):
+    if input == 0:
+        print("waiting", file=sys.stderr, flush=True)
+        hooks.cancel_event.wait(1)
+
+@evals_bp.evaluator("chatty", data=CASES[:1])
+def chatty(input):
+    print("hello from the task")
+
+def making():
+    print("making data", file=sys.stderr, flush=True)
+    threading.Event().wait(60)
+
+evals_bp.evaluator("stuck", data=making)(lambda input: input)
 evals_bp.evaluator("quick", data=CASES)(lambda input: input)
 evals_bp.evaluator("endless", data=unknown)(lambda input: input)
 
@@ -55,17 +71,22 @@ app.register_blueprint(evals_bp)
 
 @contextmanager
 def command(
-    folder: Path, *arguments: str, stderr: Any = subprocess.PIPE, **environ: str
+    folder: Path,
+    *arguments: str,
+    environ: Mapping[str, str] | None = None,
+    stderr: Any = subprocess.PIPE,
+    preexec: Callable[[], None] | None = None,
 ) -> Iterator[subprocess.Popen[str]]:
     (folder / "some_app.py").write_text(APP)
     clean = {key: value for key, value in os.environ.items() if not key.startswith("BRAINTRUST")}
     with subprocess.Popen(
         [sys.executable, "-m", "flask", "--app", "some_app", "evals", "run", *arguments],
         cwd=folder,
-        env={**clean, "PYTHONPATH": str(Path(__file__).parents[2]), **environ},
+        env={**clean, "PYTHONPATH": str(Path(__file__).parents[2]), **(environ or {})},
         stdout=subprocess.PIPE,
         stderr=stderr,
         text=True,
+        preexec_fn=preexec,
     ) as process:
         try:
             yield process
@@ -86,7 +107,7 @@ def test_ctrl_c_cancels_and_shows_what_there_is(tmp_path: Path) -> None:
     assert process.returncode == 130, errors
     assert "told\n" in errors
     body = json.loads(output)
-    assert [each["output"] for each in body["results"]] == [0, 1]
+    assert [each["output"] for each in body["results"]] == [0, 1, 2], "and nothing new was begun"
     assert (body["error"], body["passed"]) == ("interrupted", False)
     assert body["scores"] == {}
 
@@ -109,14 +130,59 @@ def test_what_was_done_by_ctrl_c_is_in_the_experiment(tmp_path: Path) -> None:
             "BRAINTRUST_APP_URL": cloud.url,
             "NO_PROXY": "127.0.0.1",
         }
-        with command(tmp_path, "slow", "--experiment", "nightly", **environ) as process:
+        with command(tmp_path, "slow", "--experiment", "nightly", environ=environ) as process:
             press_ctrl_c(process, after="waiting")
             output, errors = process.communicate(timeout=30)
         assert process.returncode == 130, errors
         assert "recorded as nightly: " in output
-        assert "slow: 2 cases, 0 failed; interrupted" in output
+        assert "slow: 3 cases, 0 failed; interrupted" in output
         inputs = {each.json("braintrust.input_json") for each in cloud.spans_named("eval")}
-    assert {0, 1} <= inputs
+    assert inputs == {0, 1, 2}
+
+
+def test_what_is_left_at_once_is_counted(tmp_path: Path) -> None:
+    with StandIn() as cloud:
+        cloud.add_user("key")
+        cloud.fault("POST", "/otel/v1/traces", status=503, times=None)
+        environ = {
+            "BRAINTRUST_API_KEY": "key",
+            "BRAINTRUST_APP_URL": cloud.url,
+            "NO_PROXY": "127.0.0.1",
+        }
+        arguments = ("deaf", "--experiment", "nightly", "--json")
+        with command(tmp_path, *arguments, environ=environ) as process:
+            press_ctrl_c(process, after="waiting")
+            press_ctrl_c(process, after="told")
+            output, errors = process.communicate(timeout=10)
+    assert process.returncode == 130, errors
+    assert json.loads(output)["lost_spans"] == 4, "a case without scorers has two"
+
+
+def test_ctrl_c_before_the_first_case_is_told_by_the_status_too(tmp_path: Path) -> None:
+    with command(tmp_path, "stuck") as process:
+        press_ctrl_c(process, after="making data")
+        _, errors = process.communicate(timeout=10)
+    assert process.returncode == 130
+    assert "Traceback" not in errors
+
+
+def test_a_command_that_ignores_ctrl_c_goes_on_ignoring_it(tmp_path: Path) -> None:
+    with command(tmp_path, "quiet", "--json", preexec=ignore_ctrl_c) as process:
+        press_ctrl_c(process, after="waiting")
+        output, errors = process.communicate(timeout=30)
+    assert process.returncode == 0, errors
+    assert json.loads(output)["cases"] == 3
+
+
+def ignore_ctrl_c() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def test_what_a_task_prints_is_not_in_the_json(tmp_path: Path) -> None:
+    with command(tmp_path, "chatty", "--json") as process:
+        output, errors = process.communicate(timeout=30)
+    assert json.loads(output)["cases"] == 1
+    assert "hello from the task\n" in errors
 
 
 @pytest.mark.parametrize(("name", "count"), [("quick", "50/50"), ("endless", "50")])
@@ -137,6 +203,8 @@ def test_a_terminal_shows_how_far_it_is(tmp_path: Path, name: str, count: str) -
     os.close(ours)
     assert process.returncode == 0
     assert json.loads(output)["cases"] == 50, "and nothing of the bar is in it"
-    last = shown.decode().replace("\r", "\n").strip().splitlines()[-1]
+    last = (
+        re.sub(r"\x1b\[[?\d]*\w", "", shown.decode()).replace("\r", "\n").strip().splitlines()[-1]
+    )
     assert name in last
-    assert count in last
+    assert re.search(rf"(^|\s){count}(\s|$)", last), last

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from flask_braintrust_evals.engine.evaluator import Evaluator
 from flask_braintrust_evals.engine.events import RunFinished
 from flask_braintrust_evals.engine.summary import RunSummary, ScoreSummary
@@ -53,3 +55,12 @@ def test_a_run_sums_up_its_cases_failing_ones_included() -> None:
     assert (last.summary.cases, last.summary.failed) == (5, 1)
     assert last.summary.scores == {"scorer": ScoreSummary("scorer", 1.0, 2)}
     assert last.summary.scorer_errors == {"scorer": 1}
+
+
+@pytest.mark.parametrize("value", [0.1, 0.7, 1 / 3])
+def test_the_mean_of_equal_scores_is_that_score(value: float) -> None:
+    summary = RunSummary()
+    for _ in range(1000):
+        summary.add({"s": value}, False, ())
+
+    assert summary.scores["s"].mean == value

@@ -19,6 +19,8 @@ import pytest
 import requests
 from readme_renderer.markdown import render
 
+from flask_braintrust_evals import __version__
+
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "flask_braintrust_evals"
 NOTHING_OF_OURS = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "VIRTUAL_ENV")}
@@ -26,8 +28,9 @@ NOTHING_OF_OURS = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH"
 
 @pytest.fixture(scope="module")
 def wheel() -> Path:
-    found = [*(ROOT / "dist").glob("*.whl")]
-    assert len(found) == 1, "make package builds it"
+    found = [*(ROOT / "dist").glob(f"flask_braintrust_evals-{__version__}-*.whl")]
+    if not found:
+        pytest.skip("nothing is built: make package does it")
     return found[0]
 
 

@@ -103,3 +103,11 @@ def test_a_token_is_not_shown() -> None:
 def test_absurd_headers_are_400_in_an_application(api: Api, name: str) -> None:
     text = error_of(api.get("/list", headers={name: "s" * 5000}), 400)
     assert text == f"header {name}: longer than 4096 characters"
+
+
+@pytest.mark.parametrize("value", ["Basic dXNlcjpwYXNz", "Digest a=1, b=2", "Bearer two words"])
+def test_what_is_no_key_is_401_and_says_how_to_send_one(api: Api, value: str) -> None:
+    answer = api.get("/list", headers={"Authorization": value, "x-bt-auth-token": ""})
+    error = error_of(answer, 401)
+    assert "holds no Braintrust API key: send your Braintrust API key as 'Authorization" in error
+    assert value.split()[-1] not in error
