@@ -136,12 +136,12 @@ def run_evaluator(
     with _told_of_ctrl_c(), redirect_stdout(sys.stderr) if json_wanted else nullcontext():
         outcome = _run(evaluator, RunOptions(**options), extension)
     outcome.check(limits)
+    say(as_json(outcome) if json_wanted else report(outcome))
     if junit_file is not None:
         try:
             junit_file.write_text(junit(outcome), "utf-8")
         except OSError as error:
             raise click.ClickException(f"{junit_file} cannot be written: {error}") from None
-    say(as_json(outcome) if json_wanted else report(outcome))
     sys.exit(_status(outcome))
 
 

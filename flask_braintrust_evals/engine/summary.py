@@ -32,10 +32,11 @@ class ScoreSummary:
         By Neumaier's summation, so that the mean of ten times 0.1 is 0.1:
         https://en.wikipedia.org/wiki/Kahan_summation_algorithm#Further_enhancements
         """
-        total = self.total + value
-        greater, less = sorted((self.total, value), key=abs, reverse=True)
-        self._lost += (greater - total) + less
-        self.total = total
+        before, self.total = self.total, self.total + value
+        if abs(before) >= abs(value):
+            self._lost += (before - self.total) + value
+        else:
+            self._lost += (value - self.total) + before
         self.count += 1
 
 
