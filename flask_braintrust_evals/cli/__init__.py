@@ -45,7 +45,7 @@ _org = click.option(
 
 @evals_cli.command("list")
 def list_evaluators() -> None:
-    """List the evaluators: name, scores, parameters."""
+    """List the evaluators, with their scores and parameters."""
     evaluators = every_evaluator(_extension().registries)
     if not evaluators:
         raise click.ClickException("the application has no evaluators")
@@ -117,7 +117,7 @@ def run_evaluator(
     junit_file: Path | None,
     **options: Any,
 ) -> None:
-    """Run the evaluator NAME in this process.
+    """Run an evaluator in this process.
 
     Braintrust is asked for a dataset and for an experiment alone; these need an API key in the
     environment variable BRAINTRUST_API_KEY.
@@ -169,10 +169,11 @@ def _run(evaluator: Evaluator, options: RunOptions, extension: EvalsExtension) -
 def check_server(
     url: str, evaluator: str | None, org: str | None, origin: str, token: str | None
 ) -> None:
-    """Check the deployed server at URL, as a browser would find it, and say what to change.
+    """Check a deployed server, and say what to change.
 
-    Health, preflights, access, and whether something on the way holds events back. The exit status
-    is 0 where all is well, else 1.
+    The server at URL, the address that the Playground is given, is asked as a browser would ask it:
+    health, preflights, access, large bodies, and whether something on the way holds events back.
+    The exit status is 0 where all is well, else 1.
     """
     parts = _split(url)
     if parts is None or parts.scheme not in ("http", "https"):
