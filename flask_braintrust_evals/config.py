@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from ipaddress import IPv6Address
 from typing import Any, Literal, TypeVar
 from urllib.parse import SplitResult, urlsplit
 
@@ -172,6 +173,8 @@ def _split(value: Any) -> SplitResult | None:
     try:
         parts = urlsplit(value)
         valid = parts.hostname is not None and (parts.port is None or parts.port > 0)
+        if "[" in parts.netloc:  # which older Pythons do not look into
+            IPv6Address((parts.hostname or "").partition("%")[0])
     except ValueError:  # a port that is no number shows only when it is asked for
         return None
     return parts if valid else None
