@@ -68,7 +68,11 @@ class Gunicorn:
             pass_fds=(fd,),
         )
         if wait:
-            self._wait_until_ready()
+            try:
+                self._wait_until_ready()
+            except BaseException:
+                self.close()
+                raise
 
     @property
     def log(self) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -305,6 +306,10 @@ def test_with_opentelemetry_compatibility_on_spans_still_nest(
     assert {span.token for span in cloud.spans} == {"token-ada"}
 
 
+@pytest.mark.skipif(
+    sys.version_info >= (3, 13),
+    reason="gevent, patching late, looks at every object, and openai's then import more: it hangs",
+)
 def test_with_preload_spans_are_recorded_in_each_worker(cloud: StandIn, openai_url: str) -> None:
     with serve(cloud, openai_url, "gevent", "--preload", "--workers", "2") as server:
         client = Client(server.url + "/evals")
