@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager, nullcontext, redirect_stdout
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
@@ -26,7 +26,7 @@ from .lookup import evaluator_named, every_evaluator, parameter_names
 from .outcome import Outcome, run
 from .report import as_json, report
 from .request import RunOptions, prepare_run
-from .terminal import say, styled
+from .terminal import say, stdout_set_aside, styled
 from .values import parse_thresholds
 
 BAD = click.style("FAIL", fg="red")
@@ -129,14 +129,17 @@ def run_evaluator(
     extension = _extension()
     evaluator = evaluator_named(name, extension.registries)
     limits = parse_thresholds(thresholds)
+    if junit_file == Path():
+        raise click.UsageError("--junit: name a file")
     if junit_file is not None and not os.access(junit_file.parent, os.W_OK):
         raise click.UsageError(
             f"--junit: {str(junit_file.parent)!r} is no folder that can be written to"
         )
-    with _told_of_ctrl_c(), redirect_stdout(sys.stderr) if json_wanted else nullcontext():
+    output = stdout_set_aside() if json_wanted else None
+    with _told_of_ctrl_c():
         outcome = _run(evaluator, RunOptions(**options), extension)
     outcome.check(limits)
-    say(as_json(outcome) if json_wanted else report(outcome))
+    say(as_json(outcome) if json_wanted else report(outcome), file=output)
     if junit_file is not None:
         try:
             junit_file.write_text(junit(outcome), "utf-8")
@@ -176,7 +179,7 @@ def check_server(
     The exit status is 0 where all is well, else 1.
     """
     parts = _split(url)
-    if parts is None or parts.scheme not in ("http", "https"):
+    if parts is None:
         raise click.UsageError(f"{url!r} is not an address such as https://tools.example.com/evals")
     try:
         checked = Session(token).token  # whose error, unlike that of requests, does not quote it
@@ -214,10 +217,13 @@ def _extension() -> EvalsExtension:
 
 
 def _split(url: str) -> SplitResult | None:
+    """Take an address apart; ``None`` where it is none that can be asked."""
     try:
-        return urlsplit(url)
-    except ValueError:
+        parts = urlsplit(url)
+        good = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:  # a port that is no number shows only when it is asked for
         return None
+    return parts if good else None
 
 
 def _status(outcome: Outcome) -> int:

@@ -34,7 +34,7 @@ def read_cases(source: str) -> list[dict[str, Any]]:
     name = "standard input" if source == "-" else source
     try:
         # The mark that some spreadsheets begin their files with is no part of the text.
-        text = _read(source).decode("utf-8-sig").strip()
+        text = _read(source).decode("utf-8-sig")
     except OSError as error:
         raise click.UsageError(f"{name} cannot be read: {error.strerror or error}") from None
     except UnicodeDecodeError as error:
@@ -56,15 +56,16 @@ def _read(source: str) -> bytes:
 
 
 def _parse(text: str) -> Iterable[Any]:
-    if not text:
+    stripped = text.strip()
+    if not stripped:
         raise ValueError("there are no cases")
-    if text.startswith("["):
-        values = _json(text, "not valid JSON")
+    if stripped.startswith("["):
+        values = _json(stripped, "not valid JSON")
         assert isinstance(values, list)
         return values
-    if text.startswith("{"):
-        return _objects(text)
-    return _csv(text)
+    if stripped.startswith("{"):
+        return _objects(stripped)
+    return _csv(text.strip("\r\n"))
 
 
 def _objects(text: str) -> list[Any]:
@@ -100,20 +101,29 @@ def _csv(text: str) -> list[dict[str, Any]]:
 
 
 def _rows(text: str) -> list[list[str]]:
-    """The rows, with the delimiter by which the header has the column ``input``."""
+    """The rows, header first, by the delimiter with which they make most sense."""
     csv.field_size_limit(LONGEST_CELL)
-    for delimiter in (*DELIMITERS, ","):
-        lines = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
-        header = [name.strip() for name in next(lines)]
-        if "input" in header:
-            break
-    return [header, *lines]
+    found: list[list[list[str]]] = []
+    problem = None
+    for delimiter in DELIMITERS:
+        lines = io.StringIO(text, newline="")
+        rows = csv.reader(lines, delimiter=delimiter, skipinitialspace=True, strict=True)
+        try:
+            header, *others = rows
+        except csv.Error as error:
+            problem = problem or error
+            continue
+        found.append([[name.strip() for name in header], *others])
+    if not found:
+        assert problem is not None
+        raise problem
+    return max(found, key=lambda rows: ("input" in rows[0], len(rows[0])))
 
 
 def _check_header(header: list[str]) -> None:
     if len(header) < 2 and header != ["input"]:
         raise ValueError("neither JSON nor CSV with a column 'input'")
-    twice = {name for name in header if header.count(name) > 1}
+    twice = {name for name in header if name and header.count(name) > 1}
     if twice:
         raise ValueError(f"two columns are named {min(twice)!r}")
     for name in header:
@@ -123,7 +133,8 @@ def _check_header(header: list[str]) -> None:
 
 def _case(row: dict[str, str]) -> dict[str, Any]:
     """A row as a case: other columns are metadata, or, without ``input``, the input's fields."""
-    others = {name: cell for name, cell in row.items() if name not in FIELDS}
+    # A column without a name is the count of rows that some tools write.
+    others = {name: cell for name, cell in row.items() if name and name not in FIELDS}
     case = {
         name: _cell(name, cell)
         for name, cell in row.items()

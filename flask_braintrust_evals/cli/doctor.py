@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import requests
 
-from .finding import LIMIT, Finding, error_text, json_of, visitor
+from .finding import LIMIT, Answer, Finding, visitor
 from .stream_check import StreamCheck
 
 PAGE = "https://www.braintrust.dev"
@@ -80,18 +80,18 @@ class Doctor:
 
     def _health(self) -> Generator[Finding, None, bool]:
         answer = self._ask("GET", "/")
-        if answer.is_redirect:
+        if 300 <= answer.status < 400:
             where = answer.headers.get("Location", "elsewhere")
             advice = (
                 "give the Playground that address: browsers do not follow where preflights lead"
             )
             yield Finding(False, f"{self._url}/ redirects to {where}", advice)
             return False
-        if answer.status_code == 200 and json_of(answer) == {"status": "ok"}:
+        if answer.status == 200 and answer.json == {"status": "ok"}:
             yield Finding(True, "the server is there")
             return True
         advice = "check the blueprint's prefix, and what the proxy forwards to it"
-        what = f"{self._url}/ answers with status {answer.status_code}, and not as this server"
+        what = f"{self._url}/ answers with status {answer.status}, and not as this server"
         yield Finding(False, what, advice)
         return False
 
@@ -108,7 +108,7 @@ class Doctor:
         if not wrong:
             yield Finding(True, f"pages of {self._page} may use {path}")
             return
-        if answer.status_code in (401, 403, 405):
+        if answer.status in (401, 403, 405):
             advice = (
                 "let OPTIONS through to the blueprint: the application's own before_request, or the"
                 " proxy, answers it"
@@ -132,8 +132,8 @@ class Doctor:
 
     def _access(self) -> Generator[Finding, None, bool]:
         anonymous = self._ask("GET", "/list")
-        if anonymous.status_code == 200:
-            if not isinstance(json_of(anonymous), dict):
+        if anonymous.status == 200:
+            if not isinstance(anonymous.json, dict):
                 advice = "check the blueprint's prefix, and what the proxy forwards to it"
                 yield Finding(False, f"{self._url}/list answers with something else", advice)
                 return False
@@ -143,16 +143,16 @@ class Doctor:
         else:
             yield Finding(True, "without a token it lists nothing")
         if not self._has_token:
-            if anonymous.status_code != 200:
+            if anonymous.status != 200:
                 advice = "set BRAINTRUST_API_KEY, and that much is checked as well"
                 yield Finding(True, "what needs a token was not looked at", advice)
-            return anonymous.status_code == 200
+            return anonymous.status == 200
         answer = self._ask("GET", "/list", self._credentials)
-        manifest = json_of(answer)
-        if answer.status_code == 200 and isinstance(manifest, dict):
+        manifest = answer.json
+        if answer.status == 200 and isinstance(manifest, dict):
             yield Finding(True, f"with the token it lists {len(manifest)} evaluators")
             return True
-        what = f"the token is refused with status {answer.status_code}: {error_text(answer)}"
+        what = f"the token is refused with status {answer.status}: {answer.error}"
         yield Finding(False, what, "check the token, and the organisation: --org names it")
         return False
 
@@ -165,12 +165,12 @@ class Doctor:
         except (requests.ConnectionError, requests.Timeout) as error:
             yield Finding(False, f"a body of {size} breaks the connection: {_cause(error)}", _BODY)
             return
-        if answer.status_code == 404 and isinstance(json_of(answer), dict):
+        if answer.status == 404 and isinstance(answer.json, dict):
             yield Finding(True, f"bodies of {size} arrive")
             return
-        what = f"a body of {size} is answered with status {answer.status_code}"
-        advice = _BODY if answer.status_code == 413 else "see the server's log"
-        yield Finding(False, f"{what}: {error_text(answer)}", advice)
+        what = f"a body of {size} is answered with status {answer.status}"
+        advice = _BODY if answer.status == 413 else "see the server's log"
+        yield Finding(False, f"{what}: {answer.error}", advice)
 
     def _ask(
         self,
@@ -178,17 +178,19 @@ class Doctor:
         path: str,
         headers: Mapping[str, str | bytes] | None = None,
         json: Any = None,
-    ) -> requests.Response:
-        return self._http.request(
+    ) -> Answer:
+        with self._http.request(
             method,
             self._url + path,
             headers=headers,
             json=json,
             timeout=LIMIT,
             allow_redirects=False,
-        )
+            stream=True,
+        ) as response:
+            return Answer.read(response)
 
-    def _ask_first(self, path: str, page: str) -> requests.Response:
+    def _ask_first(self, path: str, page: str) -> Answer:
         headers = {
             "Origin": page,
             "Access-Control-Request-Method": "POST",
@@ -204,10 +206,10 @@ _BODY = (
 )
 
 
-def _wrong_in(answer: requests.Response, page: str) -> str:
+def _wrong_in(answer: Answer, page: str) -> str:
     """What is wrong with the answer to a preflight; empty where nothing is."""
-    if not 200 <= answer.status_code < 300:
-        return f"status {answer.status_code}"
+    if not 200 <= answer.status < 300:
+        return f"status {answer.status}"
     origin = answer.headers.get("Access-Control-Allow-Origin", "")
     if "," in origin:
         return f"it has several allowed origins: {origin}"

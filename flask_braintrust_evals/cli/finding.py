@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import time
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +13,9 @@ import urllib3
 from requests.auth import AuthBase
 
 LIMIT = 15.0
-"""Seconds that a server may say nothing."""
+"""Seconds that a server may say nothing, and that an answer other than a stream may take."""
+MOST = 10_000_000
+"""Bytes of an answer that are read."""
 
 
 @dataclass(frozen=True)
@@ -28,19 +33,61 @@ class Finding:
     advice: str = ""
 
 
-def json_of(answer: requests.Response) -> Any:
-    """Return what an answer holds; ``None`` where that is not JSON."""
+@dataclass(frozen=True)
+class Answer:
+    """A whole answer of a server, of which at most :data:`MOST` bytes were read.
+
+    Attributes:
+        status: its status.
+        reason: the status in words.
+        headers: its headers.
+        body: what it holds.
+    """
+
+    status: int
+    reason: str
+    headers: Mapping[str, str]
+    body: bytes
+
+    @classmethod
+    def read(cls, response: requests.Response) -> Answer:
+        """Read an answer.
+
+        Raises:
+            requests.Timeout: it is not there after :data:`LIMIT` seconds.
+        """
+        until, body = time.monotonic() + LIMIT, b""
+        for chunk in chunks(response):
+            body += chunk
+            if len(body) > MOST:
+                break
+            if time.monotonic() > until:
+                raise requests.Timeout(f"the answer was not there after {LIMIT:g} s")
+        return cls(response.status_code, response.reason, response.headers, body)
+
+    @property
+    def json(self) -> Any:
+        """What the body holds; ``None`` where that is not JSON."""
+        try:
+            return json.loads(self.body)
+        except (ValueError, RecursionError):
+            return None
+
+    @property
+    def error(self) -> str:
+        """What the answer says is wrong."""
+        body = self.json
+        text = body.get("error") if isinstance(body, dict) else None
+        return str(text or self.reason)
+
+
+def chunks(response: requests.Response) -> Iterator[bytes]:
+    """Yield what comes as it comes: where a proxy sends no chunks, ``iter_content`` would wait."""
     try:
-        return answer.json()
-    except requests.exceptions.JSONDecodeError:
-        return None
-
-
-def error_text(answer: requests.Response) -> str:
-    """Return what an answer says is wrong."""
-    body = json_of(answer)
-    text = body.get("error") if isinstance(body, dict) else None
-    return str(text or answer.reason)
+        while chunk := response.raw.read1(65_536, decode_content=True):
+            yield chunk
+    except urllib3.exceptions.HTTPError as error:
+        raise requests.ConnectionError(error) from error
 
 
 class _NoOther(AuthBase):

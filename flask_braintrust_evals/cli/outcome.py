@@ -16,12 +16,15 @@ import click
 
 from flask_braintrust_evals.engine.events import CaseFinished, CaseResult, Event, RunFailed
 from flask_braintrust_evals.engine.result import EvalResult
+from flask_braintrust_evals.engine.summary import RunSummary
 from flask_braintrust_evals.runs.prepared import PreparedRun
 
 ROUNDING = 1e-9
 """By how much a mean may be below its limit without being told: sums of floats are not exact."""
 GRACE = 5.0
 """Seconds that running tasks have to end after Ctrl-C."""
+CANCELLED = "CancelledError"
+"""How coroutines end that are cancelled."""
 AT_ONCE = 0.5
 """Seconds that may be taken to deliver spans where somebody wants to leave."""
 IDLE_AFTER = 0.2
@@ -79,17 +82,17 @@ def run(prepared: PreparedRun) -> Outcome:
     """
     recording = prepared.recording
     outcome = Outcome(
-        EvalResult(prepared.evaluator.name, [], prepared.run.summary),
+        EvalResult(prepared.evaluator.name, [], RunSummary()),
         experiment=recording.description if recording.experiment is not None else None,
     )
     try:
         _listen(prepared, outcome)
-        prepared.end()
+        _deliver(prepared, outcome)
         if not outcome.error and not outcome.result.results:
             outcome.error = "there was no case"
         if not outcome.error:
             outcome.comparison = recording.comparison()
-    except KeyboardInterrupt:  # the second, or one while the last spans were delivered
+    except KeyboardInterrupt:  # the second, while cases were to end
         outcome.interrupted, outcome.error = True, "interrupted"
         prepared.end(AT_ONCE)
     outcome.lost_spans = prepared.lost_spans
@@ -117,6 +120,22 @@ def _listen(prepared: PreparedRun, outcome: Outcome) -> None:
         run.wait_for_workers(GRACE)  # so that their spans are delivered
 
 
+def _deliver(prepared: PreparedRun, outcome: Outcome) -> None:
+    """Deliver the spans; each Ctrl-C leaves less time for it."""
+    for limit in (None, GRACE, AT_ONCE)[outcome.interrupted :]:
+        try:
+            prepared.end(limit)
+            return
+        except KeyboardInterrupt:
+            outcome.interrupted, outcome.error = True, "interrupted"
+            _hint()
+
+
+def _hint() -> None:
+    if sys.stderr.isatty():
+        click.echo("\nStopping; press Ctrl-C again to leave at once.", err=True)
+
+
 @contextmanager
 def _ctrl_c() -> Iterator[threading.Event]:
     """Take note of Ctrl-C, so that it breaks into nothing; pressed again, it does as always."""
@@ -130,8 +149,7 @@ def _ctrl_c() -> Iterator[threading.Event]:
     def take_note(number: int, frame: Any) -> None:
         pressed.set()
         signal.signal(signal.SIGINT, usual)
-        if sys.stderr.isatty():
-            click.echo("\nStopping; press Ctrl-C again to leave at once.", err=True)
+        _hint()
 
     signal.signal(signal.SIGINT, take_note)
     try:
@@ -144,7 +162,11 @@ def _take(event: Event, outcome: Outcome) -> int:
     """Take in an event; return how many cases it finishes."""
     if isinstance(event, CaseFinished):
         result: CaseResult = event.result
+        if outcome.interrupted and result.error and result.error.type == CANCELLED:
+            return 0  # which Ctrl-C did, and not the task
         outcome.result.results.append(result)
+        scores = {name: score.score for name, score in result.scores.items()}
+        outcome.result.summary.add(scores, result.error is not None, result.scorer_errors)
         return 1
     if isinstance(event, RunFailed):
         outcome.error = f"{type(event.error).__name__}: {event.error}"

@@ -7,12 +7,15 @@ from typing import Any
 
 from flask_braintrust_evals.engine.events import CaseResult
 from flask_braintrust_evals.engine.tracing import json_attribute
+from flask_braintrust_evals.serialization import clean_text
 
 from .outcome import Outcome
 from .terminal import styled
 
 MOST_FAILURES = 20
 """Failed cases that are shown in full."""
+LONGEST_ID = 100
+"""Characters of an id that are shown."""
 LONGEST = 500
 """Characters of an input or an error that are shown."""
 
@@ -58,7 +61,7 @@ def as_json(outcome: Outcome) -> str:
         "lost_spans": outcome.lost_spans,
         "results": [_case(each) for each in result.results],
     }
-    return json.dumps(body, ensure_ascii=False, indent=2)
+    return clean_text(json.dumps(body, ensure_ascii=False, indent=2))
 
 
 def _case(result: CaseResult) -> dict[str, Any]:
@@ -89,13 +92,17 @@ def _failure(result: CaseResult) -> str:
 
 
 def case_name(result: CaseResult) -> str:
-    """Return what people call a case: by its id, where it has one, else by its place, from 1."""
-    name = f"case {result.ref.index + 1}" if result.case.id is None else f"case {result.case.id}"
+    """Return what people call a case: by its id, where it has one, else by its place, from 1.
+
+    Ids are in quotes, so that one that is a number is no place.
+    """
+    id = result.case.id
+    name = f"case {result.ref.index + 1}" if id is None else f'case "{_shortened(id, LONGEST_ID)}"'
     return f"{name}, trial {result.ref.trial_index + 1}" if result.ref.trial_index else name
 
 
-def _shortened(text: str) -> str:
-    return text if len(text) <= LONGEST else text[:LONGEST] + "…"
+def _shortened(text: str, most: int = LONGEST) -> str:
+    return text if len(text) <= most else text[:most] + "…"
 
 
 def _table(outcome: Outcome) -> list[str]:

@@ -11,11 +11,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import requests
-import urllib3
 
 from flask_braintrust_evals.engine.slow import NAME
 
-from .finding import LIMIT, Finding, error_text, is_timeout, visitor
+from .finding import LIMIT, Answer, Finding, chunks, is_timeout, visitor
 
 PATIENCE = 60.0
 """Seconds after which a run is left, whether or not it is done."""
@@ -98,7 +97,7 @@ class StreamCheck:
                 if answer.status_code != 200:
                     what = f"a run of {name!r} answers with status {answer.status_code}"
                     advice = "see the server's log, or name another --evaluator"
-                    yield Finding(False, f"{what}: {error_text(answer)}", advice)
+                    yield Finding(False, f"{what}: {Answer.read(answer).error}", advice)
                     return
                 watched = self._watch(answer)
                 encoding = answer.headers.get("Content-Encoding")
@@ -123,7 +122,7 @@ class StreamCheck:
         watched = _Watched()
         until = time.monotonic() + PATIENCE
         with ThreadPoolExecutor(1) as aside:
-            for event, data in _events(_chunks(answer, until)):
+            for event, data in _events(_until(until, chunks(answer))):
                 watched.take(event, data, time.monotonic())
                 if watched.health is None and watched.started:
                     watched.health = aside.submit(self._ask_health)
@@ -147,7 +146,12 @@ class StreamCheck:
         if not watched.late:
             name = self._evaluator or NAME
             what = f"the run of {name!r} does not show whether events come when they happen"
-            advice = f"name an --evaluator whose cases take more than {LONG_ENOUGH} s"
+            if watched.started and not watched.last:
+                advice = f"name an --evaluator of which a case ends within {PATIENCE:g} s"
+            elif watched.last:
+                advice = f"name an --evaluator whose cases take more than {LONG_ENOUGH} s"
+            else:
+                advice = "there were no events: see the server's log, and what the proxy changes"
             yield Finding(False, what, advice)
         elif max(watched.late) < LONG_ENOUGH / 2:
             after = f"the first result after {watched.first - began:.1f} s"
@@ -182,23 +186,23 @@ def _judge_health(watched: _Watched, usual: float) -> Iterator[Finding]:
         what = f"while a run was under way, health was not answered: {type(error).__name__}"
         yield Finding(False, what, _ONE_AT_A_TIME)
         return
-    # What waits for the run to end takes as long as that; a distant server is slow in any case.
-    if ended < watched.last or took - usual < LONG_ENOUGH:
-        yield Finding(True, "other requests are answered while a run is under way")
-    else:
+    # What waits for the run to end takes as long as that; a distant server is slow in any case, and
+    # from far away a request comes when the run is over.
+    if ended >= watched.last and took - usual >= LONG_ENOUGH:
         what = "while a run is under way, no other request is answered"
         yield Finding(False, what, _ONE_AT_A_TIME)
+    elif ended >= watched.last and usual > LONG_ENOUGH:
+        what = f"whether a run holds up others cannot be told: each answer takes {usual:.1f} s"
+        yield Finding(True, what, "look from nearer, or name an --evaluator that takes longer")
+    else:
+        yield Finding(True, "other requests are answered while a run is under way")
 
 
-def _chunks(answer: requests.Response, until: float) -> Iterator[bytes]:
-    """Yield what comes as it comes: where a proxy sends no chunks, ``iter_content`` would wait."""
-    try:
-        while chunk := answer.raw.read1(65_536, decode_content=True):
-            yield chunk
-            if time.monotonic() > until:
-                return
-    except urllib3.exceptions.HTTPError as error:
-        raise requests.ConnectionError(error) from error
+def _until(time_up: float, some: Iterable[bytes]) -> Iterator[bytes]:
+    for chunk in some:
+        yield chunk
+        if time.monotonic() > time_up:
+            return
 
 
 def _events(chunks: Iterable[bytes]) -> Iterator[tuple[str, str]]:

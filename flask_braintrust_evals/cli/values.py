@@ -13,6 +13,9 @@ from flask_braintrust_evals.engine.parameters import Parameter
 from flask_braintrust_evals.engine.saved_parameters import SavedParameterSet
 from flask_braintrust_evals.engine.schemas import json_type
 
+DEEPEST = 20
+"""References that are followed, one to the other."""
+
 
 def parse_parameters(options: Sequence[str], evaluator: Evaluator) -> dict[str, Any]:
     """Return parameters by name.
@@ -61,7 +64,7 @@ def _bad(message: str, hint: str) -> click.BadParameter:
 
 
 def _value(name: str, text: str, evaluator: Evaluator) -> Any:
-    types = _types(_schema(name, evaluator))
+    types = _declared(name, evaluator)
     if types == {"string"}:
         return text
     try:
@@ -81,25 +84,48 @@ def _is_any(value: Any, types: set[str]) -> bool:
     return kind in types or (kind == "integer" and "number" in types)
 
 
-def _types(schema: Mapping[str, Any]) -> set[str]:
+def _types(schema: Any, root: Mapping[str, Any], depth: int = 0) -> set[str]:
     """The types that a schema allows, as JSON Schema names them; empty where it does not say."""
+    if not isinstance(schema, Mapping) or depth > DEEPEST:
+        return set()
+    if schema.get("x-bt-type") == "model":
+        return {"string"}
     given = schema.get("type")
     if given is not None:
         return {given} if isinstance(given, str) else set(given)
-    either = schema.get("anyOf") or schema.get("oneOf") or []
-    return set().union(*(_types(each) for each in either if isinstance(each, Mapping)))
+    if "const" in schema or "enum" in schema:
+        return {json_type(each) for each in schema.get("enum", [schema.get("const")])}
+    if "$ref" in schema:
+        return _types(_referred(schema["$ref"], root), root, depth + 1)
+    either = schema.get("anyOf") or schema.get("oneOf") or schema.get("allOf") or []
+    return set().union(*(_types(each, root, depth + 1) for each in either))
 
 
-def _schema(name: str, evaluator: Evaluator) -> Mapping[str, Any]:
+def _referred(reference: Any, root: Mapping[str, Any]) -> Any:
+    """What a reference within the schema leads to; ``None`` where it leads elsewhere."""
+    found: Any = root
+    for step in str(reference).removeprefix("#/").split("/"):
+        found = found.get(step) if isinstance(found, Mapping) else None
+    return found
+
+
+def _declared(name: str, evaluator: Evaluator) -> set[str]:
+    """The types of a parameter."""
     parameters = evaluator.parameter_set
     if isinstance(parameters, SavedParameterSet):
-        schema = parameters.schema.get("properties", {}).get(name)
-        return schema if isinstance(schema, Mapping) else {}
+        properties = parameters.schema.get("properties", {})
+        _check_name(name, properties)
+        return _types(properties[name], parameters.schema)
     declared = {each.name: each for each in parameters}
+    _check_name(name, declared)
+    schema = _schema_of(declared[name])
+    return _types(schema, schema)
+
+
+def _check_name(name: str, declared: Mapping[str, Any]) -> None:
     if name not in declared:
         known = ", ".join(declared) or "none"
         raise _bad(f"no parameter is named {name!r}; there are: {known}", "--param")
-    return _schema_of(declared[name])
 
 
 def _schema_of(parameter: Parameter) -> Mapping[str, Any]:

@@ -132,6 +132,9 @@ class SpanOutbox:
             self._send(batch, seconds)
         except Exception as failure:  # spans that cannot be sent must not end the run
             error = failure
+        except BaseException:  # Ctrl-C: whoever flushes next has them
+            self._return(batch)
+            raise
         finally:
             with self._changed:
                 self._sending -= 1
@@ -161,11 +164,15 @@ class SpanOutbox:
             self._sending += bool(batch)
             return batch
 
-    def _put_back(self, batch: list[EncodedSpans], error: CloudError) -> None:
+    def _return(self, batch: list[EncodedSpans]) -> None:
         with self._changed:
             self._waiting.extendleft(reversed(batch))
             for spans in batch:
                 self._count(spans, 1)
+
+    def _put_back(self, batch: list[EncodedSpans], error: CloudError) -> None:
+        self._return(batch)
+        with self._changed:
             self._pause = min(LONGEST_PAUSE, self._pause * 2 or FIRST_PAUSE)
             pause = max(self._pause, error.retry_after or 0.0)
             self._not_before = time.monotonic() + pause

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
@@ -116,10 +116,14 @@ def prepare(
         idle_after=idle_after,
     )
     org_name = session.org.name if session is not None else None
-    # Of lists alone: to ask anything else for its length may be work, or fail.
-    cases = data.cases
-    size_hint = len(cases) * trial_count if isinstance(cases, list | tuple) else None
+    size_hint = _size_hint(data.cases, trial_count)
     return PreparedRun(evaluator, run, recording, spans, org_name, size_hint)
+
+
+def _size_hint(cases: Iterable[Any], trial_count: int) -> int | None:
+    if not isinstance(cases, list | tuple):  # to ask anything else may be work, or fail
+        return None
+    return sum(getattr(case, "trial_count", None) or trial_count for case in cases)
 
 
 def _spans(session: UserSession | None, recording: Recording, host: Host) -> RunSpans | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -15,6 +16,8 @@ import requests
 from click.testing import Result
 
 from flask_braintrust_evals.cli.doctor import FOREIGN_PAGE
+from flask_braintrust_evals.cli.finding import visitor
+from flask_braintrust_evals.cli.stream_check import StreamCheck
 from flask_braintrust_evals.engine.slow import NAME
 from tests.server import Gunicorn
 from tests.standin import StandIn
@@ -56,8 +59,10 @@ class Proxy(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.0"
     target = ""
     change: Change
+    distance = 0.0
 
     def _pass_on(self) -> None:
+        time.sleep(self.distance)
         body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
         headers = {k: v for k, v in self.headers.items() if k.lower() != "host"}
         with requests.request(
@@ -86,8 +91,9 @@ class Proxy(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def proxy(server: Gunicorn, change: Change) -> Iterator[str]:
-    handler = type("Changing", (Proxy,), {"target": server.url, "change": staticmethod(change)})
+def proxy(server: Gunicorn, change: Change, distance: float = 0.0) -> Iterator[str]:
+    members = {"target": server.url, "change": staticmethod(change), "distance": distance}
+    handler = type("Changing", (Proxy,), members)
     between = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     thread = threading.Thread(target=between.serve_forever)
     thread.start()
@@ -338,6 +344,49 @@ def test_a_large_body_is_not_sent_elsewhere(server: Gunicorn) -> None:
     with proxy(server, moves_runs) as url:
         result = check(url)
     assert "FAIL a body of 2 MiB is answered with status 307" in result.stdout
+
+
+def test_an_answer_that_comes_in_drops_is_not_waited_for(
+    server: Gunicorn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("flask_braintrust_evals.cli.finding.LIMIT", 0.5)
+
+    def drips(request: Proxy, answer: requests.Response) -> Any:
+        def drops() -> Iterator[bytes]:
+            while True:
+                time.sleep(0.05)
+                yield b" "
+
+        return 200, {}, drops()
+
+    with proxy(server, drips) as url:
+        result = check(url)
+    assert lines(result) == ["FAIL no answer: Timeout: the answer was not there after 0.5 s"]
+
+
+@pytest.mark.parametrize(
+    ("worker", "distance", "said"),
+    [
+        ("gevent", 0.2, "ok   other requests are answered while a run is under way"),
+        ("sync", 0.2, "FAIL while a run is under way, no other request is answered"),
+        ("sync", 0.9, "ok   whether a run holds up others cannot be told: each answer takes 0."),
+    ],
+)
+def test_a_distant_server_is_told_from_one_that_serves_one_at_a_time(
+    worker: str, distance: float, said: str
+) -> None:
+    def far_away(request: Proxy, answer: requests.Response) -> Any:
+        return answer.status_code, dict(answer.headers), answer.iter_content(None)
+
+    environ = {"BRAINTRUST_EVALS_AUTH": "none"}
+    app = "tests.cli.checked_app:create_app()"
+    with (
+        Gunicorn(app, worker_class=worker, environ=environ) as server,
+        proxy(server, far_away, distance) as url,
+    ):
+        findings = [*StreamCheck(visitor(), url, {}, None).findings()]
+    marks = [f"{'ok  ' if each.good else 'FAIL'} {each.what}" for each in findings]
+    assert marks[-1].startswith(said)
 
 
 def test_no_list_has_the_slow_evaluator(server: Gunicorn) -> None:

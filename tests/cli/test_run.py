@@ -264,8 +264,22 @@ def test_without_data_the_evaluators_own_is_run() -> None:
         'input,tags,metadata\r\na,"x,y","{""n"": ""1""}"\r\n',
         "input;tags;n\na;x, y;1\n",
         "input\ttags\tn\r\na\tx;y\t1\r\n",
+        '"input";"tags";"n"\n"a";"x, y";"1"\n',
+        'input, tags, n\na, "x; y", 1\n',
+        "\tinput\ttags\tn\n\ta\tx;y\t1\n",
     ],
-    ids=["JSON", "an object", "JSON Lines", "CSV", "CSV with metadata", "semicolons", "tabs"],
+    ids=[
+        "JSON",
+        "an object",
+        "JSON Lines",
+        "CSV",
+        "CSV with metadata",
+        "semicolons",
+        "tabs",
+        "quotes and semicolons",
+        "spaces after commas",
+        "tabs and a column without a name",
+    ],
 )
 def test_each_format_gives_the_same_cases(text: str) -> None:
     app = app_of(Evaluator("whole", whole))
@@ -303,6 +317,19 @@ def test_parameters_are_read_as_their_declared_types() -> None:
     result = evals(app_of(evaluator), "run", "e", *[f"--param={each}" for each in given])
     assert result.exit_code == 0, result.output
     assert seen == [{"text": "1=2", "number": 0.5, "flag": True, "list": [1], "model": "gpt-5"}]
+
+
+@pytest.mark.parametrize("text", ["q;w\na;b\n", "q\tw\na\tb", '"q","w"\n"a","b"'])
+def test_a_table_of_inputs_may_have_any_delimiter(text: str) -> None:
+    app = app_of(Evaluator("whole", whole))
+    result = evals(app, "run", "whole", "--data", "-", "--json", input=text)
+    assert json.loads(result.stdout)["results"][0]["input"] == {"q": "a", "w": "b"}
+
+
+def test_half_a_character_ends_nothing() -> None:
+    cases = [{"input": "bad", "id": "\ud83d", "tags": ["\ud83d"]}]
+    assert 'case "\ufffd" failed' in run(cases=cases).stdout
+    assert results(cases=cases)["results"][0]["tags"] == ["\ufffd"]
 
 
 def test_texts_may_hold_what_other_ends_of_lines_are() -> None:
@@ -394,7 +421,7 @@ def test_junit_has_a_test_for_each_case_and_each_score_that_is_too_low(tmp_path:
     (suite,) = ElementTree.parse(file).getroot()
     assert (suite.get("tests"), suite.get("failures"), suite.get("errors")) == ("4", "1", "1")
     names = [test.get("name") for test in suite.findall("testcase")]
-    assert names == ["case 1", "case 2", "case of its own", "mean of exact"]
+    assert names == ["case 1", "case 2", 'case "of its own"', "mean of exact"]
     error = suite.find("testcase/error")
     assert error is not None
     assert (error.get("type"), error.get("message")) == ("ValueError", "no\ufffd good")

@@ -19,7 +19,7 @@ import pytest
 from tests.standin import StandIn
 
 APP = """
-import sys, threading
+import asyncio, subprocess, sys, threading
 from flask import Flask
 from flask_braintrust_evals import EvalsBlueprint
 
@@ -52,9 +52,22 @@ def quiet(input, hooks):
         print("waiting", file=sys.stderr, flush=True)
         hooks.cancel_event.wait(1)
 
+def ever():
+    while True:
+        print("hello from a thread")
+
 @evals_bp.evaluator("chatty", data=CASES[:1])
 def chatty(input):
     print("hello from the task")
+    subprocess.run(["echo", "hello from a program"])
+    threading.Thread(target=ever, daemon=True).start()
+
+@evals_bp.evaluator("sleepy", data=CASES, max_concurrency=10)
+async def sleepy(input, hooks):
+    if input == 9:
+        print("waiting", file=sys.stderr, flush=True)
+    if input % 2:
+        await asyncio.sleep(60)
 
 def making():
     print("making data", file=sys.stderr, flush=True)
@@ -182,7 +195,40 @@ def test_what_a_task_prints_is_not_in_the_json(tmp_path: Path) -> None:
     with command(tmp_path, "chatty", "--json") as process:
         output, errors = process.communicate(timeout=30)
     assert json.loads(output)["cases"] == 1
-    assert "hello from the task\n" in errors
+    for who in ("the task", "a program", "a thread"):
+        assert f"hello from {who}\n" in errors
+
+
+def test_coroutines_that_ctrl_c_has_cancelled_are_no_failures(tmp_path: Path) -> None:
+    with command(tmp_path, "sleepy", "--json") as process:
+        press_ctrl_c(process, after="waiting")
+        output, errors = process.communicate(timeout=30)
+    assert process.returncode == 130, errors
+    body = json.loads(output)
+    assert body["failed"] == 0
+    assert {each["input"] % 2 for each in body["results"]} == {0}
+
+
+def test_ctrl_c_while_spans_are_delivered_counts_what_is_not(tmp_path: Path) -> None:
+    with StandIn() as cloud:
+        cloud.add_user("key")
+        environ = {
+            "BRAINTRUST_API_KEY": "key",
+            "BRAINTRUST_APP_URL": cloud.url,
+            "NO_PROXY": "127.0.0.1",
+        }
+        gate = cloud.gate("POST", "/otel/v1/traces")
+        arguments = ("quick", "--experiment", "nightly", "--json")
+        with command(tmp_path, *arguments, environ=environ) as process:
+            cloud.wait_for(lambda: cloud.calls_to("POST", "/otel/v1/traces"))
+            process.send_signal(signal.SIGINT)
+            cloud.wait_for(lambda: cloud.calls_to("POST", "/otel/v1/traces")[1:])
+            process.send_signal(signal.SIGINT)
+            output, errors = process.communicate(timeout=20)
+        gate.release()
+    assert process.returncode == 130, errors
+    body = json.loads(output)
+    assert (body["cases"], body["lost_spans"]) == (50, 100)
 
 
 @pytest.mark.parametrize(("name", "count"), [("quick", "50/50"), ("endless", "50")])

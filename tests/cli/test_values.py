@@ -1,0 +1,59 @@
+"""Parameters of the command line that are saved in Braintrust: what their schemas say of texts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+import pytest
+
+from flask_braintrust_evals.cli.values import parse_parameters
+from flask_braintrust_evals.engine.evaluator import Evaluator
+from flask_braintrust_evals.engine.saved_parameters import SavedParameterSet
+
+SCHEMA = {
+    "type": "object",
+    "properties": {
+        "choice": {"enum": ["1", "2"]},
+        "constant": {"const": "1"},
+        "referred": {"$ref": "#/$defs/Text"},
+        "all": {"allOf": [{"type": "string"}, {"minLength": 1}]},
+        "either": {"anyOf": [{"type": "string"}, {"$ref": "#/$defs/Object"}]},
+        "model": {"x-bt-type": "model"},
+        "number": {"type": "number"},
+        "circle": {"$ref": "#/properties/circle"},
+    },
+    "$defs": {"Text": {"type": "string"}, "Object": {"type": "object"}},
+}
+
+
+@pytest.fixture
+def evaluator(monkeypatch: pytest.MonkeyPatch) -> Evaluator:
+    evaluator = Evaluator("e", lambda input: input)
+    saved = object.__new__(SavedParameterSet)
+    monkeypatch.setattr(saved, "schema", SCHEMA, raising=False)
+    evaluator.parameter_set = saved
+    return evaluator
+
+
+@pytest.mark.parametrize(
+    ("given", "value"),
+    [
+        ("choice=1", "1"),
+        ("constant=1", "1"),
+        ("referred=1", "1"),
+        ("all=1", "1"),
+        ("either=1", "1"),
+        ('either={"a": 1}', {"a": 1}),
+        ("model=4", "4"),
+        ("number=4", 4),
+        ("circle=4", 4),
+    ],
+)
+def test_a_text_is_read_as_its_schema_has_it(evaluator: Evaluator, given: str, value: Any) -> None:
+    assert parse_parameters([given], evaluator) == {given.partition("=")[0]: value}
+
+
+def test_a_name_that_is_not_saved_is_told(evaluator: Evaluator) -> None:
+    with pytest.raises(click.BadParameter, match="no parameter is named 'nobody'; there are: ch"):
+        parse_parameters(["nobody=1"], evaluator)
