@@ -8,6 +8,7 @@ folder, and reach nothing but this machine.
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 import sys
@@ -64,7 +65,12 @@ def alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
 
     monkeypatch.setattr(socket.socket, "connect", connect_here)
     modules = {*sys.modules}
+    root, ours = logging.getLogger(), logging.getLogger("flask_braintrust_evals")
+    levels = [(logger, logger.level) for logger in (root, ours)]
+    monkeypatch.setattr(root, "handlers", [*root.handlers])
     yield
+    for logger, level in levels:
+        logger.setLevel(level)
     for name in [*sys.modules.keys() - modules]:
         file = getattr(sys.modules[name], "__file__", None)
         if file is not None and Path(file).is_relative_to(tmp_path):
