@@ -265,7 +265,7 @@ def test_a_listener_that_stops_reading_stops_the_progress_of_tasks() -> None:
     reported = Counter()
 
     def task(input: Any, hooks: Any) -> None:
-        for number in range(100):
+        for number in range(3 * CHANNEL_CAPACITY):
             hooks.report_progress({"data": str(number)})
             reported.add()
 
@@ -278,7 +278,7 @@ def test_a_listener_that_stops_reading_stops_the_progress_of_tasks() -> None:
     assert reported.reaches(told)
     assert not reported.reaches(told + 1, seconds=0.2)
     events += in_time(lambda: [event for batch in batches for event in batch])
-    assert kinds(events).count("CaseProgress") == 100
+    assert kinds(events).count("CaseProgress") == 3 * CHANNEL_CAPACITY
 
 
 def test_a_run_may_have_no_cases() -> None:
