@@ -54,7 +54,8 @@ class Settings:
     proxy_url: str | None = None
     """``BRAINTRUST_PROXY_URL``: overrides the function proxy that the login names."""
     api_key: str | None = field(default=None, repr=False)
-    """``BRAINTRUST_API_KEY``, from the environment alone; used only when ``auth`` is ``"none"``."""
+    """``BRAINTRUST_API_KEY``, from the environment alone: as whom requests act when ``auth`` is
+    ``"none"``, and as whom ``flask evals run`` does."""
     auth: Auth = "braintrust"
     """``BRAINTRUST_EVALS_AUTH``: how callers prove who they are: to Braintrust, not at all, or to a
     function of the application's own."""

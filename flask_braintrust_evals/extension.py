@@ -73,7 +73,7 @@ def init_app(app: Flask, environ: Mapping[str, str] = os.environ) -> EvalsExtens
 
 
 def current_extension() -> EvalsExtension:
-    """Return the state of the application that handles the current request."""
+    """Return the state of the current application: of a request, or of a command."""
     state = current_app.extensions[EXTENSION_KEY]
     assert isinstance(state, EvalsExtension)
     return state

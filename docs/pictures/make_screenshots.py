@@ -1,4 +1,4 @@
-"""Takes the pictures of the local page: python docs/pictures/make_screenshots.py
+"""Takes the pictures of the local page: python -m docs.pictures.make_screenshots
 
 Needs Chromium (apt-get install -y chromium chromium-driver) and selenium. The page is that of the
 example application, which is started for it.
@@ -7,15 +7,11 @@ example application, which is started for it.
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
-sys.path.insert(0, str(ROOT))
-
-from tests.browser.conftest import start_chromium  # noqa: E402
-from tests.browser.support import Page  # noqa: E402
-from tests.server import Gunicorn  # noqa: E402
+from tests.browser.conftest import start_chromium
+from tests.browser.support import Page
+from tests.server import Gunicorn
 
 HERE = Path(__file__).parent
 TICKETS = [

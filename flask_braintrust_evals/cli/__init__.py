@@ -22,7 +22,7 @@ from flask_braintrust_evals.runs.request import MOST_CONCURRENCY, MOST_TRIALS
 
 from .doctor import PAGE, Doctor
 from .junit import junit
-from .lookup import evaluator_named, every_evaluator, parameter_names
+from .lookup import evaluator_named, every_evaluator
 from .outcome import Outcome, run
 from .report import as_json, report
 from .request import RunOptions, prepare_run
@@ -55,7 +55,7 @@ def list_evaluators() -> None:
             say(f"  {each.description.splitlines()[0]}")
         made = [call.name for call in (*each.scorer_calls, *each.classifier_calls)]
         say(f"  scores: {', '.join(made) or 'none'}")
-        names = parameter_names(each)
+        names = each.parameter_set.names
         if names:
             say(f"  parameters: {', '.join(names)}")
 
@@ -139,13 +139,20 @@ def run_evaluator(
     with _told_of_ctrl_c():
         outcome = _run(evaluator, RunOptions(**options), extension)
     outcome.check(limits)
+    # The file first, in case nobody reads the output; its failure last, to lose no result by it.
+    problem = _write_junit(outcome, junit_file) if junit_file is not None else None
     say(as_json(outcome) if json_wanted else report(outcome), file=output)
-    if junit_file is not None:
-        try:
-            junit_file.write_text(junit(outcome), "utf-8")
-        except OSError as error:
-            raise click.ClickException(f"{junit_file} cannot be written: {error}") from None
+    if problem is not None:
+        raise click.ClickException(f"{junit_file} cannot be written: {problem}")
     sys.exit(_status(outcome))
+
+
+def _write_junit(outcome: Outcome, file: Path) -> OSError | None:
+    try:
+        file.write_text(junit(outcome), "utf-8")
+    except OSError as error:
+        return error
+    return None
 
 
 def _run(evaluator: Evaluator, options: RunOptions, extension: EvalsExtension) -> Outcome:

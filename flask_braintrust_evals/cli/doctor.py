@@ -237,6 +237,6 @@ def _is_loopback(host: str) -> bool:
 
 def _cause(error: BaseException) -> str:
     """The innermost reason of an exception: those around it say the same again."""
-    while error.__cause__ is not None or error.__context__ is not None:
-        error = error.__cause__ or error.__context__  # type: ignore[assignment]
+    while (inner := error.__cause__ or error.__context__) is not None:
+        error = inner
     return f"{type(error).__name__}: {error}"

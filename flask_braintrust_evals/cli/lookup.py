@@ -8,7 +8,6 @@ import click
 
 from flask_braintrust_evals.engine.evaluator import Evaluator
 from flask_braintrust_evals.engine.registry import Registry
-from flask_braintrust_evals.engine.saved_parameters import SavedParameterSet
 
 
 def every_evaluator(registries: Iterable[Registry]) -> list[Evaluator]:
@@ -31,11 +30,3 @@ def evaluator_named(name: str, registries: Iterable[Registry]) -> Evaluator:
         places = " and ".join(each.location for each in found)
         raise click.UsageError(f"several evaluators are named {name!r}: at {places}")
     return found[0]
-
-
-def parameter_names(evaluator: Evaluator) -> list[str]:
-    """Return the names of an evaluator's parameters."""
-    parameters = evaluator.parameter_set
-    if isinstance(parameters, SavedParameterSet):
-        return list(parameters.schema.get("properties", {}))
-    return [each.name for each in parameters]

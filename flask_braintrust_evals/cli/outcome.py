@@ -165,8 +165,7 @@ def _take(event: Event, outcome: Outcome) -> int:
         if outcome.interrupted and result.error and result.error.type == CANCELLED:
             return 0  # which Ctrl-C did, and not the task
         outcome.result.results.append(result)
-        scores = {name: score.score for name, score in result.scores.items()}
-        outcome.result.summary.add(scores, result.error is not None, result.scorer_errors)
+        result.count_in(outcome.result.summary)
         return 1
     if isinstance(event, RunFailed):
         outcome.error = f"{type(event.error).__name__}: {event.error}"

@@ -11,7 +11,7 @@ import click
 from flask_braintrust_evals.engine.evaluator import Evaluator
 from flask_braintrust_evals.engine.parameters import Parameter
 from flask_braintrust_evals.engine.saved_parameters import SavedParameterSet
-from flask_braintrust_evals.engine.schemas import json_type
+from flask_braintrust_evals.engine.schemas import json_type, referred
 
 DEEPEST = 20
 """References that are followed, one to the other."""
@@ -96,36 +96,22 @@ def _types(schema: Any, root: Mapping[str, Any], depth: int = 0) -> set[str]:
     if "const" in schema or "enum" in schema:
         return {json_type(each) for each in schema.get("enum", [schema.get("const")])}
     if "$ref" in schema:
-        return _types(_referred(schema["$ref"], root), root, depth + 1)
+        return _types(referred(root, str(schema["$ref"])), root, depth + 1)
     either = schema.get("anyOf") or schema.get("oneOf") or schema.get("allOf") or []
     return set().union(*(_types(each, root, depth + 1) for each in either))
-
-
-def _referred(reference: Any, root: Mapping[str, Any]) -> Any:
-    """What a reference within the schema leads to; ``None`` where it leads elsewhere."""
-    found: Any = root
-    for step in str(reference).removeprefix("#/").split("/"):
-        found = found.get(step) if isinstance(found, Mapping) else None
-    return found
 
 
 def _declared(name: str, evaluator: Evaluator) -> set[str]:
     """The types of a parameter."""
     parameters = evaluator.parameter_set
-    if isinstance(parameters, SavedParameterSet):
-        properties = parameters.schema.get("properties", {})
-        _check_name(name, properties)
-        return _types(properties[name], parameters.schema)
-    declared = {each.name: each for each in parameters}
-    _check_name(name, declared)
-    schema = _schema_of(declared[name])
-    return _types(schema, schema)
-
-
-def _check_name(name: str, declared: Mapping[str, Any]) -> None:
-    if name not in declared:
-        known = ", ".join(declared) or "none"
+    if name not in parameters.names:
+        known = ", ".join(parameters.names) or "none"
         raise _bad(f"no parameter is named {name!r}; there are: {known}", "--param")
+    if isinstance(parameters, SavedParameterSet):
+        return _types(parameters.schema["properties"][name], parameters.schema)
+    (declared,) = (each for each in parameters if each.name == name)
+    schema = _schema_of(declared)
+    return _types(schema, schema)
 
 
 def _schema_of(parameter: Parameter) -> Mapping[str, Any]:

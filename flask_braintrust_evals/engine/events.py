@@ -82,6 +82,11 @@ class CaseResult:
     tags: list[str] = field(default_factory=list)
     duration: float = 0.0
 
+    def count_in(self, summary: RunSummary) -> None:
+        """Have a summary take in this case."""
+        scores = {name: score.score for name, score in self.scores.items()}
+        summary.add(scores, self.error is not None, self.scorer_errors)
+
 
 class Event:
     """Base of what a run yields."""

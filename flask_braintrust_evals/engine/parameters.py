@@ -89,6 +89,11 @@ class ParameterSet:
     def __iter__(self) -> Iterator[Parameter]:
         return iter(self._parameters.values())
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the parameters."""
+        return tuple(self._parameters)
+
     def __len__(self) -> int:
         return len(self._parameters)
 

@@ -195,11 +195,7 @@ class Run:
             result = event.result
             running.pop(result.ref.id, None)
             answered.discard(result.ref.id)
-            self.summary.add(
-                {name: score.score for name, score in result.scores.items()},
-                result.error is not None,
-                result.scorer_errors,
-            )
+            result.count_in(self.summary)
 
     def _abandon(
         self, running: dict[str, CaseStarted], answered: set[str], reason: RunError

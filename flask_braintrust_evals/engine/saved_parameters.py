@@ -83,6 +83,11 @@ class SavedParameterSet:
     def __len__(self) -> int:
         return len(self._properties)
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names that the schema has."""
+        return tuple(self._properties)
+
     def validate(self, values: Mapping[str, Any] | None) -> Parameters:
         """Return the values of a run: those given, over those saved, over the schema's defaults.
 

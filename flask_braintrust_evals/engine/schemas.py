@@ -52,6 +52,15 @@ def without_nulls(schema: Any) -> Any:
     }
 
 
+def referred(schema: Mapping[str, Any], reference: str) -> Any:
+    """Return what a reference within a schema leads to; ``None`` where it leads nowhere."""
+    resource = DRAFT202012.create_resource(dict(schema))
+    try:
+        return Registry().with_resource("", resource).resolver().lookup(reference).contents
+    except Unresolvable:
+        return None
+
+
 def path_text(steps: Iterable[Any]) -> str:
     """Return steps into a value as Python writes them: ``['a'][0]``."""
     return "".join(f"[{step!r}]" for step in steps)

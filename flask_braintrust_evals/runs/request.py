@@ -1,4 +1,4 @@
-"""The body of ``POST /eval``, checked field by field."""
+"""What is asked for, checked field by field: the body of ``POST /eval``, or a command's options."""
 
 from __future__ import annotations
 

@@ -249,13 +249,17 @@ def test_ten_thousand_rows_are_no_burden(page: Page) -> None:
     page.wait(lambda: [row[2] for row in page.table] == ["9998"])
 
 
+def exported(page: Page, downloads: Path, kind: str) -> str:
+    page.one(f"export-{kind}").click()
+    (file,) = page.wait(lambda: [*downloads.glob(f"hostile-*.{kind}")])
+    text: str = file.read_text("utf-8")
+    return text
+
+
 def test_results_are_exported(page: Page, downloads: Path) -> None:
     page.run("hostile", ["formula", "script"])
     for kind in ("json", "csv"):
-        page.one(f"export-{kind}").click()
-        page.wait(lambda pattern=f"hostile-*.{kind}": list(downloads.glob(pattern)))  # type: ignore[misc]
-        (file,) = downloads.glob(f"hostile-*.{kind}")
-        text = file.read_text("utf-8")
+        text = exported(page, downloads, kind)
         if kind == "json":
             run = json.loads(text)
             assert [row["output"] for row in run["rows"]] == [HOSTILE["formula"], HOSTILE["script"]]

@@ -429,3 +429,11 @@ def test_junit_has_a_test_for_each_case_and_each_score_that_is_too_low(tmp_path:
     property_ = suite.find("properties/property")
     assert property_ is not None
     assert (property_.get("name"), property_.get("value")) == ("exact", "0.500000")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
+def test_results_are_shown_though_junits_file_cannot_be_written() -> None:
+    result = run("--junit", "/dev/full")
+    assert result.exit_code == 1
+    assert result.stdout.endswith("echo: 2 cases, 0 failed\n")
+    assert "/dev/full cannot be written: " in result.stderr

@@ -107,6 +107,16 @@ def command(
             process.kill()
 
 
+def with_key(cloud: StandIn) -> dict[str, str]:
+    """The environment of somebody whom a cloud knows."""
+    cloud.add_user("key")
+    return {
+        "BRAINTRUST_API_KEY": "key",
+        "BRAINTRUST_APP_URL": cloud.url,
+        "NO_PROXY": "127.0.0.1",
+    }
+
+
 def press_ctrl_c(process: subprocess.Popen[str], after: str) -> None:
     assert process.stderr is not None
     assert process.stderr.readline() == f"{after}\n"
@@ -137,13 +147,9 @@ def test_ctrl_c_again_does_not_wait_for_tasks_that_go_on(tmp_path: Path) -> None
 
 def test_what_was_done_by_ctrl_c_is_in_the_experiment(tmp_path: Path) -> None:
     with StandIn() as cloud:
-        cloud.add_user("key")
-        environ = {
-            "BRAINTRUST_API_KEY": "key",
-            "BRAINTRUST_APP_URL": cloud.url,
-            "NO_PROXY": "127.0.0.1",
-        }
-        with command(tmp_path, "slow", "--experiment", "nightly", environ=environ) as process:
+        with command(
+            tmp_path, "slow", "--experiment", "nightly", environ=with_key(cloud)
+        ) as process:
             press_ctrl_c(process, after="waiting")
             output, errors = process.communicate(timeout=30)
         assert process.returncode == 130, errors
@@ -155,15 +161,9 @@ def test_what_was_done_by_ctrl_c_is_in_the_experiment(tmp_path: Path) -> None:
 
 def test_what_is_left_at_once_is_counted(tmp_path: Path) -> None:
     with StandIn() as cloud:
-        cloud.add_user("key")
         cloud.fault("POST", "/otel/v1/traces", status=503, times=None)
-        environ = {
-            "BRAINTRUST_API_KEY": "key",
-            "BRAINTRUST_APP_URL": cloud.url,
-            "NO_PROXY": "127.0.0.1",
-        }
         arguments = ("deaf", "--experiment", "nightly", "--json")
-        with command(tmp_path, *arguments, environ=environ) as process:
+        with command(tmp_path, *arguments, environ=with_key(cloud)) as process:
             press_ctrl_c(process, after="waiting")
             press_ctrl_c(process, after="told")
             output, errors = process.communicate(timeout=10)
@@ -211,15 +211,9 @@ def test_coroutines_that_ctrl_c_has_cancelled_are_no_failures(tmp_path: Path) ->
 
 def test_ctrl_c_while_spans_are_delivered_counts_what_is_not(tmp_path: Path) -> None:
     with StandIn() as cloud:
-        cloud.add_user("key")
-        environ = {
-            "BRAINTRUST_API_KEY": "key",
-            "BRAINTRUST_APP_URL": cloud.url,
-            "NO_PROXY": "127.0.0.1",
-        }
         gate = cloud.gate("POST", "/otel/v1/traces")
         arguments = ("quick", "--experiment", "nightly", "--json")
-        with command(tmp_path, *arguments, environ=environ) as process:
+        with command(tmp_path, *arguments, environ=with_key(cloud)) as process:
             cloud.wait_for(lambda: cloud.calls_to("POST", "/otel/v1/traces"))
             process.send_signal(signal.SIGINT)
             cloud.wait_for(lambda: cloud.calls_to("POST", "/otel/v1/traces")[1:])

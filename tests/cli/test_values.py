@@ -21,6 +21,7 @@ SCHEMA = {
         "either": {"anyOf": [{"type": "string"}, {"$ref": "#/$defs/Object"}]},
         "model": {"x-bt-type": "model"},
         "number": {"type": "number"},
+        "nowhere": {"$ref": "#/$defs/Nothing"},
         "circle": {"$ref": "#/properties/circle"},
     },
     "$defs": {"Text": {"type": "string"}, "Object": {"type": "object"}},
@@ -28,12 +29,9 @@ SCHEMA = {
 
 
 @pytest.fixture
-def evaluator(monkeypatch: pytest.MonkeyPatch) -> Evaluator:
-    evaluator = Evaluator("e", lambda input: input)
-    saved = object.__new__(SavedParameterSet)
-    monkeypatch.setattr(saved, "schema", SCHEMA, raising=False)
-    evaluator.parameter_set = saved
-    return evaluator
+def evaluator() -> Evaluator:
+    saved = SavedParameterSet(SCHEMA, {}, {})
+    return Evaluator("e", lambda input: input, parameters=saved)
 
 
 @pytest.mark.parametrize(
@@ -48,6 +46,7 @@ def evaluator(monkeypatch: pytest.MonkeyPatch) -> Evaluator:
         ("model=4", "4"),
         ("number=4", 4),
         ("circle=4", 4),
+        ("nowhere=4", 4),
     ],
 )
 def test_a_text_is_read_as_its_schema_has_it(evaluator: Evaluator, given: str, value: Any) -> None:
