@@ -10,9 +10,9 @@ from flask import Response, current_app, g, request
 from flask.sansio.blueprints import BlueprintSetupState
 from werkzeug.routing import BaseConverter
 
+from .concurrency.turns import Turn, wait_for_turn
 from .engine.registry import Registry
 from .engine.slow import SLOW
-from .engine.turns import Turn, wait_for_turn
 from .errors import MethodNotAllowedError, NotFoundError
 from .extension import EXTENSION_KEY, EvalsExtension, current_extension
 from .runs.prepare import Requester, prepare

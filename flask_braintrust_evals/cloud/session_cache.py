@@ -17,8 +17,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import TracebackType
 
+from flask_braintrust_evals.concurrency.gevent_patch import new_event
 from flask_braintrust_evals.errors import CloudError
-from flask_braintrust_evals.threads import new_event
 
 from .sessions import UserSession
 

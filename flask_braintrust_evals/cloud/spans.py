@@ -10,7 +10,7 @@ from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import Tracer
 
-from flask_braintrust_evals.threads import new_lock
+from flask_braintrust_evals.concurrency.gevent_patch import new_lock
 
 from .otlp import EncodedSpans, SpanEncoder, request
 from .run_tracer import RunTracer

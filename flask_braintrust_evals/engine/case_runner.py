@@ -13,12 +13,14 @@ from typing import Any
 from opentelemetry.trace import Span
 
 from flask_braintrust_evals import semconv
+from flask_braintrust_evals.concurrency.cancellation import Cancellation
+from flask_braintrust_evals.concurrency.channel import ChannelClosedError
+from flask_braintrust_evals.concurrency.mailbox import DeadlineError
 from flask_braintrust_evals.errors import SerializationError
 from flask_braintrust_evals.serialization import dumps
 
 from . import case_spans
 from .callables import ScorerCall
-from .cancellation import Cancellation
 from .case_scorer import CaseScorer
 from .cases import EvalCase
 from .evaluator import Evaluator
@@ -32,11 +34,9 @@ from .events import (
     TaskFinished,
 )
 from .hooks import EvalHooks
-from .mailbox import DeadlineError
 from .parameters import Parameters
 from .tracing import RunTracing, Stopwatch, set_failure, span_id
 from .user_code import Reports, UserCode
-from .workers import ChannelClosedError
 
 logger = logging.getLogger("flask_braintrust_evals")
 

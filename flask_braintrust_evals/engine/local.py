@@ -7,12 +7,12 @@ from collections.abc import AsyncIterable, Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
+from flask_braintrust_evals.concurrency.cancellation import Cancellation
+from flask_braintrust_evals.concurrency.event_loop import background_loop
 from flask_braintrust_evals.errors import DataError
 
-from .cancellation import Cancellation
 from .case_runner import CaseRunner
 from .evaluator import Evaluator, check_numbers
-from .event_loop import background_loop
 from .events import CaseFinished, CaseResult, RunFailed
 from .result import EvalResult
 from .run import Run

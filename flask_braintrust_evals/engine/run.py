@@ -17,12 +17,14 @@ from contextlib import ExitStack, closing
 from queue import Empty
 from typing import Any
 
+from flask_braintrust_evals.concurrency.channel import Channel, ChannelClosedError, start_worker
+from flask_braintrust_evals.concurrency.gevent_patch import new_event
+from flask_braintrust_evals.concurrency.turns import Turn, wait_for_turn
 from flask_braintrust_evals.errors import (
     EvalsError,
     RunError,
     RunTimeoutError,
 )
-from flask_braintrust_evals.threads import new_event
 
 from .case_runner import CaseRunner
 from .case_source import CaseSource
@@ -38,8 +40,6 @@ from .events import (
     TaskFinished,
 )
 from .summary import RunSummary
-from .turns import Turn, wait_for_turn
-from .workers import Channel, ChannelClosedError, start_worker
 
 logger = logging.getLogger("flask_braintrust_evals")
 

@@ -14,19 +14,19 @@ from typing import Any
 from opentelemetry import context as otel_context
 from opentelemetry.trace import Span, set_span_in_context
 
+from flask_braintrust_evals.concurrency.cancellation import Cancellation
+from flask_braintrust_evals.concurrency.channel import start_worker
+from flask_braintrust_evals.concurrency.event_loop import background_loop
+from flask_braintrust_evals.concurrency.gevent_patch import is_patched
+from flask_braintrust_evals.concurrency.mailbox import Mailbox
+from flask_braintrust_evals.concurrency.native_threads import real_threads
+from flask_braintrust_evals.concurrency.turns import Turn, wait_for_turn
 from flask_braintrust_evals.serialization import clean_text, safe_text
-from flask_braintrust_evals.threads import is_patched
 
-from .cancellation import Cancellation
 from .evaluator import Evaluator
-from .event_loop import background_loop
 from .events import CaseError, CaseRef
-from .mailbox import Mailbox
-from .native_threads import real_threads
 from .spans import EvalSpan, SpanScope, current_scope
 from .tracing import RunTracing, Stopwatch
-from .turns import Turn, wait_for_turn
-from .workers import start_worker
 
 logger = logging.getLogger("flask_braintrust_evals")
 

@@ -8,12 +8,12 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from flask_braintrust_evals.concurrency.channel import start_worker
+from flask_braintrust_evals.concurrency.gevent_patch import new_event
 from flask_braintrust_evals.engine.events import Event, Idle, RunFailed, RunFinished
-from flask_braintrust_evals.engine.workers import start_worker
 from flask_braintrust_evals.errors import RunError
 from flask_braintrust_evals.runs.prepared import PreparedRun
 from flask_braintrust_evals.serialization import dumps
-from flask_braintrust_evals.threads import new_event
 
 from .run_log import RunLog
 from .stopping import GracePeriod

@@ -32,7 +32,8 @@ from flask_braintrust_evals import (
 from flask_braintrust_evals.contrib.braintrust.evaluators import from_sdk, is_sdk_evaluator
 from flask_braintrust_evals.engine.tracing import RunTracing
 from flask_braintrust_evals.errors import DataError
-from tests.engine.support import Spans, in_time, run_case
+from tests.engine.support import Spans, run_case
+from tests.support import in_time
 from tests.web.support import Api, without_settings
 
 from .support import both_outputs, both_scores, echo, run_by_sdk, run_by_us, sdk_evaluator

@@ -24,7 +24,7 @@ from flask_braintrust_evals import (
     RegistrationClosedError,
     RegistrationError,
 )
-from tests.engine.support import PATIENCE, in_time, python
+from tests.support import PATIENCE, in_time, python
 from tests.web.support import without_settings
 
 from .support import echo, sdk_evaluator

@@ -7,7 +7,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from .support import PATIENCE, Spans
+from tests.support import PATIENCE
+
+from .support import Spans
 
 
 @pytest.fixture

@@ -10,21 +10,12 @@ from typing import Any
 
 import pytest
 
-from flask_braintrust_evals.engine.cancellation import Cancellation
+from flask_braintrust_evals.concurrency.cancellation import Cancellation
+from flask_braintrust_evals.concurrency.event_loop import background_loop
 from flask_braintrust_evals.engine.evaluator import Evaluator
-from flask_braintrust_evals.engine.event_loop import background_loop
+from tests.support import PATIENCE, Counter, in_time, python
 
-from .support import (
-    PATIENCE,
-    Counter,
-    echo,
-    events_of,
-    in_time,
-    inputs,
-    python,
-    results_of,
-    run_case,
-)
+from .support import echo, events_of, inputs, results_of, run_case
 
 
 async def double(input: Any) -> Any:

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
+from flask_braintrust_evals.concurrency.event_loop import background_loop
 from flask_braintrust_evals.engine.evaluator import Evaluator
-from flask_braintrust_evals.engine.event_loop import background_loop
 from flask_braintrust_evals.engine.events import (
     CaseError,
     CaseFinished,
@@ -25,20 +25,9 @@ from flask_braintrust_evals.engine.events import (
 from flask_braintrust_evals.engine.run import CHANNEL_CAPACITY, Run
 from flask_braintrust_evals.engine.tracing import RunTracing
 from flask_braintrust_evals.errors import RunTimeoutError
+from tests.support import PATIENCE, Counter, happens, in_time
 
-from .support import (
-    PATIENCE,
-    Counter,
-    Spans,
-    by_case,
-    echo,
-    happens,
-    in_time,
-    inputs,
-    kinds,
-    new_run,
-    results_of,
-)
+from .support import Spans, by_case, echo, inputs, kinds, new_run, results_of
 
 
 class Closing:

@@ -14,18 +14,9 @@ from flask_braintrust_evals.engine.evaluator import Evaluator
 from flask_braintrust_evals.engine.events import CaseProgress, CaseResult, Event
 from flask_braintrust_evals.engine.hooks import PROGRESS_EVENTS, EvalHooks
 from flask_braintrust_evals.engine.tracing import RunTracing
+from tests.support import PATIENCE, happens, in_time
 
-from .support import (
-    PATIENCE,
-    Spans,
-    events_of,
-    happens,
-    in_time,
-    kinds,
-    new_run,
-    results_of,
-    run_case,
-)
+from .support import Spans, events_of, kinds, new_run, results_of, run_case
 
 Task = Callable[[Any, EvalHooks], Any]
 

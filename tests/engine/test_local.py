@@ -12,8 +12,9 @@ import pytest
 from flask_braintrust_evals.engine.cases import EvalCase
 from flask_braintrust_evals.engine.evaluator import Evaluator
 from flask_braintrust_evals.errors import DataError, EvalsError, RequestError, RunTimeoutError
+from tests.support import PATIENCE, Counter, happens, in_time
 
-from .support import PATIENCE, Counter, echo, happens, in_time, inputs
+from .support import echo, inputs
 
 
 def exact_match(output: Any, expected: Any) -> bool:

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from .support import python
+from tests.support import python
 
 RUN = '''
 import asyncio, json, os, sys, threading, time

@@ -13,8 +13,9 @@ from flask_braintrust_evals.errors import (
     NotFoundError,
     RegistrationClosedError,
 )
+from tests.support import PATIENCE
 
-from .support import PATIENCE, echo
+from .support import echo
 
 
 def registry_of(*names: str) -> Registry:

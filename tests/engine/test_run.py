@@ -21,20 +21,9 @@ from flask_braintrust_evals.engine.events import (
 )
 from flask_braintrust_evals.engine.run import CHANNEL_CAPACITY
 from flask_braintrust_evals.errors import CloudTimeoutError, DataError
+from tests.support import PATIENCE, Counter, in_time, python
 
-from .support import (
-    PATIENCE,
-    Counter,
-    by_case,
-    echo,
-    events_of,
-    in_time,
-    inputs,
-    kinds,
-    new_run,
-    python,
-    results_of,
-)
+from .support import by_case, echo, events_of, inputs, kinds, new_run, results_of
 
 # Order
 

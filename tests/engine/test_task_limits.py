@@ -9,15 +9,16 @@ from typing import Any
 import pytest
 from opentelemetry.trace import StatusCode
 
-from flask_braintrust_evals.engine.cancellation import Cancellation
+from flask_braintrust_evals.concurrency.cancellation import Cancellation
 from flask_braintrust_evals.engine.cases import EvalCase
 from flask_braintrust_evals.engine.evaluator import Evaluator
 from flask_braintrust_evals.engine.events import CaseProgress
 from flask_braintrust_evals.engine.hooks import EvalHooks
 from flask_braintrust_evals.engine.tracing import RunTracing
 from flask_braintrust_evals.errors import RegistrationError
+from tests.support import happens, python
 
-from .support import Spans, attribute, events_of, happens, inputs, python, results_of, run_case
+from .support import Spans, attribute, events_of, inputs, results_of, run_case
 
 LIMIT = 0.05
 MESSAGE = f"TimeoutError: the task's time-out of {LIMIT} seconds was reached"
@@ -175,7 +176,7 @@ monkey.patch_all()
 import contextvars, threading, gevent
 from flask_braintrust_evals.engine.evaluator import Evaluator
 from flask_braintrust_evals.engine.parameters import Parameters
-from flask_braintrust_evals.threads import real_thread_id
+from flask_braintrust_evals.concurrency.gevent_patch import real_thread_id
 
 sleep = monkey.get_original("time", "sleep")
 main = real_thread_id()

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import threading
 
-from flask_braintrust_evals.threads import is_patched, new_event, original
-
-from .engine.support import python
+from flask_braintrust_evals.concurrency.gevent_patch import is_patched, new_event, original
+from tests.support import python
 
 CROWD = """
 from gevent import monkey
 monkey.patch_all()
 import time, gevent
-from flask_braintrust_evals.threads import is_patched, new_event
+from flask_braintrust_evals.concurrency.gevent_patch import is_patched, new_event
 
 assert is_patched()
 for number in range(20):
@@ -45,7 +44,7 @@ def test_an_event_gives_way_to_other_greenlets() -> None:
     from gevent import monkey
     monkey.patch_all()
     import gevent
-    from flask_braintrust_evals.threads import new_event
+    from flask_braintrust_evals.concurrency.gevent_patch import new_event
 
     event = new_event()
     gevent.spawn_later(0.01, event.set)

@@ -7,10 +7,9 @@ from queue import Empty
 
 import pytest
 
-from flask_braintrust_evals.engine.cancellation import Cancellation
-from flask_braintrust_evals.engine.workers import Channel, ChannelClosedError, start_worker
-
-from .support import PATIENCE, Counter, happens, in_time
+from flask_braintrust_evals.concurrency.cancellation import Cancellation
+from flask_braintrust_evals.concurrency.channel import Channel, ChannelClosedError, start_worker
+from tests.support import PATIENCE, Counter, happens, in_time
 
 
 def test_a_channel_hands_on_what_is_put_in_its_order() -> None:

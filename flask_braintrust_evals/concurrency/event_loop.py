@@ -20,17 +20,11 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from flask_braintrust_evals.threads import (
-    is_patched,
-    new_event,
-    real_thread_id,
-    start_real_thread,
-)
-
 from .cancellation import Cancellation
+from .channel import LONGEST_WAIT
+from .gevent_patch import is_patched, new_event, real_thread_id, start_real_thread
 from .mailbox import DeadlineError, Mailbox
 from .native_threads import NativeThreads
-from .workers import LONGEST_WAIT
 
 logger = logging.getLogger("flask_braintrust_evals")
 

@@ -5,15 +5,14 @@ from __future__ import annotations
 import textwrap
 import threading
 
-from flask_braintrust_evals.engine.turns import Turn, wait_for_turn
-
-from .support import python
+from flask_braintrust_evals.concurrency.turns import Turn, wait_for_turn
+from tests.support import python
 
 PATCHED = """
 from gevent import monkey
 monkey.patch_all()
 import os, time, gevent
-from flask_braintrust_evals.engine.turns import SLICE, Turn, wait_for_turn
+from flask_braintrust_evals.concurrency.turns import SLICE, Turn, wait_for_turn
 
 def work(seconds=0.001):
     until = time.perf_counter() + seconds

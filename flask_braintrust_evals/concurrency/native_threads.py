@@ -12,7 +12,7 @@ from queue import Empty
 from typing import ParamSpec, TypeVar
 from weakref import WeakSet
 
-from flask_braintrust_evals.threads import is_patched, original, start_real_thread
+from .gevent_patch import is_patched, original, start_real_thread
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -9,10 +9,9 @@ from typing import Any
 
 import pytest
 
-from flask_braintrust_evals.engine import native_threads
-from flask_braintrust_evals.engine.native_threads import NativeThreads
-
-from .support import PATIENCE, Counter, happens, python
+from flask_braintrust_evals.concurrency import native_threads
+from flask_braintrust_evals.concurrency.native_threads import NativeThreads
+from tests.support import PATIENCE, Counter, happens, python
 
 
 def test_results_and_failures_come_back() -> None:
@@ -80,8 +79,8 @@ def test_under_gevent_functions_run_beside_the_greenlets() -> None:
     from gevent import monkey
     monkey.patch_all()
     import gevent, time
-    from flask_braintrust_evals.engine.native_threads import NativeThreads
-    from flask_braintrust_evals.threads import real_thread_id
+    from flask_braintrust_evals.concurrency.native_threads import NativeThreads
+    from flask_braintrust_evals.concurrency.gevent_patch import real_thread_id
 
     def block():
         # A lock that is not gevent's stops the thread, and this thread alone.

@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
-from .workers import LONGEST_WAIT
+from .channel import LONGEST_WAIT
 
 
 class DeadlineError(Exception):

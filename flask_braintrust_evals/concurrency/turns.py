@@ -18,7 +18,7 @@ from enum import IntEnum
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from flask_braintrust_evals.threads import is_patched
+from .gevent_patch import is_patched
 
 SLICE = 0.005
 """Seconds that ours may go on at a stretch."""

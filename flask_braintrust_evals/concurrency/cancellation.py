@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from flask_braintrust_evals.threads import new_event
+from .gevent_patch import new_event
 
 
 class Cancellation:

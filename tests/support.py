@@ -1,0 +1,78 @@
+"""What tests of all packages share: waiting with a limit, and interpreters of their own."""
+
+from __future__ import annotations
+
+import contextvars
+import subprocess
+import sys
+import textwrap
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import TypeVar
+
+T = TypeVar("T")
+
+ROOT = Path(__file__).parent.parent
+PATIENCE = 10.0
+"""Seconds after which something that should happen at once has failed to happen."""
+
+
+def in_time(function: Callable[[], T], seconds: float = PATIENCE) -> T:
+    """Return what ``function`` returns, in the caller's context; a hang fails the test alone."""
+    outcome: list[T] = []
+    failure: list[BaseException] = []
+    context = contextvars.copy_context()
+
+    def work() -> None:
+        try:
+            outcome.append(context.run(function))
+        except BaseException as error:
+            failure.append(error)
+
+    thread = threading.Thread(target=work, daemon=True, name="in_time")
+    thread.start()
+    thread.join(seconds)
+    assert not thread.is_alive(), f"not finished after {seconds} seconds"
+    if failure:
+        raise failure[0]
+    return outcome[0]
+
+
+def happens(event: threading.Event) -> None:
+    """Wait until ``event`` is set."""
+    assert event.wait(PATIENCE), "did not happen"
+
+
+class Counter:
+    """Counts up and down, remembers the highest count, and can be waited for."""
+
+    def __init__(self) -> None:
+        self.value = 0
+        self.peak = 0
+        self._changed = threading.Condition()
+
+    def add(self, step: int = 1) -> int:
+        with self._changed:
+            self.value += step
+            self.peak = max(self.peak, self.value)
+            self._changed.notify_all()
+            return self.value
+
+    def reaches(self, value: int, seconds: float = PATIENCE) -> bool:
+        with self._changed:
+            return self._changed.wait_for(lambda: self.value >= value, seconds)
+
+
+def python(script: str, seconds: float = 30) -> str:
+    """Run ``script`` in an interpreter of its own and return what it prints."""
+    process = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=seconds,
+        check=False,
+    )
+    assert process.returncode == 0, process.stderr + process.stdout
+    return process.stdout
