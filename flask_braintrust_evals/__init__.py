@@ -3,15 +3,14 @@
 from ._version import __version__
 from .blueprint import EvalsBlueprint, evals_bp
 from .config import Session
-from .engine.cases import EvalCase
 from .engine.evaluator import Evaluator
-from .engine.events import CaseResult
 from .engine.hooks import EvalHooks
 from .engine.parameters import Parameters
 from .engine.prompts import Prompt
-from .engine.result import EvalResult
-from .engine.scores import Classification, Score
-from .engine.summary import ScoreSummary
+from .engine.values.cases import EvalCase
+from .engine.values.results import CaseResult, EvalResult
+from .engine.values.scores import Classification, Score
+from .engine.values.summary import ScoreSummary
 from .errors import (
     ConfigurationError,
     DuplicateEvaluatorError,

@@ -13,7 +13,7 @@ from typing import Any
 
 import click
 
-from flask_braintrust_evals.engine.cases import EvalCase
+from flask_braintrust_evals.engine.values.cases import EvalCase
 from flask_braintrust_evals.errors import DataError
 
 FIELDS = ("input", "expected", "metadata", "tags", "id")

@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from xml.etree import ElementTree
 
-from flask_braintrust_evals.engine.events import CaseResult
 from flask_braintrust_evals.engine.tracing import json_attribute
+from flask_braintrust_evals.engine.values.results import CaseResult
 
 from .outcome import Outcome
 from .report import case_name

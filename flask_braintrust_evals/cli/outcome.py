@@ -14,9 +14,9 @@ from typing import Any
 
 import click
 
-from flask_braintrust_evals.engine.events import CaseFinished, CaseResult, Event, RunFailed
-from flask_braintrust_evals.engine.result import EvalResult
-from flask_braintrust_evals.engine.summary import RunSummary
+from flask_braintrust_evals.engine.values.events import CaseFinished, Event, RunFailed
+from flask_braintrust_evals.engine.values.results import CaseResult, EvalResult
+from flask_braintrust_evals.engine.values.summary import RunSummary
 from flask_braintrust_evals.runs.prepared import PreparedRun
 
 ROUNDING = 1e-9

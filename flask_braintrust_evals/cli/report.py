@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from flask_braintrust_evals.engine.events import CaseResult
 from flask_braintrust_evals.engine.tracing import json_attribute
+from flask_braintrust_evals.engine.values.results import CaseResult
 from flask_braintrust_evals.serialization import clean_text
 
 from .outcome import Outcome

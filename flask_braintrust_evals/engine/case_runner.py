@@ -22,21 +22,14 @@ from flask_braintrust_evals.serialization import dumps
 from . import case_spans
 from .callables import ScorerCall
 from .case_scorer import CaseScorer
-from .cases import EvalCase
 from .evaluator import Evaluator
-from .events import (
-    CaseFinished,
-    CaseProgress,
-    CaseRef,
-    CaseResult,
-    CaseStarted,
-    Event,
-    TaskFinished,
-)
 from .hooks import EvalHooks
 from .parameters import Parameters
 from .tracing import RunTracing, Stopwatch, set_failure, span_id
 from .user_code import Reports, UserCode
+from .values.cases import EvalCase
+from .values.events import CaseFinished, CaseProgress, CaseStarted, Event, TaskFinished
+from .values.results import CaseRef, CaseResult
 
 logger = logging.getLogger("flask_braintrust_evals")
 

@@ -13,12 +13,12 @@ from . import case_spans
 from .callables import ScorerCall, apart, free_name
 from .case_trace import CaseTrace
 from .evaluator import Evaluator
-from .events import CaseResult
 from .parameters import Parameters
 from .score_names import ScoreNames
-from .scores import to_classifications, to_scores
 from .tracing import set_failure
 from .user_code import UserCode
+from .values.results import CaseResult
+from .values.scores import to_classifications, to_scores
 
 _BELOW_SCORERS = {"purpose": "scorer"}
 """By this Braintrust tells what scorers cost from what the task costs."""

@@ -9,7 +9,7 @@ from typing import Any
 
 from flask_braintrust_evals.errors import CloudError, DataError
 
-from .cases import EvalCase
+from .values.cases import EvalCase
 
 
 class CaseSource:

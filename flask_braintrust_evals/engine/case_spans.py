@@ -9,11 +9,11 @@ from opentelemetry.trace import Span
 from flask_braintrust_evals import semconv
 from flask_braintrust_evals.serialization import clean_text, safe_text
 
-from .cases import EvalCase
-from .events import CaseResult
-from .scores import Classification, Score
 from .span_log import merge_json
 from .tracing import json_attribute, set_json
+from .values.cases import EvalCase
+from .values.results import CaseResult
+from .values.scores import Classification, Score
 
 
 def description(case: EvalCase) -> dict[str, Any]:

@@ -18,8 +18,8 @@ from .callables import ScorerCall, TaskCall, scorer_calls
 from .declarations import declare
 from .introspection import place_of
 from .parameters import ParameterSet
-from .result import EvalResult
 from .saved_parameters import SavedParameterSet
+from .values.results import EvalResult
 
 _PACKAGE = str(Path(__file__).parent.parent) + os.sep
 

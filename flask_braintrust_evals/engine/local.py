@@ -13,9 +13,9 @@ from flask_braintrust_evals.errors import DataError
 
 from .case_runner import CaseRunner
 from .evaluator import Evaluator, check_numbers
-from .events import CaseFinished, CaseResult, RunFailed
-from .result import EvalResult
 from .run import Run
+from .values.events import CaseFinished, RunFailed
+from .values.results import CaseResult, EvalResult
 
 DEFAULT_CONCURRENCY = 10
 """Cases at a time where nobody says; Braintrust's own default."""

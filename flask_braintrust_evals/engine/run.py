@@ -28,10 +28,8 @@ from flask_braintrust_evals.errors import (
 
 from .case_runner import CaseRunner
 from .case_source import CaseSource
-from .events import (
-    CaseError,
+from .values.events import (
     CaseFinished,
-    CaseResult,
     CaseStarted,
     Event,
     Idle,
@@ -39,7 +37,8 @@ from .events import (
     RunFinished,
     TaskFinished,
 )
-from .summary import RunSummary
+from .values.results import CaseError, CaseResult
+from .values.summary import RunSummary
 
 logger = logging.getLogger("flask_braintrust_evals")
 

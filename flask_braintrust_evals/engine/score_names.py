@@ -6,7 +6,7 @@ import threading
 from collections.abc import Sequence
 
 from .callables import ScorerCall, free_name
-from .scores import Score
+from .values.scores import Score
 
 
 class ScoreNames:

@@ -24,9 +24,9 @@ from flask_braintrust_evals.concurrency.turns import Turn, wait_for_turn
 from flask_braintrust_evals.serialization import clean_text, safe_text
 
 from .evaluator import Evaluator
-from .events import CaseError, CaseRef
 from .spans import EvalSpan, SpanScope, current_scope
 from .tracing import RunTracing, Stopwatch
+from .values.results import CaseError, CaseRef
 
 logger = logging.getLogger("flask_braintrust_evals")
 

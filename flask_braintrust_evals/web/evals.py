@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 
 from flask_braintrust_evals.concurrency.channel import start_worker
 from flask_braintrust_evals.concurrency.gevent_patch import new_event
-from flask_braintrust_evals.engine.events import Event, Idle, RunFailed, RunFinished
+from flask_braintrust_evals.engine.values.events import Event, Idle, RunFailed, RunFinished
 from flask_braintrust_evals.errors import RunError
 from flask_braintrust_evals.runs.prepared import PreparedRun
 from flask_braintrust_evals.serialization import dumps

@@ -6,7 +6,7 @@ import logging
 import time
 from dataclasses import dataclass, field
 
-from flask_braintrust_evals.engine.summary import RunSummary
+from flask_braintrust_evals.engine.values.summary import RunSummary
 
 logger = logging.getLogger("flask_braintrust_evals")
 

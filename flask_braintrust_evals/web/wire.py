@@ -6,17 +6,16 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from flask_braintrust_evals.engine.events import (
+from flask_braintrust_evals.engine.tracing import json_attribute
+from flask_braintrust_evals.engine.values.events import (
     CaseFinished,
     CaseProgress,
-    CaseRef,
-    CaseResult,
     CaseStarted,
     Event,
     TaskFinished,
 )
-from flask_braintrust_evals.engine.summary import RunSummary
-from flask_braintrust_evals.engine.tracing import json_attribute
+from flask_braintrust_evals.engine.values.results import CaseRef, CaseResult
+from flask_braintrust_evals.engine.values.summary import RunSummary
 from flask_braintrust_evals.serialization import dumps
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from braintrust import framework
 
 from flask_braintrust_evals.contrib.braintrust.evaluators import from_sdk
-from flask_braintrust_evals.engine.events import CaseResult
+from flask_braintrust_evals.engine.values.results import CaseResult
 
 
 def echo(input: Any) -> Any:

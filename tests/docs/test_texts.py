@@ -11,7 +11,7 @@ import pytest
 from pydantic import BaseModel, Field, model_validator
 
 from flask_braintrust_evals import EvalsBlueprint, Evaluator
-from flask_braintrust_evals.engine.summary import RunSummary
+from flask_braintrust_evals.engine.values.summary import RunSummary
 from flask_braintrust_evals.errors import DuplicateEvaluatorError, RequestError
 from flask_braintrust_evals.web.run_log import RunLog
 

@@ -12,17 +12,17 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import SpanContext, Tracer, format_span_id
 
 from flask_braintrust_evals.engine.case_runner import CaseRunner
-from flask_braintrust_evals.engine.cases import EvalCase
 from flask_braintrust_evals.engine.evaluator import Evaluator
-from flask_braintrust_evals.engine.events import (
+from flask_braintrust_evals.engine.run import Run
+from flask_braintrust_evals.engine.values.cases import EvalCase
+from flask_braintrust_evals.engine.values.events import (
     CaseFinished,
     CaseProgress,
-    CaseResult,
     CaseStarted,
     Event,
     TaskFinished,
 )
-from flask_braintrust_evals.engine.run import Run
+from flask_braintrust_evals.engine.values.results import CaseResult
 from tests.support import in_time
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from flask_braintrust_evals.engine.cases import EvalCase
+from flask_braintrust_evals.engine.values.cases import EvalCase
 from flask_braintrust_evals.errors import DataError
 
 ORIGIN = {"object_type": "dataset", "object_id": "d", "id": "r"}

@@ -13,8 +13,9 @@ import pytest
 
 from flask_braintrust_evals.concurrency.event_loop import background_loop
 from flask_braintrust_evals.engine.evaluator import Evaluator
-from flask_braintrust_evals.engine.events import (
-    CaseError,
+from flask_braintrust_evals.engine.run import CHANNEL_CAPACITY, Run
+from flask_braintrust_evals.engine.tracing import RunTracing
+from flask_braintrust_evals.engine.values.events import (
     CaseFinished,
     CaseStarted,
     Event,
@@ -22,8 +23,7 @@ from flask_braintrust_evals.engine.events import (
     RunFailed,
     TaskFinished,
 )
-from flask_braintrust_evals.engine.run import CHANNEL_CAPACITY, Run
-from flask_braintrust_evals.engine.tracing import RunTracing
+from flask_braintrust_evals.engine.values.results import CaseError
 from flask_braintrust_evals.errors import RunTimeoutError
 from tests.support import PATIENCE, Counter, happens, in_time
 

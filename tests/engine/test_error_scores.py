@@ -9,9 +9,9 @@ from braintrust.framework import default_error_score_handler
 from opentelemetry.trace import StatusCode
 
 from flask_braintrust_evals.engine.callables import ScorerCall
-from flask_braintrust_evals.engine.cases import EvalCase
 from flask_braintrust_evals.engine.evaluator import Evaluator
 from flask_braintrust_evals.engine.tracing import RunTracing
+from flask_braintrust_evals.engine.values.cases import EvalCase
 from flask_braintrust_evals.errors import RegistrationError
 
 from .support import Spans, attribute, run_case

@@ -11,17 +11,17 @@ from typing import Any
 
 import pytest
 
-from flask_braintrust_evals.engine.cases import EvalCase
 from flask_braintrust_evals.engine.evaluator import Evaluator
-from flask_braintrust_evals.engine.events import (
-    CaseError,
+from flask_braintrust_evals.engine.tracing import RunTracing
+from flask_braintrust_evals.engine.values.cases import EvalCase
+from flask_braintrust_evals.engine.values.events import (
     CaseFinished,
     CaseStarted,
     RunFinished,
     TaskFinished,
 )
-from flask_braintrust_evals.engine.scores import Score
-from flask_braintrust_evals.engine.tracing import RunTracing
+from flask_braintrust_evals.engine.values.results import CaseError
+from flask_braintrust_evals.engine.values.scores import Score
 
 from .support import Spans, echo, events_of, inputs, kinds, results_of, run_case
 

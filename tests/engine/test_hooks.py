@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 
-from flask_braintrust_evals.engine.cases import EvalCase
 from flask_braintrust_evals.engine.evaluator import Evaluator
-from flask_braintrust_evals.engine.events import CaseProgress, CaseResult, Event
 from flask_braintrust_evals.engine.hooks import PROGRESS_EVENTS, EvalHooks
 from flask_braintrust_evals.engine.tracing import RunTracing
+from flask_braintrust_evals.engine.values.cases import EvalCase
+from flask_braintrust_evals.engine.values.events import CaseProgress, Event
+from flask_braintrust_evals.engine.values.results import CaseResult
 from tests.support import PATIENCE, happens, in_time
 
 from .support import Spans, events_of, kinds, new_run, results_of, run_case

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from flask_braintrust_evals.engine.cases import EvalCase
 from flask_braintrust_evals.engine.evaluator import Evaluator
+from flask_braintrust_evals.engine.values.cases import EvalCase
 from flask_braintrust_evals.errors import DataError, EvalsError, RequestError, RunTimeoutError
 from tests.support import PATIENCE, Counter, happens, in_time
 

@@ -9,8 +9,8 @@ import pytest
 
 from flask_braintrust_evals.engine.callables import ScorerCall, apart, free_name
 from flask_braintrust_evals.engine.evaluator import Evaluator
-from flask_braintrust_evals.engine.events import CaseResult
-from flask_braintrust_evals.engine.scores import Classification, Score
+from flask_braintrust_evals.engine.values.results import CaseResult
+from flask_braintrust_evals.engine.values.scores import Classification, Score
 
 from .support import echo, events_of, inputs, results_of, run_case
 

@@ -10,16 +10,16 @@ from typing import Any
 
 import pytest
 
-from flask_braintrust_evals.engine.cases import EvalCase
 from flask_braintrust_evals.engine.evaluator import Evaluator
-from flask_braintrust_evals.engine.events import (
+from flask_braintrust_evals.engine.run import CHANNEL_CAPACITY
+from flask_braintrust_evals.engine.values.cases import EvalCase
+from flask_braintrust_evals.engine.values.events import (
     CaseFinished,
     CaseStarted,
     RunFailed,
     RunFinished,
     TaskFinished,
 )
-from flask_braintrust_evals.engine.run import CHANNEL_CAPACITY
 from flask_braintrust_evals.errors import CloudTimeoutError, DataError
 from tests.support import PATIENCE, Counter, in_time, python
 

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import pytest
 from pydantic import BaseModel
 
-from flask_braintrust_evals.engine.scores import (
+from flask_braintrust_evals.engine.values.scores import (
     Classification,
     Score,
     to_classifications,

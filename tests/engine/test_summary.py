@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from flask_braintrust_evals.engine.evaluator import Evaluator
-from flask_braintrust_evals.engine.events import RunFinished
-from flask_braintrust_evals.engine.summary import RunSummary, ScoreSummary
+from flask_braintrust_evals.engine.values.events import RunFinished
+from flask_braintrust_evals.engine.values.summary import RunSummary, ScoreSummary
 
 from .support import events_of, inputs
 

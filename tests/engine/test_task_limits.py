@@ -10,11 +10,11 @@ import pytest
 from opentelemetry.trace import StatusCode
 
 from flask_braintrust_evals.concurrency.cancellation import Cancellation
-from flask_braintrust_evals.engine.cases import EvalCase
 from flask_braintrust_evals.engine.evaluator import Evaluator
-from flask_braintrust_evals.engine.events import CaseProgress
 from flask_braintrust_evals.engine.hooks import EvalHooks
 from flask_braintrust_evals.engine.tracing import RunTracing
+from flask_braintrust_evals.engine.values.cases import EvalCase
+from flask_braintrust_evals.engine.values.events import CaseProgress
 from flask_braintrust_evals.errors import RegistrationError
 from tests.support import happens, python
 

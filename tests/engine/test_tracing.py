@@ -17,12 +17,12 @@ from opentelemetry.trace import SpanContext, SpanKind, StatusCode, TraceFlags
 from flask_braintrust_evals.engine.callables import ScorerCall
 from flask_braintrust_evals.engine.case_runner import CaseRunner
 from flask_braintrust_evals.engine.case_trace import CaseTrace
-from flask_braintrust_evals.engine.cases import EvalCase
 from flask_braintrust_evals.engine.evaluator import Evaluator
-from flask_braintrust_evals.engine.events import CaseProgress, CaseStarted
 from flask_braintrust_evals.engine.parameters import Parameters
-from flask_braintrust_evals.engine.scores import Classification, Score
 from flask_braintrust_evals.engine.tracing import RunTracing
+from flask_braintrust_evals.engine.values.cases import EvalCase
+from flask_braintrust_evals.engine.values.events import CaseProgress, CaseStarted
+from flask_braintrust_evals.engine.values.scores import Classification, Score
 
 from .support import (
     Spans,

@@ -8,19 +8,17 @@ from typing import Any
 import pytest
 
 from flask_braintrust_evals import EvalCase
-from flask_braintrust_evals.engine.events import (
-    CaseError,
+from flask_braintrust_evals.engine.values.events import (
     CaseFinished,
     CaseProgress,
-    CaseRef,
-    CaseResult,
     CaseStarted,
     Event,
     Idle,
     RunFinished,
     TaskFinished,
 )
-from flask_braintrust_evals.engine.summary import RunSummary, ScoreSummary
+from flask_braintrust_evals.engine.values.results import CaseError, CaseRef, CaseResult
+from flask_braintrust_evals.engine.values.summary import RunSummary, ScoreSummary
 from flask_braintrust_evals.web.wire import (
     DONE,
     Message,

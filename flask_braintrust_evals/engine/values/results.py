@@ -1,9 +1,4 @@
-"""What a run tells its listeners, in the order in which it happens.
-
-A run yields, for every case and trial, :class:`CaseStarted`, any number of :class:`CaseProgress`,
-:class:`TaskFinished`, then, when its scorers are done, :class:`CaseFinished`. Cases interleave. The
-last event is a :class:`RunFinished` or a :class:`RunFailed`.
-"""
+"""Results: of one case, and of a whole run."""
 
 from __future__ import annotations
 
@@ -13,7 +8,10 @@ from typing import Any
 
 from .cases import EvalCase
 from .scores import Score
-from .summary import RunSummary
+from .summary import RunSummary, ScoreSummary
+
+MOST_FAILURES = 10
+"""Failed cases that the text of a result tells of."""
 
 
 @dataclass(frozen=True)
@@ -88,77 +86,53 @@ class CaseResult:
         summary.add(scores, self.error is not None, self.scorer_errors)
 
 
-class Event:
-    """Base of what a run yields."""
+class ScoreSummaries(dict[str, ScoreSummary]):
+    """Scores by name. Asked for one that is not there, it says which are."""
 
-    @property
-    def size(self) -> int:
-        """About how many bytes of the user's data it holds."""
-        return 0
-
-
-@dataclass(frozen=True)
-class CaseStarted(Event):
-    """A case's task is about to be called."""
-
-    ref: CaseRef
-    case: EvalCase
+    def __missing__(self, name: str) -> ScoreSummary:
+        known = ", ".join(map(repr, self)) or "none"
+        raise KeyError(f"no case has a score named {name!r}; there are: {known}")
 
 
-@dataclass(frozen=True)
-class CaseProgress(Event):
-    """A task reported progress. ``event`` has ``format``, ``output_type``, ``event``, ``data``."""
+@dataclass
+class EvalResult:
+    """The results of a whole run. As a text, its scores and its failures, for people.
 
-    ref: CaseRef
-    event: Mapping[str, str]
-
-    @property
-    def size(self) -> int:
-        return len(self.event.get("data", ""))
-
-
-@dataclass(frozen=True)
-class TaskFinished(Event):
-    """A task returned or failed; its scorers come next.
-
-    Exactly one of ``output_json`` (the output as JSON text) and ``error`` is not ``None``.
+    Attributes:
+        evaluator: the evaluator's name.
+        results: one :class:`CaseResult` per case and trial, in the order of the data.
+        summary: means and counts over them.
     """
 
-    ref: CaseRef
-    output_json: str | None
-    error: CaseError | None
-
-    @property
-    def size(self) -> int:
-        return len(self.output_json or "")
-
-
-@dataclass(frozen=True)
-class CaseFinished(Event):
-    """A case is done, scorers and classifiers included."""
-
-    result: CaseResult
-
-    @property
-    def size(self) -> int:
-        return len(self.result.output_json or "")
-
-
-@dataclass(frozen=True)
-class Idle(Event):
-    """Nothing has happened for as long as the listener asked to be told after."""
-
-
-@dataclass(frozen=True)
-class RunFinished(Event):
-    """All cases are done."""
-
+    evaluator: str
+    results: list[CaseResult]
     summary: RunSummary
 
+    def __str__(self) -> str:
+        lines = [f"{self.evaluator}: {self.summary.cases} cases, {self.summary.failed} failed"]
+        for name, score in self.scores.items():
+            mean = "no score" if score.mean is None else f"{score.mean:.4f}"
+            lines.append(f"{name}: {mean} over {score.count} cases")
+        for name, count in self.summary.scorer_errors.items():
+            lines.append(f"{name} failed on {count} cases")
+        failures = self.failures
+        for each in failures[:MOST_FAILURES]:
+            trial = f", trial {each.ref.trial_index + 1}" if each.ref.trial_index else ""
+            lines.append(f"case {each.ref.index + 1}{trial} failed: {each.error}")
+        if len(failures) > MOST_FAILURES:
+            lines.append(f"... and {len(failures) - MOST_FAILURES} more")
+        return "\n".join(lines)
 
-@dataclass(frozen=True)
-class RunFailed(Event):
-    """The run ended early. ``summary`` covers the cases that were done by then."""
+    @property
+    def scores(self) -> ScoreSummaries:
+        """Every score by its name, with its ``mean`` and ``count``.
 
-    error: Exception
-    summary: RunSummary
+        Raises:
+            KeyError: when asked for one that no case has; names those that there are.
+        """
+        return ScoreSummaries(self.summary.scores)
+
+    @property
+    def failures(self) -> list[CaseResult]:
+        """The cases whose task failed."""
+        return [result for result in self.results if result.error is not None]

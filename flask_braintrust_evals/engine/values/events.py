@@ -1,0 +1,91 @@
+"""What a run tells its listeners, in the order in which it happens.
+
+A run yields, for every case and trial, :class:`CaseStarted`, any number of :class:`CaseProgress`,
+:class:`TaskFinished`, then, when its scorers are done, :class:`CaseFinished`. Cases interleave. The
+last event is a :class:`RunFinished` or a :class:`RunFailed`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from .cases import EvalCase
+from .results import CaseError, CaseRef, CaseResult
+from .summary import RunSummary
+
+
+class Event:
+    """Base of what a run yields."""
+
+    @property
+    def size(self) -> int:
+        """About how many bytes of the user's data it holds."""
+        return 0
+
+
+@dataclass(frozen=True)
+class CaseStarted(Event):
+    """A case's task is about to be called."""
+
+    ref: CaseRef
+    case: EvalCase
+
+
+@dataclass(frozen=True)
+class CaseProgress(Event):
+    """A task reported progress. ``event`` has ``format``, ``output_type``, ``event``, ``data``."""
+
+    ref: CaseRef
+    event: Mapping[str, str]
+
+    @property
+    def size(self) -> int:
+        return len(self.event.get("data", ""))
+
+
+@dataclass(frozen=True)
+class TaskFinished(Event):
+    """A task returned or failed; its scorers come next.
+
+    Exactly one of ``output_json`` (the output as JSON text) and ``error`` is not ``None``.
+    """
+
+    ref: CaseRef
+    output_json: str | None
+    error: CaseError | None
+
+    @property
+    def size(self) -> int:
+        return len(self.output_json or "")
+
+
+@dataclass(frozen=True)
+class CaseFinished(Event):
+    """A case is done, scorers and classifiers included."""
+
+    result: CaseResult
+
+    @property
+    def size(self) -> int:
+        return len(self.result.output_json or "")
+
+
+@dataclass(frozen=True)
+class Idle(Event):
+    """Nothing has happened for as long as the listener asked to be told after."""
+
+
+@dataclass(frozen=True)
+class RunFinished(Event):
+    """All cases are done."""
+
+    summary: RunSummary
+
+
+@dataclass(frozen=True)
+class RunFailed(Event):
+    """The run ended early. ``summary`` covers the cases that were done by then."""
+
+    error: Exception
+    summary: RunSummary
