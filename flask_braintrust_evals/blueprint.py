@@ -16,8 +16,8 @@ from flask import Blueprint, Flask
 from werkzeug.exceptions import HTTPException, default_exceptions
 
 from .cli import evals_cli
-from .engine.evaluator import Evaluator, location_of
-from .engine.introspection import callable_name
+from .engine.calls.introspection import callable_name, location_of
+from .engine.evaluator import Evaluator
 from .engine.registry import Registry
 from .errors import EvalsError, RegistrationError
 from .extension import init_app

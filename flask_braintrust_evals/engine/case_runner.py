@@ -20,7 +20,7 @@ from flask_braintrust_evals.errors import SerializationError
 from flask_braintrust_evals.serialization import dumps
 
 from . import case_spans
-from .callables import ScorerCall
+from .calls.signatures import ScorerCall
 from .case_scorer import CaseScorer
 from .evaluator import Evaluator
 from .hooks import EvalHooks

@@ -10,7 +10,7 @@ from typing import Any
 from opentelemetry.trace import Span
 
 from . import case_spans
-from .callables import ScorerCall, apart, free_name
+from .calls.signatures import ScorerCall, apart, free_name
 from .case_trace import CaseTrace
 from .evaluator import Evaluator
 from .parameters import Parameters

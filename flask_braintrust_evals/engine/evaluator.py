@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-import inspect
 import math
-import os
-import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import KW_ONLY, dataclass, field
-from pathlib import Path
 from typing import Any
 
 from flask_braintrust_evals.errors import RegistrationError
 
-from .callables import ScorerCall, TaskCall, scorer_calls
+from .calls.introspection import calling_location
+from .calls.signatures import ScorerCall, TaskCall, scorer_calls
 from .declarations import declare
-from .introspection import place_of
 from .parameters import ParameterSet
 from .saved_parameters import SavedParameterSet
 from .values.results import EvalResult
-
-_PACKAGE = str(Path(__file__).parent.parent) + os.sep
 
 
 @dataclass
@@ -196,20 +190,3 @@ def _check_labels(metadata: Any, tags: Any) -> None:
         or not all(isinstance(tag, str) for tag in tags)
     ):
         raise RegistrationError(f"tags must be a list of strings, not {tags!r}")
-
-
-def calling_location() -> str:
-    """Return ``file:line`` of the code outside of this package that is being executed."""
-    frame = sys._getframe(1)
-    while frame.f_back is not None:
-        file = frame.f_code.co_filename
-        # A dataclass's generated __init__ is compiled from "<string>".
-        if not file.startswith((_PACKAGE, "<")):
-            break
-        frame = frame.f_back
-    return f"{frame.f_code.co_filename}:{frame.f_lineno}"
-
-
-def location_of(function: Any) -> str:
-    """Return ``file:line`` of a function's definition; that of the caller for other objects."""
-    return (place_of(function) if inspect.isroutine(function) else None) or calling_location()

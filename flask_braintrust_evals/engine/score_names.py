@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 
-from .callables import ScorerCall, free_name
+from .calls.signatures import ScorerCall, free_name
 from .values.scores import Score
 
 

@@ -15,7 +15,7 @@ from flask_braintrust_evals.cloud.sessions import UserSession
 from flask_braintrust_evals.cloud.span_router import SpanRouter
 from flask_braintrust_evals.cloud.spans import RunSpans
 from flask_braintrust_evals.config import Settings
-from flask_braintrust_evals.engine.callables import ScorerCall
+from flask_braintrust_evals.engine.calls.signatures import ScorerCall
 from flask_braintrust_evals.engine.case_runner import CaseRunner
 from flask_braintrust_evals.engine.evaluator import Evaluator
 from flask_braintrust_evals.engine.run import Run

@@ -11,7 +11,7 @@ from opentelemetry.trace import format_span_id, format_trace_id
 from flask_braintrust_evals.cloud.functions import invoke
 from flask_braintrust_evals.cloud.parents import Parent
 from flask_braintrust_evals.cloud.sessions import UserSession
-from flask_braintrust_evals.engine.callables import ScorerCall
+from flask_braintrust_evals.engine.calls.signatures import ScorerCall
 from flask_braintrust_evals.engine.parameters import Parameters
 
 from .request import RemoteScorer

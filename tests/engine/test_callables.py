@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from flask_braintrust_evals.engine.callables import (
+from flask_braintrust_evals.engine.calls.introspection import callable_name
+from flask_braintrust_evals.engine.calls.signatures import (
     SCORER_ARGUMENTS,
     ScorerCall,
     TaskCall,
     scorer_calls,
 )
-from flask_braintrust_evals.engine.introspection import callable_name
 from flask_braintrust_evals.errors import DuplicateEvaluatorError, RegistrationError
 
 HOOKS, PARAMETERS = object(), {"p": 1}

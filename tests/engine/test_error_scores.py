@@ -8,7 +8,7 @@ import pytest
 from braintrust.framework import default_error_score_handler
 from opentelemetry.trace import StatusCode
 
-from flask_braintrust_evals.engine.callables import ScorerCall
+from flask_braintrust_evals.engine.calls.signatures import ScorerCall
 from flask_braintrust_evals.engine.evaluator import Evaluator
 from flask_braintrust_evals.engine.tracing import RunTracing
 from flask_braintrust_evals.engine.values.cases import EvalCase

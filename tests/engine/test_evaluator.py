@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 import flask_braintrust_evals
-from flask_braintrust_evals.engine.evaluator import Evaluator, calling_location, location_of
+from flask_braintrust_evals.engine.calls.introspection import calling_location, location_of
+from flask_braintrust_evals.engine.evaluator import Evaluator
 from flask_braintrust_evals.engine.parameters import ParameterSet
 from flask_braintrust_evals.errors import DuplicateEvaluatorError, RegistrationError
 

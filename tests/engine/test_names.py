@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from flask_braintrust_evals.engine.callables import ScorerCall, apart, free_name
+from flask_braintrust_evals.engine.calls.signatures import ScorerCall, apart, free_name
 from flask_braintrust_evals.engine.evaluator import Evaluator
 from flask_braintrust_evals.engine.values.results import CaseResult
 from flask_braintrust_evals.engine.values.scores import Classification, Score

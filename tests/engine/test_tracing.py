@@ -14,7 +14,7 @@ from opentelemetry import trace
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import SpanContext, SpanKind, StatusCode, TraceFlags
 
-from flask_braintrust_evals.engine.callables import ScorerCall
+from flask_braintrust_evals.engine.calls.signatures import ScorerCall
 from flask_braintrust_evals.engine.case_runner import CaseRunner
 from flask_braintrust_evals.engine.case_trace import CaseTrace
 from flask_braintrust_evals.engine.evaluator import Evaluator

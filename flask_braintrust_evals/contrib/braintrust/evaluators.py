@@ -9,13 +9,14 @@ from typing import Any
 from braintrust.framework import BaseExperiment
 from braintrust.framework import Evaluator as SdkEvaluator
 
-from flask_braintrust_evals.engine.evaluator import Evaluator, calling_location
-from flask_braintrust_evals.engine.introspection import (
+from flask_braintrust_evals.engine.calls.introspection import (
     callable_name,
+    calling_location,
     entry_of,
     instance_of,
     signature_of,
 )
+from flask_braintrust_evals.engine.evaluator import Evaluator
 from flask_braintrust_evals.errors import DataError, RegistrationError, SerializationError
 from flask_braintrust_evals.serialization import plain
 

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import inspect
+import os
 import sys
+from pathlib import Path
 from typing import Any
 
 from flask_braintrust_evals.errors import RegistrationError
+
+_PACKAGE = str(Path(__file__).parents[2]) + os.sep
 
 
 def callable_name(function: Any) -> str:
@@ -75,3 +79,20 @@ def place_of(function: Any) -> str | None:
         if code is not None:
             return f"{code.co_filename}:{code.co_firstlineno}"
     return None
+
+
+def calling_location() -> str:
+    """Return ``file:line`` of the code outside of this package that is being executed."""
+    frame = sys._getframe(1)
+    while frame.f_back is not None:
+        file = frame.f_code.co_filename
+        # A dataclass's generated __init__ is compiled from "<string>".
+        if not file.startswith((_PACKAGE, "<")):
+            break
+        frame = frame.f_back
+    return f"{frame.f_code.co_filename}:{frame.f_lineno}"
+
+
+def location_of(function: Any) -> str:
+    """Return ``file:line`` of a function's definition; that of the caller for other objects."""
+    return (place_of(function) if inspect.isroutine(function) else None) or calling_location()
