@@ -25,7 +25,7 @@ from flask_braintrust_evals.cloud.sessions import Organization, UserSession
 from flask_braintrust_evals.cloud.span_router import SpanRouter
 from flask_braintrust_evals.cloud.spans import RunSpans, Sized
 from flask_braintrust_evals.engine.case_runner import CaseRunner
-from flask_braintrust_evals.engine.parameters import Parameters
+from flask_braintrust_evals.engine.parameters.values import Parameters
 from flask_braintrust_evals.engine.run import Run
 from flask_braintrust_evals.engine.tracing import RunTracing
 from flask_braintrust_evals.semconv import PARENT

@@ -5,8 +5,8 @@ from .blueprint import EvalsBlueprint, evals_bp
 from .config import Session
 from .engine.evaluator import Evaluator
 from .engine.hooks import EvalHooks
-from .engine.parameters import Parameters
-from .engine.prompts import Prompt
+from .engine.parameters.prompts import Prompt
+from .engine.parameters.values import Parameters
 from .engine.values.cases import EvalCase
 from .engine.values.results import CaseResult, EvalResult
 from .engine.values.scores import Classification, Score

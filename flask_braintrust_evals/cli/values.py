@@ -9,9 +9,9 @@ from typing import Any
 import click
 
 from flask_braintrust_evals.engine.evaluator import Evaluator
-from flask_braintrust_evals.engine.parameters import Parameter
-from flask_braintrust_evals.engine.saved_parameters import SavedParameterSet
-from flask_braintrust_evals.engine.schemas import json_type, referred
+from flask_braintrust_evals.engine.parameters.saved import SavedParameterSet
+from flask_braintrust_evals.engine.parameters.schemas import json_type, referred
+from flask_braintrust_evals.engine.parameters.values import Parameter
 
 DEEPEST = 20
 """References that are followed, one to the other."""

@@ -24,7 +24,7 @@ from .calls.signatures import ScorerCall
 from .case_scorer import CaseScorer
 from .evaluator import Evaluator
 from .hooks import EvalHooks
-from .parameters import Parameters
+from .parameters.values import Parameters
 from .tracing import RunTracing, Stopwatch, set_failure, span_id
 from .user_code import Reports, UserCode
 from .values.cases import EvalCase

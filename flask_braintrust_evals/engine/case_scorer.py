@@ -13,7 +13,7 @@ from . import case_spans
 from .calls.signatures import ScorerCall, apart, free_name
 from .case_trace import CaseTrace
 from .evaluator import Evaluator
-from .parameters import Parameters
+from .parameters.values import Parameters
 from .score_names import ScoreNames
 from .tracing import set_failure
 from .user_code import UserCode

@@ -12,9 +12,9 @@ from flask_braintrust_evals.errors import RegistrationError
 
 from .calls.introspection import calling_location
 from .calls.signatures import ScorerCall, TaskCall, scorer_calls
-from .declarations import declare
-from .parameters import ParameterSet
-from .saved_parameters import SavedParameterSet
+from .parameters.declare import declare
+from .parameters.saved import SavedParameterSet
+from .parameters.values import ParameterSet
 from .values.results import EvalResult
 
 
@@ -29,7 +29,7 @@ class Evaluator:
             trace, parameters`` by name and returns a number from 0 to 1, a bool, ``None``, a
             :class:`Score`, a dict, or a list of those.
         classifiers: the same, returning a :class:`Classification`, a dict, ``None``, or a list.
-        parameters: see :func:`flask_braintrust_evals.engine.declarations.declare`.
+        parameters: see :func:`flask_braintrust_evals.engine.parameters.declare.declare`.
         project: the name of the Braintrust project that runs without a parent are recorded in.
         project_id: the same by id; wins over ``project``.
         data: cases to run on where none are given: an iterable, or a function that returns one;

@@ -9,7 +9,7 @@ from typing import Any
 
 from flask_braintrust_evals.serialization import clean_text, dumps
 
-from .parameters import Parameters
+from .parameters.values import Parameters
 from .spans import EvalSpan
 
 PROGRESS_EVENTS = (

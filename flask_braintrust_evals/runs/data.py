@@ -11,7 +11,7 @@ from flask_braintrust_evals.cloud.rows import Row, fetch_rows
 from flask_braintrust_evals.cloud.sessions import UserSession
 from flask_braintrust_evals.engine.evaluator import Evaluator
 from flask_braintrust_evals.engine.local import own_cases
-from flask_braintrust_evals.engine.schemas import json_type
+from flask_braintrust_evals.engine.parameters.schemas import json_type
 from flask_braintrust_evals.engine.values.cases import EvalCase
 from flask_braintrust_evals.errors import DataError, RequestError
 

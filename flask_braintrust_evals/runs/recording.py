@@ -11,7 +11,7 @@ from flask_braintrust_evals.cloud import objects
 from flask_braintrust_evals.cloud.parents import Parent
 from flask_braintrust_evals.cloud.sessions import UserSession
 from flask_braintrust_evals.engine.evaluator import Evaluator
-from flask_braintrust_evals.engine.saved_parameters import SavedParameterSet
+from flask_braintrust_evals.engine.parameters.saved import SavedParameterSet
 from flask_braintrust_evals.errors import CloudError
 
 from .data import CaseData

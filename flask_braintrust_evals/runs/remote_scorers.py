@@ -12,7 +12,7 @@ from flask_braintrust_evals.cloud.functions import invoke
 from flask_braintrust_evals.cloud.parents import Parent
 from flask_braintrust_evals.cloud.sessions import UserSession
 from flask_braintrust_evals.engine.calls.signatures import ScorerCall
-from flask_braintrust_evals.engine.parameters import Parameters
+from flask_braintrust_evals.engine.parameters.values import Parameters
 
 from .request import RemoteScorer
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from flask_braintrust_evals.engine.schemas import json_type
+from flask_braintrust_evals.engine.parameters.schemas import json_type
 from flask_braintrust_evals.errors import RequestError
 
 MOST_CONCURRENCY = 1000

@@ -9,9 +9,9 @@ from collections.abc import Iterable
 from typing import Any
 
 from flask_braintrust_evals.engine.evaluator import Evaluator
-from flask_braintrust_evals.engine.parameters import UNSET, Parameter
-from flask_braintrust_evals.engine.saved_parameters import SavedParameterSet
-from flask_braintrust_evals.engine.schemas import without_nulls
+from flask_braintrust_evals.engine.parameters.saved import SavedParameterSet
+from flask_braintrust_evals.engine.parameters.schemas import without_nulls
+from flask_braintrust_evals.engine.parameters.values import UNSET, Parameter
 
 
 def manifest(evaluators: Iterable[Evaluator]) -> dict[str, Any]:

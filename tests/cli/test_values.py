@@ -9,7 +9,7 @@ import pytest
 
 from flask_braintrust_evals.cli.values import parse_parameters
 from flask_braintrust_evals.engine.evaluator import Evaluator
-from flask_braintrust_evals.engine.saved_parameters import SavedParameterSet
+from flask_braintrust_evals.engine.parameters.saved import SavedParameterSet
 
 SCHEMA = {
     "type": "object",

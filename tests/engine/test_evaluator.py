@@ -11,7 +11,7 @@ import pytest
 import flask_braintrust_evals
 from flask_braintrust_evals.engine.calls.introspection import calling_location, location_of
 from flask_braintrust_evals.engine.evaluator import Evaluator
-from flask_braintrust_evals.engine.parameters import ParameterSet
+from flask_braintrust_evals.engine.parameters.values import ParameterSet
 from flask_braintrust_evals.errors import DuplicateEvaluatorError, RegistrationError
 
 from .support import echo

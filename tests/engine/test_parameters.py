@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from flask_braintrust_evals.engine.declarations import declare as declare_for
-from flask_braintrust_evals.engine.parameters import UNSET, Parameters, ParameterSet
-from flask_braintrust_evals.engine.schemas import json_type
+from flask_braintrust_evals.engine.parameters.declare import declare as declare_for
+from flask_braintrust_evals.engine.parameters.schemas import json_type
+from flask_braintrust_evals.engine.parameters.values import UNSET, Parameters, ParameterSet
 from flask_braintrust_evals.errors import RegistrationError, RequestError
 
 

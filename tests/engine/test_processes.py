@@ -120,7 +120,7 @@ def test_under_gevent_a_listener_that_leaves_cancels_what_runs() -> None:
         f"""{PATCH}
 {RUN}
 from flask_braintrust_evals.engine.case_runner import CaseRunner
-from flask_braintrust_evals.engine.parameters import Parameters
+from flask_braintrust_evals.engine.parameters.values import Parameters
 from flask_braintrust_evals.engine.run import Run
 
 log, within, closed = [], threading.Semaphore(0), threading.Event()

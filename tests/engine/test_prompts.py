@@ -11,9 +11,9 @@ from braintrust.logger import Prompt as SdkPrompt
 from braintrust.prompt import PromptData as SdkPromptData
 
 from flask_braintrust_evals import EvalHooks, Evaluator
-from flask_braintrust_evals.engine.declarations import declare
-from flask_braintrust_evals.engine.parameters import ParameterSet
-from flask_braintrust_evals.engine.prompts import Prompt
+from flask_braintrust_evals.engine.parameters.declare import declare
+from flask_braintrust_evals.engine.parameters.prompts import Prompt
+from flask_braintrust_evals.engine.parameters.values import ParameterSet
 from flask_braintrust_evals.errors import RegistrationError, RequestError
 from flask_braintrust_evals.serialization import plain
 from flask_braintrust_evals.web.manifest import manifest

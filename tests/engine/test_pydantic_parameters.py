@@ -11,8 +11,8 @@ import pytest
 from pydantic import BaseModel, Field, field_validator, model_validator
 
 from flask_braintrust_evals import EvalHooks, Evaluator
-from flask_braintrust_evals.engine.declarations import declare
-from flask_braintrust_evals.engine.parameters import Parameters, ParameterSet
+from flask_braintrust_evals.engine.parameters.declare import declare
+from flask_braintrust_evals.engine.parameters.values import Parameters, ParameterSet
 from flask_braintrust_evals.errors import RegistrationError, RequestError
 from flask_braintrust_evals.web.manifest import manifest
 

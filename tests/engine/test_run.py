@@ -435,7 +435,7 @@ def test_a_run_that_gets_no_thread_fails_as_a_run() -> None:
         import resource, threading
         from flask_braintrust_evals.engine.case_runner import CaseRunner
         from flask_braintrust_evals.engine.evaluator import Evaluator
-        from flask_braintrust_evals.engine.parameters import Parameters
+        from flask_braintrust_evals.engine.parameters.values import Parameters
         from flask_braintrust_evals.engine.run import Run
 
         closed = []

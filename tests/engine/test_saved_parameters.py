@@ -8,8 +8,8 @@ import pytest
 from braintrust.parameters import RemoteEvalParameters, validate_parameters
 
 from flask_braintrust_evals import Evaluator
-from flask_braintrust_evals.engine.declarations import declare
-from flask_braintrust_evals.engine.prompts import Prompt
+from flask_braintrust_evals.engine.parameters.declare import declare
+from flask_braintrust_evals.engine.parameters.prompts import Prompt
 from flask_braintrust_evals.errors import RegistrationError, RequestError
 from flask_braintrust_evals.web.manifest import manifest
 

@@ -175,7 +175,7 @@ from gevent import monkey
 monkey.patch_all()
 import contextvars, threading, gevent
 from flask_braintrust_evals.engine.evaluator import Evaluator
-from flask_braintrust_evals.engine.parameters import Parameters
+from flask_braintrust_evals.engine.parameters.values import Parameters
 from flask_braintrust_evals.concurrency.gevent_patch import real_thread_id
 
 sleep = monkey.get_original("time", "sleep")

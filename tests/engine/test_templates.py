@@ -10,7 +10,7 @@ import autoevals.llm
 import pytest
 from braintrust.logger import render_mustache
 
-from flask_braintrust_evals.engine.templates import TemplateError, renderer
+from flask_braintrust_evals.engine.parameters.templates import TemplateError, renderer
 from flask_braintrust_evals.serialization import plain
 
 # Importing it turns off the escaping for HTML that the SDK's renderer has by default.

@@ -18,7 +18,7 @@ from flask_braintrust_evals.engine.calls.signatures import ScorerCall
 from flask_braintrust_evals.engine.case_runner import CaseRunner
 from flask_braintrust_evals.engine.case_trace import CaseTrace
 from flask_braintrust_evals.engine.evaluator import Evaluator
-from flask_braintrust_evals.engine.parameters import Parameters
+from flask_braintrust_evals.engine.parameters.values import Parameters
 from flask_braintrust_evals.engine.tracing import RunTracing
 from flask_braintrust_evals.engine.values.cases import EvalCase
 from flask_braintrust_evals.engine.values.events import CaseProgress, CaseStarted

@@ -14,10 +14,10 @@ from referencing.exceptions import Unresolvable
 
 from flask_braintrust_evals.errors import RegistrationError, RequestError
 
-from .parameters import Parameters
 from .prompt_parameters import parse_prompt
 from .prompts import Prompt
 from .schemas import json_type, path_text
+from .values import Parameters
 
 _FIELDS = ("id", "project_id", "name", "slug", "version")
 

@@ -11,8 +11,8 @@ from pydantic import BaseModel, ValidationError
 from flask_braintrust_evals.errors import RegistrationError, RequestError
 from flask_braintrust_evals.serialization import dumps, plain
 
-from .parameters import UNSET, Parameter, ParameterSet
 from .schemas import json_type, path_text, whole_schema
+from .values import UNSET, Parameter, ParameterSet
 
 
 def is_model(value: Any) -> bool:

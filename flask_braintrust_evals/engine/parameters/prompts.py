@@ -21,8 +21,8 @@ from typing import Any
 
 from flask_braintrust_evals.serialization import convert, plain
 
-from .parameters import Parameters
 from .templates import Render, renderer
+from .values import Parameters
 
 _NOT_FOR_MODELS = ("use_cache",)
 """Params that are meant for Braintrust's proxy; the SDK leaves them out too."""

@@ -10,9 +10,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from flask_braintrust_evals.errors import RegistrationError, RequestError
 from flask_braintrust_evals.serialization import plain
 
-from .parameters import UNSET, Parameter
 from .prompts import Prompt, without_nulls
 from .schemas import json_type, path_text
+from .values import UNSET, Parameter
 
 
 class _Part(BaseModel):

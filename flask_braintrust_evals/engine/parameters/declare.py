@@ -9,11 +9,11 @@ import jsonschema
 
 from flask_braintrust_evals.errors import RegistrationError, RequestError
 
-from .parameters import UNSET, Parameter, ParameterSet
 from .prompt_parameters import prompt_parameter
-from .pydantic_parameters import is_model, parameter_of, parameters_of
-from .saved_parameters import SavedParameterSet, is_saved
+from .pydantic_models import is_model, parameter_of, parameters_of
+from .saved import SavedParameterSet, is_saved
 from .schemas import json_type, path_text, whole_schema
+from .values import UNSET, Parameter, ParameterSet
 
 DATA_TYPES = ("string", "number", "integer", "boolean", "array", "object", "null")
 
