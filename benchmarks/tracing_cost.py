@@ -15,20 +15,26 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
+
+from opentelemetry.trace import Tracer
 
 from flask_braintrust_evals import Evaluator
 from flask_braintrust_evals.cloud.client import CloudClient
-from flask_braintrust_evals.cloud.otlp import EncodedSpans
 from flask_braintrust_evals.cloud.sessions import Organization, UserSession
-from flask_braintrust_evals.cloud.span_router import SpanRouter
-from flask_braintrust_evals.cloud.spans import RunSpans, Sized
-from flask_braintrust_evals.engine.case_runner import CaseRunner
+from flask_braintrust_evals.cloud.tracing.encoder import OtlpEncoder
+from flask_braintrust_evals.cloud.tracing.pipeline import SpanPipeline
 from flask_braintrust_evals.engine.parameters.values import Parameters
-from flask_braintrust_evals.engine.run import Run
-from flask_braintrust_evals.engine.tracing import RunTracing
+from flask_braintrust_evals.engine.running.case_runner import CaseRunner
+from flask_braintrust_evals.engine.running.case_scorer import FinishedSpans
+from flask_braintrust_evals.engine.running.local_executor import LocalExecutor
+from flask_braintrust_evals.engine.running.run import Run
+from flask_braintrust_evals.engine.tracing.eval_tracer import EvalTracer
 from flask_braintrust_evals.semconv import PARENT
+from flask_braintrust_evals.tracing.collector import SpanCollector
+from flask_braintrust_evals.tracing.processor import CaseSpanProcessor
 
 PARENT_VALUE = "experiment_id:00000000-0000-0000-0000-000000000000"
 
@@ -53,18 +59,38 @@ server.serve_forever()
 """
 
 
-class Discarding(RunSpans):
-    """Records, and throws away what it should encode and send."""
+@dataclass(frozen=True)
+class Spans:
+    """Where a variant's spans go: a tracer, those of a running case, and what ends it."""
 
-    def _post(self, spans: Sequence[Sized]) -> None:
-        pass
+    tracer: Tracer
+    of_case: FinishedSpans
+    end: Callable[[], None]
 
 
-class Encoding(RunSpans):
-    """Encodes, and throws away what it should send."""
+def discarded(processor: CaseSpanProcessor) -> Spans:
+    """Record spans, and throw them away when their case ends."""
+    collector = SpanCollector(processor, lambda spans: None)
+    return Spans(collector.tracer, collector.of_case, collector.close)
 
-    def _send(self, batch: list[EncodedSpans], seconds: float) -> None:
-        pass
+
+def encoded(processor: CaseSpanProcessor) -> Spans:
+    """Encode spans, and throw away the bytes."""
+    encoder = OtlpEncoder()
+    collector = SpanCollector(processor, lambda spans: [*encoder.encode(spans)].clear())
+    return Spans(collector.tracer, collector.of_case, collector.close)
+
+
+def sent(session: UserSession, processor: CaseSpanProcessor) -> Spans:
+    """Send spans, as the server does."""
+    pipeline = SpanPipeline(session, PARENT_VALUE, processor, 30)
+
+    def end() -> None:
+        pipeline.flush()
+        assert pipeline.lost == 0
+        pipeline.close()
+
+    return Spans(pipeline.tracer, pipeline.of_case, end)
 
 
 def one(output: Any) -> float:
@@ -74,23 +100,23 @@ def one(output: Any) -> float:
 EVALUATOR = Evaluator("empty", lambda input: input, scores=[one])
 
 
-def run(cases: int, spans: RunSpans | None) -> None:
+def run(cases: int, spans: Spans | None) -> None:
     """Run the evaluator once, as the server does."""
-    tracing = (
-        None
-        if spans is None
-        else RunTracing(spans.tracer, {PARENT: PARENT_VALUE}, finished=spans.finished)
-    )
-    runner = CaseRunner(EVALUATOR, Parameters(), tracing=tracing)
-    for _ in Run(runner, [{"input": n} for n in range(cases)], max_concurrency=10):
+    if spans is None:
+        runner = CaseRunner(EVALUATOR.plan, Parameters())
+    else:
+        tracer = EvalTracer(spans.tracer, {PARENT: PARENT_VALUE})
+        runner = CaseRunner(
+            EVALUATOR.plan, Parameters(), tracer=tracer, finished_spans=spans.of_case
+        )
+    data = [{"input": n} for n in range(cases)]
+    for _ in Run(LocalExecutor(runner), data, max_concurrency=10):
         pass
     if spans is not None:
-        spans.flush()
-        assert spans.lost == 0
-        spans.close()
+        spans.end()
 
 
-def cost(cases: int, make: Callable[[], RunSpans | None]) -> float:
+def cost(cases: int, make: Callable[[], Spans | None]) -> float:
     """Return microseconds of processor time per case."""
     began = time.process_time()
     run(cases, make())
@@ -115,12 +141,12 @@ def main() -> None:
 def measure(cases: int, rounds: int, url: str) -> dict[str, float]:
     """Return the median cost of each variant."""
     session = UserSession(CloudClient("none", 30), Organization("id", "org"), url, url, url)
-    router = SpanRouter(install=False)
-    variants: dict[str, Callable[[], RunSpans | None]] = {
+    processor = CaseSpanProcessor(install=False)
+    variants: dict[str, Callable[[], Spans | None]] = {
         "running": lambda: None,
-        "recording": lambda: Discarding(session, PARENT_VALUE, router, 30),
-        "encoding": lambda: Encoding(session, PARENT_VALUE, router, 30),
-        "sending": lambda: RunSpans(session, PARENT_VALUE, router, 30),
+        "recording": lambda: discarded(processor),
+        "encoding": lambda: encoded(processor),
+        "sending": lambda: sent(session, processor),
     }
     figures: dict[str, list[float]] = {name: [] for name in variants}
     for _ in range(rounds):  # interleaved, so that a busy machine is busy for all of them

@@ -4,9 +4,9 @@ from ._version import __version__
 from .blueprint import EvalsBlueprint, evals_bp
 from .config import Session
 from .engine.evaluator import Evaluator
-from .engine.hooks import EvalHooks
 from .engine.parameters.prompts import Prompt
 from .engine.parameters.values import Parameters
+from .engine.running.hooks import EvalHooks
 from .engine.values.cases import EvalCase
 from .engine.values.results import CaseResult, EvalResult
 from .engine.values.scores import Classification, Score

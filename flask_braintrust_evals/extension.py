@@ -10,11 +10,11 @@ from collections.abc import Mapping
 from flask import Flask, current_app
 
 from .cloud.session_cache import SessionCache
-from .cloud.span_router import SpanRouter
 from .config import Settings
 from .contrib import braintrust_spans
 from .engine.registry import Registry
 from .runs.prepare import Host
+from .tracing.processor import CaseSpanProcessor
 from .web.run_slots import RunSlots
 
 logger = logging.getLogger("flask_braintrust_evals")
@@ -30,7 +30,7 @@ class EvalsExtension:
         registries: the evaluators of each of its blueprints.
         sessions: the sessions of recent callers.
         run_slots: counts the runs that are under way.
-        span_router: finds the application's own spans that belong to a run.
+        span_processor: finds the application's own spans that belong to a run.
         sdk_spans: joins the ``braintrust`` SDK's tracing to that of a run, where it is installed.
     """
 
@@ -39,14 +39,14 @@ class EvalsExtension:
         self.registries: list[Registry] = []
         self.sessions = SessionCache(settings.session_limit, settings.session_ttl)
         self.run_slots = RunSlots(settings.max_runs)
-        self.span_router = SpanRouter(settings.tracer_provider)
+        self.span_processor = CaseSpanProcessor(settings.tracer_provider)
         self.sdk_spans = braintrust_spans()
         # With the application, or at the process's end, whichever comes first.
         weakref.finalize(self, self.sessions.close)
 
     def host(self, app: Flask) -> Host:
         """Return what the application brings to a run."""
-        return Host(self.settings, self.span_router, app.app_context, self.sdk_spans)
+        return Host(self.settings, self.span_processor, app.app_context, self.sdk_spans)
 
 
 def init_app(app: Flask, environ: Mapping[str, str] = os.environ) -> EvalsExtension:

@@ -73,6 +73,14 @@ def dumps(value: Any) -> str:
         ) from error
 
 
+def dumps_or_reason(value: Any) -> str:
+    """Return ``value`` as JSON text, or, as a JSON string, why it has no JSON form."""
+    try:
+        return dumps(value)
+    except SerializationError as error:
+        return dumps(f"<not serializable: {error}>")
+
+
 def plain(value: Any) -> Any:
     """Return ``value`` as JSON has it: dicts, lists, strings, numbers, bools and ``None``.
 

@@ -12,10 +12,10 @@ from werkzeug.routing import BaseConverter
 
 from .concurrency.turns import Turn, wait_for_turn
 from .engine.registry import Registry
-from .engine.slow import SLOW
 from .errors import MethodNotAllowedError, NotFoundError
 from .extension import EXTENSION_KEY, EvalsExtension, current_extension
 from .runs.prepare import Requester, prepare
+from .runs.probe import PROBE
 from .runs.request import EvalRequest
 from .web import page, sse
 from .web.access import Caller, admit, client_has_left
@@ -102,10 +102,10 @@ class Views:
         return _by_method(POST=answer)
 
     def _prepare(self, body: EvalRequest, caller: Caller, state: EvalsExtension) -> EvalRun:
-        evaluator = SLOW if body.name == SLOW.name else self._registry.get(body.name)
+        evaluator = PROBE if body.name == PROBE.name else self._registry.get(body.name)
         heartbeat = state.settings.heartbeat
-        requester = Requester(caller.session, caller.project_id, recorded=evaluator is not SLOW)
-        prepared = prepare(evaluator, body, requester, state.host(current_app), heartbeat)
+        requester = Requester(caller.session, caller.project_id, recorded=evaluator is not PROBE)
+        prepared = prepare(evaluator, body.spec(), requester, state.host(current_app), heartbeat)
         return EvalRun(
             prepared,
             RunLog(evaluator.name, prepared.org_name),

@@ -16,12 +16,12 @@ from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from flask_braintrust_evals import Evaluator
 from flask_braintrust_evals.cloud.client import CloudClient
 from flask_braintrust_evals.cloud.sessions import Organization, UserSession
-from flask_braintrust_evals.cloud.span_router import SpanRouter
-from flask_braintrust_evals.cloud.spans import RunSpans
-from flask_braintrust_evals.engine.case_runner import CaseRunner
+from flask_braintrust_evals.cloud.tracing.pipeline import SpanPipeline
 from flask_braintrust_evals.engine.parameters.values import Parameters
-from flask_braintrust_evals.engine.run import Run
-from flask_braintrust_evals.engine.tracing import RunTracing
+from flask_braintrust_evals.engine.running.case_runner import CaseRunner
+from flask_braintrust_evals.engine.running.run import Run
+from flask_braintrust_evals.engine.tracing.eval_tracer import EvalTracer
+from flask_braintrust_evals.tracing.processor import CaseSpanProcessor
 
 OURS, THEIRS = "#4f6df5", "#e0912f"
 ROW, LEFT, WIDTH, TOP = 34, 250, 620, 56
@@ -29,7 +29,7 @@ ROW, LEFT, WIDTH, TOP = 34, 250, 620, 56
 tracer = trace.get_tracer("the.application")
 
 
-class Kept(RunSpans):
+class Kept(SpanPipeline):
     """Keeps what it should send."""
 
     sent: list[ReadableSpan] = []
@@ -62,7 +62,7 @@ def helpful(output: str) -> float:
 def spans_of_one_case() -> list[ReadableSpan]:
     """Run one case and return its spans, in the order of their starts."""
     trace.set_tracer_provider(TracerProvider())
-    router = SpanRouter(install=False)
+    router = CaseSpanProcessor(install=False)
     router.attach()
     url = "http://127.0.0.1:1"
     session = UserSession(CloudClient("none", 1), Organization("id", "org"), url, url, url)
@@ -70,7 +70,7 @@ def spans_of_one_case() -> list[ReadableSpan]:
     runner = CaseRunner(
         Evaluator("answer", answer, scores=[exact_match, helpful]),
         Parameters(),
-        tracing=RunTracing(spans.tracer, finished=spans.finished),
+        tracing=EvalTracer(spans.tracer, finished=spans.finished),
     )
     for _ in Run(runner, [{"input": "Is it?", "expected": "yes"}], max_concurrency=1):
         pass

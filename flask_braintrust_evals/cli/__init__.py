@@ -18,7 +18,7 @@ from flask_braintrust_evals.config import Session
 from flask_braintrust_evals.engine.evaluator import Evaluator
 from flask_braintrust_evals.errors import ConfigurationError, EvalsError, RequestError
 from flask_braintrust_evals.extension import EXTENSION_KEY, EvalsExtension, current_extension
-from flask_braintrust_evals.runs.request import MOST_CONCURRENCY, MOST_TRIALS
+from flask_braintrust_evals.runs.spec import MAX_CONCURRENCY, MAX_TRIALS
 
 from .doctor import PAGE, Doctor
 from .junit import junit
@@ -53,7 +53,7 @@ def list_evaluators() -> None:
         say(click.style(each.name, bold=True))
         if each.description:
             say(f"  {each.description.splitlines()[0]}")
-        made = [call.name for call in (*each.scorer_calls, *each.classifier_calls)]
+        made = [call.name for call in (*each.plan.scorers, *each.plan.classifiers)]
         say(f"  scores: {', '.join(made) or 'none'}")
         names = each.parameter_set.names
         if names:
@@ -80,13 +80,13 @@ def list_evaluators() -> None:
 @click.option(
     "--max-concurrency",
     metavar="N",
-    type=click.IntRange(1, MOST_CONCURRENCY),
+    type=click.IntRange(1, MAX_CONCURRENCY),
     help="Cases at a time.",
 )
 @click.option(
     "--trials",
     metavar="N",
-    type=click.IntRange(1, MOST_TRIALS),
+    type=click.IntRange(1, MAX_TRIALS),
     help="How often each case is run.",
 )
 @click.option(

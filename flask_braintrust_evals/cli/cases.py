@@ -15,6 +15,7 @@ import click
 
 from flask_braintrust_evals.engine.values.cases import EvalCase
 from flask_braintrust_evals.errors import DataError
+from flask_braintrust_evals.runs.spec import InlineCases
 
 FIELDS = ("input", "expected", "metadata", "tags", "id")
 DELIMITERS = (",", ";", "\t")
@@ -22,7 +23,7 @@ LONGEST_CELL = 100_000_000
 """Characters of a cell; the csv module's own limit is less than many a document."""
 
 
-def read_cases(source: str) -> list[dict[str, Any]]:
+def read_cases(source: str) -> list[EvalCase]:
     """Read cases.
 
     Args:
@@ -163,16 +164,15 @@ def _cell(name: str, text: str) -> Any:
     return text
 
 
-def _checked(values: Iterable[Any]) -> list[dict[str, Any]]:
+def _checked(values: Iterable[Any]) -> list[EvalCase]:
     cases = []
     for number, value in enumerate(values, 1):
         if not isinstance(value, dict) or "input" not in value:
             raise ValueError(f"case {number} must be an object with an 'input'")
         try:
-            EvalCase.of(value)
+            cases.append(InlineCases.case_of(value))
         except DataError as error:
             raise ValueError(f"case {number}: {error}") from None
-        cases.append(value)
     if not cases:
         raise ValueError("there are no cases")
     return cases

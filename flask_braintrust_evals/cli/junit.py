@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from xml.etree import ElementTree
 
-from flask_braintrust_evals.engine.tracing import json_attribute
 from flask_braintrust_evals.engine.values.results import CaseResult
+from flask_braintrust_evals.serialization import dumps_or_reason
 
 from .outcome import Outcome
 from .report import case_name
@@ -67,9 +67,9 @@ def _case(evaluator: str, result: CaseResult) -> ElementTree.Element:
         ElementTree.SubElement(test, "failure", type=_clean(failure.type), message=message)
     told = {"input": result.case.input, "expected": result.case.expected, "output": result.output}
     scores = {name: score.score for name, score in result.scores.items()}
-    text = "\n".join(f"{name}: {json_attribute(value)}" for name, value in told.items())
+    text = "\n".join(f"{name}: {dumps_or_reason(value)}" for name, value in told.items())
     output = ElementTree.SubElement(test, "system-out")
-    output.text = _clean(f"{text}\nscores: {json_attribute(scores)}")
+    output.text = _clean(f"{text}\nscores: {dumps_or_reason(scores)}")
     return test
 
 

@@ -82,7 +82,7 @@ def run(prepared: PreparedRun) -> Outcome:
     """
     recording = prepared.recording
     outcome = Outcome(
-        EvalResult(prepared.evaluator.name, [], RunSummary()),
+        EvalResult(prepared.evaluator, [], RunSummary()),
         experiment=recording.description if recording.experiment is not None else None,
     )
     try:
@@ -104,7 +104,7 @@ def _listen(prepared: PreparedRun, outcome: Outcome) -> None:
     run, until = prepared.run, math.inf
     with (
         _ctrl_c() as pressed,
-        _bar(prepared.evaluator.name, prepared.size_hint) as bar,
+        _bar(prepared.evaluator, prepared.size_hint) as bar,
         closing(run.batches()) as batches,
     ):
         for batch in batches:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from flask_braintrust_evals.engine.tracing import json_attribute
 from flask_braintrust_evals.engine.values.results import CaseResult
-from flask_braintrust_evals.serialization import clean_text
+from flask_braintrust_evals.serialization import clean_text, dumps_or_reason
 
 from .outcome import Outcome
 from .terminal import styled
@@ -83,12 +82,12 @@ def _case(result: CaseResult) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> Any:
-    return json.loads(json_attribute(value))
+    return json.loads(dumps_or_reason(value))
 
 
 def _failure(result: CaseResult) -> str:
     head = styled(f"{case_name(result)} failed: {_shortened(str(result.error))}", fg="red")
-    return f"{head}\n  {styled(f'input: {_shortened(json_attribute(result.case.input))}')}"
+    return f"{head}\n  {styled(f'input: {_shortened(dumps_or_reason(result.case.input))}')}"
 
 
 def case_name(result: CaseResult) -> str:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Any
 
 import click
 
@@ -16,7 +15,13 @@ from flask_braintrust_evals.errors import RequestError
 from flask_braintrust_evals.runs.endpoints import endpoints
 from flask_braintrust_evals.runs.prepare import Host, Requester, prepare
 from flask_braintrust_evals.runs.prepared import PreparedRun
-from flask_braintrust_evals.runs.request import EvalRequest
+from flask_braintrust_evals.runs.spec import (
+    DatasetCases,
+    DataSource,
+    InlineCases,
+    OwnCases,
+    RunSpec,
+)
 
 from .cases import read_cases
 from .outcome import IDLE_AFTER
@@ -67,32 +72,29 @@ def prepare_run(
     session = _session(options, host.settings)
     if session is not None:
         held.callback(session.close)
-    request = EvalRequest.of(
-        {
-            "name": evaluator.name,
-            "data": data,
-            "parameters": values,
-            "max_concurrency": options.max_concurrency,
-            "trial_count": options.trials,
-            "experiment_name": options.experiment,
-        }
+    spec = RunSpec(
+        data,
+        values,
+        max_concurrency=options.max_concurrency,
+        trial_count=options.trials,
+        experiment_name=options.experiment,
     )
     requester = Requester(session, recorded=options.experiment is not None)
-    return prepare(evaluator, request, requester, host, IDLE_AFTER)
+    return prepare(evaluator, spec, requester, host, IDLE_AFTER)
 
 
-def _data(evaluator: Evaluator, options: RunOptions) -> Mapping[str, Any]:
+def _data(evaluator: Evaluator, options: RunOptions) -> DataSource:
     if options.data is not None and options.dataset is not None:
         raise click.UsageError("--data and --dataset: give one of them")
     if options.data is not None:
-        return {"data": read_cases(options.data)}
+        return InlineCases(read_cases(options.data))
     if options.dataset is not None:
-        return {"dataset_id": options.dataset}
+        return DatasetCases(options.dataset)
     if evaluator.data is None:
         raise click.UsageError(
             f"evaluator {evaluator.name!r} has no data of its own: give --data or --dataset"
         )
-    return {"own": True}
+    return OwnCases()
 
 
 def _session(options: RunOptions, settings: Settings) -> UserSession | None:

@@ -12,7 +12,7 @@ from typing import Any
 
 import requests
 
-from flask_braintrust_evals.engine.slow import NAME
+from flask_braintrust_evals.runs.probe import NAME
 
 from .finding import LIMIT, Answer, Finding, chunks, is_timeout, visitor
 

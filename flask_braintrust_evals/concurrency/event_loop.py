@@ -21,15 +21,14 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from .cancellation import Cancellation
-from .channel import LONGEST_WAIT
-from .gevent_patch import is_patched, new_event, real_thread_id, start_real_thread
-from .mailbox import DeadlineError, Mailbox
+from .gevent_patch import MAX_WAIT, is_patched, new_event, real_thread_id, start_real_thread
+from .job import DeadlineError, Job
 from .native_threads import NativeThreads
 
 logger = logging.getLogger("flask_braintrust_evals")
 
 
-DEFAULT_THREADS = 32
+MAX_THREADS = 32
 """Functions that coroutines hand to ``asyncio.to_thread`` and that run at a time."""
 
 
@@ -43,7 +42,7 @@ class _Loop(asyncio.SelectorEventLoop):
 
     def __init__(self) -> None:
         super().__init__()
-        self._threads = NativeThreads(DEFAULT_THREADS)
+        self._threads = NativeThreads(MAX_THREADS)
         self._in_place_of: WeakKeyDictionary[Any, NativeThreads] = WeakKeyDictionary()
 
     def run_in_executor(  # type: ignore[override]
@@ -53,7 +52,7 @@ class _Loop(asyncio.SelectorEventLoop):
             executor = self._threads
         elif is_patched() and isinstance(executor, ThreadPoolExecutor):
             executor = self._in_place_of.setdefault(
-                executor, NativeThreads(getattr(executor, "_max_workers", DEFAULT_THREADS))
+                executor, NativeThreads(getattr(executor, "_max_workers", MAX_THREADS))
             )
         # Whoever is traced in there belongs to the same case. asyncio.to_thread does so itself.
         context = contextvars.copy_context()
@@ -73,7 +72,7 @@ class BackgroundLoop:
         self,
         awaitable: Awaitable[Any],
         cancellation: Cancellation,
-        mailbox: Mailbox | None = None,
+        job: Job[Any] | None = None,
         deadline: float | None = None,
     ) -> Any:
         """Await ``awaitable`` on the loop, in a copy of the caller's context, and wait for it.
@@ -81,62 +80,63 @@ class BackgroundLoop:
         Args:
             awaitable: a coroutine, or anything else that ``await`` takes.
             cancellation: cancels it when set.
-            mailbox: for what the coroutine has to say while it runs.
-            deadline: when to cancel it and wait no longer, by ``time.monotonic()``.
+            job: receives what the coroutine posts while it runs.
+            deadline: when to cancel it and stop waiting, by ``time.monotonic()``.
 
         Returns:
             what the awaitable returns; raises what it raises, ``asyncio.CancelledError`` included.
 
         Raises:
             DeadlineError: the deadline has passed.
-            RuntimeError: the caller is on the loop itself, and would wait for ever.
+            RuntimeError: the caller runs on the loop itself, and would wait forever.
         """
         if self.is_current():
             raise RuntimeError(
                 "a coroutine cannot wait here for another one on the same event loop; call"
                 " Evaluator.run from a plain function instead of a coroutine"
             )
-        mailbox = mailbox or Mailbox()
+        job = job or Job()
         context = contextvars.copy_context()
-        started: list[asyncio.Task[Any]] = []
+        tasks: list[asyncio.Task[None]] = []
 
-        failure: list[BaseException] = []
-
-        async def settle() -> Any:
+        async def settle() -> None:
             try:
-                return await awaitable
+                result = await awaitable
             except asyncio.CancelledError:
                 raise
             except BaseException as error:
-                # Not raised here: asyncio lets SystemExit and its like end the loop.
-                failure.append(error)
+                # Not raised here: asyncio lets SystemExit and KeyboardInterrupt end the loop.
+                job.fail(error)
+            else:
+                job.succeed(result)
 
         def start() -> None:
-            # A task copies the context it is created in (its own argument for that is of 3.11).
+            # A task copies the context it is created in (the argument for that came with 3.11).
             task = context.run(self._loop.create_task, settle())
-            started.append(task)
+            tasks.append(task)
             if cancellation.is_set():
                 task.cancel()
             if inspect.iscoroutine(awaitable):
-                # One that was cancelled before it began would else be missed by asyncio.
+                # Without this, asyncio warns of one that was cancelled before it began.
                 task.add_done_callback(lambda _: awaitable.close())
-            task.add_done_callback(mailbox.finish)
+            task.add_done_callback(finish)
+
+        def finish(task: asyncio.Task[None]) -> None:
+            if task.cancelled():
+                job.fail(asyncio.CancelledError())
 
         def cancel() -> None:
-            self._loop.call_soon_threadsafe(lambda: [task.cancel() for task in started])
+            self._loop.call_soon_threadsafe(lambda: [task.cancel() for task in tasks])
 
         while not self._ready.is_set():
-            self._ready.wait(LONGEST_WAIT)
+            self._ready.wait(MAX_WAIT)
         self._loop.call_soon_threadsafe(start)
         with cancellation.calling(cancel):
             try:
-                mailbox.deliver(deadline)
+                return job.wait(deadline)
             except DeadlineError:
                 cancel()
                 raise
-        if failure:
-            raise failure[0]
-        return started[0].result()
 
     def is_current(self) -> bool:
         """Return whether the caller runs on the loop's thread."""

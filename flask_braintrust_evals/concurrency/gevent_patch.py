@@ -1,6 +1,10 @@
-"""Threads and events under gevent, which replaces the standard library's with its own.
+"""Threads, events and locks under gevent, which replaces the standard library's with its own.
 
-Nearly everywhere that is what is wanted, and nothing here is needed. These are the exceptions.
+Nearly everywhere the replacements are right, and nothing here is needed. These are the exceptions.
+All of it is made when it is needed, never at import: with ``--preload`` the application is imported
+before gunicorn's gevent worker patches the standard library, and what was made by then stays of the
+unpatched kind. ``concurrent.futures.ThreadPoolExecutor`` is not used for the same reason: it starts
+threads under a lock made at its import, which stops the whole process once two greenlets want it.
 """
 
 from __future__ import annotations
@@ -9,6 +13,10 @@ import sys
 import threading
 from collections.abc import Callable
 from typing import Any
+
+MAX_WAIT = 60.0
+"""Seconds to wait at a stretch. A gevent hub that waits for another thread, and has no timer of its
+own, raises ``LoopExit`` because it takes the process for deadlocked."""
 
 
 def is_patched() -> bool:
@@ -25,31 +33,43 @@ def original(module: str, name: str) -> Any:
 
 
 def new_event() -> threading.Event:
-    """Return an event that wakes everybody who waits for it.
+    """Return an event that wakes every thread and greenlet that waits for it.
 
     gevent's own does not: one that waits again, after a time-out, in the moment in which the event
     is set waits without a time-out from then on, and may be passed over, because gevent takes it
     for another one whose callback had the same ``id()`` (``_notify_link_list`` in its
-    ``_abstract_linkable.py``, gevent 26.9). The standard library's has a lock for each who waits;
-    its locks are gevent's then, so that it gives way to other greenlets as well.
+    ``_abstract_linkable.py``, gevent 26.9). The standard library's event has a lock for each that
+    waits; under gevent these locks are gevent's, so that waiting lets other greenlets run.
     """
     event: threading.Event = original("threading", "Event")()
     return event
 
 
 def new_lock() -> threading.Lock:
-    """Return a lock for what neither waits nor runs anybody else's code while it is held.
+    """Return a lock for code that neither waits nor calls user code while it holds the lock.
 
-    It is of the operating system's kind also under gevent, whose own takes ten times as long.
+    It is the operating system's kind also under gevent, whose own takes ten times as long.
     """
     lock: threading.Lock = original("threading", "Lock")()
     return lock
 
 
+def start_thread(work: Callable[[], None], name: str) -> None:
+    """Run ``work`` in a thread of its own, which is a greenlet where gevent has patched.
+
+    It is a daemon: a task that never returns must not keep the process from ending.
+
+    Raises:
+        RuntimeError: the system has no more threads.
+    """
+    threading.Thread(target=work, name=name, daemon=True).start()
+
+
 def start_real_thread(work: Callable[[], None]) -> None:
     """Run ``work`` in a thread of the operating system, also where gevent has patched.
 
-    It is a daemon, and unknown to :mod:`threading`: nobody waits for it at the process's end.
+    It is a daemon, and :mod:`threading` does not know it: nothing waits for it when the process
+    ends.
     """
     original("_thread", "start_new_thread")(work, ())
 

@@ -17,10 +17,10 @@ from .gevent_patch import is_patched, original, start_real_thread
 P = ParamSpec("P")
 T = TypeVar("T")
 
-MOST_BLOCKING = 40
-"""Functions of blocking evaluators that run at a time in a process."""
-PATIENCE = 1.0
-"""Seconds that the process's end waits for functions that are running."""
+MAX_BLOCKING = 40
+"""Functions of blocking evaluators that run at a time in one process."""
+EXIT_TIMEOUT = 1.0
+"""Seconds that the end of the process waits for functions that are running."""
 IDLE_SECONDS = 30.0
 """Seconds without work after which a thread ends."""
 
@@ -32,23 +32,31 @@ class NativeThreads(Executor):
     """Runs functions in up to ``limit`` real threads, which are started as they are needed.
 
     Args:
-        limit: how many functions run at a time; others wait for their turn.
+        limit: how many functions run at a time; others wait in a queue.
+        idle_seconds: seconds without work after which a thread ends.
     """
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, idle_seconds: float = IDLE_SECONDS) -> None:
         self._limit = limit
-        # None of these is gevent's: they belong to threads that have no greenlets to give way to.
+        self._idle_seconds = idle_seconds
+        # None of these is gevent's: they belong to threads that have no other greenlets to run.
         self._lock = original("_thread", "allocate_lock")()
         self._jobs = original("queue", "SimpleQueue")()
-        self._threads = 0
-        _all.add(self)
         self._unfinished = 0  # functions that wait for a thread or run in one
+        self._accepting = 0  # threads that take functions; one that has decided to end does not
+        self._alive = 0  # threads that have not ended
+        _all.add(self)
+
+    @property
+    def thread_count(self) -> int:
+        """How many threads there are."""
+        return self._alive
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """Have ``fn`` called in one of the threads; see :meth:`concurrent.futures.Executor.submit`.
 
         Raises:
-            RuntimeError: the system has no more threads, and none of ours is there.
+            RuntimeError: the system has no more threads, and this executor has none.
         """
         future: Future[T] = Future()
 
@@ -61,8 +69,9 @@ class NativeThreads(Executor):
 
         with self._lock:
             self._unfinished += 1
-            is_wanted = self._threads < min(self._unfinished, self._limit)
-            self._threads += is_wanted
+            is_wanted = self._accepting < min(self._unfinished, self._limit)
+            self._accepting += is_wanted
+            self._alive += is_wanted
         if is_wanted:
             self._start()
         self._jobs.put(job)
@@ -73,8 +82,9 @@ class NativeThreads(Executor):
             start_real_thread(self._work)
         except RuntimeError:
             with self._lock:
-                self._threads -= 1
-                alone = self._threads == 0
+                self._accepting -= 1
+                self._alive -= 1
+                alone = self._accepting == 0
                 self._unfinished -= alone
             if alone:
                 raise
@@ -83,58 +93,71 @@ class NativeThreads(Executor):
         while self._work_once():
             pass
         if is_patched():
-            # Whatever has waited in this thread has made a hub for it.
+            # Whatever has waited in this thread has made a gevent hub for it.
             sys.modules["gevent"].get_hub().destroy(destroy_loop=True)
         with self._lock:
-            self._threads -= 1
+            self._alive -= 1
 
     def _work_once(self) -> bool:
+        """Run the next function; return whether the thread goes on."""
         try:
-            job = self._jobs.get(timeout=IDLE_SECONDS)
+            job = self._jobs.get(timeout=self._idle_seconds)
         except Empty:
-            with self._lock:
-                return self._unfinished >= self._threads
+            return not self._decide_to_end()
         if job is None:
+            with self._lock:
+                self._accepting -= 1
             return False
         job()
-        del job  # with what it was given, and what came of it
+        del job  # with its arguments and its result
         with self._lock:
             self._unfinished -= 1
         return True
 
-    def close(self, patience: float = 0.0) -> None:
-        """Have the threads end once they are idle, and wait for that, at most ``patience`` seconds.
+    def _decide_to_end(self) -> bool:
+        """Return whether the calling thread is not needed; it then no longer counts as accepting.
 
-        A thread that is left to the interpreter's own end, with what gevent has made for it, may
-        break that end.
+        Both in one step: a function that is submitted in between would wait for this thread.
         """
-        for _ in range(self._threads):
+        with self._lock:
+            if self._unfinished >= self._accepting:
+                return False
+            self._accepting -= 1
+            return True
+
+    def close(self, timeout: float = 0.0) -> None:
+        """Have the threads end once they are idle, and wait for that, at most ``timeout`` seconds.
+
+        A thread that still runs when the interpreter ends, with the gevent hub that was made for
+        it, may crash the interpreter.
+        """
+        for _ in range(self._accepting):
             self._jobs.put(None)
-        deadline = time.monotonic() + patience
-        while self._threads and time.monotonic() < deadline:
+        deadline = time.monotonic() + timeout
+        while self._alive and time.monotonic() < deadline:
             original("time", "sleep")(0.001)
 
 
 @atexit.register
 def _close_all() -> None:
     for each in list(_all):
-        each.close(PATIENCE)
+        each.close(EXIT_TIMEOUT)
 
 
-_real_threads: NativeThreads | None = None
+_blocking_threads: NativeThreads | None = None
 
 
-def real_threads() -> NativeThreads:
-    """Return the process's threads for code that blocks."""
-    global _real_threads
-    if _real_threads is None:
-        _real_threads = NativeThreads(MOST_BLOCKING)
-    return _real_threads
+def blocking_threads() -> NativeThreads:
+    """Return the threads of this process for code that blocks."""
+    global _blocking_threads
+    if _blocking_threads is None:
+        _blocking_threads = NativeThreads(MAX_BLOCKING)
+    return _blocking_threads
 
 
 def _forget() -> None:
-    global _real_threads
-    _real_threads = None
+    global _blocking_threads
+    _blocking_threads = None
     _all.clear()
 
 

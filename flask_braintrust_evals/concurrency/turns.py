@@ -29,7 +29,7 @@ class Turn(IntEnum):
     what is under way takes memory, and time of the garbage collector.
     """
 
-    LISTEN = 0
+    CONSUME = 0
     CONTINUE = 1
     BEGIN = 2
 

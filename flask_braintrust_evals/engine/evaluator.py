@@ -4,18 +4,27 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import KW_ONLY, dataclass, field
 from typing import Any
 
 from flask_braintrust_evals.errors import RegistrationError
 
 from .calls.introspection import calling_location
-from .calls.signatures import ScorerCall, TaskCall, scorer_calls
+from .calls.plan import CasePlan
+from .calls.signatures import TaskCall, scorer_calls
 from .parameters.declare import declare
 from .parameters.saved import SavedParameterSet
 from .parameters.values import ParameterSet
-from .values.results import EvalResult
+from .running.case_runner import CaseRunner
+from .running.local_executor import LocalExecutor
+from .running.own_cases import own_cases
+from .running.run import Run
+from .values.events import CaseFinished, RunFailed
+from .values.results import CaseResult, EvalResult
+
+DEFAULT_CONCURRENCY = 10
+"""Cases at a time where nothing else is said; Braintrust's own default."""
 
 
 @dataclass
@@ -53,6 +62,8 @@ class Evaluator:
         base_experiment_id: the same by id; wins over the name.
         is_public: whether these experiments are public.
         location: ``file:line`` of its definition, for messages.
+        plan: what running a case needs of the above.
+        parameter_set: the declared parameters.
 
     Raises:
         RegistrationError: something of the above makes no sense; names the evaluator and the place.
@@ -81,9 +92,7 @@ class Evaluator:
     base_experiment_id: str | None = None
     is_public: bool = False
     location: str = field(default="", repr=False)
-    task_call: TaskCall = field(init=False, repr=False)
-    scorer_calls: tuple[ScorerCall, ...] = field(init=False, repr=False)
-    classifier_calls: tuple[ScorerCall, ...] = field(init=False, repr=False)
+    plan: CasePlan = field(init=False, repr=False)
     parameter_set: ParameterSet | SavedParameterSet = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -93,9 +102,15 @@ class Evaluator:
                 f"an evaluator's name must be a string, not {self.name!r} ({self.location})"
             )
         try:
-            self.task_call = TaskCall.of(self.task)
-            self.scorer_calls = scorer_calls(self.scores, "scorer", self.name)
-            self.classifier_calls = scorer_calls(self.classifiers, "classifier", self.name)
+            self.plan = CasePlan(
+                self.name,
+                TaskCall.of(self.task),
+                scorer_calls(self.scores, "scorer", self.name),
+                scorer_calls(self.classifiers, "classifier", self.name),
+                self.error_score_handler,
+                self.task_timeout,
+                self.blocking,
+            )
             self.parameter_set = declare(self.parameters, self.name)
             if self.trial_count is None:
                 raise RegistrationError("trial_count must be a whole number from 1, not None")
@@ -140,17 +155,23 @@ class Evaluator:
             DataError: there are no cases, or one of them is not a case.
             RunTimeoutError: the time was up before all cases were done.
         """
-        from .local import run_locally  # the runner knows the evaluator, so not at the top
-
-        return run_locally(
-            self,
-            cases,
-            parameters,
-            max_concurrency=max_concurrency,
-            trial_count=trial_count,
-            timeout=timeout,
-            scope=scope,
+        check_numbers(trial_count, max_concurrency, timeout)
+        values = self.parameter_set.validate(parameters)
+        run = Run(
+            LocalExecutor(CaseRunner(self.plan, values, scope=scope or nullcontext)),
+            own_cases(self.data, self.name) if cases is None else cases,
+            max_concurrency=max_concurrency or self.max_concurrency or DEFAULT_CONCURRENCY,
+            trial_count=trial_count or self.trial_count,
+            timeout=timeout or self.timeout,
         )
+        results: list[CaseResult] = []
+        for event in run:
+            if isinstance(event, CaseFinished):
+                results.append(event.result)
+            elif isinstance(event, RunFailed):
+                raise event.error
+        results.sort(key=lambda result: (result.ref.index, result.ref.trial_index))
+        return EvalResult(self.name, results, run.summary)
 
 
 def check_numbers(

@@ -1,4 +1,4 @@
-"""From what somebody asks for to a run that is ready to start."""
+"""Makes a run ready to start from what it is asked to be."""
 
 from __future__ import annotations
 
@@ -10,24 +10,26 @@ from typing import Any
 from opentelemetry import trace
 
 from flask_braintrust_evals.cloud import objects
-from flask_braintrust_evals.cloud.parents import Parent
 from flask_braintrust_evals.cloud.sessions import UserSession
-from flask_braintrust_evals.cloud.span_router import SpanRouter
-from flask_braintrust_evals.cloud.spans import RunSpans
+from flask_braintrust_evals.cloud.tracing.pipeline import SpanPipeline
 from flask_braintrust_evals.config import Settings
 from flask_braintrust_evals.engine.calls.signatures import ScorerCall
-from flask_braintrust_evals.engine.case_runner import CaseRunner
 from flask_braintrust_evals.engine.evaluator import Evaluator
-from flask_braintrust_evals.engine.run import Run
-from flask_braintrust_evals.engine.tracing import RunTracing
+from flask_braintrust_evals.engine.parameters.values import Parameters
+from flask_braintrust_evals.engine.running.case_runner import CaseRunner
+from flask_braintrust_evals.engine.running.executor import CaseExecutor
+from flask_braintrust_evals.engine.running.local_executor import LocalExecutor
+from flask_braintrust_evals.engine.running.run import Run
+from flask_braintrust_evals.engine.tracing.eval_tracer import EvalTracer
 from flask_braintrust_evals.errors import RequestError
 from flask_braintrust_evals.semconv import PARENT
+from flask_braintrust_evals.tracing.processor import CaseSpanProcessor
 
 from .data import open_data
 from .prepared import PreparedRun
 from .recording import Recording, project_query, record_below, record_in_new_experiment
 from .remote_scorers import remote_scorers
-from .request import EvalRequest
+from .spec import RunSpec
 
 
 @dataclass(frozen=True)
@@ -36,25 +38,25 @@ class Host:
 
     Attributes:
         settings: the application's.
-        router: finds the application's own spans.
+        span_processor: brings in the spans of the application's own tracers.
         scope: entered around each case, such as the application's context.
         sdk_spans: see :func:`flask_braintrust_evals.contrib.braintrust_spans`.
     """
 
     settings: Settings
-    router: SpanRouter
+    span_processor: CaseSpanProcessor
     scope: Callable[[], AbstractContextManager[Any]]
     sdk_spans: Callable[[], Any] | None = None
 
 
 @dataclass(frozen=True)
 class Requester:
-    """Who a run is for.
+    """The user that a run is for.
 
     Attributes:
-        session: as whom it acts; ``None``: without Braintrust.
-        project_id: the project that they named, beside what they asked for.
-        recorded: whether Braintrust is told of it, where there is a session.
+        session: their session, with which it acts; ``None``: without Braintrust.
+        project_id: the project that they named, besides the one in the run's specification.
+        recorded: if false, nothing is recorded in Braintrust, even with a session.
     """
 
     session: UserSession | None
@@ -63,107 +65,116 @@ class Requester:
 
 
 def prepare(
-    evaluator: Evaluator, request: EvalRequest, requester: Requester, host: Host, idle_after: float
+    evaluator: Evaluator, spec: RunSpec, requester: Requester, host: Host, idle_after: float
 ) -> PreparedRun:
     """Check all that can be checked before a run starts, and make the run.
 
     Nothing is created in Braintrust before everything else has been found to be right.
 
     Args:
-        evaluator: the one that is asked for.
-        request: how it is to be run.
+        evaluator: the evaluator to run.
+        spec: how it is to be run.
         requester: for whom.
         host: where it runs.
-        idle_after: seconds of silence after which the listener is told.
+        idle_after: seconds of silence after which the run yields an ``Idle`` event.
 
     Raises:
-        RequestError: parameters, data, parent or scores are wrong.
-        CloudError: something that the request names cannot be had from Braintrust.
+        RequestError: the parameters, the data or the scores are wrong.
+        CloudError: something that the specification names cannot be had from Braintrust.
     """
-    parameters = evaluator.parameter_set.validate(request.parameters)
-    parent = Parent.of(request.parent) if request.parent is not None else None
+    parameters = evaluator.parameter_set.validate(spec.parameters)
     session = requester.session
-    if request.scores and session is None:
+    if spec.scores and session is None:
         raise RequestError(
             "scores: remote scorers need Braintrust, and this server runs without it; leave them"
             " out, or set BRAINTRUST_API_KEY"
         )
-    project = project_query(request, requester.project_id, evaluator)
-    data = open_data(request.data, session, project, evaluator)
+    project = project_query(spec, requester.project_id, evaluator)
+    data = open_data(spec.data, session, project, evaluator)
     if session is None or not requester.recorded:
-        recording = record_below(None, request, evaluator)
-    elif parent is not None:
-        recording = record_below(parent, request, evaluator)
+        recording = record_below(None, spec, evaluator)
+    elif spec.parent is not None:
+        recording = record_below(spec.parent, spec, evaluator)
     else:
-        recording = record_in_new_experiment(session, project, request, evaluator, data)
+        recording = record_in_new_experiment(session, project, spec, evaluator, data)
     spans = _spans(session, recording, host)
-    runner = CaseRunner(
-        evaluator,
-        parameters,
-        extra_scorers=_remote_scorers(request, requester, evaluator, recording),
-        tracing=_tracing(spans, recording, session, host),
-        scope=host.scope,
-    )
-    trial_count = request.trial_count or evaluator.trial_count
+    scorers = _remote_scorers(spec, requester, evaluator.project_id, recording)
+    trial_count = spec.trial_count or evaluator.trial_count
     run = Run(
-        runner,
+        _executor(evaluator, parameters, scorers, spans, recording, session, host),
         data.cases,
         max_concurrency=(
-            request.max_concurrency or evaluator.max_concurrency or host.settings.max_concurrency
+            spec.max_concurrency or evaluator.max_concurrency or host.settings.max_concurrency
         ),
         trial_count=trial_count,
-        timeout=request.timeout or evaluator.timeout,
+        timeout=spec.timeout or evaluator.timeout,
         idle_after=idle_after,
     )
     org_name = session.org.name if session is not None else None
     size_hint = _size_hint(data.cases, trial_count)
-    return PreparedRun(evaluator, run, recording, spans, org_name, size_hint)
+    return PreparedRun(evaluator.name, run, recording, spans, org_name, size_hint)
 
 
 def _size_hint(cases: Iterable[Any], trial_count: int) -> int | None:
-    if not isinstance(cases, list | tuple):  # to ask anything else may be work, or fail
+    if not isinstance(cases, list | tuple):  # asking anything else for its length may fail
         return None
     return sum(getattr(case, "trial_count", None) or trial_count for case in cases)
 
 
-def _spans(session: UserSession | None, recording: Recording, host: Host) -> RunSpans | None:
+def _spans(session: UserSession | None, recording: Recording, host: Host) -> SpanPipeline | None:
     if session is None or recording.parent is None:
         return None
-    host.router.attach()
-    limit = host.settings.request_timeout
-    return RunSpans(session, recording.parent.attribute, host.router, limit)
+    host.span_processor.attach()
+    timeout = host.settings.request_timeout
+    return SpanPipeline(session, recording.parent.attribute, host.span_processor, timeout)
 
 
 def _remote_scorers(
-    request: EvalRequest, requester: Requester, evaluator: Evaluator, recording: Recording
+    spec: RunSpec, requester: Requester, own_project_id: str | None, recording: Recording
 ) -> list[ScorerCall]:
     session = requester.session
-    if not request.scores or session is None or recording.parent is None:
+    if not spec.scores or session is None or recording.parent is None:
         return []
     project_id = (
         recording.description.get("projectId")
-        or request.project_id
+        or spec.project_id
         or requester.project_id
-        or evaluator.project_id
+        or own_project_id
     )
-    strict = request.strict is not False
-    return remote_scorers(request.scores, session, recording.parent, project_id, strict)
+    strict = spec.strict is not False
+    return remote_scorers(spec.scores, session, recording.parent, project_id, strict)
 
 
-def _tracing(
-    spans: RunSpans | None, recording: Recording, session: UserSession | None, host: Host
-) -> RunTracing:
-    span_class = host.sdk_spans() if host.sdk_spans is not None else None
-    if spans is None or recording.parent is None or session is None:
-        return RunTracing(span_class=span_class)
+def _executor(
+    evaluator: Evaluator,
+    parameters: Parameters,
+    scorers: list[ScorerCall],
+    spans: SpanPipeline | None,
+    recording: Recording,
+    session: UserSession | None,
+    host: Host,
+) -> CaseExecutor:
+    runner = CaseRunner(
+        evaluator.plan,
+        parameters,
+        extra_scorers=scorers,
+        tracer=_tracer(spans, recording),
+        finished_spans=(lambda trace_id: ()) if spans is None else spans.of_case,
+        span_class=host.sdk_spans() if host.sdk_spans is not None else None,
+        org_url=None if spans is None or session is None else objects.org_url(session),
+        scope=host.scope,
+    )
+    return LocalExecutor(runner)
+
+
+def _tracer(spans: SpanPipeline | None, recording: Recording) -> EvalTracer:
+    if spans is None or recording.parent is None:
+        return EvalTracer()
     generation = recording.parent.generation
     context = trace.get_current_span().get_span_context()
-    return RunTracing(
+    return EvalTracer(
         spans.tracer,
         attributes={PARENT: recording.parent.attribute},
         span_attributes={} if generation is None else {"generation": generation},
         link=context if context.is_valid else None,
-        finished=spans.finished,
-        page=objects.org_url(session),
-        span_class=span_class,
     )

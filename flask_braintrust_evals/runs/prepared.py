@@ -1,33 +1,32 @@
-"""A run that is ready to start, with where it is recorded and what it leaves behind."""
+"""A run that is ready to start, with where it is recorded and the spans to deliver."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
-from flask_braintrust_evals.cloud.spans import RunSpans
-from flask_braintrust_evals.engine.evaluator import Evaluator
-from flask_braintrust_evals.engine.run import Run
+from flask_braintrust_evals.cloud.tracing.pipeline import SpanPipeline
+from flask_braintrust_evals.engine.running.run import Run
 
 from .recording import Recording
 
 
 @dataclass(frozen=True)
 class PreparedRun:
-    """What :func:`prepare` makes. Whoever listens to the run closes it in any case.
+    """A run made by :func:`prepare`. The caller must always close the run.
 
     Attributes:
-        evaluator: what is run.
-        run: not begun yet.
+        evaluator: the name of the evaluator.
+        run: the run, which has not started.
         recording: where it is recorded.
         spans: its spans; ``None``: none are recorded.
         org_name: the organisation that it acts in; ``None``: without Braintrust.
-        size_hint: how many cases and trials there are; ``None``: nobody knows yet.
+        size_hint: how many cases and trials there are; ``None``: not known before they are read.
     """
 
-    evaluator: Evaluator
+    evaluator: str
     run: Run
     recording: Recording
-    spans: RunSpans | None = None
+    spans: SpanPipeline | None = None
     org_name: str | None = None
     size_hint: int | None = None
 
@@ -36,21 +35,21 @@ class PreparedRun:
         """How many spans Braintrust did not take."""
         return 0 if self.spans is None else self.spans.lost
 
-    def flush(self, limit: float | None = None) -> None:
+    def flush(self, timeout: float | None = None) -> None:
         """Deliver the spans of what is done.
 
         Args:
-            limit: seconds that it may take, where that is less than usual.
+            timeout: seconds that it may take, where that is less than usual.
         """
         if self.spans is not None:
-            self.spans.flush(limit)
+            self.spans.flush(timeout)
 
-    def end(self, limit: float | None = None) -> None:
-        """Deliver what is left, and take no more spans. For when listener and workers have left.
+    def end(self, timeout: float | None = None) -> None:
+        """Deliver what is left, and accept no more spans. For after the last worker has ended.
 
         Args:
-            limit: as of :meth:`flush`.
+            timeout: as of :meth:`flush`.
         """
-        self.flush(limit)
+        self.flush(timeout)
         if self.spans is not None:
             self.spans.close()

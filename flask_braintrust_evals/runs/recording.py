@@ -15,7 +15,7 @@ from flask_braintrust_evals.engine.parameters.saved import SavedParameterSet
 from flask_braintrust_evals.errors import CloudError
 
 from .data import CaseData
-from .request import EvalRequest
+from .spec import RunSpec
 
 logger = logging.getLogger("flask_braintrust_evals")
 
@@ -53,25 +53,23 @@ def run_project(session: UserSession, query: Mapping[str, str]) -> objects.Cloud
     return objects.project_by_name(session, query["project_name"])
 
 
-def project_query(
-    request: EvalRequest, named_id: str | None, evaluator: Evaluator
-) -> dict[str, str]:
+def project_query(spec: RunSpec, named_id: str | None, evaluator: Evaluator) -> dict[str, str]:
     """Return which project a run is in: by ``project_id``, or else by ``project_name``.
 
     The one that the request names wins over the evaluator's own. Where neither names one, it is the
     project of the evaluator's name.
     """
-    project_id = request.project_id or named_id or evaluator.project_id
+    project_id = spec.project_id or named_id or evaluator.project_id
     if project_id:
         return {"project_id": project_id}
     return {"project_name": evaluator.project or evaluator.name}
 
 
-def record_below(parent: Parent | None, request: EvalRequest, evaluator: Evaluator) -> Recording:
+def record_below(parent: Parent | None, spec: RunSpec, evaluator: Evaluator) -> Recording:
     """Record a run below a parent; without one (and without Braintrust), nowhere."""
     description = {
         "projectName": evaluator.project or evaluator.name,
-        "experimentName": request.experiment_name or evaluator.experiment_name or evaluator.name,
+        "experimentName": spec.experiment_name or evaluator.experiment_name or evaluator.name,
     }
     return Recording(description, parent)
 
@@ -79,7 +77,7 @@ def record_below(parent: Parent | None, request: EvalRequest, evaluator: Evaluat
 def record_in_new_experiment(
     session: UserSession,
     query: Mapping[str, str],
-    request: EvalRequest,
+    spec: RunSpec,
     evaluator: Evaluator,
     data: CaseData,
 ) -> Recording:
@@ -88,18 +86,18 @@ def record_in_new_experiment(
     Raises:
         CloudError: the experiment could not be created.
     """
-    metadata = {**(evaluator.metadata or {}), **(request.metadata or {})}
-    is_public = (evaluator.is_public or None) if request.is_public is None else request.is_public
-    base = _base_experiment(session, query, request, evaluator)
+    metadata = {**(evaluator.metadata or {}), **(spec.metadata or {})}
+    is_public = (evaluator.is_public or None) if spec.is_public is None else spec.is_public
+    base = _base_experiment(session, query, spec, evaluator)
     project = run_project(session, query)
     experiment = objects.create_experiment(
         session,
         project,
         {
-            "name": request.experiment_name or evaluator.experiment_name,
+            "name": spec.experiment_name or evaluator.experiment_name,
             "description": evaluator.description,
             "metadata": metadata or None,
-            "tags": list(request.tags or evaluator.tags or ()) or None,
+            "tags": list(spec.tags or evaluator.tags or ()) or None,
             "dataset_id": data.dataset_id,
             "dataset_version": data.dataset_version,
             "base_exp_id": base,
@@ -120,10 +118,10 @@ def record_in_new_experiment(
 
 
 def _base_experiment(
-    session: UserSession, query: Mapping[str, str], request: EvalRequest, evaluator: Evaluator
+    session: UserSession, query: Mapping[str, str], spec: RunSpec, evaluator: Evaluator
 ) -> str | None:
     """The experiment to compare with; what the request names wins, and an id over a name."""
-    for source in (request, evaluator):
+    for source in (spec, evaluator):
         if source.base_experiment_id:
             return source.base_experiment_id
         if source.base_experiment_name:

@@ -1,4 +1,4 @@
-"""Scorers of the request, which run in Braintrust, in the form the engine calls scorers in."""
+"""Scorers that run in Braintrust, in the form in which the engine calls scorers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from flask_braintrust_evals.cloud.sessions import UserSession
 from flask_braintrust_evals.engine.calls.signatures import ScorerCall
 from flask_braintrust_evals.engine.parameters.values import Parameters
 
-from .request import RemoteScorer
+from .spec import RemoteScorer
 
 _ARGUMENTS = ("input", "output", "expected", "metadata", "parameters")
 
@@ -37,9 +37,6 @@ def remote_scorers(
     """
 
     def scorer(remote: RemoteScorer) -> ScorerCall:
-        assert isinstance(remote.function_id, dict)
-        function_id = remote.function_id
-
         def score(
             input: Any, output: Any, expected: Any, metadata: Any, parameters: Parameters
         ) -> Any:
@@ -53,7 +50,7 @@ def remote_scorers(
                 arguments["parameters"] = dict(parameters)
             return invoke(
                 session,
-                function_id,
+                remote.function_id,
                 arguments,
                 parent=_below_current_span(parent),
                 project_id=project_id,

@@ -1,4 +1,4 @@
-"""What is asked for, checked field by field: the body of ``POST /eval``, or a command's options."""
+"""The body of ``POST /eval``, checked field by field."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from flask_braintrust_evals.cloud.parents import Parent
 from flask_braintrust_evals.engine.parameters.schemas import json_type
 from flask_braintrust_evals.errors import RequestError
 
-MOST_CONCURRENCY = 1000
-MOST_TRIALS = 10_000
+from .request_data import parse_data
+from .spec import MAX_CONCURRENCY, MAX_TRIALS, RunSpec
+from .spec import RemoteScorer as RemoteScorerSpec
 
 _FUNCTION_ID_KEYS = (
     ("function_id",),
@@ -42,6 +44,11 @@ class RemoteScorer(BaseModel):
             raise ValueError(f"should have one of: {forms}")
         return value
 
+    def spec(self) -> RemoteScorerSpec:
+        """Return the scorer as a run needs it."""
+        assert isinstance(self.function_id, dict)  # a text has become one
+        return RemoteScorerSpec(self.name, self.function_id)
+
 
 class EvalRequest(BaseModel):
     """What a client asks for. Unknown fields are ignored; every optional one may be ``null``."""
@@ -56,8 +63,8 @@ class EvalRequest(BaseModel):
     experiment_name: str | None = None
     project_id: str | None = None
     stream: bool | None = None
-    trial_count: Annotated[int, Field(ge=1, le=MOST_TRIALS)] | None = None
-    max_concurrency: Annotated[int, Field(ge=1, le=MOST_CONCURRENCY)] | None = None
+    trial_count: Annotated[int, Field(ge=1, le=MAX_TRIALS)] | None = None
+    max_concurrency: Annotated[int, Field(ge=1, le=MAX_CONCURRENCY)] | None = None
     timeout: Annotated[float, Field(gt=0)] | None = None
     metadata: dict[str, Any] | None = None
     tags: list[str] | None = None
@@ -66,7 +73,7 @@ class EvalRequest(BaseModel):
     is_public: bool | None = None
     strict: bool | None = None
     case_results: bool | None = None
-    """Beyond the protocol: tell of each case when it starts and when it is done."""
+    """Beyond the protocol: send an event when a case starts, and one with all its results."""
 
     @classmethod
     def of(cls, body: Any) -> EvalRequest:
@@ -82,6 +89,30 @@ class EvalRequest(BaseModel):
             return cls.model_validate(body)
         except ValidationError as error:
             raise RequestError("; ".join(_explain(error))) from None
+
+    def spec(self) -> RunSpec:
+        """Return what is asked for, apart from the evaluator's name and the form of the answer.
+
+        Raises:
+            RequestError: ``data`` or ``parent`` is wrong.
+        """
+        return RunSpec(
+            data=parse_data(self.data),
+            parameters=self.parameters,
+            scores=[each.spec() for each in self.scores or ()],
+            parent=None if self.parent is None else Parent.of(self.parent),
+            experiment_name=self.experiment_name,
+            project_id=self.project_id,
+            trial_count=self.trial_count,
+            max_concurrency=self.max_concurrency,
+            timeout=self.timeout,
+            metadata=self.metadata,
+            tags=self.tags,
+            base_experiment_name=self.base_experiment_name,
+            base_experiment_id=self.base_experiment_id,
+            is_public=self.is_public,
+            strict=self.strict,
+        )
 
 
 def _explain(error: ValidationError) -> list[str]:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import logging
+import time
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from flask_braintrust_evals.concurrency.channel import start_worker
-from flask_braintrust_evals.concurrency.gevent_patch import new_event
+from flask_braintrust_evals.concurrency.gevent_patch import start_thread
+from flask_braintrust_evals.concurrency.job import DeadlineError, Job
 from flask_braintrust_evals.engine.values.events import Event, Idle, RunFailed, RunFinished
 from flask_braintrust_evals.errors import RunError
 from flask_braintrust_evals.runs.prepared import PreparedRun
@@ -69,18 +71,18 @@ class EvalRun:
                 if isinstance(last, Idle):
                     yield []
                 elif isinstance(last, RunFinished):
-                    summary = yield from self._aside(self._finish)
+                    summary = yield from self._in_thread(self._finish)
                     yield [Message("summary", dumps(summary))]
                 elif isinstance(last, RunFailed):
                     self.log.failed(last.error)
                     yield from self._case_messages(batch)
-                    yield from self._aside(self._flush_before_the_end)
+                    yield from self._in_thread(self._flush_before_the_end)
                     yield [error_message(str(last.error))]
                 else:
                     yield from self._case_messages(batch)
         except Exception as error:
             self.log.failed(error)
-            logger.exception("evaluator %r: the run broke", self.prepared.evaluator.name)
+            logger.exception("evaluator %r: the run broke", self.prepared.evaluator)
             yield [error_message("the run failed for a reason of the server's own; see its log")]
         yield [DONE]
 
@@ -121,30 +123,21 @@ class EvalRun:
     def _case_messages(self, batch: list[Event]) -> Iterator[list[Message]]:
         messages: list[Message] = []
         for event in batch:
-            messages += case_messages(event, self.prepared.evaluator.name)
+            messages += case_messages(event, self.prepared.evaluator)
             if self.case_results:
                 messages += case_result_messages(event)
         if messages:
             yield messages
 
-    def _aside(self, work: Callable[[], T]) -> Generator[list[Message], None, T]:
-        """Do what may take long in a thread of its own, and tell when nothing has happened."""
-        done, results, failures = new_event(), list[T](), list[Exception]()
-
-        def run() -> None:
+    def _in_thread(self, work: Callable[[], T]) -> Generator[list[Message], None, T]:
+        """Run ``work`` in a thread; yield an empty batch every ``heartbeat`` seconds until then."""
+        job: Job[T] = Job()
+        start_thread(functools.partial(job.run, work), "eval-end")
+        while True:
             try:
-                results.append(work())
-            except Exception as error:
-                failures.append(error)
-            finally:
-                done.set()
-
-        start_worker(run, "eval-end")
-        while not done.wait(self.heartbeat):
-            yield []
-        if failures:
-            raise failures[0]
-        return results[0]
+                return job.wait(time.monotonic() + self.heartbeat)
+            except DeadlineError:
+                yield []
 
     def _end(self) -> None:
         # When a client leaves, the spans of what had run by then are still delivered.

@@ -34,8 +34,8 @@ def detailed_manifest(evaluators: Iterable[Evaluator]) -> dict[str, Any]:
 
 def _describe(evaluator: Evaluator) -> dict[str, Any]:
     description: dict[str, Any] = {
-        "scores": [{"name": call.name} for call in evaluator.scorer_calls],
-        "classifiers": [{"name": call.name} for call in evaluator.classifier_calls],
+        "scores": [{"name": call.name} for call in evaluator.plan.scorers],
+        "classifiers": [{"name": call.name} for call in evaluator.plan.classifiers],
     }
     parameters = evaluator.parameter_set
     if isinstance(parameters, SavedParameterSet):

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from flask_braintrust_evals.engine.tracing import json_attribute
 from flask_braintrust_evals.engine.values.events import (
     CaseFinished,
     CaseProgress,
@@ -16,7 +15,7 @@ from flask_braintrust_evals.engine.values.events import (
 )
 from flask_braintrust_evals.engine.values.results import CaseRef, CaseResult
 from flask_braintrust_evals.engine.values.summary import RunSummary
-from flask_braintrust_evals.serialization import dumps
+from flask_braintrust_evals.serialization import dumps, dumps_or_reason
 
 
 @dataclass(frozen=True)
@@ -89,7 +88,7 @@ def _result(result: CaseResult) -> dict[str, Any]:
 
 def _of_values(event: str, **values: Any) -> Message:
     """A message whose values may be anything: what has no JSON form says so in its place."""
-    items = (f"{dumps(name)}:{json_attribute(value)}" for name, value in values.items())
+    items = (f"{dumps(name)}:{dumps_or_reason(value)}" for name, value in values.items())
     return Message(event, "{" + ",".join(items) + "}")
 
 

@@ -18,7 +18,7 @@ from click.testing import Result
 from flask_braintrust_evals.cli.doctor import FOREIGN_PAGE
 from flask_braintrust_evals.cli.finding import visitor
 from flask_braintrust_evals.cli.stream_check import StreamCheck
-from flask_braintrust_evals.engine.slow import NAME
+from flask_braintrust_evals.runs.probe import NAME
 from tests.server import Gunicorn
 from tests.standin import StandIn
 

@@ -24,7 +24,11 @@ from opentelemetry.trace import (
     set_span_in_context,
 )
 
-from flask_braintrust_evals.cloud.otlp import CHUNK_SPANS, SpanEncoder, request
+from flask_braintrust_evals.cloud.tracing.encoder import (
+    MAX_CHUNK_SPANS,
+    OtlpEncoder,
+    export_request,
+)
 
 Change = Callable[[Span], None]
 
@@ -76,7 +80,7 @@ CHANGES: dict[str, Change] = {
 
 
 def encode(spans: list[ReadableSpan]) -> bytes:
-    return request(SpanEncoder().encode((span, 100) for span in spans))
+    return export_request(OtlpEncoder().encode((span, 100) for span in spans))
 
 
 def same(spans: list[ReadableSpan]) -> None:
@@ -129,28 +133,28 @@ def test_spans_below_one_of_another_process(state: TraceState | None) -> None:
 
 @pytest.mark.parametrize("size", [100, 300_000, 2_000_000])
 def test_pieces_are_bounded_and_make_up_the_same_request(size: int) -> None:
-    recorded, encoder = Recorded(), SpanEncoder()
-    for number in range(CHUNK_SPANS):
+    recorded, encoder = Recorded(), OtlpEncoder()
+    for number in range(MAX_CHUNK_SPANS):
         plain(recorded, number)
 
     pieces = list(encoder.encode((span, size) for span in recorded.spans))
 
-    assert {each.count for each in pieces} == {max(1, min(CHUNK_SPANS, 1_000_000 // size))} | {
+    assert {each.count for each in pieces} == {max(1, min(MAX_CHUNK_SPANS, 1_000_000 // size))} | {
         pieces[-1].count
     }
     assert sum(each.count for each in pieces) == len(recorded.spans)
-    assert request(pieces) == encode_spans(recorded.spans).SerializeToString()
+    assert export_request(pieces) == encode_spans(recorded.spans).SerializeToString()
 
 
 def test_a_text_that_is_no_text_costs_its_attribute_and_a_name_its_span() -> None:
-    recorded, encoder = Recorded(), SpanEncoder()
+    recorded, encoder = Recorded(), OtlpEncoder()
     plain(recorded)
     recorded.tracer.start_span("text", attributes={"a": "\ud800", "b": "kept"}).end()
     recorded.tracer.start_span("\ud800").end()
     plain(recorded)
 
     message = ExportTraceServiceRequest.FromString(
-        request(encoder.encode((span, 100) for span in recorded.spans))
+        export_request(encoder.encode((span, 100) for span in recorded.spans))
     )
 
     spans = message.resource_spans[0].scope_spans[0].spans

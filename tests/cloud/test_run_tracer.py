@@ -28,7 +28,7 @@ from opentelemetry.trace import (
     set_span_in_context,
 )
 
-from flask_braintrust_evals.cloud.run_tracer import RunSpan, RunTracer
+from flask_braintrust_evals.tracing.tracer import RecordingSpan, RecordingTracer
 
 RESOURCE = Resource({"service.name": "test"})
 ABOVE = SpanContext(7, 8, is_remote=False, trace_flags=TraceFlags(1), trace_state=TraceState())
@@ -41,7 +41,7 @@ class Ours:
     def __init__(self) -> None:
         self.begun: list[int] = []
         self.ended: list[ReadableSpan] = []
-        self.tracer = RunTracer(RESOURCE, self.begun.append, self.ended.append)
+        self.tracer = RecordingTracer(RESOURCE, self.begun.append, self.ended.append)
 
 
 def theirs() -> tuple[Tracer, InMemorySpanExporter]:
@@ -161,7 +161,7 @@ def test_traces_are_told_of_once_and_children_are_in_them() -> None:
         child = ours.tracer.start_span("child")
         child.end()
     other = ours.tracer.start_span("other root")
-    assert isinstance(root, RunSpan) and isinstance(child, RunSpan)
+    assert isinstance(root, RecordingSpan) and isinstance(child, RecordingSpan)
     assert ours.begun == [each.get_span_context().trace_id for each in (root, other)]
     assert child.parent == root.get_span_context()
     assert child.get_span_context().trace_id == root.get_span_context().trace_id

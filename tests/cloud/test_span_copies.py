@@ -11,7 +11,8 @@ from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-from flask_braintrust_evals.cloud.span_copies import LARGEST_SPAN, outgoing, span_size
+from flask_braintrust_evals.cloud.tracing.limits import MAX_SPAN_BYTES, within_limits
+from flask_braintrust_evals.tracing.sizes import span_size
 
 PARENT = "project_id:p"
 
@@ -28,7 +29,7 @@ def span(attributes: dict[str, Any], stack: str = "") -> ReadableSpan:
 
 
 def sent(original: ReadableSpan) -> tuple[ReadableSpan, int]:
-    return outgoing(original, PARENT, span_size(original))
+    return within_limits(original, PARENT, span_size(original))
 
 
 def test_a_span_that_is_right_is_sent_as_it_is() -> None:
@@ -60,7 +61,7 @@ def test_a_large_json_attribute_is_cut_to_valid_json(text: str) -> None:
     value = json.dumps(text, ensure_ascii=False)
     copy, size = sent(span({"braintrust.output_json": value, "small": "kept"}))
     attributes = dict(copy.attributes or {})
-    assert size <= LARGEST_SPAN
+    assert size <= MAX_SPAN_BYTES
     assert "… [cut: " in json.loads(str(attributes["braintrust.output_json"]))
     assert attributes["small"] == "kept"
 
@@ -69,14 +70,14 @@ def test_many_large_texts_share_the_room_and_small_ones_stay() -> None:
     large = {f"text {n}": "x" * 900_000 for n in range(12)}
     copy, size = sent(span({**large, "braintrust.metadata": '{"k":1}'}))
     attributes = dict(copy.attributes or {})
-    assert size <= LARGEST_SPAN
+    assert size <= MAX_SPAN_BYTES
     assert attributes["braintrust.metadata"] == '{"k":1}'
     assert all(str(attributes[name]).endswith("… [cut: 900000 bytes]") for name in large)
 
 
 def test_stack_traces_and_lists_are_cut_as_well() -> None:
     copy, size = sent(span({"tags": ["a", "x" * 3_000_000]}, stack="y" * 9_000_000))
-    assert size <= LARGEST_SPAN
+    assert size <= MAX_SPAN_BYTES
     assert str((copy.events[0].attributes or {})["exception.stacktrace"]).endswith("bytes]")
 
 
@@ -92,6 +93,6 @@ def test_what_is_sent_is_no_larger_than_was_estimated() -> None:
 def test_a_list_of_many_small_texts_is_cut_too() -> None:
     copy, size = sent(span({"tags": ["x" * 200] * 30_000}))
     tags = (copy.attributes or {})["tags"]
-    assert size <= LARGEST_SPAN
+    assert size <= MAX_SPAN_BYTES
     assert isinstance(tags, list | tuple)
     assert tags[-1] == "… [cut: 30000 items]"

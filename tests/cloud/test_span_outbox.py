@@ -6,13 +6,13 @@ import threading
 
 import pytest
 
-from flask_braintrust_evals.cloud.otlp import EncodedSpans
-from flask_braintrust_evals.cloud.span_outbox import (
+from flask_braintrust_evals.cloud.tracing.encoder import OtlpChunk
+from flask_braintrust_evals.cloud.tracing.exporter import (
     BATCH_BYTES,
     BATCH_SPANS,
-    MOST_BYTES,
-    MOST_SPANS,
-    SpanOutbox,
+    MAX_QUEUED_BYTES,
+    MAX_QUEUED_SPANS,
+    SpanExporter,
 )
 from flask_braintrust_evals.errors import CloudError
 
@@ -22,10 +22,10 @@ class Intake:
 
     def __init__(self, *failures: CloudError) -> None:
         self.failures = list(failures)
-        self.batches: list[list[EncodedSpans]] = []
+        self.batches: list[list[OtlpChunk]] = []
         self.attempts = 0
 
-    def __call__(self, batch: list[EncodedSpans], seconds: float) -> None:
+    def __call__(self, batch: list[OtlpChunk], seconds: float) -> None:
         self.attempts += 1
         assert seconds > 0
         if self.failures:
@@ -39,14 +39,14 @@ def failure(transient: bool) -> CloudError:
     return error
 
 
-def fill(outbox: SpanOutbox, count: int, size: int = 100) -> None:
+def fill(outbox: SpanExporter, count: int, size: int = 100) -> None:
     for number in range(count):
-        outbox.add(EncodedSpans(f"span {number}", bytes(size), 1))
+        outbox.add(OtlpChunk(f"span {number}", bytes(size), 1))
 
 
 def test_nothing_is_sent_before_a_batch_is_full() -> None:
     intake = Intake()
-    outbox = SpanOutbox(intake)
+    outbox = SpanExporter(intake)
     fill(outbox, BATCH_SPANS - 1)
     outbox.send_full_batches()
     assert intake.batches == []
@@ -57,7 +57,7 @@ def test_nothing_is_sent_before_a_batch_is_full() -> None:
 
 def test_a_batch_is_bounded_in_bytes_too_but_never_empty() -> None:
     intake = Intake()
-    outbox = SpanOutbox(intake)
+    outbox = SpanExporter(intake)
     fill(outbox, 5, BATCH_BYTES // 2)
     fill(outbox, 1, BATCH_BYTES * 2)
     outbox.flush(5)
@@ -66,25 +66,27 @@ def test_a_batch_is_bounded_in_bytes_too_but_never_empty() -> None:
 
 def test_what_was_encoded_together_is_sent_together_and_counts_as_what_it_is() -> None:
     intake = Intake(failure(False))
-    outbox = SpanOutbox(intake)
+    outbox = SpanExporter(intake)
     for _ in range(5):
-        outbox.add(EncodedSpans("case", b"", BATCH_SPANS // 2 - 1))
-    outbox.add(EncodedSpans("case", b"", BATCH_SPANS + 1))
+        outbox.add(OtlpChunk("case", b"", BATCH_SPANS // 2 - 1))
+    outbox.add(OtlpChunk("case", b"", BATCH_SPANS + 1))
     outbox.flush(5)
     assert outbox.lost == 2 * (BATCH_SPANS // 2 - 1)
     assert [len(batch) for batch in intake.batches] == [2, 1, 1]
 
 
-@pytest.mark.parametrize(("count", "size"), [(MOST_SPANS + 7, 1), (40, MOST_BYTES // 33)])
+@pytest.mark.parametrize(
+    ("count", "size"), [(MAX_QUEUED_SPANS + 7, 1), (40, MAX_QUEUED_BYTES // 33)]
+)
 def test_what_waits_is_bounded_and_what_is_too_much_is_counted(count: int, size: int) -> None:
-    outbox = SpanOutbox(Intake(*[failure(True)] * 1000))
+    outbox = SpanExporter(Intake(*[failure(True)] * 1000))
     fill(outbox, count, size)
     assert outbox.lost == 7
 
 
 def test_a_passing_failure_keeps_the_order_and_loses_nothing() -> None:
     intake = Intake(failure(True), failure(True))
-    outbox = SpanOutbox(intake)
+    outbox = SpanExporter(intake)
     fill(outbox, BATCH_SPANS + 3)
     outbox.flush(10)
     names = [span.envelope for batch in intake.batches for span in batch]
@@ -94,7 +96,7 @@ def test_a_passing_failure_keeps_the_order_and_loses_nothing() -> None:
 
 def test_while_nothing_is_taken_a_full_batch_does_not_try_again_at_once() -> None:
     intake = Intake(*[failure(True)] * 5)
-    outbox = SpanOutbox(intake)
+    outbox = SpanExporter(intake)
     fill(outbox, BATCH_SPANS)
     outbox.send_full_batches()
     outbox.send_full_batches()
@@ -103,7 +105,7 @@ def test_while_nothing_is_taken_a_full_batch_does_not_try_again_at_once() -> Non
 
 def test_a_refusal_is_final_for_its_batch_alone() -> None:
     intake = Intake(failure(False))
-    outbox = SpanOutbox(intake)
+    outbox = SpanExporter(intake)
     fill(outbox, BATCH_SPANS + 3)
     outbox.flush(5)
     assert [len(batch) for batch in intake.batches] == [3]
@@ -112,7 +114,7 @@ def test_a_refusal_is_final_for_its_batch_alone() -> None:
 
 def test_giving_up_counts_everything_that_is_left() -> None:
     intake = Intake(*[failure(True)] * 1000)
-    outbox = SpanOutbox(intake)
+    outbox = SpanExporter(intake)
     fill(outbox, 12)
     outbox.flush(0.3)
     assert outbox.lost == 12
@@ -125,7 +127,7 @@ def test_braintrusts_own_pause_is_kept_to() -> None:
     error = failure(True)
     error.retry_after = 30.0
     intake = Intake(error)
-    outbox = SpanOutbox(intake)
+    outbox = SpanExporter(intake)
     fill(outbox, 1)
     outbox.flush(0.2)
     assert (intake.attempts, outbox.lost) == (1, 1)
@@ -135,12 +137,12 @@ def test_a_flush_waits_for_batches_that_others_are_sending() -> None:
     sending, release = threading.Event(), threading.Event()
     sent: list[int] = []
 
-    def slow(batch: list[EncodedSpans], seconds: float) -> None:
+    def slow(batch: list[OtlpChunk], seconds: float) -> None:
         sending.set()
         assert release.wait(10)
         sent.append(len(batch))
 
-    outbox = SpanOutbox(slow)
+    outbox = SpanExporter(slow)
     fill(outbox, BATCH_SPANS)
     worker = threading.Thread(target=outbox.send_full_batches)
     worker.start()

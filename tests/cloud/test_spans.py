@@ -14,9 +14,9 @@ from opentelemetry import trace
 from opentelemetry.trace import Tracer, set_span_in_context
 
 from flask_braintrust_evals.cloud.sessions import Endpoints, UserSession, log_in
-from flask_braintrust_evals.cloud.span_outbox import BATCH_SPANS
-from flask_braintrust_evals.cloud.span_router import SpanRouter
-from flask_braintrust_evals.cloud.spans import RunSpans
+from flask_braintrust_evals.cloud.tracing.exporter import BATCH_SPANS
+from flask_braintrust_evals.cloud.tracing.pipeline import SpanPipeline
+from flask_braintrust_evals.tracing.processor import CaseSpanProcessor
 from tests.standin import Call, StandIn
 from tests.web.support import TOKEN
 
@@ -26,8 +26,8 @@ LIMIT = 10.0
 
 def run_spans(
     session: UserSession, parent: str = "playground_id:p", limit: float = LIMIT
-) -> RunSpans:
-    return RunSpans(session, parent, SpanRouter(install=False), limit)
+) -> SpanPipeline:
+    return SpanPipeline(session, parent, CaseSpanProcessor(install=False), limit)
 
 
 def case(tracer: Tracer, name: str = "eval", children: int = 0, **attributes: str) -> None:
@@ -193,7 +193,7 @@ def test_two_runs_never_mix(cloud: StandIn) -> None:
 
     with ThreadPoolExecutor(6) as pool:
         list(pool.map(work, [*runs, *runs]))
-        list(pool.map(RunSpans.flush, runs.values()))
+        list(pool.map(SpanPipeline.flush, runs.values()))
     found = Counter((s.name, s.token, s.parent_header) for s in cloud.spans if s.name in runs)
     assert found == {
         ("ada", TOKEN, "playground_id:ada"): 300,
@@ -283,9 +283,9 @@ def test_runs_leave_nothing_behind_in_the_sdk(
 ) -> None:
     kept: list[object] = []
     monkeypatch.setattr(os, "register_at_fork", lambda **handlers: kept.append(handlers))
-    router = SpanRouter(install=False)
+    router = CaseSpanProcessor(install=False)
     for number in range(5):
-        spans = RunSpans(session, f"playground_id:{number}", router, LIMIT)
+        spans = SpanPipeline(session, f"playground_id:{number}", router, LIMIT)
         case(spans.tracer)
         spans.flush()
         spans.close()

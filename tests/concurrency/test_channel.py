@@ -8,7 +8,8 @@ from queue import Empty
 import pytest
 
 from flask_braintrust_evals.concurrency.cancellation import Cancellation
-from flask_braintrust_evals.concurrency.channel import Channel, ChannelClosedError, start_worker
+from flask_braintrust_evals.concurrency.channel import Channel, ChannelClosedError
+from flask_braintrust_evals.concurrency.gevent_patch import start_thread
 from tests.support import PATIENCE, Counter, happens, in_time
 
 
@@ -41,7 +42,7 @@ def test_who_puts_into_a_full_channel_waits_for_room() -> None:
             channel.put(number)
             put.add()
 
-    start_worker(work, "putter")
+    start_thread(work, "putter")
     assert put.reaches(2)
     assert not put.reaches(3, seconds=0.1)
 
@@ -51,7 +52,7 @@ def test_who_puts_into_a_full_channel_waits_for_room() -> None:
 
 
 def test_who_puts_more_bytes_than_there_is_room_for_waits() -> None:
-    channel: Channel[str] = Channel(100, room=10)
+    channel: Channel[str] = Channel(100, max_size=10)
     put = Counter()
 
     def work() -> None:
@@ -59,7 +60,7 @@ def test_who_puts_more_bytes_than_there_is_room_for_waits() -> None:
             channel.put(text, len(text))
             put.add()
 
-    start_worker(work, "putter")
+    start_thread(work, "putter")
     assert put.reaches(2)
     assert not put.reaches(3, seconds=0.1)
 
@@ -86,7 +87,7 @@ def test_closing_turns_away_those_who_wait_and_those_who_come() -> None:
             turned_away.add()
 
     for _ in range(3):
-        start_worker(work, "putter")
+        start_thread(work, "putter")
     channel.close()
 
     assert turned_away.reaches(3)
@@ -102,7 +103,7 @@ def test_many_may_put_and_nothing_is_lost() -> None:
             channel.put(number)
 
     for first in range(0, 800, 100):
-        start_worker(lambda first=first: put(first), "putter")  # type: ignore[misc]
+        start_thread(lambda first=first: put(first), "putter")  # type: ignore[misc]
 
     def listen() -> list[int]:
         taken: list[int] = []
@@ -121,7 +122,7 @@ def test_a_worker_does_not_keep_the_process_from_ending() -> None:
         seen.append(threading.current_thread().daemon)
         done.set()
 
-    start_worker(work, "worker")
+    start_thread(work, "worker")
     happens(done)
 
     assert seen == [True]

@@ -64,9 +64,9 @@ def test_a_child_process_does_not_go_on_with_its_parents_greenlets() -> None:
     from gevent import monkey
     monkey.patch_all()
     import os, subprocess, tempfile, gevent
-    from flask_braintrust_evals.cloud.span_router import SpanRouter
+    from flask_braintrust_evals.tracing.processor import CaseSpanProcessor
 
-    router = SpanRouter(install=True)
+    router = CaseSpanProcessor(install=True)
     router.attach()  # a provider for the application
     file = tempfile.TemporaryFile("a+")
 

@@ -50,14 +50,13 @@ def test_one_that_waits_can_be_cancelled() -> None:
     assert pool.submit(lambda: 5).result(PATIENCE) == 5
 
 
-def test_idle_threads_end_and_later_work_starts_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(native_threads, "IDLE_SECONDS", 0.01)
-    pool = NativeThreads(2)
+def test_idle_threads_end_and_later_work_starts_others() -> None:
+    pool = NativeThreads(2, idle_seconds=0.01)
     first = pool.submit(threading.get_ident).result(PATIENCE)
     deadline = time.monotonic() + PATIENCE
-    while pool._threads and time.monotonic() < deadline:
+    while pool.thread_count and time.monotonic() < deadline:
         threading.Event().wait(0.01)
-    assert pool._threads == 0
+    assert pool.thread_count == 0
     assert isinstance(first, int)
     assert pool.submit(lambda: 5).result(PATIENCE) == 5
 

@@ -61,14 +61,14 @@ def test_what_is_begun_is_finished_before_more_is_begun() -> None:
         order.append(turn.name)
 
     gevent.spawn(fill_the_slice)
-    for turn in (Turn.BEGIN, Turn.CONTINUE, Turn.LISTEN, Turn.BEGIN, Turn.CONTINUE, Turn.LISTEN):
+    for turn in (Turn.BEGIN, Turn.CONTINUE, Turn.CONSUME, Turn.BEGIN, Turn.CONTINUE, Turn.CONSUME):
         gevent.spawn(one, turn)
     gevent.sleep(0)
     while len(order) < 6:
         gevent.sleep(0)
     print(*order)
     """
-    assert python(patched(script)) == ("LISTEN LISTEN CONTINUE CONTINUE BEGIN BEGIN\n")
+    assert python(patched(script)) == ("CONSUME CONSUME CONTINUE CONTINUE BEGIN BEGIN\n")
 
 
 def test_who_is_killed_in_line_holds_nobody_up() -> None:

@@ -105,10 +105,10 @@ def test_scores_tell_good_from_bad() -> None:
 @pytest.mark.parametrize(("name", "scorer", "cases"), SCORERS, ids=IDS)
 def test_names_are_those_of_the_sdk(name: str, scorer: Any, cases: list[Any]) -> None:
     instance = scorer() if isinstance(scorer, type) else scorer
-    (call,) = Evaluator("e", echo, scores=[scorer]).scorer_calls
+    (call,) = Evaluator("e", echo, scores=[scorer]).plan.scorers
     name_of: Any = framework._scorer_name
     assert call.name == name_of(instance, 0) == name
-    (adopted,) = from_sdk(sdk_evaluator(scores=[scorer])).scorer_calls
+    (adopted,) = from_sdk(sdk_evaluator(scores=[scorer])).plan.scorers
     assert adopted.name == name
 
 
@@ -183,7 +183,7 @@ def test_one_that_raises_costs_only_its_own_score(scorer: Any, wrong: Any, error
         return 1
 
     result = Evaluator("e", echo, scores=[scorer, always]).run([wrong, wrong])
-    (call, _) = Evaluator("e", echo, scores=[scorer, always]).scorer_calls
+    (call, _) = Evaluator("e", echo, scores=[scorer, always]).plan.scorers
     for each in result.results:
         assert each.error is None
         assert {name: score.score for name, score in each.scores.items()} == {"always": 1}

@@ -30,7 +30,7 @@ from flask_braintrust_evals import (
     RegistrationError,
 )
 from flask_braintrust_evals.contrib.braintrust.evaluators import from_sdk, is_sdk_evaluator
-from flask_braintrust_evals.engine.tracing import RunTracing
+from flask_braintrust_evals.engine.tracing.eval_tracer import EvalTracer
 from flask_braintrust_evals.errors import DataError
 from tests.engine.support import Spans, run_case
 from tests.support import in_time
@@ -106,8 +106,8 @@ def test_every_field_is_taken_over(bp: EvalsBlueprint) -> None:
     assert ours.name == "named [experiment_name=e]"
     assert (ours.project, ours.project_id) == ("p", "p-id")
     assert ours.task is echo
-    assert [call.name for call in ours.scorer_calls] == ["exact"]
-    assert [call.name for call in ours.classifier_calls] == ["topic"]
+    assert [call.name for call in ours.plan.scorers] == ["exact"]
+    assert [call.name for call in ours.plan.classifiers] == ["topic"]
     assert dict(ours.parameter_set.validate({})) == {"mood": "good"}
     assert ours.data == CASES
     assert ours.experiment_name == "e"
@@ -134,7 +134,7 @@ def test_no_field_of_the_sdks_evaluator_is_unknown_to_these_tests() -> None:
 def test_what_an_evaluator_of_the_sdk_leaves_out_is_left_out(bp: EvalsBlueprint) -> None:
     bp.add(sdk_evaluator(scores=None))
     ours = added(bp)
-    assert (ours.scorer_calls, ours.classifier_calls) == ((), ())
+    assert (ours.plan.scorers, ours.plan.classifiers) == ((), ())
     assert (ours.project_id, ours.experiment_name, ours.metadata) == (None, None, None)
     assert (ours.tags, ours.trial_count, ours.max_concurrency) == (None, 1, None)
     assert (ours.timeout, ours.description, ours.error_score_handler) == (None, None, None)
@@ -183,7 +183,7 @@ def test_changing_the_evaluator_afterwards_changes_nothing_here(bp: EvalsBluepri
     scores.append(topic)
     evaluator.eval_name = "another"
     ours = added(bp)
-    assert (ours.name, ours.metadata, len(ours.scorer_calls)) == ("the evaluator", {"a": 1}, 1)
+    assert (ours.name, ours.metadata, len(ours.plan.scorers)) == ("the evaluator", {"a": 1}, 1)
 
 
 def test_an_evaluator_of_a_class_below_the_sdks_is_one(bp: EvalsBlueprint) -> None:
@@ -688,9 +688,9 @@ def test_lambdas_are_named_by_their_place() -> None:
         functools.partial(lambda output, of: of, of=0.4),
     ]
     evaluator = from_sdk(sdk_evaluator(scores=lambdas, classifiers=[lambda x: {"id": "i"}]))
-    names = [call.name for call in evaluator.scorer_calls]
+    names = [call.name for call in evaluator.plan.scorers]
     assert names == ["scorer_0", "exact", "scorer_2", "scorer_3"]
-    assert [call.name for call in evaluator.classifier_calls] == ["classifier_0"]
+    assert [call.name for call in evaluator.plan.classifiers] == ["classifier_0"]
 
 
 def test_two_scorers_of_one_name_are_an_error_whatever_their_arguments() -> None:
@@ -759,7 +759,7 @@ def test_spans_carry_the_names_of_the_sdk(spans: Spans) -> None:
             scores=[Judge, lambda question, truth: 1, OnlyAsync()],
         )
     )
-    run_case(evaluator, tracing=RunTracing(spans.tracer))
+    run_case(evaluator, tracer=EvalTracer(spans.tracer))
     assert spans.tree() == {"eval": {"task": {}, "Judge": {}, "scorer_1": {}, "OnlyAsync": {}}}
 
 
@@ -818,7 +818,7 @@ def as_the_sdk_calls(scorer: Callable[..., Any]) -> Any:
 
 
 def as_we_call(scorer: Any) -> Any:
-    (call,) = from_sdk(sdk_evaluator(scores=[scorer])).scorer_calls
+    (call,) = from_sdk(sdk_evaluator(scores=[scorer])).plan.scorers
     given = call({"parameters": "parameters", **{name: name for name in GIVEN}})
     # What takes everything also gets the parameters, which the SDK does not have for scorers.
     given.get("others", {}).pop("parameters", None)

@@ -286,7 +286,7 @@ def test_what_eval_was_given_is_taken_over(bp: EvalsBlueprint, write: Write) -> 
     assert (one.trial_count, one.max_concurrency, one.timeout) == (2, 3, 4)
     assert (one.metadata, one.tags, one.description) == ({"a": 1}, ["t"], "d")
     assert (one.is_public, one.base_experiment_name) == (True, "b")
-    assert [call.name for call in (*one.scorer_calls, *one.classifier_calls)] == [
+    assert [call.name for call in (*one.plan.scorers, *one.plan.classifiers)] == [
         "exact",
         "classifier_0",
     ]

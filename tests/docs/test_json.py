@@ -13,7 +13,7 @@ from flask import Flask
 import flask_braintrust_evals
 from flask_braintrust_evals import EvalsBlueprint
 from flask_braintrust_evals.config import Settings
-from flask_braintrust_evals.engine.hooks import PROGRESS_EVENTS
+from flask_braintrust_evals.engine.running.hooks import PROGRESS_EVENTS
 from flask_braintrust_evals.runs.request import EvalRequest
 
 from .pages import PAGES, ROOT, blocks_of

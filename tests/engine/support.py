@@ -11,9 +11,11 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanContext, Tracer, format_span_id
 
-from flask_braintrust_evals.engine.case_runner import CaseRunner
 from flask_braintrust_evals.engine.evaluator import Evaluator
-from flask_braintrust_evals.engine.run import Run
+from flask_braintrust_evals.engine.running.case_runner import CaseRunner
+from flask_braintrust_evals.engine.running.executor import CaseJob
+from flask_braintrust_evals.engine.running.local_executor import LocalExecutor
+from flask_braintrust_evals.engine.running.run import Run
 from flask_braintrust_evals.engine.values.cases import EvalCase
 from flask_braintrust_evals.engine.values.events import (
     CaseFinished,
@@ -43,9 +45,9 @@ def new_run(
 ) -> Run:
     """A run that has not started. ``runner`` has further arguments of the CaseRunner."""
     case_runner = CaseRunner(
-        evaluator, evaluator.parameter_set.validate(parameters), **(runner or {})
+        evaluator.plan, evaluator.parameter_set.validate(parameters), **(runner or {})
     )
-    run = Run(case_runner, cases, max_concurrency=max_concurrency, **options)
+    run = Run(LocalExecutor(case_runner), cases, max_concurrency=max_concurrency, **options)
     if when_closed is not None:
         run.when_closed(when_closed)
     return run
@@ -71,9 +73,9 @@ def run_case(
 ) -> tuple[CaseResult, list[Event]]:
     """Run one case without a run around it; return its result and its events."""
     events: list[Event] = []
-    case_runner = CaseRunner(evaluator, evaluator.parameter_set.validate(parameters), **runner)
+    case_runner = CaseRunner(evaluator.plan, evaluator.parameter_set.validate(parameters), **runner)
     one = case if isinstance(case, EvalCase) else EvalCase(case)
-    result = in_time(lambda: case_runner.run(one, 0, 0, events.append))
+    result = in_time(lambda: case_runner.run(CaseJob(one, 0, 0), events.append))
     return result, events
 
 

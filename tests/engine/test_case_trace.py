@@ -12,7 +12,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import Status, StatusCode
 
 from flask_braintrust_evals import Evaluator
-from flask_braintrust_evals.engine.case_trace import CaseTrace
+from flask_braintrust_evals.engine.tracing.case_trace import CaseTrace
 
 
 def spans(*descriptions: dict[str, Any]) -> tuple[ReadableSpan, ...]:

@@ -13,8 +13,8 @@ import pytest
 
 from flask_braintrust_evals.concurrency.event_loop import background_loop
 from flask_braintrust_evals.engine.evaluator import Evaluator
-from flask_braintrust_evals.engine.run import CHANNEL_CAPACITY, Run
-from flask_braintrust_evals.engine.tracing import RunTracing
+from flask_braintrust_evals.engine.running.run import MAX_WAITING_EVENTS, Run
+from flask_braintrust_evals.engine.tracing.eval_tracer import EvalTracer
 from flask_braintrust_evals.engine.values.events import (
     CaseFinished,
     CaseStarted,
@@ -217,7 +217,7 @@ def test_closing_frees_workers_that_wait_to_be_heard() -> None:
 
     run = new_run(Evaluator("e", echo), cases(), max_concurrency=1, when_closed=closing)
     events = listening(run, started)
-    assert source.reaches(2 + (CHANNEL_CAPACITY - 2) // 3)
+    assert source.reaches(2 + (MAX_WAITING_EVENTS - 2) // 3)
     leave(events)
 
     happens(closing.happened)
@@ -379,7 +379,7 @@ def test_the_spans_of_a_case_that_is_closed_end(spans: Spans) -> None:
         Evaluator("e", task),
         inputs(1),
         when_closed=closing,
-        runner={"tracing": RunTracing(spans.tracer)},
+        runner={"tracer": EvalTracer(spans.tracer)},
     )
     leave(listening(run, started))
 

@@ -10,7 +10,7 @@ from opentelemetry.trace import StatusCode
 
 from flask_braintrust_evals.engine.calls.signatures import ScorerCall
 from flask_braintrust_evals.engine.evaluator import Evaluator
-from flask_braintrust_evals.engine.tracing import RunTracing
+from flask_braintrust_evals.engine.tracing.eval_tracer import EvalTracer
 from flask_braintrust_evals.engine.values.cases import EvalCase
 from flask_braintrust_evals.errors import RegistrationError
 
@@ -43,7 +43,7 @@ def test_a_failed_task_is_scored_for_all_its_scorers_with_the_sdks_own_handler()
     evaluator = Evaluator(
         "e", fail, scores=[good, bad], error_score_handler=default_error_score_handler
     )
-    assert scores(evaluator, tracing=RunTracing(spans.tracer)) == {"good": 0, "bad": 0}
+    assert scores(evaluator, tracer=EvalTracer(spans.tracer)) == {"good": 0, "bad": 0}
     assert attribute(spans.one("eval"), "scores") == {"good": 0, "bad": 0}
 
 
@@ -94,7 +94,7 @@ def test_a_handler_may_be_async() -> None:
 def test_a_handler_that_fails_is_told_of_and_costs_nothing_else(handler: Any, error: str) -> None:
     spans = Spans()
     evaluator = Evaluator("e", echo, scores=[good, bad], error_score_handler=handler)
-    result, _ = run_case(evaluator, tracing=RunTracing(spans.tracer))
+    result, _ = run_case(evaluator, tracer=EvalTracer(spans.tracer))
     assert result.scores["good"].score == 1
     assert str(result.scorer_errors["error_score_handler"]).startswith(error)
     assert spans.one("eval").status.status_code is StatusCode.ERROR
@@ -107,7 +107,7 @@ def test_the_handlers_metadata_comes_on_top_of_the_cases() -> None:
         span.log(metadata={"handled": names})
 
     evaluator = Evaluator("e", fail, scores=[good], error_score_handler=handler)
-    run_case(evaluator, EvalCase("x", metadata={"a": 1}), tracing=RunTracing(spans.tracer))
+    run_case(evaluator, EvalCase("x", metadata={"a": 1}), tracer=EvalTracer(spans.tracer))
     assert attribute(spans.one("eval"), "metadata") == {"a": 1, "handled": ["good"]}
 
 

@@ -82,8 +82,8 @@ def test_an_evaluator_reads_its_parts_when_it_is_made() -> None:
         "e", echo, scores=[accuracy], classifiers=[accuracy], parameters={"a": {"type": "string"}}
     )
 
-    assert [call.name for call in evaluator.scorer_calls] == ["accuracy"]
-    assert [call.name for call in evaluator.classifier_calls] == ["accuracy"]
+    assert [call.name for call in evaluator.plan.scorers] == ["accuracy"]
+    assert [call.name for call in evaluator.plan.classifiers] == ["accuracy"]
     assert isinstance(evaluator.parameter_set, ParameterSet)
     assert [parameter.name for parameter in evaluator.parameter_set] == ["a"]
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from flask_braintrust_evals.engine.evaluator import Evaluator
-from flask_braintrust_evals.engine.tracing import RunTracing
+from flask_braintrust_evals.engine.tracing.eval_tracer import EvalTracer
 from flask_braintrust_evals.engine.values.cases import EvalCase
 from flask_braintrust_evals.engine.values.events import (
     CaseFinished,
@@ -63,11 +63,11 @@ def test_a_failing_task_is_its_cases_error_alone(
     fail: Callable[[], Any], error: str, recorded: bool, spans: Spans
 ) -> None:
     evaluator = Evaluator("e", only_for_bad(fail), scores=[lambda output: 1])
-    tracing = RunTracing(spans.tracer) if recorded else None
+    tracing = EvalTracer(spans.tracer) if recorded else None
 
     # One worker, so that the one that met the failure has to go on.
     events = events_of(
-        evaluator, inputs("a", "bad", "b"), max_concurrency=1, runner={"tracing": tracing}
+        evaluator, inputs("a", "bad", "b"), max_concurrency=1, runner={"tracer": tracing}
     )
 
     a, bad, b = results_of(events)
@@ -115,8 +115,8 @@ def test_a_failing_scorer_leaves_the_other_scores_alone(
         return 0.75
 
     evaluator = Evaluator("e", echo, scores=[before, failing, after], classifiers=[topic])
-    tracing = RunTracing(spans.tracer) if recorded else None
-    result, events = run_case(evaluator, tracing=tracing)
+    tracing = EvalTracer(spans.tracer) if recorded else None
+    result, events = run_case(evaluator, tracer=tracing)
 
     assert result.error is None
     assert result.scores == {"before": Score("before", 0.25), "after": Score("after", 0.75)}
@@ -233,8 +233,8 @@ class MuteError(Exception):
 
 @pytest.mark.parametrize("recorded", [False, True], ids=["", "recorded"])
 def test_a_task_may_fail_with_an_exception_that_has_no_text(recorded: bool, spans: Spans) -> None:
-    tracing = RunTracing(spans.tracer) if recorded else None
-    result, events = run_case(Evaluator("e", lambda input: throw(MuteError())), tracing=tracing)
+    tracing = EvalTracer(spans.tracer) if recorded else None
+    result, events = run_case(Evaluator("e", lambda input: throw(MuteError())), tracer=tracing)
 
     assert result.error is not None
     assert result.error.type == "MuteError"
@@ -249,8 +249,8 @@ def test_a_scorer_may_fail_with_an_exception_that_has_no_text(recorded: bool, sp
     def other(output: Any) -> float:
         return 1
 
-    tracing = RunTracing(spans.tracer) if recorded else None
-    result, _ = run_case(Evaluator("e", echo, scores=[failing, other]), tracing=tracing)
+    tracing = EvalTracer(spans.tracer) if recorded else None
+    result, _ = run_case(Evaluator("e", echo, scores=[failing, other]), tracer=tracing)
 
     assert (result.error, list(result.scores)) == (None, ["other"])
     assert result.scorer_errors["failing"].type == "MuteError"
@@ -313,7 +313,7 @@ def test_a_case_that_json_cannot_hold_does_not_end_a_recorded_run(
         evaluator,
         [case, {"input": 1}],
         max_concurrency=1,
-        runner={"tracing": RunTracing(spans.tracer)},
+        runner={"tracer": EvalTracer(spans.tracer)},
     )
 
     assert kinds(events)[-1] == "RunFinished"
@@ -332,7 +332,7 @@ def test_what_a_task_leaves_that_json_cannot_hold_does_not_end_a_recorded_run(
         setattr(hooks, name, value)
 
     events = events_of(
-        Evaluator("e", task), inputs(1, 2), runner={"tracing": RunTracing(spans.tracer)}
+        Evaluator("e", task), inputs(1, 2), runner={"tracer": EvalTracer(spans.tracer)}
     )
 
     assert kinds(events)[-1] == "RunFinished"
@@ -439,7 +439,7 @@ def test_a_scope_that_cannot_be_left_fails_that_case_alone(spans: Spans) -> None
         max_concurrency=1,
         runner={
             "scope": once(Scope(leave=RuntimeError("no app"))),
-            "tracing": RunTracing(spans.tracer),
+            "tracer": EvalTracer(spans.tracer),
         },
     )
 

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from flask_braintrust_evals.engine.evaluator import Evaluator
-from flask_braintrust_evals.engine.hooks import PROGRESS_EVENTS, EvalHooks
-from flask_braintrust_evals.engine.tracing import RunTracing
+from flask_braintrust_evals.engine.running.hooks import PROGRESS_EVENTS, EvalHooks
+from flask_braintrust_evals.engine.tracing.eval_tracer import EvalTracer
 from flask_braintrust_evals.engine.values.cases import EvalCase
 from flask_braintrust_evals.engine.values.events import CaseProgress, Event
 from flask_braintrust_evals.engine.values.results import CaseResult
@@ -72,7 +72,7 @@ def test_what_is_set_on_the_span_of_the_hooks_is_on_the_tasks_span(spans: Spans)
         hooks.span.set_attribute("mine", 1)
 
     evaluator = Evaluator("e", task)
-    run_case(evaluator, tracing=RunTracing(spans.tracer))
+    run_case(evaluator, tracer=EvalTracer(spans.tracer))
 
     assert (spans.one("task").attributes or {})["mine"] == 1
 

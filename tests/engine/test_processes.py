@@ -62,8 +62,8 @@ monkey.patch_all()
 IMPORT_BEFORE = """
 import warnings
 warnings.simplefilter("ignore")
-import flask_braintrust_evals.engine.local
-import flask_braintrust_evals.engine.run
+import flask_braintrust_evals.engine.running.own_cases
+import flask_braintrust_evals.engine.running.run
 """
 
 
@@ -119,9 +119,10 @@ def test_under_gevent_a_listener_that_leaves_cancels_what_runs() -> None:
     output = python(
         f"""{PATCH}
 {RUN}
-from flask_braintrust_evals.engine.case_runner import CaseRunner
+from flask_braintrust_evals.engine.running.case_runner import CaseRunner
+from flask_braintrust_evals.engine.running.local_executor import LocalExecutor
 from flask_braintrust_evals.engine.parameters.values import Parameters
-from flask_braintrust_evals.engine.run import Run
+from flask_braintrust_evals.engine.running.run import Run
 
 log, within, closed = [], threading.Semaphore(0), threading.Event()
 
@@ -139,7 +140,8 @@ async def async_task(input, hooks):
 
 for each in (task, async_task):
     closed.clear()
-    run = Run(CaseRunner(Evaluator("e", each), Parameters()), [{{"input": 1}}], max_concurrency=2)
+    executor = LocalExecutor(CaseRunner(Evaluator("e", each).plan, Parameters()))
+    run = Run(executor, [{{"input": 1}}], max_concurrency=2)
     run.when_closed(closed.set)
     events = iter(run)
     next(events)

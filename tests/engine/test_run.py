@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from flask_braintrust_evals.engine.evaluator import Evaluator
-from flask_braintrust_evals.engine.run import CHANNEL_CAPACITY
+from flask_braintrust_evals.engine.running.run import MAX_WAITING_EVENTS
 from flask_braintrust_evals.engine.values.cases import EvalCase
 from flask_braintrust_evals.engine.values.events import (
     CaseFinished,
@@ -230,7 +230,7 @@ def test_the_source_is_read_no_further_than_there_is_room_for(limit: int) -> Non
             finished += isinstance(event, CaseFinished)
         return ahead
 
-    assert in_time(listen) <= limit + CHANNEL_CAPACITY
+    assert in_time(listen) <= limit + MAX_WAITING_EVENTS
     assert source.asked.value == 301  # the last time for the end
 
 
@@ -241,7 +241,7 @@ def test_a_listener_that_stops_reading_stops_the_workers() -> None:
     heard = len(next(batches))
 
     # Each case has three events: those that were heard, those that wait, and one that cannot.
-    told = heard + CHANNEL_CAPACITY + 1
+    told = heard + MAX_WAITING_EVENTS + 1
     assert done.reaches(told // 3 - 1)
     assert not source.asked.reaches(told // 3 + 3, seconds=0.2)
 
@@ -254,7 +254,7 @@ def test_a_listener_that_stops_reading_stops_the_progress_of_tasks() -> None:
     reported = Counter()
 
     def task(input: Any, hooks: Any) -> None:
-        for number in range(3 * CHANNEL_CAPACITY):
+        for number in range(3 * MAX_WAITING_EVENTS):
             hooks.report_progress({"data": str(number)})
             reported.add()
 
@@ -263,11 +263,11 @@ def test_a_listener_that_stops_reading_stops_the_progress_of_tasks() -> None:
     events = next(batches)
 
     # Those that were heard, of which the first is the case's beginning, and those that wait.
-    told = len(events) - 1 + CHANNEL_CAPACITY
+    told = len(events) - 1 + MAX_WAITING_EVENTS
     assert reported.reaches(told)
     assert not reported.reaches(told + 1, seconds=0.2)
     events += in_time(lambda: [event for batch in batches for event in batch])
-    assert kinds(events).count("CaseProgress") == 3 * CHANNEL_CAPACITY
+    assert kinds(events).count("CaseProgress") == 3 * MAX_WAITING_EVENTS
 
 
 def test_a_run_may_have_no_cases() -> None:
@@ -433,13 +433,14 @@ def test_a_run_that_gets_no_thread_fails_as_a_run() -> None:
     output = python(
         """
         import resource, threading
-        from flask_braintrust_evals.engine.case_runner import CaseRunner
+        from flask_braintrust_evals.engine.running.case_runner import CaseRunner
         from flask_braintrust_evals.engine.evaluator import Evaluator
         from flask_braintrust_evals.engine.parameters.values import Parameters
-        from flask_braintrust_evals.engine.run import Run
+        from flask_braintrust_evals.engine.running.local_executor import LocalExecutor
+        from flask_braintrust_evals.engine.running.run import Run
 
         closed = []
-        runner = CaseRunner(Evaluator("e", lambda input: input), Parameters())
+        runner = LocalExecutor(CaseRunner(Evaluator("e", lambda input: input).plan, Parameters()))
         run = Run(runner, [{"input": 1}], max_concurrency=1)
         run.when_closed(lambda: closed.append(1))
         # Room enough for everything but the stack of a thread.

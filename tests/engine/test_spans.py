@@ -12,9 +12,9 @@ from opentelemetry.trace import StatusCode
 from pydantic import BaseModel
 
 from flask_braintrust_evals.engine.evaluator import Evaluator
-from flask_braintrust_evals.engine.hooks import EvalHooks
-from flask_braintrust_evals.engine.spans import EvalSpan, SpanScope, current_scope
-from flask_braintrust_evals.engine.tracing import RunTracing
+from flask_braintrust_evals.engine.running.hooks import EvalHooks
+from flask_braintrust_evals.engine.tracing.eval_span import EvalSpan, SpanScope, current_scope
+from flask_braintrust_evals.engine.tracing.eval_tracer import EvalTracer
 
 from .support import Spans, attribute, hex_id, run_case, trace_id
 
@@ -27,7 +27,7 @@ def spans() -> Spans:
 def run(spans: Spans, task: Callable[[EvalHooks], Any], **options: Any) -> Any:
     """Run a task that gets the hooks alone; it must not fail."""
     evaluator = Evaluator("e", lambda input, hooks: task(hooks), **options)
-    result, _ = run_case(evaluator, tracing=RunTracing(spans.tracer))
+    result, _ = run_case(evaluator, tracer=EvalTracer(spans.tracer))
     assert result.error is None, result.error.stack
     return result
 
@@ -103,7 +103,7 @@ def test_what_braintrust_does_not_take_is_an_error_of_the_task(
     event: Any, message: str, tracing: str | None
 ) -> None:
     evaluator = Evaluator("e", lambda input, hooks: hooks.span.log(**event))
-    result, _ = run_case(evaluator, tracing=None if tracing is None else RunTracing(Spans().tracer))
+    result, _ = run_case(evaluator, tracer=None if tracing is None else EvalTracer(Spans().tracer))
     assert result.error is not None
     assert str(result.error) == f"ValueError: {message}"
 

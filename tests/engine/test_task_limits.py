@@ -11,8 +11,8 @@ from opentelemetry.trace import StatusCode
 
 from flask_braintrust_evals.concurrency.cancellation import Cancellation
 from flask_braintrust_evals.engine.evaluator import Evaluator
-from flask_braintrust_evals.engine.hooks import EvalHooks
-from flask_braintrust_evals.engine.tracing import RunTracing
+from flask_braintrust_evals.engine.running.hooks import EvalHooks
+from flask_braintrust_evals.engine.tracing.eval_tracer import EvalTracer
 from flask_braintrust_evals.engine.values.cases import EvalCase
 from flask_braintrust_evals.engine.values.events import CaseProgress
 from flask_braintrust_evals.errors import RegistrationError
@@ -149,14 +149,14 @@ def test_a_task_with_a_limit_is_traced_as_any_other() -> None:
         with hooks.span.start_span("inside"):
             return input
 
-    run_case(Evaluator("e", task, task_timeout=10), tracing=RunTracing(spans.tracer))
+    run_case(Evaluator("e", task, task_timeout=10), tracer=EvalTracer(spans.tracer))
     assert spans.tree() == {"eval": {"task": {"inside": {}}}}
 
 
 def test_the_spans_of_a_case_whose_time_is_up_say_so() -> None:
     spans, release = Spans(), threading.Event()
     evaluator = Evaluator("e", lambda input: happens(release), task_timeout=LIMIT)
-    run_case(evaluator, tracing=RunTracing(spans.tracer))
+    run_case(evaluator, tracer=EvalTracer(spans.tracer))
     release.set()
     for name in ("eval", "task"):
         assert spans.one(name).status.status_code is StatusCode.ERROR

@@ -15,11 +15,12 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import SpanContext, SpanKind, StatusCode, TraceFlags
 
 from flask_braintrust_evals.engine.calls.signatures import ScorerCall
-from flask_braintrust_evals.engine.case_runner import CaseRunner
-from flask_braintrust_evals.engine.case_trace import CaseTrace
 from flask_braintrust_evals.engine.evaluator import Evaluator
 from flask_braintrust_evals.engine.parameters.values import Parameters
-from flask_braintrust_evals.engine.tracing import RunTracing
+from flask_braintrust_evals.engine.running.case_runner import CaseRunner
+from flask_braintrust_evals.engine.running.executor import CaseJob
+from flask_braintrust_evals.engine.tracing.case_trace import CaseTrace
+from flask_braintrust_evals.engine.tracing.eval_tracer import EvalTracer
 from flask_braintrust_evals.engine.values.cases import EvalCase
 from flask_braintrust_evals.engine.values.events import CaseProgress, CaseStarted
 from flask_braintrust_evals.engine.values.scores import Classification, Score
@@ -60,8 +61,8 @@ def topic(output: Any) -> Any:
 
 
 @pytest.fixture
-def tracing(spans: Spans) -> RunTracing:
-    return RunTracing(
+def tracing(spans: Spans) -> EvalTracer:
+    return EvalTracer(
         spans.tracer,
         attributes={"braintrust.parent": "playground_id:p"},
         span_attributes={"generation": 7},
@@ -76,28 +77,28 @@ def throw(error: BaseException) -> Any:
 
 
 @pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
-def test_a_case_is_a_tree_of_spans(is_async: bool, spans: Spans, tracing: RunTracing) -> None:
+def test_a_case_is_a_tree_of_spans(is_async: bool, spans: Spans, tracing: EvalTracer) -> None:
     async def task(input: Any) -> Any:
         return input
 
     evaluator = Evaluator(
         "e", task if is_async else echo, scores=[accuracy, length], classifiers=[topic]
     )
-    run_case(evaluator, tracing=tracing)
+    run_case(evaluator, tracer=tracing)
 
     assert spans.tree() == {"eval": {"task": {}, "accuracy": {}, "length": {}, "topic": {}}}
 
 
-def test_a_task_that_fails_has_no_spans_of_scorers(spans: Spans, tracing: RunTracing) -> None:
+def test_a_task_that_fails_has_no_spans_of_scorers(spans: Spans, tracing: EvalTracer) -> None:
     evaluator = Evaluator("e", lambda input: throw(ValueError()), scores=[accuracy])
-    run_case(evaluator, tracing=tracing)
+    run_case(evaluator, tracer=tracing)
 
     assert spans.tree() == {"eval": {"task": {}}}
 
 
-def test_every_case_and_trial_is_a_trace_of_its_own(spans: Spans, tracing: RunTracing) -> None:
+def test_every_case_and_trial_is_a_trace_of_its_own(spans: Spans, tracing: EvalTracer) -> None:
     evaluator = Evaluator("e", echo, scores=[accuracy])
-    events_of(evaluator, inputs(1, 2, 3), trial_count=2, runner={"tracing": tracing})
+    events_of(evaluator, inputs(1, 2, 3), trial_count=2, runner={"tracer": tracing})
 
     traces = {trace_id(span) for span in spans.named("eval")}
     assert len(traces) == 6
@@ -107,9 +108,9 @@ def test_every_case_and_trial_is_a_trace_of_its_own(spans: Spans, tracing: RunTr
         assert sorted(names) == ["accuracy", "eval", "task"]
 
 
-def test_a_case_belongs_to_no_span_of_its_caller(spans: Spans, tracing: RunTracing) -> None:
+def test_a_case_belongs_to_no_span_of_its_caller(spans: Spans, tracing: EvalTracer) -> None:
     with spans.tracer.start_as_current_span("request"):
-        events_of(Evaluator("e", echo), inputs(1), runner={"tracing": tracing})
+        events_of(Evaluator("e", echo), inputs(1), runner={"tracer": tracing})
 
     assert spans.one("eval").parent is None
 
@@ -117,7 +118,7 @@ def test_a_case_belongs_to_no_span_of_its_caller(spans: Spans, tracing: RunTraci
 def test_a_case_links_to_the_span_that_asked_for_its_run(spans: Spans) -> None:
     asked = SpanContext(0xABC, 0xDEF, is_remote=False, trace_flags=TraceFlags(1))
 
-    run_case(Evaluator("e", echo), tracing=RunTracing(spans.tracer, link=asked))
+    run_case(Evaluator("e", echo), tracer=EvalTracer(spans.tracer, link=asked))
 
     (link,) = spans.one("eval").links
     assert link.context == asked
@@ -125,17 +126,17 @@ def test_a_case_links_to_the_span_that_asked_for_its_run(spans: Spans) -> None:
 
 
 def test_a_case_without_such_a_span_has_no_link(spans: Spans) -> None:
-    run_case(Evaluator("e", echo), tracing=RunTracing(spans.tracer))
+    run_case(Evaluator("e", echo), tracer=EvalTracer(spans.tracer))
 
     assert spans.one("eval").links == ()
 
 
-def test_the_ids_of_events_are_the_ids_of_eval_spans(spans: Spans, tracing: RunTracing) -> None:
+def test_the_ids_of_events_are_the_ids_of_eval_spans(spans: Spans, tracing: EvalTracer) -> None:
     def task(input: Any, hooks: Any) -> Any:
         hooks.report_progress({"data": "half"})
         return input
 
-    events = events_of(Evaluator("e", task), inputs("a", "b", "c"), runner={"tracing": tracing})
+    events = events_of(Evaluator("e", task), inputs("a", "b", "c"), runner={"tracer": tracing})
 
     of_spans = {attribute(span, "input_json"): hex_id(span) for span in spans.named("eval")}
     of_cases = {
@@ -149,8 +150,8 @@ def test_the_ids_of_events_are_the_ids_of_eval_spans(spans: Spans, tracing: RunT
 # Names, types and attributes
 
 
-def test_every_span_says_what_it_is(spans: Spans, tracing: RunTracing) -> None:
-    run_case(Evaluator("e", echo, scores=[accuracy], classifiers=[topic]), tracing=tracing)
+def test_every_span_says_what_it_is(spans: Spans, tracing: EvalTracer) -> None:
+    run_case(Evaluator("e", echo, scores=[accuracy], classifiers=[topic]), tracer=tracing)
 
     said = {span.name: attribute(span, "span_attributes") for span in spans.all}
     assert said["eval"] == {"type": "eval", "name": "eval", "generation": 7}
@@ -169,7 +170,7 @@ def test_every_span_says_what_it_is(spans: Spans, tracing: RunTracing) -> None:
 def test_the_generation_may_be_anything(generation: Any, spans: Spans) -> None:
     run_case(
         Evaluator("e", echo),
-        tracing=RunTracing(spans.tracer, span_attributes={"generation": generation}),
+        tracer=EvalTracer(spans.tracer, span_attributes={"generation": generation}),
     )
 
     assert attribute(spans.one("eval"), "span_attributes")["generation"] == generation
@@ -178,14 +179,14 @@ def test_the_generation_may_be_anything(generation: Any, spans: Spans) -> None:
 def test_what_belongs_to_the_run_cannot_change_what_a_span_is(spans: Spans) -> None:
     run_case(
         Evaluator("e", echo),
-        tracing=RunTracing(spans.tracer, span_attributes={"type": "llm", "name": "x"}),
+        tracer=EvalTracer(spans.tracer, span_attributes={"type": "llm", "name": "x"}),
     )
 
     assert attribute(spans.one("eval"), "span_attributes") == {"type": "eval", "name": "eval"}
 
 
-def test_every_span_names_the_parent(spans: Spans, tracing: RunTracing) -> None:
-    run_case(Evaluator("e", echo, scores=[accuracy], classifiers=[topic]), tracing=tracing)
+def test_every_span_names_the_parent(spans: Spans, tracing: EvalTracer) -> None:
+    run_case(Evaluator("e", echo, scores=[accuracy], classifiers=[topic]), tracer=tracing)
 
     parents = {(span.attributes or {})["braintrust.parent"] for span in spans.all}
     assert (len(spans.all), parents) == (4, {"playground_id:p"})
@@ -197,13 +198,13 @@ def keys(span: ReadableSpan) -> set[str]:
     return names - {"parent", "span_attributes"}
 
 
-def test_a_case_is_on_its_spans(spans: Spans, tracing: RunTracing) -> None:
+def test_a_case_is_on_its_spans(spans: Spans, tracing: EvalTracer) -> None:
     case = EvalCase({"q": 1}, {"a": 2}, {"m": 3}, ["t"], "id", ORIGIN)
 
     run_case(
         Evaluator("e", lambda input: ["out"], scores=[accuracy], classifiers=[topic]),
         case,
-        tracing=tracing,
+        tracer=tracing,
     )
 
     eval, task = spans.one("eval"), spans.one("task")
@@ -219,20 +220,20 @@ def test_a_case_is_on_its_spans(spans: Spans, tracing: RunTracing) -> None:
     assert attribute(eval, "classifications") == {"topic": [{"id": "t", "label": "Topic"}]}
 
 
-def test_what_a_case_does_not_have_is_absent(spans: Spans, tracing: RunTracing) -> None:
-    run_case(Evaluator("e", echo, scores=[accuracy]), tracing=tracing)
+def test_what_a_case_does_not_have_is_absent(spans: Spans, tracing: EvalTracer) -> None:
+    run_case(Evaluator("e", echo, scores=[accuracy]), tracer=tracing)
 
     assert keys(spans.one("eval")) == {"input_json", "expected_json", "output_json"}
     assert keys(spans.one("task")) == {"input_json", "expected_json", "output_json"}
     assert keys(spans.one("accuracy")) == {"output_json", "scores"}
 
 
-def test_metadata_and_tags_are_those_that_the_task_left(spans: Spans, tracing: RunTracing) -> None:
+def test_metadata_and_tags_are_those_that_the_task_left(spans: Spans, tracing: EvalTracer) -> None:
     def task(input: Any, hooks: Any) -> None:
         hooks.metadata["new"] = 2
         hooks.tags = ["b"]
 
-    run_case(Evaluator("e", task), EvalCase(1, metadata={"old": 1}, tags=["a"]), tracing=tracing)
+    run_case(Evaluator("e", task), EvalCase(1, metadata={"old": 1}, tags=["a"]), tracer=tracing)
 
     assert attribute(spans.one("eval"), "metadata") == {"old": 1, "new": 2}
     assert attribute(spans.one("eval"), "tags") == ("b",)
@@ -240,7 +241,7 @@ def test_metadata_and_tags_are_those_that_the_task_left(spans: Spans, tracing: R
 
 @pytest.mark.parametrize("fails", [False, True], ids=["returns", "fails"])
 def test_what_is_known_of_a_case_is_set_before_its_task_runs(
-    fails: bool, spans: Spans, tracing: RunTracing
+    fails: bool, spans: Spans, tracing: EvalTracer
 ) -> None:
     seen: dict[str, Any] = {}
 
@@ -251,7 +252,7 @@ def test_what_is_known_of_a_case_is_set_before_its_task_runs(
         if fails:
             raise ValueError
 
-    run_case(Evaluator("e", task), {"q": 1}, tracing=tracing)
+    run_case(Evaluator("e", task), {"q": 1}, tracer=tracing)
 
     assert seen == {"q": 1}
 
@@ -280,12 +281,12 @@ def test_a_scorers_span_has_its_scores(
     output: dict[str, Any],
     metadata: Any,
     spans: Spans,
-    tracing: RunTracing,
+    tracing: EvalTracer,
 ) -> None:
     def scorer(input: Any) -> Any:
         return result
 
-    run_case(Evaluator("e", echo, scores=[scorer]), tracing=tracing)
+    run_case(Evaluator("e", echo, scores=[scorer]), tracer=tracing)
 
     span = spans.one("scorer")
     assert attribute(span, "scores") == scores
@@ -294,11 +295,11 @@ def test_a_scorers_span_has_its_scores(
 
 
 def test_scores_are_recorded_under_the_names_they_are_shown_by(
-    spans: Spans, tracing: RunTracing
+    spans: Spans, tracing: EvalTracer
 ) -> None:
     extra = ScorerCall("accuracy", lambda: Score("accuracy", 1), (), ())
 
-    run_case(Evaluator("e", echo, scores=[accuracy]), tracing=tracing, extra_scorers=[extra])
+    run_case(Evaluator("e", echo, scores=[accuracy]), tracer=tracing, extra_scorers=[extra])
 
     assert attribute(spans.one("accuracy"), "scores") == {"accuracy": 0.5}
     assert attribute(spans.one("accuracy (2)"), "scores") == {"accuracy (2)": 1.0}
@@ -327,12 +328,12 @@ def test_scores_are_recorded_under_the_names_they_are_shown_by(
     ids=["one", "several", "several of one name", "none"],
 )
 def test_a_classifiers_labels_are_on_its_span_and_on_the_case(
-    result: Any, classifications: Any, output: Any, spans: Spans, tracing: RunTracing
+    result: Any, classifications: Any, output: Any, spans: Spans, tracing: EvalTracer
 ) -> None:
     def classifier(input: Any) -> Any:
         return result
 
-    run_case(Evaluator("e", echo, classifiers=[classifier]), tracing=tracing)
+    run_case(Evaluator("e", echo, classifiers=[classifier]), tracer=tracing)
 
     assert attribute(spans.one("classifier"), "output_json") == output
     assert attribute(spans.one("eval"), "classifications") == classifications
@@ -353,9 +354,9 @@ def test_a_classifiers_labels_are_on_its_span_and_on_the_case(
     ids=["nan", "set", "lone surrogate", "generator"],
 )
 def test_values_of_any_kind_are_recorded(
-    value: Any, written: Any, spans: Spans, tracing: RunTracing
+    value: Any, written: Any, spans: Spans, tracing: EvalTracer
 ) -> None:
-    run_case(Evaluator("e", lambda input: 1), EvalCase(value, value), tracing=tracing)
+    run_case(Evaluator("e", lambda input: 1), EvalCase(value, value), tracer=tracing)
 
     for span in (spans.one("eval"), spans.one("task")):
         assert attribute(span, "input_json") == written
@@ -363,13 +364,13 @@ def test_values_of_any_kind_are_recorded(
 
 
 def test_names_and_tags_with_lone_surrogates_are_recorded(
-    spans: Spans, tracing: RunTracing
+    spans: Spans, tracing: EvalTracer
 ) -> None:
     def scorer(output: Any) -> float:
         return 1
 
     scorer.__name__ = "x\ud800"
-    run_case(Evaluator("e", echo, scores=[scorer]), EvalCase(1, tags=["t\ud800"]), tracing=tracing)
+    run_case(Evaluator("e", echo, scores=[scorer]), EvalCase(1, tags=["t\ud800"]), tracer=tracing)
 
     assert attribute(spans.one("x\ufffd"), "scores") == {"x\ufffd": 1}
     assert attribute(spans.one("eval"), "tags") == ("t\ufffd",)
@@ -380,7 +381,7 @@ def test_names_and_tags_with_lone_surrogates_are_recorded(
 
 @pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
 def test_a_task_that_fails_is_recorded_with_its_stack(
-    is_async: bool, spans: Spans, tracing: RunTracing
+    is_async: bool, spans: Spans, tracing: EvalTracer
 ) -> None:
     def task(input: Any, hooks: Any) -> None:
         hooks.metadata["seen"] = True
@@ -390,7 +391,7 @@ def test_a_task_that_fails_is_recorded_with_its_stack(
         task(input, hooks)
 
     case = EvalCase(1, 2, {"m": 1}, ["t"], "id", ORIGIN)
-    run_case(Evaluator("e", async_task if is_async else task), case, tracing=tracing)
+    run_case(Evaluator("e", async_task if is_async else task), case, tracer=tracing)
 
     for span in (spans.one("task"), spans.one("eval")):
         (event,) = span.events
@@ -410,35 +411,35 @@ def test_a_task_that_fails_is_recorded_with_its_stack(
 
 
 def test_an_output_that_json_cannot_hold_is_recorded_as_a_failure(
-    spans: Spans, tracing: RunTracing
+    spans: Spans, tracing: EvalTracer
 ) -> None:
-    run_case(Evaluator("e", lambda input: (x for x in "ab")), tracing=tracing)
+    run_case(Evaluator("e", lambda input: (x for x in "ab")), tracer=tracing)
 
     assert attribute(spans.one("task"), "output_json") is None
     assert spans.one("task").status.status_code is StatusCode.ERROR
     assert spans.one("eval").status.status_code is StatusCode.ERROR
 
 
-def test_what_a_task_recorded_before_it_failed_is_kept(spans: Spans, tracing: RunTracing) -> None:
+def test_what_a_task_recorded_before_it_failed_is_kept(spans: Spans, tracing: EvalTracer) -> None:
     def task(input: Any, hooks: Any) -> None:
         hooks.span.set_attribute("mine", 1)
         with spans.tracer.start_as_current_span("step"):
             throw(SystemExit(1))
 
-    run_case(Evaluator("e", task), tracing=tracing)
+    run_case(Evaluator("e", task), tracer=tracing)
 
     assert (spans.one("task").attributes or {})["mine"] == 1
     assert spans.tree() == {"eval": {"task": {"step": {}}}}
 
 
-def test_a_scorer_that_fails_is_recorded_where_it_failed(spans: Spans, tracing: RunTracing) -> None:
+def test_a_scorer_that_fails_is_recorded_where_it_failed(spans: Spans, tracing: EvalTracer) -> None:
     def failing(output: Any) -> Any:
         raise ValueError("no")
 
     run_case(
         Evaluator("e", echo, scores=[failing, accuracy], classifiers=[]),
         EvalCase(1, metadata={"m": 1}),
-        tracing=tracing,
+        tracer=tracing,
     )
 
     span = spans.one("failing")
@@ -481,9 +482,9 @@ ways = pytest.mark.parametrize("way", [nest, nest_async, nest_in_task, nest_in_t
 
 @ways
 def test_spans_made_in_a_task_are_below_the_task(
-    way: Callable[[Spans], Any], spans: Spans, tracing: RunTracing
+    way: Callable[[Spans], Any], spans: Spans, tracing: EvalTracer
 ) -> None:
-    run_case(Evaluator("e", lambda input: way(spans)), tracing=tracing)
+    run_case(Evaluator("e", lambda input: way(spans)), tracer=tracing)
 
     assert spans.tree() == {"eval": {"task": {"outer": {"inner": {}}}}}
 
@@ -491,19 +492,19 @@ def test_spans_made_in_a_task_are_below_the_task(
 @ways
 @pytest.mark.parametrize("kind", ["scores", "classifiers"])
 def test_spans_made_in_a_scorer_are_below_the_scorer(
-    way: Callable[[Spans], Any], kind: str, spans: Spans, tracing: RunTracing
+    way: Callable[[Spans], Any], kind: str, spans: Spans, tracing: EvalTracer
 ) -> None:
     def mine(output: Any) -> Any:
         return way(spans)
 
     evaluator = Evaluator("e", echo, **{kind: [mine]})  # type: ignore[arg-type]
-    run_case(evaluator, tracing=tracing)
+    run_case(evaluator, tracer=tracing)
 
     assert spans.tree() == {"eval": {"task": {}, "mine": {"outer": {"inner": {}}}}}
 
 
 def test_spans_of_cases_that_run_at_the_same_time_do_not_mix(
-    spans: Spans, tracing: RunTracing
+    spans: Spans, tracing: EvalTracer
 ) -> None:
     async def task(input: Any) -> None:
         await asyncio.sleep(0.001 * (input % 3))
@@ -511,7 +512,7 @@ def test_spans_of_cases_that_run_at_the_same_time_do_not_mix(
             await asyncio.sleep(0.001 * (input % 2))
 
     events_of(
-        Evaluator("e", task), inputs(*range(20)), max_concurrency=10, runner={"tracing": tracing}
+        Evaluator("e", task), inputs(*range(20)), max_concurrency=10, runner={"tracer": tracing}
     )
 
     trace_of = {attribute(span, "input_json"): trace_id(span) for span in spans.named("eval")}
@@ -519,28 +520,28 @@ def test_spans_of_cases_that_run_at_the_same_time_do_not_mix(
         assert trace_id(spans.one(f"step {number}")) == trace_of[number]
 
 
-def test_no_span_stays_current_after_its_case(spans: Spans, tracing: RunTracing) -> None:
+def test_no_span_stays_current_after_its_case(spans: Spans, tracing: EvalTracer) -> None:
     # In the worker's thread, which is this one here.
 
-    runner = CaseRunner(Evaluator("e", echo, scores=[accuracy]), Parameters(), tracing=tracing)
-    runner.run(EvalCase(1), 0, 0, lambda event: None)
+    runner = CaseRunner(Evaluator("e", echo, scores=[accuracy]).plan, Parameters(), tracer=tracing)
+    runner.run(CaseJob(EvalCase(1), 0, 0), lambda event: None)
 
     assert trace.get_current_span() is trace.INVALID_SPAN
 
 
 def test_every_span_ends_before_the_case_is_told_to_be_done(
-    spans: Spans, tracing: RunTracing
+    spans: Spans, tracing: EvalTracer
 ) -> None:
     ended: list[int] = []
 
-    runner = CaseRunner(Evaluator("e", echo, scores=[accuracy]), Parameters(), tracing=tracing)
-    runner.run(EvalCase(1), 0, 0, lambda event: ended.append(len(spans.all)))
+    runner = CaseRunner(Evaluator("e", echo, scores=[accuracy]).plan, Parameters(), tracer=tracing)
+    runner.run(CaseJob(EvalCase(1), 0, 0), lambda event: ended.append(len(spans.all)))
 
     assert ended == [0, 1, 3]
 
 
-def test_a_span_takes_as_long_as_what_it_is_about(spans: Spans, tracing: RunTracing) -> None:
-    run_case(Evaluator("e", lambda input: time.sleep(0.02)), tracing=tracing)
+def test_a_span_takes_as_long_as_what_it_is_about(spans: Spans, tracing: EvalTracer) -> None:
+    run_case(Evaluator("e", lambda input: time.sleep(0.02)), tracer=tracing)
 
     eval, task = spans.one("eval"), spans.one("task")
     assert eval.start_time is not None and eval.end_time is not None
@@ -571,7 +572,7 @@ def test_a_scorer_sees_the_spans_of_its_own_case_that_have_ended(spans: Spans) -
     events_of(
         Evaluator("e", task, scores=[first], classifiers=[second]),
         inputs("a", "b"),
-        runner={"tracing": RunTracing(spans.tracer, finished=finished)},
+        runner={"tracer": EvalTracer(spans.tracer), "finished_spans": finished},
     )
 
     assert seen == {
@@ -594,7 +595,7 @@ def test_a_run_without_a_tracer_gives_ids_all_the_same() -> None:
 
 
 def test_a_clock_that_is_set_meanwhile_costs_no_case_and_no_duration(
-    spans: Spans, tracing: RunTracing, monkeypatch: pytest.MonkeyPatch
+    spans: Spans, tracing: EvalTracer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     real, hours = time.time_ns, itertools.count()
 
@@ -607,7 +608,7 @@ def test_a_clock_that_is_set_meanwhile_costs_no_case_and_no_duration(
     evaluator = Evaluator("e", lambda input: time.sleep(0.02), scores=[lambda output: 1])
 
     events = events_of(
-        evaluator, inputs(*range(8)), runner={"tracing": tracing}, timeout=60, idle_after=5
+        evaluator, inputs(*range(8)), runner={"tracer": tracing}, timeout=60, idle_after=5
     )
 
     assert kinds(events).count("CaseFinished") == 8

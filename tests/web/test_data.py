@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from flask_braintrust_evals import Evaluator
+from flask_braintrust_evals import EvalCase, Evaluator
 from flask_braintrust_evals.runs.data import open_data
+from flask_braintrust_evals.runs.spec import InlineCases
 from tests.standin import StandIn
 
 from .support import PLAYGROUND, TOKEN, Api, deltas, events_of, parse_events, types_of
@@ -583,7 +584,7 @@ def test_an_experiments_rows_are_read_page_by_page(
 
 
 def test_cases_in_the_request_need_neither_session_nor_project() -> None:
-    opened = open_data([{"input": 1}], None, {}, Evaluator("echo", str))
+    opened = open_data(InlineCases([EvalCase(1)]), None, {}, Evaluator("echo", str))
     assert [case.input for case in opened.cases] == [1]
     assert (opened.dataset_id, opened.dataset_version) == (None, None)
 

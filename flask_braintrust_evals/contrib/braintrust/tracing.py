@@ -31,7 +31,7 @@ from opentelemetry.trace import (
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from flask_braintrust_evals import semconv
-from flask_braintrust_evals.engine.spans import EvalSpan, current_scope
+from flask_braintrust_evals.engine.tracing.eval_span import EvalSpan, current_scope
 
 from . import attachments
 
@@ -50,7 +50,7 @@ class SdkSpan(EvalSpan, BraintrustSpan):  # type: ignore[misc]
     @property
     def propagated_event(self) -> dict[str, Any] | None:
         """What all spans below have in common, as the SDK keeps it."""
-        attributes = {**self._scope.tracing.span_attributes, **self._scope.inherited}
+        attributes = {**self._scope.tracer.span_attributes, **self._scope.inherited}
         return {"span_attributes": attributes} if attributes else None
 
     def start_span(self, *args: Any, **options: Any) -> SdkSpan:
@@ -93,11 +93,11 @@ class SdkSpan(EvalSpan, BraintrustSpan):  # type: ignore[misc]
 
     def link(self) -> str:
         """Return the address of the span's page."""
-        components, page = self._components(), self._scope.tracing.page
-        if components is None or page is None or not components.object_id:
+        components, org_url = self._components(), self._scope.org_url
+        if components is None or org_url is None or not components.object_id:
             return str(NOOP_SPAN_PERMALINK)
         kind = str(components.object_type)
-        return f"{page}/object?object_type={kind}&object_id={components.object_id}&id={self.id}"
+        return f"{org_url}/object?object_type={kind}&object_id={components.object_id}&id={self.id}"
 
     def permalink(self) -> str:
         """The same as :meth:`link`."""

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from flask_braintrust_evals.engine.values.names import free_name
 from flask_braintrust_evals.errors import DuplicateEvaluatorError, RegistrationError
 
 from .introspection import callable_name, entry_of, instance_of, place_of, signature_of
@@ -153,11 +154,11 @@ def scorer_calls(scorers: Any, kind: str, evaluator: str) -> tuple[ScorerCall, .
     for call in calls:
         other = seen.setdefault(call.name, call)
         if other is not call:
-            raise DuplicateEvaluatorError(_two(kind, evaluator, other, call))
+            raise DuplicateEvaluatorError(_duplicate(kind, evaluator, other, call))
     return calls
 
 
-def _two(kind: str, evaluator: str, first: ScorerCall, second: ScorerCall) -> str:
+def _duplicate(kind: str, evaluator: str, first: ScorerCall, second: ScorerCall) -> str:
     places = [place_of(call.function) for call in (first, second)]
     if None in places:
         where = ""
@@ -171,7 +172,7 @@ def _two(kind: str, evaluator: str, first: ScorerCall, second: ScorerCall) -> st
     )
 
 
-def apart(scorers: Sequence[ScorerCall]) -> tuple[ScorerCall, ...]:
+def unique_names(scorers: Sequence[ScorerCall]) -> tuple[ScorerCall, ...]:
     """Return the scorers with names that are all different: ``x``, ``x (2)``, ``x (3)``."""
     seen: set[str] = set()
     result = []
@@ -180,14 +181,6 @@ def apart(scorers: Sequence[ScorerCall]) -> tuple[ScorerCall, ...]:
         seen.add(name)
         result.append(dataclasses.replace(scorer, name=name, own_name=scorer.name))
     return tuple(result)
-
-
-def free_name(name: str, taken: set[str]) -> str:
-    """Return ``name``, or the first of ``name (2)``, ``name (3)`` … that is not taken."""
-    candidate, number = name, 2
-    while candidate in taken:
-        candidate, number = f"{name} ({number})", number + 1
-    return candidate
 
 
 def _named(signature: inspect.Signature, function: Any) -> list[inspect.Parameter]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .cases import EvalCase
+from .names import free_name
 from .scores import Score
 from .summary import RunSummary, ScoreSummary
 
@@ -80,8 +81,15 @@ class CaseResult:
     tags: list[str] = field(default_factory=list)
     duration: float = 0.0
 
+    def add_scorer_error(self, name: str, error: CaseError) -> None:
+        """Keep why a scorer or classifier failed.
+
+        A classifier may have the name of a scorer: the second of them gets a number.
+        """
+        self.scorer_errors[free_name(name, self.scorer_errors)] = error
+
     def count_in(self, summary: RunSummary) -> None:
-        """Have a summary take in this case."""
+        """Add this case to a summary."""
         scores = {name: score.score for name, score in self.scores.items()}
         summary.add(scores, self.error is not None, self.scorer_errors)
 

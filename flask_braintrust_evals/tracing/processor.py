@@ -1,4 +1,4 @@
-"""Finds, among all spans of the application's own tracers, those that belong to a run."""
+"""Brings in the spans that the application's own tracers record inside of cases."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ RESOURCE = Resource(
 Receive = Callable[[ReadableSpan], None]
 
 
-class SpanRouter(SpanProcessor):
-    """Added to the application's tracer provider, hands each run the spans of its traces.
+class CaseSpanProcessor(SpanProcessor):
+    """A span processor of the application's tracer provider that delivers the spans of cases.
 
     What an instrumented library, or the application's own code, records inside a task or a scorer
-    has the trace of the case, because our span was current when it began. All other spans are
-    none of our business, and go nowhere from here.
+    has the trace id of the case, because the case's span was current when it began. Spans of other
+    traces are ignored.
 
     Args:
         install: where the application has no SDK tracer provider, install one.
@@ -41,10 +41,10 @@ class SpanRouter(SpanProcessor):
         self._lock = threading.Lock()
 
     def attach(self) -> None:
-        """Join the application's tracer provider, unless that is done.
+        """Add this processor to the application's tracer provider, unless that is done.
 
         Called when a run begins, not when the application is set up: a provider is often made after
-        that, in each worker process, and one of ours would keep it from being set.
+        that, in each worker process, and one set by this package would keep it from being set.
         """
         with self._lock:
             provider = trace.get_tracer_provider()
@@ -52,18 +52,18 @@ class SpanRouter(SpanProcessor):
                 return
             if not isinstance(provider, TracerProvider):
                 if not self._install or not isinstance(provider, trace.ProxyTracerProvider):
-                    return  # one that is no SDK's cannot be joined, nor replaced
+                    return  # not the SDK's: it takes no processor, and cannot be replaced
                 provider = _Provider(resource=RESOURCE)
                 trace.set_tracer_provider(provider)
             provider.add_span_processor(self)
             self._provider = provider
 
-    def add(self, trace_id: int, receive: Receive) -> None:
-        """Send the finished spans of a trace to ``receive``."""
+    def watch(self, trace_id: int, receive: Receive) -> None:
+        """Deliver the finished spans of a trace to ``receive``."""
         self._receivers[trace_id] = receive
 
-    def remove(self, trace_id: int) -> None:
-        """Send the spans of a trace nowhere any more."""
+    def unwatch(self, trace_id: int) -> None:
+        """Stop delivering the spans of a trace."""
         self._receivers.pop(trace_id, None)
 
     def on_end(self, span: ReadableSpan) -> None:
@@ -76,11 +76,11 @@ class SpanRouter(SpanProcessor):
 
 
 class _Provider(TracerProvider):
-    """Does nothing that may take time in a child process.
+    """A tracer provider that does nothing slow in a forked child.
 
-    The SDK's own looks for the process's resources there, in threads. Under gevent, whose
-    subprocesses begin as a fork that runs Python, the child would go on with all greenlets of its
-    parent while it waits for them: answer its requests, and read from its sockets.
+    The SDK's own detects the process's resources there, in threads. Under gevent, whose
+    subprocesses begin as a fork that runs Python, the child would run all greenlets of its parent
+    while it waits for those threads: answer the parent's requests, and read from its sockets.
     """
 
     def _handle_fork(self) -> None:

@@ -6,18 +6,17 @@ replaced. What the span has is read from its own attributes, so that nothing els
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import orjson
 from opentelemetry.trace import Span, Status, StatusCode
 
 from flask_braintrust_evals import semconv
 from flask_braintrust_evals.errors import SerializationError
 from flask_braintrust_evals.serialization import clean_text, dumps, plain
 
-from .tracing import json_attribute, set_failure
+from .attributes import merge_json
+from .eval_tracer import set_failure
 
 _JSON_FIELDS = {
     "input": semconv.INPUT,
@@ -30,10 +29,6 @@ _JSON_FIELDS = {
     "origin": semconv.ORIGIN,
     "classifications": semconv.CLASSIFICATIONS,
 }
-
-# Reading what a span has and writing it merged must not be interrupted. No code of the user's runs
-# within, and nothing waits: under --preload this lock is not gevent's.
-_lock = threading.Lock()
 
 
 def log_event(span: Span, event: Mapping[str, Any]) -> None:
@@ -66,39 +61,6 @@ def log_event(span: Span, event: Mapping[str, Any]) -> None:
         span.set_attribute(semconv.TAGS, [clean_text(tag) for tag in tags])
     if error is not None:
         _log_error(span, error)
-
-
-def merge_json(span: Span, name: str, value: Any) -> None:
-    """Set an attribute to ``value`` as JSON; an object is merged into the object that is there."""
-    text = json_attribute(value)
-    with _lock:
-        known = recorded(span, name)
-        if isinstance(known, dict):
-            new = orjson.loads(text)
-            if isinstance(new, dict):
-                text = dumps(_merged(known, new))
-        span.set_attribute(name, text)
-
-
-def recorded(span: Span, name: str) -> Any:
-    """Return the JSON value of an attribute that a span has so far; ``None`` for none."""
-    text = (getattr(span, "attributes", None) or {}).get(name)
-    if not isinstance(text, str):
-        return None
-    try:
-        return orjson.loads(text)
-    except orjson.JSONDecodeError:
-        return None
-
-
-def _merged(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
-    result = dict(old)
-    for key, value in new.items():
-        before = result.get(key)
-        if isinstance(before, dict) and isinstance(value, dict):
-            value = _merged(before, value)
-        result[key] = value
-    return result
 
 
 def _log_error(span: Span, error: Any) -> None:

@@ -1,9 +1,9 @@
-"""The tracer of one run, and its spans.
+"""A tracer that records the spans of one run.
 
-To whoever meets them they are spans of OpenTelemetry's API, and of its SDK once they have ended.
-The SDK's own are not used because a run needs none of what makes them dear: samplers, limits,
-several processors, and a lock for each of their four parts, which takes ten times as long under
-gevent. Nor does anything that is meant for the application's telemetry (``OTEL_*``) reach them.
+:class:`RecordingSpan` implements OpenTelemetry's ``Span`` and, once it has ended, the SDK's
+``ReadableSpan``, without the SDK's samplers, limits, processors and locks. That is for speed, since
+under gevent each of the SDK's four locks per span takes ten times as long as elsewhere, and for
+isolation: ``OTEL_*`` variables that are meant for the application's telemetry do not apply here.
 """
 
 from __future__ import annotations
@@ -44,14 +44,14 @@ _UNSET = Status()
 _ids = RandomIdGenerator()
 
 
-class RunSpan(ReadableSpan, Span):
+class RecordingSpan(ReadableSpan, Span):
     """A span that is recorded until it ends.
 
     Args:
         name: its name.
         context: its ids.
         parent: those of the span above it.
-        ended: called with the span when it ends.
+        on_end: called with the span when it ends.
         start_time: nanoseconds since 1970; default: now.
     """
 
@@ -61,7 +61,7 @@ class RunSpan(ReadableSpan, Span):
         context: SpanContext,
         parent: SpanContext | None,
         resource: Resource,
-        ended: Callable[[ReadableSpan], None],
+        on_end: Callable[[ReadableSpan], None],
         *,
         kind: SpanKind = SpanKind.INTERNAL,
         attributes: Mapping[str, Any] | None = None,
@@ -78,87 +78,87 @@ class RunSpan(ReadableSpan, Span):
             start_time=time.time_ns() if start_time is None else start_time,
             instrumentation_scope=SCOPE,
         )
-        self._recorded = _cleaned(attributes)
-        self._happened: list[Event] = []
-        self._linked = list(links)
-        self._called = name
-        self._outcome = _UNSET
-        self._ended_at: int | None = None
-        self._when_ended = ended
+        self._recorded_attributes = _cleaned(attributes)
+        self._recorded_events: list[Event] = []
+        self._recorded_links = list(links)
+        self._current_name = name
+        self._recorded_status = _UNSET
+        self._recorded_end: int | None = None
+        self._on_end = on_end
 
     def __repr__(self) -> str:
-        return f"RunSpan(name={self._called!r}, context={self.context!r})"
+        return f"RecordingSpan(name={self._current_name!r}, context={self.context!r})"
 
-    # What has been recorded, as the SDK's spans tell it.
+    # ReadableSpan: what has been recorded.
 
     @property
     def name(self) -> str:
-        return self._called
+        return self._current_name
 
     @property
     def attributes(self) -> Mapping[str, Any]:
-        return MappingProxyType(self._recorded)
+        return MappingProxyType(self._recorded_attributes)
 
     @property
     def events(self) -> Sequence[Event]:
-        return tuple(self._happened)
+        return tuple(self._recorded_events)
 
     @property
     def links(self) -> Sequence[Link]:
-        return tuple(self._linked)
+        return tuple(self._recorded_links)
 
     @property
     def status(self) -> Status:
-        return self._outcome
+        return self._recorded_status
 
     @property
     def end_time(self) -> int | None:
-        return self._ended_at
+        return self._recorded_end
 
     def get_span_context(self) -> SpanContext:
         context: SpanContext = self.context
         return context
 
-    # What records, as OpenTelemetry's API has it. After the end, nothing does.
+    # Span: what records. Nothing is recorded after the end.
 
     def is_recording(self) -> bool:
-        return self._ended_at is None
+        return self._recorded_end is None
 
     def set_attribute(self, key: str, value: Any) -> None:
         if self._is_open():
             if type(value) is str and key:
-                self._recorded[key] = value
+                self._recorded_attributes[key] = value
             else:
-                self._recorded.update(_cleaned({key: value}))
+                self._recorded_attributes.update(_cleaned({key: value}))
 
     def set_attributes(self, attributes: Mapping[str, Any]) -> None:
         if self._is_open():
-            self._recorded.update(_cleaned(attributes))
+            self._recorded_attributes.update(_cleaned(attributes))
 
     def add_event(
         self, name: str, attributes: Mapping[str, Any] | None = None, timestamp: int | None = None
     ) -> None:
         if self._is_open():
-            self._happened.append(Event(name, _cleaned(attributes), timestamp))
+            self._recorded_events.append(Event(name, _cleaned(attributes), timestamp))
 
     def add_link(self, context: SpanContext, attributes: Mapping[str, Any] | None = None) -> None:
         if self._is_open() and context is not None:
-            self._linked.append(Link(context, _cleaned(attributes)))
+            self._recorded_links.append(Link(context, _cleaned(attributes)))
 
     def update_name(self, name: str) -> None:
         if self._is_open():
-            self._called = name
+            self._current_name = name
 
     def set_status(self, status: Status | StatusCode, description: str | None = None) -> None:
-        """Set the status. As the specification has it, ``OK`` is final, and ``UNSET`` is ignored.
+        """Set the status. By the specification, ``OK`` is final, and ``UNSET`` is ignored.
 
         https://opentelemetry.io/docs/specs/otel/trace/api/#set-status
         """
         if isinstance(status, StatusCode):
             status = Status(status, description)
-        final = self._outcome.status_code is StatusCode.OK
+        final = self._recorded_status.status_code is StatusCode.OK
         if self._is_open() and not final and status.status_code is not StatusCode.UNSET:
-            self._outcome = status
+            self._recorded_status = status
 
     def record_exception(
         self,
@@ -189,8 +189,8 @@ class RunSpan(ReadableSpan, Span):
             end_time: nanoseconds since 1970; default: now.
         """
         if self._is_open():
-            self._ended_at = time.time_ns() if end_time is None else end_time
-            self._when_ended(self)
+            self._recorded_end = time.time_ns() if end_time is None else end_time
+            self._on_end(self)
 
     def __exit__(
         self,
@@ -206,29 +206,29 @@ class RunSpan(ReadableSpan, Span):
         super().__exit__(kind, error, trace)
 
     def _is_open(self) -> bool:
-        if self._ended_at is not None:
-            logger.warning("span %r has ended, and takes nothing more", self._called)
-        return self._ended_at is None
+        if self._recorded_end is not None:
+            logger.warning("span %r has ended: nothing more is recorded on it", self._current_name)
+        return self._recorded_end is None
 
 
-class RunTracer(Tracer):
+class RecordingTracer(Tracer):
     """Starts the spans of one run.
 
     Args:
         resource: of the process.
-        begin: called with the id of each trace that is started.
-        ended: called with each span that has ended.
+        on_new_trace: called with the id of each trace that is started.
+        on_end: called with each span that has ended.
     """
 
     def __init__(
         self,
         resource: Resource,
-        begin: Callable[[int], None],
-        ended: Callable[[ReadableSpan], None],
+        on_new_trace: Callable[[int], None],
+        on_end: Callable[[ReadableSpan], None],
     ) -> None:
         self._resource = resource
-        self._begin = begin
-        self._ended = ended
+        self._on_new_trace = on_new_trace
+        self._on_end = on_end
 
     def start_span(
         self,
@@ -244,16 +244,16 @@ class RunTracer(Tracer):
         above: SpanContext | None = trace.get_current_span(context).get_span_context()
         if above is None or not above.is_valid:
             above, state, trace_id = None, None, _ids.generate_trace_id()
-            self._begin(trace_id)
+            self._on_new_trace(trace_id)
         else:
             state, trace_id = above.trace_state, above.trace_id
         own = SpanContext(trace_id, _ids.generate_span_id(), False, _SAMPLED, state)
-        return RunSpan(
+        return RecordingSpan(
             name,
             own,
             above,
             self._resource,
-            self._ended,
+            self._on_end,
             kind=kind,
             attributes=attributes,
             links=links or (),
@@ -275,7 +275,7 @@ class RunTracer(Tracer):
 
 
 def _cleaned(attributes: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Return attributes as spans may have them: what is of no such kind is left out, and logged."""
+    """Return the attributes whose values a span may have; others are left out, and logged."""
     if not attributes:
         return {}
     if all(type(value) is str for value in attributes.values()) and all(attributes):

@@ -1,4 +1,4 @@
-"""The cases of a run, handed out one by one to whichever worker is free."""
+"""Hands out the cases of a run, one at a time, to the workers."""
 
 from __future__ import annotations
 
@@ -7,13 +7,22 @@ import threading
 from collections.abc import Iterable, Iterator
 from typing import Any
 
+from flask_braintrust_evals.engine.values.cases import EvalCase
 from flask_braintrust_evals.errors import CloudError, DataError
 
-from .values.cases import EvalCase
+from .executor import CaseJob
 
 
 class CaseSource:
-    """Hands out the cases of a run one by one, each as often as its trials. Thread-safe."""
+    """The cases of a run, each repeated for its trials. Thread-safe.
+
+    Args:
+        cases: cases, or what can be made a case; read one at a time.
+        trial_count: trials of a case that does not say how many it has.
+
+    Attributes:
+        exhausted: whether there are no more cases.
+    """
 
     def __init__(self, cases: Iterable[Any], trial_count: int) -> None:
         self._iterator = iter(cases)
@@ -23,8 +32,8 @@ class CaseSource:
         self._taken = 0
         self.exhausted = False
 
-    def take(self) -> tuple[EvalCase, int, int] | None:
-        """Return the next case, its index and its trial's index; ``None`` when there are no more.
+    def take(self) -> CaseJob | None:
+        """Return the next trial; ``None`` when there are no more.
 
         Raises:
             DataError: the source failed, or gave something that is not a case.
@@ -39,7 +48,7 @@ class CaseSource:
                 trial = next(trials, None)
                 if trial is not None:
                     self._look_ahead(trials)
-                    return case, index, trial
+                    return CaseJob(case, index, trial)
                 self._current = None
             return None
 
@@ -73,7 +82,7 @@ class CaseSource:
         self._taken += 1
 
     def _look_ahead(self, trials: Iterator[int]) -> None:
-        # Lists know that they are at their end: no worker need be started to find out.
+        # Iterators of lists know that they are at their end: no worker is started to find out.
         no_more_cases = operator.length_hint(self._iterator, -1) == 0
         if no_more_cases and operator.length_hint(trials, -1) == 0:
             self.exhausted = True

@@ -1,21 +1,20 @@
-"""The spans of a case: how they are started, and how values and failures are set on them.
+"""Starts the spans of a case, and marks failed ones.
 
-The engine records spans through whatever tracer it is handed. Names and values are those of
-Braintrust's instrumentation specification: a root span ``eval`` per case and trial, below it
-``task`` and one span per scorer and classifier.
+The engine records spans through the OpenTelemetry tracer that it is handed. Names and values are
+those of Braintrust's instrumentation specification: a root span ``eval`` per case and trial, below
+it ``task`` and one span per scorer and classifier.
 """
 
 from __future__ import annotations
 
 import time
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from secrets import token_hex
 from typing import Any
 
 from opentelemetry.context import Context
-from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import (
     Link,
     NoOpTracer,
@@ -29,32 +28,24 @@ from opentelemetry.trace import (
 )
 
 from flask_braintrust_evals import semconv
-from flask_braintrust_evals.errors import SerializationError
 from flask_braintrust_evals.serialization import clean_text, dumps, safe_text
 
 
 @dataclass(frozen=True)
-class RunTracing:
-    """Where and how a run's spans are recorded.
+class EvalTracer:
+    """Starts the spans of a run's cases.
 
     Attributes:
-        tracer: starts the spans; by default one that records nothing.
+        tracer: starts the OpenTelemetry spans; the default records nothing.
         attributes: attributes of every span, such as ``braintrust.parent``.
         span_attributes: entries of every ``braintrust.span_attributes``, such as ``generation``.
-        link: the span that asked for the run; each ``eval`` span links to it.
-        finished: returns the spans of a running case that have ended, by the id of its trace.
-        page: the address of the caller's organisation, below which the pages of spans are.
-        span_class: what tasks get as ``hooks.span``: a class of :class:`EvalSpan`; ``None``: that
-            one.
+        link: the span of the request for the run; each ``eval`` span links to it.
     """
 
     tracer: Tracer = field(default_factory=NoOpTracer)
     attributes: Mapping[str, str] = field(default_factory=dict)
     span_attributes: Mapping[str, Any] = field(default_factory=dict)
     link: SpanContext | None = None
-    finished: Callable[[int], Sequence[ReadableSpan]] = lambda trace_id: ()
-    page: str | None = None
-    span_class: Any = None
 
     def start(
         self,
@@ -70,8 +61,8 @@ class RunTracing:
 
         Args:
             name: the span's name.
-            kind: its type for Braintrust, such as ``eval``, ``task`` or ``score``; ``None``: none.
-            parent: the span above it; ``None`` starts a trace of its own.
+            kind: its type in Braintrust, such as ``eval``, ``task`` or ``score``; ``None``: none.
+            parent: the span above it; ``None`` starts a new trace.
             extra: further entries of ``braintrust.span_attributes``.
             attributes: further attributes, ready to be recorded.
             start_time: nanoseconds since 1970; ``None``: now.
@@ -98,7 +89,7 @@ class RunTracing:
 
 
 class Stopwatch:
-    """When a span began and ends, with a duration that is right though the clock is set meanwhile.
+    """The start and end of a span; its duration is right even if the clock is set in between.
 
     Attributes:
         start: nanoseconds since 1970.
@@ -106,31 +97,17 @@ class Stopwatch:
 
     def __init__(self) -> None:
         self.start = time.time_ns()
-        self._began = time.monotonic_ns()
+        self._monotonic_start = time.monotonic_ns()
 
     def end(self) -> int:
-        """Return the end, now, in nanoseconds since 1970."""
-        return self.start + time.monotonic_ns() - self._began
+        """Return the current time as the end, in nanoseconds since 1970."""
+        return self.start + time.monotonic_ns() - self._monotonic_start
 
 
 def span_id(span: Span) -> str:
     """Return a span's id as 16 hex digits; a random one for a span that is not recorded."""
     context = span.get_span_context()
     return format_span_id(context.span_id) if context.is_valid else token_hex(8)
-
-
-def set_json(span: Span, name: str, value: Any) -> None:
-    """Set an attribute to ``value`` as JSON, or to why it has no JSON form."""
-    if span.is_recording():
-        span.set_attribute(name, json_attribute(value))
-
-
-def json_attribute(value: Any) -> str:
-    """Return ``value`` as JSON, or why it has no JSON form."""
-    try:
-        return dumps(value)
-    except SerializationError as error:
-        return dumps(f"<not serializable: {error}>")
 
 
 def set_failure(span: Span, error: BaseException) -> None:

@@ -1,4 +1,4 @@
-"""Spans in two vocabularies: OpenTelemetry's, and that of the ``braintrust`` SDK."""
+"""The span that user code gets: OpenTelemetry's interface and that of the ``braintrust`` SDK."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from opentelemetry.trace import (
 
 from flask_braintrust_evals import semconv
 
-from .span_log import log_event
-from .tracing import RunTracing, set_failure
+from .eval_tracer import EvalTracer, set_failure
+from .log import log_event
 
 S = TypeVar("S", bound="EvalSpan")
 
@@ -35,16 +35,18 @@ _LARGEST_SECONDS = 1e12
 
 @dataclass(frozen=True)
 class SpanScope:
-    """What is running: a task, a scorer or a classifier of a case.
+    """The task, scorer or classifier of a case that user code runs in.
 
     Attributes:
-        tracing: of the case's run.
-        inherited: entries of ``braintrust.span_attributes`` that all spans below have, such as
-            the ``purpose`` of what a scorer does.
+        tracer: starts spans of the case's run.
+        inherited: entries of ``braintrust.span_attributes`` that all spans below get, such as
+            the ``purpose`` of a scorer's spans.
+        org_url: the web address of the caller's organisation in Braintrust, if known.
     """
 
-    tracing: RunTracing
+    tracer: EvalTracer
     inherited: Mapping[str, Any] = field(default_factory=dict)
+    org_url: str | None = None
 
 
 current_scope: ContextVar[SpanScope | None] = ContextVar("braintrust_evals_scope", default=None)
@@ -54,7 +56,7 @@ current_scope: ContextVar[SpanScope | None] = ContextVar("braintrust_evals_scope
 class EvalSpan(Span):
     """An OpenTelemetry span that also takes what a span of the ``braintrust`` SDK takes.
 
-    All of it is recorded on the OpenTelemetry span: several of these objects may stand for one.
+    Everything is recorded on the OpenTelemetry span, so several objects may wrap the same one.
 
     Args:
         span: the span.
@@ -70,7 +72,7 @@ class EvalSpan(Span):
     def __repr__(self) -> str:
         return f"{type(self).__name__}(name={self.name!r}, id={self.id!r})"
 
-    # As the braintrust SDK has it.
+    # The braintrust SDK's interface.
 
     @property
     def id(self) -> str:
@@ -95,7 +97,7 @@ class EvalSpan(Span):
         return str(getattr(self._span, "name", ""))
 
     def log(self, **event: Any) -> None:
-        """Record fields; see :func:`flask_braintrust_evals.engine.span_log.log_event`."""
+        """Record fields; see :func:`flask_braintrust_evals.engine.tracing.log.log_event`."""
         log_event(self._span, event)
 
     def start_span(
@@ -123,7 +125,7 @@ class EvalSpan(Span):
         attributes = _without_none(span_attributes)
         named = attributes.pop("type", None), attributes.pop("name", None)
         kind = named[0] if type is None else type
-        span = self._scope.tracing.start(
+        span = self._scope.tracer.start(
             str(name or named[1] or "span"),
             None if kind is None else str(getattr(kind, "value", kind)),
             self._parent(parent),
@@ -201,7 +203,7 @@ class EvalSpan(Span):
         """Return the headers of an outgoing request as they are."""
         return {} if carrier is None else carrier
 
-    # As OpenTelemetry has it.
+    # OpenTelemetry's interface.
 
     def set_attributes(
         self,
@@ -261,7 +263,7 @@ class EvalSpan(Span):
     @property
     def braintrust_parent(self) -> str | None:
         """The Braintrust object that the span belongs to, as ``braintrust.parent`` has it."""
-        return self._scope.tracing.attributes.get(semconv.PARENT)
+        return self._scope.tracer.attributes.get(semconv.PARENT)
 
 
 def _nanoseconds(time: float) -> int:

@@ -7,10 +7,9 @@ import warnings
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from flask_braintrust_evals.engine.parameters.values import Parameters
+from flask_braintrust_evals.engine.tracing.eval_span import EvalSpan
 from flask_braintrust_evals.serialization import clean_text, dumps
-
-from .parameters.values import Parameters
-from .spans import EvalSpan
 
 PROGRESS_EVENTS = (
     "text_delta",
@@ -94,10 +93,9 @@ class EvalHooks:
         """Show progress in the case's cell while the task runs.
 
         Args:
-            event: ``event`` is one of
-                :data:`~flask_braintrust_evals.engine.hooks.PROGRESS_EVENTS`; ``data`` is the text,
-                or a value that is sent as JSON; ``format`` (default ``"code"``) and ``output_type``
-                (default ``"completion"``) are as in the ``braintrust`` SDK.
+            event: ``event`` is one of :data:`PROGRESS_EVENTS`; ``data`` is the text, or a value
+                that is sent as JSON; ``format`` (default ``"code"``) and ``output_type`` (default
+                ``"completion"``) are as in the ``braintrust`` SDK.
 
         Raises:
             TypeError: ``event`` is not a mapping.

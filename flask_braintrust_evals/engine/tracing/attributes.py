@@ -2,32 +2,35 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
+import orjson
 from opentelemetry.trace import Span
 
 from flask_braintrust_evals import semconv
-from flask_braintrust_evals.serialization import clean_text, safe_text
+from flask_braintrust_evals.engine.values.cases import EvalCase
+from flask_braintrust_evals.engine.values.results import CaseResult
+from flask_braintrust_evals.engine.values.scores import Classification, Score
+from flask_braintrust_evals.serialization import clean_text, dumps, dumps_or_reason, safe_text
 
-from .span_log import merge_json
-from .tracing import json_attribute, set_json
-from .values.cases import EvalCase
-from .values.results import CaseResult
-from .values.scores import Classification, Score
+# Reading what a span has and writing it merged must not be interrupted. No user code runs inside,
+# and nothing waits: under --preload this lock is not gevent's.
+_lock = threading.Lock()
 
 
 def description(case: EvalCase) -> dict[str, Any]:
     """Return the attributes that are known before the task runs: a crash keeps them."""
     attributes: dict[str, Any] = {
-        semconv.INPUT: json_attribute(case.input),
-        semconv.EXPECTED: json_attribute(case.expected),
+        semconv.INPUT: dumps_or_reason(case.input),
+        semconv.EXPECTED: dumps_or_reason(case.expected),
     }
     if case.metadata:
-        attributes[semconv.METADATA] = json_attribute(case.metadata)
+        attributes[semconv.METADATA] = dumps_or_reason(case.metadata)
     if case.tags:
         attributes[semconv.TAGS] = [clean_text(tag) for tag in case.tags]
     if case.origin:
-        attributes[semconv.ORIGIN] = json_attribute(case.origin)
+        attributes[semconv.ORIGIN] = dumps_or_reason(case.origin)
     return attributes
 
 
@@ -75,3 +78,42 @@ def record_classifications(span: Span, classifications: list[Classification]) ->
         output.setdefault(str(each.name), []).append(each.as_item())
     single = {name: items[0] if len(items) == 1 else items for name, items in output.items()}
     set_json(span, semconv.OUTPUT, single)
+
+
+def set_json(span: Span, name: str, value: Any) -> None:
+    """Set an attribute to ``value`` as JSON, or to why it has no JSON form."""
+    if span.is_recording():
+        span.set_attribute(name, dumps_or_reason(value))
+
+
+def merge_json(span: Span, name: str, value: Any) -> None:
+    """Set an attribute to ``value`` as JSON; an object is merged into the object that is there."""
+    text = dumps_or_reason(value)
+    with _lock:
+        known = recorded(span, name)
+        if isinstance(known, dict):
+            new = orjson.loads(text)
+            if isinstance(new, dict):
+                text = dumps(_merged(known, new))
+        span.set_attribute(name, text)
+
+
+def recorded(span: Span, name: str) -> Any:
+    """Return the JSON value of an attribute that a span has so far; ``None`` for none."""
+    text = (getattr(span, "attributes", None) or {}).get(name)
+    if not isinstance(text, str):
+        return None
+    try:
+        return orjson.loads(text)
+    except orjson.JSONDecodeError:
+        return None
+
+
+def _merged(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+    result = dict(old)
+    for key, value in new.items():
+        before = result.get(key)
+        if isinstance(before, dict) and isinstance(value, dict):
+            value = _merged(before, value)
+        result[key] = value
+    return result

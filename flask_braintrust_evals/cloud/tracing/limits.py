@@ -1,4 +1,4 @@
-"""Finished spans as they are sent: with their parent in Braintrust, and no larger than it takes."""
+"""Cuts finished spans to what Braintrust takes, and sets the parent that they belong to."""
 
 from __future__ import annotations
 
@@ -9,33 +9,40 @@ from opentelemetry.sdk.trace import Event, ReadableSpan
 
 from flask_braintrust_evals.semconv import PARENT
 from flask_braintrust_evals.serialization import dumps
+from flask_braintrust_evals.tracing.sizes import (
+    OVERHEAD,
+    plain_attributes,
+    span_size,
+    text_size,
+    text_sizes,
+)
 
-LARGEST_ATTRIBUTE = 1_000_000
-"""Bytes of one text; what is longer is cut, and says so."""
-LARGEST_SPAN = 4_000_000
+MAX_ATTRIBUTE_BYTES = 1_000_000
+"""Bytes of one text. A longer one is cut, and ends with a note that says so."""
+MAX_SPAN_BYTES = 4_000_000
 """Bytes of all texts of a span. Braintrust refuses requests above about 6 MB."""
-SMALLEST_CUT = 1_000
-OVERHEAD = 300
-"""Bytes of a span beside its texts: ids, times, names. Estimated."""
+MIN_CUT_BYTES = 1_000
+"""Bytes of a text that are always kept."""
 
 
-def outgoing(span: ReadableSpan, parent: str, size: int) -> tuple[ReadableSpan, int]:
-    """Return a span as it is sent, and about how many bytes it takes.
+def within_limits(span: ReadableSpan, parent: str, size: int) -> tuple[ReadableSpan, int]:
+    """Return a span within Braintrust's limits, with its parent, and about how many bytes it takes.
 
-    The application's own exporters see the span as it was: this is a copy where anything differs.
+    The span itself does not change, since the application's own exporters have it too: where
+    anything differs, a copy is returned.
 
     Args:
         span: a finished span.
         parent: the value of its ``braintrust.parent``.
-        size: its bytes, as :func:`span_size` has them.
+        size: its bytes, from :func:`span_size`.
     """
     attributes = plain_attributes(span)
-    too_large = size > LARGEST_ATTRIBUTE and (
-        size > LARGEST_SPAN or max(_text_sizes(span)) > LARGEST_ATTRIBUTE
+    too_large = size > MAX_ATTRIBUTE_BYTES and (
+        size > MAX_SPAN_BYTES or max(_text_sizes(span)) > MAX_ATTRIBUTE_BYTES
     )
     if attributes.get(PARENT) == parent and not too_large:
         return span, size
-    limit = _limit(span) if too_large else LARGEST_ATTRIBUTE
+    limit = _limit(span) if too_large else MAX_ATTRIBUTE_BYTES
     copy = ReadableSpan(
         name=_cut(span.name, limit),
         context=span.context,
@@ -58,51 +65,25 @@ def outgoing(span: ReadableSpan, parent: str, size: int) -> tuple[ReadableSpan, 
     return copy, span_size(copy)
 
 
-def span_size(span: ReadableSpan) -> int:
-    """Return about how many bytes a span takes."""
-    size = OVERHEAD + text_size(span.name)
-    for attributes in (plain_attributes(span), *(event.attributes for event in span.events)):
-        for value in (attributes or {}).values():
-            size += text_size(value) if isinstance(value, str) else sum(_value_sizes(value))
-    return size
-
-
-def plain_attributes(span: ReadableSpan) -> dict[str, Any]:
-    """Return a copy of a span's attributes that is cheaper to read than the SDK's mapping."""
-    attributes: Any = span.attributes
-    copy: dict[str, Any] = attributes.copy() if attributes else {}
-    return copy
-
-
-def text_size(text: str) -> int:
-    """Return the bytes of a text."""
-    return len(text) if text.isascii() else len(text.encode("utf-8", "replace"))
-
-
 def _text_sizes(span: ReadableSpan) -> list[int]:
     """The bytes of each text of a span, of which its name is the first."""
     sizes = [text_size(span.name)]
     for attributes in (span.attributes, *(event.attributes for event in span.events)):
         for value in (attributes or {}).values():
-            sizes.extend(_value_sizes(value))
+            sizes.extend(text_sizes(value))
     return sizes
-
-
-def _value_sizes(value: Any) -> list[int]:
-    texts = value if isinstance(value, tuple | list) else (value,)
-    return [text_size(each) for each in texts if isinstance(each, str)]
 
 
 def _limit(span: ReadableSpan) -> int:
     """The largest text that lets the whole span pass: the small ones stay as they are."""
     sizes = sorted(_text_sizes(span))
-    room = LARGEST_SPAN - 2 * OVERHEAD  # the second one for the parent that is added
+    room = MAX_SPAN_BYTES - 2 * OVERHEAD  # the second one for the parent that is added
     for index, size in enumerate(sizes):
         share = room // (len(sizes) - index)
         if size > share:
-            return max(SMALLEST_CUT, min(share, LARGEST_ATTRIBUTE))
+            return max(MIN_CUT_BYTES, min(share, MAX_ATTRIBUTE_BYTES))
         room -= size
-    return LARGEST_ATTRIBUTE
+    return MAX_ATTRIBUTE_BYTES
 
 
 def _cut_attributes(attributes: Mapping[str, Any] | None, limit: int) -> dict[str, Any]:
@@ -122,7 +103,7 @@ def _cut_value(name: str, value: Any, limit: int) -> Any:
 
 
 def _cut_list(values: Sequence[Any], limit: int) -> list[Any]:
-    """As many items as fit into the limit together; texts end with a word on the rest."""
+    """Return as many items as fit into the limit together; texts end with a note on the rest."""
     kept: list[Any] = []
     room = limit
     for value in values:

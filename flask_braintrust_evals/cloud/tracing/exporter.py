@@ -1,0 +1,245 @@
+"""Queues the encoded spans of one run and sends them: in batches, bounded, with retries."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from opentelemetry import context as otel_context
+from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY
+
+from flask_braintrust_evals.cloud.sessions import UserSession
+from flask_braintrust_evals.errors import CloudError
+
+from .encoder import OtlpChunk, export_request
+from .limits import MAX_SPAN_BYTES
+
+logger = logging.getLogger("flask_braintrust_evals")
+
+BATCH_SPANS = 500
+BATCH_BYTES = MAX_SPAN_BYTES
+"""Braintrust refuses requests above about 6 MB."""
+MAX_QUEUED_SPANS = 20_000
+MAX_QUEUED_BYTES = 32_000_000
+"""What may be queued while Braintrust accepts nothing. Further spans are dropped and counted."""
+MIN_PAUSE = 0.25
+MAX_PAUSE = 5.0
+"""Seconds between attempts while Braintrust accepts nothing; each pause is twice the last one."""
+ATTEMPT_TIMEOUT = 10.0
+"""Seconds that one attempt may take."""
+
+Send = Callable[[list[OtlpChunk], float], None]
+
+
+class SpanExporter:
+    """Sends the spans of one run to Braintrust. Thread-safe.
+
+    Args:
+        send: sends a batch within so many seconds; raises :class:`CloudError` if it fails.
+    """
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self._changed = threading.Condition()
+        self._queue = _Queue()
+        self._batches_under_way = 0
+        self._backoff = _Backoff()
+        self.lost = 0
+
+    @classmethod
+    def to_braintrust(cls, session: UserSession, parent: str) -> SpanExporter:
+        """Return an exporter that sends with a caller's session.
+
+        Args:
+            session: the caller's.
+            parent: what the spans belong to, as the header ``x-bt-parent`` names it.
+        """
+        return cls(functools.partial(_post, session, parent))
+
+    def add(self, chunk: OtlpChunk) -> None:
+        """Queue spans.
+
+        If the queue is full, the calling thread first sends a batch. If it cannot, because it runs
+        an event loop or Braintrust is to be left alone for a while, the spans are dropped and
+        counted in ``lost``.
+        """
+        while not self._add(chunk):
+            with self._changed:
+                if self._backoff.is_on() or _on_event_loop():
+                    self.lost += chunk.count
+                    return
+                if self._batches_under_way and not self._queue.chunks:
+                    self._changed.wait(ATTEMPT_TIMEOUT)
+                    continue
+            self._send_batch(time.monotonic() + ATTEMPT_TIMEOUT)
+
+    def _add(self, chunk: OtlpChunk) -> bool:
+        with self._changed:
+            if not self._queue.has_room_for(chunk):
+                return False
+            self._queue.append(chunk)
+            return True
+
+    def send_full_batches(self) -> None:
+        """Send while there are full batches. After a failure that may pass, they are kept."""
+        while self._queue.has_batch and not self._backoff.is_on():
+            self._send_batch(time.monotonic() + ATTEMPT_TIMEOUT)
+
+    def flush(self, timeout: float) -> None:
+        """Send everything, with retries for ``timeout`` seconds; what is left then is dropped."""
+        deadline = time.monotonic() + timeout
+        while True:
+            with self._changed:
+                if not self._queue.chunks and not self._batches_under_way:
+                    return
+                now = time.monotonic()
+                if now >= deadline:
+                    break
+                if not self._queue.chunks or self._backoff.is_on():
+                    wake = deadline if not self._queue.chunks else self._backoff.until
+                    self._changed.wait(max(0.0, min(wake, deadline) - now))
+                    continue
+            self._send_batch(deadline)
+        with self._changed:
+            dropped, self._queue = self._queue.spans, _Queue()
+            self.lost += dropped
+        if dropped:
+            logger.warning(
+                "%d spans were dropped: Braintrust did not accept them within %g seconds",
+                dropped,
+                timeout,
+            )
+
+    def _send_batch(self, deadline: float) -> None:
+        with self._changed:
+            batch = self._queue.take_batch()
+            self._batches_under_way += bool(batch)
+        if not batch:
+            return
+        error: Exception | None = None
+        try:
+            seconds = max(0.05, min(ATTEMPT_TIMEOUT, deadline - time.monotonic()))
+            self._send(batch, seconds)
+        except Exception as failure:  # spans that cannot be sent must not end the run
+            error = failure
+        except BaseException:  # Ctrl-C: the next flush sends them
+            with self._changed:
+                self._queue.put_back(batch)
+            raise
+        finally:
+            with self._changed:
+                self._batches_under_way -= 1
+                self._changed.notify_all()
+        self._settle(batch, error)
+
+    def _settle(self, batch: list[OtlpChunk], error: Exception | None) -> None:
+        count = sum(chunk.count for chunk in batch)
+        if error is None:
+            self._backoff.reset()
+        elif isinstance(error, CloudError) and error.transient:
+            with self._changed:
+                self._queue.put_back(batch)
+                self._backoff.extend(error.retry_after or 0.0)
+            logger.info("%d spans are queued for another attempt: %s", count, error)
+        else:
+            with self._changed:
+                self.lost += count
+            logger.warning("%d spans were refused: %s", count, error)
+
+
+@dataclass
+class _Queue:
+    """Chunks that are to be sent, with how many spans and bytes they have together."""
+
+    chunks: deque[OtlpChunk] = field(default_factory=deque)
+    spans: int = 0
+    bytes: int = 0
+
+    @property
+    def has_batch(self) -> bool:
+        return self.spans >= BATCH_SPANS or self.bytes >= BATCH_BYTES
+
+    def has_room_for(self, chunk: OtlpChunk) -> bool:
+        """Return whether a chunk fits; an empty queue accepts any."""
+        return not self.chunks or (
+            self.spans + chunk.count <= MAX_QUEUED_SPANS
+            and self.bytes + chunk.size <= MAX_QUEUED_BYTES
+        )
+
+    def append(self, chunk: OtlpChunk) -> None:
+        self.chunks.append(chunk)
+        self._count(chunk, 1)
+
+    def take_batch(self) -> list[OtlpChunk]:
+        """Remove and return the oldest chunks, up to the limits of a batch, but at least one."""
+        batch: list[OtlpChunk] = []
+        spans = size = 0
+        while self.chunks:
+            spans += self.chunks[0].count
+            size += self.chunks[0].size
+            if batch and (spans > BATCH_SPANS or size > BATCH_BYTES):
+                break
+            batch.append(self.chunks.popleft())
+            self._count(batch[-1], -1)
+        return batch
+
+    def put_back(self, batch: list[OtlpChunk]) -> None:
+        """Add a batch at the front, where it came from."""
+        self.chunks.extendleft(reversed(batch))
+        for chunk in batch:
+            self._count(chunk, 1)
+
+    def _count(self, chunk: OtlpChunk, sign: int) -> None:
+        self.spans += sign * chunk.count
+        self.bytes += sign * chunk.size
+
+
+@dataclass
+class _Backoff:
+    """Until when nothing is sent, by ``time.monotonic()``; the pauses between failures double."""
+
+    until: float = 0.0
+    _pause: float = 0.0
+
+    def is_on(self) -> bool:
+        return time.monotonic() < self.until
+
+    def extend(self, at_least: float) -> None:
+        """Begin the next pause, of at least so many seconds."""
+        self._pause = min(MAX_PAUSE, self._pause * 2 or MIN_PAUSE)
+        self.until = time.monotonic() + max(self._pause, at_least)
+
+    def reset(self) -> None:
+        self._pause = 0.0
+
+
+def _on_event_loop() -> bool:
+    """Return whether the calling thread runs an event loop, which must not wait."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
+
+
+def _post(session: UserSession, parent: str, batch: list[OtlpChunk], seconds: float) -> None:
+    # The application may have instrumented ``requests``: sending spans must not make spans.
+    token = otel_context.attach(otel_context.set_value(_SUPPRESS_INSTRUMENTATION_KEY, True))
+    try:
+        session.api(
+            "POST",
+            "/otel/v1/traces",
+            data=export_request(batch),
+            headers={"Content-Type": "application/x-protobuf", "x-bt-parent": parent},
+            timeout=seconds,
+            retry=False,
+            parse=False,  # OTLP answers in protobuf
+        )
+    finally:
+        otel_context.detach(token)

@@ -1,0 +1,248 @@
+"""Runs one case: its task, then its scorers and classifiers.
+
+What user code raises becomes part of the case's result, and goes no further.
+"""
+
+from __future__ import annotations
+
+import copy
+import functools
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext, suppress
+from typing import Any
+
+from opentelemetry.trace import Span
+
+from flask_braintrust_evals import semconv
+from flask_braintrust_evals.concurrency.cancellation import Cancellation
+from flask_braintrust_evals.concurrency.channel import ChannelClosedError
+from flask_braintrust_evals.concurrency.job import DeadlineError
+from flask_braintrust_evals.engine.calls.plan import CasePlan
+from flask_braintrust_evals.engine.calls.signatures import ScorerCall, unique_names
+from flask_braintrust_evals.engine.parameters.values import Parameters
+from flask_braintrust_evals.engine.tracing import attributes
+from flask_braintrust_evals.engine.tracing.eval_span import EvalSpan
+from flask_braintrust_evals.engine.tracing.eval_tracer import (
+    EvalTracer,
+    Stopwatch,
+    set_failure,
+    span_id,
+)
+from flask_braintrust_evals.engine.values.events import (
+    CaseFinished,
+    CaseProgress,
+    CaseStarted,
+    TaskFinished,
+)
+from flask_braintrust_evals.engine.values.results import CaseRef, CaseResult
+from flask_braintrust_evals.errors import SerializationError
+from flask_braintrust_evals.serialization import dumps
+
+from .case_scorer import CaseScorer, FinishedSpans
+from .error_scores import add_error_scores
+from .executor import CaseJob, Emit
+from .hooks import EvalHooks
+from .user_code import ProgressReports, UserCode
+
+
+class CaseRunner:
+    """What all cases of one run have in common.
+
+    Args:
+        plan: the evaluator's.
+        parameters: the run's validated parameters.
+        extra_scorers: scorers that run in a second pass, after the evaluator's own.
+        tracer: starts spans; ``None``: nothing is recorded.
+        finished_spans: for scorers that take ``trace``; default: no spans.
+        span_class: see :class:`UserCode`.
+        org_url: see :class:`UserCode`.
+        cancellation: set when the run is cancelled.
+        scope: entered around each case, on the thread that runs it, such as Flask's application
+            context.
+    """
+
+    def __init__(
+        self,
+        plan: CasePlan,
+        parameters: Parameters,
+        *,
+        extra_scorers: Sequence[ScorerCall] = (),
+        tracer: EvalTracer | None = None,
+        finished_spans: FinishedSpans = lambda trace_id: (),
+        span_class: type[EvalSpan] | None = None,
+        org_url: str | None = None,
+        cancellation: Cancellation | None = None,
+        scope: Callable[[], AbstractContextManager[Any]] = nullcontext,
+    ) -> None:
+        self.plan = plan
+        self.parameters = parameters
+        self.cancellation = cancellation or Cancellation()
+        self.scope = scope
+        self.code = UserCode(plan, tracer, self.cancellation, span_class, org_url)
+        scorers = unique_names((*plan.scorers, *extra_scorers))
+        names = [scorer.name for scorer in scorers]
+        own, extra = scorers[: len(plan.scorers)], scorers[len(plan.scorers) :]
+        self.passes = [
+            CaseScorer(some, classifiers, names, parameters, self.code, finished_spans)
+            for some, classifiers in ((own, plan.classifiers), (extra, ()))
+        ]
+
+    def run(self, job: CaseJob, emit: Emit) -> CaseResult:
+        """Run one case.
+
+        Args:
+            job: the case.
+            emit: called with :class:`CaseStarted`, any :class:`CaseProgress`,
+                :class:`TaskFinished` and :class:`CaseFinished`, in this order.
+
+        Returns:
+            the result, which the last event has too. A failing task or scorer is part of it.
+
+        Raises:
+            ChannelClosedError: ``emit`` raised it; the case is over.
+        """
+        return _CaseRun(self, job, emit).run()
+
+
+class _CaseRun:
+    """One case while it runs: its result so far, and its ``eval`` span."""
+
+    def __init__(self, runner: CaseRunner, job: CaseJob, emit: Emit) -> None:
+        self._runner = runner
+        self._code = runner.code
+        self._emit = emit
+        case = job.case
+        tracer = self._code.tracer
+        self._description = attributes.description(case) if tracer.records else {}
+        self._watch = Stopwatch()
+        self._span = tracer.start(
+            "eval", "eval", attributes=self._description, start_time=self._watch.start
+        )
+        self._result = CaseResult(
+            CaseRef(span_id(self._span), job.index, job.trial_index, case.origin),
+            case,
+            metadata=_own_copy(case.metadata),
+            tags=list(case.tags or ()),
+        )
+
+    def run(self) -> CaseResult:
+        result = self._result
+        self._emit(CaseStarted(result.ref, result.case))
+        started = time.monotonic()
+        try:
+            with self._runner.scope():
+                self._run_in_scope()
+        except ChannelClosedError:
+            raise
+        except Exception as error:
+            # The scope's own: entering or leaving it may fail, for instance in teardown functions.
+            self._fail_scope(error)
+        finally:
+            self._span.end(self._watch.end())
+        result.duration = time.monotonic() - started
+        self._emit(CaseFinished(result))
+        return result
+
+    def _run_in_scope(self) -> None:
+        result, span = self._result, self._span
+        failed: list[str] = []
+        try:
+            self._run_task()
+            self._emit(TaskFinished(result.ref, result.output_json, result.error))
+            for scorer in self._runner.passes:
+                failed += scorer.score(result, span)
+        finally:
+            attributes.record(span, result)
+        # After the result is recorded: what the handler logs on the span is merged into it.
+        handler = self._runner.plan.error_score_handler
+        add_error_scores(handler, failed, result, span, self._code)
+
+    def _fail_scope(self, error: Exception) -> None:
+        result = self._result
+        set_failure(self._span, error)
+        answered = result.error is not None or result.output_json is not None
+        result.error = result.error or self._code.failure("application context", error, result.ref)
+        if not answered:
+            self._emit(TaskFinished(result.ref, None, result.error))
+
+    def _run_task(self) -> None:
+        result = self._result
+        reports = ProgressReports(self._report)
+        described = attributes.of_task(self._description)
+        with (
+            self._code.span("task", "task", self._span, attributes=described) as span,
+            self._task_cancellation() as cancellation,
+        ):
+            hooks = self._hooks(span, cancellation, reports)
+            try:
+                self._call_task(span, hooks, cancellation, reports)
+            # SystemExit and KeyboardInterrupt end the case, never the worker.
+            except BaseException as error:
+                set_failure(span, error)
+                set_failure(self._span, error)
+                result.error = self._code.failure("task", error, result.ref)
+            finally:
+                reports.close()
+                result.metadata, result.tags = hooks.metadata or {}, hooks.tags
+                if cancellation is not self._runner.cancellation:
+                    # A task that timed out goes on, and may still change them.
+                    result.metadata, result.tags = _own_copy(hooks.metadata), [*hooks.tags]
+
+    def _report(self, event: Mapping[str, str]) -> None:
+        with suppress(ChannelClosedError):  # the task learns from its cancel_event
+            self._emit(CaseProgress(self._result.ref, event))
+
+    def _task_cancellation(self) -> AbstractContextManager[Cancellation]:
+        """Return what cancels the task: that of the run, or its own where it has a time-out."""
+        cancellation = self._runner.cancellation
+        if self._runner.plan.task_timeout is None:
+            return nullcontext(cancellation)
+        return cancellation.child()
+
+    def _hooks(self, span: Span, cancellation: Cancellation, reports: ProgressReports) -> EvalHooks:
+        result = self._result
+        return EvalHooks(
+            expected=result.case.expected,
+            metadata=result.metadata,
+            tags=result.tags,
+            parameters=self._runner.parameters,
+            trial_index=result.ref.trial_index,
+            span=self._code.user_span(span),
+            cancel_event=cancellation.event,
+            report=reports,
+        )
+
+    def _call_task(
+        self, span: Span, hooks: EvalHooks, cancellation: Cancellation, reports: ProgressReports
+    ) -> None:
+        result, plan = self._result, self._runner.plan
+        task = functools.partial(plan.task, result.case.input, hooks, self._runner.parameters)
+        try:
+            output = self._code.call(
+                task, reports=reports, timeout=plan.task_timeout, cancellation=cancellation
+            )
+        except DeadlineError:
+            cancellation.set()
+            message = f"the task's time-out of {plan.task_timeout or 0:g} seconds was reached"
+            raise TimeoutError(message) from None
+        result.output_json = _output_json(output)
+        result.output = output
+        span.set_attribute(semconv.OUTPUT, result.output_json)
+
+
+def _own_copy(metadata: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return a copy that a task may change without changing that of the case's other trials."""
+    if not metadata:
+        return {}
+    try:
+        return copy.deepcopy(dict(metadata))
+    except Exception:  # it holds something that cannot be copied
+        return dict(metadata)
+
+
+def _output_json(output: Any) -> str:
+    try:
+        return dumps(output)
+    except SerializationError as error:
+        raise SerializationError(f"the task's output cannot be written as JSON: {error}") from error

@@ -1,0 +1,48 @@
+"""Where a case runs: the interface between a run and what runs its cases."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from flask_braintrust_evals.engine.values.cases import EvalCase
+from flask_braintrust_evals.engine.values.events import Event
+
+Emit = Callable[[Event], None]
+"""Adds an event to a run. Raises ``ChannelClosedError`` once the run has ended."""
+
+
+@dataclass(frozen=True)
+class CaseJob:
+    """One trial of one case, to be run.
+
+    Attributes:
+        case: the case.
+        index: its place in the data, from 0.
+        trial_index: which repeat of the case this is, from 0.
+    """
+
+    case: EvalCase
+    index: int
+    trial_index: int
+
+
+class CaseExecutor(Protocol):
+    """Runs the cases of one run. Its methods may be called from several threads at a time."""
+
+    def run(self, job: CaseJob, emit: Emit) -> None:
+        """Run one case and return when it is done.
+
+        Args:
+            job: the case.
+            emit: called with :class:`CaseStarted`, any number of :class:`CaseProgress`,
+                :class:`TaskFinished` and :class:`CaseFinished`, in this order. A failing task or
+                scorer is part of the result.
+
+        Raises:
+            ChannelClosedError: ``emit`` raised it; the case is over.
+        """
+
+    def cancel(self) -> None:
+        """Cancel what is running. May be called again."""

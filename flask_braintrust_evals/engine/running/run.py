@@ -1,0 +1,298 @@
+"""A run: workers that run cases, and an iterator of the events.
+
+The consumer iterates; workers take cases from the source, have them run, and put events into a
+bounded channel. A consumer that stops reading therefore stops the workers, and with them the
+reading of data. The next worker starts when the consumer receives :class:`CaseStarted`, so that no
+data is read ahead of running cases.
+"""
+
+from __future__ import annotations
+
+import itertools
+import logging
+import threading
+import time
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import ExitStack, closing
+from queue import Empty
+from typing import Any
+
+from flask_braintrust_evals.concurrency.channel import Channel, ChannelClosedError
+from flask_braintrust_evals.concurrency.gevent_patch import new_event, start_thread
+from flask_braintrust_evals.concurrency.turns import Turn, wait_for_turn
+from flask_braintrust_evals.engine.values.events import (
+    CaseStarted,
+    Event,
+    Idle,
+    RunFailed,
+    RunFinished,
+)
+from flask_braintrust_evals.engine.values.summary import RunSummary
+from flask_braintrust_evals.errors import EvalsError, RunError, RunTimeoutError
+
+from .case_source import CaseSource
+from .executor import CaseExecutor
+from .open_cases import OpenCases
+from .run_state import RunState
+
+logger = logging.getLogger("flask_braintrust_evals")
+
+MAX_WAITING_EVENTS = 64
+"""Events that may wait for the consumer before the workers wait for it."""
+MAX_WAITING_BYTES = 1_000_000
+"""Bytes of their outputs, likewise."""
+MAX_SLICE = 0.0005
+"""Seconds for which workers may go on before they let the consumer run."""
+
+_CONSUMER = 0
+"""Stands for the consumer among the users of a run; workers are numbered from 1."""
+
+
+class _NoWorkers(Event):
+    """The last worker has ended."""
+
+
+class Run:
+    """One run of an evaluator. Iterate over it once; close it if you stop early.
+
+    Args:
+        executor: runs each case.
+        cases: an iterable of cases; the workers read it, one item at a time.
+        max_concurrency: cases at a time.
+        trial_count: how often to run each case that does not say so itself.
+        timeout: seconds after which the run is given up.
+        idle_after: seconds of silence after which to yield :class:`Idle`; ``None``: never.
+
+    Attributes:
+        state: where the run is; see :class:`RunState`.
+        error: why it failed or was given up; ``None`` where it was not.
+        summary: the means over the cases whose events the consumer has received.
+    """
+
+    def __init__(
+        self,
+        executor: CaseExecutor,
+        cases: Iterable[Any],
+        *,
+        max_concurrency: int,
+        trial_count: int = 1,
+        timeout: float | None = None,
+        idle_after: float | None = None,
+    ) -> None:
+        self._executor = executor
+        self._source = CaseSource(cases, trial_count)
+        self._limit = max_concurrency
+        self._timeout = timeout
+        self._idle_after = idle_after
+        self._channel: Channel[Event] = Channel(MAX_WAITING_EVENTS, MAX_WAITING_BYTES)
+        self._consumer_ran = 0.0
+        self._lock = threading.Lock()
+        self._numbers = itertools.count(1)
+        self._users = {_CONSUMER}
+        self._no_workers = new_event()
+        self._callbacks: list[Callable[[], None]] = []
+        self.state = RunState.NEW
+        self.error: EvalsError | None = None
+        self.summary = RunSummary()
+
+    def __iter__(self) -> Iterator[Event]:
+        with closing(self.batches()) as batches:
+            for batch in batches:
+                yield from batch
+
+    def batches(self) -> Generator[list[Event], None, None]:
+        """Yield the same events in lists: all that are there at a time, and at least one."""
+        deadline = None if self._timeout is None else time.monotonic() + self._timeout
+        open_cases = OpenCases()
+        try:
+            self._start()
+            while not self.state.is_end:
+                batch, is_last = self._next_batch(deadline, open_cases)
+                if batch:
+                    yield batch
+                if is_last:
+                    self._end(self._ending())
+            yield self._last_batch(open_cases)
+        finally:
+            self.close()
+
+    def stop(self) -> None:
+        """Cancel running tasks and start no new case.
+
+        The consumer goes on until the remaining events are delivered. May be called again.
+        """
+        with self._lock:
+            if not self.state.is_end:
+                self.state = RunState.STOPPING
+        self._executor.cancel()
+
+    def give_up(self, reason: RunError) -> None:
+        """End the run at once. The next events report running cases as failed, and the run too.
+
+        Args:
+            reason: why.
+        """
+        self._end(RunState.GIVEN_UP, reason)
+
+    def close(self) -> None:
+        """Cancel the run unless it has ended. The consumer reads no more. May be called again."""
+        self._end(RunState.CANCELLED)
+        self._leave(_CONSUMER)
+
+    def when_closed(self, callback: Callable[[], None]) -> None:
+        """Have ``callback`` called when neither the consumer nor a worker uses the run any more.
+
+        It is called on the thread of whichever was the last. Several callbacks are called in the
+        order added, each also if the one before raises. Add them before the run is iterated over
+        or closed.
+        """
+        self._callbacks.append(callback)
+
+    def wait_for_workers(self, timeout: float) -> None:
+        """Wait until all workers have ended, at most ``timeout`` seconds. Cancel the run first."""
+        if self._users - {_CONSUMER}:
+            self._no_workers.wait(timeout)
+
+    # --- On the consumer's thread ---
+
+    def _start(self) -> None:
+        with self._lock:
+            if self.state is RunState.NEW:
+                self.state = RunState.RUNNING
+        if self.state is RunState.RUNNING:
+            self._add_worker()
+        else:  # stopped before it began
+            self._channel.put_last(_NoWorkers())
+
+    def _next_batch(
+        self, deadline: float | None, open_cases: OpenCases
+    ) -> tuple[list[Event], bool]:
+        """Wait for events; return them, which may be none, and whether no others will come."""
+        remaining = None if deadline is None else deadline - time.monotonic()
+        if remaining is not None and remaining <= 0:
+            message = f"the run's time-out of {self._timeout:g} seconds was reached"
+            self.give_up(RunTimeoutError(message))
+            return [], False
+        try:
+            batch = self._channel.take(_shortest(self._idle_after, remaining))
+        except Empty:
+            is_idle = remaining is None or remaining > (self._idle_after or remaining)
+            return [Idle()] if is_idle else [], False
+        except ChannelClosedError:  # the run was ended by another thread
+            return [], False
+        wait_for_turn(Turn.CONSUME)
+        self._consumer_ran = time.monotonic()
+        no_workers = isinstance(batch[-1], _NoWorkers)
+        if no_workers:
+            batch.pop()
+        for event in batch:
+            open_cases.note(event, self.summary)
+            if isinstance(event, CaseStarted):
+                self._add_worker()
+        return batch, no_workers
+
+    def _ending(self) -> RunState:
+        """Return how a run ends whose last worker has ended."""
+        if self.error is not None:
+            return RunState.FAILED
+        return RunState.DONE if self.state is RunState.RUNNING else RunState.CANCELLED
+
+    def _end(self, state: RunState, error: EvalsError | None = None) -> None:
+        """End the run, unless it has ended: the one place where it does, for whatever reason.
+
+        From here on, a worker that emits an event gets :class:`ChannelClosedError`.
+        """
+        with self._lock:
+            if self.state.is_end:
+                return
+            self.state, self.error = state, error or self.error
+        self._channel.close()
+        self._executor.cancel()
+
+    def _last_batch(self, open_cases: OpenCases) -> list[Event]:
+        """Return the last event, after those that report running cases as failed."""
+        error = self.error
+        if error is None or self.state not in (RunState.FAILED, RunState.GIVEN_UP):
+            return [RunFinished(self.summary)]
+        if self.state is RunState.FAILED:
+            return [RunFailed(error, self.summary)]
+        done = self.summary.cases
+        events = open_cases.fail(error, self.summary)
+        failure = type(error)(f"{error}; {done} cases were done by then")
+        return [*events, RunFailed(failure, self.summary)]
+
+    # --- On the threads of workers ---
+
+    def _add_worker(self) -> None:
+        if (
+            len(self._users) > self._limit
+        ):  # the consumer is one of them; spares most cases the lock
+            return
+        with self._lock:
+            may_start = self.state is RunState.RUNNING and not self._source.exhausted
+            if not may_start or len(self._users) > self._limit:
+                return
+            number = next(self._numbers)
+            self._users.add(number)
+        try:
+            start_thread(lambda: self._work(number), f"eval-{number}")
+        except RuntimeError as error:
+            # The workers that there are go on; where there are none, the run has failed.
+            if len(self._users - {_CONSUMER}) == 1:
+                self._fail(EvalsError(f"no worker could be started: {error}"))
+            self._leave(number)
+
+    def _work(self, number: int) -> None:
+        try:
+            while self.state is RunState.RUNNING:
+                wait_for_turn(Turn.BEGIN)
+                job = self._source.take()
+                if job is None:
+                    break
+                self._executor.run(job, self._emit)
+        except ChannelClosedError:
+            pass
+        except EvalsError as error:
+            self._fail(error)
+        except BaseException as error:
+            logger.exception("a worker failed")
+            self._fail(EvalsError(f"{type(error).__name__}: {error}"))
+        finally:
+            self._leave(number)
+
+    def _emit(self, event: Event) -> None:
+        self._channel.put(event, event.size)
+        # Tasks that never wait would keep gevent from ever running the consumer.
+        overdue = time.monotonic() - self._consumer_ran > MAX_SLICE
+        if overdue and not isinstance(event, CaseStarted):
+            time.sleep(0)
+
+    def _fail(self, error: EvalsError) -> None:
+        """Start no new case. The run fails when the running ones are done."""
+        with self._lock:
+            self.error = self.error or error
+            if not self.state.is_end:
+                self.state = RunState.STOPPING
+
+    def _leave(self, user: int) -> None:
+        """Note that the consumer or a worker no longer uses the run; the last one releases it."""
+        with self._lock:
+            if user not in self._users:
+                return
+            self._users.remove(user)
+            no_workers, unused = self._users <= {_CONSUMER}, not self._users
+        if no_workers:
+            self._no_workers.set()
+            self._channel.put_last(_NoWorkers())
+        if unused:
+            self._release()
+
+    def _release(self) -> None:
+        with ExitStack() as callbacks:
+            for callback in reversed(self._callbacks):
+                callbacks.callback(callback)
+            self._source.close()
+
+
+def _shortest(*durations: float | None) -> float | None:
+    return min((each for each in durations if each is not None), default=None)

@@ -1,0 +1,40 @@
+"""The states of a run, of which four are its endings."""
+
+from __future__ import annotations
+
+from enum import Enum
+
+
+class RunState(Enum):
+    """Where a run is between its start and its end. It moves downwards only.
+
+    ::
+
+        NEW ──▶ RUNNING ──┬──────────────▶ DONE        all cases are done
+                   │      │
+                   ▼      ├──────────────▶ GIVEN_UP    the time-out passed, or give_up()
+                STOPPING ─┤
+                   │      └──────────────▶ CANCELLED   the consumer left: close()
+                   ├─────────────────────▶ CANCELLED   stop(), and the last event is delivered
+                   └─────────────────────▶ FAILED      the data or a worker failed, likewise
+    """
+
+    NEW = "new"
+    """Nothing has started."""
+    RUNNING = "running"
+    """Workers take cases. The next one starts when the consumer receives ``CaseStarted``."""
+    STOPPING = "stopping"
+    """No case starts any more. Events of running cases are still delivered."""
+    DONE = "done"
+    """All cases are done."""
+    FAILED = "failed"
+    """The data, or a worker, failed; cases that had started by then are done."""
+    CANCELLED = "cancelled"
+    """The run was stopped, or its consumer left before its end."""
+    GIVEN_UP = "given up"
+    """The run was ended while cases were running, which are reported as failed."""
+
+    @property
+    def is_end(self) -> bool:
+        """Whether the run has ended. Tasks that do not return may still be running."""
+        return self not in (RunState.NEW, RunState.RUNNING, RunState.STOPPING)

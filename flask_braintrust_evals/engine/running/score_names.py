@@ -1,0 +1,36 @@
+"""The names that the scores of a case are kept under."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable, Sequence
+
+from flask_braintrust_evals.engine.calls.signatures import ScorerCall
+from flask_braintrust_evals.engine.values.names import free_name
+from flask_braintrust_evals.engine.values.scores import Score
+
+
+def name_scores(
+    scores: Sequence[Score], scorer: ScorerCall, taken: Iterable[str]
+) -> dict[str, Score]:
+    """Return what one scorer returned for one case, by names that hide no other score.
+
+    A scorer's own name is never given to another scorer's score. A score with any other name keeps
+    it, unless an earlier scorer of the case, or the same one, has used it: then it gets a number,
+    as in ``"x (2)"``. So names depend on the order in which scorers are declared, and on what they
+    return for this case, but not on other cases or on timing.
+
+    Args:
+        scores: what the scorer returned.
+        scorer: the scorer.
+        taken: the names of all scorers, and of the scores that the case has so far.
+    """
+    named: dict[str, Score] = {}
+    unavailable = {*taken}
+    own_names = (scorer.name, scorer.own_name or scorer.name)
+    for score in scores:
+        is_own = score.name in own_names and scorer.name not in named
+        name = scorer.name if is_own else free_name(score.name, unavailable)
+        unavailable.add(name)
+        named[name] = dataclasses.replace(score, name=name)
+    return named

@@ -1,0 +1,203 @@
+"""Calls user code: inside a span, in a real thread or on the event loop where that is needed."""
+
+from __future__ import annotations
+
+import contextvars
+import functools
+import inspect
+import logging
+import time
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from opentelemetry import context as otel_context
+from opentelemetry.trace import Span, set_span_in_context
+
+from flask_braintrust_evals.concurrency.cancellation import Cancellation
+from flask_braintrust_evals.concurrency.event_loop import background_loop
+from flask_braintrust_evals.concurrency.gevent_patch import is_patched, start_thread
+from flask_braintrust_evals.concurrency.job import Job
+from flask_braintrust_evals.concurrency.native_threads import blocking_threads
+from flask_braintrust_evals.concurrency.turns import Turn, wait_for_turn
+from flask_braintrust_evals.engine.calls.plan import CasePlan
+from flask_braintrust_evals.engine.tracing.eval_span import EvalSpan, SpanScope, current_scope
+from flask_braintrust_evals.engine.tracing.eval_tracer import EvalTracer, Stopwatch
+from flask_braintrust_evals.engine.values.results import CaseError, CaseRef
+from flask_braintrust_evals.serialization import clean_text, safe_text
+
+logger = logging.getLogger("flask_braintrust_evals")
+
+_NOTHING: Mapping[str, str] = {}
+
+
+class ProgressReports:
+    """Routes what a task reports with ``hooks.report_progress``.
+
+    A report is emitted directly on the worker's thread. While the worker waits for code that runs
+    elsewhere, reports go through the :class:`Job` that it waits for, so that the worker emits them.
+
+    Args:
+        emit: called with each report, on the worker's thread.
+    """
+
+    def __init__(self, emit: Callable[[Any], None] = lambda report: None) -> None:
+        self._emit = emit
+        self._job: Job[Any] | None = None
+        self._closed = False
+
+    def __call__(self, report: Any) -> None:
+        job = self._job
+        if self._closed:
+            return  # from something that the task left running
+        if job is not None:
+            job.post(report)
+        else:
+            self._emit(report)
+
+    def close(self) -> None:
+        """Ignore further reports."""
+        self._closed = True
+
+    @contextmanager
+    def through_job(self) -> Iterator[Job[Any]]:
+        """Make a job for code that runs elsewhere; inside, reports go through it."""
+        self._job = Job(self._emit)
+        try:
+            yield self._job
+        finally:
+            self._job = None
+
+
+class UserCode:
+    """Calls the task, the scorers and the classifiers of one run.
+
+    Args:
+        plan: the evaluator's.
+        tracer: starts spans; ``None``: nothing is recorded, and what user code traces by other
+            means is not affected.
+        cancellation: ends what is waited for.
+        span_class: the class of the spans that user code gets; default: :class:`EvalSpan`.
+        org_url: the web address of the caller's organisation in Braintrust, if known.
+    """
+
+    def __init__(
+        self,
+        plan: CasePlan,
+        tracer: EvalTracer | None,
+        cancellation: Cancellation,
+        span_class: type[EvalSpan] | None = None,
+        org_url: str | None = None,
+    ) -> None:
+        self.tracer = tracer or EvalTracer()
+        self.cancellation = cancellation
+        self._evaluator = plan.name
+        # Without gevent, the workers are real threads themselves.
+        self._in_real_threads = plan.blocking and is_patched()
+        self._is_recorded = tracer is not None
+        self._span_class = span_class or EvalSpan
+        self._org_url = org_url
+
+    @contextmanager
+    def span(
+        self,
+        name: str,
+        kind: str,
+        parent: Span,
+        inherited: Mapping[str, str] = _NOTHING,
+        attributes: Mapping[str, Any] = _NOTHING,
+    ) -> Iterator[Span]:
+        """Start a span for the calls inside.
+
+        Args:
+            name: the span's name.
+            kind: its type in Braintrust.
+            parent: the span above it.
+            inherited: entries of ``braintrust.span_attributes``, also of the spans below it.
+            attributes: further attributes, ready to be recorded.
+        """
+        watch = Stopwatch()
+        span = self.tracer.start(
+            name, kind, parent, extra=inherited, attributes=attributes, start_time=watch.start
+        )
+        try:
+            with self.within(span, inherited):
+                yield span
+        finally:
+            span.end(watch.end())
+
+    @contextmanager
+    def within(self, span: Span, inherited: Mapping[str, str] = _NOTHING) -> Iterator[None]:
+        """Make ``span`` current, so that whatever is traced inside goes below it."""
+        scope = SpanScope(self.tracer, inherited, self._org_url) if self._is_recorded else None
+        token = current_scope.set(scope)
+        attached = otel_context.attach(set_span_in_context(span))
+        try:
+            yield
+        finally:
+            otel_context.detach(attached)
+            current_scope.reset(token)
+
+    def user_span(self, span: Span) -> EvalSpan:
+        """Return a span in the form that user code gets."""
+        return self._span_class(span, SpanScope(self.tracer, org_url=self._org_url))
+
+    def call(
+        self,
+        function: Callable[[], Any],
+        *,
+        reports: ProgressReports | None = None,
+        timeout: float | None = None,
+        cancellation: Cancellation | None = None,
+    ) -> Any:
+        """Call a function and return its result; that of its coroutine if it is ``async``.
+
+        Args:
+            function: what to call.
+            reports: what it reports while it runs.
+            timeout: seconds after which it is no longer waited for; it may go on running.
+            cancellation: ends what is waited for; default: the run's.
+
+        Raises:
+            DeadlineError: the timeout has passed.
+        """
+        deadline = None if timeout is None else time.monotonic() + timeout
+        reports = reports or ProgressReports()
+        try:
+            if timeout is None and not self._in_real_threads:
+                returned = function()
+            else:
+                returned = self._call_in_thread(function, reports, deadline)
+            if not inspect.isawaitable(returned):
+                return returned
+            with reports.through_job() as job:
+                return background_loop().run(
+                    returned, cancellation or self.cancellation, job, deadline
+                )
+        finally:
+            wait_for_turn(Turn.CONTINUE)
+
+    def _call_in_thread(
+        self, function: Callable[[], Any], reports: ProgressReports, deadline: float | None
+    ) -> Any:
+        in_context = functools.partial(contextvars.copy_context().run, function)
+        with reports.through_job() as job:
+            if self._in_real_threads:
+                blocking_threads().submit(job.run, in_context)
+            else:
+                start_thread(functools.partial(job.run, in_context), "eval-with-timeout")
+            return job.wait(deadline)
+
+    def failure(self, what: str, error: BaseException, ref: CaseRef) -> CaseError:
+        """Log a failure, and return it in the form that results have."""
+        logger.info(
+            "evaluator %r: %s failed on case %d: %s",
+            self._evaluator,
+            what,
+            ref.index,
+            type(error).__name__,
+            exc_info=error,
+        )
+        stack = "".join(traceback.format_exception(type(error), error, error.__traceback__))
+        return CaseError(type(error).__name__, safe_text(error), clean_text(stack))

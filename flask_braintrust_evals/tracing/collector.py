@@ -1,0 +1,115 @@
+"""Collects the finished spans of a run, case by case."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.trace import Tracer
+
+from flask_braintrust_evals.concurrency.gevent_patch import new_lock
+
+from .processor import RESOURCE, CaseSpanProcessor
+from .sizes import span_size
+from .tracer import RecordingTracer
+
+MAX_CASE_SPANS = 2000
+"""Finished spans of one case that are kept for its scorers. Where there are more, the older half is
+delivered before the case ends."""
+LARGE_SPAN_BYTES = 100_000
+"""A span of this size also makes the collector deliver the older half of its case's spans."""
+MAX_LATE_CASES = 1000
+"""Finished cases whose late spans are still accepted."""
+
+SizedSpan = tuple[ReadableSpan, int]
+"""A finished span, and about how many bytes it takes."""
+
+
+class SpanCollector:
+    """Collects the spans of one run and delivers those of a case when it ends. Thread-safe.
+
+    Every case is a trace of its own: a span belongs to the case that has its trace id.
+
+    Args:
+        processor: brings in the spans that the application's own tracers record in these traces.
+        deliver: called with finished spans that need no longer be kept: those of a case that has
+            ended, and each span that ends after its case.
+        case_ended: called after the spans of a case have been delivered.
+    """
+
+    def __init__(
+        self,
+        processor: CaseSpanProcessor,
+        deliver: Callable[[Sequence[SizedSpan]], None],
+        case_ended: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._processor = processor
+        self._deliver = deliver
+        self._case_ended = case_ended
+        self._receive = self.add  # one object for all cases
+        self._lock = new_lock()
+        self._cases: dict[int, list[SizedSpan]] = {}
+        self._late: OrderedDict[int, None] = OrderedDict()
+        self._closed = False
+
+    @property
+    def tracer(self) -> Tracer:
+        """A tracer whose spans are collected here."""
+        return RecordingTracer(RESOURCE, self._begin_case, self._receive)
+
+    def of_case(self, trace_id: int) -> Sequence[ReadableSpan]:
+        """Return the spans of a running case that have ended so far, in the order of their ends."""
+        with self._lock:
+            return tuple(span for span, _ in self._cases.get(trace_id, ()))
+
+    def add(self, span: ReadableSpan) -> None:
+        """Add a finished span of one of the run's traces."""
+        size = span_size(span)
+        ready: list[SizedSpan] = []
+        expired: list[int] = []
+        trace_id, is_root = span.context.trace_id, span.parent is None
+        with self._lock:
+            case = self._cases.get(trace_id)
+            if self._closed:
+                return
+            if case is None:
+                ready = [(span, size)]
+            else:
+                case.append((span, size))
+                if is_root:
+                    ready = self._cases.pop(trace_id)
+                    expired = self._expect_late_spans(trace_id)
+                elif len(case) > MAX_CASE_SPANS or size > LARGE_SPAN_BYTES:
+                    half = (len(case) + 1) // 2
+                    ready, case[:] = case[:half], case[half:]
+        self._deliver(ready)
+        if is_root:
+            self._unwatch(expired)
+            self._case_ended()
+
+    def close(self) -> None:
+        """Accept no more spans. Called when the last worker of the run has ended."""
+        with self._lock:
+            self._closed = True
+            traces = [*self._cases, *self._late]
+            self._cases.clear()
+            self._late.clear()
+        self._unwatch(traces)
+
+    def _begin_case(self, trace_id: int) -> None:
+        with self._lock:
+            if self._closed:
+                return
+            self._cases[trace_id] = []
+        self._processor.watch(trace_id, self._receive)
+
+    def _expect_late_spans(self, trace_id: int) -> list[int]:
+        """Note that a case has ended; return those that ended too long ago to be watched."""
+        self._late[trace_id] = None
+        too_many = len(self._late) - MAX_LATE_CASES
+        return [self._late.popitem(last=False)[0] for _ in range(too_many)]
+
+    def _unwatch(self, traces: Sequence[int]) -> None:
+        for trace_id in traces:
+            self._processor.unwatch(trace_id)
