@@ -31,7 +31,7 @@ MAX_DEPTH = 200
 # them elsewhere; a value must look the same whatever stands beside it.
 _OPTIONS = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_PASSTHROUGH_DATETIME
 _OPTIONS |= orjson.OPT_PASSTHROUGH_DATACLASS
-
+_CONTAINERS = (dict, list, tuple)
 
 _converters: dict[type, Callable[[Any], Any]] = {}
 
@@ -51,14 +51,17 @@ def dumps(value: Any) -> str:
         SerializationError: the value is circular, nested too deep, something that has no value yet
             (an iterator, a coroutine), or its own code fails.
     """
+    if value is None:
+        return "null"
     try:
         data = orjson.dumps(value, default=_simplify, option=_OPTIONS)
     except (TypeError, RecursionError):
-        # Larger than 64 bits, lone surrogates, odd keys, circular: the slow way sorts them out.
+        # Integers above 64 bits, lone surrogates, keys that are no strings, circular values.
         pass
     else:
-        # orjson writes NaN as null. A text without "null" in it cannot have met one.
-        if b"null" not in data:
+        # orjson writes NaN and the infinities as null.
+        nulls = data.count(b"null")
+        if not nulls or _has_nones(value, nulls) or not _has_nan(value):
             return data.decode()
     try:
         return json.dumps(
@@ -108,6 +111,30 @@ def clean_text(text: str) -> str:
     return text
 
 
+def _has_nones(value: Any, count: int) -> bool:
+    """Return whether ``count`` times ``None`` is found in a value of dicts and lists.
+
+    Where that is as often as its JSON says ``null``, no ``null`` stands for NaN.
+    """
+    containers = [value] if type(value) in _CONTAINERS else []
+    for container in containers:  # which grows meanwhile
+        for item in container.values() if type(container) is dict else container:
+            if item is None:
+                count -= 1
+            elif type(item) in _CONTAINERS:
+                containers.append(item)
+    return count <= 0
+
+
+def _has_nan(value: Any) -> bool:
+    """Return whether a value holds NaN or an infinity, or cannot be looked at in this way."""
+    try:
+        _nan_refusing.encode(value)
+    except Exception:
+        return True
+    return False
+
+
 def _plain(value: Any, parents: tuple[int, ...]) -> Any:
     if value is None or isinstance(value, bool):
         return value
@@ -150,10 +177,12 @@ def _key(key: Any) -> str:
 
 
 def _simplify(value: Any) -> Any:
-    """One step from an object towards JSON; whoever called goes on with what comes back."""
+    """Return a value that is one step nearer to JSON. The caller goes on with what it gets."""
     for kind in type(value).__mro__:
         if kind in _converters:
             return _converters[kind](value)
+    if isinstance(value, enum.Enum):
+        return value.value
     if isinstance(value, float):
         return _finite(value)
     if isinstance(value, datetime.datetime | datetime.date | datetime.time):
@@ -177,6 +206,10 @@ def _simplify(value: Any) -> Any:
         if isinstance(value, Iterable) and not isinstance(value, uuid.UUID):
             return list(value)
     return _as_text(value)
+
+
+# In C, and so much quicker than _plain(); its text is thrown away. orjson has found no cycle.
+_nan_refusing = json.JSONEncoder(default=_simplify, allow_nan=False, check_circular=False)
 
 
 def _fields(value: Any) -> dict[str, Any] | Any | None:
