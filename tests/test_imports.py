@@ -1,0 +1,214 @@
+"""Which modules import which: packages depend one way, and nothing depends on itself."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+
+import flask_braintrust_evals
+
+(_directory,) = flask_braintrust_evals.__path__
+PACKAGE = Path(_directory)
+NAME = PACKAGE.name
+FLASK = ("flask", "werkzeug")
+EDGE = ("blueprint", "extension", "views", "cli", "web")
+"""The modules and packages that may know Flask."""
+
+FORBIDDEN = {
+    "concurrency": (*FLASK, "requests", "braintrust"),
+    "tracing": (*FLASK, "requests", "braintrust"),
+    "engine": (*FLASK, "requests", "braintrust"),
+    "cloud": (*FLASK, "braintrust"),
+    "runs": (*FLASK, "braintrust"),
+    "web": ("braintrust",),
+    "cli": ("braintrust",),
+    "contrib": FLASK,
+}
+"""The libraries that the modules of a package must not import."""
+
+GROUND = {"concurrency", "errors", "semconv", "serialization"}
+ALLOWED = {
+    "concurrency": {"errors", "serialization"},
+    "tracing": GROUND,
+    "engine": GROUND | {"tracing"},
+    "cloud": GROUND | {"tracing"},
+    "contrib": GROUND | {"tracing", "engine"},
+    "runs": GROUND | {"tracing", "engine", "cloud", "config"},
+    "web": GROUND | {"tracing", "engine", "cloud", "config", "runs", "_version"},
+    "cli": GROUND | {"tracing", "engine", "cloud", "config", "runs", "_version", "extension"},
+}
+"""What the modules of a package may import of the others."""
+
+ENGINE = ("values", "calls", "parameters", "tracing", "running", "evaluator", "registry")
+"""The parts of the engine, each of which imports only those before it."""
+
+
+def imports(source: str, package: str) -> Iterator[str]:
+    """Every name that a module imports, wherever in it, as from the top."""
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            above = package.split(".")[: len(package.split(".")) - node.level + 1]
+            parts = (above if node.level else []) + ([node.module] if node.module else [])
+            yield from (".".join((*parts, alias.name)) for alias in node.names)
+
+
+def module_of(name: str, modules: Mapping[str, object]) -> str | None:
+    """The module that an imported name is, or is defined in; None: it is not one of ours."""
+    if name in modules:
+        return name
+    above = name.rpartition(".")[0]
+    return above if above in modules else None
+
+
+def find_cycle(graph: Mapping[str, set[str]]) -> list[str]:
+    """A path of modules that leads from one of them back to it; empty: there is none."""
+    done: set[str] = set()
+
+    def follow(module: str, path: list[str]) -> list[str]:
+        if module in path:
+            return [*path[path.index(module) :], module]
+        if module not in done:
+            for target in sorted(graph.get(module, ())):
+                if cycle := follow(target, [*path, module]):
+                    return cycle
+            done.add(module)
+        return []
+
+    return next(filter(None, (follow(module, []) for module in sorted(graph))), [])
+
+
+def name_of(file: Path) -> str:
+    """The name of the module that a file is."""
+    parts = file.relative_to(PACKAGE).with_suffix("").parts
+    return ".".join((NAME, *(parts[:-1] if parts[-1] == "__init__" else parts)))
+
+
+def imports_of(file: Path) -> set[str]:
+    """Every name that the module of a file imports."""
+    package = ".".join((NAME, *file.relative_to(PACKAGE).parent.parts))
+    return {*imports(file.read_text("utf-8"), package)}
+
+
+FILES = {name_of(file): file for file in sorted(PACKAGE.rglob("*.py"))}
+IMPORTS = {module: imports_of(file) for module, file in FILES.items()}
+"""What each module imports, by name."""
+GRAPH = {
+    module: {target for name in names if (target := module_of(name, FILES))}
+    for module, names in IMPORTS.items()
+}
+"""Which of our modules each module imports."""
+
+
+def below(package: str) -> list[str]:
+    """The modules of a package of ours."""
+    top = f"{NAME}.{package}"
+    return [module for module in FILES if module == top or module.startswith(f"{top}.")]
+
+
+def part_of(module: str, package: str = NAME) -> str:
+    """The first name of a module below a package; empty for the package itself."""
+    return module.removeprefix(package).removeprefix(".").partition(".")[0]
+
+
+def libraries(module: str) -> set[str]:
+    """The libraries that a module imports; an extension of Flask counts as Flask."""
+    top = {name.partition(".")[0] for name in IMPORTS[module]} - {NAME}
+    return {"flask" if name.startswith("flask_") else name for name in top}
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("import flask", {"flask"}),
+        ("import flask.views as v", {"flask.views"}),
+        ("def f():\n    from flask import g", {"flask.g"}),
+        ("from . import cases", {"p.engine.cases"}),
+        ("from .cases import A, B", {"p.engine.cases.A", "p.engine.cases.B"}),
+        ("from .. import web", {"p.web"}),
+        ("from ..web import sse", {"p.web.sse"}),
+        ("if TYPE_CHECKING:\n    from p.web import *", {"p.web.*"}),
+    ],
+)
+def test_imports_are_found_in_every_form(source: str, expected: set[str]) -> None:
+    assert set(imports(source, "p.engine")) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("p", "p"),
+        ("p.web", "p.web"),
+        ("p.web.sse", "p.web.sse"),
+        ("p.web.sse.Stream", "p.web.sse"),
+        ("p.web.Name", "p.web"),
+        ("p.web.*", "p.web"),
+        ("p.Name", "p"),
+        ("flask.views", None),
+        ("pp.web", None),
+    ],
+)
+def test_a_name_belongs_to_the_module_that_it_is_or_that_defines_it(
+    name: str, expected: str | None
+) -> None:
+    assert module_of(name, {"p": 1, "p.web": 1, "p.web.sse": 1}) == expected
+
+
+@pytest.mark.parametrize(
+    ("graph", "cycle"),
+    [
+        ({}, []),
+        ({"a": {"b", "c"}, "b": {"c"}, "c": set()}, []),
+        ({"a": {"a"}}, ["a", "a"]),
+        ({"a": {"b"}, "b": {"c"}, "c": {"b", "d"}, "d": set()}, ["b", "c", "b"]),
+        ({"a": {"c"}, "b": {"a"}, "c": {"d"}, "d": {"b"}}, ["a", "c", "d", "b", "a"]),
+    ],
+)
+def test_a_cycle_is_found_with_its_path(graph: dict[str, set[str]], cycle: list[str]) -> None:
+    assert find_cycle(graph) == cycle
+
+
+def test_no_module_imports_itself_through_others() -> None:
+    cycle = find_cycle(GRAPH)
+    assert not cycle, " imports ".join(cycle)
+
+
+@pytest.mark.parametrize("package", ALLOWED)
+def test_a_package_imports_only_what_it_may(package: str) -> None:
+    modules = below(package)
+    assert len(modules) > 1
+    for module in modules:
+        found = {part_of(target) for target in GRAPH[module]}
+        assert found - {package} <= ALLOWED[package], module
+        assert not libraries(module) & {*FORBIDDEN[package]}, module
+
+
+def test_every_package_has_its_rule() -> None:
+    packages = {part_of(module) for module in FILES if len(below(part_of(module))) > 1} - {""}
+    assert packages == ALLOWED.keys() == FORBIDDEN.keys()
+
+
+@pytest.mark.parametrize("part", ENGINE)
+def test_a_part_of_the_engine_imports_only_those_before_it(part: str) -> None:
+    before = {*ENGINE[: ENGINE.index(part) + 1]}
+    modules = below(f"engine.{part}")
+    assert modules
+    for module in modules:
+        engine = f"{NAME}.engine"
+        found = {part_of(target, engine) for target in GRAPH[module] if target.startswith(engine)}
+        assert found <= before, module
+
+
+def test_the_engine_has_no_other_parts() -> None:
+    parts = {part_of(module, f"{NAME}.engine") for module in below("engine")}
+    assert parts - {""} == {*ENGINE}
+
+
+def test_only_the_edge_imports_flask() -> None:
+    with_flask = {part_of(module) for module in FILES if libraries(module) & {*FLASK}}
+    assert with_flask <= {*EDGE}
+    assert "blueprint" in with_flask
