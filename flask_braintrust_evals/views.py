@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import dataclass
 from typing import Any
 
 from flask import Response, current_app, g, request
@@ -11,6 +12,7 @@ from flask.sansio.blueprints import BlueprintSetupState
 from werkzeug.routing import BaseConverter
 
 from .concurrency.turns import Turn, wait_for_turn
+from .config import Settings
 from .engine.registry import Registry
 from .errors import MethodNotAllowedError, NotFoundError
 from .extension import EXTENSION_KEY, EvalsExtension, current_extension
@@ -40,66 +42,69 @@ class Views:
         self._registry = registry
 
     def add_routes(self, state: BlueprintSetupState) -> None:
-        """Add the routes, each for every method.
+        """Add the routes, with the methods that each has.
 
-        Flask's own ``add_url_rule`` always names methods, and what it does not name is answered by
-        the application, outside of the blueprint: without CORS headers, and not as JSON. For the
-        same reason there is a rule for all other paths, unless the blueprint has no prefix and
-        these are the application's.
+        What no route names would be answered by the application, outside of the blueprint: without
+        CORS headers, and not as JSON. So there is a rule for all other paths and methods below the
+        prefix. A blueprint without a prefix has rules for the other methods of its own paths alone:
+        all other paths are the application's.
         """
-        prefix = (state.url_prefix or "").rstrip("/")
-        views: list[tuple[str, str, Callable[..., Response]]] = [
-            ("/", "index", self._index),
-            ("/list", "list", self._list),
-        ]
-        views += [("/eval", "eval", self._eval), ("/openapi.json", "openapi", self._openapi)]
-        if state.app.extensions[EXTENSION_KEY].settings.playground:
-            views += [("/playground", "playground", self._playground)]
-            views += [("/playground/<file>", "playground_file", self._playground_file)]
-        if prefix:
-            state.app.url_map.converters[_Rest.name] = _Rest
-            views += [(f"/<{_Rest.name}:evals_rest>", "unknown", self._unknown)]
-        for path, endpoint, view in views:
-            rule = state.app.url_rule_class(
-                prefix + path,
-                endpoint=f"{state.name_prefix}.{state.name}.{endpoint}".lstrip("."),
-                subdomain=state.subdomain,
-                defaults=state.url_defaults or None,
+        has_prefix = bool((state.url_prefix or "").strip("/"))
+        for path, route in self._routes(state.app.extensions[EXTENSION_KEY].settings).items():
+            state.add_url_rule(
+                path,
+                route.endpoint,
+                route.view,
+                methods=route.methods,
+                provide_automatic_options=False,
                 strict_slashes=False,
                 merge_slashes=False,
             )
-            state.app.url_map.add(rule)
-            state.app.view_functions[rule.endpoint] = view
+            if not has_prefix or path == "/":  # which also is the prefix without its slash
+                other = f"{route.endpoint}_other"
+                _add_rule_for_any_method(state, path, other, route.answer_other)
+        if has_prefix:
+            state.app.url_map.converters[_Rest.name] = _Rest
+            path = f"/<{_Rest.name}:evals_rest>"
+            _add_rule_for_any_method(state, path, "unknown", self._unknown)
+
+    def _routes(self, settings: Settings) -> dict[str, _Route]:
+        routes = {
+            "/": _Route("index", ("GET",), self._index),
+            "/list": _Route("list", ("GET", "POST"), self._list),
+            "/eval": _Route("eval", ("POST",), self._eval),
+        }
+        if settings.openapi:
+            routes["/openapi.json"] = _Route("openapi", ("GET",), self._openapi)
+        if settings.playground:
+            routes["/playground"] = _Route("playground", ("GET",), self._playground)
+            files = _Route("playground_file", ("GET",), self._playground_file)
+            routes["/playground/<file>"] = files
+        return routes
 
     def _index(self, **_: Any) -> Response:
-        return _by_method(GET=lambda: json_response({"status": "ok"}))
+        return json_response({"status": "ok"})
 
     def _list(self, **_: Any) -> Response:
-        def answer() -> Response:
-            _admit().release()
-            detailed = request.args.get("details") == "true"
-            return json_response((detailed_manifest if detailed else manifest)(self._registry))
-
-        return _by_method(GET=answer, POST=answer)
+        _admit().release()
+        detailed = request.args.get("details") == "true"
+        return json_response((detailed_manifest if detailed else manifest)(self._registry))
 
     def _eval(self, **_: Any) -> Response:
-        def answer() -> Response:
-            wait_for_turn(Turn.BEGIN)
-            state = current_extension()
-            with ExitStack() as held:
-                caller = _admit()
-                held.callback(caller.release)
-                state.run_slots.take()
-                held.callback(state.run_slots.give_back)
-                body = EvalRequest.of(read_json(request, state.settings.max_body))
-                stream = _wants_stream(body)
-                run = self._prepare(body, caller, state)
-                # From here on the run holds them, for as long as it has workers.
-                run.when_closed(held.pop_all().close)
-            g.braintrust_evals_run = run
-            return _answer_run(run, stream)
-
-        return _by_method(POST=answer)
+        wait_for_turn(Turn.BEGIN)
+        state = current_extension()
+        with ExitStack() as held:
+            caller = _admit()
+            held.callback(caller.release)
+            state.run_slots.take()
+            held.callback(state.run_slots.release)
+            body = EvalRequest.of(read_json(request, state.settings.max_body))
+            stream = _wants_stream(body)
+            run = self._prepare(body, caller, state)
+            # From here on the run holds them, for as long as it has workers.
+            run.when_closed(held.pop_all().close)
+        g.braintrust_evals_run = run
+        return _answer_run(run, stream)
 
     def _prepare(self, body: EvalRequest, caller: Caller, state: EvalsExtension) -> EvalRun:
         evaluator = PROBE if body.name == PROBE.name else self._registry.get(body.name)
@@ -115,29 +120,75 @@ class Views:
         )
 
     def _openapi(self, **_: Any) -> Response:
-        if not current_extension().settings.openapi:
-            return self._unknown("openapi.json")
         prefix = request.path.removesuffix("/openapi.json")
-        return _by_method(GET=lambda: json_response(openapi(request.script_root + prefix or "/")))
+        return json_response(openapi(request.script_root + prefix or "/"))
 
     def _playground(self, **_: Any) -> Response:
-        return self._playground_file(page.INDEX)
+        return page.respond(page.INDEX, request)
 
     def _playground_file(self, file: str, **_: Any) -> Response:
-        return _by_method(GET=lambda: page.respond(file, request))
+        return page.respond(file, request)
 
     def _unknown(self, evals_rest: str = "", **_: Any) -> Response:
         # A page that was given the address with a slash at its end asks for "//list", and a browser
         # does not follow redirects of preflights.
-        known = {"": self._index, "list": self._list, "eval": self._eval}.get(evals_rest.strip("/"))
+        known = self._routes(current_extension().settings).get("/" + evals_rest.strip("/"))
         if known is not None:
-            return known()
+            return known.answer()
         if request.method == "OPTIONS":
             return _preflight()
         raise NotFoundError(
             f"there is nothing at {request.path!r}; the evaluators are at /list and /eval below the"
             " blueprint's prefix"
         )
+
+
+@dataclass(frozen=True)
+class _Route:
+    """A path's view, and the methods that it has besides HEAD and OPTIONS."""
+
+    endpoint: str
+    methods: tuple[str, ...]
+    view: Callable[..., Response]
+
+    def answer(self) -> Response:
+        """Answer a request by any method."""
+        method = "GET" if request.method == "HEAD" else request.method
+        return self.view() if method in self.methods else self.answer_other()
+
+    def answer_other(self, **_: Any) -> Response:
+        """Answer a request by another method than the view has.
+
+        Raises:
+            MethodNotAllowedError: unless it is OPTIONS.
+        """
+        if request.method == "OPTIONS":
+            return _preflight()
+        raise MethodNotAllowedError(
+            f"{request.method} is not allowed for {request.path!r}; use"
+            f" {' or '.join(self.methods)}",
+            (*self.methods, "OPTIONS"),
+        )
+
+
+def _add_rule_for_any_method(
+    state: BlueprintSetupState, path: str, endpoint: str, view: Callable[..., Response]
+) -> None:
+    """Add a rule for all methods that no rule before it names.
+
+    Flask's own ``add_url_rule`` always limits a rule to some methods, so this widens what it adds.
+    """
+    state.add_url_rule(
+        path,
+        endpoint,
+        view,
+        provide_automatic_options=False,
+        strict_slashes=False,
+        merge_slashes=False,
+    )
+    name = f"{state.name_prefix}.{state.name}.{endpoint}".lstrip(".")
+    for rule in state.app.url_map.iter_rules(name):
+        rule.methods = None
 
 
 class _Rest(BaseConverter):
@@ -164,21 +215,6 @@ def close_unanswered(error: BaseException | None) -> None:
     run: EvalRun | None = g.pop("braintrust_evals_run", None)
     if run is not None and error is not None:
         run.close()
-
-
-def _by_method(**answers: Callable[[], Response]) -> Response:
-    """Answer by the request's method; HEAD as GET, and OPTIONS always."""
-    if request.method == "OPTIONS":
-        return _preflight()
-    method = "GET" if request.method == "HEAD" else request.method
-    answer = answers.get(method)
-    if answer is None:
-        allowed = (*answers, "OPTIONS")
-        raise MethodNotAllowedError(
-            f"{request.method} is not allowed for {request.path!r}; use {' or '.join(answers)}",
-            allowed,
-        )
-    return answer()
 
 
 def _preflight() -> Response:

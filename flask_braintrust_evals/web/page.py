@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from flask import Request, Response
+from flask import Request, Response, send_from_directory
 
 from flask_braintrust_evals.errors import NotFoundError
 
@@ -44,7 +44,7 @@ _HEADERS = {
 
 
 def respond(name: str, request: Request) -> Response:
-    """Answer with one of the page's files.
+    """Answer with one of the page's files, or with 304 where the browser has it.
 
     Raises:
         NotFoundError: there is no such file.
@@ -55,4 +55,6 @@ def respond(name: str, request: Request) -> Response:
     if name == INDEX and request.path.endswith("/"):
         # The page names its files relative to an address without a slash at its end.
         return Response(status=308, headers={"Location": "../playground"})
-    return Response((FILES / name).read_bytes(), mimetype=kind, headers=_HEADERS)
+    response = send_from_directory(FILES, name, mimetype=kind)
+    response.headers.update(_HEADERS)
+    return response

@@ -16,7 +16,7 @@ class RunSlots:
         self._lock = threading.Lock()
 
     def take(self) -> None:
-        """Take a slot, to be given back with :meth:`give_back`.
+        """Take a slot, to be given back with :meth:`release`.
 
         Raises:
             TooManyRunsError: all are taken.
@@ -29,7 +29,7 @@ class RunSlots:
                 )
             self._taken += 1
 
-    def give_back(self) -> None:
+    def release(self) -> None:
         """Give a slot back."""
         with self._lock:
             self._taken -= 1

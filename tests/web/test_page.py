@@ -52,13 +52,39 @@ def api() -> Api:
 def test_the_page_and_all_of_its_files_are_served_under_a_strict_policy(api: Api) -> None:
     assert {"index.html", "main.js", "style.css"} <= set(FILE_NAMES)
     for path in ("/playground", *(f"/playground/{name}" for name in FILE_NAMES)):
-        response = api.get(path)
-        assert response.status_code == 200, path
-        policy = response.headers["Content-Security-Policy"].split("; ")
+        with api.get(path) as response:
+            assert response.status_code == 200, path
+            headers = response.headers
+        policy = headers["Content-Security-Policy"].split("; ")
         assert {"default-src 'none'", "script-src 'self'", "frame-ancestors 'none'"} <= set(policy)
         assert not [each for each in policy if "unsafe" in each or "http" in each]
-        assert response.headers["X-Content-Type-Options"] == "nosniff"
-        assert response.headers["Referrer-Policy"] == "no-referrer"
+        assert headers["X-Content-Type-Options"] == "nosniff"
+        assert headers["Referrer-Policy"] == "no-referrer"
+
+
+@pytest.mark.parametrize("path", ["/playground", "/playground/main.js"])
+def test_a_browser_that_has_a_file_is_answered_with_304(api: Api, path: str) -> None:
+    with api.get(path) as first:
+        assert first.headers["Cache-Control"] == "no-cache"  # ask each time: the files may change
+        assert first.data
+        headers = {"If-None-Match": first.headers["ETag"]}
+    with api.get(path, headers=headers) as second:
+        assert (second.status_code, second.data) == (304, b"")
+        assert "Content-Security-Policy" in second.headers
+    with api.get(path, headers={"If-None-Match": '"other"'}) as third:
+        assert third.status_code == 200
+    with api.open("HEAD", path) as head:
+        assert (head.status_code, head.data) == (200, b"")
+        assert head.headers["ETag"] == headers["If-None-Match"]
+
+
+@pytest.mark.parametrize("name", FILE_NAMES)
+def test_a_file_is_whole_and_of_its_type(api: Api, name: str) -> None:
+    kinds = {".html": "text/html", ".js": "text/javascript", ".css": "text/css"}
+    with api.get(f"/playground/{name}") as response:
+        assert response.data == (FILES / name).read_bytes()
+        kind = kinds.get(name[name.rindex(".") :], "image/svg+xml")
+        assert response.mimetype == kind
 
 
 def test_the_page_names_nothing_of_other_hosts(api: Api) -> None:
@@ -97,7 +123,8 @@ def test_without_a_prefix_the_path_is_the_applications_own_unless_the_page_is_on
 
 def test_the_page_needs_no_token_and_what_it_asks_for_does() -> None:
     api = Api(page_app(BRAINTRUST_EVALS_AUTH="braintrust"), token=None)
-    assert api.get("/playground").status_code == 200
+    with api.get("/playground") as response:
+        assert response.status_code == 200
     error_of(api.get("/list?details=true"), 401)
 
 
