@@ -7,13 +7,20 @@ from typing import Any
 
 from braintrust import framework
 
+from flask_braintrust_evals import EvalsBlueprint, Evaluator
 from flask_braintrust_evals.contrib.braintrust.evaluators import from_sdk
 from flask_braintrust_evals.engine.values.results import CaseResult
+
+CASES = [{"input": "a", "expected": "a"}, {"input": "b", "expected": "x"}]
 
 
 def echo(input: Any) -> Any:
     """The simplest task."""
     return input
+
+
+def exact(output: Any, expected: Any) -> bool:
+    return bool(output == expected)
 
 
 def sdk_evaluator(**fields: Any) -> Any:
@@ -55,3 +62,9 @@ def both_scores(evaluator: Any) -> tuple[list[Any], list[Any]]:
     assert not [each.scorer_errors for each in ours if each.scorer_errors]
     values = [{name: score.score for name, score in each.scores.items()} for each in ours]
     return [dict(each.scores) for each in theirs], values
+
+
+def added(bp: EvalsBlueprint) -> Evaluator:
+    """The only evaluator of a blueprint."""
+    (evaluator,) = bp.registry
+    return evaluator
