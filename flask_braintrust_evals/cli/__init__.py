@@ -21,6 +21,7 @@ from flask_braintrust_evals.extension import EXTENSION_KEY, EvalsExtension, curr
 from flask_braintrust_evals.runs.spec import MAX_CONCURRENCY, MAX_TRIALS
 
 from .doctor import PAGE, Doctor
+from .finding import DEFAULT_TIMEOUT
 from .junit import junit
 from .lookup import evaluator_named, every_evaluator
 from .outcome import Outcome, run
@@ -136,7 +137,7 @@ def run_evaluator(
             f"--junit: {str(junit_file.parent)!r} is no folder that can be written to"
         )
     output = stdout_set_aside() if json_wanted else None
-    with _told_of_ctrl_c():
+    with _exit_on_ctrl_c():
         outcome = _run(evaluator, RunOptions(**options), extension)
     outcome.check(limits)
     # The file first, in case nobody reads the output; its failure last, to lose no result by it.
@@ -176,8 +177,21 @@ def _run(evaluator: Evaluator, options: RunOptions, extension: EvalsExtension) -
 @_org
 @click.option("--origin", default=PAGE, show_default=True, help="The page that is to reach it.")
 @click.option("--token", envvar="BRAINTRUST_API_KEY", help="Better set as BRAINTRUST_API_KEY.")
+@click.option(
+    "--timeout",
+    metavar="SECONDS",
+    type=click.FloatRange(0, min_open=True),
+    default=DEFAULT_TIMEOUT,
+    show_default=True,
+    help="How long the server may send nothing, and an answer may take.",
+)
 def check_server(
-    url: str, evaluator: str | None, org: str | None, origin: str, token: str | None
+    url: str,
+    evaluator: str | None,
+    org: str | None,
+    origin: str,
+    token: str | None,
+    timeout: float,
 ) -> None:
     """Check a deployed server, and say what to change.
 
@@ -195,7 +209,8 @@ def check_server(
     if "@" in parts.netloc or parts.query:
         raise click.UsageError("the address must have neither credentials nor a query")
     good = True
-    with _told_of_ctrl_c(), closing(Doctor(url, checked, org, origin, evaluator)) as doctor:
+    doctor = Doctor(url, checked, org, origin, evaluator, timeout)
+    with _exit_on_ctrl_c(), closing(doctor):
         for finding in doctor.examine():
             good = good and finding.good
             mark = click.style("ok  ", fg="green") if finding.good else BAD
@@ -206,8 +221,8 @@ def check_server(
 
 
 @contextmanager
-def _told_of_ctrl_c() -> Iterator[None]:
-    """Have Ctrl-C end the command with a status of its own; click's is that of a failure."""
+def _exit_on_ctrl_c() -> Iterator[None]:
+    """Exit with status 130 after Ctrl-C; click's own status for it is that of a failure."""
     try:
         yield
     except KeyboardInterrupt:

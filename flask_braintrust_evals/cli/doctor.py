@@ -1,4 +1,4 @@
-"""What a browser would find at a server: health, CORS, access, and events that come one by one."""
+"""Examines a server as a browser would: health, CORS, access, and events that come one by one."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 import requests
 
-from .finding import LIMIT, Answer, Finding, visitor
+from .finding import DEFAULT_TIMEOUT, Answer, Finding, visitor
 from .stream_check import StreamCheck
 
 PAGE = "https://www.braintrust.dev"
@@ -28,6 +28,7 @@ class Doctor:
         org: the organisation, where the key has several.
         page: the origin of the page that is to reach the server.
         evaluator: whose events are watched; ``None``: one that every server has.
+        timeout: seconds that the server may send nothing, and that an answer may take.
     """
 
     def __init__(
@@ -37,7 +38,9 @@ class Doctor:
         org: str | None,
         page: str = PAGE,
         evaluator: str | None = None,
+        timeout: float = DEFAULT_TIMEOUT,
     ) -> None:
+        self._timeout = timeout
         self._url = url.rstrip("/")
         self._page = page
         self._evaluator = evaluator
@@ -66,7 +69,9 @@ class Doctor:
             admitted = yield from self._access()
             if admitted:
                 yield from self._large_body()
-                stream = StreamCheck(self._http, self._url, self._credentials, self._evaluator)
+                stream = StreamCheck(
+                    self._http, self._url, self._credentials, self._evaluator, self._timeout
+                )
                 yield from stream.findings()
         except requests.exceptions.SSLError as error:
             advice = (
@@ -144,8 +149,8 @@ class Doctor:
             yield Finding(True, "without a token it lists nothing")
         if not self._has_token:
             if anonymous.status != 200:
-                advice = "set BRAINTRUST_API_KEY, and that much is checked as well"
-                yield Finding(True, "what needs a token was not looked at", advice)
+                advice = "set BRAINTRUST_API_KEY to run them"
+                yield Finding(True, "skipped: checks that need a token", advice)
             return anonymous.status == 200
         answer = self._ask("GET", "/list", self._credentials)
         manifest = answer.json
@@ -184,11 +189,11 @@ class Doctor:
             self._url + path,
             headers=headers,
             json=json,
-            timeout=LIMIT,
+            timeout=self._timeout,
             allow_redirects=False,
             stream=True,
         ) as response:
-            return Answer.read(response)
+            return Answer.read(response, self._timeout)
 
     def _ask_first(self, path: str, page: str) -> Answer:
         headers = {

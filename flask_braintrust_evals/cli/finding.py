@@ -12,9 +12,9 @@ import requests
 import urllib3
 from requests.auth import AuthBase
 
-LIMIT = 15.0
-"""Seconds that a server may say nothing, and that an answer other than a stream may take."""
-MOST = 10_000_000
+DEFAULT_TIMEOUT = 15.0
+"""Seconds that a server may send nothing, and that an answer other than a stream may take."""
+MAX_ANSWER = 10_000_000
 """Bytes of an answer that are read."""
 
 
@@ -35,7 +35,7 @@ class Finding:
 
 @dataclass(frozen=True)
 class Answer:
-    """A whole answer of a server, of which at most :data:`MOST` bytes were read.
+    """A whole answer of a server, of which at most :data:`MAX_ANSWER` bytes were read.
 
     Attributes:
         status: its status.
@@ -50,19 +50,19 @@ class Answer:
     body: bytes
 
     @classmethod
-    def read(cls, response: requests.Response) -> Answer:
+    def read(cls, response: requests.Response, timeout: float) -> Answer:
         """Read an answer.
 
         Raises:
-            requests.Timeout: it is not there after :data:`LIMIT` seconds.
+            requests.Timeout: it is not complete after ``timeout`` seconds.
         """
-        until, body = time.monotonic() + LIMIT, b""
+        until, body = time.monotonic() + timeout, b""
         for chunk in chunks(response):
             body += chunk
-            if len(body) > MOST:
+            if len(body) > MAX_ANSWER:
                 break
             if time.monotonic() > until:
-                raise requests.Timeout(f"the answer was not there after {LIMIT:g} s")
+                raise requests.Timeout(f"the answer was not there after {timeout:g} s")
         return cls(response.status_code, response.reason, response.headers, body)
 
     @property

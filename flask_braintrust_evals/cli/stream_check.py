@@ -8,47 +8,74 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import Any
 
 import requests
 
 from flask_braintrust_evals.runs.probe import NAME
 
-from .finding import LIMIT, Answer, Finding, chunks, is_timeout, visitor
+from .finding import DEFAULT_TIMEOUT, Answer, Finding, chunks, is_timeout, visitor
 
-PATIENCE = 60.0
-"""Seconds after which a run is left, whether or not it is done."""
-LONG_ENOUGH = 0.3
+RUN_TIMEOUT = 60.0
+"""Seconds after which a run is no longer watched, whether or not it is done."""
+MIN_CASE_SECONDS = 0.3
 """Seconds that a case must take to show whether its end comes later than its beginning."""
-ENOUGH = 3
-"""Cases of that kind after which a named evaluator's run is left."""
+ENOUGH_CASES = 3
+"""Cases of that kind after which a named evaluator's run is no longer watched."""
+
+
+class Timing(Enum):
+    """Whether the events of a run arrived when they happened."""
+
+    IN_TIME = "in time"
+    HELD_BACK = "held back"
+    NO_EVENTS = "no events"
+    NO_CASE_ENDED = "no case ended"
+    CASES_TOO_SHORT = "cases too short"
 
 
 @dataclass
 class _Watched:
-    """What came of a run, and when: seconds on the clock of :func:`time.monotonic`."""
+    """The events of a run, with their times on the clock of :func:`time.monotonic`."""
 
     started: dict[str, float] = field(default_factory=dict)
-    late: list[float] = field(default_factory=list)
-    """How much too soon after its beginning each case's end came, in seconds."""
-    first: float = 0.0
-    last: float = 0.0
+    held_back: list[float] = field(default_factory=list)
+    """Per case: its reported duration minus the time between its start and end events, in seconds.
+    A large one shows that something buffered the stream."""
+    first_end: float | None = None
+    last_end: float | None = None
     health: Future[tuple[float, float]] | None = None
-    """How long another request took, and when it was answered: asked in the first case's time."""
+    """How long another request took, and when it was answered: sent while the first case ran."""
     error: str = ""
 
-    def take(self, event: str, data: str, now: float) -> None:
+    def add(self, event: str, data: str, now: float) -> None:
+        """Add an event that arrived ``now``."""
         if event == "error":
             self.error = data
         elif event == "case_start":
             self.started[str(_object(data).get("id"))] = now
         elif event == "case_result":
-            case = _object(data)
-            began, duration = self.started.get(str(case.get("id"))), case.get("duration")
-            if began and isinstance(duration, int | float) and duration >= LONG_ENOUGH:
-                self.late.append(duration - (now - began))
-            self.first = self.first or now
-            self.last = now
+            self._add_end(_object(data), now)
+
+    def _add_end(self, case: dict[str, Any], now: float) -> None:
+        began = self.started.get(str(case.get("id")))
+        duration: Any = case.get("duration")
+        is_long = isinstance(duration, int | float) and duration >= MIN_CASE_SECONDS
+        if began is not None and is_long:
+            self.held_back.append(duration - (now - began))
+        if self.first_end is None:
+            self.first_end = now
+        self.last_end = now
+
+    def judge(self) -> Timing:
+        """Return whether the events arrived when they happened."""
+        if self.held_back:
+            in_time = max(self.held_back) < MIN_CASE_SECONDS / 2
+            return Timing.IN_TIME if in_time else Timing.HELD_BACK
+        if self.last_end is not None:
+            return Timing.CASES_TOO_SHORT
+        return Timing.NO_CASE_ENDED if self.started else Timing.NO_EVENTS
 
 
 class StreamCheck:
@@ -59,6 +86,7 @@ class StreamCheck:
         url: of the blueprint.
         headers: those that say who asks.
         evaluator: whose own cases are run; ``None``: one that only waits, and is never recorded.
+        timeout: seconds that the stream may be silent.
     """
 
     def __init__(
@@ -67,7 +95,9 @@ class StreamCheck:
         url: str,
         headers: Mapping[str, str | bytes],
         evaluator: str | None,
+        timeout: float = DEFAULT_TIMEOUT,
     ) -> None:
+        self._timeout = timeout
         self._http = http
         self._url = url
         self._headers = headers
@@ -91,13 +121,15 @@ class StreamCheck:
                 json=body,
                 headers=self._headers,
                 stream=True,
-                timeout=LIMIT,
+                timeout=self._timeout,
                 allow_redirects=False,
             ) as answer:
                 if answer.status_code != 200:
                     what = f"a run of {name!r} answers with status {answer.status_code}"
                     advice = "see the server's log, or name another --evaluator"
-                    yield Finding(False, f"{what}: {Answer.read(answer).error}", advice)
+                    yield Finding(
+                        False, f"{what}: {Answer.read(answer, self._timeout).error}", advice
+                    )
                     return
                 watched = self._watch(answer)
                 encoding = answer.headers.get("Content-Encoding")
@@ -105,7 +137,7 @@ class StreamCheck:
             if not is_timeout(error):
                 raise
             what = (
-                f"nothing of the stream came for {LIMIT:g} s, and a server sends more often"
+                f"nothing of the stream came for {self._timeout:g} s, and a server sends more often"
                 " (BRAINTRUST_EVALS_HEARTBEAT)"
             )
             yield Finding(False, what, _BUFFERING)
@@ -120,10 +152,10 @@ class StreamCheck:
 
     def _watch(self, answer: requests.Response) -> _Watched:
         watched = _Watched()
-        until = time.monotonic() + PATIENCE
+        until = time.monotonic() + RUN_TIMEOUT
         with ThreadPoolExecutor(1) as aside:
             for event, data in _events(_until(until, chunks(answer))):
-                watched.take(event, data, time.monotonic())
+                watched.add(event, data, time.monotonic())
                 if watched.health is None and watched.started:
                     watched.health = aside.submit(self._ask_health)
                 if self._is_enough(watched):
@@ -132,37 +164,38 @@ class StreamCheck:
 
     def _is_enough(self, watched: _Watched) -> bool:
         answered = watched.health is not None and watched.health.done()
-        return self._evaluator is not None and len(watched.late) >= ENOUGH and answered
+        return self._evaluator is not None and len(watched.held_back) >= ENOUGH_CASES and answered
 
     def _ask_health(self) -> tuple[float, float]:
         """Return how long the answer to another request takes, and when it is there."""
         began = time.monotonic()
         with visitor() as other:  # with a connection of its own, as other clients have
-            other.get(f"{self._url}/", timeout=PATIENCE, allow_redirects=False)
+            other.get(f"{self._url}/", timeout=RUN_TIMEOUT, allow_redirects=False)
         ended = time.monotonic()
         return ended - began, ended
 
     def _judge(self, watched: _Watched, began: float, usual: float) -> Iterator[Finding]:
-        if not watched.late:
-            name = self._evaluator or NAME
-            what = f"the run of {name!r} does not show whether events come when they happen"
-            if watched.started and not watched.last:
-                advice = f"name an --evaluator of which a case ends within {PATIENCE:g} s"
-            elif watched.last:
-                advice = f"name an --evaluator whose cases take more than {LONG_ENOUGH} s"
-            else:
-                advice = "there were no events: see the server's log, and what the proxy changes"
-            yield Finding(False, what, advice)
-        elif max(watched.late) < LONG_ENOUGH / 2:
-            after = f"the first result after {watched.first - began:.1f} s"
-            yield Finding(True, f"events come when they happen, {after}")
-            # A proxy that holds the stream back would hide when the run was under way.
-            yield from _judge_health(watched, usual)
-        else:
+        timing = watched.judge()
+        if timing is Timing.HELD_BACK:
             what = "events do not come when they happen, but several at once"
             yield Finding(False, what, _BUFFERING)
+        elif timing is not Timing.IN_TIME:
+            name = self._evaluator or NAME
+            what = f"the run of {name!r} does not show whether events come when they happen"
+            yield Finding(False, what, _ADVICE[timing])
+        else:
+            after = (watched.first_end or began) - began
+            what = f"events come when they happen, the first result after {after:.1f} s"
+            yield Finding(True, what)
+            # A proxy that holds the stream back would hide when the run was under way.
+            yield from _judge_health(watched, usual)
 
 
+_ADVICE = {
+    Timing.NO_CASE_ENDED: f"name an --evaluator of which a case ends within {RUN_TIMEOUT:g} s",
+    Timing.CASES_TOO_SHORT: f"name an --evaluator whose cases take more than {MIN_CASE_SECONDS} s",
+    Timing.NO_EVENTS: "there were no events: see the server's log, and what the proxy changes",
+}
 _BUFFERING = (
     "switch buffering off on the way: in nginx 'proxy_buffering off;' for this location, in"
     ' ingress-nginx the annotation proxy-buffering "off"; of load balancers, one that streams:'
@@ -179,19 +212,22 @@ _ONE_AT_A_TIME = (
 
 
 def _judge_health(watched: _Watched, usual: float) -> Iterator[Finding]:
-    assert watched.health is not None, "a case has begun"
+    """Yield whether a request that was sent during the run was answered before its end."""
+    if watched.health is None or watched.last_end is None:  # there was no case
+        return
     try:
-        took, ended = watched.health.result()
+        took, answered = watched.health.result()
     except requests.RequestException as error:
         what = f"while a run was under way, health was not answered: {type(error).__name__}"
         yield Finding(False, what, _ONE_AT_A_TIME)
         return
-    # What waits for the run to end takes as long as that; a distant server is slow in any case, and
-    # from far away a request comes when the run is over.
-    if ended >= watched.last and took - usual >= LONG_ENOUGH:
+    # A request that waits for the run to end takes as long as the run. A distant server is always
+    # slow, and from far away a request arrives when the run is over.
+    after_the_run = answered >= watched.last_end
+    if after_the_run and took - usual >= MIN_CASE_SECONDS:
         what = "while a run is under way, no other request is answered"
         yield Finding(False, what, _ONE_AT_A_TIME)
-    elif ended >= watched.last and usual > LONG_ENOUGH:
+    elif after_the_run and usual > MIN_CASE_SECONDS:
         what = f"whether a run holds up others cannot be told: each answer takes {usual:.1f} s"
         yield Finding(True, what, "look from nearer, or name an --evaluator that takes longer")
     else:
