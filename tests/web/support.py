@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,6 +25,10 @@ DEAD_URL = "http://127.0.0.1:1"
 """An address at which nothing listens."""
 
 
+CASES = [{"input": "a", "expected": "a"}, {"input": "b", "expected": "x"}]
+"""A case that ``scored()`` scores 1, and one that it scores 0."""
+
+
 def echo(input: Any) -> Any:
     return input
 
@@ -38,6 +42,15 @@ def whole_case(input: Any, hooks: EvalHooks) -> dict[str, Any]:
         "tags": hooks.tags,
         "trial": hooks.trial_index,
     }
+
+
+def exact(output: Any, expected: Any) -> bool:
+    return bool(output == expected)
+
+
+def scored(name: str = "greeter", task: Callable[..., Any] = echo, **options: Any) -> Evaluator:
+    """An evaluator with the scorer ``exact``."""
+    return Evaluator(name, task, scores=[exact], **options)
 
 
 def blueprint_of(*evaluators: Evaluator, name: str = "evals") -> EvalsBlueprint:
@@ -178,3 +191,8 @@ def parse_events(data: bytes) -> Iterator[Event]:
 def cloud_app(cloud: StandIn, *evaluators: Evaluator, **config: Any) -> Flask:
     """An application that knows the stand-in as Braintrust."""
     return make_app(*evaluators, **{"BRAINTRUST_APP_URL": cloud.url, **config})
+
+
+def api_of(cloud: StandIn, *evaluators: Evaluator, **config: Any) -> Api:
+    """A user of such an application."""
+    return Api(cloud_app(cloud, *evaluators, **config))

@@ -1,0 +1,123 @@
+"""``POST /eval``: what is streamed, and when the answer is JSON."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from flask import current_app, has_request_context
+
+from flask_braintrust_evals import EvalHooks, Evaluator
+from tests.standin import StandIn
+
+from .support import (
+    CASES,
+    PLAYGROUND,
+    Api,
+    api_of,
+    error_of,
+    events_of,
+    last_json,
+    make_app,
+    scored,
+    types_of,
+)
+
+# --- Options ---
+
+
+def test_trials_and_what_a_task_reports_are_streamed(local: Api) -> None:
+    def task(input: Any, hooks: EvalHooks) -> int:
+        hooks.report_progress({"event": "text_delta", "data": "…"})
+        return hooks.trial_index
+
+    api = Api(make_app(Evaluator("t", task), BRAINTRUST_EVALS_AUTH="none"), None)
+    events = api.events(name="t", data=[{"input": 1}], trial_count=3)
+    bodies = [event.json for event in events if event.type == "progress"]
+    assert [(b["event"], b["data"]) for b in bodies] == [
+        pair
+        for trial in "012"
+        for pair in (("text_delta", "…"), ("json_delta", trial), ("done", ""))
+    ]
+    assert len({body["id"] for body in bodies}) == 3
+
+
+def test_parameters_are_checked_and_given_to_the_task(local: Api) -> None:
+    def task(input: Any, hooks: EvalHooks) -> Any:
+        return dict(hooks.parameters)
+
+    parameters = {"mood": {"type": "string", "default": "calm"}, "count": {"type": "integer"}}
+    evaluator = Evaluator("t", task, parameters=parameters)
+    api = Api(make_app(evaluator, BRAINTRUST_EVALS_AUTH="none"), None)
+    given = {"count": 3, "unknown": 1}
+    assert api.outputs(name="t", data=[{"input": 1}], parameters=given) == [
+        {"mood": "calm", "count": 3}
+    ]
+    assert "'count' is required" in api.refusal(400, name="t", data=[])
+    wrong = {"count": "3"}
+    assert "'count': '3' is not of type 'integer'" in api.refusal(
+        400, name="t", data=[], parameters=wrong
+    )
+
+
+# --- Stream or JSON ---
+
+
+@pytest.mark.parametrize(
+    ("stream", "accept", "streamed"),
+    [
+        (True, None, True),
+        (True, "application/json", True),
+        (False, None, False),
+        (False, "text/event-stream", False),
+        (None, None, True),
+        (None, "*/*", True),
+        (None, "text/event-stream", True),
+        (None, "text/html", True),
+        (None, "application/json", False),
+        (None, "application/json, */*", False),
+        (None, "application/json;q=0.1, text/html", False),
+        (None, "Application/JSON", False),
+        (None, "application/json; charset=utf-8", False),
+        (None, "application/json;q=0", True),
+        (None, "application/json, text/event-stream", True),
+        (None, "text/event-stream;q=0.1, application/json", True),
+        (None, "text/event-stream;q=0, application/json", False),
+        (None, "", True),
+    ],
+)
+@pytest.mark.parametrize("absent", [True, False], ids=["absent", "null"])
+def test_the_answer_is_a_stream_unless_body_or_accept_header_ask_for_json(
+    local: Api, stream: bool | None, accept: str | None, streamed: bool, absent: bool
+) -> None:
+    body = {} if stream is None and absent else {"stream": stream}
+    headers = {} if accept is None else {"Accept": accept}
+    response = local.eval(headers, **{"data": [{"input": 1}], **body})
+    expected = "text/event-stream" if streamed else "application/json"
+    assert (response.status_code, response.mimetype) == (200, expected)
+    if streamed:
+        assert types_of(events_of(response))[-2:] == ["summary", "done"]
+    else:
+        assert response.get_json()["scores"] == {}
+
+
+@pytest.mark.parametrize("stream", [True, False, None])
+def test_what_is_wrong_before_a_stream_starts_is_json_either_way(
+    local: Api, stream: bool | None
+) -> None:
+    headers = {"Accept": "text/event-stream"}
+    error_of(local.eval(headers, name="other", stream=stream), 404)
+
+
+def test_summary_and_stream_say_the_same(cloud: StandIn) -> None:
+    api = api_of(cloud, scored())
+    streamed = last_json(api.events(name="greeter", data=CASES, parent=PLAYGROUND), "summary")
+    assert api.summary(name="greeter", data=CASES, parent=PLAYGROUND) == streamed
+
+
+def test_tasks_run_in_the_applications_context_and_not_in_the_requests() -> None:
+    def task(input: Any) -> Any:
+        return [current_app.config["COLOUR"], has_request_context()]
+
+    app = make_app(Evaluator("t", task), BRAINTRUST_EVALS_AUTH="none", COLOUR="blue")
+    assert Api(app, None).outputs(name="t", data=[{"input": 1}]) == [["blue", False]]

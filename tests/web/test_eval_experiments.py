@@ -1,0 +1,248 @@
+"""``POST /eval`` without a parent: the experiment that it makes, its project and comparison."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.standin import StandIn
+
+from .support import CASES, Api, Event, api_of, last_json, scored, types_of
+
+# --- The project of an experiment ---
+
+
+@pytest.mark.parametrize(
+    ("in_body", "in_header", "own_id", "own_name", "project"),
+    [
+        (True, True, True, True, "By body"),
+        (False, True, True, True, "By header"),
+        (False, False, True, True, "By id"),
+        (False, False, False, True, "By name"),
+        (False, False, False, False, "greeter"),
+        (True, False, False, False, "By body"),
+        (False, True, False, False, "By header"),
+        (True, True, False, False, "By body"),
+    ],
+)
+def test_the_project_is_the_requests_else_the_evaluators_else_one_of_its_name(
+    cloud: StandIn,
+    in_body: bool,
+    in_header: bool,
+    own_id: bool,
+    own_name: bool,
+    project: str,
+) -> None:
+    def id_of(name: str, given: bool) -> str | None:
+        return cloud.add_project("acme", name) if given else None
+
+    evaluator = scored(project="By name" if own_name else None, project_id=id_of("By id", own_id))
+    header = id_of("By header", in_header)
+    headers = {} if header is None else {"x-bt-project-id": header}
+    body = {"project_id": id_of("By body", in_body)}
+    summary = api_of(cloud, evaluator).summary(headers, name="greeter", data=CASES, **body)
+    assert summary["projectName"] == project
+    assert summary["projectId"] == cloud.add_project("acme", project)
+    (experiment,) = cloud.experiments
+    assert experiment["project_id"] == summary["projectId"]
+
+
+@pytest.mark.parametrize(("org", "status"), [("globex", 403), (None, 404)])
+def test_a_project_that_is_not_the_callers_is_refused_and_nothing_is_made(
+    cloud: StandIn, api: Api, org: str | None, status: int
+) -> None:
+    project = "none" if org is None else cloud.add_project(org, "Geo")
+    api.refusal(status, data=CASES, project_id=project)
+    assert not cloud.experiments
+    assert not cloud.calls_to("POST", "/v1/.*")
+
+
+# --- The experiment ---
+
+
+@pytest.mark.parametrize(
+    ("status", "body"),
+    [
+        (400, {"data": None}),
+        (400, {"data": [1]}),
+        (400, {"parameters": {"mood": 5}}),
+        (400, {"stream": "no"}),
+        (404, {"data": {"dataset_id": "none"}}),
+        (404, {"data": {"dataset_name": "none"}}),
+        (404, {"data": {"experiment_name": "none"}}),
+        (404, {"base_experiment_name": "none"}),
+        (404, {"project_id": "none"}),
+        (404, {"name": "other"}),
+    ],
+)
+def test_an_experiment_is_made_only_when_everything_else_is_right(
+    cloud: StandIn, status: int, body: dict[str, Any]
+) -> None:
+    parameters = {"mood": {"type": "string", "default": "calm"}}
+    api = api_of(cloud, scored(parameters=parameters))
+    api.refusal(status, **{"name": "greeter", "data": CASES, **body})
+    assert not cloud.experiments
+    assert not cloud.calls_to("POST", "/v1/experiment")
+
+
+@pytest.mark.parametrize("status", [400, 403, 500])
+def test_an_experiment_that_cannot_be_made_is_an_error_and_nothing_runs(
+    cloud: StandIn, status: int
+) -> None:
+    ran: list[Any] = []
+    api = api_of(cloud, scored(task=lambda input: ran.append(input)))
+    cloud.fault("POST", "/v1/experiment", status=status)
+    api.refusal(403 if status == 403 else 502, name="greeter", data=CASES)
+    assert ran == []
+
+
+def test_a_new_experiment_starts_the_stream_and_takes_the_spans(cloud: StandIn) -> None:
+    api = api_of(cloud, scored(name="Größe & co"))
+    events = api.events(name="Größe & co", data=CASES, parent=None, experiment_name="run 1/2")
+    assert types_of(events) == ["start"] + ["progress"] * 4 + ["summary", "done"]
+    project_url = f"{cloud.url}/app/acme/p/Gr%C3%B6%C3%9Fe%20%26%20co"
+    (experiment,) = cloud.experiments
+    start = last_json(events, "start")
+    assert start == {
+        "projectName": "Größe & co",
+        "projectId": experiment["project_id"],
+        "experimentId": experiment["id"],
+        "experimentName": "run 1/2",
+        "projectUrl": project_url,
+        "experimentUrl": f"{project_url}/experiments/run%201%2F2",
+    }
+    summary = last_json(events, "summary")
+    assert summary == {
+        **start,
+        "scores": {"exact": {"name": "exact", "score": 0.5, "improvements": 0, "regressions": 0}},
+        "metrics": {},
+    }
+    assert {span.parent_header for span in cloud.spans} == {f"experiment_id:{experiment['id']}"}
+    assert events[-1] == Event("done", "")
+
+
+def test_an_experiment_whose_name_is_taken_gets_the_name_that_braintrust_gives_it(
+    cloud: StandIn, api: Api
+) -> None:
+    first = api.summary(data=CASES, experiment_name="run")
+    second = api.summary(data=CASES, experiment_name="run")
+    assert first["experimentName"] == "run"
+    assert second["experimentName"].startswith("run-")
+    assert second["experimentUrl"].endswith(second["experimentName"])
+
+
+def test_an_experiment_has_what_the_request_says_over_what_the_evaluator_says(
+    cloud: StandIn,
+) -> None:
+    evaluator = scored(
+        experiment_name="own",
+        metadata={"a": 1, "b": 1},
+        tags=["own"],
+        description="Greets",
+    )
+    api = api_of(cloud, evaluator)
+    api.summary(name="greeter", data=CASES)
+    base = cloud.add_experiment("acme", "greeter", "base")
+    api.summary(
+        name="greeter",
+        data=CASES,
+        experiment_name="given",
+        metadata={"b": 2, "c": None},
+        tags=["given"],
+        base_experiment_name="base",
+        is_public=True,
+    )
+    own, given = (call.json for call in cloud.calls_to("POST", "/v1/experiment"))
+    project = cloud.add_project("acme", "greeter")
+    assert own == {
+        "project_id": project,
+        "ensure_new": True,
+        "name": "own",
+        "description": "Greets",
+        "metadata": {"a": 1, "b": 1},
+        "tags": ["own"],
+    }
+    assert given == {
+        "project_id": project,
+        "ensure_new": True,
+        "name": "given",
+        "description": "Greets",
+        "metadata": {"a": 1, "b": 2, "c": None},
+        "tags": ["given"],
+        "base_exp_id": base,
+        "public": True,
+    }
+
+
+def test_an_experiment_says_only_what_is_known(cloud: StandIn, api: Api) -> None:
+    api.summary(data=CASES)
+    (call,) = cloud.calls_to("POST", "/v1/experiment")
+    project = cloud.add_project("acme", "echo")
+    assert call.json == {"project_id": project, "ensure_new": True}
+
+
+@pytest.mark.parametrize(
+    ("options", "version"), [({}, None), ({"dataset_environment": "production"}, "41")]
+)
+def test_an_experiment_names_its_dataset_and_version(
+    cloud: StandIn, api: Api, options: dict[str, Any], version: str | None
+) -> None:
+    id = cloud.add_dataset(
+        "acme", "Geo", "d", CASES, versions={41: CASES}, environments={"production": 41}
+    )
+    api.summary(data={"dataset_name": "d", "project_name": "Geo", **options})
+    (experiment,) = cloud.experiments
+    assert (experiment["dataset_id"], experiment["dataset_version"]) == (id, version)
+
+
+@pytest.mark.parametrize("by", ["id", "name"])
+def test_a_base_experiment_is_compared_with(cloud: StandIn, by: str) -> None:
+    scores = [{"input": "a", "scores": {"exact": 0}}, {"input": "b", "scores": {"exact": 0}}]
+    base = cloud.add_experiment("acme", "greeter", "base", scores)
+    cloud.add_experiment("acme", "greeter", "later")
+    named: dict[str, Any] = (
+        {"base_experiment_id": base} if by == "id" else {"base_experiment_name": "base"}
+    )
+    summary = api_of(cloud, scored()).summary(name="greeter", data=CASES, **named)
+    assert summary["comparisonExperimentName"] == "base"
+    assert summary["scores"]["exact"] == {
+        "name": "exact",
+        "score": 0.5,
+        "improvements": 1,
+        "regressions": 0,
+        "diff": 0.5,
+    }
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [{"status": 500}, {"status": 404}, {"nonsense": True}, {"body": []}, {"half": True}],
+    ids=["500", "404", "html", "array", "half an answer"],
+)
+def test_a_comparison_that_fails_costs_nothing_but_itself(
+    cloud: StandIn, fault: dict[str, Any]
+) -> None:
+    api = api_of(cloud, scored())
+    cloud.fault("GET", "/v1/experiment/.*/summarize", **fault)
+    summary = api.summary(name="greeter", data=CASES)
+    assert summary["scores"]["exact"]["score"] == 0.5
+    assert "comparisonExperimentName" not in summary
+
+
+def test_spans_arrive_before_the_comparison_is_asked_for(cloud: StandIn) -> None:
+    api_of(cloud, scored()).summary(name="greeter", data=CASES)
+    paths = [call.path for call in cloud.calls]
+    (summarize,) = [path for path in paths if path.endswith("/summarize")]
+    assert max(i for i, p in enumerate(paths) if p == "/otel/v1/traces") < paths.index(summarize)
+
+
+@pytest.mark.parametrize(("status", "seconds"), [(400, 30), (503, 0.4)])
+def test_spans_that_braintrust_does_not_take_are_counted(
+    cloud: StandIn, status: int, seconds: float
+) -> None:
+    cloud.fault("POST", "/otel/v1/traces", status=status, times=None)
+    api = api_of(cloud, scored(), BRAINTRUST_EVALS_REQUEST_TIMEOUT=seconds)
+    summary = api.summary(name="greeter", data=CASES)
+    assert summary["lostSpans"] == 6
+    assert summary["scores"]["exact"]["score"] == 0.5

@@ -1,0 +1,119 @@
+"""``POST /eval`` with scorers of the Playground."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.standin import StandIn
+
+from .support import CASES, PLAYGROUND, TOKEN, Api, api_of, last_json, scored
+
+
+def test_scorers_of_the_request_are_added_to_the_evaluators_own(cloud: StandIn) -> None:
+    seen: list[Any] = []
+
+    def remote(input: Any) -> Any:
+        seen.append(input)
+        return {"score": 0.25}
+
+    function = cloud.add_function(remote)
+    parameters = {"mood": {"type": "string", "default": "calm"}}
+    api = api_of(cloud, scored(parameters=parameters))
+    cases = [{"input": "a", "expected": "a", "metadata": {"m": 1}}]
+    scores = [{"name": "far", "function_id": {"function_id": function, "version": "1"}}]
+    events = api.events(name="greeter", data=cases, scores=scores)
+    assert {k: v["score"] for k, v in last_json(events, "summary")["scores"].items()} == {
+        "exact": 1,
+        "far": 0.25,
+    }
+    assert seen == [
+        {
+            "input": "a",
+            "output": "a",
+            "expected": "a",
+            "metadata": {"m": 1},
+            "parameters": {"mood": "calm"},
+        }
+    ]
+    (call,) = cloud.calls_to("POST", "/function/invoke")
+    (span,) = cloud.spans_named("far")
+    assert call.token == TOKEN
+    assert call.headers["x-bt-org-name"] == "acme"
+    body = {key: call.json[key] for key in call.json if key not in ("input", "parent")}
+    assert body == {
+        "function_id": function,
+        "version": "1",
+        "stream": False,
+        "mode": "auto",
+        "strict": True,
+    }
+    # What the function records belongs below the scorer's span.
+    assert call.json["parent"] == {
+        **PLAYGROUND,
+        "row_ids": {"id": span.span_id, "span_id": span.span_id, "root_span_id": span.trace_id},
+    }
+
+
+@pytest.mark.parametrize(("strict", "sent"), [(None, True), (True, True), (False, False)])
+def test_a_remote_scorer_is_strict_unless_the_request_says_otherwise(
+    cloud: StandIn, api: Api, strict: bool | None, sent: bool
+) -> None:
+    function = cloud.add_function(lambda input: 1)
+    scores = [{"name": "far", "function_id": function}]
+    api.events(data=CASES[:1], scores=scores, strict=strict)
+    (call,) = cloud.calls_to("POST", "/function/invoke")
+    assert call.json["strict"] is sent
+
+
+def test_a_remote_scorer_that_fails_is_an_error_of_that_scorer_alone(cloud: StandIn) -> None:
+    scores = [{"name": "far", "function_id": "none"}]
+    events = api_of(cloud, scored()).events(name="greeter", data=CASES, scores=scores)
+    summary = last_json(events, "summary")
+    assert list(summary["scores"]) == ["exact"]
+    assert summary["errors"] == {"cases": 0, "scorers": {"far": 2}}
+
+
+def test_a_remote_scorer_of_a_name_that_is_taken_hides_nobody(cloud: StandIn) -> None:
+    function = cloud.add_function(lambda input: 0.25)
+    scores = [{"name": "exact", "function_id": function}]
+    events = api_of(cloud, scored()).events(name="greeter", data=CASES[:1], scores=scores)
+    assert {k: v["score"] for k, v in last_json(events, "summary")["scores"].items()} == {
+        "exact": 1,
+        "exact (2)": 0.25,
+    }
+
+
+@pytest.mark.parametrize(
+    ("in_body", "in_header", "own", "sent"),
+    [
+        (None, None, None, None),
+        (None, "By header", None, "By header"),
+        ("By body", None, None, "By body"),
+        (None, None, "By id", "By id"),
+        ("By body", "By header", "By id", "By body"),
+    ],
+)
+def test_a_remote_scorer_is_run_in_the_project_that_the_run_is_recorded_in(
+    cloud: StandIn, in_body: str | None, in_header: str | None, own: str | None, sent: str | None
+) -> None:
+    def id_of(name: str | None) -> str | None:
+        return None if name is None else cloud.add_project("acme", name)
+
+    function = cloud.add_function(lambda input: 1)
+    api = api_of(cloud, scored(project_id=id_of(own)))
+    header = id_of(in_header)
+    headers = {} if header is None else {"x-bt-project-id": header}
+    scores = [{"name": "far", "function_id": function}]
+    api.events(headers, name="greeter", data=CASES[:1], scores=scores, project_id=id_of(in_body))
+    (call,) = cloud.calls_to("POST", "/function/invoke")
+    assert call.headers.get("x-bt-project-id") == id_of(sent)
+
+
+def test_a_remote_scorer_is_told_the_project_of_a_new_experiment(cloud: StandIn, api: Api) -> None:
+    function = cloud.add_function(lambda input: 1)
+    scores = [{"name": "far", "function_id": function}]
+    api.summary(data=CASES[:1], scores=scores)
+    (call,) = cloud.calls_to("POST", "/function/invoke")
+    assert call.headers.get("x-bt-project-id") == cloud.add_project("acme", "echo")
