@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from flask_braintrust_evals.engine.tracing.eval_tracer import EvalTracer
 from tests.support import PATIENCE
 
 from .support import Spans
@@ -15,6 +16,15 @@ from .support import Spans
 @pytest.fixture
 def spans() -> Spans:
     return Spans()
+
+
+@pytest.fixture
+def tracing(spans: Spans) -> EvalTracer:
+    return EvalTracer(
+        spans.tracer,
+        attributes={"braintrust.parent": "playground_id:p"},
+        span_attributes={"generation": 7},
+    )
 
 
 @pytest.fixture(autouse=True)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
@@ -107,6 +108,45 @@ def results_of(events: Iterable[Event]) -> list[CaseResult]:
     """The results, in the order of the data."""
     results = [event.result for event in events if isinstance(event, CaseFinished)]
     return sorted(results, key=lambda result: (result.ref.index, result.ref.trial_index))
+
+
+class Closing:
+    """What a run calls when it has ended, and what had happened by then."""
+
+    def __init__(self) -> None:
+        self.happened = threading.Event()
+        self.log: list[str] = []
+
+    def __call__(self) -> None:
+        self.log.append("closed")
+        self.happened.set()
+
+
+def consumed(run: Run, until: Callable[[Event], bool]) -> Iterator[Event]:
+    """Consume a run up to an event; return the iterator, to be closed or read on."""
+    events = iter(run)
+    while not until(in_time(lambda: next(events))):
+        pass
+    return events
+
+
+def disconnect(events: Iterator[Event]) -> None:
+    """What a server does with a stream whose client has gone."""
+    events.close()  # type: ignore[attr-defined]
+
+
+def accuracy(output: Any) -> float:
+    """A scorer."""
+    return 0.5
+
+
+def topic(output: Any) -> Any:
+    """A classifier."""
+    return {"id": "t", "label": "Topic"}
+
+
+def throw(error: BaseException) -> Any:
+    raise error
 
 
 class Spans:

@@ -1,4 +1,4 @@
-"""How a run ends before its cases do: closed by its listener, or by its time-out."""
+"""A run that is closed before its cases are done."""
 
 from __future__ import annotations
 
@@ -6,60 +6,23 @@ import asyncio
 import gc
 import threading
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from flask_braintrust_evals.concurrency.event_loop import background_loop
 from flask_braintrust_evals.engine.evaluator import Evaluator
-from flask_braintrust_evals.engine.running.run import MAX_WAITING_EVENTS, Run
+from flask_braintrust_evals.engine.running.run import MAX_WAITING_EVENTS
 from flask_braintrust_evals.engine.tracing.eval_tracer import EvalTracer
-from flask_braintrust_evals.engine.values.events import (
-    CaseFinished,
-    CaseStarted,
-    Event,
-    Idle,
-    RunFailed,
-    TaskFinished,
-)
-from flask_braintrust_evals.engine.values.results import CaseError
-from flask_braintrust_evals.errors import RunTimeoutError
+from flask_braintrust_evals.engine.values.events import CaseStarted, Event
 from tests.support import PATIENCE, Counter, happens, in_time
 
-from .support import Spans, by_case, echo, inputs, kinds, new_run, results_of
-
-
-class Closing:
-    """What a run calls when it has ended, and what had happened by then."""
-
-    def __init__(self) -> None:
-        self.happened = threading.Event()
-        self.log: list[str] = []
-
-    def __call__(self) -> None:
-        self.log.append("closed")
-        self.happened.set()
-
-
-def listening(run: Run, until: Callable[[Event], bool]) -> Iterator[Event]:
-    """Listen until something is heard; return the iterator, to be closed or read on."""
-    events = iter(run)
-    while not until(in_time(lambda: next(events))):
-        pass
-    return events
-
-
-def leave(events: Iterator[Event]) -> None:
-    """What a server does with a stream whose client has gone."""
-    events.close()  # type: ignore[attr-defined]
+from .support import Closing, Spans, consumed, disconnect, echo, inputs, new_run
 
 
 def started(event: Event) -> bool:
     return isinstance(event, CaseStarted)
-
-
-# Closing
 
 
 @pytest.mark.parametrize("how", ["the run is closed", "its iterator is closed"])
@@ -79,7 +42,7 @@ def test_closing_cancels_what_runs_and_is_over_when_the_last_worker_has_left(how
     if how == "the run is closed":
         run.close()
         run.close()
-    leave(events)
+    disconnect(events)
     run.close()
 
     happens(closing.happened)
@@ -90,8 +53,8 @@ def test_closing_does_not_wait_for_a_task_that_does_not_look() -> None:
     closing, let_go = Closing(), threading.Event()
 
     run = new_run(Evaluator("e", lambda input: happens(let_go)), inputs(1), when_closed=closing)
-    events = listening(run, started)
-    in_time(lambda: leave(events))
+    events = consumed(run, started)
+    in_time(lambda: disconnect(events))
 
     assert not closing.happened.is_set()
     let_go.set()
@@ -114,7 +77,7 @@ def test_closing_cancels_async_tasks() -> None:
     for _ in range(2):
         assert started(in_time(lambda: next(events)))
     assert within.reaches(2)
-    leave(events)
+    disconnect(events)
 
     happens(closing.happened)
     assert cancelled.value == 2
@@ -132,9 +95,9 @@ def test_closing_cancels_async_scorers() -> None:
             raise
 
     run = new_run(Evaluator("e", echo, scores=[scorer]), inputs(1), when_closed=closing)
-    events = listening(run, started)
+    events = consumed(run, started)
     happens(within)
-    leave(events)
+    disconnect(events)
 
     happens(closing.happened)
     assert log == ["cancelled"]
@@ -151,9 +114,9 @@ def test_an_async_task_that_holds_on_is_waited_for_elsewhere() -> None:
             await asyncio.to_thread(let_go.wait, PATIENCE)
 
     run = new_run(Evaluator("e", task), inputs(1), when_closed=closing)
-    events = listening(run, started)
+    events = consumed(run, started)
     happens(within)
-    in_time(lambda: leave(events))
+    in_time(lambda: disconnect(events))
 
     assert not closing.happened.is_set()
     let_go.set()
@@ -176,9 +139,9 @@ def test_an_async_task_that_reports_when_the_run_is_closed_may_clean_up() -> Non
             raise
 
     run = new_run(Evaluator("e", task), inputs(1), when_closed=closing)
-    events = listening(run, started)
+    events = consumed(run, started)
     happens(within)
-    leave(events)
+    disconnect(events)
 
     # The worker has heard of the report by then, and must not have left for it.
     assert not closing.happened.wait(0.1)
@@ -199,7 +162,7 @@ def test_a_coroutine_that_comes_after_the_end_is_not_forgotten() -> None:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         run = new_run(Evaluator("e", task), inputs(1), when_closed=closing)
-        leave(listening(run, started))
+        disconnect(consumed(run, started))
         happens(closing.happened)
         del run
         gc.collect()
@@ -216,9 +179,9 @@ def test_closing_frees_workers_that_wait_to_be_heard() -> None:
             yield {"input": number}
 
     run = new_run(Evaluator("e", echo), cases(), max_concurrency=1, when_closed=closing)
-    events = listening(run, started)
+    events = consumed(run, started)
     assert source.reaches(2 + (MAX_WAITING_EVENTS - 2) // 3)
-    leave(events)
+    disconnect(events)
 
     happens(closing.happened)
     assert source.value < 100
@@ -248,9 +211,9 @@ def test_a_task_that_reports_to_nobody_is_not_hurt(is_async: bool) -> None:
 
     evaluator = Evaluator("e", async_task if is_async else task)
     run = new_run(evaluator, inputs(1), when_closed=closing)
-    events = listening(run, started)
+    events = consumed(run, started)
     happens(within)
-    leave(events)
+    disconnect(events)
 
     happens(closing.happened)
     assert unhurt.is_set()
@@ -267,7 +230,7 @@ def test_closing_closes_a_generator_of_cases() -> None:
             generator_closed.set()
 
     run = new_run(Evaluator("e", echo), cases(), max_concurrency=2, when_closed=closing)
-    leave(listening(run, started))
+    disconnect(consumed(run, started))
 
     happens(closing.happened)
     assert generator_closed.is_set()
@@ -363,7 +326,7 @@ def test_closing_at_any_event_leaves_nothing_behind() -> None:
         events = iter(run)
         for _ in range(stop_after):
             in_time(lambda events=events: next(events))  # type: ignore[misc]
-        leave(events)
+        disconnect(events)
 
         happens(closing.happened)
         assert closing.log == ["closed"]
@@ -381,212 +344,7 @@ def test_the_spans_of_a_case_that_is_closed_end(spans: Spans) -> None:
         when_closed=closing,
         runner={"tracer": EvalTracer(spans.tracer)},
     )
-    leave(listening(run, started))
+    disconnect(consumed(run, started))
 
     happens(closing.happened)
     assert [span.name for span in spans.all] == ["task", "eval"]
-
-
-# Time-outs
-
-
-def test_at_its_time_out_a_run_gives_up_the_cases_that_are_not_done() -> None:
-    let_go, closing = threading.Event(), Closing()
-
-    def task(input: str) -> str:
-        if input == "task hangs":
-            happens(let_go)
-        return input
-
-    def scorer(input: str) -> float:
-        if input == "scorer hangs":
-            happens(let_go)
-        return 1
-
-    run = new_run(
-        Evaluator("e", task, scores=[scorer]),
-        inputs("done", "task hangs", "scorer hangs"),
-        max_concurrency=3,
-        timeout=1,
-        when_closed=closing,
-    )
-    events = in_time(lambda: list(run))
-
-    done, in_task, in_scorer = by_case(events).values()
-    message = "the run's time-out of 1 seconds was reached"
-    error = CaseError("TimeoutError", message)
-    assert (
-        kinds(done)
-        == kinds(in_task)
-        == kinds(in_scorer)
-        == [
-            "CaseStarted",
-            "TaskFinished",
-            "CaseFinished",
-        ]
-    )
-    assert [result.error for result in results_of(events)] == [None, error, error]
-    assert in_task[1] == TaskFinished(run_ref(in_task), None, error)
-    assert in_scorer[1] == TaskFinished(run_ref(in_scorer), '"scorer hangs"', None)
-    last = events[-1]
-    assert isinstance(last, RunFailed)
-    assert isinstance(last.error, RunTimeoutError)
-    assert str(last.error) == f"{message}; 1 cases were done by then"
-    assert (last.summary.cases, last.summary.failed) == (3, 2)
-    assert last.summary.scores["scorer"].count == 1
-    # The worker of the task that hangs still has its case.
-    assert not closing.happened.is_set()
-    let_go.set()
-    happens(closing.happened)
-    assert closing.log == ["closed"]
-
-
-def run_ref(events: list[Event]) -> Any:
-    assert isinstance(events[0], CaseStarted)
-    return events[0].ref
-
-
-def test_a_time_out_cancels_what_runs() -> None:
-    cancelled = Counter()
-
-    def task(input: Any, hooks: Any) -> None:
-        happens(hooks.cancel_event)
-        cancelled.add()
-
-    async def async_task(input: Any) -> None:
-        try:
-            await asyncio.sleep(600)
-        finally:
-            cancelled.add()
-
-    for each in (task, async_task):
-        closing = Closing()
-        run = new_run(Evaluator("e", each), inputs(1), timeout=0.2, when_closed=closing)
-        assert kinds(in_time(lambda run=run: list(run)))[-1] == "RunFailed"  # type: ignore[misc]
-        happens(closing.happened)
-    assert cancelled.value == 2
-
-
-def test_no_case_starts_after_a_time_out() -> None:
-    ran = Counter()
-
-    def task(input: Any, hooks: Any) -> None:
-        ran.add()
-        happens(hooks.cancel_event)
-
-    closing = Closing()
-    run = new_run(
-        Evaluator("e", task), inputs(1, 2, 3), max_concurrency=1, timeout=0.2, when_closed=closing
-    )
-    events = in_time(lambda: list(run))
-
-    happens(closing.happened)
-    assert ran.value == 1
-    assert kinds(events) == ["CaseStarted", "TaskFinished", "CaseFinished", "RunFailed"]
-
-
-def test_a_time_out_ends_a_run_whose_source_hangs() -> None:
-    let_go, closing = threading.Event(), Closing()
-
-    def cases() -> Iterator[Any]:
-        happens(let_go)
-        yield {"input": 1}
-
-    run = new_run(Evaluator("e", echo), cases(), timeout=0.2, when_closed=closing)
-    events = in_time(lambda: list(run))
-
-    assert kinds(events) == ["RunFailed"]
-    let_go.set()
-    happens(closing.happened)
-
-
-def test_a_run_that_is_done_in_time_does_not_time_out() -> None:
-    run = new_run(Evaluator("e", echo), inputs(1, 2), timeout=60)
-
-    assert kinds(in_time(lambda: list(run)))[-1] == "RunFinished"
-
-
-def test_a_listener_may_leave_while_a_time_out_is_told() -> None:
-    let_go, closing = threading.Event(), Closing()
-    run = new_run(
-        Evaluator("e", lambda input: happens(let_go)),
-        inputs(1, 2),
-        timeout=0.2,
-        when_closed=closing,
-    )
-    events = listening(run, lambda event: isinstance(event, CaseFinished))
-    leave(events)
-    let_go.set()
-
-    happens(closing.happened)
-    assert closing.log == ["closed"]
-
-
-# Silence
-
-
-def test_silence_is_told_as_often_as_was_asked_for() -> None:
-    let_go = threading.Event()
-    run = new_run(Evaluator("e", lambda input: happens(let_go)), inputs(1), idle_after=0.02)
-
-    def listen() -> list[str]:
-        heard = []
-        for event in run:
-            heard.append(event)
-            if kinds(heard).count("Idle") == 3:
-                let_go.set()
-        return kinds(heard)
-
-    heard = in_time(listen)
-    assert heard[0] == "CaseStarted"
-    assert heard.count("Idle") >= 3
-    assert [kind for kind in heard if kind != "Idle"] == [
-        "CaseStarted",
-        "TaskFinished",
-        "CaseFinished",
-        "RunFinished",
-    ]
-
-
-def test_silence_is_told_before_the_first_case_too() -> None:
-    let_go = threading.Event()
-
-    def cases() -> Iterator[Any]:
-        happens(let_go)
-        yield {"input": 1}
-
-    events = iter(new_run(Evaluator("e", echo), cases(), idle_after=0.02))
-
-    assert in_time(lambda: next(events)) == Idle()
-    let_go.set()
-    in_time(lambda: list(events))
-
-
-def test_silence_and_a_time_out_go_together() -> None:
-    let_go = threading.Event()
-    run = new_run(
-        Evaluator("e", lambda input: happens(let_go)), inputs(1), idle_after=0.05, timeout=0.5
-    )
-
-    heard = kinds(in_time(lambda: list(run)))
-
-    assert "Idle" in heard
-    assert heard[-3:] == ["TaskFinished", "CaseFinished", "RunFailed"]
-    let_go.set()
-
-
-def test_silence_longer_than_the_time_out_is_not_told() -> None:
-    let_go = threading.Event()
-    run = new_run(
-        Evaluator("e", lambda input: happens(let_go)), inputs(1), idle_after=60, timeout=0.1
-    )
-
-    assert "Idle" not in kinds(in_time(lambda: list(run)))
-    let_go.set()
-
-
-def test_silence_is_not_told_unless_asked_for() -> None:
-    let_go = threading.Event()
-    run = new_run(Evaluator("e", lambda input: let_go.wait(0.1)), inputs(1))
-
-    assert "Idle" not in kinds(in_time(lambda: list(run)))

@@ -1,0 +1,237 @@
+"""A run at its time-out, and what it reports while nothing happens."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+from flask_braintrust_evals.engine.evaluator import Evaluator
+from flask_braintrust_evals.engine.values.events import (
+    CaseFinished,
+    CaseStarted,
+    Event,
+    Idle,
+    RunFailed,
+    TaskFinished,
+)
+from flask_braintrust_evals.engine.values.results import CaseError
+from flask_braintrust_evals.errors import RunTimeoutError
+from tests.support import Counter, happens, in_time
+
+from .support import (
+    Closing,
+    by_case,
+    consumed,
+    disconnect,
+    echo,
+    inputs,
+    kinds,
+    new_run,
+    results_of,
+)
+
+# Time-outs
+
+
+def test_at_its_time_out_a_run_gives_up_the_cases_that_are_not_done() -> None:
+    let_go, closing = threading.Event(), Closing()
+
+    def task(input: str) -> str:
+        if input == "task hangs":
+            happens(let_go)
+        return input
+
+    def scorer(input: str) -> float:
+        if input == "scorer hangs":
+            happens(let_go)
+        return 1
+
+    run = new_run(
+        Evaluator("e", task, scores=[scorer]),
+        inputs("done", "task hangs", "scorer hangs"),
+        max_concurrency=3,
+        timeout=1,
+        when_closed=closing,
+    )
+    events = in_time(lambda: list(run))
+
+    done, in_task, in_scorer = by_case(events).values()
+    message = "the run's time-out of 1 seconds was reached"
+    error = CaseError("TimeoutError", message)
+    assert (
+        kinds(done)
+        == kinds(in_task)
+        == kinds(in_scorer)
+        == [
+            "CaseStarted",
+            "TaskFinished",
+            "CaseFinished",
+        ]
+    )
+    assert [result.error for result in results_of(events)] == [None, error, error]
+    assert in_task[1] == TaskFinished(run_ref(in_task), None, error)
+    assert in_scorer[1] == TaskFinished(run_ref(in_scorer), '"scorer hangs"', None)
+    last = events[-1]
+    assert isinstance(last, RunFailed)
+    assert isinstance(last.error, RunTimeoutError)
+    assert str(last.error) == f"{message}; 1 cases were done by then"
+    assert (last.summary.cases, last.summary.failed) == (3, 2)
+    assert last.summary.scores["scorer"].count == 1
+    # The worker of the task that hangs still has its case.
+    assert not closing.happened.is_set()
+    let_go.set()
+    happens(closing.happened)
+    assert closing.log == ["closed"]
+
+
+def run_ref(events: list[Event]) -> Any:
+    assert isinstance(events[0], CaseStarted)
+    return events[0].ref
+
+
+def test_a_time_out_cancels_what_runs() -> None:
+    cancelled = Counter()
+
+    def task(input: Any, hooks: Any) -> None:
+        happens(hooks.cancel_event)
+        cancelled.add()
+
+    async def async_task(input: Any) -> None:
+        try:
+            await asyncio.sleep(600)
+        finally:
+            cancelled.add()
+
+    for each in (task, async_task):
+        closing = Closing()
+        run = new_run(Evaluator("e", each), inputs(1), timeout=0.2, when_closed=closing)
+        assert kinds(in_time(lambda run=run: list(run)))[-1] == "RunFailed"  # type: ignore[misc]
+        happens(closing.happened)
+    assert cancelled.value == 2
+
+
+def test_no_case_starts_after_a_time_out() -> None:
+    ran = Counter()
+
+    def task(input: Any, hooks: Any) -> None:
+        ran.add()
+        happens(hooks.cancel_event)
+
+    closing = Closing()
+    run = new_run(
+        Evaluator("e", task), inputs(1, 2, 3), max_concurrency=1, timeout=0.2, when_closed=closing
+    )
+    events = in_time(lambda: list(run))
+
+    happens(closing.happened)
+    assert ran.value == 1
+    assert kinds(events) == ["CaseStarted", "TaskFinished", "CaseFinished", "RunFailed"]
+
+
+def test_a_time_out_ends_a_run_whose_source_hangs() -> None:
+    let_go, closing = threading.Event(), Closing()
+
+    def cases() -> Iterator[Any]:
+        happens(let_go)
+        yield {"input": 1}
+
+    run = new_run(Evaluator("e", echo), cases(), timeout=0.2, when_closed=closing)
+    events = in_time(lambda: list(run))
+
+    assert kinds(events) == ["RunFailed"]
+    let_go.set()
+    happens(closing.happened)
+
+
+def test_a_run_that_is_done_in_time_does_not_time_out() -> None:
+    run = new_run(Evaluator("e", echo), inputs(1, 2), timeout=60)
+
+    assert kinds(in_time(lambda: list(run)))[-1] == "RunFinished"
+
+
+def test_a_listener_may_leave_while_a_time_out_is_told() -> None:
+    let_go, closing = threading.Event(), Closing()
+    run = new_run(
+        Evaluator("e", lambda input: happens(let_go)),
+        inputs(1, 2),
+        timeout=0.2,
+        when_closed=closing,
+    )
+    events = consumed(run, lambda event: isinstance(event, CaseFinished))
+    disconnect(events)
+    let_go.set()
+
+    happens(closing.happened)
+    assert closing.log == ["closed"]
+
+
+# Silence
+
+
+def test_silence_is_told_as_often_as_was_asked_for() -> None:
+    let_go = threading.Event()
+    run = new_run(Evaluator("e", lambda input: happens(let_go)), inputs(1), idle_after=0.02)
+
+    def listen() -> list[str]:
+        heard = []
+        for event in run:
+            heard.append(event)
+            if kinds(heard).count("Idle") == 3:
+                let_go.set()
+        return kinds(heard)
+
+    heard = in_time(listen)
+    assert heard[0] == "CaseStarted"
+    assert heard.count("Idle") >= 3
+    assert [kind for kind in heard if kind != "Idle"] == [
+        "CaseStarted",
+        "TaskFinished",
+        "CaseFinished",
+        "RunFinished",
+    ]
+
+
+def test_silence_is_told_before_the_first_case_too() -> None:
+    let_go = threading.Event()
+
+    def cases() -> Iterator[Any]:
+        happens(let_go)
+        yield {"input": 1}
+
+    events = iter(new_run(Evaluator("e", echo), cases(), idle_after=0.02))
+
+    assert in_time(lambda: next(events)) == Idle()
+    let_go.set()
+    in_time(lambda: list(events))
+
+
+def test_silence_and_a_time_out_go_together() -> None:
+    let_go = threading.Event()
+    run = new_run(
+        Evaluator("e", lambda input: happens(let_go)), inputs(1), idle_after=0.05, timeout=0.5
+    )
+
+    heard = kinds(in_time(lambda: list(run)))
+
+    assert "Idle" in heard
+    assert heard[-3:] == ["TaskFinished", "CaseFinished", "RunFailed"]
+    let_go.set()
+
+
+def test_silence_longer_than_the_time_out_is_not_told() -> None:
+    let_go = threading.Event()
+    run = new_run(
+        Evaluator("e", lambda input: happens(let_go)), inputs(1), idle_after=60, timeout=0.1
+    )
+
+    assert "Idle" not in kinds(in_time(lambda: list(run)))
+    let_go.set()
+
+
+def test_silence_is_not_told_unless_asked_for() -> None:
+    let_go = threading.Event()
+    run = new_run(Evaluator("e", lambda input: let_go.wait(0.1)), inputs(1))
+
+    assert "Idle" not in kinds(in_time(lambda: list(run)))
