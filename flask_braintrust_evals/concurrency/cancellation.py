@@ -1,4 +1,4 @@
-"""One signal that ends a run, and everything that listens for it."""
+"""A flag that cancels a run, and the callbacks that it calls."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .gevent_patch import new_event
 
 
 class Cancellation:
-    """A flag that is set once, with callbacks for those who wait elsewhere. Thread-safe."""
+    """A flag that is set once, with callbacks that are called then. Thread-safe."""
 
     def __init__(self) -> None:
         self.event = new_event()
@@ -32,14 +32,14 @@ class Cancellation:
 
     @contextmanager
     def child(self) -> Iterator[Cancellation]:
-        """A flag of its own, which is set with this one if that happens within the block."""
+        """Yield a flag of its own, which is set with this one if that happens within the block."""
         child = Cancellation()
         with self.calling(child.set):
             yield child
 
     @contextmanager
     def calling(self, callback: Callable[[], None]) -> Iterator[None]:
-        """Have ``callback`` called if the flag is set within the block, or was before."""
+        """Call ``callback`` if the flag is set within the block, or was set before."""
         key = object()
         with self._lock:
             self._callbacks[key] = callback

@@ -2,7 +2,7 @@
 
 Several greenlets of one thread cannot each run an event loop (asyncio refuses the second), and a
 loop must not run on the thread that serves requests. So coroutines of tasks and scorers run here,
-while the worker that wants their result waits.
+while the worker that needs their result waits.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ logger = logging.getLogger("flask_braintrust_evals")
 
 
 MAX_THREADS = 32
-"""Functions that coroutines hand to ``asyncio.to_thread`` and that run at a time."""
+"""Functions of ``asyncio.to_thread`` and ``run_in_executor`` that run at a time."""
 
 
 class _Loop(asyncio.SelectorEventLoop):
-    """A loop that runs functions in real threads, whatever executor they are handed to.
+    """A loop that runs functions in real threads, whatever executor they are submitted to.
 
     Under gevent the threads of a ``ThreadPoolExecutor`` are greenlets. Those that a coroutine
-    starts would belong to the loop's own thread, which they would stop, and gevent's queues break
-    where greenlets of two threads use the same one.
+    starts would run on the loop's own thread and stop the loop, and gevent's queues break when
+    greenlets of two threads use the same one.
     """
 
     def __init__(self) -> None:
@@ -54,13 +54,13 @@ class _Loop(asyncio.SelectorEventLoop):
             executor = self._in_place_of.setdefault(
                 executor, NativeThreads(getattr(executor, "_max_workers", MAX_THREADS))
             )
-        # Whoever is traced in there belongs to the same case. asyncio.to_thread does so itself.
+        # So that spans of the function belong to the same case. asyncio.to_thread does so itself.
         context = contextvars.copy_context()
         return super().run_in_executor(executor, functools.partial(context.run, func), *args)
 
 
 class BackgroundLoop:
-    """An event loop that runs for as long as the process does."""
+    """An event loop that runs until the process ends."""
 
     def __init__(self) -> None:
         self._loop: asyncio.AbstractEventLoop
@@ -152,7 +152,7 @@ class BackgroundLoop:
             try:
                 self._loop.run_forever()
             except BaseException:
-                logger.exception("something that a task left on the event loop failed")
+                logger.exception("a callback that a task left on the event loop failed")
 
 
 _current: BackgroundLoop | None = None
@@ -163,9 +163,9 @@ def background_loop() -> BackgroundLoop:
     """Return the loop of this process, started by the first call."""
     global _current
     if is_patched():
-        # Two hubs made at the same time, here and in the loop's thread, wait for each other.
+        # Two hubs that are made at the same time, here and on the loop's thread, deadlock.
         sys.modules["gevent"].get_hub()
-    # Nothing within gives way to another greenlet: under --preload this lock is not gevent's.
+    # Nothing inside switches greenlets: under --preload this lock is not gevent's.
     with _lock:
         if _current is None:
             _current = BackgroundLoop()

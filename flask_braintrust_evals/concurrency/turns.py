@@ -1,11 +1,11 @@
-"""Greenlets that go on one after another, so that others are not kept waiting by their number.
+"""Fair scheduling under gevent: the greenlets of cases share slices of a few milliseconds.
 
-Where many cases run at a time, thousands of greenlets may be ready at once, and whatever else the
-process serves would stand in line behind all of them: gevent runs greenlets in the order in which
-they became ready. So ours stand in a line of their own, and after each few milliseconds the rest
-of the process has its turn.
+Where many cases run at a time, thousands of greenlets may be ready at once. gevent runs greenlets
+in the order in which they became ready, so that any other request would wait for all of them. The
+greenlets of cases and streams therefore wait in queues of their own, and after each slice gevent
+runs the rest of the process.
 
-Without gevent nothing here does anything: the operating system sees to that.
+Without gevent nothing here does anything, since the operating system schedules threads fairly.
 """
 
 from __future__ import annotations
@@ -21,12 +21,13 @@ from weakref import WeakKeyDictionary
 from .gevent_patch import is_patched
 
 SLICE = 0.005
-"""Seconds that ours may go on at a stretch."""
+"""Seconds that the greenlets of cases may run at a stretch."""
 
 
 class Turn(IntEnum):
-    """What for. The lower come first, so that what is begun is finished before more is begun:
-    what is under way takes memory, and time of the garbage collector.
+    """Priority of a waiting greenlet; lower values first.
+
+    Finishing a case precedes starting one, to bound the memory that running cases take.
     """
 
     CONSUME = 0
@@ -34,8 +35,8 @@ class Turn(IntEnum):
     BEGIN = 2
 
 
-class _Line:
-    """Those who wait for their turn in one thread."""
+class _Queues:
+    """The greenlets of one thread that wait for their turn, by priority."""
 
     def __init__(self) -> None:
         self._waiting: tuple[deque[Any], ...] = tuple(deque() for _ in Turn)
@@ -54,37 +55,37 @@ class _Line:
             waiter.get()
 
     def _run(self, hub: Any) -> None:
-        """Let those who wait go on, for a slice. Called by gevent's hub, as one among others."""
+        """Run waiting greenlets for one slice. Called by gevent's hub, between other callbacks."""
         self._ends = time.monotonic() + SLICE
-        while (line := self._first()) is not None and time.monotonic() < self._ends:
-            line.popleft().switch(None)
-        self._expects_to_run = line is not None
-        if line is not None:
+        while (queue := self._first()) is not None and time.monotonic() < self._ends:
+            queue.popleft().switch(None)
+        self._expects_to_run = queue is not None
+        if queue is not None:
             hub.loop.run_callback(self._run, hub)
 
     def _first(self) -> deque[Any] | None:
-        for line in self._waiting:
-            if line:
-                return line
+        for queue in self._waiting:
+            if queue:
+                return queue
         return None
 
 
-_lines: WeakKeyDictionary[Any, _Line] = WeakKeyDictionary()
+_queues: WeakKeyDictionary[Any, _Queues] = WeakKeyDictionary()
 
 
 def wait_for_turn(turn: Turn) -> None:
-    """Wait until it is the caller's turn: at once, unless ours have gone on for a while.
+    """Return at once if the current slice is not used up; else wait for a later one.
 
-    To be called where a greenlet has waited for something else, before it goes on.
+    To be called by the greenlet of a case or a stream after it has waited for something else.
     """
     if not is_patched():
         return
     hub = sys.modules["gevent"].get_hub()
-    line = _lines.get(hub)
-    if line is None:
-        line = _lines[hub] = _Line()
-    line.wait(hub, turn)
+    queues = _queues.get(hub)
+    if queues is None:
+        queues = _queues[hub] = _Queues()
+    queues.wait(hub, turn)
 
 
-# What was to run in the parent's hub will not run in the child's.
-os.register_at_fork(after_in_child=_lines.clear)
+# Callbacks that the parent's hub was to run do not run in a forked child.
+os.register_at_fork(after_in_child=_queues.clear)

@@ -1,4 +1,4 @@
-"""What a task that takes a second argument is given."""
+"""The second argument of a task: what it may read, change and report about its case."""
 
 from __future__ import annotations
 
