@@ -2,27 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 import requests
 
-from .standin import StandIn
+from . import StandIn
+from .support import ADA, BOB
 
-ADA = "token-of-ada"
-BOB = "token-of-bob"
 SCHEMA = {"type": "object", "properties": {"greeting": {"type": "string"}}}
-
-
-@pytest.fixture
-def standin() -> Iterator[StandIn]:
-    with StandIn() as standin:
-        standin.add_user(ADA)
-        standin.add_user(BOB, orgs=("globex",))
-        yield standin
 
 
 @pytest.fixture
@@ -242,37 +231,30 @@ def test_functions_are_found_by_project_and_slug_in_the_callers_organisations(
 
 
 @pytest.fixture
-def sdk(standin: StandIn, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Any]:
-    for name in [name for name in os.environ if name.startswith("BRAINTRUST_")]:
-        monkeypatch.delenv(name)
-    monkeypatch.setenv("BRAINTRUST_APP_URL", standin.url)
-    monkeypatch.setenv("BRAINTRUST_DISABLE_ATEXIT_FLUSH", "true")
-    monkeypatch.setenv("BRAINTRUST_PARAMETERS_CACHE_DIR", str(tmp_path / "parameters"))
-    monkeypatch.setenv("BRAINTRUST_PROMPT_CACHE_DIR", str(tmp_path / "prompts"))
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    monkeypatch.chdir(tmp_path)
-    braintrust = pytest.importorskip("braintrust")
-    braintrust.logger._internal_reset_global_state()
-    braintrust.login(app_url=standin.url, api_key=ADA)
-    yield braintrust
-    braintrust.logger._close_login_state(braintrust.logger._state)
-    braintrust.logger._internal_reset_global_state()
+def signed_in(standin: StandIn, sdk: Any) -> Any:
+    """The official package, signed in globally."""
+    sdk.login(app_url=standin.url, api_key=ADA)
+    return sdk
 
 
-def test_the_sdk_loads_saved_parameters(standin: StandIn, sdk: Any) -> None:
+def test_the_sdk_loads_saved_parameters(standin: StandIn, signed_in: Any) -> None:
     id = save(standin)
-    latest = sdk.load_parameters(project="Geo", slug="config")
+    latest = signed_in.load_parameters(project="Geo", slug="config")
     assert (latest.id, latest.schema, latest.data) == (id, SCHEMA, {"greeting": "hello"})
-    assert sdk.load_parameters(id=id).version == latest.version
-    by_version = sdk.load_parameters(project="Geo", slug="config", version="41")
-    in_production = sdk.load_parameters(project="Geo", slug="config", environment="production")
+    assert signed_in.load_parameters(id=id).version == latest.version
+    by_version = signed_in.load_parameters(project="Geo", slug="config", version="41")
+    in_production = signed_in.load_parameters(
+        project="Geo", slug="config", environment="production"
+    )
     assert by_version.data == in_production.data == {"greeting": "older"}
     with pytest.raises(ValueError, match="other not found"):
-        sdk.load_parameters(project="Geo", slug="other")
+        signed_in.load_parameters(project="Geo", slug="other")
 
 
-def test_the_sdk_logs_spans_of_an_experiment_and_summarises_it(standin: StandIn, sdk: Any) -> None:
-    experiment = sdk.init("Geo", experiment="run", set_current=False)
+def test_the_sdk_logs_spans_of_an_experiment_and_summarises_it(
+    standin: StandIn, signed_in: Any
+) -> None:
+    experiment = signed_in.init("Geo", experiment="run", set_current=False)
     for input, score in (("a", 0), ("b", 1)):
         with experiment.start_span(name="eval", input=input) as span:
             with span.start_span(name="exact", type="score") as below:
