@@ -13,6 +13,8 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
+TOKEN = "token-of-ada"
+"""The token of the user whom the stand-in of the fixture ``cloud`` knows."""
 ROOT = Path(__file__).parent.parent
 PATIENCE = 10.0
 """Seconds after which something that should happen at once has failed to happen."""

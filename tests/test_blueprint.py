@@ -21,13 +21,12 @@ from flask_braintrust_evals import (
     evals_bp,
 )
 
-from .web.support import PAGE, Api, error_of, without_settings
+from .web.support import PAGE, Api, error_of
 
 
 @pytest.fixture(autouse=True, scope="module")
-def no_settings_of_this_machine() -> Iterator[None]:
+def no_auth_mode() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
-        without_settings(patch)
         patch.setitem(os.environ, "BRAINTRUST_EVALS_AUTH", "none")
         yield
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -278,11 +277,8 @@ def test_the_key_of_the_machine_is_read_from_the_environment_alone_and_not_shown
 
 
 @pytest.fixture
-def bare(monkeypatch: pytest.MonkeyPatch) -> Flask:
-    """An application on a machine without settings."""
-    for name in list(os.environ):
-        if name.startswith("BRAINTRUST_") or name == "WHITELISTED_ORIGIN":
-            monkeypatch.delenv(name)
+def bare() -> Flask:
+    """An application without settings."""
     return Flask(__name__)
 
 

@@ -22,9 +22,6 @@ ROWS = [{"input": "a", "expected": "a"}, {"input": "b", "expected": "x"}]
 
 @pytest.fixture
 def cloud(monkeypatch: pytest.MonkeyPatch) -> Iterator[StandIn]:
-    for name in ("BRAINTRUST_ORG_NAME", "BRAINTRUST_API_URL", "BRAINTRUST_PROXY_URL"):
-        monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     monkeypatch.setenv("BRAINTRUST_API_KEY", KEY)
     with StandIn() as cloud:
         cloud.add_user(KEY)

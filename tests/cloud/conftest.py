@@ -9,22 +9,7 @@ import pytest
 from flask_braintrust_evals.cloud.client import CloudClient
 from flask_braintrust_evals.cloud.sessions import Endpoints, UserSession, log_in
 from tests.standin import StandIn
-from tests.web.support import TOKEN, without_settings
-
-
-@pytest.fixture(autouse=True, scope="module")
-def no_settings_of_this_machine() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        without_settings(patch)
-        yield
-
-
-@pytest.fixture
-def cloud() -> Iterator[StandIn]:
-    """The stand-in, with one user who is in one organisation."""
-    with StandIn() as cloud:
-        cloud.add_user(TOKEN)
-        yield cloud
+from tests.support import TOKEN
 
 
 @pytest.fixture

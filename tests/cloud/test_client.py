@@ -23,7 +23,8 @@ from flask_braintrust_evals.errors import (
     CloudUnauthorizedError,
 )
 from tests.standin import StandIn
-from tests.web.support import DEAD_URL, TOKEN
+from tests.support import TOKEN
+from tests.web.support import DEAD_URL
 
 PATH = "/v1/project/p"
 

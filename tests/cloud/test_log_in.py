@@ -20,7 +20,8 @@ from flask_braintrust_evals.errors import (
     RequestError,
 )
 from tests.standin import StandIn
-from tests.web.support import DEAD_URL, TOKEN
+from tests.support import TOKEN
+from tests.web.support import DEAD_URL
 
 SignIn = Callable[..., UserSession]
 LOGIN = "/api/apikey/login"

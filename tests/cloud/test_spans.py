@@ -18,7 +18,7 @@ from flask_braintrust_evals.cloud.tracing.exporter import BATCH_SPANS
 from flask_braintrust_evals.cloud.tracing.pipeline import SpanPipeline
 from flask_braintrust_evals.tracing.processor import CaseSpanProcessor
 from tests.standin import Call, StandIn
-from tests.web.support import TOKEN
+from tests.support import TOKEN
 
 TRACES = "/otel/v1/traces"
 LIMIT = 10.0

@@ -15,7 +15,7 @@ from flask import Flask
 
 from flask_braintrust_evals import DuplicateEvaluatorError, EvalsBlueprint, RegistrationError
 from flask_braintrust_evals.contrib.braintrust.evaluators import is_sdk_evaluator
-from tests.web.support import Api, without_settings
+from tests.web.support import Api
 
 from .support import CASES, added, echo, exact, sdk_evaluator
 
@@ -225,9 +225,8 @@ def test_another_evaluator_of_the_name_is_an_error_that_names_both_places(
 
 
 def test_an_evaluator_of_the_sdk_is_served_like_any_other(
-    bp: EvalsBlueprint, monkeypatch: pytest.MonkeyPatch
+    bp: EvalsBlueprint,
 ) -> None:
-    without_settings(monkeypatch)
     bp.add(
         sdk_evaluator(
             task=lambda question, context: [question, context.parameters["mood"]],

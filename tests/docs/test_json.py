@@ -25,7 +25,6 @@ PROTOCOL = ROOT / "docs" / "protocol.md"
 def app(monkeypatch: pytest.MonkeyPatch) -> Flask:
     """The application of the README, in no-auth mode."""
     monkeypatch.setenv("BRAINTRUST_EVALS_AUTH", "none")
-    monkeypatch.delenv("BRAINTRUST_API_KEY", raising=False)
     monkeypatch.setattr(flask_braintrust_evals, "evals_bp", EvalsBlueprint())
     (block,) = (each for each in blocks_of(ROOT / "README.md") if each.kind == "python")
     names: dict[str, Any] = {"__name__": "app_of_the_readme"}

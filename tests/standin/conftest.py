@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -39,13 +38,10 @@ def client(standin: StandIn) -> Iterator[MakeClient]:
 @pytest.fixture
 def sdk(standin: StandIn, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Any]:
     """The official package, cut off from its environment and from every other host."""
-    for name in [name for name in os.environ if name.startswith("BRAINTRUST_")]:
-        monkeypatch.delenv(name)
     monkeypatch.setenv("BRAINTRUST_APP_URL", standin.url)
     monkeypatch.setenv("BRAINTRUST_DISABLE_ATEXIT_FLUSH", "true")
     monkeypatch.setenv("BRAINTRUST_PARAMETERS_CACHE_DIR", str(tmp_path / "parameters"))
     monkeypatch.setenv("BRAINTRUST_PROMPT_CACHE_DIR", str(tmp_path / "prompts"))
-    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     # Away from any .env.braintrust beside or above the checkout.
     monkeypatch.chdir(tmp_path)
     resolve = socket.getaddrinfo

@@ -2,29 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 
 from flask_braintrust_evals import Evaluator
 from tests.standin import StandIn
 
-from .support import TOKEN, Api, cloud_app, echo, make_app, whole_case, without_settings
-
-
-@pytest.fixture(autouse=True, scope="module")
-def no_settings_of_this_machine() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        without_settings(patch)
-        yield
-
-
-@pytest.fixture
-def cloud() -> Iterator[StandIn]:
-    """The stand-in, with one user who is in one organisation."""
-    with StandIn() as cloud:
-        cloud.add_user(TOKEN)
-        yield cloud
+from .support import Api, cloud_app, echo, make_app, whole_case
 
 
 @pytest.fixture

@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import codecs
 import json
-import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 from flask_braintrust_evals import EvalHooks, EvalsBlueprint, Evaluator
 from tests.standin import StandIn
+from tests.support import TOKEN
 
-TOKEN = "token-of-ada"
 PAGE = "https://www.braintrust.dev"
 HOSTILE_PAGE = "https://www.braintrust.dev.evil.com"
 PLAYGROUND = {"object_type": "playground_logs", "object_id": "the-playground"}
@@ -63,14 +61,6 @@ def make_app(*evaluators: Evaluator, url_prefix: str | None = "/evals", **config
     app.config.update(config)
     app.register_blueprint(blueprint_of(*evaluators), url_prefix=url_prefix)
     return app
-
-
-def without_settings(patch: pytest.MonkeyPatch) -> None:
-    """Take away every setting that the machine's own environment may have."""
-    for name in list(os.environ):
-        if name.startswith(("BRAINTRUST_", "OTEL_")) or name in ("WHITELISTED_ORIGIN", "NETRC"):
-            patch.delenv(name)
-    patch.setenv("NO_PROXY", "127.0.0.1")
 
 
 class Api:

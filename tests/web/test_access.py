@@ -10,17 +10,9 @@ import pytest
 
 from flask_braintrust_evals import Evaluator
 from tests.standin import StandIn
+from tests.support import TOKEN
 
-from .support import (
-    DEAD_URL,
-    HOSTILE_PAGE,
-    TOKEN,
-    Api,
-    cloud_app,
-    echo,
-    error_of,
-    make_app,
-)
+from .support import DEAD_URL, HOSTILE_PAGE, Api, cloud_app, echo, error_of, make_app
 
 PATHS = [("GET", "/list"), ("POST", "/list"), ("POST", "/eval")]
 EVAL = {"name": "echo", "data": []}

@@ -11,8 +11,9 @@ from flask_braintrust_evals import EvalCase, Evaluator
 from flask_braintrust_evals.runs.data import open_data
 from flask_braintrust_evals.runs.spec import InlineCases
 from tests.standin import StandIn
+from tests.support import TOKEN
 
-from .support import PLAYGROUND, TOKEN, Api, deltas, events_of, parse_events, types_of
+from .support import PLAYGROUND, Api, deltas, events_of, parse_events, types_of
 
 SOURCES = (
     "give exactly one of: data.data (a list of cases), data.dataset_id, data.dataset_name (with"

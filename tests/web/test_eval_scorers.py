@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from tests.standin import StandIn
+from tests.support import TOKEN
 
-from .support import CASES, PLAYGROUND, TOKEN, Api, api_of, last_json, scored
+from .support import CASES, PLAYGROUND, Api, api_of, last_json, scored
 
 
 def test_scorers_of_the_request_are_added_to_the_evaluators_own(cloud: StandIn) -> None:

@@ -11,7 +11,6 @@ from flask import Flask
 
 from flask_braintrust_evals import EvalsBlueprint, Evaluator, RegistrationClosedError
 from tests.support import in_time
-from tests.web.support import without_settings
 
 from .support import FIRST_LINE, Write, eval_of, locations, names
 
@@ -302,7 +301,6 @@ def test_the_interpreters_own_modules_come_before_those_of_the_folder(
 def test_loading_after_the_first_request_is_an_error(
     bp: EvalsBlueprint, write: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    without_settings(monkeypatch)
     monkeypatch.setenv("BRAINTRUST_EVALS_AUTH", "none")
     app = Flask(__name__)
     bp.load(write("eval_before.py", eval_of("before")))
