@@ -1,4 +1,4 @@
-"""HTTP to Braintrust with one user's token: time-outs, retries, errors that say what happened."""
+"""An HTTP client for Braintrust that sends one user's token, with time-outs and retries."""
 
 from __future__ import annotations
 
@@ -23,12 +23,13 @@ from flask_braintrust_evals.errors import (
 from flask_braintrust_evals.serialization import dumps
 
 CONNECT_TIMEOUT = 10.0
-"""Seconds to wait for a connection, where the whole call may take longer than that."""
+"""Seconds to wait for a connection, unless an attempt may take less than that in all."""
 RETRIES = 3
-LONGEST_RETRY_AFTER = 30.0
-"""Seconds: a server that asks for more than this is as good as down for somebody who waits."""
+"""Attempts that may follow a failed one."""
+MAX_RETRY_AFTER = 30.0
+"""Seconds to wait before a retry, even if Braintrust asks for more: a user is waiting."""
 POOL_SIZE = 32
-"""Connections kept per host and session; more may be open for a while."""
+"""Idle connections kept per host; under load, more may be open."""
 
 _ERRORS: dict[int, type[CloudError]] = {
     401: CloudUnauthorizedError,
@@ -40,9 +41,10 @@ _ERRORS: dict[int, type[CloudError]] = {
 
 
 class BearerAuth(AuthBase):
-    """Adds the token. As ``auth`` of a session it also keeps ``requests`` from using a ``.netrc``,
+    """Adds the token to requests.
 
-    which would put the application's own credentials in the place of the caller's.
+    As the ``auth`` of a session it also keeps ``requests`` from reading a ``.netrc`` file, and from
+    sending the machine's credentials instead of the caller's.
     """
 
     def __init__(self, token: str) -> None:
@@ -57,9 +59,9 @@ class BearerAuth(AuthBase):
 
 
 class _Retry(Retry):
-    """Retries what may be over in a moment, and never what has already taken all of its time."""
+    """Retries failures that may pass quickly; not a call that has used up its time-out."""
 
-    RETRY_AFTER_STATUS_CODES = frozenset({429, 503})  # urllib3's own has 413, too
+    RETRY_AFTER_STATUS_CODES = frozenset({429, 503})  # urllib3 has 413, too
 
     def increment(self, *args: Any, **kwargs: Any) -> _Retry:
         error = kwargs.get("error")
@@ -69,7 +71,7 @@ class _Retry(Retry):
 
     def get_retry_after(self, response: Any) -> float | None:
         seconds = super().get_retry_after(response)
-        return None if seconds is None else min(seconds, LONGEST_RETRY_AFTER)
+        return None if seconds is None else min(seconds, MAX_RETRY_AFTER)
 
 
 def _retry_policy(
@@ -78,7 +80,7 @@ def _retry_policy(
     return _Retry(
         total=RETRIES,
         read=read,
-        allowed_methods=None,  # POST included: Braintrust reads datasets by POST
+        allowed_methods=None,  # POST, too: datasets are read by POST
         status_forcelist=statuses,
         backoff_factor=0.2,
         backoff_jitter=0.2,
@@ -89,7 +91,7 @@ def _retry_policy(
 
 
 class _Http(requests.Session):
-    """Follows redirects without looking for credentials of this machine's in a ``.netrc``."""
+    """A session that does not read credentials from a ``.netrc`` file after a redirect."""
 
     def rebuild_auth(
         self, prepared_request: requests.PreparedRequest, response: requests.Response
@@ -108,10 +110,10 @@ def _http_session(token: str, retry: Retry) -> requests.Session:
 
 
 class CloudClient:
-    """The connections of one user. May be used from several threads at once.
+    """Makes the HTTP calls of one user. Thread-safe.
 
     Args:
-        token: the user's token; held by this object alone.
+        token: the user's token; only this object keeps it.
         timeout: seconds that one attempt of a call may take.
     """
 
@@ -119,7 +121,8 @@ class CloudClient:
         self._token = token
         self._timeout = (min(CONNECT_TIMEOUT, timeout), timeout)
         self._http = _http_session(token, _retry_policy())
-        # Connections that fail, and answers that say "not now"; never one that was lost on the way.
+        # Retries only if Braintrust has certainly not carried out the call: the connection failed,
+        # or the answer asks to try again later.
         self._http_careful = _http_session(token, _retry_policy(read=0, statuses=(429, 503)))
         self._http_once = _http_session(token, _Retry(0, redirect=5))
 
@@ -146,7 +149,7 @@ class CloudClient:
         repeatable: bool = True,
         parse: bool = True,
     ) -> Any:
-        """Make one call and return its answer's JSON value; ``None`` for an empty answer.
+        """Make one call and return the JSON value of the answer; ``None`` for an empty answer.
 
         Args:
             method: the HTTP method.
@@ -154,15 +157,16 @@ class CloudClient:
             json: a value to send as JSON.
             params: the query.
             headers: further headers.
-            data: bytes to send, where it is not JSON.
-            timeout: seconds, where it is not the session's own.
-            retry: try again where it may help; else the caller sees to that, by the error's
-                ``transient`` and ``retry_after``.
-            repeatable: whether the call may be made again though it may have been carried out.
-            parse: whether the answer is JSON; else ``None`` is returned.
+            data: bytes to send instead of JSON.
+            timeout: seconds that one attempt may take; default: the client's.
+            retry: whether failed attempts are repeated; if not, the caller may do so, guided by
+                the error's ``transient`` and ``retry_after``.
+            repeatable: whether the call may be repeated even if Braintrust may have carried it out.
+            parse: whether the answer is JSON; if not, ``None`` is returned.
 
         Raises:
-            CloudUnauthorizedError, CloudForbiddenError, CloudNotFoundError: as the answer says.
+            CloudUnauthorizedError, CloudForbiddenError, CloudNotFoundError: the answer's status is
+                401, 403 or 404.
             CloudTimeoutError: there was no answer in time.
             CloudError: no connection, a failure of the server, or an answer that is not JSON.
         """
@@ -184,7 +188,7 @@ class CloudClient:
         except requests.RequestException as error:
             raise self._failure(what, url, limits[1], error) from error
         except ValueError:
-            # Without its cause, whose text may quote the token.
+            # "from None": the text of the cause may quote the token.
             raise CloudError(f"a header of {what} has characters that cannot be sent") from None
         if not response.ok:
             raise self._refusal(what, response)
@@ -193,9 +197,9 @@ class CloudClient:
     def _failure(
         self, what: str, url: str, seconds: float, error: requests.RequestException
     ) -> CloudError:
-        # A body that stops half way is a ConnectionError to requests, whatever stopped it.
-        inner = error.args[0] if error.args else None
-        if isinstance(error, requests.Timeout) or isinstance(inner, ReadTimeoutError):
+        # For a body that ends early, requests raises a ConnectionError, even after a time-out.
+        cause = error.args[0] if error.args else None
+        if isinstance(error, requests.Timeout) or isinstance(cause, ReadTimeoutError):
             failure: CloudError = CloudTimeoutError(
                 f"Braintrust did not answer {what} within {seconds:g} seconds"
             )
@@ -216,7 +220,7 @@ class CloudClient:
         error.transient = status in (408, 429) or status >= 500
         after = response.headers.get("Retry-After", "")
         if after.isascii() and after.isdigit():
-            error.retry_after = min(float(after), LONGEST_RETRY_AFTER)
+            error.retry_after = min(float(after), MAX_RETRY_AFTER)
         return error
 
 
@@ -230,7 +234,7 @@ def _decode(what: str, content: bytes) -> Any:
 
 
 def _message(content: bytes, token: str) -> str:
-    """What a refusal says, in short: Braintrust's ``Message``, or else the start of the text."""
+    """Return a refusal's text, cut: Braintrust's ``Message`` or ``error``, else the whole body."""
     try:
         value = orjson.loads(content)
     except orjson.JSONDecodeError:
@@ -238,6 +242,6 @@ def _message(content: bytes, token: str) -> str:
     text = content.decode("utf-8", "replace")
     if isinstance(value, dict):
         text = str(value.get("Message") or value.get("error") or text)
-    # Before it is cut, which might leave the half of a token.
+    # The token is masked before the text is cut, which could leave a part of it.
     text = " ".join(text.replace(token, "***").split())
     return text if len(text) <= 300 else text[:300] + "…"

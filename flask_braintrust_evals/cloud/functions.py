@@ -1,4 +1,4 @@
-"""Functions saved in Braintrust, such as scorers, run there for the caller."""
+"""Calls functions that are saved in Braintrust, such as scorers."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ def invoke(
     project_id: str | None,
     strict: bool = True,
 ) -> Any:
-    """Run a function and return what it returns.
+    """Have Braintrust run a function, and return its result.
 
     Args:
-        session: as whom.
-        function_id: any of the forms that Braintrust knows; passed on untouched.
+        session: the caller's.
+        function_id: any form that Braintrust accepts; passed on unchanged.
         input: the function's input.
         parent: the object or span that the function's own spans belong to.
         project_id: the project whose settings apply.
-        strict: refuse an input that lacks a variable of the function's prompt.
+        strict: whether an input that lacks a variable of the function's prompt is an error.
 
     Raises:
-        CloudError: Braintrust refuses, fails, or the function itself fails.
+        CloudError: Braintrust could not be reached or refused the call, or the function failed.
     """
     body: dict[str, Any] = {
         **function_id,

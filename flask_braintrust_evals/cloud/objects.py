@@ -1,4 +1,4 @@
-"""Projects, datasets and experiments of Braintrust: looked up, and experiments created."""
+"""Looks up projects, datasets and experiments in Braintrust, and creates experiments."""
 
 from __future__ import annotations
 
@@ -12,12 +12,18 @@ from flask_braintrust_evals.errors import CloudError, CloudNotFoundError, Reques
 from .sessions import UserSession
 
 SUMMARY_TIMEOUT = 5.0
-"""Seconds that the comparison with the base experiment may hold up a run's end."""
+"""Seconds by which the comparison with the base experiment may delay the end of a run."""
 
 
 @dataclass(frozen=True)
 class CloudObject:
-    """An object of Braintrust: its id, its name and, but for projects, its project's id."""
+    """An object in Braintrust.
+
+    Attributes:
+        id: its id.
+        name: its name.
+        project_id: the id of its project; ``None`` for a project.
+    """
 
     id: str
     name: str
@@ -25,23 +31,23 @@ class CloudObject:
 
 
 def project_by_id(session: UserSession, project_id: str) -> CloudObject:
-    """Look up a project. Raises :class:`CloudError`, also where there is none."""
+    """Look up a project. Raises :class:`CloudError`, also if there is none."""
     return _object(session.api("GET", f"/v1/project/{_segment(project_id)}"))
 
 
 def project_by_name(session: UserSession, name: str) -> CloudObject:
-    """Return the project of this name, which Braintrust creates where there is none."""
+    """Return the project of this name. Braintrust creates it if there is none."""
     body = {"name": name, "org_name": session.org.name}
     return _object(session.api("POST", "/v1/project", json=body))
 
 
 def dataset_by_id(session: UserSession, dataset_id: str) -> CloudObject:
-    """Look up a dataset. Raises :class:`CloudError`, also where there is none."""
+    """Look up a dataset. Raises :class:`CloudError`, also if there is none."""
     return _object(session.api("GET", f"/v1/dataset/{_segment(dataset_id)}"))
 
 
 def dataset_by_name(session: UserSession, project: str | None, name: str) -> CloudObject:
-    """Look up a dataset by its name and, where known, its project's.
+    """Look up a dataset by its name and, if known, the name of its project.
 
     Raises:
         CloudNotFoundError: there is none, or none that the caller may see.
@@ -51,7 +57,7 @@ def dataset_by_name(session: UserSession, project: str | None, name: str) -> Clo
 
 
 def experiment_by_name(session: UserSession, project: Mapping[str, str], name: str) -> CloudObject:
-    """Look up an experiment of a project, which is named by ``project_id`` or ``project_name``.
+    """Look up an experiment by its name. ``project`` has a ``project_id`` or ``project_name``.
 
     Raises:
         CloudNotFoundError: there is none, or none that the caller may see.
@@ -60,7 +66,7 @@ def experiment_by_name(session: UserSession, project: Mapping[str, str], name: s
 
 
 def environment_version(session: UserSession, dataset_id: str, environment: str) -> str:
-    """Return the version of a dataset that an environment has."""
+    """Return the version of a dataset that is assigned to an environment."""
     path = f"/environment-object/dataset/{_segment(dataset_id)}/{_segment(environment)}"
     answer = session.api("GET", path, params={"org_name": session.org.name})
     version = answer.get("object_version") if isinstance(answer, dict) else None
@@ -72,11 +78,11 @@ def environment_version(session: UserSession, dataset_id: str, environment: str)
 def create_experiment(
     session: UserSession, project: CloudObject, fields: Mapping[str, Any]
 ) -> CloudObject:
-    """Create an experiment, with a suffix to its name where that is taken.
+    """Create an experiment. If its name is taken, Braintrust adds a suffix to it.
 
     Args:
-        session: as whom.
-        project: where.
+        session: the caller's.
+        project: the project of the experiment.
         fields: ``name``, ``metadata``, ``tags``, ``dataset_id`` and so on; ``None`` is left out.
     """
     body = {key: value for key, value in fields.items() if value is not None}
@@ -85,7 +91,7 @@ def create_experiment(
 
 
 def summarize_experiment(session: UserSession, experiment_id: str) -> dict[str, Any]:
-    """Return an experiment's scores beside those of the experiment it is compared with."""
+    """Return an experiment's scores, compared with those of its base experiment."""
     answer = session.api(
         "GET",
         f"/v1/experiment/{_segment(experiment_id)}/summarize",
@@ -97,7 +103,7 @@ def summarize_experiment(session: UserSession, experiment_id: str) -> dict[str, 
 
 
 def org_url(session: UserSession) -> str:
-    """Return the address below which the pages of the caller's organisation are."""
+    """Return the address that the pages of the caller's organisation begin with."""
     return f"{session.app_url}/app/{quote(session.org.name, safe='')}"
 
 
@@ -112,7 +118,10 @@ def experiment_url(session: UserSession, project: str, experiment: str) -> str:
 
 
 def _segment(text: str) -> str:
-    """A part of a path, quoted. A browser's rules, which urllib3 follows, take dots for steps."""
+    """Return a text quoted as one segment of a path.
+
+    ``.`` and ``..`` cannot be quoted: urllib3 would take them for steps within the path.
+    """
     if text in (".", ".."):
         raise CloudNotFoundError(f"there is nothing with the id {text!r}")
     return quote(text, safe="")

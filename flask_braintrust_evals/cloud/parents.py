@@ -1,4 +1,4 @@
-"""The Braintrust object that a run's spans belong to, in the forms that the wire has for it."""
+"""The Braintrust object that a run's spans belong to, in the forms that the protocol uses."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ _ATTRIBUTE_PREFIXES = {
 
 @dataclass(frozen=True)
 class Parent:
-    """A parent, as a request gives it or as made for a new experiment.
+    """The parent of a run's spans: given by the request, or made for a new experiment.
 
     Attributes:
-        value: the object, or the opaque text of an exported span.
+        value: ``object_type`` and ``object_id``, or the opaque text of an exported span.
     """
 
     value: Mapping[str, Any] | str
 
     @classmethod
     def of(cls, value: Mapping[str, Any] | str) -> Parent:
-        """Check a request's ``parent``.
+        """Check a request's ``parent`` and return it.
 
         Raises:
-            RequestError: the object has no known type, or no id.
+            RequestError: the object has no known type or no id, or the text fits no header.
         """
         if isinstance(value, str):
             if not _fits_header(value):
@@ -57,13 +57,13 @@ class Parent:
 
     @property
     def generation(self) -> Any:
-        """The version tag of the Playground's run; ``None`` where there is none."""
+        """The version tag of the Playground's run; ``None`` if there is none."""
         event = None if isinstance(self.value, str) else self.value.get("propagated_event")
         attributes = event.get("span_attributes") if isinstance(event, Mapping) else None
         return attributes.get("generation") if isinstance(attributes, Mapping) else None
 
     def of_span(self, trace_id: str, span_id: str) -> Mapping[str, Any] | str:
-        """The parent of what happens below one of our spans. An exported text stays as it is."""
+        """Return the parent for spans below a span of this run; an exported text is unchanged."""
         if isinstance(self.value, str):
             return self.value
         row_ids = {"id": span_id, "span_id": span_id, "root_span_id": trace_id}

@@ -1,4 +1,4 @@
-"""The rows of datasets and experiments, page by page, each page when it is needed."""
+"""Reads the rows of datasets and experiments, one page at a time."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from flask_braintrust_evals.errors import CloudError
 from .sessions import UserSession
 
 PAGE_SIZE = 1000
-"""Rows asked for at a time: Braintrust allows about 20 queries per object and minute."""
+"""Rows per request. Braintrust allows about 20 requests per minute for one object."""
 
 ObjectType = Literal["dataset", "experiment"]
 Row = dict[str, Any]
@@ -27,22 +27,22 @@ def fetch_rows(
     """Yield the rows of a dataset or an experiment, fetching each page when it is needed.
 
     Args:
-        session: whose rows.
-        object_type: which kind of object.
+        session: the caller's.
+        object_type: the kind of object.
         object_id: its id.
         version: the version to read; ``None``: the newest.
-        btql: further parts of the query, as the Playground sends them in ``_internal_btql``; a
-            ``limit`` in it caps the number of rows.
+        btql: further parts of the query, as the Playground sends them in ``_internal_btql``. A
+            ``limit`` in it is the maximal number of rows.
 
     Raises:
-        CloudError: Braintrust refuses, fails, or answers nonsense.
+        CloudError: Braintrust could not be reached or refused the call, or its answer has no rows.
     """
     limit = _limit(btql)
     seen: set[str] = set()
     count = 0
     for page in _pages(session, object_type, object_id, version, btql):
         for row in page:
-            # Braintrust may give an older state of a row again on a later page.
+            # A later page may have an older state of the same row.
             key = row.get("id")
             if isinstance(key, str):
                 if key in seen:

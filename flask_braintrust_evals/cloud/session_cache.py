@@ -1,8 +1,8 @@
-"""The sessions of recent callers, so that not every request logs in. Thread-safe.
+"""A cache of the sessions of recent callers, so that not every request logs in. Thread-safe.
 
-A session in the cache is *leased* for as long as a request uses it. Eviction, expiry, revocation
-and shutdown take a session out of the cache at once; it is closed when its last lease is returned.
-So nobody ever meets a closed session, and none stays open for nothing.
+A request *leases* a session for as long as it uses it. Eviction, expiry, revocation and shutdown
+remove a session from the cache at once; it is closed when its last lease is released. So no request
+gets a closed session, and no unused session stays open.
 """
 
 from __future__ import annotations
@@ -24,13 +24,21 @@ from .sessions import UserSession
 
 logger = logging.getLogger("flask_braintrust_evals")
 
-PATIENCE = 0.25
-"""Seconds after which somebody who waits for another's login looks whether its client is there."""
+CLIENT_CHECK_INTERVAL = 0.25
+"""Seconds between the checks whether the client of a request that waits has disconnected."""
 
 
 @dataclass
 class _Entry:
-    """A session, how many hold it, and whether the cache still hands it out."""
+    """A session in the cache, or one that was removed and is still leased.
+
+    Attributes:
+        key: see :meth:`SessionCache._key`.
+        session: the session.
+        expires_at: when to replace it, by the cache's clock.
+        leases: the number of leases that have not been released.
+        listed: whether the cache still hands it out.
+    """
 
     key: bytes
     session: UserSession
@@ -41,7 +49,14 @@ class _Entry:
 
 @dataclass
 class _Login:
-    """A login that is under way, for all who want its session."""
+    """A login that is under way.
+
+    Attributes:
+        done: set when the login has ended.
+        waiting: the number of requests that want its session, the one that logs in included.
+        entry: the session; ``None``: there is none yet, or the login failed.
+        error: why the login failed.
+    """
 
     done: threading.Event = field(default_factory=new_event)
     waiting: int = 0
@@ -50,17 +65,22 @@ class _Login:
 
 
 class Lease:
-    """A hold on a session. Use it with ``with``, or call :meth:`release` once it is not needed."""
+    """Keeps a session open for a request. Use it in a ``with`` statement, or release it.
 
-    def __init__(self, session: UserSession, give_back: Callable[[], None]) -> None:
+    Args:
+        session: the session.
+        on_release: called once, by the first call of :meth:`release`.
+    """
+
+    def __init__(self, session: UserSession, on_release: Callable[[], None]) -> None:
         self.session = session
-        self._give_back: Callable[[], None] | None = give_back
+        self._on_release: Callable[[], None] | None = on_release
 
     def release(self) -> None:
-        """Give the session back. Calling it again does nothing."""
-        give_back, self._give_back = self._give_back, None
-        if give_back is not None:
-            give_back()
+        """Release the session. May be called again."""
+        on_release, self._on_release = self._on_release, None
+        if on_release is not None:
+            on_release()
 
     def __enter__(self) -> UserSession:
         return self.session
@@ -75,25 +95,25 @@ class Lease:
 
 
 class SessionCache:
-    """At most ``limit`` sessions; the least recently used goes first.
+    """Keeps up to ``limit`` sessions; evicts the least recently used one first.
 
-    No token is a key: keys are digests under a secret of this process.
+    The keys of the cache are digests of tokens, made with a secret of this process.
 
     Args:
-        limit: sessions kept.
-        ttl: seconds after which a session is made anew, so that a revoked token stops working.
-        clock: tells the time in seconds.
+        limit: the number of sessions kept.
+        ttl: seconds after which a session is replaced, so that a revoked token stops working.
+        clock: returns the time in seconds.
     """
 
     def __init__(self, limit: int, ttl: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._limit = limit
-        self._entries: OrderedDict[bytes, _Entry] = OrderedDict()  # the last used is last
+        self._entries: OrderedDict[bytes, _Entry] = OrderedDict()  # the last used one is last
         self._logins: dict[bytes, _Login] = {}
         self._ttl = ttl
         self._clock = clock
         self._secret = os.urandom(32)
-        # Guards the bookkeeping alone, and never while anything waits: made before gevent patches
-        # (--preload), it is a lock that greenlets cannot wait for.
+        # Held for bookkeeping only, never while something is waited for: under --preload it is made
+        # before gevent patches, and a greenlet that waits for such a lock stops its whole thread.
         self._lock = threading.Lock()
 
     def __len__(self) -> int:
@@ -101,6 +121,12 @@ class SessionCache:
 
     def __repr__(self) -> str:
         return f"SessionCache({len(self)} of {self._limit})"
+
+    @property
+    def waiting(self) -> int:
+        """The number of requests that wait for a login, those that log in themselves included."""
+        with self._lock:
+            return sum(login.waiting for login in self._logins.values())
 
     def lease(
         self,
@@ -110,21 +136,21 @@ class SessionCache:
         log_in: Callable[[], UserSession],
         gave_up: Callable[[], bool] = lambda: False,
     ) -> Lease:
-        """Return a hold on this caller's session, from the cache or else from ``log_in()``.
+        """Return a lease of this caller's session, from the cache or else from ``log_in()``.
 
-        Of several requests that want the same session at the same time, one logs in; what it
-        raises is raised for all of them, and nothing is kept.
+        If several requests want the same session at the same time, one of them logs in. If that
+        fails, its error is raised for all of them, and nothing is cached.
 
         Args:
             token: the caller's token.
-            org_name: the organisation that the caller named, if any.
-            app_url: where the token is checked.
+            org_name: the organisation that the caller named; ``None``: none.
+            app_url: the control plane that checks the token.
             log_in: makes a session.
-            gave_up: asked now and then while another request's login is waited for; when it
-                returns true, the waiting ends.
+            gave_up: returns whether the client has disconnected; called now and then while the
+                request waits for the login of another one.
 
         Raises:
-            CloudError: the waiting was given up.
+            CloudError: the client has disconnected, or the other request's login was interrupted.
             Exception: whatever ``log_in`` raises.
         """
         key = self._key(token, org_name, app_url)
@@ -136,16 +162,16 @@ class SessionCache:
                 entry.leases += 1
                 return self._lease(entry)
             login = self._logins.get(key)
-            first = login is None
+            is_first = login is None
             if login is None:
                 login = self._logins[key] = _Login()
             login.waiting += 1
         _close(retired)
-        entry = self._log_in(key, login, log_in) if first else self._wait(login, gave_up)
+        entry = self._log_in(key, login, log_in) if is_first else self._wait(login, gave_up)
         return self._lease(entry)
 
     def close(self) -> None:
-        """Take all sessions out; those that are leased are closed when they are given back."""
+        """Remove all sessions. Those that are leased are closed when they are released."""
         with self._lock:
             entries = list(self._entries.values())
             retired = [entry for entry in entries if self._retire(entry)]
@@ -159,14 +185,16 @@ class SessionCache:
             with self._lock:
                 del self._logins[key]
                 login.error = (
-                    error if isinstance(error, Exception) else CloudError("the login was cut off")
+                    error
+                    if isinstance(error, Exception)
+                    else CloudError("the login was interrupted")
                 )
             login.done.set()
             raise
         with self._lock:
             del self._logins[key]
-            # A lease for each that waits, at once: with a small cache, the session might otherwise
-            # be evicted and closed before they wake.
+            # The waiting requests get their leases here: before they wake, the session might be
+            # evicted and closed.
             entry = _Entry(key, session, self._clock() + self._ttl, leases=login.waiting)
             session.on_refusal = lambda: self._discard(entry)
             while len(self._entries) >= self._limit:
@@ -180,23 +208,23 @@ class SessionCache:
         return entry
 
     def _wait(self, login: _Login, gave_up: Callable[[], bool]) -> _Entry:
-        while not login.done.wait(PATIENCE):
+        while not login.done.wait(CLIENT_CHECK_INTERVAL):
             if gave_up():
                 with self._lock:
                     entry = login.entry
                     login.waiting -= 1
-                if entry is not None:  # the login ended in this very moment
-                    self._give_back(entry)
-                raise CloudError("the client left while its login was waited for")
+                if entry is not None:  # the login ended meanwhile: this request has a lease
+                    self._release(entry)
+                raise CloudError("the client disconnected during the login")
         if login.entry is None:
             assert login.error is not None
             raise login.error
         return login.entry
 
     def _lease(self, entry: _Entry) -> Lease:
-        return Lease(entry.session, lambda: self._give_back(entry))
+        return Lease(entry.session, lambda: self._release(entry))
 
-    def _give_back(self, entry: _Entry) -> None:
+    def _release(self, entry: _Entry) -> None:
         with self._lock:
             entry.leases -= 1
             unused = entry.leases == 0 and not entry.listed
@@ -209,26 +237,27 @@ class SessionCache:
             retired = [entry] if self._retire(entry) else []
         if listed:
             logger.warning(
-                "Braintrust refused a call of a user of organisation %r; the next request of theirs"
-                " logs in anew",
+                "Braintrust refused a call of a user of organisation %r; the user's next request"
+                " logs in again",
                 entry.session.org.name,
             )
         _close(retired)
 
     def _expire(self, key: bytes) -> list[_Entry]:
-        """Take out what is too old, unless the session asked for is there and is not.
+        """Remove expired sessions, unless that of ``key`` is valid. Called with the lock held.
 
-        Returns what can be closed. Called with the lock held.
+        Returns:
+            the entries whose sessions can be closed.
         """
         now = self._clock()
         wanted = self._entries.get(key)
         if wanted is not None and wanted.expires_at > now:
-            return []  # the usual case costs no search
-        old = [entry for entry in self._entries.values() if entry.expires_at <= now]
-        return [entry for entry in old if self._retire(entry)]
+            return []  # in the usual case, nothing is searched
+        expired = [entry for entry in self._entries.values() if entry.expires_at <= now]
+        return [entry for entry in expired if self._retire(entry)]
 
     def _retire(self, entry: _Entry) -> bool:
-        """Take an entry out; return whether it can be closed. Called with the lock held."""
+        """Remove an entry; return whether its session can be closed. Called with the lock held."""
         if not entry.listed:
             return False
         entry.listed = False

@@ -1,4 +1,4 @@
-"""One signed-in user: a token that Braintrust accepted, and the organisation it acts in."""
+"""The session of a signed-in user: a token that Braintrust accepted, and an organisation."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ _PROXY_SUFFIX = "/v1/proxy"
 
 @dataclass(frozen=True)
 class Endpoints:
-    """Where Braintrust is.
+    """The addresses of Braintrust's services.
 
     Attributes:
-        app_url: the control plane, where tokens are checked.
-        api_url: overrides the data plane that the login names.
-        proxy_url: overrides the function proxy that the login names.
-        timeout: seconds that one call may take.
+        app_url: the control plane, which checks tokens.
+        api_url: the data plane; ``None``: the one that the login names.
+        proxy_url: the function proxy; ``None``: the one that the login names.
+        timeout: seconds that one attempt of a call may take.
     """
 
     app_url: str
@@ -40,21 +40,22 @@ class Endpoints:
 
 @dataclass(frozen=True)
 class Organization:
-    """An organisation, by the name and the id that Braintrust gives it."""
+    """An organisation in Braintrust, with its id and its name."""
 
     id: str
     name: str
 
 
 class UserSession:
-    """A user's connections to Braintrust. Every call of a request is made with one of these.
+    """Calls Braintrust as one user. All calls of a request are made with the same session.
 
     Attributes:
         org: the organisation that the user acts in.
-        app_url: the control plane, which also serves the pages that people look at.
+        app_url: the control plane, which also serves Braintrust's web pages.
         api_url: the data plane.
-        proxy_url: where functions are invoked.
-        on_refusal: called when Braintrust stops accepting the token.
+        proxy_url: the function proxy, which runs saved functions.
+        closed: whether :meth:`close` has been called.
+        on_refusal: called when Braintrust refuses the token.
     """
 
     def __init__(
@@ -65,8 +66,8 @@ class UserSession:
         self.app_url = app_url
         self.api_url = api_url
         self.proxy_url = proxy_url
-        # A name that no header can carry (they are latin-1) is left to ids and bodies.
-        self._org_header = {"x-bt-org-name": org.name} if _is_latin(org.name) else {}
+        # A header can only carry latin-1. Calls that look up by name send the name otherwise, too.
+        self._org_header = {"x-bt-org-name": org.name} if _is_latin_1(org.name) else {}
         self.closed = False
         self.on_refusal: Callable[[], None] = lambda: None
 
@@ -85,15 +86,16 @@ class UserSession:
         self, method: str, url: str, headers: Mapping[str, str] | None = None, **options: Any
     ) -> Any:
         try:
-            # Always named: a person in several organisations must not act in the wrong one.
-            named = {**self._org_header, **(headers or {})}
-            return self._client.call(method, url, headers=named, **options)
+            # A token may belong to several organisations: without the header, Braintrust would
+            # choose one of them.
+            all_headers = {**self._org_header, **(headers or {})}
+            return self._client.call(method, url, headers=all_headers, **options)
         except (CloudUnauthorizedError, CloudForbiddenError):
             self.on_refusal()
             raise
 
     def close(self) -> None:
-        """Close the connections. Nobody may use the session afterwards."""
+        """Close the connections. The session cannot be used afterwards."""
         self.closed = True
         self._client.close()
 
@@ -105,23 +107,23 @@ def log_in(
     *,
     named_by: str = "the x-bt-org-name header",
 ) -> UserSession:
-    """Have Braintrust check a token, and return a session in one of its organisations.
+    """Have Braintrust check a token, and return a session in one of the token's organisations.
 
     Args:
         token: the caller's token.
-        org_name: the organisation; ``None``: the token's only one.
-        endpoints: where Braintrust is.
-        named_by: what names the organisation, for messages.
+        org_name: the name of the organisation; ``None``: the token's only one.
+        endpoints: the addresses of Braintrust.
+        named_by: the header or setting that names the organisation, for error messages.
 
     Raises:
         AuthenticationError: Braintrust does not accept the token.
         AccessDeniedError: the organisation is not one of the token's.
         RequestError: no organisation was named, and the token has several.
-        CloudError: Braintrust could not be asked, or answered nonsense.
+        CloudError: Braintrust could not be reached, or its answer could not be read.
     """
     client = CloudClient(token, endpoints.timeout)
     try:
-        answer = _ask(client, endpoints.app_url)
+        answer = _check_token(client, endpoints.app_url)
         org = _choose(_organizations(answer), org_name, named_by)
         api_url = endpoints.api_url or _url(org, "api_url")
         if api_url is None:
@@ -142,7 +144,7 @@ def log_in(
         raise
 
 
-def _ask(client: CloudClient, app_url: str) -> Any:
+def _check_token(client: CloudClient, app_url: str) -> Any:
     try:
         return client.call("POST", f"{app_url}/api/apikey/login")
     except (CloudUnauthorizedError, CloudForbiddenError):
@@ -191,5 +193,5 @@ def _url(org: Mapping[str, Any], key: str) -> str | None:
     return value.rstrip("/") if isinstance(value, str) and value else None
 
 
-def _is_latin(text: str) -> bool:
+def _is_latin_1(text: str) -> bool:
     return all(ord(character) < 256 for character in text)

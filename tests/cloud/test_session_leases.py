@@ -197,8 +197,7 @@ def test_a_failed_login_fails_all_who_waited_and_is_not_kept(logins: Logins) -> 
 
     with ThreadPoolExecutor(8) as pool:
         futures = [pool.submit(request, number) for number in range(8)]
-        (login,) = _eventually(lambda: list(cache._logins.values()))
-        _eventually(lambda: login.waiting == 8)
+        _eventually(lambda: cache.waiting == 8)
         everybody_is_here.wait(10)
         errors = [future.exception(10) for future in futures]
     assert [type(error) for error in errors] == [AuthenticationError] * 8
@@ -217,7 +216,7 @@ def test_a_slow_login_delays_nobody_else(logins: Logins) -> None:
 
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(take, cache, "ada", slow)
-        _eventually(lambda: cache._logins)
+        _eventually(lambda: cache.waiting)
         take(cache, "bob", logins).release()
         assert not waiting.done()
         release.set()
@@ -234,8 +233,8 @@ def test_who_waits_for_anothers_login_may_give_up(logins: Logins) -> None:
 
     with ThreadPoolExecutor(1) as pool:
         first = pool.submit(take, cache, "ada", slow)
-        _eventually(lambda: cache._logins)
-        with pytest.raises(CloudError, match="the client left"):
+        _eventually(lambda: cache.waiting)
+        with pytest.raises(CloudError, match="the client disconnected"):
             cache.lease("ada", "acme", URL, logins, gave_up=lambda: True)
         release.set()
         first.result(10).release()

@@ -1,7 +1,7 @@
 """Encodes finished spans as OTLP (https://opentelemetry.io/docs/specs/otlp/).
 
-Spans are encoded when their case ends, and are queued as bytes: objects that wait for long are
-visited by the garbage collector again and again, which costs more than everything else here.
+Spans are encoded when their case ends, and are queued as bytes. Objects that wait for long are
+visited by the garbage collector again and again, which would cost more than all the rest.
 
 The official encoder could encode all spans. Most spans of a run have only texts as attributes, no
 events and no links; these are written directly into the protobuf messages, in about a third of the
@@ -28,7 +28,7 @@ logger = logging.getLogger("flask_braintrust_evals")
 
 MAX_CHUNK_SPANS = 100
 MAX_CHUNK_BYTES = 1_000_000
-"""A chunk has at most so many spans and bytes, unless a single span is larger."""
+"""Limits of a chunk; a single span may be larger."""
 
 _KINDS = {kind: kind.value + 1 for kind in SpanKind}  # OTLP's 0 is "unspecified"
 _FLAGS = SpanFlags.SPAN_FLAGS_CONTEXT_HAS_IS_REMOTE_MASK
@@ -40,8 +40,8 @@ class OtlpChunk:
 
     Attributes:
         envelope: a ``ResourceSpans`` message without spans, shared by all chunks of the tracer.
-        spans: a serialized ``ScopeSpans`` that has nothing but spans.
-        count: how many spans.
+        spans: a serialized ``ScopeSpans`` without a scope.
+        count: the number of spans.
     """
 
     envelope: Any
@@ -58,18 +58,18 @@ class OtlpEncoder:
     """Encodes the spans of one run. Thread-safe.
 
     Attributes:
-        failed: how many spans could not be encoded.
+        failed: the number of spans that could not be encoded.
     """
 
     def __init__(self) -> None:
-        # By identity: an SDK's resource is written as JSON each time it is looked up by its value.
-        # The objects are kept, so that no other object can get their ids.
+        # The keys are the ids of a resource and a scope: to hash a resource, the SDK writes it as
+        # JSON. Both objects are kept, so that no other object can get their ids.
         self._envelopes: dict[tuple[int, int], tuple[Any, Any, Any]] = {}
         self._lock = threading.Lock()
         self.failed = 0
 
     def encode(self, spans: Iterable[SizedSpan]) -> Iterator[OtlpChunk]:
-        """Yield spans, each given with about its size in bytes, in chunks of a bounded size."""
+        """Encode spans, each given with its approximate size in bytes. Yield them in chunks."""
         key, messages, size = (0, 0), ScopeSpans(), 0
         for span, span_size in spans:
             own_key = id(span.resource), id(span.instrumentation_scope)
@@ -83,7 +83,7 @@ class OtlpEncoder:
                 self._add_envelope(key, span)
                 _add(span, messages.spans)
                 size += span_size
-            except Exception as error:  # a text of the application's that is not UTF-8
+            except Exception as error:  # the application recorded a text that is not UTF-8
                 with self._lock:
                     self.failed += 1
                 logger.warning("a span cannot be encoded: %s", type(error).__name__)

@@ -1,4 +1,4 @@
-"""Queues the encoded spans of one run and sends them: in batches, bounded, with retries."""
+"""Queues the encoded spans of one run and sends them in batches, with retries."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ logger = logging.getLogger("flask_braintrust_evals")
 
 BATCH_SPANS = 500
 BATCH_BYTES = MAX_SPAN_BYTES
-"""Braintrust refuses requests above about 6 MB."""
+"""Limits of one request. Braintrust refuses requests above about 6 MB."""
 MAX_QUEUED_SPANS = 20_000
 MAX_QUEUED_BYTES = 32_000_000
-"""What may be queued while Braintrust accepts nothing. Further spans are dropped and counted."""
+"""Limits of the queue while Braintrust accepts nothing. Further spans are dropped and counted."""
 MIN_PAUSE = 0.25
 MAX_PAUSE = 5.0
 """Seconds between attempts while Braintrust accepts nothing; each pause is twice the last one."""
@@ -41,7 +41,11 @@ class SpanExporter:
     """Sends the spans of one run to Braintrust. Thread-safe.
 
     Args:
-        send: sends a batch within so many seconds; raises :class:`CloudError` if it fails.
+        send: called with a batch and the seconds that sending it may take; raises
+            :class:`CloudError` if it fails.
+
+    Attributes:
+        lost: the number of spans that were dropped or refused.
     """
 
     def __init__(self, send: Send) -> None:
@@ -58,16 +62,15 @@ class SpanExporter:
 
         Args:
             session: the caller's.
-            parent: what the spans belong to, as the header ``x-bt-parent`` names it.
+            parent: the object that the spans belong to, as the value of ``x-bt-parent``.
         """
         return cls(functools.partial(_post, session, parent))
 
     def add(self, chunk: OtlpChunk) -> None:
         """Queue spans.
 
-        If the queue is full, the calling thread first sends a batch. If it cannot, because it runs
-        an event loop or Braintrust is to be left alone for a while, the spans are dropped and
-        counted in ``lost``.
+        If the queue is full, the calling thread first sends a batch. If it runs an event loop, or
+        if the pause after a failure is not over, the spans are dropped and counted in ``lost``.
         """
         while not self._add(chunk):
             with self._changed:
@@ -87,12 +90,12 @@ class SpanExporter:
             return True
 
     def send_full_batches(self) -> None:
-        """Send while there are full batches. After a failure that may pass, they are kept."""
+        """Send full batches, until there is none or an attempt fails. A failed batch is kept."""
         while self._queue.has_batch and not self._backoff.is_on():
             self._send_batch(time.monotonic() + ATTEMPT_TIMEOUT)
 
     def flush(self, timeout: float) -> None:
-        """Send everything, with retries for ``timeout`` seconds; what is left then is dropped."""
+        """Send all spans, with retries for ``timeout`` seconds; then drop and count the rest."""
         deadline = time.monotonic() + timeout
         while True:
             with self._changed:
@@ -155,7 +158,7 @@ class SpanExporter:
 
 @dataclass
 class _Queue:
-    """Chunks that are to be sent, with how many spans and bytes they have together."""
+    """The chunks that are to be sent, with the number of their spans and bytes."""
 
     chunks: deque[OtlpChunk] = field(default_factory=deque)
     spans: int = 0
@@ -166,7 +169,7 @@ class _Queue:
         return self.spans >= BATCH_SPANS or self.bytes >= BATCH_BYTES
 
     def has_room_for(self, chunk: OtlpChunk) -> bool:
-        """Return whether a chunk fits; an empty queue accepts any."""
+        """Return whether a chunk fits; into an empty queue, any does."""
         return not self.chunks or (
             self.spans + chunk.count <= MAX_QUEUED_SPANS
             and self.bytes + chunk.size <= MAX_QUEUED_BYTES
@@ -190,7 +193,7 @@ class _Queue:
         return batch
 
     def put_back(self, batch: list[OtlpChunk]) -> None:
-        """Add a batch at the front, where it came from."""
+        """Add a batch at the front again."""
         self.chunks.extendleft(reversed(batch))
         for chunk in batch:
             self._count(chunk, 1)
@@ -202,7 +205,11 @@ class _Queue:
 
 @dataclass
 class _Backoff:
-    """Until when nothing is sent, by ``time.monotonic()``; the pauses between failures double."""
+    """The pause after a failed attempt; each is twice as long as the one before.
+
+    Attributes:
+        until: when the pause ends, by ``time.monotonic()``.
+    """
 
     until: float = 0.0
     _pause: float = 0.0
@@ -211,7 +218,7 @@ class _Backoff:
         return time.monotonic() < self.until
 
     def extend(self, at_least: float) -> None:
-        """Begin the next pause, of at least so many seconds."""
+        """Begin the next pause, of ``at_least`` seconds or more."""
         self._pause = min(MAX_PAUSE, self._pause * 2 or MIN_PAUSE)
         self.until = time.monotonic() + max(self._pause, at_least)
 
@@ -229,7 +236,7 @@ def _on_event_loop() -> bool:
 
 
 def _post(session: UserSession, parent: str, batch: list[OtlpChunk], seconds: float) -> None:
-    # The application may have instrumented ``requests``: sending spans must not make spans.
+    # The application may have instrumented requests: sending spans must not record spans.
     token = otel_context.attach(otel_context.set_value(_SUPPRESS_INSTRUMENTATION_KEY, True))
     try:
         session.api(

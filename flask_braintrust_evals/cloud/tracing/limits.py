@@ -1,4 +1,4 @@
-"""Cuts finished spans to what Braintrust takes, and sets the parent that they belong to."""
+"""Cuts finished spans to the sizes that Braintrust accepts, and sets their parent."""
 
 from __future__ import annotations
 
@@ -18,23 +18,23 @@ from flask_braintrust_evals.tracing.sizes import (
 )
 
 MAX_ATTRIBUTE_BYTES = 1_000_000
-"""Bytes of one text. A longer one is cut, and ends with a note that says so."""
+"""Bytes of one text. A longer one is cut; a note at its end says so."""
 MAX_SPAN_BYTES = 4_000_000
 """Bytes of all texts of a span. Braintrust refuses requests above about 6 MB."""
 MIN_CUT_BYTES = 1_000
-"""Bytes of a text that are always kept."""
+"""Bytes of a text that are kept, even if the span is too large."""
 
 
 def within_limits(span: ReadableSpan, parent: str, size: int) -> tuple[ReadableSpan, int]:
-    """Return a span within Braintrust's limits, with its parent, and about how many bytes it takes.
+    """Return a span within Braintrust's limits, and its approximate size in bytes.
 
-    The span itself does not change, since the application's own exporters have it too: where
-    anything differs, a copy is returned.
+    If something has to change, a copy is returned: the application's own exporters have the same
+    span.
 
     Args:
         span: a finished span.
         parent: the value of its ``braintrust.parent``.
-        size: its bytes, from :func:`span_size`.
+        size: its size in bytes, from :func:`span_size`.
     """
     attributes = plain_attributes(span)
     too_large = size > MAX_ATTRIBUTE_BYTES and (
@@ -66,7 +66,7 @@ def within_limits(span: ReadableSpan, parent: str, size: int) -> tuple[ReadableS
 
 
 def _text_sizes(span: ReadableSpan) -> list[int]:
-    """The bytes of each text of a span, of which its name is the first."""
+    """Return the size in bytes of the name and of each attribute of a span and its events."""
     sizes = [text_size(span.name)]
     for attributes in (span.attributes, *(event.attributes for event in span.events)):
         for value in (attributes or {}).values():
@@ -75,14 +75,17 @@ def _text_sizes(span: ReadableSpan) -> list[int]:
 
 
 def _limit(span: ReadableSpan) -> int:
-    """The largest text that lets the whole span pass: the small ones stay as they are."""
+    """Return how many bytes of each text are kept, so that all of them fit into the span.
+
+    Shorter texts stay whole, and leave more bytes to the longer ones.
+    """
     sizes = sorted(_text_sizes(span))
-    room = MAX_SPAN_BYTES - 2 * OVERHEAD  # the second one for the parent that is added
+    remaining = MAX_SPAN_BYTES - 2 * OVERHEAD  # the second one for the parent that is added
     for index, size in enumerate(sizes):
-        share = room // (len(sizes) - index)
+        share = remaining // (len(sizes) - index)
         if size > share:
             return max(MIN_CUT_BYTES, min(share, MAX_ATTRIBUTE_BYTES))
-        room -= size
+        remaining -= size
     return MAX_ATTRIBUTE_BYTES
 
 
@@ -95,7 +98,7 @@ def _cut_value(name: str, value: Any, limit: int) -> Any:
         return _cut_list(value, limit)
     if not isinstance(value, str) or text_size(value) <= limit:
         return value
-    # Braintrust parses its own attributes: half a JSON text would be none at all.
+    # Braintrust parses its own attributes as JSON, and would ignore a JSON text that is cut.
     if name.startswith("braintrust."):
         # Quotes and backslashes take a second character inside a JSON string.
         return dumps(_cut(value, limit // 2))
@@ -103,13 +106,13 @@ def _cut_value(name: str, value: Any, limit: int) -> Any:
 
 
 def _cut_list(values: Sequence[Any], limit: int) -> list[Any]:
-    """Return as many items as fit into the limit together; texts end with a note on the rest."""
+    """Return the items that fit into the limit; in a list of texts, the last item says so."""
     kept: list[Any] = []
-    room = limit
+    remaining = limit
     for value in values:
         item = _cut(value, limit) if isinstance(value, str) else value
-        room -= text_size(item) + 4 if isinstance(item, str) else 12
-        if kept and room < 0:
+        remaining -= text_size(item) + 4 if isinstance(item, str) else 12
+        if kept and remaining < 0:
             if isinstance(kept[0], str):
                 kept.append(f"… [cut: {len(values)} items]")
             break
@@ -122,5 +125,6 @@ def _cut(text: str, limit: int) -> str:
     if size <= limit:
         return text
     marker = f"… [cut: {size} bytes]"
-    kept = text.encode("utf-8", "replace")[: max(0, limit - len(marker) - 2)]
+    marker_size = len(marker) + 2  # the ellipsis has three bytes
+    kept = text.encode("utf-8", "replace")[: max(0, limit - marker_size)]
     return kept.decode("utf-8", "ignore") + marker

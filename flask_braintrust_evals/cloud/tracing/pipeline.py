@@ -1,4 +1,4 @@
-"""What the spans of one run pass through: collected by case, encoded, queued, and sent."""
+"""The way of a run's spans to Braintrust: collected by case, cut, encoded, queued, and sent."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ from .limits import within_limits
 class SpanPipeline:
     """Sends the spans of one run to Braintrust with the caller's session.
 
-    ``tracer`` records spans, the :class:`SpanCollector` keeps them until their case ends. Then they
-    are cut to what Braintrust takes, the :class:`OtlpEncoder` makes them bytes, and the
-    :class:`SpanExporter` queues and sends those.
+    ``tracer`` records spans, and the :class:`SpanCollector` keeps them until their case ends. Then
+    they are cut to the sizes that Braintrust accepts, the :class:`OtlpEncoder` encodes them, and
+    the :class:`SpanExporter` queues and sends the bytes.
 
     Args:
         session: the caller's.
         parent: the Braintrust object that the spans belong to, as the value of
             ``braintrust.parent`` and of the header ``x-bt-parent``.
-        processor: brings in the spans of the application's own tracers.
+        processor: delivers the spans of the application's own tracers.
         timeout: seconds that :meth:`flush` may take.
     """
 
@@ -47,7 +47,7 @@ class SpanPipeline:
 
     @property
     def lost(self) -> int:
-        """How many spans Braintrust did not take."""
+        """The number of spans that were not delivered."""
         return self._exporter.lost + self._encoder.failed
 
     def of_case(self, trace_id: int) -> Sequence[ReadableSpan]:
@@ -55,10 +55,10 @@ class SpanPipeline:
         return self._collector.of_case(trace_id)
 
     def flush(self, timeout: float | None = None) -> None:
-        """Send everything that is finished. What Braintrust does not take is counted and logged.
+        """Send all finished spans. Those that Braintrust does not accept are counted and logged.
 
         Args:
-            timeout: seconds that it may take, where that is less than usual.
+            timeout: seconds that it may take, at most the pipeline's own; default: those.
         """
         self._exporter.flush(self._timeout if timeout is None else min(timeout, self._timeout))
 
