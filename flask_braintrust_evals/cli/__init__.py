@@ -1,4 +1,4 @@
-"""``flask evals``: the application's evaluators in a terminal, and in continuous integration."""
+"""The ``flask evals`` commands, which list and run evaluators and check a deployed server."""
 
 from __future__ import annotations
 
@@ -20,19 +20,18 @@ from flask_braintrust_evals.errors import ConfigurationError, EvalsError, Reques
 from flask_braintrust_evals.extension import EXTENSION_KEY, EvalsExtension, current_extension
 from flask_braintrust_evals.runs.spec import MAX_CONCURRENCY, MAX_TRIALS
 
-from .doctor import PAGE, Doctor
 from .finding import DEFAULT_TIMEOUT
 from .junit import junit
 from .lookup import evaluator_named, every_evaluator
 from .outcome import Outcome, run
 from .report import as_json, report
 from .request import RunOptions, prepare_run
-from .terminal import say, stdout_set_aside, styled
+from .server_check import PAGE, ServerCheck
+from .terminal import echo, reserve_stdout, styled
 from .values import parse_thresholds
 
-BAD = click.style("FAIL", fg="red")
 INTERRUPTED = 130
-"""The exit status of what Ctrl-C has ended, as shells have it."""
+"""The exit status after Ctrl-C, as in shells."""
 
 evals_cli = AppGroup("evals", help="Run the application's evaluators.")
 
@@ -40,7 +39,7 @@ _org = click.option(
     "--org",
     metavar="NAME",
     envvar="BRAINTRUST_ORG_NAME",
-    help="The organisation, where the API key has several. Or set BRAINTRUST_ORG_NAME.",
+    help="The organisation, if the API key has several. Or set BRAINTRUST_ORG_NAME.",
 )
 
 
@@ -51,14 +50,14 @@ def list_evaluators() -> None:
     if not evaluators:
         raise click.ClickException("the application has no evaluators")
     for each in evaluators:
-        say(click.style(each.name, bold=True))
+        echo(click.style(each.name, bold=True))
         if each.description:
-            say(f"  {each.description.splitlines()[0]}")
+            echo(f"  {each.description.splitlines()[0]}")
         made = [call.name for call in (*each.plan.scorers, *each.plan.classifiers)]
-        say(f"  scores: {', '.join(made) or 'none'}")
+        echo(f"  scores: {', '.join(made) or 'none'}")
         names = each.parameter_set.names
         if names:
-            say(f"  parameters: {', '.join(names)}")
+            echo(f"  parameters: {', '.join(names)}")
 
 
 @evals_cli.command("run")
@@ -67,22 +66,26 @@ def list_evaluators() -> None:
     "--data",
     "data",
     metavar="FILE",
-    help="Cases: JSON, JSON Lines or CSV; - for standard input. Default: the evaluator's own.",
+    help="A file of cases (JSON, JSON Lines, CSV), or - for stdin. Default: the evaluator's own.",
 )
-@click.option("--dataset", metavar="ID", help="Cases: a dataset in Braintrust. Needs an API key.")
+@click.option(
+    "--dataset",
+    metavar="ID",
+    help="Read the cases from a dataset in Braintrust. Needs an API key.",
+)
 @click.option(
     "--param",
     "-p",
     "parameters",
     multiple=True,
     metavar="KEY=VALUE",
-    help="A parameter, read as its declared type. May be given several times.",
+    help="Set a parameter; the value is read as its declared type. May be given several times.",
 )
 @click.option(
     "--max-concurrency",
     metavar="N",
     type=click.IntRange(1, MAX_CONCURRENCY),
-    help="Cases at a time.",
+    help="How many cases run at a time.",
 )
 @click.option(
     "--trials",
@@ -95,12 +98,12 @@ def list_evaluators() -> None:
     "thresholds",
     multiple=True,
     metavar="SCORE=NUMBER",
-    help="Fail where a score's mean is below the number. May be given several times.",
+    help="Fail if the mean of a score is below the number. May be given several times.",
 )
 @click.option(
     "--experiment",
     metavar="NAME",
-    help="Record the run in a new experiment of this name. Needs an API key.",
+    help="Record the run in a new experiment with this name. Needs an API key.",
 )
 @_org
 @click.option("--json", "json_wanted", is_flag=True, help="Write the results as JSON.")
@@ -109,7 +112,7 @@ def list_evaluators() -> None:
     "junit_file",
     metavar="FILE",
     type=click.Path(dir_okay=False, writable=True, path_type=Path),
-    help="Write JUnit's XML.",
+    help="Also write the results to a file in JUnit's XML format.",
 )
 def run_evaluator(
     name: str,
@@ -120,29 +123,29 @@ def run_evaluator(
 ) -> None:
     """Run an evaluator in this process.
 
-    Braintrust is asked for a dataset and for an experiment alone; these need an API key in the
-    environment variable BRAINTRUST_API_KEY.
+    Only --dataset and --experiment call Braintrust. They need an API key in the environment
+    variable BRAINTRUST_API_KEY.
 
-    The exit status is 0 where all went well; 1 where a task, a scorer or the run failed, a mean is
-    too low, there was no case, or Braintrust does not have what is asked for; 2 where the command,
-    a parameter or the file is wrong; and 130 after Ctrl-C, which still shows what there is.
+    The exit status is 0 if everything succeeded; 1 if a task, a scorer or the run failed, a mean is
+    too low, there was no case, spans of an experiment could not be delivered, or Braintrust does
+    not have what the options name; 2 if the command, a parameter or the file is wrong; and 130
+    after Ctrl-C, which still shows the results so far.
     """
     extension = _extension()
     evaluator = evaluator_named(name, extension.registries)
     limits = parse_thresholds(thresholds)
     if junit_file == Path():
-        raise click.UsageError("--junit: name a file")
+        raise click.UsageError("--junit: give the name of a file")
     if junit_file is not None and not os.access(junit_file.parent, os.W_OK):
-        raise click.UsageError(
-            f"--junit: {str(junit_file.parent)!r} is no folder that can be written to"
-        )
-    output = stdout_set_aside() if json_wanted else None
+        raise click.UsageError(f"--junit: {str(junit_file.parent)!r} is not a writable folder")
+    output = reserve_stdout() if json_wanted else None
     with _exit_on_ctrl_c():
         outcome = _run(evaluator, RunOptions(**options), extension)
     outcome.check(limits)
-    # The file first, in case nobody reads the output; its failure last, to lose no result by it.
+    # The file is written first, because printing fails once the reader of a pipe has exited. A
+    # failure to write it is reported last, so that the results are printed in spite of it.
     problem = _write_junit(outcome, junit_file) if junit_file is not None else None
-    say(as_json(outcome) if json_wanted else report(outcome), file=output)
+    echo(as_json(outcome) if json_wanted else report(outcome), file=output)
     if problem is not None:
         raise click.ClickException(f"{junit_file} cannot be written: {problem}")
     sys.exit(_status(outcome))
@@ -161,9 +164,9 @@ def _run(evaluator: Evaluator, options: RunOptions, extension: EvalsExtension) -
         try:
             prepared = prepare_run(evaluator, options, extension.host(current_app), held)
         except EvalsError as error:
-            # What the options ask for is wrong; all others are about what Braintrust has.
-            wrong = type(error) is RequestError
-            raise (click.UsageError if wrong else click.ClickException)(str(error)) from None
+            # A plain RequestError is about the options; others are about Braintrust or the data.
+            is_usage = type(error) is RequestError
+            raise (click.UsageError if is_usage else click.ClickException)(str(error)) from None
         return run(prepared)
 
 
@@ -172,18 +175,22 @@ def _run(evaluator: Evaluator, options: RunOptions, extension: EvalsExtension) -
 @click.option(
     "--evaluator",
     metavar="NAME",
-    help="Watch the events of this evaluator's own cases. Default: one that only waits.",
+    help="Run this evaluator on its own data. Default: one that only waits.",
 )
 @_org
-@click.option("--origin", default=PAGE, show_default=True, help="The page that is to reach it.")
-@click.option("--token", envvar="BRAINTRUST_API_KEY", help="Better set as BRAINTRUST_API_KEY.")
+@click.option("--origin", default=PAGE, show_default=True, help="The page that calls the server.")
+@click.option(
+    "--token",
+    envvar="BRAINTRUST_API_KEY",
+    help="A Braintrust API key. It is safer in the environment variable BRAINTRUST_API_KEY.",
+)
 @click.option(
     "--timeout",
     metavar="SECONDS",
     type=click.FloatRange(0, min_open=True),
     default=DEFAULT_TIMEOUT,
     show_default=True,
-    help="How long the server may send nothing, and an answer may take.",
+    help="How long an answer may take, and how long a stream may send nothing.",
 )
 def check_server(
     url: str,
@@ -195,38 +202,39 @@ def check_server(
 ) -> None:
     """Check a deployed server, and say what to change.
 
-    The server at URL, the address that the Playground is given, is asked as a browser would ask it:
-    health, preflights, access, large bodies, and whether something on the way holds events back.
-    The exit status is 0 where all is well, else 1.
+    URL is the address that is entered in the Playground. The command sends the requests that a
+    browser sends: health, preflights, access, large bodies. It also checks whether a proxy holds
+    back the events of a run. The exit status is 0 if there is no problem, else 1.
     """
     parts = _split(url)
     if parts is None:
         raise click.UsageError(f"{url!r} is not an address such as https://tools.example.com/evals")
     try:
-        checked = Session(token).token  # whose error, unlike that of requests, does not quote it
+        # Session refuses a token that no header can carry without quoting it; requests quotes it.
+        checked = Session(token).token
     except ConfigurationError as error:
         raise click.UsageError(str(error)) from None
     if "@" in parts.netloc or parts.query:
         raise click.UsageError("the address must have neither credentials nor a query")
     good = True
-    doctor = Doctor(url, checked, org, origin, evaluator, timeout)
-    with _exit_on_ctrl_c(), closing(doctor):
-        for finding in doctor.examine():
+    server = ServerCheck(url, checked, org, origin, evaluator, timeout)
+    with _exit_on_ctrl_c(), closing(server):
+        for finding in server.findings():
             good = good and finding.good
-            mark = click.style("ok  ", fg="green") if finding.good else BAD
-            say(f"{mark} {styled(finding.what)}")
+            mark, colour = ("ok  ", "green") if finding.good else ("FAIL", "red")
+            echo(f"{click.style(mark, fg=colour)} {styled(finding.what)}")
             if finding.advice:
-                say(f"     {finding.advice}")
+                echo(f"     {finding.advice}")
     sys.exit(0 if good else 1)
 
 
 @contextmanager
 def _exit_on_ctrl_c() -> Iterator[None]:
-    """Exit with status 130 after Ctrl-C; click's own status for it is that of a failure."""
+    """Exit with status 130 after Ctrl-C. Click would exit with 1, as after a failure."""
     try:
         yield
     except KeyboardInterrupt:
-        say("interrupted", err=True)
+        echo("interrupted", err=True)
         sys.exit(INTERRUPTED)
 
 
@@ -239,11 +247,11 @@ def _extension() -> EvalsExtension:
 
 
 def _split(url: str) -> SplitResult | None:
-    """Take an address apart; ``None`` where it is none that can be asked."""
+    """Return the parts of an address; ``None``: no request can be sent to it."""
     try:
         parts = urlsplit(url)
         good = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
-    except ValueError:  # a port that is no number shows only when it is asked for
+    except ValueError:  # raised only when it is read: a port that is not a number
         return None
     return parts if good else None
 

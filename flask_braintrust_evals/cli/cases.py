@@ -1,4 +1,4 @@
-"""Cases from a file: a JSON array, JSON Lines, or CSV with a header."""
+"""Reads cases from a file: a JSON array, JSON Lines, or CSV with a header."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ from flask_braintrust_evals.runs.spec import InlineCases
 
 FIELDS = ("input", "expected", "metadata", "tags", "id")
 DELIMITERS = (",", ";", "\t")
-LONGEST_CELL = 100_000_000
-"""Characters of a cell; the csv module's own limit is less than many a document."""
+MAX_CELL = 100_000_000
+"""Characters of a cell. The csv module's own limit of 131,072 is too small for many documents."""
 
 
 def read_cases(source: str) -> list[EvalCase]:
-    """Read cases.
+    """Read cases from a file; its content decides the format.
 
     Args:
-        source: a file's name, or ``-`` for standard input. The format is told by the text itself.
+        source: the name of the file, or ``-`` for standard input.
 
     Raises:
-        click.UsageError: there is no such file, or what it holds is no cases; says where.
+        click.UsageError: the file cannot be read, or does not hold cases; the message says where.
     """
     name = "standard input" if source == "-" else source
     try:
-        # The mark that some spreadsheets begin their files with is no part of the text.
+        # Some spreadsheets write a byte order mark at the start of a file.
         text = _read(source).decode("utf-8-sig")
     except OSError as error:
         raise click.UsageError(f"{name} cannot be read: {error.strerror or error}") from None
@@ -73,7 +73,7 @@ def _objects(text: str) -> list[Any]:
     try:
         return [json.loads(text)]
     except json.JSONDecodeError:
-        # Not by splitlines(), for which texts have more ends of lines than JSON has.
+        # Not splitlines(), which also splits at U+2028 and others: JSON strings may hold them.
         lines = enumerate(map(str.strip, text.split("\n")), 1)
         return [_json(line, f"line {number} is not valid JSON") for number, line in lines if line]
 
@@ -102,8 +102,11 @@ def _csv(text: str) -> list[dict[str, Any]]:
 
 
 def _rows(text: str) -> list[list[str]]:
-    """The rows, header first, by the delimiter with which they make most sense."""
-    csv.field_size_limit(LONGEST_CELL)
+    """Return the rows, the header first, read with the delimiter that suits the header best.
+
+    That is one with which it has a column ``input``, or else the one that gives most columns.
+    """
+    csv.field_size_limit(MAX_CELL)
     found: list[list[list[str]]] = []
     problem = None
     for delimiter in DELIMITERS:
@@ -124,17 +127,21 @@ def _rows(text: str) -> list[list[str]]:
 def _check_header(header: list[str]) -> None:
     if len(header) < 2 and header != ["input"]:
         raise ValueError("neither JSON nor CSV with a column 'input'")
-    twice = {name for name in header if name and header.count(name) > 1}
-    if twice:
-        raise ValueError(f"two columns are named {min(twice)!r}")
+    duplicates = {name for name in header if name and header.count(name) > 1}
+    if duplicates:
+        raise ValueError(f"two columns are named {min(duplicates)!r}")
     for name in header:
         if name not in FIELDS and name.lower() in FIELDS:
             raise ValueError(f"column {name!r} must be written {name.lower()!r}")
 
 
 def _case(row: dict[str, str]) -> dict[str, Any]:
-    """A row as a case: other columns are metadata, or, without ``input``, the input's fields."""
-    # A column without a name is the count of rows that some tools write.
+    """Return a row as a case.
+
+    Columns with names of their own become metadata; without a column ``input``, they become the
+    fields of the input.
+    """
+    # Some tools number the rows in a column without a name.
     others = {name: cell for name, cell in row.items() if name and name not in FIELDS}
     case = {
         name: _cell(name, cell)

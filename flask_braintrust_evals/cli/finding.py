@@ -1,4 +1,4 @@
-"""What the doctor says of a server."""
+"""Findings about a server, and the answers that they are made from."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ import urllib3
 from requests.auth import AuthBase
 
 DEFAULT_TIMEOUT = 15.0
-"""Seconds that a server may send nothing, and that an answer other than a stream may take."""
+"""Seconds that an answer may take, and that a stream may send nothing."""
 MAX_ANSWER = 10_000_000
-"""Bytes of an answer that are read."""
+"""Bytes of a body after which it is not read any further."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that was looked at.
+    """The result of one check.
 
     Attributes:
-        good: whether it is as it should be.
+        good: whether the server passed.
         what: what was found.
-        advice: what to do; empty where there is nothing.
+        advice: what to change; empty: nothing.
     """
 
     good: bool
@@ -35,13 +35,13 @@ class Finding:
 
 @dataclass(frozen=True)
 class Answer:
-    """A whole answer of a server, of which at most :data:`MAX_ANSWER` bytes were read.
+    """An answer of a server.
 
     Attributes:
-        status: its status.
+        status: the HTTP status.
         reason: the status in words.
-        headers: its headers.
-        body: what it holds.
+        headers: the headers.
+        body: the body, or its beginning if it is larger than :data:`MAX_ANSWER`.
     """
 
     status: int
@@ -54,20 +54,20 @@ class Answer:
         """Read an answer.
 
         Raises:
-            requests.Timeout: it is not complete after ``timeout`` seconds.
+            requests.Timeout: the answer is not complete after ``timeout`` seconds.
         """
-        until, body = time.monotonic() + timeout, b""
+        deadline, body = time.monotonic() + timeout, b""
         for chunk in chunks(response):
             body += chunk
             if len(body) > MAX_ANSWER:
                 break
-            if time.monotonic() > until:
-                raise requests.Timeout(f"the answer was not there after {timeout:g} s")
+            if time.monotonic() > deadline:
+                raise requests.Timeout(f"the answer was not complete after {timeout:g} s")
         return cls(response.status_code, response.reason, response.headers, body)
 
     @property
     def json(self) -> Any:
-        """What the body holds; ``None`` where that is not JSON."""
+        """The body's JSON value; ``None``: it is not JSON."""
         try:
             return json.loads(self.body)
         except (ValueError, RecursionError):
@@ -75,14 +75,14 @@ class Answer:
 
     @property
     def error(self) -> str:
-        """What the answer says is wrong."""
+        """The error message in the body, or else the status in words."""
         body = self.json
         text = body.get("error") if isinstance(body, dict) else None
         return str(text or self.reason)
 
 
 def chunks(response: requests.Response) -> Iterator[bytes]:
-    """Yield what comes as it comes: where a proxy sends no chunks, ``iter_content`` would wait."""
+    """Yield bytes as soon as they arrive; without chunked encoding, ``iter_content`` would wait."""
     try:
         while chunk := response.raw.read1(65_536, decode_content=True):
             yield chunk
@@ -90,21 +90,21 @@ def chunks(response: requests.Response) -> Iterator[bytes]:
         raise requests.ConnectionError(error) from error
 
 
-class _NoOther(AuthBase):
-    """Keeps ``requests`` from using a ``.netrc`` in place of the token."""
+class _NoNetrc(AuthBase):
+    """Adds no credentials, which keeps ``requests`` from using those of a ``.netrc`` file."""
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         return request
 
 
-def visitor() -> requests.Session:
-    """Return what asks servers: with the headers that it is given, and no others."""
+def new_session() -> requests.Session:
+    """Return a session that sends no credentials but those in the headers of a request."""
     session = requests.Session()
-    session.auth = _NoOther()
+    session.auth = _NoNetrc()
     return session
 
 
 def is_timeout(error: BaseException) -> bool:
-    """Return whether an answer, or a part of it, did not come in time."""
-    late = (requests.Timeout, urllib3.exceptions.ReadTimeoutError)
-    return isinstance(error, late) or any(isinstance(each, late) for each in error.args)
+    """Return whether an answer, or a part of it, did not arrive in time."""
+    kinds = (requests.Timeout, urllib3.exceptions.ReadTimeoutError)
+    return isinstance(error, kinds) or any(isinstance(each, kinds) for each in error.args)

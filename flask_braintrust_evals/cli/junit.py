@@ -1,7 +1,8 @@
-"""Results as JUnit's XML, which systems for continuous integration read.
+"""Results in JUnit's XML format, which systems for continuous integration read.
 
-Each case is a test, and so is each score that must not be too low. The format has no standard; this
-is the common ground of https://github.com/testmoapp/junitxml.
+Each case is a test; so are each score whose mean is too low, and each problem of the whole run. The
+format has no standard; this is the common subset that https://github.com/testmoapp/junitxml
+describes.
 """
 
 from __future__ import annotations
@@ -15,12 +16,12 @@ from flask_braintrust_evals.serialization import dumps_or_reason
 from .outcome import Outcome
 from .report import case_name
 
-# What XML 1.0 cannot have, not even as an entity: https://www.w3.org/TR/xml/#charsets
+# Characters that XML 1.0 forbids, also as entities: https://www.w3.org/TR/xml/#charsets
 _FORBIDDEN = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def junit(outcome: Outcome) -> str:
-    """Return the XML, as text."""
+    """Return the results as XML text."""
     result = outcome.result
     tests = [_case(result.evaluator, each) for each in result.results]
     for name, text in outcome.too_low.items():
@@ -65,9 +66,9 @@ def _case(evaluator: str, result: CaseResult) -> ElementTree.Element:
     for name, failure in result.scorer_errors.items():
         message = _clean(f"{name}: {failure}")
         ElementTree.SubElement(test, "failure", type=_clean(failure.type), message=message)
-    told = {"input": result.case.input, "expected": result.case.expected, "output": result.output}
+    values = {"input": result.case.input, "expected": result.case.expected, "output": result.output}
     scores = {name: score.score for name, score in result.scores.items()}
-    text = "\n".join(f"{name}: {dumps_or_reason(value)}" for name, value in told.items())
+    text = "\n".join(f"{name}: {dumps_or_reason(value)}" for name, value in values.items())
     output = ElementTree.SubElement(test, "system-out")
     output.text = _clean(f"{text}\nscores: {dumps_or_reason(scores)}")
     return test

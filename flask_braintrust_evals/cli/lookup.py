@@ -16,10 +16,10 @@ def every_evaluator(registries: Iterable[Registry]) -> list[Evaluator]:
 
 
 def evaluator_named(name: str, registries: Iterable[Registry]) -> Evaluator:
-    """Return the only evaluator of a name.
+    """Return the evaluator with this name.
 
     Raises:
-        click.UsageError: there is none, or several blueprints have one.
+        click.UsageError: no blueprint has one, or several have.
     """
     evaluators = every_evaluator(registries)
     found = [each for each in evaluators if each.name == name]

@@ -1,4 +1,4 @@
-"""A run as the command line has it: with a bar, to its end or until Ctrl-C."""
+"""Runs an evaluator for the command line: with a progress bar, to its end or until Ctrl-C."""
 
 from __future__ import annotations
 
@@ -20,30 +20,30 @@ from flask_braintrust_evals.engine.values.summary import RunSummary
 from flask_braintrust_evals.runs.prepared import PreparedRun
 
 ROUNDING = 1e-9
-"""By how much a mean may be below its limit without being told: sums of floats are not exact."""
-GRACE = 5.0
-"""Seconds that running tasks have to end after Ctrl-C."""
-CANCELLED = "CancelledError"
-"""How coroutines end that are cancelled."""
-AT_ONCE = 0.5
-"""Seconds that may be taken to deliver spans where somebody wants to leave."""
+"""How far a mean may be below its limit and still pass: sums of floats are not exact."""
+STOP_TIMEOUT = 5.0
+"""Seconds after Ctrl-C in which running tasks may end, and then as many to deliver spans."""
+EXIT_TIMEOUT = 0.5
+"""Seconds after a second Ctrl-C in which spans may be delivered."""
 IDLE_AFTER = 0.2
-"""Seconds of silence after which to look whether Ctrl-C was pressed."""
+"""Seconds without an event after which the run yields ``Idle``, so that Ctrl-C is noticed."""
+CANCELLED = "CancelledError"
+"""The type of the error of a case whose coroutine was cancelled."""
 
 
 @dataclass
 class Outcome:
-    """What came of a run.
+    """The outcome of a run.
 
     Attributes:
-        result: of the cases that were done.
-        error: why the run ended early; ``None`` where it did not.
-        interrupted: whether that was Ctrl-C.
-        too_low: what is wrong with each score that is not as high as it must be, by its name.
+        result: the results of the cases that are done.
+        error: why the run failed or ended early; ``None``: it did not.
+        interrupted: whether Ctrl-C was pressed.
+        too_low: a message for each score whose mean is below its limit, by the score's name.
         experiment: ``projectName``, ``experimentName``, ``experimentUrl`` and so on of the
-            experiment that it is recorded in; ``None``: it is not recorded.
-        comparison: Braintrust's, with an earlier experiment; empty where there is none.
-        lost_spans: how many spans Braintrust did not take.
+            experiment that the run is recorded in; ``None``: it is not recorded.
+        comparison: Braintrust's comparison with an earlier experiment; empty: there is none.
+        lost_spans: number of spans that could not be delivered.
     """
 
     result: EvalResult
@@ -55,7 +55,7 @@ class Outcome:
     lost_spans: int = 0
 
     def check(self, limits: Mapping[str, float]) -> None:
-        """Compare the means of scores with the least that they must be."""
+        """Compare the means of scores with the limits that they must reach, by name."""
         for name, limit in limits.items():
             score = self.result.scores.get(name)
             mean = score.mean if score is not None else None
@@ -68,17 +68,17 @@ class Outcome:
 
     @property
     def is_good(self) -> bool:
-        """Whether nothing failed, nothing was lost, and no score is too low."""
+        """True if nothing failed, no span was lost, and no mean is too low."""
         summary = self.result.summary
         failed = self.error or summary.failed or summary.scorer_errors or self.lost_spans
         return not (failed or self.too_low)
 
 
 def run(prepared: PreparedRun) -> Outcome:
-    """Run an evaluator, showing its progress on standard error where that is a terminal.
+    """Run an evaluator, and show its progress on standard error if that is a terminal.
 
     Args:
-        prepared: made with :data:`IDLE_AFTER`.
+        prepared: the run, prepared with :data:`IDLE_AFTER`.
     """
     recording = prepared.recording
     outcome = Outcome(
@@ -86,45 +86,49 @@ def run(prepared: PreparedRun) -> Outcome:
         experiment=recording.description if recording.experiment is not None else None,
     )
     try:
-        _listen(prepared, outcome)
+        _consume(prepared, outcome)
         _deliver(prepared, outcome)
         if not outcome.error and not outcome.result.results:
             outcome.error = "there was no case"
         if not outcome.error:
             outcome.comparison = recording.comparison()
-    except KeyboardInterrupt:  # the second, while cases were to end
+    except KeyboardInterrupt:  # a second Ctrl-C, or one while Braintrust compares experiments
         outcome.interrupted, outcome.error = True, "interrupted"
-        prepared.end(AT_ONCE)
+        prepared.end(EXIT_TIMEOUT)
     outcome.lost_spans = prepared.lost_spans
     outcome.result.results.sort(key=lambda each: (each.ref.index, each.ref.trial_index))
     return outcome
 
 
-def _listen(prepared: PreparedRun, outcome: Outcome) -> None:
-    run, until = prepared.run, math.inf
+def _consume(prepared: PreparedRun, outcome: Outcome) -> None:
+    """Receive the events of the run until its end, or until :data:`STOP_TIMEOUT` after Ctrl-C."""
+    run, deadline = prepared.run, math.inf
     with (
-        _ctrl_c() as pressed,
+        _catch_ctrl_c() as pressed,
         _bar(prepared.evaluator, prepared.size_hint) as bar,
         closing(run.batches()) as batches,
     ):
         for batch in batches:
-            bar.update(sum(_take(event, outcome) for event in batch))
+            bar.update(sum(_add(event, outcome) for event in batch))
             if pressed.is_set() and not outcome.interrupted:
-                outcome.interrupted, until = True, time.monotonic() + GRACE
+                outcome.interrupted, deadline = True, time.monotonic() + STOP_TIMEOUT
                 run.stop()
-            if time.monotonic() >= until:
+            if time.monotonic() >= deadline:
                 break
     if outcome.interrupted:
         outcome.error = "interrupted"
     elif outcome.error:
-        run.wait_for_workers(GRACE)  # so that their spans are delivered
+        run.wait_for_workers(STOP_TIMEOUT)  # so that their spans are delivered
 
 
 def _deliver(prepared: PreparedRun, outcome: Outcome) -> None:
-    """Deliver the spans; each Ctrl-C leaves less time for it."""
-    for limit in (None, GRACE, AT_ONCE)[outcome.interrupted :]:
+    """Deliver the spans. After each Ctrl-C, try again with less time."""
+    timeouts: list[float | None] = [STOP_TIMEOUT, EXIT_TIMEOUT]
+    if not outcome.interrupted:
+        timeouts.insert(0, None)
+    for timeout in timeouts:
         try:
-            prepared.end(limit)
+            prepared.end(timeout)
             return
         except KeyboardInterrupt:
             outcome.interrupted, outcome.error = True, "interrupted"
@@ -133,37 +137,38 @@ def _deliver(prepared: PreparedRun, outcome: Outcome) -> None:
 
 def _hint() -> None:
     if sys.stderr.isatty():
-        click.echo("\nStopping; press Ctrl-C again to leave at once.", err=True)
+        click.echo("\nStopping; press Ctrl-C again to exit at once.", err=True)
 
 
 @contextmanager
-def _ctrl_c() -> Iterator[threading.Event]:
-    """Take note of Ctrl-C, so that it breaks into nothing; pressed again, it does as always."""
+def _catch_ctrl_c() -> Iterator[threading.Event]:
+    """Yield an event that the first Ctrl-C sets; a second one raises :class:`KeyboardInterrupt`."""
     pressed = threading.Event()
     usual = signal.getsignal(signal.SIGINT) or signal.default_int_handler
     is_main = threading.current_thread() is threading.main_thread()
-    if not is_main or usual is signal.SIG_IGN:  # as of what a script starts in the background
+    # A shell script makes the commands that it starts in the background ignore Ctrl-C.
+    if not is_main or usual is signal.SIG_IGN:
         yield pressed
         return
 
-    def take_note(number: int, frame: Any) -> None:
+    def set_event(number: int, frame: Any) -> None:
         pressed.set()
         signal.signal(signal.SIGINT, usual)
         _hint()
 
-    signal.signal(signal.SIGINT, take_note)
+    signal.signal(signal.SIGINT, set_event)
     try:
         yield pressed
     finally:
         signal.signal(signal.SIGINT, usual)
 
 
-def _take(event: Event, outcome: Outcome) -> int:
-    """Take in an event; return how many cases it finishes."""
+def _add(event: Event, outcome: Outcome) -> int:
+    """Add an event to the outcome; return how many cases it finishes."""
     if isinstance(event, CaseFinished):
         result: CaseResult = event.result
         if outcome.interrupted and result.error and result.error.type == CANCELLED:
-            return 0  # which Ctrl-C did, and not the task
+            return 0  # not a failure: Ctrl-C has cancelled it
         outcome.result.results.append(result)
         result.count_in(outcome.result.summary)
         return 1
@@ -173,7 +178,7 @@ def _take(event: Event, outcome: Outcome) -> int:
 
 
 class _NoBar:
-    """Where nobody sees a bar."""
+    """Takes the place of the progress bar where standard error is not a terminal."""
 
     def update(self, steps: int) -> None:
         pass
@@ -182,7 +187,6 @@ class _NoBar:
 def _bar(label: str, total: int | None) -> AbstractContextManager[Any]:
     if not sys.stderr.isatty():
         return nullcontext(_NoBar())
-    # Of an iterable of unknown length, such as a generator, click shows how far it is, and not how
-    # much is left.
+    # For an iterable of unknown length, click shows how many cases are done, and no remaining time.
     cases = {"iterable": (None for _ in ())} if total is None else {"length": total}
     return click.progressbar(**cases, label=label, file=sys.stderr, show_pos=True)

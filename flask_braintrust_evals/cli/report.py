@@ -1,4 +1,4 @@
-"""What came of a run, for people and for programs."""
+"""The outcome of a run as text, for people, and as JSON, for programs."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from flask_braintrust_evals.serialization import clean_text, dumps_or_reason
 from .outcome import Outcome
 from .terminal import styled
 
-MOST_FAILURES = 20
-"""Failed cases that are shown in full."""
-LONGEST_ID = 100
+MAX_FAILURES = 20
+"""Failed cases that are shown; the others are only counted."""
+MAX_ID = 100
 """Characters of an id that are shown."""
-LONGEST = 500
+MAX_TEXT = 500
 """Characters of an input or an error that are shown."""
 
 
 def report(outcome: Outcome) -> str:
-    """Return the failed cases, a table of scores, and a last line that sums it up."""
+    """Return the failed cases, a table of scores, and a last line with the totals."""
     result = outcome.result
-    lines = [_failure(each) for each in result.failures[:MOST_FAILURES]]
-    if len(result.failures) > MOST_FAILURES:
-        lines.append(f"... and {len(result.failures) - MOST_FAILURES} more that failed")
+    lines = [_failure(each) for each in result.failures[:MAX_FAILURES]]
+    if len(result.failures) > MAX_FAILURES:
+        lines.append(f"... and {len(result.failures) - MAX_FAILURES} more that failed")
     for name, count in result.summary.scorer_errors.items():
         error = next(r.scorer_errors[name] for r in result.results if name in r.scorer_errors)
         lines.append(
@@ -38,10 +38,10 @@ def report(outcome: Outcome) -> str:
 
 
 def as_json(outcome: Outcome) -> str:
-    """Return everything as JSON: ``evaluator``, ``cases``, ``failed``, ``scores``, ``results``.
+    """Return the outcome, with all results, as JSON.
 
-    ``experiment`` is what Braintrust's clients are told of one (``experimentName``,
-    ``experimentUrl`` and so on), or null.
+    ``experiment`` has the fields that the ``start`` event of a stream has (``experimentName``,
+    ``experimentUrl`` and so on), or is null.
     """
     result = outcome.result
     body = {
@@ -91,17 +91,17 @@ def _failure(result: CaseResult) -> str:
 
 
 def case_name(result: CaseResult) -> str:
-    """Return what people call a case: by its id, where it has one, else by its place, from 1.
+    """Return the name of a case in messages: its id if it has one, else its place, from 1.
 
-    Ids are in quotes, so that one that is a number is no place.
+    An id is in quotes, so that a number is not mistaken for a place.
     """
     id = result.case.id
-    name = f"case {result.ref.index + 1}" if id is None else f'case "{_shortened(id, LONGEST_ID)}"'
+    name = f"case {result.ref.index + 1}" if id is None else f'case "{_shortened(id, MAX_ID)}"'
     return f"{name}, trial {result.ref.trial_index + 1}" if result.ref.trial_index else name
 
 
-def _shortened(text: str, most: int = LONGEST) -> str:
-    return text if len(text) <= most else text[:most] + "…"
+def _shortened(text: str, length: int = MAX_TEXT) -> str:
+    return text if len(text) <= length else text[:length] + "…"
 
 
 def _table(outcome: Outcome) -> list[str]:
@@ -130,7 +130,10 @@ def _changes(compared: dict[str, Any]) -> str:
 
 
 def _compared(outcome: Outcome, name: str) -> dict[str, Any]:
-    """What Braintrust says of a score in comparison with the experiment before."""
+    """Return Braintrust's comparison of a score with an earlier experiment; empty: there is none.
+
+    ``diff`` is the change of the mean; ``improvements`` and ``regressions`` are counts of cases.
+    """
     scores = outcome.comparison.get("scores")
     score = scores.get(name) if isinstance(scores, dict) else None
     if not isinstance(score, dict) or not outcome.comparison.get("comparison_experiment_name"):

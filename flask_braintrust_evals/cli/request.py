@@ -1,4 +1,4 @@
-"""From the options of ``flask evals run`` to a run that is ready to start."""
+"""Makes a run from the options of ``flask evals run``."""
 
 from __future__ import annotations
 
@@ -30,17 +30,17 @@ from .values import parse_parameters
 
 @dataclass(frozen=True)
 class RunOptions:
-    """The options of ``flask evals run`` that say what is run, and where it is recorded.
+    """The options of ``flask evals run`` that describe the run, and where it is recorded.
 
     Attributes:
-        data: the name of a file of cases, or ``-``.
-        dataset: the id of a dataset in Braintrust; where neither is given, the cases are the
-            evaluator's own.
-        parameters: each ``KEY=VALUE``.
+        data: the name of a file of cases, or ``-`` for standard input.
+        dataset: the id of a dataset in Braintrust. Without ``data`` and ``dataset``, the cases are
+            the evaluator's own.
+        parameters: values of parameters, each as ``KEY=VALUE``.
         max_concurrency: cases at a time.
         trials: how often each case is run.
-        experiment: the name of the experiment that it is recorded in; ``None``: it is not recorded.
-        org: the organisation, where the API key has several.
+        experiment: the name of the experiment to record the run in; ``None``: it is not recorded.
+        org: the organisation, if the API key has several.
     """
 
     data: str | None = None
@@ -55,17 +55,17 @@ class RunOptions:
 def prepare_run(
     evaluator: Evaluator, options: RunOptions, host: Host, held: ExitStack
 ) -> PreparedRun:
-    """Check the options, log in where that is needed, and make the run.
+    """Check the options, log in to Braintrust if they need it, and make the run.
 
     Args:
-        evaluator: what is run.
-        options: how.
-        host: where.
-        held: closes the session.
+        evaluator: the evaluator to run.
+        options: the command's options.
+        host: the application's part.
+        held: the session is closed with it.
 
     Raises:
-        click.ClickException: an option is wrong.
-        EvalsError: a parameter is wrong, or Braintrust does not have what is asked for.
+        click.ClickException: an option is wrong, or the organisation is not clear.
+        EvalsError: a parameter is wrong, or Braintrust refuses the login or what the options name.
     """
     values = parse_parameters(options.parameters, evaluator)
     data = _data(evaluator, options)
@@ -98,10 +98,10 @@ def _data(evaluator: Evaluator, options: RunOptions) -> DataSource:
 
 
 def _session(options: RunOptions, settings: Settings) -> UserSession | None:
-    asked = {"--dataset": options.dataset, "--experiment": options.experiment}
-    if "" in asked.values():
+    given = {"--dataset": options.dataset, "--experiment": options.experiment}
+    if "" in given.values():
         raise click.UsageError("--dataset and --experiment need a value that is not empty")
-    needed_by = [name for name, value in asked.items() if value is not None]
+    needed_by = [name for name, value in given.items() if value is not None]
     if not needed_by:
         return None
     if settings.api_key is None:

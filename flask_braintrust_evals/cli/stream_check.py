@@ -1,4 +1,4 @@
-"""Whether events come when they happen, and whether a run in progress holds up other requests."""
+"""Checks whether events arrive when they happen, and whether a run blocks other requests."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ import requests
 
 from flask_braintrust_evals.runs.probe import NAME
 
-from .finding import DEFAULT_TIMEOUT, Answer, Finding, chunks, is_timeout, visitor
+from .finding import DEFAULT_TIMEOUT, Answer, Finding, chunks, is_timeout, new_session
 
 RUN_TIMEOUT = 60.0
-"""Seconds after which a run is no longer watched, whether or not it is done."""
+"""Seconds after which the check disconnects from a run that is not done."""
 MIN_CASE_SECONDS = 0.3
-"""Seconds that a case must take to show whether its end comes later than its beginning."""
-ENOUGH_CASES = 3
-"""Cases of that kind after which a named evaluator's run is no longer watched."""
+"""Seconds that a case must take. A shorter one does not show whether its events were held back."""
+MAX_CASES = 3
+"""Cases of that length after which the check disconnects from the run of a named evaluator."""
 
 
 class Timing(Enum):
-    """Whether the events of a run arrived when they happened."""
+    """How the times at which events arrived compare with those at which they happened."""
 
     IN_TIME = "in time"
     HELD_BACK = "held back"
@@ -46,7 +46,8 @@ class _Watched:
     first_end: float | None = None
     last_end: float | None = None
     health: Future[tuple[float, float]] | None = None
-    """How long another request took, and when it was answered: sent while the first case ran."""
+    """A request for health, sent when the first case has started: the seconds that it took, and
+    when it was answered."""
     error: str = ""
 
     def add(self, event: str, data: str, now: float) -> None:
@@ -79,14 +80,15 @@ class _Watched:
 
 
 class StreamCheck:
-    """Watches the events of one run.
+    """Starts one run and watches its events.
 
     Args:
-        http: asks the server.
-        url: of the blueprint.
-        headers: those that say who asks.
-        evaluator: whose own cases are run; ``None``: one that only waits, and is never recorded.
-        timeout: seconds that the stream may be silent.
+        http: sends the request.
+        url: the address of the blueprint.
+        headers: the headers with the credentials.
+        evaluator: the evaluator to run on its own data; ``None``: one that only waits, and whose
+            runs are never recorded.
+        timeout: seconds for which the stream may send nothing.
     """
 
     def __init__(
@@ -104,32 +106,13 @@ class StreamCheck:
         self._evaluator = evaluator
 
     def findings(self) -> Iterator[Finding]:
-        """Yield what is found."""
-        name = self._evaluator or NAME
-        body: dict[str, Any] = {
-            "name": name,
-            "stream": True,
-            "data": {"own": True},
-            "case_results": True,
-            "experiment_name": "flask evals check",
-        }
-        usual, _ = self._ask_health()
+        """Yield each finding, the first one after the run."""
+        usual, _ = self._request_health()
         began = time.monotonic()
         try:
-            with self._http.post(
-                f"{self._url}/eval",
-                json=body,
-                headers=self._headers,
-                stream=True,
-                timeout=self._timeout,
-                allow_redirects=False,
-            ) as answer:
+            with self._start_run() as answer:
                 if answer.status_code != 200:
-                    what = f"a run of {name!r} answers with status {answer.status_code}"
-                    advice = "see the server's log, or name another --evaluator"
-                    yield Finding(
-                        False, f"{what}: {Answer.read(answer, self._timeout).error}", advice
-                    )
+                    yield self._refusal(answer)
                     return
                 watched = self._watch(answer)
                 encoding = answer.headers.get("Content-Encoding")
@@ -137,7 +120,7 @@ class StreamCheck:
             if not is_timeout(error):
                 raise
             what = (
-                f"nothing of the stream came for {self._timeout:g} s, and a server sends more often"
+                f"the stream sent nothing for {self._timeout:g} s, and a server sends more often"
                 " (BRAINTRUST_EVALS_HEARTBEAT)"
             )
             yield Finding(False, what, _BUFFERING)
@@ -145,31 +128,53 @@ class StreamCheck:
         if encoding:
             yield Finding(False, f"the stream is compressed ({encoding})", _COMPRESSION)
         if watched.error:
-            advice = "see the server's log, or name another --evaluator"
-            yield Finding(False, f"the run failed: {watched.error}", advice)
+            yield Finding(False, f"the run failed: {watched.error}", _SEE_LOG)
         else:
             yield from self._judge(watched, began, usual)
 
+    def _start_run(self) -> requests.Response:
+        body: dict[str, Any] = {
+            "name": self._evaluator or NAME,
+            "stream": True,
+            "data": {"own": True},
+            "case_results": True,
+            "experiment_name": "flask evals check",
+        }
+        return self._http.post(
+            f"{self._url}/eval",
+            json=body,
+            headers=self._headers,
+            stream=True,
+            timeout=self._timeout,
+            allow_redirects=False,
+        )
+
+    def _refusal(self, answer: requests.Response) -> Finding:
+        reason = Answer.read(answer, self._timeout).error
+        name = self._evaluator or NAME
+        what = f"a run of {name!r} answers with status {answer.status_code}: {reason}"
+        return Finding(False, what, _SEE_LOG)
+
     def _watch(self, answer: requests.Response) -> _Watched:
         watched = _Watched()
-        until = time.monotonic() + RUN_TIMEOUT
-        with ThreadPoolExecutor(1) as aside:
-            for event, data in _events(_until(until, chunks(answer))):
+        deadline = time.monotonic() + RUN_TIMEOUT
+        with ThreadPoolExecutor(1) as pool:
+            for event, data in _events(_until(deadline, chunks(answer))):
                 watched.add(event, data, time.monotonic())
                 if watched.health is None and watched.started:
-                    watched.health = aside.submit(self._ask_health)
+                    watched.health = pool.submit(self._request_health)
                 if self._is_enough(watched):
                     break
         return watched
 
     def _is_enough(self, watched: _Watched) -> bool:
         answered = watched.health is not None and watched.health.done()
-        return self._evaluator is not None and len(watched.held_back) >= ENOUGH_CASES and answered
+        return self._evaluator is not None and len(watched.held_back) >= MAX_CASES and answered
 
-    def _ask_health(self) -> tuple[float, float]:
-        """Return how long the answer to another request takes, and when it is there."""
+    def _request_health(self) -> tuple[float, float]:
+        """Return how many seconds a request for health takes, and when it is answered."""
         began = time.monotonic()
-        with visitor() as other:  # with a connection of its own, as other clients have
+        with new_session() as other:  # on a connection of its own, like another client
             other.get(f"{self._url}/", timeout=RUN_TIMEOUT, allow_redirects=False)
         ended = time.monotonic()
         return ended - began, ended
@@ -187,23 +192,24 @@ class StreamCheck:
             after = (watched.first_end or began) - began
             what = f"events come when they happen, the first result after {after:.1f} s"
             yield Finding(True, what)
-            # A proxy that holds the stream back would hide when the run was under way.
+            # Only if the events arrive in time, the check knows when the run was in progress.
             yield from _judge_health(watched, usual)
 
 
 _ADVICE = {
-    Timing.NO_CASE_ENDED: f"name an --evaluator of which a case ends within {RUN_TIMEOUT:g} s",
+    Timing.NO_CASE_ENDED: f"name an --evaluator with a case that ends within {RUN_TIMEOUT:g} s",
     Timing.CASES_TOO_SHORT: f"name an --evaluator whose cases take more than {MIN_CASE_SECONDS} s",
-    Timing.NO_EVENTS: "there were no events: see the server's log, and what the proxy changes",
+    Timing.NO_EVENTS: "no event arrived: see the server's log, and check what the proxy changes",
 }
+_SEE_LOG = "see the server's log, or name another --evaluator"
 _BUFFERING = (
-    "switch buffering off on the way: in nginx 'proxy_buffering off;' for this location, in"
-    ' ingress-nginx the annotation proxy-buffering "off"; of load balancers, one that streams:'
+    "switch buffering off in every proxy: in nginx 'proxy_buffering off;' for this location, in"
+    ' ingress-nginx the annotation proxy-buffering "off". Use a load balancer that streams:'
     " Amazon's API Gateway does so only in the response transfer mode STREAM"
 )
 _COMPRESSION = (
-    "leave text/event-stream out of the compression: in nginx out of gzip_types, in Apache out of"
-    " what mod_deflate filters, in Traefik by the compress middleware's excludedContentTypes"
+    "do not compress text/event-stream: in nginx remove it from gzip_types, in Apache from what"
+    " mod_deflate filters, in Traefik add it to the compress middleware's excludedContentTypes"
 )
 _ONE_AT_A_TIME = (
     "start gunicorn with --worker-class gevent, or gthread with --threads: sync workers serve one"
@@ -212,7 +218,7 @@ _ONE_AT_A_TIME = (
 
 
 def _judge_health(watched: _Watched, usual: float) -> Iterator[Finding]:
-    """Yield whether a request that was sent during the run was answered before its end."""
+    """Yield a finding about the request that was sent during the run: did it wait for the end?"""
     if watched.health is None or watched.last_end is None:  # there was no case
         return
     try:
@@ -221,33 +227,33 @@ def _judge_health(watched: _Watched, usual: float) -> Iterator[Finding]:
         what = f"while a run was under way, health was not answered: {type(error).__name__}"
         yield Finding(False, what, _ONE_AT_A_TIME)
         return
-    # A request that waits for the run to end takes as long as the run. A distant server is always
-    # slow, and from far away a request arrives when the run is over.
+    # A request that waits for the run to end takes longer than usual. If every answer is slow, the
+    # request may have reached the server only after the run.
     after_the_run = answered >= watched.last_end
     if after_the_run and took - usual >= MIN_CASE_SECONDS:
         what = "while a run is under way, no other request is answered"
         yield Finding(False, what, _ONE_AT_A_TIME)
     elif after_the_run and usual > MIN_CASE_SECONDS:
-        what = f"whether a run holds up others cannot be told: each answer takes {usual:.1f} s"
-        yield Finding(True, what, "look from nearer, or name an --evaluator that takes longer")
+        what = f"it is not clear whether a run blocks other requests: an answer takes {usual:.1f} s"
+        yield Finding(True, what, "check from a closer machine, or name a slower --evaluator")
     else:
         yield Finding(True, "other requests are answered while a run is under way")
 
 
-def _until(time_up: float, some: Iterable[bytes]) -> Iterator[bytes]:
-    for chunk in some:
+def _until(deadline: float, chunks: Iterable[bytes]) -> Iterator[bytes]:
+    for chunk in chunks:
         yield chunk
-        if time.monotonic() > time_up:
+        if time.monotonic() > deadline:
             return
 
 
 def _events(chunks: Iterable[bytes]) -> Iterator[tuple[str, str]]:
-    """Yield the type and the data of each event, as soon as it is whole."""
+    """Yield the type and the data of each event, as soon as it is complete."""
     text = b""
     for chunk in chunks:
         *blocks, text = (text + chunk).split(b"\n\n")
         for block in blocks:
-            # Not by splitlines(), for which texts have more ends of lines than events have.
+            # Not splitlines(), which also splits at U+2028 and others: these end no line here.
             lines = re.split("\r\n|\n|\r", block.decode("utf-8", "replace"))
             fields = [line.partition(": ")[::2] for line in lines]
             event = next((value for name, value in fields if name == "event"), "")

@@ -1,4 +1,4 @@
-"""Texts for a terminal."""
+"""Writes text to a terminal."""
 
 from __future__ import annotations
 
@@ -12,44 +12,44 @@ import click
 from flask_braintrust_evals.serialization import clean_text
 
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-"""What a terminal obeys instead of showing it, but for tabs and the ends of lines."""
+"""Control characters, except tabs and line feeds."""
 
 
 def styled(text: str, **style: Any) -> str:
-    """Return a text for a terminal: what comes from data and from servers gives it no orders.
+    """Escape control characters, so that data cannot control the terminal, and apply a style.
 
     Args:
-        text: what is to be shown.
-        style: as of :func:`click.style`.
+        text: the text to show.
+        style: arguments of :func:`click.style`.
     """
     visible = _CONTROLS.sub(lambda found: f"\\x{ord(found[0]):02x}", clean_text(text))
     return click.style(visible, **style) if style else visible
 
 
-def say(text: str, err: bool = False, file: IO[str] | None = None) -> None:
-    """Write a line, without colours where nobody wants them: https://no-color.org.
+def echo(text: str, err: bool = False, file: IO[str] | None = None) -> None:
+    """Write a line; without colours if ``NO_COLOR`` is set (https://no-color.org).
 
     Args:
         text: the line.
-        err: whether to standard error.
-        file: where, if neither to standard output nor to standard error.
+        err: write to standard error instead of standard output.
+        file: write to this file instead of either.
     """
     click.echo(text, file=file, err=err, color=False if os.environ.get("NO_COLOR") else None)
 
 
-def stdout_set_aside() -> IO[str]:
-    """Return standard output, and have all else that goes there go to standard error, for good.
+def reserve_stdout() -> IO[str]:
+    """Return standard output for the caller alone; all else written to it goes to standard error.
 
-    So that nothing else is in it: neither what tasks print, and the programs that they start, nor
-    what a task prints that goes on after the run.
+    This includes what tasks print, what programs that they start print, and what a task prints
+    after the end of the run. It cannot be undone.
     """
-    ours = sys.stdout
+    stdout = sys.stdout
     try:
-        descriptor = ours.fileno()
-        ours.flush()
-        kept = os.dup(descriptor)
+        descriptor = stdout.fileno()
+        stdout.flush()
+        reserved = os.dup(descriptor)
         os.dup2(sys.stderr.fileno(), descriptor)
-    except (AttributeError, OSError):  # it is no file, as in tests
+    except (AttributeError, OSError):  # it is not a file, as in tests
         sys.stdout = sys.stderr
-        return ours
-    return open(kept, "w", encoding="utf-8")
+        return stdout
+    return open(reserved, "w", encoding="utf-8")

@@ -1,4 +1,4 @@
-"""What options say: parameters as their declared types, and the means that scores must have."""
+"""Values of options: parameters, read as their declared types, and limits of mean scores."""
 
 from __future__ import annotations
 
@@ -13,19 +13,23 @@ from flask_braintrust_evals.engine.parameters.saved import SavedParameterSet
 from flask_braintrust_evals.engine.parameters.schemas import json_type, referred
 from flask_braintrust_evals.engine.parameters.values import Parameter
 
-DEEPEST = 20
-"""References that are followed, one to the other."""
+MAX_DEPTH = 20
+"""Nested references and alternatives of a schema that are followed."""
 
 
 def parse_parameters(options: Sequence[str], evaluator: Evaluator) -> dict[str, Any]:
-    """Return parameters by name.
+    """Return the values of parameters by name.
 
-    A text is taken as it is where the parameter is a string or a model, and read as JSON where it
-    is anything else. Where it may be either, it is read as JSON if that gives one of the other
-    types; where nothing says what it is, if it is JSON.
+    The declared type of the parameter decides how a text is read:
+
+    - a string or a model: as it is,
+    - any other type: as JSON,
+    - a string or another type: as JSON if that gives one of the types, else as it is,
+    - no type: as JSON if it is JSON, else as it is.
 
     Raises:
-        click.BadParameter: an option is no ``KEY=VALUE``, names no parameter, or is not JSON.
+        click.BadParameter: an option is not ``KEY=VALUE``, names no parameter, or its value must be
+            JSON and is not.
     """
     values = {}
     for option in options:
@@ -35,10 +39,10 @@ def parse_parameters(options: Sequence[str], evaluator: Evaluator) -> dict[str, 
 
 
 def parse_thresholds(options: Sequence[str]) -> dict[str, float]:
-    """Return the least means by the names of scores.
+    """Return the limits of mean scores, by the names of the scores.
 
     Raises:
-        click.BadParameter: an option is no ``SCORE=NUMBER``, or the number is not from 0 to 1.
+        click.BadParameter: an option is not ``SCORE=NUMBER``, or the number is not from 0 to 1.
     """
     limits = {}
     for option in options:
@@ -85,24 +89,24 @@ def _is_any(value: Any, types: set[str]) -> bool:
 
 
 def _types(schema: Any, root: Mapping[str, Any], depth: int = 0) -> set[str]:
-    """The types that a schema allows, as JSON Schema names them; empty where it does not say."""
-    if not isinstance(schema, Mapping) or depth > DEEPEST:
+    """Return the types that a schema allows, by JSON Schema's names; empty: it names none."""
+    if not isinstance(schema, Mapping) or depth > MAX_DEPTH:
         return set()
     if schema.get("x-bt-type") == "model":
         return {"string"}
-    given = schema.get("type")
-    if given is not None:
-        return {given} if isinstance(given, str) else set(given)
+    declared = schema.get("type")
+    if declared is not None:
+        return {declared} if isinstance(declared, str) else set(declared)
     if "const" in schema or "enum" in schema:
         return {json_type(each) for each in schema.get("enum", [schema.get("const")])}
     if "$ref" in schema:
         return _types(referred(root, str(schema["$ref"])), root, depth + 1)
-    either = schema.get("anyOf") or schema.get("oneOf") or schema.get("allOf") or []
-    return set().union(*(_types(each, root, depth + 1) for each in either))
+    members = schema.get("anyOf") or schema.get("oneOf") or schema.get("allOf") or []
+    return set().union(*(_types(each, root, depth + 1) for each in members))
 
 
 def _declared(name: str, evaluator: Evaluator) -> set[str]:
-    """The types of a parameter."""
+    """Return the types that a parameter is declared with; empty: none."""
     parameters = evaluator.parameter_set
     if name not in parameters.names:
         known = ", ".join(parameters.names) or "none"

@@ -1,4 +1,4 @@
-"""An application for the doctor to look at: evaluators with cases of their own."""
+"""An application to check: evaluators with cases of their own."""
 
 from __future__ import annotations
 

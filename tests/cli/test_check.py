@@ -15,8 +15,8 @@ import pytest
 import requests
 from click.testing import Result
 
-from flask_braintrust_evals.cli.doctor import FOREIGN_PAGE
-from flask_braintrust_evals.cli.finding import visitor
+from flask_braintrust_evals.cli.finding import new_session
+from flask_braintrust_evals.cli.server_check import FOREIGN_PAGE
 from flask_braintrust_evals.cli.stream_check import StreamCheck
 from flask_braintrust_evals.runs.probe import NAME
 from tests.server import Gunicorn
@@ -145,7 +145,7 @@ def redirects(request: Proxy, answer: requests.Response) -> Any:
     [
         (answers_preflights, "FAIL the preflight of /list fails: status 401", "before_request"),
         (adds_cors, "FAIL the preflight of /list fails: it has several allowed", "add_header"),
-        (adds_cors, "FAIL pages of any site may use it", "CORS headers out of the proxy"),
+        (adds_cors, "FAIL pages of any site may use it", "CORS headers from the proxy"),
         (buffers, "FAIL events do not come when they happen", "proxy_buffering off"),
         (compresses, "FAIL the stream is compressed (gzip)", "gzip_types"),
         (limits_bodies, "FAIL a body of 2 MiB is answered with status 413", "client_max_body_size"),
@@ -285,7 +285,7 @@ def test_a_stream_of_which_nothing_comes_is_told(
     with proxy(own_app, buffers) as url:
         result = check(url, "--timeout", "0.5", token=None)
     assert result.exit_code == 1
-    assert "FAIL nothing of the stream came for 0.5 s" in result.stdout
+    assert "FAIL the stream sent nothing for 0.5 s" in result.stdout
     assert "proxy_buffering off" in result.stdout
 
 
@@ -298,7 +298,7 @@ def test_a_site_that_answers_everything_alike_is_no_server_of_this_kind(server: 
 
     with proxy(server, greets) as url:
         result = check(url)
-    assert lines(result)[-1].endswith("/list answers with something else")
+    assert lines(result)[-1].endswith("/list does not answer with evaluators")
 
 
 def test_a_run_that_fails_is_told_with_its_reason(own_app: Gunicorn) -> None:
@@ -358,7 +358,7 @@ def test_an_answer_that_comes_in_drops_is_not_waited_for(
 
     with proxy(server, drips) as url:
         result = check(url, "--timeout", "0.5")
-    assert lines(result) == ["FAIL no answer: Timeout: the answer was not there after 0.5 s"]
+    assert lines(result) == ["FAIL no answer: Timeout: the answer was not complete after 0.5 s"]
 
 
 @pytest.mark.parametrize(
@@ -366,7 +366,7 @@ def test_an_answer_that_comes_in_drops_is_not_waited_for(
     [
         ("gevent", 0.2, "ok   other requests are answered while a run is under way"),
         ("sync", 0.2, "FAIL while a run is under way, no other request is answered"),
-        ("sync", 0.9, "ok   whether a run holds up others cannot be told: each answer takes 0."),
+        ("sync", 0.9, "ok   it is not clear whether a run blocks other requests"),
     ],
 )
 def test_a_distant_server_is_told_from_one_that_serves_one_at_a_time(
@@ -381,7 +381,7 @@ def test_a_distant_server_is_told_from_one_that_serves_one_at_a_time(
         Gunicorn(app, worker_class=worker, environ=environ) as server,
         proxy(server, far_away, distance) as url,
     ):
-        findings = [*StreamCheck(visitor(), url, {}, None).findings()]
+        findings = [*StreamCheck(new_session(), url, {}, None).findings()]
     marks = [f"{'ok  ' if each.good else 'FAIL'} {each.what}" for each in findings]
     assert marks[-1].startswith(said)
 

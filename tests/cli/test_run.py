@@ -77,7 +77,7 @@ def results(*arguments: str, **options: Any) -> Any:
         (["-p", "nobody=1"], "no parameter is named 'nobody'; there are: prefix, number, list"),
         (["-p", "number=many"], "'--param': number=many: not valid JSON for type integer"),
         (["-p", "number=" + "9" * 5000], "not valid JSON for type integer"),
-        (["--junit", "nowhere/junit.xml"], "--junit: 'nowhere' is no folder"),
+        (["--junit", "nowhere/junit.xml"], "--junit: 'nowhere' is not a writable folder"),
         (["--experiment", ""], "need a value that is not empty"),
         (["--fail-under", "exact=high"], "exact=high: a mean is a number from 0 to 1"),
         (["--fail-under", "exact=2"], "exact=2: a mean is a number from 0 to 1"),

@@ -1,4 +1,4 @@
-"""Examines a server as a browser would: health, CORS, access, and events that come one by one."""
+"""Checks a server with the requests of a browser: health, CORS, access, large bodies, a run."""
 
 from __future__ import annotations
 
@@ -9,26 +9,29 @@ from urllib.parse import urlsplit
 
 import requests
 
-from .finding import DEFAULT_TIMEOUT, Answer, Finding, visitor
+from .finding import DEFAULT_TIMEOUT, Answer, Finding, new_session
 from .stream_check import StreamCheck
 
 PAGE = "https://www.braintrust.dev"
+"""The origin of the Playground."""
 FOREIGN_PAGE = "https://www.braintrust.dev.example.com"
+"""An origin that no server should allow."""
 HEADERS = ("authorization", "content-type", "x-bt-auth-token", "x-bt-org-name")
-BODY = 2 * 1024 * 1024
-"""Bytes of the body that must get through. Proxies often stop at one megabyte."""
+"""Headers that the preflights ask to send."""
+BODY_SIZE = 2 * 1024 * 1024
+"""Bytes of the large body. Many proxies accept no more than one megabyte."""
 
 
-class Doctor:
-    """Examines one server.
+class ServerCheck:
+    """Checks one server.
 
     Args:
-        url: of the blueprint, such as ``https://tools.example.com/evals``.
-        token: a Braintrust API key; ``None``: what needs one is left out.
-        org: the organisation, where the key has several.
-        page: the origin of the page that is to reach the server.
-        evaluator: whose events are watched; ``None``: one that every server has.
-        timeout: seconds that the server may send nothing, and that an answer may take.
+        url: the address of the blueprint, such as ``https://tools.example.com/evals``.
+        token: a Braintrust API key; ``None``: the checks that need one are skipped.
+        org: the organisation, if the key has several.
+        page: the origin of the page that calls the server.
+        evaluator: the evaluator to run; ``None``: one that every server has.
+        timeout: seconds that an answer may take, and that a stream may send nothing.
     """
 
     def __init__(
@@ -44,23 +47,23 @@ class Doctor:
         self._url = url.rstrip("/")
         self._page = page
         self._evaluator = evaluator
-        self._http = visitor()
+        self._http = new_session()
         self._has_token = token is not None
         self._credentials: dict[str, str | bytes] = {}
         if token is not None:
             self._credentials["Authorization"] = f"Bearer {token}"
         if org is not None:
-            self._credentials["x-bt-org-name"] = org.encode()  # as browsers send names
+            self._credentials["x-bt-org-name"] = org.encode()  # in UTF-8, as browsers do
 
     def close(self) -> None:
         """Close the connections."""
         self._http.close()
 
-    def examine(self) -> Iterator[Finding]:
-        """Yield what is found, as it is found; an answer that does not come ends it."""
+    def findings(self) -> Iterator[Finding]:
+        """Yield each finding as soon as it is made. A request without an answer ends the check."""
         try:
-            there = yield from self._health()
-            if not there:
+            is_there = yield from self._health()
+            if not is_there:
                 return
             yield from self._address()
             for path in ("/list", "/eval"):
@@ -84,19 +87,17 @@ class Doctor:
             yield Finding(False, f"no answer: {_cause(error)}", advice)
 
     def _health(self) -> Generator[Finding, None, bool]:
-        answer = self._ask("GET", "/")
+        answer = self._request("GET", "/")
         if 300 <= answer.status < 400:
             where = answer.headers.get("Location", "elsewhere")
-            advice = (
-                "give the Playground that address: browsers do not follow where preflights lead"
-            )
+            advice = "give the Playground that address: browsers follow no redirect of a preflight"
             yield Finding(False, f"{self._url}/ redirects to {where}", advice)
             return False
         if answer.status == 200 and answer.json == {"status": "ok"}:
             yield Finding(True, "the server is there")
             return True
         advice = "check the blueprint's prefix, and what the proxy forwards to it"
-        what = f"{self._url}/ answers with status {answer.status}, and not as this server"
+        what = f"{self._url}/ answers with status {answer.status}, and not as an EvalsBlueprint"
         yield Finding(False, what, advice)
         return False
 
@@ -104,13 +105,14 @@ class Doctor:
         parts = urlsplit(self._url)
         if parts.scheme == "https" or _is_loopback(parts.hostname or ""):
             return
-        advice = "serve it by HTTPS, usually by a proxy in front of it"
-        yield Finding(False, "a page loaded by HTTPS may not call plain HTTP elsewhere", advice)
+        advice = "serve it over HTTPS, usually through a proxy"
+        what = "a page loaded over HTTPS may not call plain HTTP on another machine"
+        yield Finding(False, what, advice)
 
     def _preflight(self, path: str) -> Iterator[Finding]:
-        answer = self._ask_first(path, self._page)
-        wrong = _wrong_in(answer, self._page)
-        if not wrong:
+        answer = self._request_preflight(path, self._page)
+        problem = _problem_of(answer, self._page)
+        if not problem:
             yield Finding(True, f"pages of {self._page} may use {path}")
             return
         if answer.status in (401, 403, 405):
@@ -118,29 +120,30 @@ class Doctor:
                 "let OPTIONS through to the blueprint: the application's own before_request, or the"
                 " proxy, answers it"
             )
-        elif "several" in wrong:
-            advice = "let only one of them add CORS headers: take add_header out of the proxy"
+        elif "several" in problem:
+            advice = "let only the blueprint add CORS headers: remove add_header from the proxy"
         else:
             advice = f"if the page is yours, add {self._page} to BRAINTRUST_EVALS_ORIGINS"
-        yield Finding(False, f"the preflight of {path} fails: {wrong}", advice)
+        yield Finding(False, f"the preflight of {path} fails: {problem}", advice)
 
     def _foreign_page(self) -> Iterator[Finding]:
-        answer = self._ask_first("/list", FOREIGN_PAGE)
+        answer = self._request_preflight("/list", FOREIGN_PAGE)
         allowed = answer.headers.get("Access-Control-Allow-Origin")
         if allowed is None:
             yield Finding(True, "pages of other sites may not use it")
             return
         advice = (
-            "take CORS headers out of the proxy, and patterns that match it out of the settings"
+            "remove CORS headers from the proxy, and patterns that match"
+            f" {FOREIGN_PAGE} from BRAINTRUST_EVALS_ORIGINS"
         )
         yield Finding(False, f"pages of any site may use it ({allowed!r} is allowed)", advice)
 
     def _access(self) -> Generator[Finding, None, bool]:
-        anonymous = self._ask("GET", "/list")
+        anonymous = self._request("GET", "/list")
         if anonymous.status == 200:
             if not isinstance(anonymous.json, dict):
                 advice = "check the blueprint's prefix, and what the proxy forwards to it"
-                yield Finding(False, f"{self._url}/list answers with something else", advice)
+                yield Finding(False, f"{self._url}/list does not answer with evaluators", advice)
                 return False
             local = _is_loopback(urlsplit(self._url).hostname or "")
             advice = "" if local else "set BRAINTRUST_EVALS_AUTH to 'braintrust'"
@@ -152,7 +155,7 @@ class Doctor:
                 advice = "set BRAINTRUST_API_KEY to run them"
                 yield Finding(True, "skipped: checks that need a token", advice)
             return anonymous.status == 200
-        answer = self._ask("GET", "/list", self._credentials)
+        answer = self._request("GET", "/list", self._credentials)
         manifest = answer.json
         if answer.status == 200 and isinstance(manifest, dict):
             yield Finding(True, f"with the token it lists {len(manifest)} evaluators")
@@ -162,22 +165,23 @@ class Doctor:
         return False
 
     def _large_body(self) -> Iterator[Finding]:
-        # An evaluator that nobody has: what comes back is its absence, or what stopped the body.
-        body = {"name": "flask-braintrust-evals:none", "padding": "x" * BODY}
-        size = f"{BODY // 1024**2} MiB"
+        # No server has this evaluator: if the body arrives, the answer is a 404, and nothing runs.
+        body = {"name": "flask-braintrust-evals:none", "padding": "x" * BODY_SIZE}
+        size = f"{BODY_SIZE // 1024**2} MiB"
         try:
-            answer = self._ask("POST", "/eval", self._credentials, json=body)
+            answer = self._request("POST", "/eval", self._credentials, json=body)
         except (requests.ConnectionError, requests.Timeout) as error:
-            yield Finding(False, f"a body of {size} breaks the connection: {_cause(error)}", _BODY)
+            what = f"a body of {size} breaks the connection: {_cause(error)}"
+            yield Finding(False, what, _BODY_ADVICE)
             return
         if answer.status == 404 and isinstance(answer.json, dict):
             yield Finding(True, f"bodies of {size} arrive")
             return
         what = f"a body of {size} is answered with status {answer.status}"
-        advice = _BODY if answer.status == 413 else "see the server's log"
+        advice = _BODY_ADVICE if answer.status == 413 else "see the server's log"
         yield Finding(False, f"{what}: {answer.error}", advice)
 
-    def _ask(
+    def _request(
         self,
         method: str,
         path: str,
@@ -195,24 +199,24 @@ class Doctor:
         ) as response:
             return Answer.read(response, self._timeout)
 
-    def _ask_first(self, path: str, page: str) -> Answer:
+    def _request_preflight(self, path: str, page: str) -> Answer:
         headers = {
             "Origin": page,
             "Access-Control-Request-Method": "POST",
             "Access-Control-Request-Headers": ", ".join(HEADERS),
             "Access-Control-Request-Private-Network": "true",
         }
-        return self._ask("OPTIONS", path, headers)
+        return self._request("OPTIONS", path, headers)
 
 
-_BODY = (
+_BODY_ADVICE = (
     "let larger ones through: in nginx 'client_max_body_size 64m;', in ingress-nginx the annotation"
     " proxy-body-size; and see BRAINTRUST_EVALS_MAX_BODY"
 )
 
 
-def _wrong_in(answer: Answer, page: str) -> str:
-    """What is wrong with the answer to a preflight; empty where nothing is."""
+def _problem_of(answer: Answer, page: str) -> str:
+    """Return the first problem of the answer to a preflight; empty: there is none."""
     if not 200 <= answer.status < 300:
         return f"status {answer.status}"
     origin = answer.headers.get("Access-Control-Allow-Origin", "")
@@ -241,7 +245,7 @@ def _is_loopback(host: str) -> bool:
 
 
 def _cause(error: BaseException) -> str:
-    """The innermost reason of an exception: those around it say the same again."""
+    """Return the innermost exception as text; those around it only repeat it."""
     while (inner := error.__cause__ or error.__context__) is not None:
         error = inner
     return f"{type(error).__name__}: {error}"
