@@ -1,10 +1,10 @@
-"""Any Python value as JSON text that every parser accepts.
+"""Writes any Python value as JSON text that every parser accepts.
 
-What JSON has no form for becomes what the ``braintrust`` SDK makes of it: ``NaN`` and the
-infinities are the strings ``"NaN"``, ``"Infinity"`` and ``"-Infinity"``; decimals, paths and
-objects of unknown classes are their ``str()``. Sets become lists, dataclasses and pydantic models
-objects, bytes the text they encode or else a ``data:`` URL. Lone surrogates, which are legal in
-Python's strings but not in UTF-8, become U+FFFD.
+Values that JSON has no form for are written as the ``braintrust`` SDK writes them: ``NaN`` and the
+infinities become the strings ``"NaN"``, ``"Infinity"`` and ``"-Infinity"``; decimals, paths and
+objects of unknown classes become their ``str()``. Sets become lists, dataclasses and pydantic
+models become objects, and bytes become the text that they encode, or else a ``data:`` URL. Lone
+surrogates, which are legal in Python's strings but not in UTF-8, become U+FFFD.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ from .errors import SerializationError
 MAX_DEPTH = 200
 """Levels of nesting that a value may have; orjson itself stops at 254."""
 
-# orjson's own forms of dates and dataclasses differ in small ways from those that this module gives
-# them elsewhere; a value must look the same whatever stands beside it.
+# orjson's own forms of dates and dataclasses differ in small ways from those of _plain(). A value
+# must look the same, whichever of the two has written it.
 _OPTIONS = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_PASSTHROUGH_DATETIME
 _OPTIONS |= orjson.OPT_PASSTHROUGH_DATACLASS
 _CONTAINERS = (dict, list, tuple)
@@ -36,10 +36,10 @@ _CONTAINERS = (dict, list, tuple)
 _converters: dict[type, Callable[[Any], Any]] = {}
 
 
-def convert(kind: type, converter: Callable[[Any], Any]) -> None:
-    """Have values of a class, and of those derived from it, written as what ``converter`` returns.
+def register_converter(kind: type, converter: Callable[[Any], Any]) -> None:
+    """Write values of a class, and of classes derived from it, as what ``converter`` returns.
 
-    For classes of other libraries whose ``str()`` says nothing, or does something.
+    For classes of other libraries whose ``str()`` is of no use, or has side effects.
     """
     _converters[kind] = converter
 
@@ -48,15 +48,16 @@ def dumps(value: Any) -> str:
     """Return ``value`` as JSON text.
 
     Raises:
-        SerializationError: the value is circular, nested too deep, something that has no value yet
-            (an iterator, a coroutine), or its own code fails.
+        SerializationError: the value is circular or nested too deep, it is an iterator or a
+            coroutine, or its own code fails.
     """
     if value is None:
         return "null"
     try:
         data = orjson.dumps(value, default=_simplify, option=_OPTIONS)
     except (TypeError, RecursionError):
-        # Integers above 64 bits, lone surrogates, keys that are no strings, circular values.
+        # orjson refuses integers above 64 bits, lone surrogates, keys that are not strings, and
+        # circular values.
         pass
     else:
         # orjson writes NaN and the infinities as null.
@@ -77,7 +78,7 @@ def dumps(value: Any) -> str:
 
 
 def dumps_or_reason(value: Any) -> str:
-    """Return ``value`` as JSON text, or, as a JSON string, why it has no JSON form."""
+    """Return ``value`` as JSON text, or a JSON string that says why it has no JSON form."""
     try:
         return dumps(value)
     except SerializationError as error:
@@ -85,16 +86,16 @@ def dumps_or_reason(value: Any) -> str:
 
 
 def plain(value: Any) -> Any:
-    """Return ``value`` as JSON has it: dicts, lists, strings, numbers, bools and ``None``.
+    """Return ``value`` in JSON's types: dicts, lists, strings, numbers, bools and ``None``.
 
     Raises:
-        SerializationError: as :func:`dumps`.
+        SerializationError: see :func:`dumps`.
     """
     return orjson.loads(dumps(value))
 
 
 def safe_text(value: Any) -> str:
-    """Return ``str(value)`` as text that can be encoded, whatever the value's own code does."""
+    """Return ``str(value)``, or a placeholder if it fails, as text that can be encoded."""
     try:
         return clean_text(str(value))
     except Exception:
@@ -106,18 +107,18 @@ def clean_text(text: str) -> str:
     try:
         text.encode()
     except UnicodeEncodeError:
-        # By way of UTF-16, two surrogates that make a pair become the character they stand for.
+        # UTF-16 turns a pair of surrogates into the character that they encode.
         return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
     return text
 
 
 def _has_nones(value: Any, count: int) -> bool:
-    """Return whether ``count`` times ``None`` is found in a value of dicts and lists.
+    """Return whether a value of dicts and lists has at least ``count`` items that are ``None``.
 
-    Where that is as often as its JSON says ``null``, no ``null`` stands for NaN.
+    If ``count`` is the number of nulls in the value's JSON, none of these was written for a NaN.
     """
     containers = [value] if type(value) in _CONTAINERS else []
-    for container in containers:  # which grows meanwhile
+    for container in containers:  # the loop appends to it
         for item in container.values() if type(container) is dict else container:
             if item is None:
                 count -= 1
@@ -127,7 +128,7 @@ def _has_nones(value: Any, count: int) -> bool:
 
 
 def _has_nan(value: Any) -> bool:
-    """Return whether a value holds NaN or an infinity, or cannot be looked at in this way."""
+    """Return whether a value has a NaN or an infinity, or cannot be checked."""
     try:
         _nan_refusing.encode(value)
     except Exception:
@@ -177,7 +178,7 @@ def _key(key: Any) -> str:
 
 
 def _simplify(value: Any) -> Any:
-    """Return a value that is one step nearer to JSON. The caller goes on with what it gets."""
+    """Return a value whose type is closer to JSON's types. The caller converts it further."""
     for kind in type(value).__mro__:
         if kind in _converters:
             return _converters[kind](value)
@@ -208,19 +209,20 @@ def _simplify(value: Any) -> Any:
     return _as_text(value)
 
 
-# In C, and so much quicker than _plain(); its text is thrown away. orjson has found no cycle.
+# It is written in C and so much faster than _plain(); only its errors are used. orjson has found no
+# circular value before.
 _nan_refusing = json.JSONEncoder(default=_simplify, allow_nan=False, check_circular=False)
 
 
 def _fields(value: Any) -> dict[str, Any] | Any | None:
-    """The fields of an object that says what they are; ``None`` for any other."""
-    if hasattr(value, "model_dump"):  # pydantic
+    """Return the fields of an object as a dict, or an array as a list; ``None`` for all others."""
+    if hasattr(value, "model_dump"):  # a pydantic model
         return value.model_dump()
     if dataclasses.is_dataclass(value):
         return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
     if hasattr(type(value), "__attrs_attrs__"):
         return {field.name: getattr(value, field.name) for field in type(value).__attrs_attrs__}
-    if hasattr(value, "tolist") and hasattr(value, "dtype"):  # numpy and its kin
+    if hasattr(value, "tolist") and hasattr(value, "dtype"):  # an array
         return value.tolist()
     return None
 
@@ -237,7 +239,7 @@ def _sorted(values: Iterable[Any]) -> list[Any]:
     try:
         return sorted(items)
     except Exception:
-        return sorted(items, key=repr)  # any order will do, so long as it is always the same
+        return sorted(items, key=repr)  # any order that is always the same
 
 
 def _as_text(value: Any) -> str:

@@ -1,4 +1,4 @@
-"""Adapters for other libraries, each of which is imported only where it is installed and used."""
+"""Adapters for other libraries. Each is imported only if its library is installed and used."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ logger = logging.getLogger("flask_braintrust_evals")
 
 
 def braintrust_spans() -> Callable[[], Any] | None:
-    """Return what joins the ``braintrust`` SDK's tracing to that of a run, called when one begins.
+    """Join the tracing of the ``braintrust`` SDK to that of runs.
 
-    It returns the class of spans that users of the SDK expect. ``None``: the SDK is not installed,
-    or is of a version that cannot be joined, which is logged.
+    Returns:
+        a function that does so again, to be called when a run begins; it returns the class of spans
+        that users of the SDK expect. ``None``: the SDK is not installed, or its version cannot be
+        joined, which is logged.
     """
     try:
         if find_spec("braintrust") is None:
@@ -24,8 +26,8 @@ def braintrust_spans() -> Callable[[], Any] | None:
         install()
     except Exception as error:
         logger.warning(
-            "this version of the braintrust package cannot be joined to runs (%s: %s): what it"
-            " traces inside of tasks is not recorded with them",
+            "this version of the braintrust package cannot be joined to runs (%s: %s): the spans"
+            " that it records inside of tasks are not part of a run",
             type(error).__name__,
             error,
         )

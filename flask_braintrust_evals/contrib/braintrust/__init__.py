@@ -1,5 +1,5 @@
-"""The ``braintrust`` SDK: its evaluators, its files of evaluators, and code that it traces.
+"""An adapter for the ``braintrust`` SDK: its evaluators, files of them, and its tracing.
 
-Nothing but this package imports the SDK, and what is here is imported only where the SDK is
-installed (the extra ``[braintrust]``).
+Only this package imports the SDK. It is itself imported only if the SDK is installed (the extra
+``[braintrust]``).
 """

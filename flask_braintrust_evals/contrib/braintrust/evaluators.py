@@ -1,4 +1,4 @@
-"""Evaluators of the ``braintrust`` SDK, as evaluators of this package."""
+"""Turns evaluators of the ``braintrust`` SDK into evaluators of this package."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from flask_braintrust_evals.engine.evaluator import Evaluator
 from flask_braintrust_evals.errors import DataError, RegistrationError, SerializationError
 from flask_braintrust_evals.serialization import plain
 
-_GIVEN_TO_SCORERS = ("input", "expected", "metadata", "output", "trace", "id", "tags")
-"""In the order in which the SDK hands them to arguments whose names it does not know."""
+_SCORER_VALUES = ("input", "expected", "metadata", "output", "trace", "id", "tags")
+"""The values for scorers, in the order in which the SDK passes them to arguments of other names."""
 _NAMED = (
     inspect.Parameter.POSITIONAL_ONLY,
     inspect.Parameter.POSITIONAL_OR_KEYWORD,
@@ -30,17 +30,17 @@ _NAMED = (
 
 
 def from_sdk(evaluator: Any, location: str = "") -> Evaluator:
-    """Return an evaluator of the SDK as one of ours.
+    """Return an evaluator of this package that does what an evaluator of the SDK does.
 
     Args:
-        evaluator: what ``Eval(...)`` registers, or ``braintrust.Evaluator(...)``. What belongs to
-            runs on the command line alone is left aside: ``update``, ``reporter``, ``repo_info``,
+        evaluator: what ``Eval(...)`` registers, or ``braintrust.Evaluator(...)``. Fields that are
+            only for the SDK's command line are ignored: ``update``, ``reporter``, ``repo_info``,
             ``git_metadata_settings``, ``summarize_scores``, ``parameter_values`` and
             ``cancel_event``.
         location: ``file:line`` of its definition; default: that of the calling code.
 
     Raises:
-        RegistrationError: it cannot be served; names the evaluator and the place.
+        RegistrationError: it cannot be served; the message names the evaluator and its location.
     """
     assert isinstance(evaluator, SdkEvaluator)
     location = location or calling_location()
@@ -74,7 +74,7 @@ def is_sdk_evaluator(value: Any) -> bool:
 
 
 def _task(task: Any) -> Callable[..., Any]:
-    """A task as the SDK calls it: with hooks, if it has two arguments, whatever their names."""
+    """Return a task that gets hooks if it has two arguments, of any names, as in the SDK."""
     signature = signature_of(task)
     if signature is None or len(signature.parameters) != 2:
         return task  # type: ignore[no-any-return]
@@ -94,7 +94,7 @@ def _scorers(scorers: Any, kind: str) -> Any:
 
 
 def _scorer(scorer: Any, index: int, kind: str) -> Any:
-    """A scorer as the SDK calls it: arguments whose names it does not know get what is left."""
+    """Return a scorer whose arguments of other names get the remaining values, as in the SDK."""
     if inspect.isclass(scorer):
         scorer = instance_of(scorer, kind)
     function = entry_of(scorer)
@@ -107,33 +107,37 @@ def _scorer(scorer: Any, index: int, kind: str) -> Any:
         return function(**{name: given[source] for name, source in sources.items()})
 
     name = callable_name(scorer)
-    call.stands_for = function  # type: ignore[attr-defined]
+    call.wrapped_function = function  # type: ignore[attr-defined]
     call.__name__ = f"{kind}_{index}" if name == "<lambda>" else name
     return call
 
 
 def _sources(signature: inspect.Signature) -> Mapping[str, str] | None:
-    """What each argument gets, where that is not what it is called; ``None``: all are known."""
-    left = list(_GIVEN_TO_SCORERS)
+    """Return the name of the value that each argument gets.
+
+    ``None``: the scorer needs no wrapper, because all arguments have the names of values; or no
+    wrapper helps, because some argument would get none.
+    """
+    remaining = list(_SCORER_VALUES)
     sources: dict[str, str] = {}
-    others = any(each.kind is each.VAR_KEYWORD for each in signature.parameters.values())
-    wrapped = others
+    takes_any = any(each.kind is each.VAR_KEYWORD for each in signature.parameters.values())
+    needs_wrapper = takes_any
     for argument in signature.parameters.values():
         if argument.kind not in _NAMED:
             continue
-        if argument.name in left:
+        if argument.name in remaining:
             sources[argument.name] = argument.name
-            left.remove(argument.name)
+            remaining.remove(argument.name)
         elif argument.name == "parameters":
             sources[argument.name] = argument.name
         elif argument.default is argument.empty:
-            if argument.kind is argument.POSITIONAL_ONLY or not left:
-                return None  # the registration says what is wrong
-            wrapped = True
-            sources[argument.name] = left.pop(0)
-    if others:
-        sources.update({name: name for name in left})
-    return sources if wrapped else None
+            if argument.kind is argument.POSITIONAL_ONLY or not remaining:
+                return None  # the registration raises an error
+            needs_wrapper = True
+            sources[argument.name] = remaining.pop(0)
+    if takes_any:
+        sources.update({name: name for name in remaining})
+    return sources if needs_wrapper else None
 
 
 def _metadata(evaluator: Any, location: str) -> Any:
@@ -157,7 +161,7 @@ def _data(evaluator: Any) -> Any:
     def missing() -> Any:
         raise DataError(
             f"evaluator {evaluator.eval_name!r} has the cases of an experiment in Braintrust as its"
-            " data (BaseExperiment), which are not to be had here; pass cases"
+            " data (BaseExperiment), which cannot be read here; pass cases"
         )
 
     return missing

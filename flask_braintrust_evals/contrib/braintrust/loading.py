@@ -1,4 +1,4 @@
-"""Files of evaluators written for ``braintrust eval``: imported, and never run."""
+"""Imports files of evaluators that are written for ``braintrust eval``, without running them."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ from .evaluators import from_sdk
 logger = logging.getLogger("flask_braintrust_evals")
 
 PATTERN = "eval_*.py"
-"""The names of files that are looked for in folders, as ``braintrust eval`` has it."""
-_NOT_LOOKED_INTO = ("site-packages", "node_modules", "__pycache__", "venv")
+"""The file names that folders are searched for, as by ``braintrust eval``."""
+_SKIPPED_FOLDERS = ("site-packages", "node_modules", "__pycache__", "venv")
 _SDK = os.path.dirname(braintrust.__file__) + os.sep
 _STANDARD_LIBRARY = os.path.dirname(asyncio.__file__) + os.sep
 
-# A file may import an application that loads files itself.
+# Reentrant: a file may import an application that loads files itself.
 _lock = threading.RLock()
 
 
@@ -40,8 +40,8 @@ def load(path: str | os.PathLike[str]) -> list[Evaluator]:
     """Import files and return the evaluators that they define with ``Eval(...)``.
 
     Args:
-        path: a file, a folder (in which files named ``eval_*.py`` are looked for, at any depth), or
-            a pattern of :mod:`glob`, with ``**`` for any depth. Relative to the working directory.
+        path: a file, a folder (which is searched for files named ``eval_*.py``, at any depth), or a
+            pattern of :mod:`glob`, with ``**`` for any depth. Relative to the working directory.
 
     Raises:
         RegistrationError: there is no such file; none of the files defines an evaluator; or one of
@@ -62,7 +62,7 @@ def _files(path: str) -> list[Path]:
     if os.path.isfile(path):
         return [Path(path).resolve()]
     if os.path.isdir(path):
-        found = sorted(each for each in Path(path).rglob(PATTERN) if _is_looked_at(each, path))
+        found = sorted(each for each in Path(path).rglob(PATTERN) if _is_searched(each, path))
         missing = f"there is no file named {PATTERN} in {os.path.abspath(path)}"
     else:
         found = sorted(Path(each) for each in glob.glob(path, recursive=True))
@@ -73,19 +73,19 @@ def _files(path: str) -> list[Path]:
     return list(dict.fromkeys(each.resolve() for each in found))
 
 
-def _is_looked_at(file: Path, below: str) -> bool:
+def _is_searched(file: Path, below: str) -> bool:
     folders = file.relative_to(below).parts[:-1]
     hidden = any(folder.startswith(".") for folder in folders)
-    return file.is_file() and not hidden and not set(folders) & {*_NOT_LOOKED_INTO}
+    return file.is_file() and not hidden and not set(folders) & {*_SKIPPED_FOLDERS}
 
 
 def _is_installed(file: Path, pattern: str) -> bool:
-    """Whether a match of ``**`` is in a package that somebody installed, and was not asked for."""
-    return any(folder in file.parts and folder not in pattern for folder in _NOT_LOOKED_INTO)
+    """Return whether a file is in a folder of installed packages, unless the pattern names it."""
+    return any(folder in file.parts and folder not in pattern for folder in _SKIPPED_FOLDERS)
 
 
 class _Collector(dict[str, Any]):
-    """Takes the place of the SDK's own registry, which renames what has the name of another."""
+    """Replaces the SDK's own registry, which renames an evaluator whose name is taken."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -97,7 +97,7 @@ class _Collector(dict[str, Any]):
 
 def _location_of_call() -> str:
     frame: FrameType | None = sys._getframe(2)
-    # The standard library is between where asyncio.run(EvalAsync(...)) is called.
+    # In asyncio.run(EvalAsync(...)), frames of the standard library are between the two.
     while frame is not None and frame.f_code.co_filename.startswith((_SDK, _STANDARD_LIBRARY)):
         frame = frame.f_back
     return "" if frame is None else f"{frame.f_code.co_filename}:{frame.f_lineno}"
@@ -105,7 +105,7 @@ def _location_of_call() -> str:
 
 @contextmanager
 def _collecting() -> Iterator[_Collector]:
-    """Have ``Eval(...)`` register its evaluator here instead of running it."""
+    """Make ``Eval(...)`` add its evaluator to the collector instead of running it."""
     collector = _Collector()
     registry = framework._evals
     with _lock, framework._set_lazy_load(True):
@@ -128,13 +128,13 @@ def _load_file(file: Path) -> list[Evaluator]:
 
 
 def _import(file: Path) -> None:
-    # A name of its own: folders may have files of the same name, and no file replaces a module.
+    # A unique name: folders may have files of the same name, and a file must not replace a module.
     name = f"{file.stem}_{hashlib.sha256(os.fsencode(file)).hexdigest()[:12]}"
     spec = importlib.util.spec_from_file_location(name, file)
     if spec is None or spec.loader is None:
         raise ImportError("not a Python file: its name must end with .py")
     module = importlib.util.module_from_spec(spec)
-    # Dataclasses and pydantic models look for their module there.
+    # Dataclasses and pydantic models look up their module there.
     sys.modules[name] = module
     try:
         with _importing_from(str(file.parent), os.getcwd()):
@@ -146,9 +146,9 @@ def _import(file: Path) -> None:
 
 @contextmanager
 def _importing_from(*folders: str) -> Iterator[None]:
-    """Import from folders first, as ``python file.py`` and ``braintrust eval`` do.
+    """Put folders first on the import path, as ``python file.py`` and ``braintrust eval`` do.
 
-    Afterwards they are last, for what is imported when a task runs.
+    Afterwards those that were not on it are last, for imports when a task runs.
     """
     missing = [folder for folder in folders if folder not in sys.path]
     sys.path[:0] = folders

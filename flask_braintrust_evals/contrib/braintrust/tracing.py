@@ -1,11 +1,11 @@
-"""What the ``braintrust`` SDK traces inside of a case is recorded with the case.
+"""Records what the ``braintrust`` SDK traces inside of a case as spans of that case.
 
-``@traced``, ``start_span``, ``current_span`` and the SDK's wrappers of language models all begin by
-asking the SDK's state for the current span. :class:`CaseContextManager` answers that question: in a
-task or a scorer that is run for a caller, it is a :class:`SdkSpan`, which records on the current
-span of OpenTelemetry. So the spans of both nest in each other, are sent with the caller's token to
-the caller's project, and neither the SDK's login nor its background logger has a part in it.
-Everywhere else the SDK goes on as before.
+``@traced``, ``start_span``, ``current_span`` and the SDK's wrappers of language models all get the
+current span from the SDK's context manager. :class:`CaseContextManager` replaces it: in a task or a
+scorer that runs for a caller, the current span is a :class:`SdkSpan`, which records on the current
+span of OpenTelemetry. So the spans of both nest in each other, and are sent with the caller's token
+to the caller's project, without the SDK's login and its background logger. Everywhere else the SDK
+works as usual.
 """
 
 from __future__ import annotations
@@ -45,17 +45,17 @@ _OBJECT_TYPES = {
 
 
 class SdkSpan(EvalSpan, BraintrustSpan):  # type: ignore[misc]
-    """A span of the SDK's that is recorded on one of OpenTelemetry's."""
+    """A span of the SDK that records on a span of OpenTelemetry."""
 
     @property
     def propagated_event(self) -> dict[str, Any] | None:
-        """What all spans below have in common, as the SDK keeps it."""
+        """The fields that all spans below inherit, in the SDK's format; ``None``: none."""
         attributes = {**self._scope.tracer.span_attributes, **self._scope.inherited}
         return {"span_attributes": attributes} if attributes else None
 
     def start_span(self, *args: Any, **options: Any) -> SdkSpan:
         """Start a span below this one; see :meth:`EvalSpan.start_span`."""
-        options.pop("internal", None)  # the SDK's own, on where in its code a span comes from
+        options.pop("internal", None)  # the place in the SDK's code that starts the span
         propagated = options.pop("propagated_event", None) or {}
         attributes = propagated.get("span_attributes") or {}
         if attributes:
@@ -75,7 +75,7 @@ class SdkSpan(EvalSpan, BraintrustSpan):  # type: ignore[misc]
         self.log(**given)
 
     def export(self) -> str:
-        """Return the text by which spans of other processes can be put below this one."""
+        """Return a text that, as the ``parent`` of other spans, puts them below this one."""
         components = self._components()
         return "" if components is None else str(components.to_str())
 
@@ -100,7 +100,7 @@ class SdkSpan(EvalSpan, BraintrustSpan):  # type: ignore[misc]
         return f"{org_url}/object?object_type={kind}&object_id={components.object_id}&id={self.id}"
 
     def permalink(self) -> str:
-        """The same as :meth:`link`."""
+        """Return the same as :meth:`link`."""
         return self.link()
 
     def _get_otel_parent(self) -> str | None:
@@ -115,7 +115,7 @@ class SdkSpan(EvalSpan, BraintrustSpan):  # type: ignore[misc]
         object_type: Any
         if separator and kind in _OBJECT_TYPES:
             object_type = _OBJECT_TYPES[kind]
-        else:  # the text of an exported span, which the request gave as the parent
+        else:  # the parent that the request gave is the text of an exported span
             try:
                 exported = SpanComponentsV4.from_str(parent)
             except Exception:
@@ -153,40 +153,43 @@ class SdkSpan(EvalSpan, BraintrustSpan):  # type: ignore[misc]
 
 
 class CaseContextManager(ContextManager):
-    """Tells the SDK which span is current: inside of a case that of the case, else as before.
+    """Gives the SDK the current span: inside of a case the case's, elsewhere the SDK's own.
 
     Args:
-        outside: the SDK's own manager.
+        original: the SDK's own context manager.
     """
 
-    def __init__(self, outside: ContextManager) -> None:
-        self._outside = outside
+    def __init__(self, original: ContextManager) -> None:
+        self._original = original
 
     def get_current_span_info(self) -> SpanInfo | None:
         scope = current_scope.get()
-        info = self._outside.get_current_span_info()
-        # One that the user's code has started inside of the case, on a logger of its own.
-        is_users = info is not None and isinstance(info.span_object, BraintrustSpan)
-        if scope is None or is_users:
+        info = self._original.get_current_span_info()
+        # Inside of a case, user code may have started a span on a logger of its own.
+        is_user_span = info is not None and isinstance(info.span_object, BraintrustSpan)
+        if scope is None or is_user_span:
             return info
         span = SdkSpan(trace.get_current_span(), scope)
         return SpanInfo(trace_id=span.root_span_id, span_id=span.id, span_object=span)
 
     def get_parent_span_ids(self) -> ParentSpanIds | None:
-        return self._outside.get_parent_span_ids()
+        return self._original.get_parent_span_ids()
 
     def set_current_span(self, span_object: Any) -> Any:
-        return self._outside.set_current_span(span_object)
+        return self._original.set_current_span(span_object)
 
     def unset_current_span(self, context_token: Any = None) -> None:
-        self._outside.unset_current_span(context_token)
+        self._original.unset_current_span(context_token)
 
 
 def install() -> type[SdkSpan]:
-    """Have the SDK ask for the current span here. May be called again.
+    """Replace the SDK's context manager, and its way to write attachments. May be called again.
 
     Returns:
         the class of the spans that users of the SDK expect.
+
+    Raises:
+        TypeError: the SDK's spans have methods that :class:`SdkSpan` lacks.
     """
     if SdkSpan.__abstractmethods__:
         missing = ", ".join(sorted(SdkSpan.__abstractmethods__))

@@ -1,4 +1,4 @@
-"""What users' functions, objects and classes say of themselves."""
+"""Names, signatures and locations of user callables."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _PACKAGE = str(Path(__file__).parents[2]) + os.sep
 
 
 def callable_name(function: Any) -> str:
-    """Return the name that a function, a partial or an object is known by."""
+    """Return the name of a function, a partial or a callable object, for messages and spans."""
     own_name = getattr(function, "_name", None)  # the convention of autoevals
     if callable(own_name):
         return str(own_name())
@@ -25,10 +25,10 @@ def callable_name(function: Any) -> str:
 
 
 def instance_of(scorer: Any, kind: str) -> Any:
-    """Return an object of a class of scorers.
+    """Return an instance of a class of scorers.
 
     Raises:
-        RegistrationError: it cannot be made without arguments.
+        RegistrationError: the class needs arguments.
     """
     try:
         return scorer()
@@ -40,18 +40,18 @@ def instance_of(scorer: Any, kind: str) -> Any:
 
 
 def entry_of(scorer: Any) -> Any:
-    """Return what of a scorer is called; ``None``: nothing can be.
+    """Return the function of a scorer that is called; ``None``: there is none.
 
-    As in the ``braintrust`` SDK that is ``eval_async`` where there is one. But scorers of autoevals
-    without a method of their own for it would do there what they do when they are called plainly,
-    on the event loop, which nothing may hold up.
+    As in the ``braintrust`` SDK that is ``eval_async`` if the scorer has it. But scorers of
+    autoevals that do not override ``_run_eval_async`` run their synchronous code in it, and would
+    block the event loop: they are called directly.
     """
     eval_async = getattr(scorer, "eval_async", None)
     if not callable(scorer):
         return eval_async
     own = getattr(type(scorer), "_run_eval_async", None)
-    is_plain = getattr(own, "__qualname__", "") == "Scorer._run_eval_async"
-    return scorer if eval_async is None or is_plain else eval_async
+    is_synchronous = getattr(own, "__qualname__", "") == "Scorer._run_eval_async"
+    return scorer if eval_async is None or is_synchronous else eval_async
 
 
 def signature_of(function: Any) -> inspect.Signature | None:
@@ -60,7 +60,7 @@ def signature_of(function: Any) -> inspect.Signature | None:
     if sys.version_info >= (3, 14):
         import annotationlib
 
-        # Annotations may name what is imported for type checkers alone.
+        # Annotations may have names that are imported for type checkers only.
         options["annotation_format"] = annotationlib.Format.FORWARDREF
     try:
         return inspect.signature(function, **options)
@@ -69,11 +69,11 @@ def signature_of(function: Any) -> inspect.Signature | None:
 
 
 def place_of(function: Any) -> str | None:
-    """Return ``file:line`` of what a function, a method or an object does when it is called."""
-    function = getattr(function, "stands_for", function)
+    """Return ``file:line`` of the code of a function, a method or a callable object, if known."""
+    function = getattr(function, "wrapped_function", function)
     while hasattr(function, "func"):  # a partial
         function = function.func
-    method = getattr(type(function), "__call__", None)  # noqa: B004 (the method itself)
+    method = getattr(type(function), "__call__", None)  # noqa: B004 (not a check, but the method)
     for each in (function, method):
         code = getattr(each, "__code__", None)
         if code is not None:
@@ -82,7 +82,7 @@ def place_of(function: Any) -> str | None:
 
 
 def calling_location() -> str:
-    """Return ``file:line`` of the code outside of this package that is being executed."""
+    """Return ``file:line`` of the innermost calling code outside of this package."""
     frame = sys._getframe(1)
     while frame.f_back is not None:
         file = frame.f_code.co_filename
@@ -94,5 +94,5 @@ def calling_location() -> str:
 
 
 def location_of(function: Any) -> str:
-    """Return ``file:line`` of a function's definition; that of the caller for other objects."""
+    """Return ``file:line`` of a function's definition; for other objects, that of the caller."""
     return (place_of(function) if inspect.isroutine(function) else None) or calling_location()

@@ -19,7 +19,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from flask_braintrust_evals.serialization import convert, plain
+from flask_braintrust_evals.serialization import plain, register_converter
 
 from .templates import Render, renderer
 from .values import Parameters
@@ -138,7 +138,7 @@ class Prompt:
         return built
 
 
-convert(Prompt, lambda prompt: prompt._data)
+register_converter(Prompt, lambda prompt: prompt._data)
 
 
 def _message(message: Mapping[str, Any], render: Render) -> dict[str, Any]:
