@@ -1,4 +1,4 @@
-"""Whether a request may be served, and as whom."""
+"""Refuses requests that may not be served, and finds the user that the others act as."""
 
 from __future__ import annotations
 
@@ -25,16 +25,16 @@ from .local_only import check_local
 _HOW_TO_SEND = (
     "send your Braintrust API key as 'Authorization: Bearer <key>' or in the header x-bt-auth-token"
 )
-_HUNG_UP = (7, 8)
+_CLOSED_BY_CLIENT = (7, 8)
 """TCP_CLOSE and TCP_CLOSE_WAIT of Linux's ``include/net/tcp_states.h``."""
 
 
 @dataclass(frozen=True)
 class Caller:
-    """Who a request acts as. :meth:`release` it when the request, its stream included, is over.
+    """The user that a request acts as. :meth:`release` it when the request and its stream are over.
 
     Attributes:
-        lease: a hold on the caller's session; ``None``: without Braintrust.
+        lease: keeps the user's session open; ``None``: the request acts without Braintrust.
         project_id: the project that the request's headers name, if any.
     """
 
@@ -43,23 +43,26 @@ class Caller:
 
     @property
     def session(self) -> UserSession | None:
-        """The caller's session; ``None``: without Braintrust."""
+        """The user's session; ``None``: the request acts without Braintrust."""
         return None if self.lease is None else self.lease.session
 
     def release(self) -> None:
-        """Give the session back. Calling it again does nothing."""
+        """Release the session. Later calls do nothing."""
         if self.lease is not None:
             self.lease.release()
 
 
 def admit(request: Request, settings: Settings, sessions: SessionCache) -> Caller:
-    """Return who the request acts as.
+    """Return the user that the request acts as.
 
     Raises:
-        AccessDeniedError: from a page, an organisation or an address that is not allowed.
-        AuthenticationError: no token, or not a valid one.
-        RequestError: the headers make no sense, or do not say which organisation.
+        AccessDeniedError: the page, the organisation or the client's address is not allowed.
+        AuthenticationError: there is no token, or it is not valid.
+        RequestError: a header is not valid, or the token has several organisations and no header
+            names one.
         CloudError: the token could not be checked.
+        ConfigurationError: the function in ``BRAINTRUST_EVALS_AUTH`` returned something else than a
+            :class:`Session` or ``None``.
     """
     if not request_origin_allowed(request, settings):
         origin = request.headers.get("Origin", "")[:300]
@@ -84,7 +87,7 @@ def _identify(request: Request, credentials: Credentials, settings: Settings) ->
     if settings.auth == "braintrust":
         if credentials.token is None:
             raise AuthenticationError(f"no token: {_HOW_TO_SEND}")
-        if " " in credentials.token:  # such as of a proxy's own, "Basic ..."
+        if " " in credentials.token:  # another scheme, such as the "Basic ..." of a proxy
             raise AuthenticationError(
                 f"the Authorization header holds no Braintrust API key: {_HOW_TO_SEND}"
             )
@@ -105,7 +108,7 @@ def _lease(
 ) -> Lease:
     allowed = settings.org_names
     if allowed and org_name is not None and org_name not in allowed:
-        raise _foreign(org_name)
+        raise _org_denied(org_name)
     lease = sessions.lease(
         token,
         org_name,
@@ -115,20 +118,21 @@ def _lease(
     )
     if allowed and lease.session.org.name not in allowed:
         lease.release()
-        raise _foreign(lease.session.org.name)
+        raise _org_denied(lease.session.org.name)
     return lease
 
 
-def _foreign(org_name: str) -> AccessDeniedError:
+def _org_denied(org_name: str) -> AccessDeniedError:
     return AccessDeniedError(
         f"organisation {org_name!r} is not allowed on this server (BRAINTRUST_EVALS_ORG_NAME)"
     )
 
 
 def client_has_left(request: Request) -> bool:
-    """Return whether the client has hung up, where that can be known: gunicorn on Linux, TCP.
+    """Return whether the client has disconnected; false where this cannot be found out.
 
-    The connection's own state tells it even while a part of the request has not been read.
+    It can with gunicorn on Linux over TCP. Unlike an attempt to read, the state of the connection
+    shows it even while a part of the request has not been read.
     """
     connection = request.environ.get("gunicorn.socket")
     tcp_info = getattr(socket, "TCP_INFO", None)
@@ -138,4 +142,4 @@ def client_has_left(request: Request) -> bool:
         state: bytes = connection.getsockopt(socket.IPPROTO_TCP, tcp_info, 1)
     except OSError:
         return False
-    return state[0] in _HUNG_UP
+    return state[0] in _CLOSED_BY_CLIENT

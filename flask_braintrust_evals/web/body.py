@@ -1,4 +1,4 @@
-"""A request's body, as JSON, within limits."""
+"""Reads the body of a request as JSON, within limits."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ def read_json(request: Request, limit: int) -> Any:
 
     Args:
         request: the request; its body must not have been read yet.
-        limit: bytes that the body may have.
+        limit: bytes that the body may have; the application's ``MAX_CONTENT_LENGTH`` applies too.
 
     Raises:
-        BodyTooLargeError: it has more; where the request says so itself, before it is read.
-        UnsupportedMediaTypeError: it is declared as something else.
-        RequestError: it is not JSON, or nested too deep.
+        BodyTooLargeError: the body is larger. If the request declares its size, it is not read.
+        UnsupportedMediaTypeError: the body is not declared as JSON.
+        RequestError: the body is not JSON, or nested too deep.
     """
     if request.content_type and not request.is_json:
         raise UnsupportedMediaTypeError(
@@ -39,8 +39,8 @@ def read_json(request: Request, limit: int) -> Any:
     try:
         orjson.dumps(value)
     except TypeError:
-        # orjson reads deeper values (1024 levels) than it writes (254), and what cannot be written
-        # cannot be recorded.
+        # orjson reads deeper values (1024 levels) than it writes (254), and a value that cannot be
+        # written cannot be recorded.
         raise RequestError("the body is nested too deep; at most 254 levels are allowed") from None
     return value
 
@@ -54,8 +54,8 @@ def _read(request: Request, limit: int) -> bytes:
     )
     if request.content_length is not None and request.content_length > limit:
         raise too_large
-    # Where the server marks the end of the body itself, werkzeug's own limit cannot tell a body of
-    # just that size from a larger one.
+    # If the server itself marks the end of the body, werkzeug's limit cannot distinguish a body of
+    # exactly that size from a larger one.
     terminated = request.environ.get("wsgi.input_terminated")
     stream = request.environ["wsgi.input"] if terminated else request.stream
     data: bytes = stream.read(limit + 1)

@@ -1,8 +1,8 @@
 """Cross-origin headers, on every response of the blueprint.
 
-Who is allowed is decided in :mod:`.origins`; flask-cors writes the headers. It is handed the one
-origin of the request as a pattern, because its own matching ignores case and takes some strings for
-patterns that need only match the beginning.
+:mod:`.origins` decides which origins are allowed; flask-cors writes the headers. It gets the origin
+of the request as a pattern, because its own matching ignores case and takes some strings for
+patterns, of which only the beginning must match.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from .origins import is_allowed_origin
 METHODS = "GET, POST, OPTIONS"
 EXPOSED_HEADERS = "x-bt-cursor, x-bt-found-existing-experiment, x-bt-span-id, x-bt-span-export"
 MAX_AGE = 86400
+"""Seconds for which browsers may keep the answer to a preflight."""
 _PREFIX = "access-control-"
 REQUEST_HEADERS: list[str | re.Pattern[str]] = [
     "content-type",
@@ -27,14 +28,14 @@ REQUEST_HEADERS: list[str | re.Pattern[str]] = [
     "x-amz-date",
     "x-api-key",
     "x-amz-security-token",
-    # The Playground has broken before, each time it began to send a new header of its own.
+    # Patterns, because with a list of names the Playground failed each time it added a header.
     re.compile(r"x-bt-[a-z0-9-]+\Z", re.ASCII | re.IGNORECASE),
     re.compile(r"x-stainless-[a-z0-9-]+\Z", re.ASCII | re.IGNORECASE),
 ]
 
 
 def request_origin_allowed(request: Request, settings: Settings) -> bool:
-    """Return whether the request comes from an allowed page, or from no page at all."""
+    """Return whether the request comes from an allowed page, or not from a page at all."""
     origin = request.headers.get("Origin")
     if origin is None or is_allowed_origin(origin, allowed_origins(settings)):
         return True
@@ -42,10 +43,11 @@ def request_origin_allowed(request: Request, settings: Settings) -> bool:
 
 
 def _is_own_page(request: Request, origin: str) -> bool:
-    """Whether the page was served under the very name that the request goes to.
+    """Return whether the page was served under the host name that the request is sent to.
 
-    A proxy with TLS makes the schemes differ. A foreign host name that is made to lead here (DNS
-    rebinding) passes too: it has no token to send, and no-auth mode refuses such names itself.
+    The schemes are not compared, because they differ behind a proxy that terminates TLS. A page
+    whose own host name resolves to this server (DNS rebinding) passes too. It has no token to send,
+    and no-auth mode refuses foreign host names itself.
     """
     site = request.headers.get("Sec-Fetch-Site", "same-origin")
     host = request.headers.get("Host", "")
@@ -53,19 +55,19 @@ def _is_own_page(request: Request, origin: str) -> bool:
 
 
 def allowed_origins(settings: Settings) -> tuple[str | re.Pattern[str], ...]:
-    """Return the origins that an application allows beside Braintrust's own."""
-    parts = urlsplit(settings.app_url)  # it may have a path, where Braintrust is self-hosted
+    """Return the origins that the settings allow in addition to those of Braintrust's cloud."""
+    parts = urlsplit(settings.app_url)  # a self-hosted Braintrust may have a path
     return (f"{parts.scheme}://{parts.netloc}".lower(), *settings.origins)
 
 
 def add_cors_headers(request: Request, response: Response, settings: Settings) -> Response:
-    """Add what an allowed origin needs; to any other, nothing but ``Vary``."""
+    """Add the headers that an allowed origin needs; for any other origin, only ``Vary``."""
     for name in [name for name in response.headers.keys() if name.lower().startswith(_PREFIX)]:
-        del response.headers[name]  # an application-wide CORS(app) has been at our error answers
+        del response.headers[name]  # an application-wide CORS(app) adds its own to errors
     origin = request.headers.get("Origin")
     allowed = origin is not None and is_allowed_origin(origin, allowed_origins(settings))
-    # A refused origin goes through flask-cors all the same, with a pattern that matches nothing: it
-    # marks the response, so that an application-wide CORS(app) does not let the origin in.
+    # A refused origin goes through flask-cors too, with a pattern that matches nothing: flask-cors
+    # marks the response, so that an application-wide CORS(app) does not allow the origin.
     pattern = re.compile(re.escape(origin) + r"\Z" if allowed and origin else r"(?!)")
     apply = cross_origin(
         origins=[pattern],
@@ -80,6 +82,6 @@ def add_cors_headers(request: Request, response: Response, settings: Settings) -
         allow_private_network=allowed,
     )
     response = apply(lambda: response)()
-    # Also where flask-cors sees no need: a cache must never serve one origin's answer to another.
+    # flask-cors does not always add it, but a cache must not serve one origin's answer to another.
     response.vary.add("Origin")
     return response

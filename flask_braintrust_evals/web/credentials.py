@@ -1,4 +1,4 @@
-"""Who a request says it is from: token, organisation and project, read from its headers."""
+"""Reads the token, the organisation and the project from the headers of a request."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from typing import Protocol
 
 from flask_braintrust_evals.errors import RequestError
 
-LONGEST_VALUE = 4096
+MAX_LENGTH = 4096
 """Characters of a header; Braintrust's tokens have well under a thousand."""
 
 
 class Headers(Protocol):
-    """A request's headers, by their names in any case."""
+    """The headers of a request; names are not case-sensitive."""
 
     def get(self, name: str, default: str, /) -> str: ...
 
 
 @dataclass(frozen=True)
 class Credentials:
-    """What the headers of a request say. ``None`` where they say nothing."""
+    """The credentials in the headers of a request; ``None``: no header has it."""
 
     token: str | None = field(repr=False)
     org_name: str | None
@@ -30,7 +30,8 @@ class Credentials:
         """Read the headers.
 
         Raises:
-            RequestError: one of them is absurdly long, or has control characters.
+            RequestError: a header is too long or has control characters, or the token has others
+                than ASCII.
         """
         return cls(
             token=_token(headers),
@@ -56,7 +57,7 @@ def _any_token(headers: Headers) -> str | None:
 
 
 def _decode(value: str) -> str:
-    """Header values come as latin-1; names of organisations are sent as UTF-8."""
+    """Decode a value as UTF-8, in which names of organisations are sent; WSGI gives latin-1."""
     try:
         return value.encode("latin-1").decode("utf-8")
     except UnicodeError:
@@ -65,8 +66,8 @@ def _decode(value: str) -> str:
 
 def _value(headers: Headers, name: str) -> str | None:
     value = _decode(headers.get(name, "")).strip()
-    if len(value) > LONGEST_VALUE:
-        raise RequestError(f"header {name}: longer than {LONGEST_VALUE} characters")
+    if len(value) > MAX_LENGTH:
+        raise RequestError(f"header {name}: longer than {MAX_LENGTH} characters")
     if not value.isprintable():
         raise RequestError(f"header {name}: has control characters")
     return None if not value or value.lower() == "null" else value

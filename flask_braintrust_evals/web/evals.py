@@ -1,4 +1,4 @@
-"""``POST /eval``: from a run to its answer."""
+"""Makes the answer of ``POST /eval`` from a run: a stream of messages, or the summary."""
 
 from __future__ import annotations
 
@@ -35,14 +35,14 @@ T = TypeVar("T")
 
 @dataclass
 class EvalRun:
-    """A run whose listener is the client of a request. Close it in any case.
+    """A run whose consumer is the client of a request. The caller must always close it.
 
     Attributes:
         prepared: the run, ready to start.
-        log: what is logged of it.
-        grace: the time that it has once the server is being stopped.
-        heartbeat: seconds of silence after which the client is told that there is nothing.
-        case_results: whether the client wants to know all that came of each case.
+        log: writes the line about the run to the log.
+        grace: the time that the run has once the server is being stopped.
+        heartbeat: seconds without an event after which :meth:`messages` yields an empty list.
+        case_results: whether to send a message when a case starts, and one with all its results.
     """
 
     prepared: PreparedRun
@@ -55,13 +55,13 @@ class EvalRun:
         self.prepared.run.when_closed(self._end)
 
     def when_closed(self, callback: Callable[[], None]) -> None:
-        """Have ``callback`` called when the run has ended, workers have left, spans are sent."""
+        """Have ``callback`` called when the workers have ended and the spans are delivered."""
         self.prepared.run.when_closed(callback)
 
     def messages(self) -> Iterator[list[Message]]:
-        """Run, and yield the stream's messages, those that are there at once.
+        """Run, and yield the messages of the stream, in lists of those that are ready together.
 
-        An empty list says that nothing has happened for a while.
+        An empty list means that ``heartbeat`` seconds have passed without an event.
         """
         if self.prepared.recording.experiment is not None:
             yield [Message("start", dumps(self.prepared.recording.description))]
@@ -76,25 +76,25 @@ class EvalRun:
                 elif isinstance(last, RunFailed):
                     self.log.failed(last.error)
                     yield from self._case_messages(batch)
-                    yield from self._in_thread(self._flush_before_the_end)
+                    yield from self._in_thread(self._flush_after_failure)
                     yield [error_message(str(last.error))]
                 else:
                     yield from self._case_messages(batch)
         except Exception as error:
             self.log.failed(error)
-            logger.exception("evaluator %r: the run broke", self.prepared.evaluator)
-            yield [error_message("the run failed for a reason of the server's own; see its log")]
+            logger.exception("evaluator %r: the run failed", self.prepared.evaluator)
+            yield [error_message("the run failed: internal error; see the server's log")]
         yield [DONE]
 
-    def result(self, gave_up: Callable[[], bool] = lambda: False) -> dict[str, Any]:
+    def result(self, disconnected: Callable[[], bool] = lambda: False) -> dict[str, Any]:
         """Run to the end and return the summary.
 
         Args:
-            gave_up: asked when nothing has happened for a while; when it returns true, the run is
-                cancelled.
+            disconnected: called after each ``heartbeat`` seconds without an event. If it returns
+                true, this raises; the caller then closes the run, which cancels it.
 
         Raises:
-            EvalsError: the run failed, or was given up.
+            EvalsError: the run failed, or the client has disconnected.
         """
         summary: dict[str, Any] = {}
         for batch in self._batches():
@@ -103,14 +103,14 @@ class EvalRun:
                 summary = self._finish()
             elif isinstance(last, RunFailed):
                 self.log.failed(last.error)
-                self._flush_before_the_end()
+                self._flush_after_failure()
                 raise last.error
-            elif isinstance(last, Idle) and gave_up():
-                raise RunError("the client left before the run was done")
+            elif isinstance(last, Idle) and disconnected():
+                raise RunError("the client disconnected before the run was done")
         return summary
 
     def close(self) -> None:
-        """End the run where it has not ended; what is running is cancelled."""
+        """End the run unless it has ended; running cases are cancelled."""
         self.prepared.run.close()
 
     def _batches(self) -> Iterator[list[Event]]:
@@ -140,14 +140,14 @@ class EvalRun:
                 yield []
 
     def _end(self) -> None:
-        # When a client leaves, the spans of what had run by then are still delivered.
+        # The spans of the cases that have run are also delivered if the client has disconnected.
         self.prepared.end(self.grace.time_to_end)
         self.log.write(self.prepared.run.summary, self.prepared.lost_spans)
 
-    def _flush_before_the_end(self) -> None:
+    def _flush_after_failure(self) -> None:
         left = self.grace.time_to_end
         if left is not None:
-            # After the answer the process may end at once, and with it what still ends its spans.
+            # The process may end right after the answer: let running tasks end their spans first.
             self.prepared.run.wait_for_workers(left / 2)
         self._flush()
 
@@ -155,8 +155,8 @@ class EvalRun:
         self.prepared.flush(self.grace.time_to_end)
 
     def _finish(self) -> dict[str, Any]:
-        """Deliver what is left, and return the summary. Called before the run closes."""
-        self._flush()  # the page looks for scores in the traces as soon as it has the summary
+        """Deliver the remaining spans and return the summary. Called before the run is closed."""
+        self._flush()  # the Playground reads scores from the traces when it receives the summary
         body = summary_body(
             self.prepared.recording.description,
             self.prepared.run.summary,

@@ -1,4 +1,4 @@
-"""No-auth mode serves the machine it runs on, and no web page that pretends to be of it."""
+"""Restricts no-auth mode to clients, and host names, of the machine it runs on."""
 
 from __future__ import annotations
 
@@ -15,15 +15,16 @@ _HINT = "use BRAINTRUST_EVALS_AUTH='braintrust' to serve others"
 
 
 def check_local(request: Request) -> None:
-    """Refuse what does not come from this machine.
+    """Refuse a request that does not come from this machine.
 
     Raises:
-        AccessDeniedError: the client, or one that a proxy names, is on another machine; or the
-            ``Host`` is not a name of this one, as in DNS rebinding, where a page's own host name is
-            made to lead here.
+        AccessDeniedError: the client, or one that a proxy's header names, is on another machine; or
+            the ``Host`` header is not a name of this machine. With DNS rebinding, the host name of
+            a foreign page resolves to this machine.
     """
     addresses = [request.remote_addr or ""]
-    # Behind a proxy on this machine everybody seems local; the proxy knows better.
+    # Behind a proxy on this machine, every request has a local address; the proxy's headers name
+    # the client's own.
     for line in request.headers.getlist("X-Forwarded-For"):
         addresses += [part.strip() for part in line.split(",")]
     addresses += request.headers.getlist("X-Real-IP")
@@ -39,7 +40,7 @@ def check_local(request: Request) -> None:
     if not (host == "localhost" or host.endswith(".localhost") or _is_loopback(host)):
         raise AccessDeniedError(
             f"BRAINTRUST_EVALS_AUTH is 'none', which serves this machine alone, not under the name"
-            f" {host[:300]!r}; call it localhost, or {_HINT}"
+            f" {host[:300]!r}; use the name localhost, or {_HINT}"
         )
 
 

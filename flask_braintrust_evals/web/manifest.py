@@ -1,6 +1,6 @@
 """The answer of ``/list``: every evaluator, in the form that the Playground checks.
 
-Optional fields are absent, never ``null``: one of them would make the page refuse the whole list.
+Optional fields are absent, never ``null``: one ``null`` makes the Playground refuse the whole list.
 """
 
 from __future__ import annotations
@@ -15,14 +15,15 @@ from flask_braintrust_evals.engine.parameters.values import UNSET, Parameter
 
 
 def manifest(evaluators: Iterable[Evaluator]) -> dict[str, Any]:
-    """Describe evaluators by name."""
+    """Return the descriptions of evaluators by their names."""
     return {evaluator.name: _describe(evaluator) for evaluator in evaluators}
 
 
 def detailed_manifest(evaluators: Iterable[Evaluator]) -> dict[str, Any]:
-    """Describe evaluators with what the Playground has no field for, which it might refuse.
+    """Return the descriptions with two more fields, which the Playground might refuse.
 
-    Each has ``has_data``, whether it brings cases of its own, and ``description`` where it has one.
+    Each has ``has_data``, which is true if the evaluator has cases of its own, and ``description``
+    if the evaluator has one.
     """
     detailed: dict[str, Any] = {}
     for evaluator in evaluators:

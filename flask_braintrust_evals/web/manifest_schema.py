@@ -1,4 +1,4 @@
-"""The JSON Schema of what ``/list`` answers, as strict as the Playground is and a little more."""
+"""The JSON Schema of the answer of ``/list``; a little stricter than the Playground's own."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ _NAMED = {
     },
 }
 _LEVELS = 8
-"""How deep prompts are looked into: to the parts of their messages, and a little beyond."""
+"""Levels of a prompt that are checked: down to the parts of its messages, and a little further."""
 
 
 def _without_nulls(levels: int = _LEVELS) -> dict[str, Any]:
-    """A schema that refuses null, in objects and arrays inside too. Written out, without ``$ref``,
+    """Return a schema that refuses null, also in the objects and arrays inside.
 
-    so that it can be part of other documents.
+    It has no ``$ref``, so that it can be copied into other documents.
     """
     if levels == 0:
         return {"not": {"type": "null"}}
@@ -36,7 +36,7 @@ _DATA = {
         "type": {"const": "data"},
         "schema": {
             "type": "object",
-            # Whoever reads it has nothing to look up in.
+            # The reader of a single schema cannot resolve references.
             "not": {"anyOf": [{"required": ["$ref"]}, {"required": ["$defs"]}]},
             "properties": {"description": _TEXT, "default": {"not": {"type": "null"}}},
         },

@@ -1,6 +1,6 @@
 """A description of the endpoints (OpenAPI 3.1), for tools; see https://spec.openapis.org/oas/v3.1.1.
 
-The answers of ``/eval`` are described as far as the format goes: OpenAPI has no words for a stream.
+OpenAPI cannot describe the events of a stream, so the answer of ``/eval`` is described in words.
 """
 
 from __future__ import annotations
@@ -21,15 +21,15 @@ _ERROR = {
 }
 _STATUSES = {
     "400": "The request is wrong; the text names the field.",
-    "401": "No token, or not a valid one.",
+    "401": "There is no token, or it is not valid.",
     "403": "The page, the organisation or the address is not allowed.",
     "404": "There is no such evaluator, dataset or experiment.",
-    "405": "Another method is needed.",
+    "405": "The path does not have this method.",
     "413": "The body is too large.",
     "415": "The body is not declared as JSON.",
-    "500": "The run failed (where the answer is not a stream).",
+    "500": "The run failed (if the answer is not a stream).",
     "502": "Braintrust failed.",
-    "503": "The server has as many runs as it may have.",
+    "503": "The process has as many runs as it may have, or is being stopped.",
     "504": "Braintrust did not answer in time.",
 }
 
@@ -38,16 +38,16 @@ def openapi(server_url: str) -> dict[str, Any]:
     """Return the description.
 
     Args:
-        server_url: where the endpoints are, such as ``/evals``.
+        server_url: the address of the blueprint, such as ``/evals``.
     """
     manifest = _operation("The evaluators, with parameters, scorers and classifiers")
     manifest["responses"]["200"] = _json("The evaluators by name", MANIFEST_SCHEMA)
     health = {
-        "summary": "Whether the server is there",
+        "summary": "Find out whether the server is running",
         "security": [],
         "responses": {
             "200": _json(
-                "It is",
+                "It is running",
                 {
                     "type": "object",
                     "required": ["status"],
@@ -97,8 +97,8 @@ def _eval() -> dict[str, Any]:
     }
     operation["responses"]["200"] = {
         "description": "A stream of start, progress, summary, error and done events, with"
-        " case_results also of case_start and case_result; or, where the body says so with stream:"
-        " false, the summary",
+        " case_results also of case_start and case_result; or, if the body has stream: false, the"
+        " summary",
         "content": {
             "text/event-stream": {"schema": {"type": "string"}},
             "application/json": {"schema": {"type": "object"}},

@@ -1,7 +1,7 @@
-"""Which web pages may talk to the server.
+"""Decides which web pages may use the server.
 
-Matching is on the whole text, case included: browsers send origins in lower case, and whatever is
-written otherwise does not come from one.
+The whole origin must match, including its case: browsers send origins in lower case, so an origin
+in another case does not come from a browser.
 """
 
 from __future__ import annotations
@@ -9,8 +9,8 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-LONGEST_ORIGIN = 300
-"""Characters; host names end at 253."""
+MAX_LENGTH = 300
+"""Characters of an origin; a host name has at most 253."""
 
 _BRAINTRUST = re.compile(
     r"https?://(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\.)*(?:braintrust|braintrustdata)\.dev",
@@ -24,9 +24,9 @@ def is_allowed_origin(origin: str, further: Iterable[str | re.Pattern[str]] = ()
 
     Args:
         origin: the ``Origin`` header.
-        further: origins beside Braintrust's own: exact strings, or patterns for the whole text.
+        further: other allowed origins: exact texts, or patterns that must match the whole text.
     """
-    if not origin or len(origin) > LONGEST_ORIGIN:
+    if not origin or len(origin) > MAX_LENGTH:
         return False
     if origin in _EXACT or _BRAINTRUST.fullmatch(origin):
         return True

@@ -1,6 +1,7 @@
-"""The local page: static files of this package, under a policy that lets them do little.
+"""Serves the local page: static files of this package, with a strict content security policy.
 
-The page has no secrets, so that it is served without a token: it asks for one where one is needed.
+The page holds no secrets and is therefore served without a token. It asks its user for a token if
+the server needs one.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ _TYPES = {
     ".css": "text/css",
     ".svg": "image/svg+xml",
 }
-# https://www.w3.org/TR/CSP3/. Everything that the page needs is the server's own.
+# https://www.w3.org/TR/CSP3/. The page loads everything from this server.
 _HEADERS = {
     "Content-Security-Policy": "; ".join(
         (
@@ -44,7 +45,7 @@ _HEADERS = {
 
 
 def respond(name: str, request: Request) -> Response:
-    """Answer with one of the page's files, or with 304 where the browser has it.
+    """Return one of the page's files, or a 304 if the browser has it.
 
     Raises:
         NotFoundError: there is no such file.
@@ -53,7 +54,7 @@ def respond(name: str, request: Request) -> Response:
     if kind is None or "/" in name or not (FILES / name).is_file():
         raise NotFoundError(f"the page has no file {name[:100]!r}")
     if name == INDEX and request.path.endswith("/"):
-        # The page names its files relative to an address without a slash at its end.
+        # The page refers to its files relative to an address without a slash at its end.
         return Response(status=308, headers={"Location": "../playground"})
     response = send_from_directory(FILES, name, mimetype=kind)
     response.headers.update(_HEADERS)

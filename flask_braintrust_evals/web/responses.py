@@ -1,7 +1,7 @@
-"""JSON answers, errors included: ``{"error": "<what is wrong and what to do>"}``.
+"""JSON responses; those for errors are ``{"error": "<what is wrong and what to do>"}``.
 
-Written by our own serialiser: the application's, behind ``jsonify``, may sort keys (and with them
-a form's parameters) or be anything else.
+This package's own serialiser writes them. The application's, which ``jsonify`` uses, may be any
+other: one that sorts keys would change the order of the parameters in the Playground's form.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ logger = logging.getLogger("flask_braintrust_evals")
 
 
 def json_response(value: Any, status: int = 200) -> Response:
-    """Answer with a value."""
+    """Return a response with a value as JSON."""
     return Response(dumps(value) + "\n", status, content_type="application/json")
 
 
 def error_response(error: EvalsError) -> Response:
-    """Answer one of our own exceptions with its text and its status."""
+    """Return the response to an exception of this package, with its text and its status."""
     if error.status >= 500:
         logger.warning("answered with status %d: %s", error.status, error)
     response = json_response({"error": str(error)}, error.status)
@@ -38,7 +38,7 @@ def error_response(error: EvalsError) -> Response:
 
 
 def http_exception_response(error: HTTPException) -> Response:
-    """Answer an exception of werkzeug's, such as the ``abort`` of an application's own hook."""
+    """Return the response to an exception of werkzeug, for instance from ``abort``."""
     original = error.get_response()
     response = json_response({"error": f"{error.name}: {error.description}"}, original.status_code)
     for name, value in original.headers:
@@ -48,6 +48,6 @@ def http_exception_response(error: HTTPException) -> Response:
 
 
 def unexpected_error_response(error: Exception) -> Response:
-    """Answer anything else, without a word of what it was."""
+    """Return the response to any other exception, which is logged and not revealed."""
     logger.error("unexpected error", exc_info=error)
-    return json_response({"error": "the server failed for a reason of its own; see its log"}, 500)
+    return json_response({"error": "internal error; see the server's log"}, 500)

@@ -1,4 +1,4 @@
-"""One line of log per run, for people and, as the record's attributes, for machines."""
+"""Logs one line per run. The record has the same values as attributes, for programs."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ logger = logging.getLogger("flask_braintrust_evals")
 
 @dataclass
 class RunLog:
-    """What is known of a run when it begins, and how it ended.
+    """Collects what is logged of a run, and writes the line when it has ended.
 
     Attributes:
         evaluator: the evaluator's name.
-        org: the caller's organisation; ``None``: without Braintrust.
-        outcome: ``"finished"``, ``"failed"``, or, until either is known, ``"cancelled"``.
-        reason: why it failed.
+        org: the caller's organisation; ``None``: the run acts without Braintrust.
+        outcome: ``"finished"`` or ``"failed"``; until one of them is set, ``"cancelled"``.
+        reason: why the run failed.
     """
 
     evaluator: str
@@ -29,11 +29,11 @@ class RunLog:
     _started: float = field(default_factory=time.monotonic)
 
     def failed(self, error: Exception) -> None:
-        """Note that the run failed."""
+        """Set the outcome to ``"failed"``, and the reason."""
         self.outcome, self.reason = "failed", f"{type(error).__name__}: {error}"
 
     def write(self, summary: RunSummary, lost_spans: int) -> None:
-        """Write the line: a warning where an operator should look, else for information."""
+        """Write the line: a warning if the run failed or spans were lost, else information."""
         duration = time.monotonic() - self._started
         scorer_errors = sum(summary.scorer_errors.values())
         level = logging.WARNING if self.outcome == "failed" or lost_spans else logging.INFO
@@ -41,7 +41,7 @@ class RunLog:
             level,
             "run of %r for %s %s after %.3f s: %d cases, %d failed, %d scorer errors%s%s",
             self.evaluator,
-            f"organisation {self.org!r}" if self.org is not None else "nobody in particular",
+            f"organisation {self.org!r}" if self.org is not None else "no organisation",
             self.outcome,
             duration,
             summary.cases,

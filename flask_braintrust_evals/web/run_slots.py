@@ -1,4 +1,4 @@
-"""How many runs a process has at a time."""
+"""Limits how many runs a process has at a time."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ class RunSlots:
         self._lock = threading.Lock()
 
     def take(self) -> None:
-        """Take a slot, to be given back with :meth:`release`.
+        """Take a slot. The caller must :meth:`release` it.
 
         Raises:
-            TooManyRunsError: all are taken.
+            TooManyRunsError: all slots are taken.
         """
         with self._lock:
             if self._taken >= self._limit:
@@ -30,11 +30,11 @@ class RunSlots:
             self._taken += 1
 
     def release(self) -> None:
-        """Give a slot back."""
+        """Release a slot."""
         with self._lock:
             self._taken -= 1
 
     @property
     def taken(self) -> int:
-        """How many are taken."""
+        """Number of slots that are taken."""
         return self._taken

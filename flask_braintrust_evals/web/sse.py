@@ -1,4 +1,4 @@
-"""Server-Sent Events as bytes (https://html.spec.whatwg.org/multipage/server-sent-events.html)."""
+"""Encodes Server-Sent Events: https://html.spec.whatwg.org/multipage/server-sent-events.html."""
 
 from __future__ import annotations
 
@@ -13,15 +13,15 @@ HEADERS = {
 HEARTBEAT = b": heartbeat\n\n"
 """A comment, which clients ignore."""
 
-# Only these end a line; str.splitlines() would also split at U+2028 and others.
+# Not str.splitlines(), which also splits at U+2028 and others: these end no line of an event.
 _LINE_END = re.compile(r"\r\n|\n|\r")
 
 
 def encode(event: str, data: str) -> bytes:
-    """Return one event.
+    """Return one event as bytes.
 
     Args:
-        event: its type.
+        event: the type of the event.
         data: its data; each of its lines becomes a ``data:`` line.
     """
     lines = "".join(f"data: {line}\n" for line in _LINE_END.split(data))

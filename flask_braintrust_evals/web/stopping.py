@@ -1,8 +1,12 @@
-"""Whether the worker that serves a request is being stopped, and for how long a run may go on.
+"""Ends runs in time when gunicorn stops the worker that serves them.
 
-A stopping worker of gunicorn waits ``graceful_timeout`` seconds for open streams, is then killed,
-and nothing tells the application. Each kind of worker has a flag, though, whatever stops it
-(SIGTERM, a reload, ``max_requests``), and the worker is found among the callers of the request.
+A worker that is being stopped waits ``graceful_timeout`` seconds for open streams; then gunicorn
+kills it. The application is not informed. But each kind of worker has an attribute ``alive``, which
+becomes false whatever the reason of the stop: SIGTERM, a reload, or ``max_requests``.
+
+An application cannot ask for its worker either. But methods of the worker call the application, so
+the worker is the ``self`` of one of the frames on the stack: :meth:`GracePeriod.of_request` walks
+up the stack until it finds that frame.
 """
 
 from __future__ import annotations
@@ -14,16 +18,18 @@ from typing import Any
 
 from flask_braintrust_evals.errors import ServerStoppingError
 
-SHARE_FOR_THE_END = 0.2
-"""What of the grace period is kept for delivering spans and ending the stream."""
+END_SHARE = 0.2
+"""Fraction of the grace period that is kept for delivering spans and ending the stream."""
+MIN_END_SECONDS = 0.5
+"""Seconds that are always kept for it."""
 
 
 class GracePeriod:
     """The time that a run has once its worker is being stopped.
 
     Args:
-        heartbeat: seconds that may pass before the stop is noticed.
-        worker: gunicorn's worker; ``None``: the server is another, and never known to stop.
+        heartbeat: seconds that may pass between two looks at the worker.
+        worker: gunicorn's worker; ``None``: the server is another, whose stop is not noticed.
     """
 
     def __init__(self, heartbeat: float, worker: Any) -> None:
@@ -33,7 +39,7 @@ class GracePeriod:
 
     @classmethod
     def of_request(cls, heartbeat: float) -> GracePeriod:
-        """Return that of the request that is being served."""
+        """Return the grace period of the current request. Must be called while it is served."""
         frame: FrameType | None = sys._getframe(1)
         while frame is not None:
             if str(frame.f_globals.get("__name__", "")).startswith("gunicorn.workers."):
@@ -45,27 +51,29 @@ class GracePeriod:
 
     @property
     def seconds(self) -> float:
-        """The grace period as gunicorn's configuration has it."""
+        """Gunicorn's ``graceful_timeout``."""
         return float(self._worker.cfg.graceful_timeout)
 
     @property
     def time_to_end(self) -> float | None:
-        """Seconds that a run may take for its end; ``None``: the worker is not being stopped."""
+        """Seconds for delivering spans at the end; ``None``: the worker is not being stopped."""
         if self._worker is None or self._worker.alive:
             return None
-        return max(0.5, self.seconds * SHARE_FOR_THE_END)
+        return max(MIN_END_SECONDS, self.seconds * END_SHARE)
 
     def is_over(self) -> bool:
-        """Return whether a run that is still going must end now."""
-        left = self.time_to_end
-        if left is None:
+        """Return whether a run that has not ended must end now."""
+        time_to_end = self.time_to_end
+        if time_to_end is None:
             return False
         if self._ends is None:
-            self._ends = time.monotonic() + max(0.0, self.seconds - self._heartbeat - left)
+            # The stop may have begun a heartbeat ago.
+            remaining = self.seconds - self._heartbeat - time_to_end
+            self._ends = time.monotonic() + max(0.0, remaining)
         return time.monotonic() >= self._ends
 
     def reason(self) -> ServerStoppingError:
-        """Return why a run is ended."""
+        """Return the error with which a run is ended."""
         return ServerStoppingError(
             "the server is being stopped or reloaded, and the run could not be finished in its"
             f" grace period of {self.seconds:g} seconds (gunicorn's graceful_timeout); run it again"

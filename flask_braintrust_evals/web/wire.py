@@ -1,4 +1,4 @@
-"""A run's events as the protocol has them on the wire. Pure: events in, messages out."""
+"""Converts the events of a run to the messages of the protocol."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ DONE = Message("done", "")
 
 
 def case_messages(event: Event, evaluator: str) -> Iterator[Message]:
-    """Yield the messages for what happened to a case; none for what clients need not know."""
+    """Yield the messages of an event of a case. For some events, the protocol has none."""
     if isinstance(event, CaseProgress):
         yield _progress(event.ref, evaluator, event.event)
     elif isinstance(event, TaskFinished):
@@ -45,12 +45,12 @@ def case_messages(event: Event, evaluator: str) -> Iterator[Message]:
 
 
 def case_result_messages(event: Event) -> Iterator[Message]:
-    """Yield what the protocol has no words for: a case when it starts, and all that came of it.
+    """Yield messages beyond the protocol: that a case starts, and all results of a case.
 
-    Sent only to clients that ask for it by ``case_results``. The data of ``case_start`` is ``{"id",
-    "index", "trial_index", "input", "expected"}``; that of ``case_result`` is ``{"id", "scores",
-    "classifications", "metadata", "tags", "duration"}`` (seconds), and ``error`` and
-    ``scorer_errors`` where there are any. The output has been sent by then.
+    They are sent to clients that ask for them by ``case_results``. The data of ``case_start`` is
+    ``{"id", "index", "trial_index", "input", "expected"}``; that of ``case_result`` is ``{"id",
+    "scores", "classifications", "metadata", "tags", "duration"}`` (in seconds), and ``error`` and
+    ``scorer_errors`` if there are any. The output has been sent by then.
     """
     if isinstance(event, CaseStarted):
         ref = event.ref
@@ -87,13 +87,13 @@ def _result(result: CaseResult) -> dict[str, Any]:
 
 
 def _of_values(event: str, **values: Any) -> Message:
-    """A message whose values may be anything: what has no JSON form says so in its place."""
+    """Return a message with any values; if one has no JSON form, the reason is in its place."""
     items = (f"{dumps(name)}:{dumps_or_reason(value)}" for name, value in values.items())
     return Message(event, "{" + ",".join(items) + "}")
 
 
 def error_message(text: str) -> Message:
-    """Return the message for a run that failed: clients parse its data as a JSON string."""
+    """Return the message of a run that failed. Clients parse its data as a JSON string."""
     return Message("error", dumps(text))
 
 
@@ -116,14 +116,14 @@ def summary_body(
 ) -> dict[str, Any]:
     """Return the data of the ``summary`` event.
 
+    Beyond the protocol, it has ``errors`` (``{"cases", "scorers"}``) if tasks, scorers or
+    classifiers failed, and ``lostSpans`` if spans were lost.
+
     Args:
         description: project and experiment, as in the ``start`` event.
-        summary: the run's own means.
-        comparison: Braintrust's comparison with the base experiment; empty where there is none.
-        lost_spans: how many spans Braintrust did not take.
-
-    Beyond the protocol: ``errors`` (``{"cases", "scorers"}``) where tasks, scorers or classifiers
-    failed, and ``lostSpans`` where spans were lost.
+        summary: the means of the run.
+        comparison: Braintrust's comparison with an earlier experiment; empty: there is none.
+        lost_spans: number of spans that could not be delivered.
     """
     compared = comparison.get("scores")
     compared = compared if isinstance(compared, Mapping) else {}

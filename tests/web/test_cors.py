@@ -541,7 +541,7 @@ def test_an_unexpected_error_is_500_in_json_with_headers_and_tells_nothing(
         raise RuntimeError("the password is 1234")
 
     response = Api(app, token=None).get("/list", headers={"Origin": PAGE})
-    assert error_of(response, 500) == "the server failed for a reason of its own; see its log"
+    assert error_of(response, 500) == "internal error; see the server's log"
     assert cors_of(response) == allowed()
     assert "the password is 1234" in caplog.text
 
