@@ -1,8 +1,8 @@
 """The blueprint: its routes, and the registration of evaluators.
 
-At import, a blueprint collects evaluators in its own registry. When it is registered in an
-application, it reads the settings and keeps what it needs at ``app.extensions``; nothing of an
-application is kept on the blueprint, so that one may be registered in several.
+At import time, a blueprint collects evaluators in its own registry. At registration, it reads the
+settings of the application, and stores them and all other state at ``app.extensions``. The
+blueprint itself stores nothing of an application, so it may be registered in several.
 """
 
 from __future__ import annotations
@@ -33,11 +33,11 @@ class EvalsBlueprint(Blueprint):
     Args:
         name: the blueprint's name; also the first part of its endpoints' names.
         import_name: usually ``__name__``.
-        evaluators: evaluators to register at once.
-        blueprint_options: whatever else :class:`flask.Blueprint` takes.
+        evaluators: evaluators to register.
+        blueprint_options: further arguments of :class:`flask.Blueprint`.
 
     Attributes:
-        registry: its evaluators, to iterate over, or to get one by its name.
+        registry: the evaluators of the blueprint. Iterate over it, or get one by its name.
 
     Raises:
         DuplicateEvaluatorError: two of the evaluators have the same name.
@@ -60,8 +60,8 @@ class EvalsBlueprint(Blueprint):
         self.after_request(after_request)
         self.teardown_request(close_unanswered)
         self.register_error_handler(EvalsError, error_response)
-        # For each status, because an application's own page for one comes before what a blueprint
-        # has for all.
+        # For each status, because Flask prefers an application's handler for one status to a
+        # blueprint's handler for all.
         for status in (None, *default_exceptions):
             self.register_error_handler(status or HTTPException, http_exception_response)
         self.register_error_handler(Exception, unexpected_error_response)
@@ -103,7 +103,7 @@ class EvalsBlueprint(Blueprint):
             options: the fields of :class:`Evaluator`.
 
         Raises:
-            RegistrationError: an option makes no sense.
+            RegistrationError: an option is not valid.
             DuplicateEvaluatorError: the blueprint has an evaluator of this name.
             RegistrationClosedError: the first request has been served.
         """
@@ -130,23 +130,24 @@ class EvalsBlueprint(Blueprint):
             evaluator: an :class:`Evaluator`, or an ``Evaluator`` of the ``braintrust`` SDK.
 
         Raises:
-            RegistrationError: it is neither, or one of the SDK's that cannot be served.
+            RegistrationError: it is neither of them, or an evaluator of the SDK that cannot be
+                served.
             DuplicateEvaluatorError: the blueprint has an evaluator of this name.
             RegistrationClosedError: the first request has been served.
         """
-        self.registry.add(evaluator if isinstance(evaluator, Evaluator) else _adopt(evaluator))
+        self.registry.add(evaluator if isinstance(evaluator, Evaluator) else _from_sdk(evaluator))
 
     def load(self, path: str | PathLike[str]) -> None:
         """Register the evaluators of files written for ``braintrust eval``, without running them.
 
         Args:
-            path: a file, a folder (in which files named ``eval_*.py`` are looked for, at any
-                depth), or a pattern of :mod:`glob`. Relative to the working directory.
+            path: a file; a folder, in which files named ``eval_*.py`` are found at any depth; or a
+                pattern of :mod:`glob`. It is relative to the working directory.
 
         Raises:
-            RegistrationError: the ``braintrust`` package is not installed; there is no such file;
-                one cannot be imported (its own exception is the cause) or defines nothing that can
-                be served.
+            RegistrationError: the ``braintrust`` package is not installed; there is no such file; a
+                file cannot be imported (its own exception is the cause), or defines no evaluator
+                that can be served.
             DuplicateEvaluatorError: the blueprint has an evaluator of this name.
             RegistrationClosedError: the first request has been served.
         """
@@ -173,7 +174,7 @@ class EvalsBlueprint(Blueprint):
         super().register(app, options)
 
 
-def _adopt(value: Any) -> Evaluator:
+def _from_sdk(value: Any) -> Evaluator:
     if any(base.__module__.partition(".")[0] == "braintrust" for base in type(value).__mro__):
         from .contrib.braintrust.evaluators import from_sdk, is_sdk_evaluator
 
@@ -185,7 +186,7 @@ def _adopt(value: Any) -> Evaluator:
 
 
 def _documentation(task: Any) -> str | None:
-    """A function's docstring; that of an object is its class's, and says nothing of the task."""
+    """Return the docstring of a function; an object has that of its class, which is too general."""
     return inspect.getdoc(task) if inspect.isroutine(task) else None
 
 

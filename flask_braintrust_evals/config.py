@@ -1,7 +1,8 @@
-"""The settings of the extension: one table of keys, read once, when a blueprint is registered.
+"""The settings of the extension, which are read once, when a blueprint is registered.
 
-Each key is looked up in ``app.config``, then in the environment variable of the same name, then it
-has its default. A value of the wrong type or range raises :class:`ConfigurationError`.
+Each key is looked up in ``app.config``, then in the environment variable of the same name; else it
+has its default. ``BRAINTRUST_API_KEY`` is read from the environment only. A value of the wrong type
+or range raises :class:`ConfigurationError`.
 """
 
 from __future__ import annotations
@@ -25,10 +26,10 @@ MISSING = object()
 
 @dataclass(frozen=True)
 class Session:
-    """Who a request acts as; what a function set as ``BRAINTRUST_EVALS_AUTH`` returns.
+    """The user that a request acts as, returned by a function set as ``BRAINTRUST_EVALS_AUTH``.
 
     Attributes:
-        token: the Braintrust API key to act with; ``None``: without Braintrust.
+        token: the Braintrust API key to act with; ``None``: the request acts without Braintrust.
         org_name: the organisation to act in; ``None``: the token's only one.
 
     Raises:
@@ -45,45 +46,45 @@ class Session:
 
 @dataclass(frozen=True)
 class Settings:
-    """The settings of one application. Every field says which key it comes from."""
+    """The settings of one application. Each field names its key."""
 
     app_url: str = "https://www.braintrust.dev"
-    """``BRAINTRUST_APP_URL``: where tokens are checked."""
+    """``BRAINTRUST_APP_URL``: the address for logins, and of Braintrust's web pages."""
     api_url: str | None = None
-    """``BRAINTRUST_API_URL``: overrides the data plane that the login names."""
+    """``BRAINTRUST_API_URL``: replaces the address of the data plane from the login."""
     proxy_url: str | None = None
-    """``BRAINTRUST_PROXY_URL``: overrides the function proxy that the login names."""
+    """``BRAINTRUST_PROXY_URL``: replaces the address of the function proxy from the login."""
     api_key: str | None = field(default=None, repr=False)
-    """``BRAINTRUST_API_KEY``, from the environment alone: as whom requests act when ``auth`` is
-    ``"none"``, and as whom ``flask evals run`` does."""
+    """``BRAINTRUST_API_KEY``, from the environment only: the key with which requests act if
+    ``auth`` is ``"none"``, and with which ``flask evals run`` acts."""
     auth: Auth = "braintrust"
-    """``BRAINTRUST_EVALS_AUTH``: how callers prove who they are: to Braintrust, not at all, or to a
-    function of the application's own."""
+    """``BRAINTRUST_EVALS_AUTH``: how callers are authenticated: by Braintrust, not at all, or by a
+    function of the application."""
     no_auth_remote: bool = False
-    """``BRAINTRUST_EVALS_NO_AUTH_REMOTE``: with ``auth`` ``"none"``, serve other machines too."""
+    """``BRAINTRUST_EVALS_NO_AUTH_REMOTE``: if ``auth`` is ``"none"``, serve other machines too."""
     org_names: tuple[str, ...] = ()
-    """``BRAINTRUST_EVALS_ORG_NAME``: the organisations allowed in; empty: any."""
+    """``BRAINTRUST_EVALS_ORG_NAME``: organisations whose users are allowed; empty: all."""
     origins: tuple[OriginPattern, ...] = ()
-    """``BRAINTRUST_EVALS_ORIGINS``: allowed origins beside Braintrust's own."""
+    """``BRAINTRUST_EVALS_ORIGINS`` and ``WHITELISTED_ORIGIN``: further allowed origins."""
     session_limit: int = 64
-    """``BRAINTRUST_EVALS_SESSION_LIMIT``: sessions kept at most."""
+    """``BRAINTRUST_EVALS_SESSION_LIMIT``: maximum of the sessions that are kept."""
     session_ttl: float = 900.0
     """``BRAINTRUST_EVALS_SESSION_TTL``: seconds after which a token is checked again."""
     max_concurrency: int = 10
-    """``BRAINTRUST_EVALS_MAX_CONCURRENCY``: cases of one run at a time."""
+    """``BRAINTRUST_EVALS_MAX_CONCURRENCY``: cases of one run at a time, by default."""
     max_runs: int = 1000
-    """``BRAINTRUST_EVALS_MAX_RUNS``: runs of one process at a time."""
+    """``BRAINTRUST_EVALS_MAX_RUNS``: maximum runs of one process at a time."""
     max_body: int = 64 * 1024 * 1024
-    """``BRAINTRUST_EVALS_MAX_BODY``: bytes of a request's body."""
+    """``BRAINTRUST_EVALS_MAX_BODY``: maximum bytes of a request's body."""
     heartbeat: float = 5.0
-    """``BRAINTRUST_EVALS_HEARTBEAT``: seconds of silence before a comment line is sent."""
+    """``BRAINTRUST_EVALS_HEARTBEAT``: seconds without an event after which a comment is sent."""
     request_timeout: float = 30.0
     """``BRAINTRUST_EVALS_REQUEST_TIMEOUT``: seconds that one call to Braintrust may take."""
     tracer_provider: bool = False
-    """``BRAINTRUST_EVALS_TRACER_PROVIDER``: install an OpenTelemetry SDK tracer provider where the
-    application has none, so that its libraries' spans have somewhere to go."""
+    """``BRAINTRUST_EVALS_TRACER_PROVIDER``: install an OpenTelemetry SDK tracer provider if the
+    application has none, so that spans of its libraries are recorded."""
     playground: bool = False
-    """``BRAINTRUST_EVALS_PLAYGROUND``: serve a page to run evaluators at, at ``/playground``."""
+    """``BRAINTRUST_EVALS_PLAYGROUND``: serve a page that runs evaluators at ``/playground``."""
     openapi: bool = False
     """``BRAINTRUST_EVALS_OPENAPI``: serve a description of the endpoints at ``/openapi.json``."""
 
@@ -144,12 +145,12 @@ def _refuse(key: str, value: object, allowed: str) -> ConfigurationError:
 
 
 def _token(what: str, value: Any) -> str | None:
-    """Return a token without the space around it, such as a file's last newline."""
+    """Return a token without surrounding whitespace, such as the last newline of a file."""
     if value is None:
         return None
     token = value.strip() if isinstance(value, str) else ""
     if not token or not token.isascii() or not token.isprintable() or " " in token:
-        # Not quoted: it may be a token all the same.
+        # The value is not quoted, because it may be a token with a mistake.
         raise ConfigurationError(f"{what} must be a text of visible ASCII characters.")
     return token
 
@@ -160,13 +161,13 @@ def _url(key: str, value: Any) -> str:
     if parts is None or parts.scheme not in ("http", "https") or parts.query or parts.fragment:
         raise _refuse(key, value, allowed)
     if parts.username is not None or parts.password is not None:
-        # Not quoted: the address holds a password.
+        # The value is not quoted, because it contains a password.
         raise ConfigurationError(f"{key} must not hold a user name or a password.")
     return parts.geturl().rstrip("/")
 
 
 def _split(value: Any) -> SplitResult | None:
-    """Take an address apart; ``None`` where it is none."""
+    """Return the parts of an address; ``None``: it is not a valid one."""
     if not isinstance(value, str) or any(
         character.isspace() or not character.isprintable() for character in value
     ):
@@ -174,9 +175,9 @@ def _split(value: Any) -> SplitResult | None:
     try:
         parts = urlsplit(value)
         valid = parts.hostname is not None and (parts.port is None or parts.port > 0)
-        if "[" in parts.netloc:  # which older Pythons do not look into
+        if "[" in parts.netloc:  # older versions of Python do not check it
             IPv6Address((parts.hostname or "").partition("%")[0])
-    except ValueError:  # a port that is no number shows only when it is asked for
+    except ValueError:  # raised only when it is read: a port that is not a number
         return None
     return parts if valid else None
 
@@ -197,7 +198,7 @@ def _auth(key: str, value: Any) -> Auth:
 def _switch(key: str, value: Any) -> bool:
     if isinstance(value, bool):
         return value
-    # The environment has only texts.
+    # Environment variables are texts.
     known = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
     if isinstance(value, str) and value.lower() in known:
         return known[value.lower()]
@@ -205,7 +206,7 @@ def _switch(key: str, value: Any) -> bool:
 
 
 def _strings(key: str, value: Any, what: str) -> tuple[Any, ...]:
-    """A list as it stands; a string as the comma-separated list it is in the environment."""
+    """Return a list unchanged; split a string at commas, as environment variables need it."""
     if isinstance(value, str):
         return tuple(part.strip() for part in value.split(",") if part.strip())
     if isinstance(value, re.Pattern):

@@ -1,10 +1,10 @@
-"""Every exception of this package, with the HTTP status it becomes at the edge.
+"""Every exception of this package, with the HTTP status that a client gets.
 
 ::
 
     EvalsError
-    ├── ConfigurationError          a setting is wrong: raised when the blueprint is registered
-    ├── RegistrationError           an evaluator is wrong: raised where it is defined
+    ├── ConfigurationError          a setting is wrong; raised when the blueprint is registered
+    ├── RegistrationError           an evaluator is wrong; raised where it is defined
     │   ├── DuplicateEvaluatorError
     │   └── RegistrationClosedError
     ├── SerializationError          a value has no JSON form
@@ -15,37 +15,37 @@
     │   ├── MethodNotAllowedError   405
     │   ├── BodyTooLargeError       413
     │   └── UnsupportedMediaTypeError  415
-    ├── TooManyRunsError            the process is full (503)
+    ├── TooManyRunsError            the process has as many runs as it may have (503)
     ├── RunError                    a run could not be finished (500)
     │   ├── RunTimeoutError
-    │   ├── ServerStoppingError     the worker is to end before the run could (503)
+    │   ├── ServerStoppingError     the worker is being stopped before the run is done (503)
     │   └── DataError               the source of the cases failed
-    └── CloudError                  Braintrust did not do what was asked (502)
+    └── CloudError                  Braintrust failed, or refused a call (502)
         ├── CloudTimeoutError       504
-        ├── CloudUnauthorizedError  401: it does not accept the caller's token
-        ├── CloudForbiddenError     403: it does not let the caller do this
-        └── CloudNotFoundError      404: it knows no such object
+        ├── CloudUnauthorizedError  401: Braintrust does not accept the caller's token
+        ├── CloudForbiddenError     403: Braintrust does not permit the caller to do this
+        └── CloudNotFoundError      404: Braintrust has no such object
 
-The text of each says what is wrong, with which value, and what to do. It is sent to clients, so it
-never holds a token.
+The message says what is wrong, with which value, and what to do. It is sent to clients, so it never
+contains a token.
 """
 
 from __future__ import annotations
 
 
 class EvalsError(Exception):
-    """Base of every exception this package raises on purpose."""
+    """Base of every exception that this package raises on purpose."""
 
     status: int = 500
-    """HTTP status of the answer when the error is known before a stream has started."""
+    """HTTP status of the answer if the error is known before a stream has started."""
 
 
 class ConfigurationError(EvalsError, ValueError):
-    """A setting has the wrong type or range. Names the key, the value and what is allowed."""
+    """A setting has the wrong type or range. The message names the key and what is allowed."""
 
 
 class RegistrationError(EvalsError, ValueError):
-    """An evaluator, or one of its scorers, classifiers or parameters, makes no sense."""
+    """An evaluator, or one of its scorers, classifiers or parameters, is not valid."""
 
 
 class DuplicateEvaluatorError(RegistrationError):
@@ -53,7 +53,7 @@ class DuplicateEvaluatorError(RegistrationError):
 
 
 class RegistrationClosedError(RegistrationError):
-    """An evaluator came after the blueprint had served its first request."""
+    """An evaluator was added after the blueprint had served its first request."""
 
 
 class SerializationError(EvalsError, TypeError):
@@ -67,13 +67,13 @@ class RequestError(EvalsError):
 
 
 class AuthenticationError(RequestError):
-    """The request has no token, or not a valid one."""
+    """The request has no token, or one that is not valid."""
 
     status = 401
 
 
 class AccessDeniedError(RequestError):
-    """Whoever sent the request may not do this here."""
+    """The caller may not use this server because of its page, address, organisation or token."""
 
     status = 403
 
@@ -85,7 +85,7 @@ class NotFoundError(RequestError):
 
 
 class MethodNotAllowedError(RequestError):
-    """The path exists, but not for this method. ``allowed`` lists the methods it has."""
+    """The path exists, but not for this method. ``allowed`` lists the methods that it has."""
 
     status = 405
 
@@ -95,19 +95,19 @@ class MethodNotAllowedError(RequestError):
 
 
 class BodyTooLargeError(RequestError):
-    """The request's body is larger than ``BRAINTRUST_EVALS_MAX_BODY``."""
+    """The body of the request is larger than ``BRAINTRUST_EVALS_MAX_BODY`` or Flask's own limit."""
 
     status = 413
 
 
 class UnsupportedMediaTypeError(RequestError):
-    """The request's body is not declared as JSON."""
+    """The body of the request is not declared as JSON."""
 
     status = 415
 
 
 class TooManyRunsError(EvalsError):
-    """This process has as many runs as it may have. ``retry_after``: seconds to wait."""
+    """The process has as many runs as it may have. ``retry_after``: seconds to wait."""
 
     status = 503
     retry_after = 5
@@ -128,15 +128,15 @@ class ServerStoppingError(RunError):
 
 
 class DataError(RunError):
-    """The source of a run's cases raised an error, or gave something that is not a case."""
+    """The source of a run's cases failed, or contained something that is not a case."""
 
 
 class CloudError(EvalsError):
-    """Braintrust could not be reached, failed, or gave an answer that makes no sense."""
+    """Braintrust could not be reached, failed, refused a call, or sent an invalid answer."""
 
     status = 502
     transient: bool = False
-    """Whether the same call may succeed a moment later."""
+    """True if the same call may succeed a moment later."""
     retry_after: float | None = None
     """Seconds that Braintrust asked to wait, if it did."""
 
@@ -154,12 +154,12 @@ class CloudUnauthorizedError(CloudError):
 
 
 class CloudForbiddenError(CloudError):
-    """Braintrust does not let the caller do this."""
+    """Braintrust does not permit the caller to do this."""
 
     status = 403
 
 
 class CloudNotFoundError(CloudError):
-    """Braintrust knows no such object, or does not show it to the caller."""
+    """Braintrust has no such object, or does not show it to the caller."""
 
     status = 404

@@ -1,4 +1,4 @@
-"""The state that the extension keeps for one application, at ``app.extensions``."""
+"""The state of the extension for one application, stored at ``app.extensions``."""
 
 from __future__ import annotations
 
@@ -23,15 +23,16 @@ EXTENSION_KEY = "braintrust_evals"
 
 
 class EvalsExtension:
-    """What all blueprints of one application share.
+    """The state that all blueprints of one application share.
 
     Attributes:
         settings: the application's settings.
-        registries: the evaluators of each of its blueprints.
+        registries: the registry of each blueprint.
         sessions: the sessions of recent callers.
-        run_slots: counts the runs that are under way.
-        span_processor: finds the application's own spans that belong to a run.
-        sdk_spans: joins the ``braintrust`` SDK's tracing to that of a run, where it is installed.
+        run_slots: limits how many runs are under way.
+        span_processor: adds the spans of the application's own tracers to the runs they belong to.
+        sdk_spans: connects the tracing of the ``braintrust`` SDK with that of a run; ``None``: the
+            SDK is not installed, or cannot be connected.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -41,16 +42,16 @@ class EvalsExtension:
         self.run_slots = RunSlots(settings.max_runs)
         self.span_processor = CaseSpanProcessor(settings.tracer_provider)
         self.sdk_spans = braintrust_spans()
-        # With the application, or at the process's end, whichever comes first.
+        # Called when the application is deleted, or else when the process ends.
         weakref.finalize(self, self.sessions.close)
 
     def host(self, app: Flask) -> Host:
-        """Return what the application brings to a run."""
+        """Return the application's part in a run."""
         return Host(self.settings, self.span_processor, app.app_context, self.sdk_spans)
 
 
 def init_app(app: Flask, environ: Mapping[str, str] = os.environ) -> EvalsExtension:
-    """Set up the extension's state, unless the application has it already.
+    """Return the extension's state for an application; create it at the first call.
 
     Args:
         app: the application; its configuration must be complete.
@@ -73,7 +74,7 @@ def init_app(app: Flask, environ: Mapping[str, str] = os.environ) -> EvalsExtens
 
 
 def current_extension() -> EvalsExtension:
-    """Return the state of the current application: of a request, or of a command."""
+    """Return the state of the current application, in a request or in a command."""
     state = current_app.extensions[EXTENSION_KEY]
     assert isinstance(state, EvalsExtension)
     return state

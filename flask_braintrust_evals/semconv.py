@@ -1,8 +1,8 @@
 """The names of the span attributes that Braintrust reads.
 
-From its instrumentation specification (repository ``braintrustdata/braintrust-spec``,
-``skills/instrumentation-spec/references/``). All but :data:`PARENT` and
-:data:`TAGS` hold JSON text.
+They are from its instrumentation specification (repository ``braintrustdata/braintrust-spec``,
+``skills/instrumentation-spec/references/``). The values are JSON texts, except those of
+:data:`PARENT` and :data:`TAGS`.
 """
 
 PARENT = "braintrust.parent"

@@ -1,4 +1,4 @@
-"""Opens the source of a run's cases: the request itself, a dataset, or an earlier experiment."""
+"""Opens the source of a run's cases: the request, the evaluator, a dataset or an experiment."""
 
 from __future__ import annotations
 
@@ -19,7 +19,13 @@ from .spec import DatasetCases, DataSource, ExperimentCases, InlineCases, OwnCas
 
 @dataclass(frozen=True)
 class CaseData:
-    """The cases of a run, and the dataset they are from, if any."""
+    """The cases of a run.
+
+    Attributes:
+        cases: cases, or values that cases can be made from.
+        dataset_id: the dataset that they are from; ``None``: they are from elsewhere.
+        dataset_version: its version; ``None``: the latest.
+    """
 
     cases: Iterable[Any]
     dataset_id: str | None = None
@@ -32,14 +38,14 @@ def open_data(
     project: Mapping[str, str],
     evaluator: Evaluator,
 ) -> CaseData:
-    """Find the cases of a run. Rows are fetched later, as they are needed.
+    """Return the cases of a run. Rows of Braintrust are fetched later, when they are needed.
 
     Args:
-        source: where they come from.
-        session: the caller's session; ``None``: without Braintrust.
+        source: the source of the cases.
+        session: the caller's session; ``None``: the run acts without Braintrust.
         project: the ``project_id`` or ``project_name`` of the run, in which an experiment is looked
-            up unless the source names another.
-        evaluator: whose own cases may be asked for.
+            up unless the source names another project.
+        evaluator: the evaluator, for its own cases.
 
     Raises:
         RequestError: the evaluator has no cases of its own, or the source needs Braintrust.
@@ -96,7 +102,7 @@ def _experiment_cases(session: UserSession, experiment_id: str) -> Iterator[Eval
     for row in fetch_rows(session, "experiment", experiment_id):
         if not row.get("is_root"):
             continue
-        # What came out of an experiment without expectations is what a rerun is compared with.
+        # If the experiment had no expected output, the new run is compared with its output.
         expected = row.get("expected")
         expected = row.get("output") if expected is None else expected
         yield _case(row, expected, origin_of("experiment", experiment_id, row))
@@ -116,7 +122,7 @@ def _case(row: Row, expected: Any, origin: dict[str, Any]) -> EvalCase:
 
 
 def origin_of(object_type: str, object_id: str, row: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the reference to a row, as Braintrust writes it."""
+    """Return the reference to a row, in Braintrust's format."""
     origin = {"object_type": object_type, "object_id": object_id, "id": row.get("id")}
     for key in ("_xact_id", "created"):
         if row.get(key) is not None:

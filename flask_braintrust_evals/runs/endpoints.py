@@ -1,4 +1,4 @@
-"""Where Braintrust is, as the application's settings have it."""
+"""The addresses of Braintrust, from the application's settings."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from flask_braintrust_evals.config import Settings
 
 
 def endpoints(settings: Settings) -> Endpoints:
-    """Return the addresses that sessions are made with."""
+    """Return the addresses of Braintrust, with the time-out of a call."""
     return Endpoints(
         settings.app_url, settings.api_url, settings.proxy_url, settings.request_timeout
     )

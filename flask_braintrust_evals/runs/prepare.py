@@ -1,4 +1,4 @@
-"""Makes a run ready to start from what it is asked to be."""
+"""Makes a run from its specification."""
 
 from __future__ import annotations
 
@@ -34,11 +34,11 @@ from .spec import RunSpec
 
 @dataclass(frozen=True)
 class Host:
-    """What the application brings to every run.
+    """The application's part in every run.
 
     Attributes:
-        settings: the application's.
-        span_processor: brings in the spans of the application's own tracers.
+        settings: the settings of the application.
+        span_processor: adds the spans of the application's own tracers to a run.
         scope: entered around each case, such as the application's context.
         sdk_spans: see :func:`flask_braintrust_evals.contrib.braintrust_spans`.
     """
@@ -54,8 +54,9 @@ class Requester:
     """The user that a run is for.
 
     Attributes:
-        session: their session, with which it acts; ``None``: without Braintrust.
-        project_id: the project that they named, besides the one in the run's specification.
+        session: the user's session; ``None``: the run acts without Braintrust.
+        project_id: the project that a header of the request names; one in the specification has
+            priority.
         recorded: if false, nothing is recorded in Braintrust, even with a session.
     """
 
@@ -67,20 +68,21 @@ class Requester:
 def prepare(
     evaluator: Evaluator, spec: RunSpec, requester: Requester, host: Host, idle_after: float
 ) -> PreparedRun:
-    """Check all that can be checked before a run starts, and make the run.
+    """Check everything that can be checked before a run starts, and make the run.
 
-    Nothing is created in Braintrust before everything else has been found to be right.
+    Nothing is created in Braintrust before all checks have passed.
 
     Args:
         evaluator: the evaluator to run.
-        spec: how it is to be run.
-        requester: for whom.
-        host: where it runs.
-        idle_after: seconds of silence after which the run yields an ``Idle`` event.
+        spec: the specification of the run.
+        requester: the user that the run is for.
+        host: the application's part.
+        idle_after: seconds without an event after which the run yields an ``Idle`` event.
 
     Raises:
         RequestError: the parameters, the data or the scores are wrong.
-        CloudError: something that the specification names cannot be had from Braintrust.
+        DataError: the evaluator's own cases could not be made.
+        CloudError: Braintrust failed, or does not have something that the specification names.
     """
     parameters = evaluator.parameter_set.validate(spec.parameters)
     session = requester.session
@@ -116,7 +118,8 @@ def prepare(
 
 
 def _size_hint(cases: Iterable[Any], trial_count: int) -> int | None:
-    if not isinstance(cases, list | tuple):  # asking anything else for its length may fail
+    """Return how many cases and trials there are; ``None``: not known."""
+    if not isinstance(cases, list | tuple):  # the length of another kind may be wrong, or raise
         return None
     return sum(getattr(case, "trial_count", None) or trial_count for case in cases)
 

@@ -1,4 +1,4 @@
-"""A run that is ready to start, with where it is recorded and the spans to deliver."""
+"""A run that is ready to start, with its recording and its spans."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ class PreparedRun:
     Attributes:
         evaluator: the name of the evaluator.
         run: the run, which has not started.
-        recording: where it is recorded.
-        spans: its spans; ``None``: none are recorded.
-        org_name: the organisation that it acts in; ``None``: without Braintrust.
+        recording: where the run is recorded.
+        spans: records and delivers its spans; ``None``: none are recorded.
+        org_name: the organisation that the run acts in; ``None``: it acts without Braintrust.
         size_hint: how many cases and trials there are; ``None``: not known before they are read.
     """
 
@@ -32,23 +32,26 @@ class PreparedRun:
 
     @property
     def lost_spans(self) -> int:
-        """How many spans Braintrust did not take."""
+        """Number of spans that could not be delivered."""
         return 0 if self.spans is None else self.spans.lost
 
     def flush(self, timeout: float | None = None) -> None:
-        """Deliver the spans of what is done.
+        """Deliver the spans of the cases that are done.
 
         Args:
-            timeout: seconds that it may take, where that is less than usual.
+            timeout: seconds that it may take; ``None``: ``BRAINTRUST_EVALS_REQUEST_TIMEOUT``, which
+                is also the maximum.
         """
         if self.spans is not None:
             self.spans.flush(timeout)
 
     def end(self, timeout: float | None = None) -> None:
-        """Deliver what is left, and accept no more spans. For after the last worker has ended.
+        """Deliver the remaining spans, and accept no more. Call it when the run has ended.
+
+        Spans of tasks that are still running then are not recorded.
 
         Args:
-            timeout: as of :meth:`flush`.
+            timeout: see :meth:`flush`.
         """
         self.flush(timeout)
         if self.spans is not None:

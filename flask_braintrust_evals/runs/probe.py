@@ -1,4 +1,4 @@
-"""An evaluator that only waits: ``flask evals check`` sees by it whether events are held back."""
+"""An evaluator that only waits, with which ``flask evals check`` finds out how events arrive."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Any
 from flask_braintrust_evals.engine.evaluator import Evaluator
 
 NAME = "flask-braintrust-evals:slow"
-"""Its name, which no list has."""
+"""The name of the evaluator, which ``/list`` does not show."""
 CASES = 2
 SECONDS = 0.4
-"""What each case takes; they run one after another."""
+"""Seconds that each case takes. The cases run one after another."""
 
 
 def _wait(input: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Where a run is recorded: below the request's parent, or in a new experiment."""
+"""Decides where a run is recorded: below the request's parent, or in a new experiment."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ logger = logging.getLogger("flask_braintrust_evals")
 
 @dataclass(frozen=True)
 class Recording:
-    """Where a run is recorded.
+    """The place in Braintrust where a run is recorded.
 
     Attributes:
-        description: project and experiment as the ``start`` and ``summary`` events name them.
-        parent: what the spans belong to; ``None``: the run is not recorded.
-        experiment: the experiment made for this run; ``None`` where the request named a parent.
+        description: project and experiment, in the format of the ``start`` and ``summary`` events.
+        parent: the Braintrust object that the spans belong to; ``None``: the run is not recorded.
+        experiment: the experiment that was created for this run; ``None``: none was created.
     """
 
     description: Mapping[str, Any]
@@ -36,7 +36,7 @@ class Recording:
     _session: UserSession | None = field(default=None, repr=False)
 
     def comparison(self) -> dict[str, Any]:
-        """Return Braintrust's comparison with the base experiment; empty where there is none."""
+        """Return Braintrust's comparison with an earlier experiment; empty: there is none."""
         if self.experiment is None or self._session is None:
             return {}
         try:
@@ -47,17 +47,22 @@ class Recording:
 
 
 def run_project(session: UserSession, query: Mapping[str, str]) -> objects.CloudObject:
-    """Return the project of a run, which Braintrust creates where it is named and not there yet."""
+    """Return the project of a run. Braintrust creates one whose name does not exist yet."""
     if "project_id" in query:
         return objects.project_by_id(session, query["project_id"])
     return objects.project_by_name(session, query["project_name"])
 
 
 def project_query(spec: RunSpec, named_id: str | None, evaluator: Evaluator) -> dict[str, str]:
-    """Return which project a run is in: by ``project_id``, or else by ``project_name``.
+    """Return the project of a run, by its ``project_id`` or else by its ``project_name``.
 
-    The one that the request names wins over the evaluator's own. Where neither names one, it is the
-    project of the evaluator's name.
+    The project that the request names has priority over the evaluator's. If neither names one, the
+    project has the name of the evaluator.
+
+    Args:
+        spec: the specification of the run.
+        named_id: the project that a header of the request names.
+        evaluator: the evaluator.
     """
     project_id = spec.project_id or named_id or evaluator.project_id
     if project_id:
@@ -66,7 +71,7 @@ def project_query(spec: RunSpec, named_id: str | None, evaluator: Evaluator) -> 
 
 
 def record_below(parent: Parent | None, spec: RunSpec, evaluator: Evaluator) -> Recording:
-    """Record a run below a parent; without one (and without Braintrust), nowhere."""
+    """Return a recording below a parent; ``None``: the run is not recorded."""
     description = {
         "projectName": evaluator.project or evaluator.name,
         "experimentName": spec.experiment_name or evaluator.experiment_name or evaluator.name,
@@ -81,10 +86,11 @@ def record_in_new_experiment(
     evaluator: Evaluator,
     data: CaseData,
 ) -> Recording:
-    """Create an experiment, and its project where there is none, and record a run in it.
+    """Create an experiment, and its project if that does not exist; return a recording in it.
 
     Raises:
-        CloudError: the experiment could not be created.
+        CloudError: the experiment could not be created, or there is no base experiment of the name
+            that the specification or the evaluator gives.
     """
     metadata = {**(evaluator.metadata or {}), **(spec.metadata or {})}
     is_public = (evaluator.is_public or None) if spec.is_public is None else spec.is_public
@@ -120,7 +126,10 @@ def record_in_new_experiment(
 def _base_experiment(
     session: UserSession, query: Mapping[str, str], spec: RunSpec, evaluator: Evaluator
 ) -> str | None:
-    """The experiment to compare with; what the request names wins, and an id over a name."""
+    """Return the id of the experiment to compare with.
+
+    The request has priority over the evaluator, and an id over a name.
+    """
     for source in (spec, evaluator):
         if source.base_experiment_id:
             return source.base_experiment_id

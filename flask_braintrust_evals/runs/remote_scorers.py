@@ -1,4 +1,4 @@
-"""Scorers that run in Braintrust, in the form in which the engine calls scorers."""
+"""Makes scorers of this package from scorers that run in Braintrust."""
 
 from __future__ import annotations
 
@@ -26,12 +26,13 @@ def remote_scorers(
     project_id: str | None,
     strict: bool,
 ) -> list[ScorerCall]:
-    """Return scorers that invoke functions of Braintrust, as the caller.
+    """Return scorers that invoke functions in Braintrust with the caller's session.
 
     Args:
-        scorers: the request's.
-        session: the caller's.
-        parent: what the run's spans belong to; the functions' own go below ours.
+        scorers: the scorers that the request names.
+        session: the caller's session.
+        parent: the Braintrust object that the run's spans belong to. The spans of a function go
+            below the span of its scorer.
         project_id: the project whose settings apply to the functions.
         strict: see :func:`invoke`.
     """

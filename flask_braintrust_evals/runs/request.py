@@ -27,7 +27,7 @@ _FUNCTION_ID_KEYS = (
 
 
 class RemoteScorer(BaseModel):
-    """A scorer saved in Braintrust: the name to show, and how Braintrust finds the function."""
+    """A scorer saved in Braintrust: the name to show, and the id of its function."""
 
     model_config = ConfigDict(strict=True, extra="ignore")
 
@@ -45,13 +45,13 @@ class RemoteScorer(BaseModel):
         return value
 
     def spec(self) -> RemoteScorerSpec:
-        """Return the scorer as a run needs it."""
-        assert isinstance(self.function_id, dict)  # a text has become one
+        """Return the scorer for the specification of a run."""
+        assert isinstance(self.function_id, dict)  # the validator has turned texts into dicts
         return RemoteScorerSpec(self.name, self.function_id)
 
 
 class EvalRequest(BaseModel):
-    """What a client asks for. Unknown fields are ignored; every optional one may be ``null``."""
+    """A request to run an evaluator. Unknown fields are ignored; optional ones may be ``null``."""
 
     model_config = ConfigDict(strict=True, extra="ignore")
 
@@ -91,7 +91,7 @@ class EvalRequest(BaseModel):
             raise RequestError("; ".join(_explain(error))) from None
 
     def spec(self) -> RunSpec:
-        """Return what is asked for, apart from the evaluator's name and the form of the answer.
+        """Return the specification of the run: all but the evaluator's name and the answer's form.
 
         Raises:
             RequestError: ``data`` or ``parent`` is wrong.

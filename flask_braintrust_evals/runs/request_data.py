@@ -14,7 +14,7 @@ from .spec import DatasetCases, DataSource, ExperimentCases, InlineCases, OwnCas
 
 SOURCES = ("data", "dataset_id", "dataset_name", "experiment_name")
 OWN = "own"
-"""Beyond the protocol: the evaluator's own cases."""
+"""Beyond the protocol: run the evaluator's own cases."""
 _EXPLANATION = (
     "give exactly one of: data.data (a list of cases), data.dataset_id, data.dataset_name (with"
     " data.project_name), data.experiment_name"
@@ -22,7 +22,7 @@ _EXPLANATION = (
 
 
 def parse_data(data: Any) -> DataSource:
-    """Return where the cases come from.
+    """Return the source of the cases.
 
     Args:
         data: the request's ``data``.

@@ -1,4 +1,4 @@
-"""What a run is asked to be, in typed values: made from a request's body or a command's options."""
+"""The specification of a run, made from the body of a request or the options of a command."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from flask_braintrust_evals.engine.values.cases import EvalCase
 from flask_braintrust_evals.errors import DataError
 
 MAX_CONCURRENCY = 1000
-"""Cases at a time that a run may have."""
+"""Maximum of the cases of a run at a time."""
 MAX_TRIALS = 10_000
-"""Trials of each case that a run may have."""
+"""Maximum of the trials of a case."""
 
 
 @dataclass(frozen=True)
@@ -40,12 +40,12 @@ class DatasetCases:
     """The rows of a dataset in Braintrust.
 
     Attributes:
-        dataset_id: its id; ``None``: it is found by its name.
-        dataset_name: its name.
-        project_name: the project that it is in, where it is found by its name.
-        version: its version; wins over ``environment``.
-        environment: the environment whose version is used.
-        btql: further clauses of the query for its rows.
+        dataset_id: the id of the dataset; ``None``: it is looked up by its name.
+        dataset_name: the name of the dataset.
+        project_name: the project of the dataset, for a look-up by name.
+        version: the version of the dataset; has priority over ``environment``.
+        environment: the environment whose version of the dataset is used.
+        btql: further clauses of the query for the rows.
     """
 
     dataset_id: str | None = None
@@ -61,8 +61,8 @@ class ExperimentCases:
     """The cases of an earlier experiment in Braintrust.
 
     Attributes:
-        experiment_name: its name.
-        project_name: the project that it is in; ``None``: that of the run.
+        experiment_name: the name of the experiment.
+        project_name: the project of the experiment; ``None``: the project of the run.
     """
 
     experiment_name: str
@@ -71,7 +71,7 @@ class ExperimentCases:
 
 @dataclass(frozen=True)
 class OwnCases:
-    """The cases that the evaluator brings itself."""
+    """The evaluator's own cases."""
 
 
 DataSource = InlineCases | DatasetCases | ExperimentCases | OwnCases
@@ -83,7 +83,7 @@ class RemoteScorer:
 
     Attributes:
         name: the name to show.
-        function_id: how Braintrust finds the function; passed on as it is.
+        function_id: the id of the function, in any of Braintrust's forms; sent unchanged.
     """
 
     name: str
@@ -92,21 +92,21 @@ class RemoteScorer:
 
 @dataclass(frozen=True)
 class RunSpec:
-    """How an evaluator is to be run. ``None`` leaves a choice to the evaluator and the settings.
+    """The specification of a run. ``None``: the evaluator or the settings decide.
 
     Attributes:
-        data: where the cases come from.
-        parameters: values of the parameters, over their defaults.
-        scores: scorers that run in Braintrust, besides the evaluator's own.
+        data: the source of the cases.
+        parameters: values of the parameters, which replace their defaults.
+        scores: scorers that run in Braintrust, in addition to the evaluator's own.
         parent: the Braintrust object that the run's spans belong to; ``None``: a new experiment.
         experiment_name: the name of that experiment.
         project_id: the project of that experiment.
         trial_count: how often each case is run.
         max_concurrency: cases at a time.
         timeout: seconds that the run may take.
-        metadata, tags, is_public: of that experiment.
+        metadata, tags, is_public: metadata, tags and visibility of that experiment.
         base_experiment_name, base_experiment_id: the experiment to compare it with.
-        strict: whether a hosted scorer refuses unknown variables of its prompt.
+        strict: whether a scorer in Braintrust refuses an input that lacks a variable of its prompt.
     """
 
     data: DataSource
