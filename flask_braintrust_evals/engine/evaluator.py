@@ -1,4 +1,4 @@
-"""An evaluator: a task, with what it is scored by and how it is run."""
+"""An evaluator: a task and its scorers, with the settings of its runs."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from .values.events import CaseFinished, RunFailed
 from .values.results import CaseResult, EvalResult
 
 DEFAULT_CONCURRENCY = 10
-"""Cases at a time where nothing else is said; Braintrust's own default."""
+"""Cases at a time if nothing else is set; the default of Braintrust's SDK."""
 
 
 @dataclass
@@ -32,7 +32,7 @@ class Evaluator:
     """A named task with scorers, classifiers and parameters.
 
     Attributes:
-        name: how the Playground knows it.
+        name: the name by which the Playground shows and runs it.
         task: ``task(input)`` or ``task(input, hooks)``; plain or ``async``.
         scores: scorers; each takes any of ``input, output, expected, metadata, tags, id,
             trace, parameters`` by name and returns a number from 0 to 1, a bool, ``None``, a
@@ -40,33 +40,34 @@ class Evaluator:
         classifiers: the same, returning a :class:`Classification`, a dict, ``None``, or a list.
         parameters: see :func:`flask_braintrust_evals.engine.parameters.declare.declare`.
         project: the name of the Braintrust project that runs without a parent are recorded in.
-        project_id: the same by id; wins over ``project``.
-        data: cases to run on where none are given: an iterable, or a function that returns one;
+        project_id: the id of this project; takes precedence over ``project``.
+        data: the cases of a run that gets none: an iterable, or a function that returns one;
             either may be ``async``.
         experiment_name: the name of the experiments that runs are recorded in.
         metadata: metadata of these experiments.
         tags: tags of these experiments.
         trial_count: how often each case is run.
-        max_concurrency: cases at a time; ``None``: what the application's settings say.
+        max_concurrency: cases at a time; ``None``: the number in the application's settings.
         timeout: seconds that a whole run may take; ``None``: no limit.
-        task_timeout: seconds that the task may take for one case; then the case has failed, and the
-            run goes on without waiting for it. ``None``: no limit.
-        blocking: whether the task and the scorers may hold up their thread for long without giving
-            way to gevent, as C extensions and long computations do. They are then called in threads
-            of the operating system's, at most 40 of a process at a time.
-        description: what the evaluator is for.
-        error_score_handler: ``handler(span, case, names)``, called where a task or scorers failed,
+        task_timeout: seconds that the task may take for one case; after that the case has failed,
+            and the run continues without waiting for the task. ``None``: no limit.
+        blocking: whether the task and the scorers may run for long without letting other greenlets
+            run, as C extensions and long computations do. They are then called in threads of the
+            operating system, at most 40 at a time in one process.
+        description: the purpose of the evaluator, for people.
+        error_score_handler: ``handler(span, case, names)``, called when the task or scorers failed,
             with the ``eval`` span, the case, and the names of the scorers that failed, or of all
-            where the task did; returns scores for them by name, or ``None``.
+            if the task did; returns scores for them by name, or ``None``.
         base_experiment_name: the experiment that these experiments are compared with.
-        base_experiment_id: the same by id; wins over the name.
+        base_experiment_id: the id of this experiment; takes precedence over the name.
         is_public: whether these experiments are public.
         location: ``file:line`` of its definition, for messages.
-        plan: what running a case needs of the above.
+        plan: the task and the scorers, ready to be called.
         parameter_set: the declared parameters.
 
     Raises:
-        RegistrationError: something of the above makes no sense; names the evaluator and the place.
+        RegistrationError: one of these is not valid; the message names the evaluator and its
+            location.
     """
 
     name: str
@@ -137,23 +138,23 @@ class Evaluator:
         """Run the evaluator in this process, without Flask and without Braintrust.
 
         Args:
-            cases: :class:`EvalCase` objects or dicts with an ``input``; the evaluator's own
-                ``data`` where not given.
-            parameters: values of the parameters, over their defaults.
-            max_concurrency: cases at a time; default: the evaluator's own, else 10.
-            trial_count: how often each case is run; default: the evaluator's own.
-            timeout: seconds that the run may take; default: the evaluator's own.
-            scope: entered around each case, in the thread that it runs in, such as
+            cases: :class:`EvalCase` objects or dicts with an ``input``; default: the evaluator's
+                ``data``.
+            parameters: values of the parameters; the others have their defaults.
+            max_concurrency: cases at a time; default: the evaluator's, or else 10.
+            trial_count: how often each case is run; default: the evaluator's.
+            timeout: seconds that the run may take; default: the evaluator's.
+            scope: entered around each case, on the thread that runs it, such as
                 ``app.app_context`` for tasks that need Flask's ``current_app``.
 
         Returns:
-            the results of all cases, in the order of the data, and the scores over them.
+            the results of all cases, in the order of the data, and the means of their scores.
 
         Raises:
-            RequestError: a parameter is wrong.
-            RegistrationError: a number makes no sense.
-            DataError: there are no cases, or one of them is not a case.
-            RunTimeoutError: the time was up before all cases were done.
+            RequestError: the value of a parameter is not valid.
+            RegistrationError: a number is not valid.
+            DataError: there are no cases, or one of them is not valid.
+            RunTimeoutError: the time-out was reached before all cases were done.
         """
         check_numbers(trial_count, max_concurrency, timeout)
         values = self.parameter_set.validate(parameters)
@@ -177,10 +178,10 @@ class Evaluator:
 def check_numbers(
     trial_count: int | None, max_concurrency: int | None, timeout: float | None
 ) -> None:
-    """Check how an evaluator is to be run. ``None`` stands for what is not said.
+    """Check the numbers of a run. ``None``: not set.
 
     Raises:
-        RegistrationError: one of the numbers makes no sense.
+        RegistrationError: one of them is not valid.
     """
     for name, value in (("trial_count", trial_count), ("max_concurrency", max_concurrency)):
         if value is None:
@@ -191,10 +192,10 @@ def check_numbers(
 
 
 def check_seconds(name: str, value: float | None) -> None:
-    """Check a duration. ``None`` stands for what is not said.
+    """Check a duration in seconds. ``None``: not set.
 
     Raises:
-        RegistrationError: it makes no sense.
+        RegistrationError: it is not valid.
     """
     if value is not None and (
         not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value < math.inf

@@ -16,7 +16,7 @@ from .evaluator import Evaluator
 
 
 class Registry:
-    """Evaluators by name, in the order of their registration. Closed by the first request."""
+    """Evaluators by name, in the order of their registration. The first request closes it."""
 
     def __init__(self) -> None:
         self._evaluators: dict[str, Evaluator] = {}
@@ -56,15 +56,15 @@ class Registry:
         """Return the evaluator of this name.
 
         Raises:
-            NotFoundError: there is none; lists near names, or else all names.
+            NotFoundError: there is none; the message lists similar names, or else up to 20 names.
         """
         evaluator = self._evaluators.get(name)
         if evaluator is not None:
             return evaluator
         names = list(self._evaluators)
-        near = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
-        if near:
-            hint = f"did you mean {' or '.join(map(repr, near))}?"
+        similar = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+        if similar:
+            hint = f"did you mean {' or '.join(map(repr, similar))}?"
         elif names:
             hint = f"there are: {', '.join(map(repr, sorted(names)[:20]))}"
         else:

@@ -135,7 +135,9 @@ def test_arguments_that_even_the_sdk_cannot_give_are_an_error_at_registration(
     scorer = scorer_of(signature)
     with pytest.raises(TypeError):
         as_the_sdk_calls(scorer)
-    with pytest.raises(RegistrationError, match="takes the argument '[ah]', which nobody gives"):
+    with pytest.raises(
+        RegistrationError, match="requires the argument '[ah]', which is not passed"
+    ):
         from_sdk(sdk_evaluator(scores=[scorer]))
 
 

@@ -156,7 +156,7 @@ def test_a_task_with_arguments_that_nobody_gives_is_refused() -> None:
     def task(input: Any, hooks: Any, temperature: float) -> Any:
         return input
 
-    with pytest.raises(RegistrationError, match="takes the argument 'temperature'"):
+    with pytest.raises(RegistrationError, match="requires the argument 'temperature'"):
         from_sdk(sdk_evaluator(task=task))
 
 

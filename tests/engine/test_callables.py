@@ -186,7 +186,7 @@ WRITE_IT_AS = "write it as task(input) or task(input, hooks)"
         ),
         pytest.param(
             third_argument,
-            "task 'third_argument' takes the argument 'model', which nobody gives it;"
+            "task 'third_argument' requires the argument 'model', which is not passed to tasks;"
             f" {WRITE_IT_AS}",
             id="third argument",
         ),
@@ -314,15 +314,15 @@ class NotCallable:
         pytest.param(NotCallable, "a {kind} must be callable, not <not callable>", id="class"),
         pytest.param(
             unknown_argument,
-            "{kind} 'unknown_argument' takes the argument 'model', which nobody gives it;"
-            f" a {{kind}} may take any of {KNOWN}",
+            "{kind} 'unknown_argument' requires the argument 'model', which is not passed to"
+            f" {{kind}}s; a {{kind}} may take any of {KNOWN}",
             id="unknown argument",
         ),
         pytest.param(
             NeedsKey,
-            "{kind} 'NeedsKey' is a class that cannot be made without arguments"
+            "{kind} 'NeedsKey' is a class that cannot be called without arguments"
             " (NeedsKey.__init__() missing 1 required positional argument: 'key');"
-            " give an instance of it",
+            " pass an instance of it",
             id="class that needs arguments",
         ),
     ],

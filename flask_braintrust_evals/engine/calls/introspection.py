@@ -28,14 +28,14 @@ def instance_of(scorer: Any, kind: str) -> Any:
     """Return an instance of a class of scorers.
 
     Raises:
-        RegistrationError: the class needs arguments.
+        RegistrationError: the class cannot be called without arguments.
     """
     try:
         return scorer()
     except TypeError as error:
         raise RegistrationError(
-            f"{kind} {scorer.__name__!r} is a class that cannot be made without arguments"
-            f" ({error}); give an instance of it"
+            f"{kind} {scorer.__name__!r} is a class that cannot be called without arguments"
+            f" ({error}); pass an instance of it"
         ) from error
 
 

@@ -1,4 +1,4 @@
-"""What running a case needs of an evaluator, and nothing else of it."""
+"""The part of an evaluator that is needed to run a case."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ class CasePlan:
 
     Attributes:
         name: the evaluator's name.
-        task: what is called first.
-        scorers: what is then called with the task's output.
-        classifiers: what is called after the scorers.
-        error_score_handler: gives scores where the task or scorers failed; ``None``: nothing does.
+        task: called first.
+        scorers: called with the output of the task.
+        classifiers: called after the scorers, with the output of the task.
+        error_score_handler: returns scores for a case whose task or scorers failed; ``None``: no
+            scores are added.
         task_timeout: seconds that the task may take for one case; ``None``: no limit.
-        blocking: whether the code is called in threads of the operating system's, because it may
-            hold up its thread for long without giving way to gevent.
+        blocking: whether the code is called in threads of the operating system, because it may
+            compute for long without letting other greenlets run.
     """
 
     name: str

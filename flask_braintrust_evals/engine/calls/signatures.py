@@ -1,6 +1,6 @@
-"""How tasks, scorers and classifiers are called: by the names of the arguments they take.
+"""Calls tasks, scorers and classifiers with those values that their arguments are named after.
 
-Signatures are read once, when an evaluator is made, so that a mistake shows where it was written.
+Signatures are read once, when an evaluator is made, so that a mistake is found at its definition.
 """
 
 from __future__ import annotations
@@ -28,25 +28,32 @@ SCORER_ARGUMENTS = (
     "trace",
     "parameters",
 )
-"""What a scorer or a classifier may ask for by name."""
+"""The names of the arguments that a scorer or a classifier may take."""
 
-_BY_PLACE = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-_NAMED = (*_BY_PLACE, inspect.Parameter.KEYWORD_ONLY)
+_POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+_NAMED = (*_POSITIONAL, inspect.Parameter.KEYWORD_ONLY)
 
 
 @dataclass(frozen=True)
 class _Constant:
-    """The default of an argument that is passed over on the way to a later one."""
+    """The default of a positional argument, passed because a later argument gets a value."""
 
     value: Any
 
 
 Argument = str | _Constant
+"""The name of a value, or a default."""
 
 
 @dataclass(frozen=True)
 class TaskCall:
-    """A task, and how it is called: with ``input``, ``hooks`` and ``parameters`` as it asks."""
+    """A task, called with those of ``input``, ``hooks`` and ``parameters`` that it takes.
+
+    Attributes:
+        function: the task.
+        positional: the values that it gets by position.
+        keywords: the values that it gets by keyword, as pairs of an argument and a value's name.
+    """
 
     function: Callable[..., Any]
     positional: tuple[Argument, ...] = ("input",)
@@ -72,13 +79,17 @@ class TaskCall:
         first, *others = named
         sources = _task_sources(function, others)
         if first.kind is not first.KEYWORD_ONLY:
-            # By place as far as it goes: a decorator's wrapper may take no more than *args.
+            # By position where possible: the wrapper of a decorator may take *args only.
             leading = _leading(others, sources)
             rest = others[len(leading) :]
-            positional = ("input", *(sources[p.name] for p in leading), *_by_place(rest, sources))
+            positional = (
+                "input",
+                *(sources[p.name] for p in leading),
+                *_positional_only(rest, sources),
+            )
             return cls(function, positional, _by_keyword(rest, sources))
         if first.name != "input":
-            raise _bad_task(function, "takes no argument by place")
+            raise _bad_task(function, "takes no positional argument")
         return cls(function, (), _by_keyword(named, {"input": "input", **sources}))
 
     def __call__(self, input: Any, hooks: Any, parameters: Mapping[str, Any]) -> Any:
@@ -91,14 +102,14 @@ class TaskCall:
 
 @dataclass(frozen=True)
 class ScorerCall:
-    """A scorer or classifier, the name it is shown by, and which arguments it takes.
+    """A scorer or classifier, called with those values that it takes.
 
     Attributes:
         name: its name, which no other scorer of the run has.
-        function: what is called.
-        positional: what it is given by place.
-        keywords: what it is given by name.
-        own_name: its name before it was made different from the others'.
+        function: the function that is called.
+        positional: the values that it gets by position.
+        keywords: the names of the values that it gets by keyword.
+        own_name: its name before :func:`unique_names` changed it.
     """
 
     name: str
@@ -118,7 +129,7 @@ class ScorerCall:
             index: its place in the evaluator's list, for naming lambdas.
 
         Raises:
-            RegistrationError: it is not callable, or wants an argument that nobody gives it.
+            RegistrationError: it is not callable, or requires an argument of another name.
         """
         if inspect.isclass(scorer):
             scorer = instance_of(scorer, kind)
@@ -184,7 +195,7 @@ def unique_names(scorers: Sequence[ScorerCall]) -> tuple[ScorerCall, ...]:
 
 
 def _named(signature: inspect.Signature, function: Any) -> list[inspect.Parameter]:
-    """The parameters that have a name, but for those that a partial has fixed."""
+    """Return the named parameters, without those that a partial sets by keyword."""
     fixed: set[str] = set()
     while isinstance(function, functools.partial):
         fixed |= function.keywords.keys()
@@ -197,41 +208,41 @@ def _named(signature: inspect.Signature, function: Any) -> list[inspect.Paramete
 
 
 def _task_sources(function: Any, parameters: list[inspect.Parameter]) -> dict[str, str]:
-    """Which of a task's arguments behind the first are the hooks, and which the parameters."""
+    """Return for each of a task's arguments after the first: ``hooks`` or ``parameters``."""
     sources = {p.name: p.name for p in parameters if p.name in ("hooks", "parameters")}
     for position, parameter in enumerate(parameters):
         if parameter.name in sources or parameter.default is not parameter.empty:
             continue
-        if position == 0 and "hooks" not in sources and parameter.kind in _BY_PLACE:
+        if position == 0 and "hooks" not in sources and parameter.kind in _POSITIONAL:
             sources[parameter.name] = "hooks"
         else:
-            what = f"takes the argument {parameter.name!r}, which nobody gives it"
-            raise _bad_task(function, what)
+            problem = f"requires the argument {parameter.name!r}, which is not passed to tasks"
+            raise _bad_task(function, problem)
     return sources
 
 
-def _bad_task(function: Any, what: str) -> RegistrationError:
+def _bad_task(function: Any, problem: str) -> RegistrationError:
     return RegistrationError(
-        f"task {callable_name(function)!r} {what}; write it as task(input) or task(input, hooks)"
+        f"task {callable_name(function)!r} {problem}; write it as task(input) or task(input, hooks)"
     )
 
 
-def _by_place(
+def _positional_only(
     parameters: list[inspect.Parameter], sources: Mapping[str, str]
 ) -> tuple[Argument, ...]:
-    """What is given by place alone: up to the last parameter that is wanted."""
-    by_place = [p for p in parameters if p.kind is p.POSITIONAL_ONLY]
-    while by_place and by_place[-1].name not in sources:
-        by_place.pop()
-    return tuple(sources.get(p.name) or _Constant(p.default) for p in by_place)
+    """Return values for positional-only parameters, up to the last one that has a source."""
+    positional = [p for p in parameters if p.kind is p.POSITIONAL_ONLY]
+    while positional and positional[-1].name not in sources:
+        positional.pop()
+    return tuple(sources.get(p.name) or _Constant(p.default) for p in positional)
 
 
 def _leading(
     parameters: list[inspect.Parameter], sources: Mapping[str, str]
 ) -> list[inspect.Parameter]:
-    """The parameters, from the first on, that are wanted and can be given by place."""
+    """Return the first parameters, as long as they have a source and can be positional."""
     return list(
-        itertools.takewhile(lambda p: p.kind in _BY_PLACE and p.name in sources, parameters)
+        itertools.takewhile(lambda p: p.kind in _POSITIONAL and p.name in sources, parameters)
     )
 
 
@@ -257,12 +268,12 @@ def _accepted(function: Any, kind: str, name: str) -> tuple[tuple[Argument, ...]
     for parameter in named:
         if parameter.name not in SCORER_ARGUMENTS and parameter.default is parameter.empty:
             raise RegistrationError(
-                f"{kind} {name!r} takes the argument {parameter.name!r}, which nobody gives it;"
-                f" a {kind} may take any of {', '.join(SCORER_ARGUMENTS)}"
+                f"{kind} {name!r} requires the argument {parameter.name!r}, which is not passed to"
+                f" {kind}s; a {kind} may take any of {', '.join(SCORER_ARGUMENTS)}"
             )
     sources = {p.name: p.name for p in named if p.name in SCORER_ARGUMENTS}
     keywords = [name for name, _ in _by_keyword(named, sources)]
     if any(p.kind is p.VAR_KEYWORD for p in signature.parameters.values()):
         taken = signature.parameters
         keywords += [each for each in SCORER_ARGUMENTS if each not in taken]
-    return _by_place(named, sources), tuple(keywords)
+    return _positional_only(named, sources), tuple(keywords)

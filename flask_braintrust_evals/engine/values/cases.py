@@ -13,17 +13,17 @@ from flask_braintrust_evals.errors import DataError
 
 @dataclass
 class EvalCase:
-    """One input, with what belongs to it.
+    """One input, with the data that belongs to it.
 
     Attributes:
-        input: what the task is given; any value.
-        expected: what the task should return, for scorers to compare with.
-        metadata: anything else, for the task, the scorers and the trace.
+        input: the value that the task gets; of any type.
+        expected: the value that the task should return, for scorers to compare with.
+        metadata: further values by name, for the task, the scorers and the trace.
         tags: labels of the case.
         id: the case's own id, such as that of a dataset's row.
-        origin: where the case comes from, as Braintrust writes references: ``object_type``,
-            ``object_id``, ``id``, and optionally ``_xact_id`` and ``created``.
-        trial_count: how often to run this case, where that differs from the evaluator's.
+        origin: a reference to the case in Braintrust: ``object_type``, ``object_id``, ``id``, and
+            optionally ``_xact_id`` and ``created``.
+        trial_count: how often to run this case; ``None``: as often as the evaluator says.
     """
 
     input: Any
@@ -47,7 +47,7 @@ class EvalCase:
         """
         if isinstance(value, cls):
             case = value
-        elif isinstance(value, dict | Mapping):  # dict first: it is many times as quick
+        elif isinstance(value, dict | Mapping):  # dict is checked much faster
             if "input" not in value:
                 raise DataError(
                     f"a case needs an 'input', but this one has only: {', '.join(map(str, value))}"
@@ -63,9 +63,9 @@ class EvalCase:
         return case
 
     def _check(self) -> None:
-        others = (self.metadata, self.origin, self.id, self.tags, self.trial_count)
-        if others == _NOTHING_ELSE:
-            return  # as most cases are, of which a request may bring many
+        optional = (self.metadata, self.origin, self.id, self.tags, self.trial_count)
+        if optional == _ALL_NONE:
+            return  # a request may have many cases, and most of them have none of these
         for name, kind, article in (
             ("metadata", Mapping, "an object"),
             ("origin", Mapping, "an object"),
@@ -88,5 +88,5 @@ class EvalCase:
             raise DataError(f"a case's 'trial_count' must be a whole number from 1, not {count!r}")
 
 
-_NOTHING_ELSE = (None,) * 5
+_ALL_NONE = (None,) * 5
 _FIELDS = tuple(field.name for field in dataclasses.fields(EvalCase))

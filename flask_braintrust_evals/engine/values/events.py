@@ -1,4 +1,4 @@
-"""What a run tells its listeners, in the order in which it happens.
+"""The events of a run, which its consumer receives in the order in which they happen.
 
 A run yields, for every case and trial, :class:`CaseStarted`, any number of :class:`CaseProgress`,
 :class:`TaskFinished`, then, when its scorers are done, :class:`CaseFinished`. Cases interleave. The
@@ -16,11 +16,11 @@ from .summary import RunSummary
 
 
 class Event:
-    """Base of what a run yields."""
+    """Base class of the events that a run yields."""
 
     @property
     def size(self) -> int:
-        """About how many bytes of the user's data it holds."""
+        """The approximate number of bytes of the user's data in the event."""
         return 0
 
 
@@ -62,7 +62,7 @@ class TaskFinished(Event):
 
 @dataclass(frozen=True)
 class CaseFinished(Event):
-    """A case is done, scorers and classifiers included."""
+    """All of a case has been run, scorers and classifiers included."""
 
     result: CaseResult
 
@@ -73,19 +73,19 @@ class CaseFinished(Event):
 
 @dataclass(frozen=True)
 class Idle(Event):
-    """Nothing has happened for as long as the listener asked to be told after."""
+    """Nothing has happened for the run's ``idle_after`` seconds."""
 
 
 @dataclass(frozen=True)
 class RunFinished(Event):
-    """All cases are done."""
+    """The run ended without an error: all cases are done, or it was stopped."""
 
     summary: RunSummary
 
 
 @dataclass(frozen=True)
 class RunFailed(Event):
-    """The run ended early. ``summary`` covers the cases that were done by then."""
+    """The run ended with an error. ``summary`` covers the cases that were done by then."""
 
     error: Exception
     summary: RunSummary

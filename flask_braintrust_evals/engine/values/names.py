@@ -1,4 +1,4 @@
-"""Names that hide no other name."""
+"""Makes names unique."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Results: of one case, and of a whole run."""
+"""The results of a case and of a whole run."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from .names import free_name
 from .scores import Score
 from .summary import RunSummary, ScoreSummary
 
-MOST_FAILURES = 10
-"""Failed cases that the text of a result tells of."""
+MAX_FAILURES = 10
+"""Failed cases that the text of a result lists."""
 
 
 @dataclass(frozen=True)
 class CaseRef:
-    """Which case an event is about.
+    """A reference to a case of a run.
 
     Attributes:
         id: the id of the case's ``eval`` span, 16 hex digits; unique within the run.
         index: the case's place in the data, from 0.
-        trial_index: which repeat of the case this is, from 0.
-        origin: where the case comes from, or ``None``.
+        trial_index: the number of the repetition of the case, from 0.
+        origin: the case's ``origin``; ``None``: it has none.
     """
 
     id: str
@@ -34,7 +34,7 @@ class CaseRef:
 
 @dataclass(frozen=True)
 class CaseError:
-    """Why a task failed.
+    """The exception by which a task, a scorer or a classifier failed.
 
     Attributes:
         type: the name of the exception's class.
@@ -52,21 +52,21 @@ class CaseError:
 
 @dataclass
 class CaseResult:
-    """All that came of one case and trial.
+    """The result of one trial of a case.
 
     Attributes:
-        ref: which case and trial.
+        ref: the case and the trial.
         case: the case itself.
-        output: what the task returned; ``None`` when it failed.
-        output_json: the output as JSON text; ``None`` when the task failed.
-        error: why the task failed; ``None`` when it did not.
-        scores: every score by its name.
-        classifications: every classifier's labels by name; each is ``{"id", "label"?,
+        output: the value that the task returned; ``None`` if it failed.
+        output_json: the output as JSON text; ``None`` if the task failed.
+        error: why the task failed; ``None`` if it did not.
+        scores: all scores by name.
+        classifications: all labels by the names of classifications; each is ``{"id", "label"?,
             "metadata"?}``.
         scorer_errors: why scorers and classifiers failed, by their name.
-        metadata: the case's metadata, as the task left it.
-        tags: the case's tags, as the task left them.
-        duration: seconds from the task's start to the last scorer's end.
+        metadata: the case's metadata, with the changes that the task made.
+        tags: the case's tags, with the changes that the task made.
+        duration: seconds that the case took, scorers included.
     """
 
     ref: CaseRef
@@ -82,9 +82,9 @@ class CaseResult:
     duration: float = 0.0
 
     def add_scorer_error(self, name: str, error: CaseError) -> None:
-        """Keep why a scorer or classifier failed.
+        """Add the failure of a scorer or classifier.
 
-        A classifier may have the name of a scorer: the second of them gets a number.
+        A classifier may have the name of a scorer: a number is added to the second name.
         """
         self.scorer_errors[free_name(name, self.scorer_errors)] = error
 
@@ -95,7 +95,7 @@ class CaseResult:
 
 
 class ScoreSummaries(dict[str, ScoreSummary]):
-    """Scores by name. Asked for one that is not there, it says which are."""
+    """The summaries of scores by name. The error for an unknown name lists the known names."""
 
     def __missing__(self, name: str) -> ScoreSummary:
         known = ", ".join(map(repr, self)) or "none"
@@ -104,7 +104,7 @@ class ScoreSummaries(dict[str, ScoreSummary]):
 
 @dataclass
 class EvalResult:
-    """The results of a whole run. As a text, its scores and its failures, for people.
+    """The results of a whole run. ``str(result)`` lists its scores and failures.
 
     Attributes:
         evaluator: the evaluator's name.
@@ -124,19 +124,19 @@ class EvalResult:
         for name, count in self.summary.scorer_errors.items():
             lines.append(f"{name} failed on {count} cases")
         failures = self.failures
-        for each in failures[:MOST_FAILURES]:
+        for each in failures[:MAX_FAILURES]:
             trial = f", trial {each.ref.trial_index + 1}" if each.ref.trial_index else ""
             lines.append(f"case {each.ref.index + 1}{trial} failed: {each.error}")
-        if len(failures) > MOST_FAILURES:
-            lines.append(f"... and {len(failures) - MOST_FAILURES} more")
+        if len(failures) > MAX_FAILURES:
+            lines.append(f"... and {len(failures) - MAX_FAILURES} more")
         return "\n".join(lines)
 
     @property
     def scores(self) -> ScoreSummaries:
-        """Every score by its name, with its ``mean`` and ``count``.
+        """The summaries of all scores by name, each with a ``mean`` and a ``count``.
 
         Raises:
-            KeyError: when asked for one that no case has; names those that there are.
+            KeyError: no case has a score of the name; the message lists those that there are.
         """
         return ScoreSummaries(self.summary.scores)
 

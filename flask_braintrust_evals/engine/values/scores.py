@@ -1,4 +1,4 @@
-"""What scorers and classifiers return, brought into one form."""
+"""Scores and classifications, made from the values that scorers and classifiers return."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ class Score:
     """One score of one case.
 
     Attributes:
-        name: under which name the score is shown and averaged.
-        score: from 0 to 1, or ``None`` where the case has no score and is left out of the mean.
-        metadata: anything that explains the score.
+        name: the name by which the score is shown and averaged.
+        score: from 0 to 1; ``None``: the case has no score, and is left out of the mean.
+        metadata: values that explain the score.
 
     Raises:
         ValueError: the score is a number outside 0 to 1.
@@ -38,13 +38,13 @@ class Score:
 
 @dataclass
 class Classification:
-    """One label that a classifier gave a case.
+    """One label that a classifier gave to a case.
 
     Attributes:
-        id: the label, for machines.
-        name: what was classified; the classifier's name where it is not given.
+        id: the label, for programs.
+        name: the name of the classification; default: the classifier's name.
         label: the label, for people.
-        metadata: anything that explains the label.
+        metadata: values that explain the label.
 
     Raises:
         ValueError: the id is empty or not a string.
@@ -60,7 +60,7 @@ class Classification:
             raise ValueError(f"a classification's id must be a string, not {self.id!r}")
 
     def as_item(self) -> dict[str, Any]:
-        """Return ``{"id"}`` with ``label`` and ``metadata`` where they are given."""
+        """Return ``{"id"}`` with ``label`` and ``metadata`` if they are given."""
         item: dict[str, Any] = {"id": self.id}
         if self.label is not None:
             item["label"] = self.label
@@ -70,12 +70,12 @@ class Classification:
 
 
 def to_scores(result: Any, name: str) -> list[Score]:
-    """Return what a scorer returned as scores.
+    """Return the scores in the result of a scorer.
 
     Args:
         result: a number, a bool, ``None``, a :class:`Score`, a mapping with a ``score``, any object
             with ``name``, ``score`` and ``metadata``, or an iterable of those.
-        name: the name of scores that bring none of their own.
+        name: the name of scores that have none.
 
     Raises:
         TypeError: the result is none of these.
@@ -85,12 +85,12 @@ def to_scores(result: Any, name: str) -> list[Score]:
 
 
 def to_classifications(result: Any, name: str) -> list[Classification]:
-    """Return what a classifier returned as classifications.
+    """Return the classifications in the result of a classifier.
 
     Args:
         result: ``None``, a :class:`Classification`, a mapping with an ``id``, any object with an
             ``id``, or an iterable of those.
-        name: the name of classifications that bring none of their own.
+        name: the name of classifications that have none.
 
     Raises:
         TypeError: the result is none of these.
@@ -98,16 +98,16 @@ def to_classifications(result: Any, name: str) -> list[Classification]:
     """
     if result is None:
         return []
-    if hasattr(result, "id"):  # also where it is iterable, as named tuples and pydantic models are
+    if hasattr(result, "id"):  # named tuples and pydantic models with an id are iterable, too
         return [_to_classification(result, name)]
     items = _each(result, lambda item: item)
     return [_to_classification(item, name) for item in items if item is not None]
 
 
 def _each(result: Any, convert: Callable[[Any], R]) -> list[R]:
-    several = isinstance(result, Iterable) and not isinstance(result, str | bytes | Mapping)
-    # A numpy number of no dimension claims to be iterable; an object with a score is one score.
-    if several and not hasattr(result, "score") and not hasattr(result, "__float__"):
+    is_iterable = isinstance(result, Iterable) and not isinstance(result, str | bytes | Mapping)
+    # Of these, numpy's 0-dimensional arrays are numbers, and an object with a score is one score.
+    if is_iterable and not hasattr(result, "score") and not hasattr(result, "__float__"):
         return [convert(item) for item in result]
     return [convert(result)]
 

@@ -1,4 +1,4 @@
-"""Means over the cases of a run, kept up as the cases come in."""
+"""Means over the cases of a run, updated with each case."""
 
 from __future__ import annotations
 
@@ -8,47 +8,47 @@ from dataclasses import dataclass, field
 
 @dataclass
 class ScoreSummary:
-    """One score over all cases.
+    """The mean of one score over the cases.
 
     Attributes:
         name: the score's name.
         total: the sum of all scores that are not ``None``.
-        count: how many those are.
+        count: the number of these scores.
     """
 
     name: str
     total: float = 0.0
     count: int = 0
-    _lost: float = field(default=0.0, repr=False, compare=False)
+    _compensation: float = field(default=0.0, repr=False, compare=False)
 
     @property
     def mean(self) -> float | None:
-        """The mean of the cases that have this score; ``None`` where no case has."""
-        return (self.total + self._lost) / self.count if self.count else None
+        """The mean over the cases that have this score; ``None`` if no case has."""
+        return (self.total + self._compensation) / self.count if self.count else None
 
     def add(self, value: float) -> None:
-        """Take in the score of one case.
+        """Add the score of one case.
 
-        By Neumaier's summation, so that the mean of ten times 0.1 is 0.1:
+        Uses Neumaier's summation, so that the mean of ten times 0.1 is 0.1:
         https://en.wikipedia.org/wiki/Kahan_summation_algorithm#Further_enhancements
         """
         before, self.total = self.total, self.total + value
         if abs(before) >= abs(value):
-            self._lost += (before - self.total) + value
+            self._compensation += (before - self.total) + value
         else:
-            self._lost += (value - self.total) + before
+            self._compensation += (value - self.total) + before
         self.count += 1
 
 
 @dataclass
 class RunSummary:
-    """What came of a run.
+    """The means and counts of a run.
 
     Attributes:
-        scores: every score by its name.
-        cases: how many cases and trials are done.
-        failed: how many of them had a failing task.
-        scorer_errors: how many cases each scorer or classifier failed on; only those that did.
+        scores: the summaries of all scores by name.
+        cases: the number of trials of cases that are done.
+        failed: the number of those whose task failed.
+        scorer_errors: the number of those that a scorer or classifier failed on, by its name.
     """
 
     scores: dict[str, ScoreSummary] = field(default_factory=dict)
@@ -59,7 +59,7 @@ class RunSummary:
     def add(
         self, scores: Mapping[str, float | None], failed: bool, scorer_errors: Iterable[str]
     ) -> None:
-        """Take in one finished case."""
+        """Add one finished case."""
         self.cases += 1
         self.failed += failed
         for name, value in scores.items():
