@@ -67,15 +67,15 @@ class Settings:
     origins: tuple[OriginPattern, ...] = ()
     """``BRAINTRUST_EVALS_ORIGINS`` and ``WHITELISTED_ORIGIN``: further allowed origins."""
     session_limit: int = 64
-    """``BRAINTRUST_EVALS_SESSION_LIMIT``: maximum of the sessions that are kept."""
+    """``BRAINTRUST_EVALS_SESSION_LIMIT``: maximum number of sessions that are kept."""
     session_ttl: float = 900.0
     """``BRAINTRUST_EVALS_SESSION_TTL``: seconds after which a token is checked again."""
     max_concurrency: int = 10
     """``BRAINTRUST_EVALS_MAX_CONCURRENCY``: cases of one run at a time, by default."""
     max_runs: int = 1000
-    """``BRAINTRUST_EVALS_MAX_RUNS``: maximum runs of one process at a time."""
+    """``BRAINTRUST_EVALS_MAX_RUNS``: maximum number of runs of one process at a time."""
     max_body: int = 64 * 1024 * 1024
-    """``BRAINTRUST_EVALS_MAX_BODY``: maximum bytes of a request's body."""
+    """``BRAINTRUST_EVALS_MAX_BODY``: maximum size of a request's body, in bytes."""
     heartbeat: float = 5.0
     """``BRAINTRUST_EVALS_HEARTBEAT``: seconds without an event after which a comment is sent."""
     request_timeout: float = 30.0
@@ -177,7 +177,7 @@ def _split(value: Any) -> SplitResult | None:
         valid = parts.hostname is not None and (parts.port is None or parts.port > 0)
         if "[" in parts.netloc:  # older versions of Python do not check it
             IPv6Address((parts.hostname or "").partition("%")[0])
-    except ValueError:  # raised only when it is read: a port that is not a number
+    except ValueError:  # reading a port that is not a number raises it, too
         return None
     return parts if valid else None
 

@@ -251,7 +251,7 @@ def _split(url: str) -> SplitResult | None:
     try:
         parts = urlsplit(url)
         good = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
-    except ValueError:  # raised only when it is read: a port that is not a number
+    except ValueError:  # reading a port that is not a number raises it, too
         return None
     return parts if good else None
 

@@ -20,7 +20,7 @@ from flask_braintrust_evals.runs.spec import InlineCases
 FIELDS = ("input", "expected", "metadata", "tags", "id")
 DELIMITERS = (",", ";", "\t")
 MAX_CELL = 100_000_000
-"""Characters of a cell. The csv module's own limit of 131,072 is too small for many documents."""
+"""Maximum characters of a cell. The csv module's limit, 131,072, is too small for documents."""
 
 
 def read_cases(source: str) -> list[EvalCase]:

@@ -15,7 +15,7 @@ from requests.auth import AuthBase
 DEFAULT_TIMEOUT = 15.0
 """Seconds that an answer may take, and that a stream may send nothing."""
 MAX_ANSWER = 10_000_000
-"""Bytes of a body after which it is not read any further."""
+"""Bytes of a body after which reading stops."""
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from flask_braintrust_evals.engine.values.summary import RunSummary
 from flask_braintrust_evals.runs.prepared import PreparedRun
 
 ROUNDING = 1e-9
-"""How far a mean may be below its limit and still pass: sums of floats are not exact."""
+"""Tolerance for a mean below its limit, because sums of floats are not exact."""
 STOP_TIMEOUT = 5.0
 """Seconds after Ctrl-C in which running tasks may end, and then as many to deliver spans."""
 EXIT_TIMEOUT = 0.5
@@ -68,7 +68,7 @@ class Outcome:
 
     @property
     def is_good(self) -> bool:
-        """True if nothing failed, no span was lost, and no mean is too low."""
+        """Return whether nothing failed, no span was lost, and no mean is too low."""
         summary = self.result.summary
         failed = self.error or summary.failed or summary.scorer_errors or self.lost_spans
         return not (failed or self.too_low)
@@ -132,10 +132,10 @@ def _deliver(prepared: PreparedRun, outcome: Outcome) -> None:
             return
         except KeyboardInterrupt:
             outcome.interrupted, outcome.error = True, "interrupted"
-            _hint()
+            _print_hint()
 
 
-def _hint() -> None:
+def _print_hint() -> None:
     if sys.stderr.isatty():
         click.echo("\nStopping; press Ctrl-C again to exit at once.", err=True)
 
@@ -154,7 +154,7 @@ def _catch_ctrl_c() -> Iterator[threading.Event]:
     def set_event(number: int, frame: Any) -> None:
         pressed.set()
         signal.signal(signal.SIGINT, usual)
-        _hint()
+        _print_hint()
 
     signal.signal(signal.SIGINT, set_event)
     try:
@@ -178,7 +178,7 @@ def _add(event: Event, outcome: Outcome) -> int:
 
 
 class _NoBar:
-    """Takes the place of the progress bar where standard error is not a terminal."""
+    """Replaces the progress bar if standard error is not a terminal."""
 
     def update(self, steps: int) -> None:
         pass

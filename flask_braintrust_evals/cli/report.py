@@ -12,11 +12,11 @@ from .outcome import Outcome
 from .terminal import styled
 
 MAX_FAILURES = 20
-"""Failed cases that are shown; the others are only counted."""
+"""Maximum number of failed cases that are shown; the others are only counted."""
 MAX_ID = 100
-"""Characters of an id that are shown."""
+"""Maximum characters of an id that are shown."""
 MAX_TEXT = 500
-"""Characters of an input or an error that are shown."""
+"""Maximum characters of an input or an error that are shown."""
 
 
 def report(outcome: Outcome) -> str:

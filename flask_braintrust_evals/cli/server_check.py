@@ -17,7 +17,7 @@ PAGE = "https://www.braintrust.dev"
 FOREIGN_PAGE = "https://www.braintrust.dev.example.com"
 """An origin that no server should allow."""
 HEADERS = ("authorization", "content-type", "x-bt-auth-token", "x-bt-org-name")
-"""Headers that the preflights ask to send."""
+"""Request headers that each preflight asks for."""
 BODY_SIZE = 2 * 1024 * 1024
 """Bytes of the large body. Many proxies accept no more than one megabyte."""
 

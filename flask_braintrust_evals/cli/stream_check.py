@@ -26,7 +26,7 @@ MAX_CASES = 3
 
 
 class Timing(Enum):
-    """How the times at which events arrived compare with those at which they happened."""
+    """The result of comparing when the events of a run arrived with when they happened."""
 
     IN_TIME = "in time"
     HELD_BACK = "held back"
@@ -218,7 +218,7 @@ _ONE_AT_A_TIME = (
 
 
 def _judge_health(watched: _Watched, usual: float) -> Iterator[Finding]:
-    """Yield a finding about the request that was sent during the run: did it wait for the end?"""
+    """Yield a finding: whether the request sent during the run was answered before its end."""
     if watched.health is None or watched.last_end is None:  # there was no case
         return
     try:
@@ -253,7 +253,7 @@ def _events(chunks: Iterable[bytes]) -> Iterator[tuple[str, str]]:
     for chunk in chunks:
         *blocks, text = (text + chunk).split(b"\n\n")
         for block in blocks:
-            # Not splitlines(), which also splits at U+2028 and others: these end no line here.
+            # Not splitlines(), which also splits at U+2028 and others, inside of data.
             lines = re.split("\r\n|\n|\r", block.decode("utf-8", "replace"))
             fields = [line.partition(": ")[::2] for line in lines]
             event = next((value for name, value in fields if name == "event"), "")

@@ -14,7 +14,7 @@ from flask_braintrust_evals.engine.parameters.schemas import json_type, referred
 from flask_braintrust_evals.engine.parameters.values import Parameter
 
 MAX_DEPTH = 20
-"""Nested references and alternatives of a schema that are followed."""
+"""Maximum nesting of references and alternatives in a schema that are followed."""
 
 
 def parse_parameters(options: Sequence[str], evaluator: Evaluator) -> dict[str, Any]:

@@ -57,7 +57,7 @@ def open_data(
     if isinstance(source, OwnCases):
         if evaluator.data is None:
             raise RequestError(
-                f"data.own: evaluator {evaluator.name!r} brings no cases of its own; send some"
+                f"data.own: evaluator {evaluator.name!r} has no cases of its own; send some"
             )
         return CaseData(own_cases(evaluator.data, evaluator.name))
     if session is None:

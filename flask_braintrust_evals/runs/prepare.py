@@ -119,7 +119,7 @@ def prepare(
 
 def _size_hint(cases: Iterable[Any], trial_count: int) -> int | None:
     """Return how many cases and trials there are; ``None``: not known."""
-    if not isinstance(cases, list | tuple):  # the length of another kind may be wrong, or raise
+    if not isinstance(cases, list | tuple):  # len() of anything else may raise
         return None
     return sum(getattr(case, "trial_count", None) or trial_count for case in cases)
 

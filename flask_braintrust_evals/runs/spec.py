@@ -11,9 +11,9 @@ from flask_braintrust_evals.engine.values.cases import EvalCase
 from flask_braintrust_evals.errors import DataError
 
 MAX_CONCURRENCY = 1000
-"""Maximum of the cases of a run at a time."""
+"""Maximum number of cases that a run may have at a time."""
 MAX_TRIALS = 10_000
-"""Maximum of the trials of a case."""
+"""Maximum number of trials of a case."""
 
 
 @dataclass(frozen=True)

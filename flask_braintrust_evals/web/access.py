@@ -129,10 +129,10 @@ def _org_denied(org_name: str) -> AccessDeniedError:
 
 
 def client_has_left(request: Request) -> bool:
-    """Return whether the client has disconnected; false where this cannot be found out.
+    """Return whether the client has disconnected; false if that is not known.
 
-    It can with gunicorn on Linux over TCP. Unlike an attempt to read, the state of the connection
-    shows it even while a part of the request has not been read.
+    It is known with gunicorn on Linux over TCP. The state of the connection shows it even while a
+    part of the request has not been read.
     """
     connection = request.environ.get("gunicorn.socket")
     tcp_info = getattr(socket, "TCP_INFO", None)

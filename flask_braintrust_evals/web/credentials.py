@@ -8,7 +8,7 @@ from typing import Protocol
 from flask_braintrust_evals.errors import RequestError
 
 MAX_LENGTH = 4096
-"""Characters of a header; Braintrust's tokens have well under a thousand."""
+"""Maximum characters of a header; Braintrust's tokens have well under a thousand."""
 
 
 class Headers(Protocol):
@@ -19,7 +19,7 @@ class Headers(Protocol):
 
 @dataclass(frozen=True)
 class Credentials:
-    """The credentials in the headers of a request; ``None``: no header has it."""
+    """The credentials in the headers of a request; ``None``: no header has one."""
 
     token: str | None = field(repr=False)
     org_name: str | None

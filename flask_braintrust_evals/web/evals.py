@@ -130,7 +130,7 @@ class EvalRun:
             yield messages
 
     def _in_thread(self, work: Callable[[], T]) -> Generator[list[Message], None, T]:
-        """Run ``work`` in a thread; yield an empty batch every ``heartbeat`` seconds until then."""
+        """Run ``work`` in a thread; yield an empty list every ``heartbeat`` seconds meanwhile."""
         job: Job[T] = Job()
         start_thread(functools.partial(job.run, work), "eval-end")
         while True:

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable
 
 MAX_LENGTH = 300
-"""Characters of an origin; a host name has at most 253."""
+"""Maximum characters of an origin; a host name has at most 253."""
 
 _BRAINTRUST = re.compile(
     r"https?://(?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\.)*(?:braintrust|braintrustdata)\.dev",

@@ -13,7 +13,7 @@ HEADERS = {
 HEARTBEAT = b": heartbeat\n\n"
 """A comment, which clients ignore."""
 
-# Not str.splitlines(), which also splits at U+2028 and others: these end no line of an event.
+# Only these end a line of an event; str.splitlines() also splits at U+2028 and others.
 _LINE_END = re.compile(r"\r\n|\n|\r")
 
 

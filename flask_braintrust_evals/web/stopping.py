@@ -21,14 +21,14 @@ from flask_braintrust_evals.errors import ServerStoppingError
 END_SHARE = 0.2
 """Fraction of the grace period that is kept for delivering spans and ending the stream."""
 MIN_END_SECONDS = 0.5
-"""Seconds that are always kept for it."""
+"""Minimum seconds that are kept for that."""
 
 
 class GracePeriod:
     """The time that a run has once its worker is being stopped.
 
     Args:
-        heartbeat: seconds that may pass between two looks at the worker.
+        heartbeat: maximum seconds between two calls of :meth:`is_over`.
         worker: gunicorn's worker; ``None``: the server is another, whose stop is not noticed.
     """
 
@@ -67,7 +67,7 @@ class GracePeriod:
         if time_to_end is None:
             return False
         if self._ends is None:
-            # The stop may have begun a heartbeat ago.
+            # The stop may have begun up to a heartbeat ago.
             remaining = self.seconds - self._heartbeat - time_to_end
             self._ends = time.monotonic() + max(0.0, remaining)
         return time.monotonic() >= self._ends

@@ -256,7 +256,7 @@ def holds_back_for_a_while(request: Proxy, answer: requests.Response) -> Any:
     ("name", "said"),
     [
         ("quick", "does not show whether events come when they happen"),
-        ("bare", "status 400: data.own: evaluator 'bare' brings no cases of its own"),
+        ("bare", "status 400: data.own: evaluator 'bare' has no cases of its own"),
         ("nobody", "status 404: "),
     ],
 )

@@ -219,7 +219,7 @@ def test_the_evaluators_own_data_is_run_for_those_who_ask(api: Api) -> None:
 
 def test_an_evaluator_without_data_of_its_own_says_so(api: Api) -> None:
     text = api.refusal(400, name="bare", data={"own": True})
-    assert text == "data.own: evaluator 'bare' brings no cases of its own; send some"
+    assert text == "data.own: evaluator 'bare' has no cases of its own; send some"
 
 
 def test_own_data_is_one_source_as_any_other(api: Api) -> None:
