@@ -98,7 +98,7 @@ def _eval() -> dict[str, Any]:
     operation["responses"]["200"] = {
         "description": "A stream of start, progress, summary, error and done events, with"
         " case_results also of case_start and case_result; or the summary, if the body has stream:"
-        " false, or if the header Accept names JSON and no event stream",
+        " false, or has none and the header Accept names JSON and no event stream",
         "content": {
             "text/event-stream": {"schema": {"type": "string"}},
             "application/json": {"schema": {"type": "object"}},
