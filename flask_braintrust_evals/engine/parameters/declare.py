@@ -1,4 +1,4 @@
-"""The ways to declare parameters: JSON Schemas, models, prompts, pydantic models, saved ones."""
+"""Declares parameters: by JSON Schemas, as models and prompts, by pydantic models, or as saved."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ DATA_TYPES = ("string", "number", "integer", "boolean", "array", "object", "null
 
 
 def declare(declaration: Any, evaluator: str) -> ParameterSet | SavedParameterSet:
-    """Read a declaration of parameters.
+    """Return the parameters of a declaration.
 
     Args:
         declaration: ``None``; a pydantic model class, each field of which is a parameter; what
@@ -28,13 +28,13 @@ def declare(declaration: Any, evaluator: str) -> ParameterSet | SavedParameterSe
             - a JSON Schema with a ``type``, and optionally a ``default`` and a ``description``;
             - ``{"type": "model"}``, the name of a model, with the same options;
             - ``{"type": "prompt"}``, a prompt, with the same options and a ``name``;
-            - a pydantic model class with a single field ``value``, which stands for that value;
+            - a pydantic model class with a single field ``value``: tasks get that value;
             - any other pydantic model class: tasks get an instance of it;
-            - ``None``: any value, or none.
+            - ``None``: any value; the default is ``None``.
         evaluator: the evaluator's name, for messages.
 
     Raises:
-        RegistrationError: the declaration makes no sense.
+        RegistrationError: the declaration is not valid.
     """
     if declaration is None:
         return ParameterSet({})

@@ -1,8 +1,8 @@
-"""Templates in nunjucks' language, which is that of Jinja2, with bounds.
+"""Renders templates in the language of nunjucks, which is that of Jinja2, within limits.
 
-They come from whoever may run evaluators. Jinja2's sandbox keeps them from the interpreter; what is
-here keeps them from its memory: no loops but over the values, nothing that repeats or joins texts
-without end, and no more text than a prompt can have.
+Templates come from all users who may run evaluators. Jinja2's sandbox gives them no access to the
+interpreter. This module limits the memory that they can take: loops go over the values only,
+operators can neither repeat nor join texts, and the length of the result is limited.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ import jinja2
 from jinja2 import nodes
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-LONGEST = 10_000_000
-"""Characters that a template may give."""
+MAX_CHARACTERS = 10_000_000
+"""Characters of the text that a template is rendered to."""
 _FILTERS = (
     "abs capitalize default d escape e first float int last length count list lower reverse round"
     " safe sort string sum title trim unique upper tojson"
@@ -34,8 +34,8 @@ _UNBOUNDED = {
 }
 
 
-class TooMuchError(Exception):
-    """A template asks for more than a prompt needs."""
+class TemplateLimitError(Exception):
+    """A template uses what is not supported in prompts, or its text is too long."""
 
 
 class _Environment(ImmutableSandboxedEnvironment):
@@ -44,11 +44,13 @@ class _Environment(ImmutableSandboxedEnvironment):
     def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
         numbers = all(isinstance(each, int | float) for each in (left, right))
         if not numbers or operator == "**":
-            raise TooMuchError(f"'{operator}' is for numbers only, and powers are not computed")
+            raise TemplateLimitError(
+                f"'{operator}' is for numbers only, and powers are not computed"
+            )
         return super().call_binop(context, operator, left, right)
 
     def getattr(self, obj: Any, attribute: str) -> Any:
-        # In nunjucks, as in JavaScript, a value's own items have no methods beside them.
+        # In nunjucks, as in JavaScript, an object has its own items, and no methods of a dict.
         if isinstance(obj, Mapping):
             return obj[attribute] if attribute in obj else self.undefined(obj=obj, name=attribute)
         return super().getattr(obj, attribute)
@@ -67,11 +69,11 @@ def render(
         template: the template.
         values: plain JSON values.
         strict: whether a name without a value is an error.
-        finalize: what values become before they are written; default: their ``str()``.
+        finalize: converts values before they are written; default: ``str``.
 
     Raises:
-        TooMuchError: the template has something that is not bounded, or gives too long a text.
-        Exception: whatever its expressions raise.
+        TemplateLimitError: the template uses what is not supported, or its text is too long.
+        Exception: whatever the template's expressions raise.
     """
     environment = _Environment(
         undefined=jinja2.StrictUndefined if strict else jinja2.ChainableUndefined,
@@ -86,8 +88,8 @@ def render(
     parts, length = [], 0
     for part in environment.from_string(template).generate(values):
         length += len(part)
-        if length > LONGEST:
-            raise TooMuchError(f"the text is longer than {LONGEST} characters")
+        if length > MAX_CHARACTERS:
+            raise TemplateLimitError(f"the text is longer than {MAX_CHARACTERS} characters")
         parts.append(part)
     return "".join(parts)
 
@@ -95,4 +97,4 @@ def render(
 def _check(tree: nodes.Template) -> None:
     for kind, name in _UNBOUNDED.items():
         if tree.find(kind) is not None:
-            raise TooMuchError(f"{name} is not supported in prompts")
+            raise TemplateLimitError(f"{name} is not supported in prompts")

@@ -1,4 +1,4 @@
-"""Prompts as declarations of parameters, and what values of them must look like."""
+"""Parameters that are prompts: their declaration, and the form of their values."""
 
 from __future__ import annotations
 
@@ -42,24 +42,28 @@ class _Options(_Part):
 
 
 class _PromptData(_Part):
-    """The form of a prompt; whatever it does not know is kept as it is."""
+    """The form of a prompt. Fields that are not declared here are kept."""
 
     prompt: Annotated[_Chat | _Completion, Field(discriminator="type")] | None = None
     options: _Options | None = None
     template_format: Literal["mustache", "nunjucks", "none"] | None = None
 
 
-def parse_prompt(value: Any, name: str) -> None:
+def check_prompt(value: Any, name: str) -> None:
     """Check that a JSON value has the form of a prompt.
 
+    Args:
+        value: the value.
+        name: the name of the parameter, for messages.
+
     Raises:
-        RequestError: it has not; names the parameter, the place and what was expected.
+        RequestError: it has not; the message names the parameter, the place and what is expected.
     """
     try:
         _PromptData.model_validate(value)
     except ValidationError as error:
         (first, *_) = error.errors(include_url=False)
-        path = path_text(step for step in first["loc"] if not _is_pydantics(step))
+        path = path_text(step for step in first["loc"] if not _is_union_member(step))
         message = first["msg"][:1].lower() + first["msg"][1:]
         if first["type"] == "model_type":
             message = "input should be an object"
@@ -73,19 +77,19 @@ def prompt_parameter(name: str, spec: Mapping[str, Any], where: str) -> Paramete
 
     Args:
         name: the parameter's name.
-        spec: optionally with ``name`` (the prompt's own), ``default`` (in the form of the module's
-            docstring, or the SDK's ``PromptData``) and ``description``.
-        where: what it belongs to, for messages.
+        spec: optionally with ``name`` (the prompt's own), ``default`` (in the form that
+            :mod:`.prompts` describes, or as the SDK's ``PromptData``) and ``description``.
+        where: the evaluator and the parameter, for messages.
 
     Raises:
-        RegistrationError: the declaration makes no sense.
+        RegistrationError: the declaration is not valid.
     """
     own_name = spec.get("name")
     if own_name is not None and not isinstance(own_name, str):
         raise RegistrationError(f"{where}: 'name' must be a string, not {own_name!r}")
 
     def parse(value: Any) -> Prompt:
-        parse_prompt(value, name)
+        check_prompt(value, name)
         return Prompt(own_name or name, value)
 
     default = spec.get("default")
@@ -106,8 +110,8 @@ def prompt_parameter(name: str, spec: Mapping[str, Any], where: str) -> Paramete
     )
 
 
-def _is_pydantics(step: str | int) -> bool:
-    """Whether a step is the member of a union that pydantic tried, and not part of the value."""
+def _is_union_member(step: str | int) -> bool:
+    """Return whether a step of a path is a type that pydantic tried, not a part of the value."""
     return isinstance(step, str) and (
         step in ("chat", "completion", "str") or step.startswith(("list[", "dict["))
     )

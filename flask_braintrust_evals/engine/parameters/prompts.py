@@ -1,6 +1,6 @@
-"""Prompts: what the Playground's prompt editor sends, as an object that renders.
+"""Prompts: objects that render what the Playground's prompt editor sends.
 
-The form of the data is that of a prompt saved in Braintrust (``PromptData`` of its SDKs)::
+The data has the form of a prompt saved in Braintrust (``PromptData`` of its SDKs)::
 
     {"prompt": {"type": "chat",
                 "messages": [{"role": "user", "content": "Hi {{name}}"}],
@@ -25,14 +25,13 @@ from .templates import Render, renderer
 from .values import Parameters
 
 _NOT_FOR_MODELS = ("use_cache",)
-"""Params that are meant for Braintrust's proxy; the SDK leaves them out too."""
+"""Params for Braintrust's proxy. They are left out, as in the SDK."""
 
 
 def without_nulls(value: Any) -> Any:
     """Return a JSON value without the entries of its objects that are null.
 
-    Where a default says ``null`` for something optional, the Playground takes the whole list of
-    evaluators for broken.
+    The Playground rejects the whole list of evaluators if an optional entry of a default is null.
     """
     if isinstance(value, dict):
         return {key: without_nulls(item) for key, item in value.items() if item is not None}
@@ -46,13 +45,12 @@ class Prompt:
 
     Args:
         name: its name.
-        data: its text and options, as :attr:`prompt` and :attr:`options` have them; checked by the
-            caller.
+        data: its text and options, in the form of ``PromptData``; checked by the caller.
 
     Attributes:
         name: its name.
         slug: its name.
-        id: ``None``, as the following two: what comes as a parameter is not saved anywhere.
+        id: ``None``, like the following two: a prompt given as a parameter is not a saved one.
         project_id: ``None``.
         version: ``None``.
     """
@@ -71,7 +69,7 @@ class Prompt:
 
     @property
     def options(self) -> Parameters:
-        """``model``, ``params`` and whatever else belongs to the call."""
+        """``model``, ``params`` and further options of the call."""
         return Parameters(self._data.get("options") or {})
 
     @property
@@ -84,13 +82,13 @@ class Prompt:
         """Fill in the variables, as the ``braintrust`` SDK's ``Prompt.build`` does.
 
         Args:
-            variables: values for the template; ``strict=True`` among them makes a name without a
-                value an error.
+            variables: the values for the template. With ``strict=True`` among them, a name
+                without a value is an error.
 
         Returns:
             the arguments for a call of an OpenAI client that is traced by the SDK. These are
             ``model``, the params, ``messages`` and ``tools`` (or ``prompt``), and ``span_info``
-            with what the trace is to say of the prompt.
+            with metadata for the span of the call.
 
         Raises:
             ValueError: there is no model or no prompt, or the template cannot be rendered.
@@ -104,7 +102,7 @@ class Prompt:
             raise ValueError(f"prompt {self.name!r} is empty")
         try:
             return self._build(str(model), prompt, options, variables)
-        except ValueError as error:  # of the template, or of JSON that it gives
+        except ValueError as error:  # also for JSON that the template is rendered to
             raise ValueError(f"prompt {self.name!r} cannot be built: {error}") from error
 
     def _build(
@@ -119,7 +117,7 @@ class Prompt:
         render = renderer(kind, values, strict=strict)
         render_json = renderer(kind, values, strict=strict, as_json=True)
         given = options.get("params") or {}
-        # A copy: what is built is the caller's, and the prompt that of the whole run.
+        # A copy: the caller may change the result, and all cases of a run share the prompt.
         params = copy.deepcopy({k: v for k, v in given.items() if k not in _NOT_FOR_MODELS})
         about = {"variables": variables, "id": None, "project_id": None, "version": None}
         built: dict[str, Any] = {
@@ -158,7 +156,7 @@ def _message(message: Mapping[str, Any], render: Render) -> dict[str, Any]:
 
 
 def _part(part: Any, render: Render) -> Any:
-    """One part of a message. Kinds that are not known here stay as they are."""
+    """Return a part of a message, rendered. Parts of other types are returned unchanged."""
     if not isinstance(part, Mapping):
         return part
     if part.get("type") == "text":
@@ -185,7 +183,7 @@ def _render_fields(
 
 
 def _with_response_schema(params: dict[str, Any], render: Render) -> dict[str, Any]:
-    """The params, with variables filled into the JSON Schema of the response, if there is one."""
+    """Return the params, with variables filled into the JSON Schema of the response, if any."""
     response_format = params.get("response_format")
     if not isinstance(response_format, dict) or response_format.get("type") != "json_schema":
         return params

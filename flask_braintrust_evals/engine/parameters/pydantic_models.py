@@ -1,4 +1,4 @@
-"""Pydantic models as declarations of parameters: of one value, of an object, or of all at once."""
+"""Parameters that are declared by pydantic models: one value, one object, or all parameters."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ def parameter_of(name: str, model: type[BaseModel], where: str) -> Parameter:
 
     Args:
         name: the parameter's name.
-        model: with a single field ``value`` it stands for that value; of any other, tasks get an
-            instance.
-        where: what it belongs to, for messages.
+        model: with a single field ``value``, tasks get that value; with other fields, they get an
+            instance of the model.
+        where: the evaluator and the parameter, for messages.
 
     Raises:
-        RegistrationError: the model has no JSON Schema, or not one that can be shown.
+        RegistrationError: the model has no JSON Schema, or one that the Playground cannot show.
     """
     if list(model.model_fields) == ["value"]:
         return _single_value(name, model, where)
@@ -38,10 +38,10 @@ def parameter_of(name: str, model: type[BaseModel], where: str) -> Parameter:
 
 
 def parameters_of(model: type[BaseModel], evaluator: str) -> ParameterSet:
-    """Declare all parameters of an evaluator by one model, each of whose fields is one.
+    """Declare all parameters of an evaluator by one model: each field is a parameter.
 
     Raises:
-        RegistrationError: the model has no JSON Schema, or not one that can be shown.
+        RegistrationError: the model has no JSON Schema, or one that the Playground cannot show.
     """
     where = f"evaluator {evaluator!r}, parameters of {model.__name__}"
     parameters = _model_parameters(model, where, {})
@@ -100,7 +100,7 @@ def _takes_null(parse: Callable[[Any], Any]) -> bool:
 def _model_parameters(
     model: type[BaseModel], where: str, names: Mapping[str, str]
 ) -> list[Parameter]:
-    """The fields of a model as parameters, which are parsed together, by the model."""
+    """Return the fields of a model as parameters. The model parses them together."""
     schema = whole_schema(_json_schema(model, where), where)
     properties = schema.get("properties", {})
     parameters = []
@@ -114,34 +114,36 @@ def _model_parameters(
             value = field.get_default(call_default_factory=True)
             default = None if value is None else plain(value)
         parameters.append(
-            Parameter(names.get(shown, shown), "data", described, _together, default, description)
+            Parameter(
+                names.get(shown, shown), "data", described, _parse_alone, default, description
+            )
         )
     return parameters
 
 
-def _together(value: Any) -> Any:
+def _parse_alone(value: Any) -> Any:
     raise AssertionError("the fields of a model are parsed together")
 
 
 def _json_schema(model: type[BaseModel], where: str) -> dict[str, Any]:
     try:
         return model.model_json_schema()
-    except Exception as error:  # pydantic has several for types without a JSON form
+    except Exception as error:  # pydantic has several classes for it
         raise RegistrationError(f"{where}: {model.__name__} has no JSON Schema: {error}") from error
 
 
 def _parse(model: type[BaseModel], value: Any, name: str | None, skip: int = 0) -> Any:
-    """Return ``value`` as an instance of ``model``, taking for text only what is text.
+    """Return ``value`` as an instance of ``model``, without converting one JSON type to another.
 
     Args:
         model: the model.
         value: a JSON value.
-        name: the parameter; ``None``: the model's fields are the parameters.
-        skip: how many steps into the value the parameter itself is.
+        name: the parameter, for messages; ``None``: the model's fields are the parameters.
+        skip: the number of steps from ``value`` to the value of the parameter, for messages.
     """
     try:
-        # By way of JSON, where strict means what JSON's types say: a date may come as text, a
-        # number may not.
+        # Only for JSON, "strict" accepts text for a date, which has no JSON type of its own. It
+        # never accepts text for a number.
         return model.model_validate_json(dumps(value), strict=True)
     except ValidationError as error:
         raise RequestError("; ".join(_explain(error, name, skip))) from None

@@ -1,4 +1,4 @@
-"""Parameters saved in Braintrust: declared there by a JSON Schema, with values saved beside it."""
+"""Parameters that are saved in Braintrust, as a JSON Schema with values."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from referencing.exceptions import Unresolvable
 
 from flask_braintrust_evals.errors import RegistrationError, RequestError
 
-from .prompt_parameters import parse_prompt
+from .prompt_parameters import check_prompt
 from .prompts import Prompt
 from .schemas import json_type, path_text
 from .values import Parameters
@@ -23,11 +23,11 @@ _FIELDS = ("id", "project_id", "name", "slug", "version")
 
 
 class SavedParameterSet:
-    """All parameters of an evaluator, as Braintrust has them saved.
+    """All parameters of an evaluator, as they are saved in Braintrust.
 
     Attributes:
-        schema: the JSON Schema of the object of all values. ``x-bt-type`` marks properties that are
-            a ``"prompt"`` or a ``"model"``.
+        schema: the JSON Schema of an object with all values. ``x-bt-type`` marks properties that
+            are a ``"prompt"`` or a ``"model"``.
         source: ``id``, ``project_id``, ``name``, ``slug`` and ``version`` of the saved object.
     """
 
@@ -44,17 +44,17 @@ class SavedParameterSet:
             for name, property in self._properties.items()
             if isinstance(property, Mapping) and property.get("x-bt-type") == "prompt"
         ]
-        # The draft of the braintrust SDK, where the schema names none.
-        # Nothing is fetched for references: whoever may edit the schema is not whoever runs this.
+        # Draft 7 as in the braintrust SDK, unless the schema names another. The empty registry
+        # fetches nothing: users who may edit the schema must not make this server send requests.
         validator = validator_for(self.schema, jsonschema.Draft7Validator)
         self._validator = validator(self.schema, registry=Registry())
 
     @classmethod
     def of(cls, value: Any, evaluator: str) -> SavedParameterSet:
-        """Read what ``load_parameters`` of the ``braintrust`` SDK returns.
+        """Return the parameters that ``load_parameters`` of the ``braintrust`` SDK has loaded.
 
         Raises:
-            RegistrationError: the schema is none, or the saved values do not fit it.
+            RegistrationError: the schema is not valid, or the saved values do not fit it.
         """
         source = {name: getattr(value, name) for name in _FIELDS}
         where = f"evaluator {evaluator!r}: the saved parameters {source['slug']!r}"
@@ -85,16 +85,16 @@ class SavedParameterSet:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The names that the schema has."""
+        """The names of the parameters."""
         return tuple(self._properties)
 
     def validate(self, values: Mapping[str, Any] | None) -> Parameters:
-        """Return the values of a run: those given, over those saved, over the schema's defaults.
+        """Return the values of a run: for each name the given, the saved or the default value.
 
         Names that the schema does not have are ignored.
 
         Raises:
-            RequestError: a value is not what the schema allows, or a required one is missing.
+            RequestError: the schema does not allow a value, or a required one is missing.
         """
         given = {k: v for k, v in (values or {}).items() if k in self._properties}
         merged = self._with_defaults(given)
@@ -115,7 +115,7 @@ class SavedParameterSet:
                 and isinstance(schema, Mapping)
                 and schema.get("x-bt-type") == "prompt"
             ):
-                parse_prompt(merged[name], name)
+                check_prompt(merged[name], name)
                 merged[name] = Prompt(name, merged[name])
         return merged
 
@@ -144,14 +144,14 @@ def is_saved(value: Any) -> bool:
 
 
 def _has_default(schema: Mapping[str, Any]) -> bool:
-    """Whether a schema has a default. Where the SDK saves one that has none, it says null."""
+    """Return whether a schema has a default. The SDK saves null if there is none."""
     kinds = schema.get("type", "null")
-    is_null_a_value = "null" in kinds if isinstance(kinds, list) else kinds == "null"
-    return "default" in schema and (schema["default"] is not None or is_null_a_value)
+    is_null_valid = "null" in kinds if isinstance(kinds, list) else kinds == "null"
+    return "default" in schema and (schema["default"] is not None or is_null_valid)
 
 
 def _fill(values: Any, schema: Any) -> None:
-    """Set what is missing in an object, and in the objects inside, to the schema's defaults."""
+    """Set missing entries of an object, and of the objects in it, to the schema's defaults."""
     properties = schema.get("properties") if isinstance(schema, Mapping) else None
     if not isinstance(values, dict) or not isinstance(properties, Mapping):
         return

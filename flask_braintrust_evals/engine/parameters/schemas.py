@@ -1,4 +1,4 @@
-"""JSON Schemas as the Playground wants them: whole, with nothing to look up and no nulls."""
+"""Prepares JSON Schemas for the Playground, which follows no references and accepts few nulls."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from flask_braintrust_evals.errors import RegistrationError
 
 _DEFINITIONS = ("$defs", "definitions")
 _NEVER_NULL = ("default", "description", "title")
-"""Where a schema says ``null`` for one of these, the Playground takes the whole list for broken."""
+"""If one of these is ``null`` in a schema, the Playground rejects the whole list of evaluators."""
 
 
 def whole_schema(schema: Mapping[str, Any], where: str) -> dict[str, Any]:
-    """Return a schema with what its ``$ref`` point to in their place.
+    """Return a schema in which each ``$ref`` is replaced by its target.
 
     Args:
         schema: a JSON Schema.
-        where: what it belongs to, for messages.
+        where: the evaluator and the parameter, for messages.
 
     Raises:
-        RegistrationError: it is no JSON Schema, or one of its references leads nowhere, or back to
-            itself.
+        RegistrationError: it is not a JSON Schema, or the target of a reference is missing or
+            contains the reference.
     """
     try:
         jsonschema.Draft202012Validator.check_schema(schema)
@@ -40,7 +40,7 @@ def whole_schema(schema: Mapping[str, Any], where: str) -> dict[str, Any]:
 
 
 def without_nulls(schema: Any) -> Any:
-    """Return a schema without the entries that make the Playground refuse the whole list."""
+    """Return a schema without the nulls that make the Playground reject the whole list."""
     if isinstance(schema, list):
         return [without_nulls(each) for each in schema]
     if not isinstance(schema, Mapping):
@@ -53,7 +53,7 @@ def without_nulls(schema: Any) -> Any:
 
 
 def referred(schema: Mapping[str, Any], reference: str) -> Any:
-    """Return what a reference within a schema leads to; ``None`` where it leads nowhere."""
+    """Return the target of a reference within a schema; ``None`` if there is none."""
     resource = DRAFT202012.create_resource(dict(schema))
     try:
         return Registry().with_resource("", resource).resolver().lookup(reference).contents
@@ -62,12 +62,12 @@ def referred(schema: Mapping[str, Any], reference: str) -> Any:
 
 
 def path_text(steps: Iterable[Any]) -> str:
-    """Return steps into a value as Python writes them: ``['a'][0]``."""
+    """Return the path to a part of a value as Python writes it, such as ``['a'][0]``."""
     return "".join(f"[{step!r}]" for step in steps)
 
 
 def json_type(value: Any) -> str:
-    """Return what JSON calls the type of ``value``."""
+    """Return JSON's name for the type of ``value``."""
     if value is None:
         return "null"
     if isinstance(value, bool):

@@ -1,13 +1,12 @@
-"""Templates of prompts, filled in: mustache, nunjucks, or none.
+"""Renders the templates of prompts: mustache, nunjucks, or none.
 
-Both the template and the values may come from whoever is allowed to run evaluators, so neither
-reaches more than the values themselves: they are turned into plain JSON values first, no partials
-are read from disk, nunjucks templates are rendered in a sandbox, and what a template may do is
-bounded.
+Both the template and the values may come from any user who may run evaluators, so a template has
+access to the values only: these are plain JSON values, no partials are read from disk, and nunjucks
+templates are rendered in a sandbox. The work that a template may cause is limited.
 
-Mustache is rendered as the ``braintrust`` SDK does (its ``Prompt.build``) in a process that has
-imported autoevals, and as the Playground does: nothing is escaped for HTML, which would reach the
-model as ``&quot;``. Values are what Python's ``str()`` makes of them.
+Mustache is rendered as by the Playground, and as by the ``braintrust`` SDK's ``Prompt.build`` in a
+process that has imported autoevals: nothing is escaped for HTML, since the model would get
+``&quot;`` for a quotation mark. Values are written by Python's ``str()``.
 """
 
 from __future__ import annotations
@@ -21,8 +20,8 @@ import mstache
 
 from . import nunjucks
 
-MOST_LOOKUPS = 100_000
-"""Names that one mustache template may look up: a bound for loops inside of loops."""
+MAX_LOOKUPS = 100_000
+"""Names that one mustache template may look up. Limits loops inside of loops."""
 
 Render = Callable[[str], str]
 
@@ -30,7 +29,7 @@ _MISSING = object()
 
 
 class TemplateError(ValueError):
-    """A template cannot be rendered: it is malformed, or, in strict mode, names what is missing."""
+    """A template cannot be rendered: it is malformed, or in strict mode a value is missing."""
 
 
 def renderer(
@@ -41,11 +40,11 @@ def renderer(
     Args:
         kind: ``"mustache"``, ``"nunjucks"`` or ``"none"``.
         values: plain JSON values.
-        strict: raise where the template names something that ``values`` do not have.
-        as_json: for templates inside JSON: what is not a string is written as JSON.
+        strict: whether a name without a value is an error.
+        as_json: whether values that are not strings are written as JSON, for templates in JSON.
 
-    Raises (the function, not this one):
-        TemplateError: the template cannot be rendered.
+    Returns:
+        the function. It raises :class:`TemplateError` if the template cannot be rendered.
     """
     if kind == "none":
         return lambda template: template
@@ -60,8 +59,8 @@ def _mustache(values: Mapping[str, Any], strict: bool, as_json: bool, template: 
     def get(scope: Any, scopes: Sequence[Any], key: str | bytes, default: Any = None) -> Any:
         nonlocal lookups
         lookups += 1
-        if lookups > MOST_LOOKUPS:
-            raise TemplateError(f"the template looks up more than {MOST_LOOKUPS} names")
+        if lookups > MAX_LOOKUPS:
+            raise TemplateError(f"the template looks up more than {MAX_LOOKUPS} names")
         path = key.decode() if isinstance(key, bytes) else key
         found = _look_up(path, (*scopes, scope))
         if found is not _MISSING:
@@ -79,7 +78,7 @@ def _mustache(values: Mapping[str, Any], strict: bool, as_json: bool, template: 
             stringify=_to_json if as_json else _to_text,
             escape=bytes,
             lambda_render=None,
-            cache={},  # templates come from callers: none is kept
+            cache={},  # the library's own cache would keep the templates of all callers
         )
     except (mstache.TokenException, mstache.TemplateRecursionError) as error:
         raise TemplateError(f"the template is malformed: {error}") from error
@@ -118,7 +117,7 @@ def _nunjucks(values: Mapping[str, Any], strict: bool, as_json: bool, template: 
     finalize = _json_text if as_json else None
     try:
         return nunjucks.render(template, values, strict=strict, finalize=finalize)
-    except Exception as error:  # also what the template's own expressions raise
+    except Exception as error:  # the template's expressions may raise anything
         raise TemplateError(
             f"the template cannot be rendered: {type(error).__name__}: {error}"
         ) from error

@@ -1,4 +1,4 @@
-"""Parameters: declared by an evaluator, shown as a form by the Playground, validated per run."""
+"""The parameters of an evaluator, and the values of them in one run."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 from flask_braintrust_evals.errors import RequestError
 
 UNSET = object()
+"""The default of a parameter that is required."""
 
 
 class Parameters(Mapping[str, Any]):
@@ -33,7 +34,7 @@ class Parameters(Mapping[str, Any]):
         raise AttributeError("parameters cannot be changed: all cases of a run have the same")
 
     def __getattr__(self, name: str) -> Any:
-        # Looked up by way of __dict__: unpickling asks for attributes before there are any.
+        # From __dict__, because unpickling looks up attributes before _values is set.
         values = self.__dict__.get("_values", {})
         try:
             return values[name]
@@ -53,11 +54,12 @@ class Parameter:
         name: its name.
         kind: ``"data"`` for any JSON value, ``"model"`` for the name of a model, ``"prompt"``.
         schema: the JSON Schema of its value; empty for prompts.
-        parse: returns a given value as the task sees it; raises :class:`RequestError`.
-        default: the value where the request gives none, as JSON has it, ``None`` included;
-            ``UNSET`` makes the parameter required.
-        description: shown beside the control; ``None`` for none.
-        null_is_absent: whether a given ``null`` stands for no value, as it does in the
+        parse: returns the value for the task that a given value is parsed to; raises
+            :class:`RequestError` if that is not valid.
+        default: the JSON value that is parsed if the request gives none; ``None``: the task gets
+            ``None``; ``UNSET``: the parameter is required.
+        description: shown beside the parameter's control in the Playground; ``None``: none.
+        null_is_absent: whether a given ``null`` means that no value is given, as in the
             ``braintrust`` SDK.
     """
 
@@ -75,7 +77,7 @@ class ParameterSet:
 
     Args:
         parameters: the parameters by name.
-        check: parses all given values together, in place of each parameter's own ``parse``.
+        check: parses all given values together, instead of each parameter's own ``parse``.
     """
 
     def __init__(
@@ -98,12 +100,12 @@ class ParameterSet:
         return len(self._parameters)
 
     def validate(self, values: Mapping[str, Any] | None) -> Parameters:
-        """Return the values of a run: those given, over the defaults.
+        """Return the values of a run: for each parameter the given value, or else the default.
 
         Names that are not declared are ignored.
 
         Raises:
-            RequestError: a value is not what its parameter allows, or a required one is missing.
+            RequestError: a parameter does not allow its value, or a required one is missing.
         """
         given = {
             name: value

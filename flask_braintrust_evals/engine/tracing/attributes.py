@@ -1,4 +1,4 @@
-"""What the spans of a case say about it."""
+"""Makes the attributes of a case's spans."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from flask_braintrust_evals.engine.values.results import CaseResult
 from flask_braintrust_evals.engine.values.scores import Classification, Score
 from flask_braintrust_evals.serialization import clean_text, dumps, dumps_or_reason, safe_text
 
-# Reading what a span has and writing it merged must not be interrupted. No user code runs inside,
-# and nothing waits: under --preload this lock is not gevent's.
+# Held while an attribute is read, merged and written, so that no other change is lost. Meanwhile no
+# user code runs and nothing is waited for: under --preload this lock is not gevent's.
 _lock = threading.Lock()
 
 
 def description(case: EvalCase) -> dict[str, Any]:
-    """Return the attributes that are known before the task runs: a crash keeps them."""
+    """Return the attributes of a case that are recorded before its task runs."""
     attributes: dict[str, Any] = {
         semconv.INPUT: dumps_or_reason(case.input),
         semconv.EXPECTED: dumps_or_reason(case.expected),
@@ -35,14 +35,14 @@ def description(case: EvalCase) -> dict[str, Any]:
 
 
 def of_task(description: dict[str, Any]) -> dict[str, Any]:
-    """Return those attributes of a case that the span of its task has as well."""
+    """Return those attributes of a case that the span of its task has, too."""
     return {
         name: description[name] for name in (semconv.INPUT, semconv.EXPECTED) if name in description
     }
 
 
 def record(span: Span, result: CaseResult) -> None:
-    """Set what came of the case."""
+    """Record the result of a case on its span."""
     if result.output_json is not None:
         span.set_attribute(semconv.OUTPUT, result.output_json)
     metadata = dict(result.metadata)
@@ -57,7 +57,10 @@ def record(span: Span, result: CaseResult) -> None:
 
 
 def record_scores(span: Span, scores: list[Score]) -> None:
-    """Set what a scorer gave: one score bare, several by their names."""
+    """Record the scores of a scorer on its span.
+
+    The output has a single score without its name, and several by their names.
+    """
     if not span.is_recording():
         return
     fields = {score.name: {"score": score.score} for score in scores}
@@ -69,7 +72,10 @@ def record_scores(span: Span, scores: list[Score]) -> None:
 
 
 def record_classifications(span: Span, classifications: list[Classification]) -> None:
-    """Set what a classifier gave: one label bare, several by their names, as the SDK does."""
+    """Record the labels of a classifier on its span.
+
+    As in the SDK, the output has a single label without its name, and several by their names.
+    """
     if len(classifications) == 1:
         set_json(span, semconv.OUTPUT, classifications[0].as_item())
         return
@@ -81,13 +87,13 @@ def record_classifications(span: Span, classifications: list[Classification]) ->
 
 
 def set_json(span: Span, name: str, value: Any) -> None:
-    """Set an attribute to ``value`` as JSON, or to why it has no JSON form."""
+    """Set an attribute to ``value`` as JSON, or to the reason why it has no JSON form."""
     if span.is_recording():
         span.set_attribute(name, dumps_or_reason(value))
 
 
 def merge_json(span: Span, name: str, value: Any) -> None:
-    """Set an attribute to ``value`` as JSON; an object is merged into the object that is there."""
+    """Set an attribute to ``value`` as JSON; merge an object into the object that is there."""
     text = dumps_or_reason(value)
     with _lock:
         known = recorded(span, name)
@@ -99,7 +105,7 @@ def merge_json(span: Span, name: str, value: Any) -> None:
 
 
 def recorded(span: Span, name: str) -> Any:
-    """Return the JSON value of an attribute that a span has so far; ``None`` for none."""
+    """Return the current JSON value of a span's attribute; ``None``: it has none."""
     text = (getattr(span, "attributes", None) or {}).get(name)
     if not isinstance(text, str):
         return None

@@ -1,4 +1,4 @@
-"""What a scorer that takes ``trace`` is given: the spans of its case, from memory."""
+"""The ``trace`` argument of scorers: the spans of their case, from memory."""
 
 from __future__ import annotations
 
@@ -19,9 +19,10 @@ _OUTPUTS = (semconv.OUTPUT, "gen_ai.output.messages")
 
 
 class Ready(list[T], Generic[T]):
-    """A list that may also be awaited, which gives itself.
+    """A list that may also be awaited; the result is the list itself.
 
-    The ``braintrust`` SDK's methods are coroutines; plain scorers want the list.
+    In the ``braintrust`` SDK, the methods of a trace are coroutines. Scorers that are not ``async``
+    cannot await.
     """
 
     def __await__(self) -> Generator[Any, None, Ready[T]]:
@@ -35,13 +36,13 @@ class SpanData:
 
     Attributes:
         span_id: 16 hex digits.
-        span_parents: the id of the span above it; empty for none.
+        span_parents: the id of the span above it; empty: there is none.
         name: its name.
-        span_attributes: ``type``, ``name`` and whatever else Braintrust knows it by.
-        input, output, expected, metadata, scores: as recorded; ``None`` where nothing was.
-        error: what failed; ``None`` where nothing did.
+        span_attributes: ``type``, ``name`` and further entries of ``braintrust.span_attributes``.
+        input, output, expected, metadata, scores: as recorded; ``None``: nothing was recorded.
+        error: the text of the failure; ``None``: it did not fail.
         metrics: ``start`` and ``end`` in seconds since 1970.
-        attributes: all attributes as OpenTelemetry has them.
+        attributes: all attributes, in OpenTelemetry's format.
     """
 
     span_id: str
@@ -59,7 +60,7 @@ class SpanData:
 
     @classmethod
     def of(cls, span: ReadableSpan) -> SpanData:
-        """Read a finished span."""
+        """Return the data of a finished span."""
         attributes = dict(span.attributes or {})
         kind = _parse(attributes.get(semconv.SPAN_ATTRIBUTES))
         kind = kind if isinstance(kind, dict) else {"name": span.name}
@@ -84,9 +85,12 @@ class SpanData:
 
 
 class CaseTrace:
-    """The spans of a case that have ended: of its task, and of what ran below it.
+    """The spans of a case that have ended: that of its task, and those below it.
 
-    Both methods may be called from plain scorers, and awaited in ``async`` ones.
+    The results of both methods may be used at once, or awaited in ``async`` scorers.
+
+    Args:
+        finished: returns the spans of the case that have ended so far.
     """
 
     def __init__(self, finished: Callable[[], Sequence[ReadableSpan]]) -> None:
@@ -99,7 +103,7 @@ class CaseTrace:
 
         Args:
             span_type: only spans of these types (``"task"``, ``"llm"``, ``"tool"`` …).
-            include_scorers: also those of scorers and classifiers that ran before this one.
+            include_scorers: whether to return those of earlier scorers and classifiers, too.
         """
         kinds = {span_type} if isinstance(span_type, str) else set(span_type or ())
         spans = [SpanData.of(span) for span in self._finished()]
@@ -111,10 +115,10 @@ class CaseTrace:
         )
 
     def get_thread(self) -> Ready[Any]:
-        """Return the messages that went to and came from language models, each one once.
+        """Return the messages to and from language models, in the order of the calls.
 
-        A model is usually given the whole conversation so far; what an earlier call has shown is
-        not repeated.
+        A model usually gets the whole conversation so far: the messages at the beginning of a call
+        that earlier calls had are left out.
         """
         thread: list[Any] = []
         spans = sorted(self.get_spans("llm"), key=lambda span: span.metrics["start"])

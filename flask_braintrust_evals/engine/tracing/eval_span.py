@@ -1,4 +1,4 @@
-"""The span that user code gets: OpenTelemetry's interface and that of the ``braintrust`` SDK."""
+"""The spans that user code gets: OpenTelemetry's, with the ``braintrust`` SDK's methods added."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ from .log import log_event
 S = TypeVar("S", bound="EvalSpan")
 
 _NANOSECONDS = 1_000_000_000
-_LARGEST_SECONDS = 1e12
-"""What is larger counts nanoseconds: in seconds it would be a date in thirty thousand years."""
+_MAX_SECONDS = 1e12
+"""A larger time is in nanoseconds: in seconds it would be thirty thousand years from now."""
 
 
 @dataclass(frozen=True)
@@ -54,13 +54,13 @@ current_scope: ContextVar[SpanScope | None] = ContextVar("braintrust_evals_scope
 
 
 class EvalSpan(Span):
-    """An OpenTelemetry span that also takes what a span of the ``braintrust`` SDK takes.
+    """An OpenTelemetry span that also has the methods of a span of the ``braintrust`` SDK.
 
     Everything is recorded on the OpenTelemetry span, so several objects may wrap the same one.
 
     Args:
-        span: the span.
-        scope: what it belongs to.
+        span: the OpenTelemetry span.
+        scope: the task, scorer or classifier that it belongs to.
     """
 
     def __init__(self, span: Span, scope: SpanScope) -> None:
@@ -76,7 +76,7 @@ class EvalSpan(Span):
 
     @property
     def id(self) -> str:
-        """The span's id, 16 hex digits; empty where nothing is recorded."""
+        """The span's id, 16 hex digits; empty if nothing is recorded."""
         context = self._span.get_span_context()
         return format_span_id(context.span_id) if context.is_valid else ""
 
@@ -87,13 +87,13 @@ class EvalSpan(Span):
 
     @property
     def root_span_id(self) -> str:
-        """The id of the case's trace, 32 hex digits; empty where nothing is recorded."""
+        """The id of the case's trace, 32 hex digits; empty if nothing is recorded."""
         context = self._span.get_span_context()
         return format_trace_id(context.trace_id) if context.is_valid else ""
 
     @property
     def name(self) -> str:
-        """The span's name; empty where nothing is recorded."""
+        """The span's name; empty if nothing is recorded."""
         return str(getattr(self._span, "name", ""))
 
     def log(self, **event: Any) -> None:
@@ -120,13 +120,13 @@ class EvalSpan(Span):
             set_current: whether spans started inside the ``with`` statement are below it; default:
                 they are.
             parent: an exported span to start it below instead.
-            event: what to log on it at once.
+            event: fields to log on it; see :meth:`log`.
         """
         attributes = _without_none(span_attributes)
-        named = attributes.pop("type", None), attributes.pop("name", None)
-        kind = named[0] if type is None else type
+        given_type, given_name = attributes.pop("type", None), attributes.pop("name", None)
+        kind = given_type if type is None else type
         span = self._scope.tracer.start(
-            str(name or named[1] or "span"),
+            str(name or given_name or "span"),
             None if kind is None else str(getattr(kind, "value", kind)),
             self._parent(parent),
             extra=self._scope.inherited,
@@ -138,6 +138,7 @@ class EvalSpan(Span):
         return child
 
     def _parent(self, exported: Any) -> Span:
+        """Return the span that a span with the ``parent`` argument ``exported`` is put below."""
         return self._span
 
     def set_current(self) -> None:
@@ -181,26 +182,26 @@ class EvalSpan(Span):
         return at / _NANOSECONDS
 
     def close(self, end_time: float | None = None) -> float:
-        """The same as :meth:`end`."""
+        """Do the same as :meth:`end`."""
         return self.end(end_time)
 
     def flush(self) -> None:
         """Do nothing: all spans of a run are delivered before its summary."""
 
     def export(self) -> str:
-        """Return nothing: without the SDK, and outside of a server, no parent can be named."""
+        """Return an empty text: only spans of the SDK can be exported."""
         return ""
 
     def link(self) -> str:
-        """Return nothing, as :meth:`export` does."""
+        """Return an empty text, as :meth:`export` does."""
         return ""
 
     def permalink(self) -> str:
-        """Return nothing, as :meth:`export` does."""
+        """Return an empty text, as :meth:`export` does."""
         return ""
 
     def inject(self, carrier: dict[str, str] | None = None) -> dict[str, str]:
-        """Return the headers of an outgoing request as they are."""
+        """Return the headers of an outgoing request unchanged."""
         return {} if carrier is None else carrier
 
     # OpenTelemetry's interface.
@@ -220,14 +221,14 @@ class EvalSpan(Span):
             name = attributes
         if name is not None:
             self._span.update_name(name)
-        named = {"name": name, "type": None if type is None else str(getattr(type, "value", type))}
-        given = _without_none({**named, **(span_attributes or {})})
+        kind = None if type is None else str(getattr(type, "value", type))
+        given = _without_none({"name": name, "type": kind, **(span_attributes or {})})
         if given:
             self.log(span_attributes=given)
 
     @property
     def attributes(self) -> Mapping[str, Any]:
-        """All attributes so far; none where nothing is recorded."""
+        """All attributes so far; empty if nothing is recorded."""
         return getattr(self._span, "attributes", None) or {}
 
     def get_span_context(self) -> SpanContext:
@@ -262,12 +263,12 @@ class EvalSpan(Span):
 
     @property
     def braintrust_parent(self) -> str | None:
-        """The Braintrust object that the span belongs to, as ``braintrust.parent`` has it."""
+        """The span's ``braintrust.parent``: the Braintrust object that it belongs to."""
         return self._scope.tracer.attributes.get(semconv.PARENT)
 
 
 def _nanoseconds(time: float) -> int:
-    return int(time * _NANOSECONDS) if time < _LARGEST_SECONDS else int(time)
+    return int(time * _NANOSECONDS) if time < _MAX_SECONDS else int(time)
 
 
 def _without_none(values: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -1,7 +1,7 @@
 """Starts the spans of a case, and marks failed ones.
 
-The engine records spans through the OpenTelemetry tracer that it is handed. Names and values are
-those of Braintrust's instrumentation specification: a root span ``eval`` per case and trial, below
+The engine records spans with the OpenTelemetry tracer that it gets. Names and values are those of
+Braintrust's instrumentation specification: a root span ``eval`` per case and trial, below
 it ``task`` and one span per scorer and classifier.
 """
 
@@ -39,7 +39,7 @@ class EvalTracer:
         tracer: starts the OpenTelemetry spans; the default records nothing.
         attributes: attributes of every span, such as ``braintrust.parent``.
         span_attributes: entries of every ``braintrust.span_attributes``, such as ``generation``.
-        link: the span of the request for the run; each ``eval`` span links to it.
+        link: the span of the request that started the run; each ``eval`` span links to it.
     """
 
     tracer: Tracer = field(default_factory=NoOpTracer)
@@ -67,7 +67,7 @@ class EvalTracer:
             attributes: further attributes, ready to be recorded.
             start_time: nanoseconds since 1970; ``None``: now.
         """
-        # Never the current context: a case belongs to no request.
+        # Never in the current context: a case must not become a part of the request's trace.
         context = Context() if parent is None else set_span_in_context(parent, Context())
         links = [Link(self.link)] if parent is None and self.link is not None else None
         kinds = {**self.span_attributes, "type": kind, "name": name, **(extra or {})}
@@ -84,12 +84,12 @@ class EvalTracer:
 
     @property
     def records(self) -> bool:
-        """Whether anything is recorded."""
+        """``True`` if spans are recorded, ``False`` if they are discarded."""
         return not isinstance(self.tracer, NoOpTracer)
 
 
 class Stopwatch:
-    """The start and end of a span; its duration is right even if the clock is set in between.
+    """Takes the start and the end of a span. Its duration is right even if the clock is changed.
 
     Attributes:
         start: nanoseconds since 1970.

@@ -1,7 +1,7 @@
-"""What is logged on a span in the terms of the ``braintrust`` SDK, as attributes of the span.
+"""Records the fields that ``log()`` of a ``braintrust`` span takes, as attributes of a span.
 
-A field that is logged again is merged with what the span has: objects key by key, all else is
-replaced. What the span has is read from its own attributes, so that nothing else need be kept.
+If a field is logged again, objects are merged key by key, and all other values are replaced. The
+earlier value is read from the span's attributes, so nothing else has to be kept.
 """
 
 from __future__ import annotations
@@ -38,10 +38,10 @@ def log_event(span: Span, event: Mapping[str, Any]) -> None:
         span: the span.
         event: any of ``input``, ``output``, ``expected``, ``error``, ``scores``, ``metadata``,
             ``metrics``, ``tags``, ``span_attributes``, ``origin``, ``classifications``; ``None`` is
-            passed over. Other names become entries of the metadata.
+            ignored. Other names become entries of the metadata.
 
     Raises:
-        ValueError: scores, metrics, metadata or tags are not of the form that Braintrust takes.
+        ValueError: Braintrust does not accept the scores, metrics, metadata or tags.
     """
     fields = {name: value for name, value in event.items() if value is not None}
     if "inputs" in fields:  # the SDK's former name
@@ -95,7 +95,7 @@ def _check_metrics(metrics: Any) -> Any:
 
 def _check_metadata(metadata: Any) -> Any:
     if not isinstance(metadata, Mapping):
-        try:  # dataclasses and pydantic models are objects, too
+        try:  # a dataclass or a pydantic model becomes a dict
             metadata = plain(metadata)
         except SerializationError as error:
             raise ValueError(f"metadata must be a dict: {error}") from None
@@ -109,9 +109,9 @@ def _check_tags(tags: Any) -> list[str]:
     return list(dict.fromkeys(tags))
 
 
-def _check_names(what: str, value: Any) -> None:
+def _check_names(field: str, value: Any) -> None:
     if not isinstance(value, Mapping) or not all(isinstance(name, str) for name in value):
-        raise ValueError(f"{what} must be a dict whose keys are strings, not {value!r}")
+        raise ValueError(f"{field} must be a dict whose keys are strings, not {value!r}")
 
 
 _CHECKS: dict[str, Callable[[Any], Any]] = {
