@@ -40,6 +40,8 @@ class _Loop(asyncio.SelectorEventLoop):
     greenlets of two threads use the same one.
     """
 
+    owns_its_thread = True  # see greenlet_loops: no greenlet needs to be told apart there
+
     def __init__(self) -> None:
         super().__init__()
         self._threads = NativeThreads(MAX_THREADS)
@@ -90,12 +92,32 @@ class BackgroundLoop:
             DeadlineError: the deadline has passed.
             RuntimeError: the caller runs on the loop itself, and would wait forever.
         """
+        job = Job() if job is None else job
+        self.start(awaitable, cancellation, job)
+        with cancellation.calling(job.cancel):
+            try:
+                return job.wait(deadline)
+            except DeadlineError:
+                job.cancel()
+                raise
+
+    def start(self, awaitable: Awaitable[Any], cancellation: Cancellation, job: Job[Any]) -> None:
+        """Await ``awaitable`` on the loop, in a copy of the caller's context, without waiting.
+
+        Args:
+            awaitable: a coroutine, or anything else that ``await`` takes.
+            cancellation: if it is set by the time the loop comes to the awaitable, that is
+                cancelled at once. Later, ``job.cancel()`` does that.
+            job: gets the result.
+
+        Raises:
+            RuntimeError: the caller runs on the loop itself, and would wait forever.
+        """
         if self.is_current():
             raise RuntimeError(
                 "a coroutine cannot wait here for another one on the same event loop; call"
                 " Evaluator.run from a plain function instead of a coroutine"
             )
-        job = job or Job()
         context = contextvars.copy_context()
         tasks: list[asyncio.Task[None]] = []
 
@@ -110,7 +132,7 @@ class BackgroundLoop:
             else:
                 job.succeed(result)
 
-        def start() -> None:
+        def begin() -> None:
             # A task copies the context it is created in (the argument for that came with 3.11).
             task = context.run(self._loop.create_task, settle())
             tasks.append(task)
@@ -130,13 +152,8 @@ class BackgroundLoop:
 
         while not self._ready.is_set():
             self._ready.wait(MAX_WAIT)
-        self._loop.call_soon_threadsafe(start)
-        with cancellation.calling(cancel):
-            try:
-                return job.wait(deadline)
-            except DeadlineError:
-                cancel()
-                raise
+        job.when_cancelled(cancel)
+        self._loop.call_soon_threadsafe(begin)
 
     def is_current(self) -> bool:
         """Return whether the caller runs on the loop's thread."""

@@ -23,14 +23,19 @@ class Job(Generic[T]):
 
     Args:
         receive: called by the waiting thread with each item that the call posts.
+
+    Attributes:
+        ended_ns: when the call ended, by ``time.monotonic_ns()``; 0 while it has not.
     """
 
     def __init__(self, receive: Callable[[Any], None] = lambda item: None) -> None:
         self._receive = receive
         self._items: deque[Any] = deque()
         self._is_done = False
+        self.ended_ns = 0
         self._result: T | None = None
         self._error: BaseException | None = None
+        self._cancel: Callable[[], None] = _nothing
         self._changed = threading.Condition()
 
     def run(self, function: Callable[[], T]) -> None:
@@ -56,6 +61,14 @@ class Job(Generic[T]):
         """End the waiting, once everything posted before is received, with an exception."""
         self._finish(None, error)
 
+    def when_cancelled(self, callback: Callable[[], None]) -> None:
+        """Have :meth:`cancel` call ``callback``, which stops the call where it runs."""
+        self._cancel = callback
+
+    def cancel(self) -> None:
+        """Stop the call, if that is possible where it runs; nothing happens if it has ended."""
+        self._cancel()
+
     def wait(self, deadline: float | None = None) -> T:
         """Receive posted items, in their order, until the call has ended.
 
@@ -70,6 +83,11 @@ class Job(Generic[T]):
         Raises:
             DeadlineError: the deadline has passed.
         """
+        self.wait_until_done(deadline)
+        return self.result()
+
+    def wait_until_done(self, deadline: float | None = None) -> None:
+        """Do as :meth:`wait`, but return nothing and do not raise what the call raised."""
         limit = math.inf if deadline is None else deadline
         while True:
             with self._changed:
@@ -79,9 +97,12 @@ class Job(Generic[T]):
                         raise DeadlineError
                     self._changed.wait(min(left, MAX_WAIT))
                 if not self._items:
-                    break
+                    return
                 item = self._items.popleft()
             self._receive(item)
+
+    def result(self) -> T:
+        """Return what a call that has ended returned; raise what it raised."""
         if self._error is not None:
             raise self._error
         return cast(T, self._result)
@@ -91,4 +112,9 @@ class Job(Generic[T]):
             if self._is_done:
                 return
             self._is_done, self._result, self._error = True, result, error
+            self.ended_ns = time.monotonic_ns()
             self._changed.notify()
+
+
+def _nothing() -> None:
+    pass

@@ -52,14 +52,15 @@ class CaseRunner:
     Args:
         plan: the evaluator's.
         parameters: the run's validated parameters.
-        extra_scorers: scorers that run in a second pass, after the evaluator's own.
+        extra_scorers: scorers besides the evaluator's own.
         tracer: starts spans; ``None``: nothing is recorded.
         finished_spans: for scorers that take ``trace``; default: no spans.
         span_class: see :class:`UserCode`.
         org_url: see :class:`UserCode`.
         cancellation: set when the run is cancelled.
         scope: entered around each case, on the thread that runs it, such as Flask's application
-            context.
+            context. Where a case has several scorers and classifiers, it is also entered around
+            each of them, because they run at the same time.
     """
 
     def __init__(
@@ -82,11 +83,9 @@ class CaseRunner:
         self.code = UserCode(plan, tracer, self.cancellation, span_class, org_url)
         scorers = unique_names((*plan.scorers, *extra_scorers))
         names = [scorer.name for scorer in scorers]
-        own, extra = scorers[: len(plan.scorers)], scorers[len(plan.scorers) :]
-        self.passes = [
-            CaseScorer(some, classifiers, names, parameters, self.code, finished_spans)
-            for some, classifiers in ((own, plan.classifiers), (extra, ()))
-        ]
+        self.scorer = CaseScorer(
+            scorers, plan.classifiers, names, parameters, self.code, finished_spans, scope
+        )
 
     def run(self, job: CaseJob, emit: Emit) -> CaseResult:
         """Run one case.
@@ -150,8 +149,7 @@ class _CaseRun:
         try:
             self._run_task()
             self._emit(TaskFinished(result.ref, result.output_json, result.error))
-            for scorer in self._runner.passes:
-                failed += scorer.score(result, span)
+            failed = self._runner.scorer.score(result, span)
         finally:
             attributes.record(span, result)
         # After the result is recorded: what the handler logs on the span is merged into it.

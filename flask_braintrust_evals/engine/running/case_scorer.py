@@ -1,15 +1,15 @@
-"""Scores one case with scorers and classifiers."""
+"""Scores one case with scorers and classifiers, all at the same time."""
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import Span
 
+from flask_braintrust_evals.concurrency.turns import Turn, wait_for_turn
 from flask_braintrust_evals.engine.calls.signatures import ScorerCall
 from flask_braintrust_evals.engine.parameters.values import Parameters
 from flask_braintrust_evals.engine.tracing import attributes
@@ -19,17 +19,23 @@ from flask_braintrust_evals.engine.values.results import CaseResult
 from flask_braintrust_evals.engine.values.scores import to_classifications, to_scores
 
 from .score_names import name_scores
+from .scorer_run import ScorerRun
 from .user_code import UserCode
 
 FinishedSpans = Callable[[int], Sequence[ReadableSpan]]
 """Returns the spans of a running case that have ended, by the id of its trace."""
 
-_SCORER_SPAN = {"purpose": "scorer"}
-"""Lets Braintrust report the cost of scorers separately from that of the task."""
+QUICK_SECONDS = 0.001
+"""A scorer whose last call took less is called on the worker's own thread, which costs less than
+starting another one."""
 
 
 class CaseScorer:
     """One pass of scoring: some scorers and classifiers, called on the result of a task.
+
+    They are called at the same time, each in a thread or on the event loop; those that were quick
+    so far are called one after another. The order in which they end changes nothing: results,
+    names, spans and failures are in the order in which scorers and classifiers are declared.
 
     A case may have several passes, such as that of the evaluator and that of the Playground's
     scorers. A pass needs the result and the span of the case, so that it may run in another process
@@ -42,6 +48,7 @@ class CaseScorer:
         parameters: the run's validated parameters.
         code: calls them.
         finished_spans: for scorers that take ``trace``.
+        scope: where there are several, it is entered around each; see :class:`CaseRunner`.
     """
 
     def __init__(
@@ -52,13 +59,19 @@ class CaseScorer:
         parameters: Parameters,
         code: UserCode,
         finished_spans: FinishedSpans,
+        scope: Callable[[], AbstractContextManager[Any]] = nullcontext,
     ) -> None:
-        self._scorers = scorers
-        self._classifiers = classifiers
+        self._calls = [
+            *((scorer, "score") for scorer in scorers),
+            *((classifier, "classifier") for classifier in classifiers),
+        ]
+        self._seconds = [float("inf")] * len(self._calls)
         self._reserved_names = reserved_names
         self._parameters = parameters
         self._code = code
         self._finished_spans = finished_spans
+        # A single one runs alone, in the scope of its case.
+        self._scope = scope if len(self._calls) > 1 else nullcontext
 
     def score(self, result: CaseResult, span: Span) -> list[str]:
         """Call the scorers and classifiers, unless the task failed.
@@ -71,49 +84,62 @@ class CaseScorer:
             the names of the scorers that gave no score because they, or the task, failed.
         """
         if result.error is not None:
-            return [scorer.name for scorer in self._scorers]
-        failed = [each.name for each in self._scorers if not self._score(each, result, span)]
-        for classifier in self._classifiers:
-            self._classify(classifier, result, span)
+            return [scorer.name for scorer, kind in self._calls if kind == "score"]
+        runs = self._call_all(result, span)
+        failed = []
+        for run in runs:
+            succeeded = self._add(run, result)
+            if not succeeded and run.kind == "score":
+                failed.append(run.scorer.name)
         return failed
 
-    def _score(self, scorer: ScorerCall, result: CaseResult, parent: Span) -> bool:
-        """Call one scorer; return whether it succeeded."""
-        succeeded = False
-        with self._span(scorer, "score", result, parent) as span:
-            returned = self._call(scorer, result, parent)
-            taken = (*self._reserved_names, *result.scores)
-            scores = name_scores(to_scores(returned, scorer.name), scorer, taken)
-            result.scores.update(scores)
-            attributes.record_scores(span, list(scores.values()))
-            succeeded = True
-        return succeeded
+    def _call_all(self, result: CaseResult, span: Span) -> list[ScorerRun]:
+        """Call all scorers and classifiers, and wait until the last one has ended."""
+        runs = [
+            ScorerRun(scorer, kind, self._arguments(result, span), span, self._code, self._scope)
+            for scorer, kind in self._calls
+        ]
+        slow = [run for run, took in zip(runs, self._seconds, strict=True) if took > QUICK_SECONDS]
+        for run in slow[:-1]:
+            run.start(in_thread=True)
+        # Quick ones first: the last slow one need not have a thread, since this one only waits.
+        for run in (*(run for run in runs if run not in slow), *slow[-1:]):
+            run.start(in_thread=False)
+        for index, run in enumerate(runs):
+            run.wait()
+            self._seconds[index] = run.seconds
+        wait_for_turn(Turn.CONTINUE)
+        return runs
 
-    def _classify(self, classifier: ScorerCall, result: CaseResult, parent: Span) -> None:
-        with self._span(classifier, "classifier", result, parent) as span:
-            returned = self._call(classifier, result, parent)
-            classifications = to_classifications(returned, classifier.name)
-            for each in classifications:
-                items = result.classifications.setdefault(each.name or classifier.name, [])
-                items.append(each.as_item())
-            attributes.record_classifications(span, classifications)
+    def _add(self, run: ScorerRun, result: CaseResult) -> bool:
+        """Add what a scorer or classifier gave to the result; return whether it succeeded."""
+        try:
+            if run.kind == "score":
+                run.in_context(lambda: self._add_scores(run, result))
+            else:
+                run.in_context(lambda: self._add_labels(run, result))
+            return True
+        except BaseException as error:
+            set_failure(run.span, error)
+            what = f"{'scorer' if run.kind == 'score' else run.kind} {run.scorer.name!r}"
+            failure = self._code.failure(what, error, result.ref)
+            result.add_scorer_error(run.scorer.name, failure)
+            return False
+        finally:
+            run.end()
 
-    @contextmanager
-    def _span(
-        self, scorer: ScorerCall, kind: str, result: CaseResult, parent: Span
-    ) -> Iterator[Span]:
-        """Start a span for one scorer or classifier; a failure inside is added to the result."""
-        with self._code.span(scorer.name, kind, parent, _SCORER_SPAN) as span:
-            try:
-                yield span
-            except BaseException as error:
-                set_failure(span, error)
-                what = f"{kind} {scorer.name!r}"
-                failure = self._code.failure(what, error, result.ref)
-                result.add_scorer_error(scorer.name, failure)
+    def _add_scores(self, run: ScorerRun, result: CaseResult) -> None:
+        scores = to_scores(run.result(), run.scorer.name)
+        named = name_scores(scores, run.scorer, (*self._reserved_names, *result.scores))
+        result.scores.update(named)
+        attributes.record_scores(run.span, list(named.values()))
 
-    def _call(self, scorer: ScorerCall, result: CaseResult, parent: Span) -> Any:
-        return self._code.call(functools.partial(scorer, self._arguments(result, parent)))
+    def _add_labels(self, run: ScorerRun, result: CaseResult) -> None:
+        classifications = to_classifications(run.result(), run.scorer.name)
+        for each in classifications:
+            items = result.classifications.setdefault(each.name or run.scorer.name, [])
+            items.append(each.as_item())
+        attributes.record_classifications(run.span, classifications)
 
     def _arguments(self, result: CaseResult, parent: Span) -> dict[str, Any]:
         trace_id = parent.get_span_context().trace_id

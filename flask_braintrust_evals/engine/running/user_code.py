@@ -15,6 +15,7 @@ from typing import Any
 from opentelemetry import context as otel_context
 from opentelemetry.trace import Span, set_span_in_context
 
+from flask_braintrust_evals.concurrency import greenlet_loops
 from flask_braintrust_evals.concurrency.cancellation import Cancellation
 from flask_braintrust_evals.concurrency.event_loop import background_loop
 from flask_braintrust_evals.concurrency.gevent_patch import is_patched, start_thread
@@ -94,10 +95,11 @@ class UserCode:
         self.cancellation = cancellation
         self._evaluator = plan.name
         # Without gevent, the workers are real threads themselves.
-        self._in_real_threads = plan.blocking and is_patched()
+        self.in_real_threads = plan.blocking and is_patched()
         self._is_recorded = tracer is not None
         self._span_class = span_class or EvalSpan
         self._org_url = org_url
+        greenlet_loops.install()
 
     @contextmanager
     def span(
@@ -165,7 +167,7 @@ class UserCode:
         deadline = None if timeout is None else time.monotonic() + timeout
         reports = reports or ProgressReports()
         try:
-            if timeout is None and not self._in_real_threads:
+            if timeout is None and not self.in_real_threads:
                 returned = function()
             else:
                 returned = self._call_in_thread(function, reports, deadline)
@@ -183,11 +185,19 @@ class UserCode:
     ) -> Any:
         in_context = functools.partial(contextvars.copy_context().run, function)
         with reports.through_job() as job:
-            if self._in_real_threads:
-                blocking_threads().submit(job.run, in_context)
-            else:
-                start_thread(functools.partial(job.run, in_context), "eval-with-timeout")
+            self.start_thread(functools.partial(job.run, in_context), "eval-with-timeout")
             return job.wait(deadline)
+
+    def start_thread(self, work: Callable[[], None], name: str) -> None:
+        """Run ``work`` in a thread: one of the operating system's if the user code blocks.
+
+        Raises:
+            RuntimeError: the system has no more threads.
+        """
+        if self.in_real_threads:
+            blocking_threads().submit(work)
+        else:
+            start_thread(work, name)
 
     def failure(self, what: str, error: BaseException, ref: CaseRef) -> CaseError:
         """Log a failure, and return it in the form that results have."""

@@ -99,9 +99,15 @@ class Stopwatch:
         self.start = time.time_ns()
         self._monotonic_start = time.monotonic_ns()
 
-    def end(self) -> int:
-        """Return the current time as the end, in nanoseconds since 1970."""
-        return self.start + time.monotonic_ns() - self._monotonic_start
+    def end(self, monotonic_ns: int | None = None) -> int:
+        """Return an end, in nanoseconds since 1970.
+
+        Args:
+            monotonic_ns: the end by ``time.monotonic_ns()``; ``None``: now.
+        """
+        if monotonic_ns is None:
+            monotonic_ns = time.monotonic_ns()
+        return self.start + monotonic_ns - self._monotonic_start
 
 
 def span_id(span: Span) -> str:

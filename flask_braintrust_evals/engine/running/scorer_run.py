@@ -1,0 +1,134 @@
+"""Calls a scorer or classifier for one case, while others may be called at the same time."""
+
+from __future__ import annotations
+
+import contextvars
+import functools
+import inspect
+import time
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, ExitStack
+from typing import Any
+
+from opentelemetry.trace import Span
+
+from flask_braintrust_evals.concurrency.event_loop import background_loop
+from flask_braintrust_evals.concurrency.job import Job
+from flask_braintrust_evals.engine.calls.signatures import ScorerCall
+from flask_braintrust_evals.engine.tracing.eval_tracer import Stopwatch
+
+from .user_code import UserCode
+
+_SCORER_SPAN = {"purpose": "scorer"}
+"""Lets Braintrust report the cost of scorers separately from that of the task."""
+
+
+class ScorerRun:
+    """One scorer or classifier that is called for one case, inside a span of its own.
+
+    It runs in a context of its own, with a scope of its own: what several have in common, such as a
+    database session that belongs to Flask's application context, may not be used by two threads.
+
+    Args:
+        scorer: the scorer or classifier.
+        kind: ``"score"`` or ``"classifier"``: the type of its span.
+        arguments: what it may ask for, by name.
+        parent: the case's ``eval`` span.
+        code: the run's user code.
+        scope: see :class:`CaseRunner`.
+
+    Attributes:
+        span: its span. :meth:`end` ends it.
+        seconds: how long the call took; for an ``async`` one only until it returned its coroutine.
+    """
+
+    def __init__(
+        self,
+        scorer: ScorerCall,
+        kind: str,
+        arguments: Mapping[str, Any],
+        parent: Span,
+        code: UserCode,
+        scope: Callable[[], AbstractContextManager[Any]],
+    ) -> None:
+        self.scorer = scorer
+        self.kind = kind
+        self.seconds = 0.0
+        self._call = functools.partial(scorer, arguments)
+        self._code = code
+        self._scope = scope
+        self._context = contextvars.copy_context()
+        self._entered = ExitStack()
+        self._job: Job[Any] | None = None
+        self._returned: Any = None
+        self._error: BaseException | None = None
+        self._ended_ns = 0
+        self._watch = Stopwatch()
+        self.span = code.tracer.start(
+            scorer.name, kind, parent, extra=_SCORER_SPAN, start_time=self._watch.start
+        )
+
+    def start(self, in_thread: bool) -> None:
+        """Call the scorer.
+
+        Args:
+            in_thread: whether to call it in a thread of its own, and not in the calling one. Its
+                coroutine, if it is ``async``, runs on the event loop either way.
+        """
+        try:
+            self._context.run(self._enter)
+            if in_thread or self._code.in_real_threads:
+                self._job = Job()
+                work = functools.partial(self._context.copy().run, self._run, self._job)
+                self._code.start_thread(work, "eval-scorer")
+            else:
+                self._context.run(self._run, None)
+        except BaseException as error:
+            self._job, self._error, self._ended_ns = None, error, time.monotonic_ns()
+
+    def wait(self) -> None:
+        """Wait until the scorer, or its coroutine, has ended. Cancelled with the run."""
+        job = self._job
+        if job is not None:
+            with self._code.cancellation.calling(job.cancel):
+                job.wait_until_done()
+            self._ended_ns = job.ended_ns
+
+    def result(self) -> Any:
+        """Return what the scorer returned; raise what it raised. Call :meth:`wait` first."""
+        if self._error is not None:
+            raise self._error
+        return self._returned if self._job is None else self._job.result()
+
+    def in_context(self, function: Callable[[], Any]) -> Any:
+        """Call ``function`` in the scorer's context, inside its span and its scope."""
+        return self._context.run(function)
+
+    def end(self) -> None:
+        """Leave the scope, and end the span with the time at which the scorer ended."""
+        try:
+            self._context.run(self._entered.close)
+        finally:
+            self.span.end(self._watch.end(self._ended_ns))
+
+    def _enter(self) -> None:
+        self._entered.enter_context(self._code.within(self.span, _SCORER_SPAN))
+        self._entered.enter_context(self._scope())
+
+    def _run(self, job: Job[Any] | None) -> None:
+        """Call the scorer; have a coroutine awaited; keep the result here or in ``job``."""
+        began = time.perf_counter()
+        try:
+            returned = self._call()
+            self.seconds = time.perf_counter() - began
+            if inspect.isawaitable(returned):
+                job = self._job = job or Job()
+                background_loop().start(returned, self._code.cancellation, job)
+            elif job is not None:
+                job.succeed(returned)
+            else:
+                self._returned, self._ended_ns = returned, time.monotonic_ns()
+        except BaseException as error:
+            if job is None:
+                raise
+            job.fail(error)
