@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import copy
+import json
 import pickle
 from typing import Any
 
 import pytest
 
+from flask_braintrust_evals import EvalHooks, Evaluator
 from flask_braintrust_evals.engine.parameters.declare import declare as declare_for
 from flask_braintrust_evals.engine.parameters.schemas import json_type
 from flask_braintrust_evals.engine.parameters.values import UNSET, Parameters, ParameterSet
 from flask_braintrust_evals.errors import RegistrationError, RequestError
+
+from .support import inputs
 
 
 def declare(declaration: Any) -> ParameterSet:
@@ -308,15 +312,39 @@ def test_a_parameter_that_does_not_exist_is_refused_with_those_that_do(
     assert not hasattr(parameters, "c")
 
 
-def test_parameters_cannot_be_assigned_to() -> None:
-    parameters, name = Parameters({"a": 1}), "a"
+def test_parameters_are_a_dict_in_all_that_code_may_do_with_one() -> None:
+    parameters = Parameters({"a": 1, "b": {"c": [2]}})
 
-    with pytest.raises(TypeError):
-        parameters["a"] = 2
-    # All cases of a run have the same parameters.
-    with pytest.raises((AttributeError, TypeError)):
+    assert isinstance(parameters, dict)
+    assert json.loads(json.dumps(parameters)) == {"a": 1, "b": {"c": [2]}}
+    assert parameters.copy() == parameters | {} == dict(parameters) == {**parameters}
+    assert parameters | {"a": 3} == {"a": 3, "b": {"c": [2]}}
+    parameters["a"] = 2
+    assert parameters.pop("b") == {"c": [2]}
+    assert (parameters["a"], parameters.a, len(parameters)) == (2, 2, 1)
+
+
+def test_attributes_of_parameters_cannot_be_set_and_the_error_says_what_to_write() -> None:
+    parameters, name = Parameters({"a": 1}), "a"
+    with pytest.raises(AttributeError, match=r"set the item \['a'\] instead"):
         setattr(parameters, name, 2)
-    assert (parameters["a"], parameters.a) == (1, 1)
+    assert parameters.a == 1
+
+
+def test_what_a_task_does_to_its_parameters_reaches_no_other_case() -> None:
+    def task(input: Any, hooks: EvalHooks) -> Any:
+        hooks.parameters["list"].append(input)
+        hooks.parameters["new"] = input
+        return hooks.parameters["list"]
+
+    def scorer(parameters: Parameters) -> bool:
+        return len(parameters["list"]) == 2 and "new" in parameters  # those of its case
+
+    declared = {"list": {"type": "array", "default": ["default"]}}
+    evaluator = Evaluator("e", task, scores=[scorer], parameters=declared)
+    result = evaluator.run(inputs(1, 2, 3))
+    assert [each.output for each in result.results] == [["default", n] for n in (1, 2, 3)]
+    assert result.scores["scorer"].mean == 1
 
 
 def test_parameters_do_not_change_with_the_dict_they_came_from() -> None:

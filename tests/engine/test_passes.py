@@ -37,8 +37,8 @@ def test_a_pass_of_its_own_gives_what_it_gives_after_the_evaluators_own() -> Non
     scorers = unique_names((*evaluator.plan.scorers, *EXTRA))
     code = UserCode(evaluator.plan, None, Cancellation())
     names = [scorer.name for scorer in scorers]
-    second = CaseScorer(scorers[1:], (), names, Parameters(), code, lambda trace_id: ())
-    failed = second.score(apart, EvalTracer().start("eval", "eval"))
+    second = CaseScorer(scorers[1:], (), names, code, lambda trace_id: ())
+    failed = second.score(apart, EvalTracer().start("eval", "eval"), Parameters())
 
     assert failed == ["broken"]
     assert apart.scores == together.scores

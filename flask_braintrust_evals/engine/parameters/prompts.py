@@ -16,13 +16,14 @@ from __future__ import annotations
 
 import copy
 import json
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from flask_braintrust_evals.serialization import plain, register_converter
 
+from .attribute_dict import AttributeDict
 from .templates import Render, renderer
-from .values import Parameters
 
 _NOT_FOR_MODELS = ("use_cache",)
 """Params for Braintrust's proxy. They are left out, as in the SDK."""
@@ -40,8 +41,19 @@ def without_nulls(value: Any) -> Any:
     return value
 
 
+class PromptMessage(AttributeDict):
+    """A message of a prompt, whose fields are items and attributes; absent ones are ``None``."""
+
+    def __getattr__(self, name: str) -> Any:
+        return super().__getattr__(name) if name in self or name.startswith("__") else None
+
+
 class Prompt:
     """A prompt with variables, and the options of the model it is meant for.
+
+    It has the interface of the ``braintrust`` SDK's ``Prompt``, and ``isinstance`` takes it for one
+    where the SDK is imported: code that checks the type of a parameter would else fall back to its
+    default, and ignore what was edited in the Playground.
 
     Args:
         name: its name.
@@ -50,33 +62,77 @@ class Prompt:
     Attributes:
         name: its name.
         slug: its name.
-        id: ``None``, like the following two: a prompt given as a parameter is not a saved one.
-        project_id: ``None``.
-        version: ``None``.
+        id, project_id, version, description, tags: ``None``, since what comes as a parameter is not
+            saved anywhere.
+        defaults: an empty dict; arguments that :meth:`build` starts with.
+        no_trace: whether :meth:`build` leaves ``span_info`` out.
     """
 
     id: str | None = None
     project_id: str | None = None
     version: str | None = None
+    description: str | None = None
+    tags: list[str] | None = None
+    no_trace: bool = False
 
     def __init__(self, name: str, data: Mapping[str, Any]) -> None:
         self.name = name
         self.slug = name
+        self.defaults: dict[str, Any] = {}
         self._data = without_nulls(plain(data))
 
     def __repr__(self) -> str:
         return f"Prompt({self.name!r}, model={self.options.get('model')!r})"
 
     @property
-    def options(self) -> Parameters:
-        """``model``, ``params`` and further options of the call."""
-        return Parameters(self._data.get("options") or {})
+    def __class__(self) -> type:
+        """The class that ``isinstance`` sees besides ``type(self)``: the SDK's, if imported."""
+        return getattr(sys.modules.get("braintrust"), "Prompt", Prompt)
+
+    @__class__.setter
+    def __class__(self, kind: type) -> None:
+        raise TypeError("the class of a prompt cannot be changed")
 
     @property
-    def prompt(self) -> Parameters | None:
+    def options(self) -> AttributeDict:
+        """``model``, ``params`` and whatever else belongs to the call."""
+        return AttributeDict(self._data.get("options") or {})
+
+    @property
+    def prompt(self) -> PromptMessage | None:
         """The text, as ``type`` with ``messages`` and ``tools``, or with ``content``."""
         prompt = self._data.get("prompt")
-        return None if prompt is None else Parameters(prompt)
+        if prompt is None:
+            return None
+        messages = prompt.get("messages")
+        if not isinstance(messages, list):
+            return PromptMessage(prompt)
+        return PromptMessage({**prompt, "messages": [PromptMessage(each) for each in messages]})
+
+    @property
+    def prompt_data(self) -> AttributeDict:
+        """``prompt`` and ``options`` together."""
+        return AttributeDict({**self._data, "prompt": self.prompt, "options": self.options})
+
+    def __reduce__(self) -> Any:
+        state = {"defaults": self.defaults, "no_trace": self.no_trace}
+        return Prompt, (self.name, self._data), state
+
+    def _keys(self) -> list[str]:
+        is_completion = self.prompt is not None and self.prompt["type"] == "completion"
+        return [*self.options, *(("prompt",) if is_completion else ("chat", "tools"))]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._keys())
+
+    def __len__(self) -> int:
+        return len(self._keys())
+
+    def __getitem__(self, name: str) -> Any:
+        field = {"prompt": "content", "chat": "messages", "tools": "tools"}.get(name)
+        if field is None:
+            return self.options[name]
+        return None if self.prompt is None else self.prompt.get(field)
 
     def build(self, **variables: Any) -> dict[str, Any]:
         """Fill in the variables, as the ``braintrust`` SDK's ``Prompt.build`` does.
@@ -121,10 +177,12 @@ class Prompt:
         params = copy.deepcopy({k: v for k, v in given.items() if k not in _NOT_FOR_MODELS})
         about = {"variables": variables, "id": None, "project_id": None, "version": None}
         built: dict[str, Any] = {
+            **self.defaults,
             **_with_response_schema(params, render_json),
             "model": model,
-            "span_info": {"metadata": {"prompt": about}},
         }
+        if not self.no_trace:
+            built["span_info"] = {"metadata": {"prompt": about}}
         if prompt["type"] == "completion":
             built["prompt"] = render(prompt["content"])
             return built

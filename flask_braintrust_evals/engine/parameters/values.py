@@ -9,41 +9,40 @@ from typing import Any
 
 from flask_braintrust_evals.errors import RequestError
 
+from .attribute_dict import AttributeDict
+
 UNSET = object()
 """The default of a parameter that is required."""
 
 
-class Parameters(Mapping[str, Any]):
-    """The values of one run's parameters: a read-only mapping whose items are also attributes."""
+class Parameters(AttributeDict):
+    """The values of a run's parameters: a ``dict`` whose items are also attributes.
 
-    _values: dict[str, Any]
-
-    def __init__(self, values: Mapping[str, Any] | None = None) -> None:
-        object.__setattr__(self, "_values", dict(values or {}))
-
-    def __getitem__(self, name: str) -> Any:
-        return self._values[name]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._values)
-
-    def __len__(self) -> int:
-        return len(self._values)
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        raise AttributeError("parameters cannot be changed: all cases of a run have the same")
+    Each case has a copy of its own, so that a task may change it.
+    """
 
     def __getattr__(self, name: str) -> Any:
-        # From __dict__, because unpickling looks up attributes before _values is set.
-        values = self.__dict__.get("_values", {})
         try:
-            return values[name]
+            return self[name]
         except KeyError:
-            known = ", ".join(values) or "none"
+            known = ", ".join(self) or "none"
             raise AttributeError(f"no parameter {name!r}; this evaluator has: {known}") from None
 
     def __repr__(self) -> str:
-        return f"Parameters({self._values!r})"
+        return f"Parameters({super().__repr__()})"
+
+
+def copy_for_case(parameters: Parameters) -> Parameters:
+    """Return parameters whose dicts and lists a task may change without changing the run's.
+
+    Prompts and instances of pydantic models are shared by all cases.
+    """
+    return Parameters(
+        {
+            name: copy.deepcopy(value) if type(value) in (dict, list) else value
+            for name, value in parameters.items()
+        }
+    )
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from flask_braintrust_evals.concurrency.channel import ChannelClosedError
 from flask_braintrust_evals.concurrency.job import DeadlineError
 from flask_braintrust_evals.engine.calls.plan import CasePlan
 from flask_braintrust_evals.engine.calls.signatures import ScorerCall, unique_names
-from flask_braintrust_evals.engine.parameters.values import Parameters
+from flask_braintrust_evals.engine.parameters.values import Parameters, copy_for_case
 from flask_braintrust_evals.engine.tracing import attributes
 from flask_braintrust_evals.engine.tracing.eval_span import EvalSpan
 from flask_braintrust_evals.engine.tracing.eval_tracer import (
@@ -83,9 +83,7 @@ class CaseRunner:
         self.code = UserCode(plan, tracer, self.cancellation, span_class, org_url)
         scorers = unique_names((*plan.scorers, *extra_scorers))
         names = [scorer.name for scorer in scorers]
-        self.scorer = CaseScorer(
-            scorers, plan.classifiers, names, parameters, self.code, finished_spans, scope
-        )
+        self.scorer = CaseScorer(scorers, plan.classifiers, names, self.code, finished_spans, scope)
 
     def run(self, job: CaseJob, emit: Emit) -> CaseResult:
         """Run one case.
@@ -118,6 +116,7 @@ class _CaseRun:
         self._span = tracer.start(
             "eval", "eval", attributes=self._description, start_time=self._watch.start
         )
+        self._parameters = copy_for_case(runner.parameters)
         self._result = CaseResult(
             CaseRef(span_id(self._span), job.index, job.trial_index, case.origin),
             case,
@@ -149,7 +148,7 @@ class _CaseRun:
         try:
             self._run_task()
             self._emit(TaskFinished(result.ref, result.output_json, result.error))
-            failed = self._runner.scorer.score(result, span)
+            failed = self._runner.scorer.score(result, span, self._parameters)
         finally:
             attributes.record(span, result)
         # After the result is recorded: what the handler logs on the span is merged into it.
@@ -182,10 +181,10 @@ class _CaseRun:
                 result.error = self._code.failure("task", error, result.ref)
             finally:
                 reports.close()
-                result.metadata, result.tags = hooks.metadata or {}, hooks.tags
+                result.metadata, result.tags = _left_by_task(hooks)
                 if cancellation is not self._runner.cancellation:
                     # A task that timed out goes on, and may still change them.
-                    result.metadata, result.tags = _own_copy(hooks.metadata), [*hooks.tags]
+                    result.metadata, result.tags = _own_copy(result.metadata), [*result.tags]
 
     def _report(self, event: Mapping[str, str]) -> None:
         with suppress(ChannelClosedError):  # the task learns from its cancel_event
@@ -204,7 +203,7 @@ class _CaseRun:
             expected=result.case.expected,
             metadata=result.metadata,
             tags=result.tags,
-            parameters=self._runner.parameters,
+            parameters=self._parameters,
             trial_index=result.ref.trial_index,
             span=self._code.user_span(span),
             cancel_event=cancellation.event,
@@ -215,7 +214,7 @@ class _CaseRun:
         self, span: Span, hooks: EvalHooks, cancellation: Cancellation, reports: ProgressReports
     ) -> None:
         result, plan = self._result, self._runner.plan
-        task = functools.partial(plan.task, result.case.input, hooks, self._runner.parameters)
+        task = functools.partial(plan.task, result.case.input, hooks, self._parameters)
         try:
             output = self._code.call(
                 task, reports=reports, timeout=plan.task_timeout, cancellation=cancellation
@@ -227,6 +226,15 @@ class _CaseRun:
         result.output_json = _output_json(output)
         result.output = output
         span.set_attribute(semconv.OUTPUT, result.output_json)
+
+
+def _left_by_task(hooks: EvalHooks) -> tuple[dict[str, Any], list[str]]:
+    """Return the metadata and the tags of a case as its task left them, as attributes or items."""
+    metadata, tags = hooks.get("metadata"), hooks.get("tags")
+    return (
+        dict(metadata) if isinstance(metadata, Mapping) else {},
+        [tags] if isinstance(tags, str) else [*(tags or ())],
+    )
 
 
 def _own_copy(metadata: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -45,7 +45,6 @@ class CaseScorer:
         scorers: the scorers of this pass, with names that no other scorer of the run has.
         classifiers: the classifiers of this pass.
         reserved_names: the names of the scorers of all passes.
-        parameters: the run's validated parameters.
         code: calls them.
         finished_spans: for scorers that take ``trace``.
         scope: where there are several, it is entered around each; see :class:`CaseRunner`.
@@ -56,7 +55,6 @@ class CaseScorer:
         scorers: Sequence[ScorerCall],
         classifiers: Sequence[ScorerCall],
         reserved_names: Sequence[str],
-        parameters: Parameters,
         code: UserCode,
         finished_spans: FinishedSpans,
         scope: Callable[[], AbstractContextManager[Any]] = nullcontext,
@@ -67,25 +65,25 @@ class CaseScorer:
         ]
         self._seconds = [float("inf")] * len(self._calls)
         self._reserved_names = reserved_names
-        self._parameters = parameters
         self._code = code
         self._finished_spans = finished_spans
         # A single one runs alone, in the scope of its case.
         self._scope = scope if len(self._calls) > 1 else nullcontext
 
-    def score(self, result: CaseResult, span: Span) -> list[str]:
+    def score(self, result: CaseResult, span: Span, parameters: Parameters) -> list[str]:
         """Call the scorers and classifiers, unless the task failed.
 
         Args:
             result: what the task gave; scores, labels and failures are added to it.
             span: the case's ``eval`` span.
+            parameters: those of the case.
 
         Returns:
             the names of the scorers that gave no score because they, or the task, failed.
         """
         if result.error is not None:
             return [scorer.name for scorer, kind in self._calls if kind == "score"]
-        runs = self._call_all(result, span)
+        runs = self._call_all(result, span, parameters)
         failed = []
         for run in runs:
             succeeded = self._add(run, result)
@@ -93,10 +91,11 @@ class CaseScorer:
                 failed.append(run.scorer.name)
         return failed
 
-    def _call_all(self, result: CaseResult, span: Span) -> list[ScorerRun]:
+    def _call_all(self, result: CaseResult, span: Span, parameters: Parameters) -> list[ScorerRun]:
         """Call all scorers and classifiers, and wait until the last one has ended."""
+        arguments = self._arguments(result, span, parameters)
         runs = [
-            ScorerRun(scorer, kind, self._arguments(result, span), span, self._code, self._scope)
+            ScorerRun(scorer, kind, arguments, span, self._code, self._scope)
             for scorer, kind in self._calls
         ]
         slow = [run for run, took in zip(runs, self._seconds, strict=True) if took > QUICK_SECONDS]
@@ -141,7 +140,9 @@ class CaseScorer:
             items.append(each.as_item())
         attributes.record_classifications(run.span, classifications)
 
-    def _arguments(self, result: CaseResult, parent: Span) -> dict[str, Any]:
+    def _arguments(
+        self, result: CaseResult, parent: Span, parameters: Parameters
+    ) -> dict[str, Any]:
         trace_id = parent.get_span_context().trace_id
         return {
             "input": result.case.input,
@@ -151,5 +152,5 @@ class CaseScorer:
             "tags": result.tags,
             "id": result.case.id,
             "trace": CaseTrace(lambda: self._finished_spans(trace_id)),
-            "parameters": self._parameters,
+            "parameters": parameters,
         }

@@ -24,17 +24,19 @@ PROGRESS_EVENTS = (
 """The kinds of progress that the Playground knows."""
 
 
-class EvalHooks:
+class EvalHooks(dict[str, Any]):
     """A task's view of the case it runs on. Made per case and trial; may be used from any thread.
 
+    As in the ``braintrust`` SDK it is also a ``dict``, with the items ``metadata``, ``tags``,
+    ``trial_index`` and, where the case has one, ``expected``.
+
     Attributes:
-        expected: the case's expected output, or ``None``.
-        parameters: the run's parameters; a mapping whose items are also attributes.
-        trial_index: which repeat of the case this is, from 0.
+        parameters: the run's parameters: a ``dict`` whose items are also attributes. It is the
+            case's own copy.
         span: the span of the task. It takes ``log(...)`` and ``start_span(...)`` as in the
             ``braintrust`` SDK, and is an OpenTelemetry span as well.
-        cancel_event: set when the run is cancelled: its client has left, or its time is up. A task
-            that takes long should look at it now and then.
+        cancel_event: set when the run is cancelled: its client has disconnected, or its time is up.
+            A task that takes long should look at it now and then.
     """
 
     def __init__(
@@ -49,36 +51,48 @@ class EvalHooks:
         cancel_event: threading.Event,
         report: Callable[[Mapping[str, str]], None],
     ) -> None:
-        self.expected = expected
+        super().__init__(metadata=metadata, tags=list(tags), trial_index=trial_index)
+        if expected is not None:
+            self["expected"] = expected
         self.parameters = parameters
-        self.trial_index = trial_index
         self.span = span
         self.cancel_event = cancel_event
-        self._metadata = metadata
-        self._tags = list(tags)
         self._report = report
+
+    @property
+    def expected(self) -> Any:
+        """The case's expected output, or ``None``."""
+        return self.get("expected")
+
+    @property
+    def trial_index(self) -> int:
+        """Which repeat of the case this is, from 0."""
+        index: int = self.get("trial_index", 0)
+        return index
 
     @property
     def metadata(self) -> dict[str, Any]:
         """The case's metadata. The dict may be changed, or replaced by another."""
-        return self._metadata
+        metadata: dict[str, Any] = self["metadata"]
+        return metadata
 
     @metadata.setter
     def metadata(self, metadata: Mapping[str, Any] | None) -> None:
         if metadata is not None and not isinstance(metadata, Mapping):
             raise TypeError(f"hooks.metadata must be a dict, not {metadata!r}")
-        self._metadata = dict(metadata or {})
+        self["metadata"] = dict(metadata or {})
 
     @property
     def tags(self) -> list[str]:
         """The case's tags. The list may be changed, or replaced by another; ``None`` empties it."""
-        return self._tags
+        tags: list[str] = self["tags"]
+        return tags
 
     @tags.setter
     def tags(self, tags: Sequence[str] | None) -> None:
         if isinstance(tags, str):
             raise TypeError(f"hooks.tags must be a list of strings, not {tags!r}")
-        self._tags = list(tags or ())
+        self["tags"] = list(tags or ())
 
     def meta(self, **info: Any) -> None:
         """Add to the metadata. Deprecated in the ``braintrust`` SDK: change :attr:`metadata`."""
@@ -87,7 +101,7 @@ class EvalHooks:
             DeprecationWarning,
             stacklevel=2,
         )
-        self._metadata.update(info)
+        self.metadata.update(info)
 
     def report_progress(self, event: Mapping[str, Any]) -> None:
         """Show progress in the case's cell while the task runs.
