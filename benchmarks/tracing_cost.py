@@ -28,8 +28,8 @@ from flask_braintrust_evals.cloud.tracing.encoder import OtlpEncoder
 from flask_braintrust_evals.cloud.tracing.pipeline import SpanPipeline
 from flask_braintrust_evals.engine.parameters.values import Parameters
 from flask_braintrust_evals.engine.running.case_runner import CaseRunner
-from flask_braintrust_evals.engine.running.case_scorer import FinishedSpans
 from flask_braintrust_evals.engine.running.local_executor import LocalExecutor
+from flask_braintrust_evals.engine.running.memory_tracing import FinishedSpans
 from flask_braintrust_evals.engine.running.run import Run
 from flask_braintrust_evals.engine.tracing.eval_tracer import EvalTracer
 from flask_braintrust_evals.semconv import PARENT

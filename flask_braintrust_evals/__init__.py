@@ -1,5 +1,6 @@
 """Serve evaluators to the Braintrust Playground from inside a Flask application."""
 
+from . import contrib
 from ._version import __version__
 from .blueprint import EvalsBlueprint, evals_bp
 from .config import Session
@@ -7,6 +8,7 @@ from .engine.evaluator import Evaluator
 from .engine.parameters.prompts import Prompt
 from .engine.parameters.values import Parameters
 from .engine.running.hooks import EvalHooks
+from .engine.tracing import eval_span
 from .engine.values.cases import EvalCase
 from .engine.values.results import CaseResult, EvalResult
 from .engine.values.scores import Classification, Score
@@ -18,6 +20,8 @@ from .errors import (
     RegistrationClosedError,
     RegistrationError,
 )
+
+eval_span.find_span_class = contrib.spans_if_imported
 
 __all__ = [
     "CaseResult",

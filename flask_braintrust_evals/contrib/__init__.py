@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Callable
 from importlib.util import find_spec
 from typing import Any
@@ -33,3 +34,13 @@ def braintrust_spans() -> Callable[[], Any] | None:
         )
         return None
     return install
+
+
+def spans_if_imported() -> Any:
+    """Return the class of spans that users of the ``braintrust`` SDK expect.
+
+    ``None`` where nothing in this process has imported the SDK, which then traces nothing, or where
+    its version cannot be joined.
+    """
+    install = braintrust_spans() if "braintrust" in sys.modules else None
+    return None if install is None else install()

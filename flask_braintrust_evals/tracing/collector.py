@@ -36,6 +36,7 @@ class SpanCollector:
         deliver: called with finished spans that need no longer be kept: those of a case that has
             ended, and each span that ends after its case.
         case_ended: called after the spans of a case have been delivered.
+        max_late_cases: finished cases whose late spans are still accepted.
     """
 
     def __init__(
@@ -43,10 +44,12 @@ class SpanCollector:
         processor: CaseSpanProcessor,
         deliver: Callable[[Sequence[SizedSpan]], None],
         case_ended: Callable[[], None] = lambda: None,
+        max_late_cases: int = MAX_LATE_CASES,
     ) -> None:
         self._processor = processor
         self._deliver = deliver
         self._case_ended = case_ended
+        self._max_late_cases = max_late_cases
         self._receive = self.add  # one object for all cases
         self._lock = new_lock()
         self._cases: dict[int, list[SizedSpan]] = {}
@@ -107,7 +110,7 @@ class SpanCollector:
     def _expect_late_spans(self, trace_id: int) -> list[int]:
         """Note that a case has ended; return those that ended too long ago to be watched."""
         self._late[trace_id] = None
-        too_many = len(self._late) - MAX_LATE_CASES
+        too_many = len(self._late) - self._max_late_cases
         return [self._late.popitem(last=False)[0] for _ in range(too_many)]
 
     def _unwatch(self, traces: Sequence[int]) -> None:

@@ -75,6 +75,17 @@ class CaseSpanProcessor(SpanProcessor):
             receive(span)
 
 
+_of_process: CaseSpanProcessor | None = None
+
+
+def process_processor() -> CaseSpanProcessor:
+    """Return the processor for runs outside of an application, one for the whole process."""
+    global _of_process
+    if _of_process is None:
+        _of_process = CaseSpanProcessor(install=False)
+    return _of_process
+
+
 class _Provider(TracerProvider):
     """A tracer provider that does nothing slow in a forked child.
 

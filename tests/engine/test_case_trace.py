@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Callable, Sequence
 from typing import Any
 
+import pytest
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import Status, StatusCode
 
-from flask_braintrust_evals import Evaluator
+from flask_braintrust_evals import EvalHooks, Evaluator
 from flask_braintrust_evals.engine.tracing.case_trace import CaseTrace
+from tests.support import python
+
+from .support import inputs
 
 
 def spans(*descriptions: dict[str, Any]) -> tuple[ReadableSpan, ...]:
@@ -30,6 +35,10 @@ def kind(name: str, **more: str) -> dict[str, Any]:
     return {"name": name, "braintrust.span_attributes": json.dumps({"name": name, **more})}
 
 
+def trace_of(finished: Callable[[], Sequence[ReadableSpan]]) -> CaseTrace:
+    return CaseTrace(finished, "experiment_id:e", "f" * 32)
+
+
 def test_spans_are_read_as_the_sdk_has_them() -> None:
     description = {
         **kind("task", type="task"),
@@ -37,7 +46,7 @@ def test_spans_are_read_as_the_sdk_has_them() -> None:
         "braintrust.output_json": "[2]",
         "braintrust.metadata": '{"m": 3}',
     }
-    (span,) = CaseTrace(lambda: spans(description)).get_spans()
+    (span,) = trace_of(lambda: spans(description)).get_spans()
     assert (span.input, span.output, span.metadata) == ({"q": 1}, [2], {"m": 3})
     assert span.span_attributes == {"name": "task", "type": "task"}
     assert (span.error, span.span_parents, span.expected) == (None, [], None)
@@ -51,7 +60,7 @@ def test_spans_are_chosen_by_type_and_scorers_are_left_out() -> None:
         kind("judge", type="score", purpose="scorer"),
         {"name": "chat", "gen_ai.system": "openai"},
     )
-    trace = CaseTrace(lambda: found)
+    trace = trace_of(lambda: found)
     assert [span.name for span in trace.get_spans()] == ["task", "tool a", "chat"]
     assert [span.name for span in trace.get_spans("tool")] == ["tool a"]
     assert [span.name for span in trace.get_spans(["llm", "task"])] == ["task", "chat"]
@@ -65,7 +74,7 @@ def test_a_failed_span_says_why() -> None:
     span = provider.get_tracer("test").start_span("it")
     span.set_status(Status(StatusCode.ERROR, "ValueError: no"))
     span.end()
-    (data,) = CaseTrace(exporter.get_finished_spans).get_spans()
+    (data,) = trace_of(exporter.get_finished_spans).get_spans()
     assert data.error == "ValueError: no"
 
 
@@ -84,11 +93,11 @@ def test_the_thread_has_every_message_once() -> None:
             "braintrust.output_json": json.dumps({"choices": [{"message": "that"}]}),
         },
     )
-    assert CaseTrace(lambda: found).get_thread() == [*second, "that"]
+    assert trace_of(lambda: found).get_thread() == [*second, "that"]
 
 
 def test_both_methods_may_be_awaited() -> None:
-    trace = CaseTrace(lambda: spans(kind("task", type="task")))
+    trace = trace_of(lambda: spans(kind("task", type="task")))
 
     async def ask() -> tuple[int, int]:
         return len(await trace.get_spans()), len(await trace.get_thread())
@@ -96,9 +105,154 @@ def test_both_methods_may_be_awaited() -> None:
     assert asyncio.run(ask()) == (1, 0)
 
 
-def test_without_tracing_there_are_no_spans() -> None:
-    def count(trace: CaseTrace) -> float:
-        return float(len(trace.get_spans()))
+# Wherever the evaluator runs
 
-    result = Evaluator("e", str, scores=[count]).run([{"input": 1}])
-    assert result.scores["count"].mean == 0
+
+def task_with_steps(input: Any, hooks: EvalHooks) -> Any:
+    with hooks.span.start_span("step", type="tool") as span:
+        span.log(output=input, metadata={"deep": {"n": input}}, tags=["t"])
+    if input == 2:
+        with hooks.span.start_span("failing", type="tool") as span:
+            span.log(error="no")
+    return input
+
+
+def seen_by(scorer: Callable[..., Any], *values: Any, **fields: Any) -> list[Any]:
+    """What a scorer returns of its trace, by case, without anything that records spans."""
+    seen: dict[Any, Any] = {}
+
+    def score(input: Any, trace: CaseTrace) -> None:
+        seen[input] = scorer(trace)
+
+    result = Evaluator("e", task_with_steps, scores=[score], **fields).run(inputs(*values))
+    assert not result.summary.scorer_errors, result
+    return [seen[value] for value in values]
+
+
+def test_in_python_a_scorer_sees_the_spans_of_its_own_case() -> None:
+    assert seen_by(lambda trace: [span.name for span in trace.get_spans()], 1, 2, 3) == [
+        ["step", "task"],
+        ["step", "failing", "task"],
+        ["step", "task"],
+    ]
+
+
+def test_spans_are_not_recorded_where_no_scorer_asks_for_them() -> None:
+    seen: list[bool] = []
+
+    def task(input: Any, hooks: EvalHooks) -> None:
+        seen.append(hooks.span.is_recording())
+
+    Evaluator("e", task, scores=[lambda output: 1]).run(inputs(1))
+    Evaluator("e", task, classifiers=[lambda trace: None]).run(inputs(1))
+    assert seen == [False, True]
+
+
+def test_spans_of_the_applications_own_tracers_are_among_them_and_kept_no_longer() -> None:
+    output = python(
+        """
+        from opentelemetry import trace
+        from opentelemetry.sdk.trace import TracerProvider
+        from flask_braintrust_evals import EvalHooks, Evaluator
+
+        trace.set_tracer_provider(TracerProvider())
+        tracer = trace.get_tracer("app")
+
+        def task(input):
+            with tracer.start_as_current_span(f"query {input}"):
+                return input
+
+        def names(input, trace):
+            seen[input] = [span.name for span in trace.get_spans()]
+
+        seen = {}
+        Evaluator("e", task, scores=[names]).run([{"input": n} for n in range(20)])
+        assert seen == {n: [f"query {n}", "task"] for n in range(20)}, seen
+
+        import gc
+        from flask_braintrust_evals.tracing.tracer import RecordingSpan
+        gc.collect()
+        print(sum(isinstance(each, RecordingSpan) for each in gc.get_objects()))
+        """
+    )
+    assert output == "0\n"
+
+
+def test_spans_have_the_sdks_fields_tags_and_form_as_a_dict() -> None:
+    ((step, task),) = seen_by(lambda trace: trace.get_spans(), 1)
+    assert (step.tags, step.metadata, step.output) == (["t"], {"deep": {"n": 1}}, 1)
+    row = step.to_dict()
+    assert row["span_attributes"] == {"type": "tool", "name": "step"}
+    assert row["tags"] == ["t"]
+    assert row["span_parents"] == [task.span_id]
+    assert row["root_span_id"] == task.root_span_id
+    assert len(row["root_span_id"]) == 32
+    assert "error" not in row and "expected" not in row
+    json.dumps(row)
+
+
+@pytest.mark.parametrize(
+    ("filters", "names"),
+    [
+        ({"name": ["step"]}, ["step"]),
+        ({"name": []}, []),
+        ({"span_type": ["tool"]}, ["step", "failing"]),
+        ({"span_type": ["task"], "name": ["step"]}, []),
+        ({"has_error": True}, ["failing"]),
+        ({"has_error": False}, ["step", "task"]),
+        ({"metadata": {"deep": {"n": 2}}}, ["step"]),
+        ({"metadata": {"deep": {"n": True}}}, []),
+        ({"metadata": {"deep": {"n": None}}}, ["failing", "task"]),
+        ({"metadata": {}}, ["step", "failing", "task"]),
+        ({"duration": {"min": 0}}, ["step", "failing", "task"]),
+        ({"duration": {"min": 60}}, []),
+        ({"duration": {"max": 60}}, ["step", "failing", "task"]),
+        ({}, ["step", "failing", "task"]),
+        (None, ["step", "failing", "task"]),
+    ],
+    ids=repr,
+)
+def test_filters_choose_spans(filters: Any, names: list[str]) -> None:
+    found = seen_by(lambda trace: [s.name for s in trace.get_spans(filters=filters)], 2)
+    assert found == [names]
+
+
+@pytest.mark.parametrize(
+    ("span_type", "filters", "text"),
+    [
+        (None, [], "filters must be a dict"),
+        (None, {"kind": 1}, "unknown field 'kind'; there are: span_type, name, has_error"),
+        (None, {"name": "step"}, "filters.name must be a list of strings, not 'step'"),
+        (None, {"has_error": 1}, "filters.has_error must be True or False"),
+        (None, {"metadata": 1}, "filters.metadata must be a dict"),
+        (None, {"metadata": {1: 1}}, "keys must be strings"),
+        (None, {"duration": {"least": 1}}, "filters.duration must be a dict with 'min' and 'max'"),
+        (None, {"duration": {"min": float("nan")}}, "finite numbers of seconds"),
+        (["tool"], {"span_type": ["task"]}, "span_type is given both"),
+    ],
+)
+def test_a_filter_that_is_not_of_its_form_is_refused(
+    span_type: Any, filters: Any, text: str
+) -> None:
+    with pytest.raises(ValueError, match="filter|span_type") as caught:
+        trace_of(tuple).get_spans(span_type, filters=filters)
+    assert text in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("parent", "object_type", "object_id"),
+    [
+        ("experiment_id:a", "experiment", "a"),
+        ("playground_id:b", "playground_logs", "b"),
+        ("project_id:c", "project_logs", "c"),
+        (None, "experiment", ""),
+    ],
+)
+def test_a_trace_says_where_it_is_recorded_also_as_json(
+    parent: str | None, object_type: str, object_id: str
+) -> None:
+    trace = CaseTrace(tuple, parent, "f" * 32)
+    reference = {"object_type": object_type, "object_id": object_id, "root_span_id": "f" * 32}
+    assert trace.get_configuration() == reference
+    assert json.loads(json.dumps(trace)) == {"trace_ref": reference}
+    assert trace.get_thread(options={"preprocessor": "mine"}) == []

@@ -142,6 +142,10 @@ class ScorerCall:
         positional, keywords = _accepted(function, kind, name)
         return cls(name, function, positional, keywords)
 
+    def takes(self, argument: str) -> bool:
+        """Return whether it asks for an argument of :data:`SCORER_ARGUMENTS`."""
+        return argument in self.positional or argument in self.keywords
+
     def __call__(self, arguments: Mapping[str, Any]) -> Any:
         return self.function(
             *_values(self.positional, arguments),

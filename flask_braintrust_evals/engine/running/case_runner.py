@@ -21,7 +21,7 @@ from flask_braintrust_evals.concurrency.job import DeadlineError
 from flask_braintrust_evals.engine.calls.plan import CasePlan
 from flask_braintrust_evals.engine.calls.signatures import ScorerCall, unique_names
 from flask_braintrust_evals.engine.parameters.values import Parameters, copy_for_case
-from flask_braintrust_evals.engine.tracing import attributes
+from flask_braintrust_evals.engine.tracing import attributes, eval_span
 from flask_braintrust_evals.engine.tracing.eval_span import EvalSpan
 from flask_braintrust_evals.engine.tracing.eval_tracer import (
     EvalTracer,
@@ -39,10 +39,11 @@ from flask_braintrust_evals.engine.values.results import CaseRef, CaseResult
 from flask_braintrust_evals.errors import SerializationError
 from flask_braintrust_evals.serialization import dumps
 
-from .case_scorer import CaseScorer, FinishedSpans
+from .case_scorer import CaseScorer
 from .error_scores import add_error_scores
 from .executor import CaseJob, Emit
 from .hooks import EvalHooks
+from .memory_tracing import FinishedSpans, with_memory
 from .user_code import ProgressReports, UserCode
 
 
@@ -54,7 +55,8 @@ class CaseRunner:
         parameters: the run's validated parameters.
         extra_scorers: scorers besides the evaluator's own.
         tracer: starts spans; ``None``: nothing is recorded.
-        finished_spans: for scorers that take ``trace``; default: no spans.
+        finished_spans: returns the tracer's spans, for scorers that take ``trace``. ``None``: they
+            are kept in memory if a scorer does.
         span_class: see :class:`UserCode`.
         org_url: see :class:`UserCode`.
         cancellation: set when the run is cancelled.
@@ -70,7 +72,7 @@ class CaseRunner:
         *,
         extra_scorers: Sequence[ScorerCall] = (),
         tracer: EvalTracer | None = None,
-        finished_spans: FinishedSpans = lambda trace_id: (),
+        finished_spans: FinishedSpans | None = None,
         span_class: type[EvalSpan] | None = None,
         org_url: str | None = None,
         cancellation: Cancellation | None = None,
@@ -80,6 +82,11 @@ class CaseRunner:
         self.parameters = parameters
         self.cancellation = cancellation or Cancellation()
         self.scope = scope
+        if finished_spans is None:
+            every_scorer = (*plan.scorers, *plan.classifiers, *extra_scorers)
+            tracer, finished_spans = with_memory(tracer, every_scorer)
+            if tracer is not None and tracer.records:
+                span_class = span_class or eval_span.find_span_class()
         self.code = UserCode(plan, tracer, self.cancellation, span_class, org_url)
         scorers = unique_names((*plan.scorers, *extra_scorers))
         names = [scorer.name for scorer in scorers]

@@ -6,9 +6,9 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
-from opentelemetry.sdk.trace import ReadableSpan
-from opentelemetry.trace import Span
+from opentelemetry.trace import Span, format_trace_id
 
+from flask_braintrust_evals import semconv
 from flask_braintrust_evals.concurrency.turns import Turn, wait_for_turn
 from flask_braintrust_evals.engine.calls.signatures import ScorerCall
 from flask_braintrust_evals.engine.parameters.values import Parameters
@@ -18,12 +18,10 @@ from flask_braintrust_evals.engine.tracing.eval_tracer import set_failure
 from flask_braintrust_evals.engine.values.results import CaseResult
 from flask_braintrust_evals.engine.values.scores import to_classifications, to_scores
 
+from .memory_tracing import FinishedSpans
 from .score_names import name_scores
 from .scorer_run import ScorerRun
 from .user_code import UserCode
-
-FinishedSpans = Callable[[int], Sequence[ReadableSpan]]
-"""Returns the spans of a running case that have ended, by the id of its trace."""
 
 QUICK_SECONDS = 0.001
 """A scorer whose last call took less is called on the worker's own thread, which costs less than
@@ -94,8 +92,9 @@ class CaseScorer:
     def _call_all(self, result: CaseResult, span: Span, parameters: Parameters) -> list[ScorerRun]:
         """Call all scorers and classifiers, and wait until the last one has ended."""
         arguments = self._arguments(result, span, parameters)
+        described = attributes.of_scorers(result) if self._code.tracer.records else {}
         runs = [
-            ScorerRun(scorer, kind, arguments, span, self._code, self._scope)
+            ScorerRun(scorer, kind, arguments, described, span, self._code, self._scope)
             for scorer, kind in self._calls
         ]
         slow = [run for run, took in zip(runs, self._seconds, strict=True) if took > QUICK_SECONDS]
@@ -144,6 +143,10 @@ class CaseScorer:
         self, result: CaseResult, parent: Span, parameters: Parameters
     ) -> dict[str, Any]:
         trace_id = parent.get_span_context().trace_id
+        recorded_in = self._code.tracer.attributes.get(semconv.PARENT)
+        trace = CaseTrace(
+            lambda: self._finished_spans(trace_id), recorded_in, format_trace_id(trace_id)
+        )
         return {
             "input": result.case.input,
             "output": result.output,
@@ -151,6 +154,6 @@ class CaseScorer:
             "metadata": result.metadata,
             "tags": result.tags,
             "id": result.case.id,
-            "trace": CaseTrace(lambda: self._finished_spans(trace_id)),
+            "trace": trace,
             "parameters": parameters,
         }

@@ -33,6 +33,7 @@ class ScorerRun:
         scorer: the scorer or classifier.
         kind: ``"score"`` or ``"classifier"``: the type of its span.
         arguments: what it may ask for, by name.
+        attributes: attributes of its span, ready to be recorded.
         parent: the case's ``eval`` span.
         code: the run's user code.
         scope: see :class:`CaseRunner`.
@@ -47,6 +48,7 @@ class ScorerRun:
         scorer: ScorerCall,
         kind: str,
         arguments: Mapping[str, Any],
+        attributes: Mapping[str, Any],
         parent: Span,
         code: UserCode,
         scope: Callable[[], AbstractContextManager[Any]],
@@ -65,7 +67,12 @@ class ScorerRun:
         self._ended_ns = 0
         self._watch = Stopwatch()
         self.span = code.tracer.start(
-            scorer.name, kind, parent, extra=_SCORER_SPAN, start_time=self._watch.start
+            scorer.name,
+            kind,
+            parent,
+            extra=_SCORER_SPAN,
+            attributes=attributes,
+            start_time=self._watch.start,
         )
 
     def start(self, in_thread: bool) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from typing import Any
 
 import orjson
@@ -41,6 +42,24 @@ def of_task(description: dict[str, Any]) -> dict[str, Any]:
     }
 
 
+def of_scorers(result: CaseResult) -> dict[str, str]:
+    """Return the attributes of the spans of scorers and classifiers: their input, as they get it.
+
+    The form is that of the official SDKs: what a scorer may ask for, apart from the trace.
+    """
+    case = result.case
+    fields = {
+        "input": dumps_or_reason(case.input),
+        "expected": dumps_or_reason(case.expected),
+        "metadata": dumps_or_reason(result.metadata),
+        "output": result.output_json or "null",
+        "id": dumps_or_reason(case.id),
+        "tags": dumps_or_reason(result.tags),
+    }
+    text = ",".join(f'"{name}":{json}' for name, json in fields.items())
+    return {semconv.INPUT: "{" + text + "}"}
+
+
 def record(span: Span, result: CaseResult) -> None:
     """Record the result of a case on its span."""
     if result.output_json is not None:
@@ -72,18 +91,25 @@ def record_scores(span: Span, scores: list[Score]) -> None:
 
 
 def record_classifications(span: Span, classifications: list[Classification]) -> None:
-    """Record the labels of a classifier on its span.
+    """Record the labels of a classifier on its span, with their metadata.
 
-    As in the SDK, the output has a single label without its name, and several by their names.
+    As in the SDK, a single label is without its name, and several are by their names.
     """
-    if len(classifications) == 1:
-        set_json(span, semconv.OUTPUT, classifications[0].as_item())
+    if not span.is_recording():
         return
-    output: dict[str, Any] = {}
+    set_json(span, semconv.OUTPUT, _by_name(classifications, Classification.as_item))
+    if any(each.metadata for each in classifications):
+        merge_json(span, semconv.METADATA, _by_name(classifications, lambda each: each.metadata))
+
+
+def _by_name(classifications: list[Classification], field: Callable[[Classification], Any]) -> Any:
+    """Return a field of a single label bare, and those of several by the names of the labels."""
+    if len(classifications) == 1:
+        return field(classifications[0])
+    by_name: dict[str, list[Any]] = {}
     for each in classifications:
-        output.setdefault(str(each.name), []).append(each.as_item())
-    single = {name: items[0] if len(items) == 1 else items for name, items in output.items()}
-    set_json(span, semconv.OUTPUT, single)
+        by_name.setdefault(str(each.name), []).append(field(each))
+    return {name: items[0] if len(items) == 1 else items for name, items in by_name.items()}
 
 
 def set_json(span: Span, name: str, value: Any) -> None:

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
-import orjson
 from opentelemetry.sdk.trace import ReadableSpan
-from opentelemetry.trace import StatusCode, format_span_id
 
-from flask_braintrust_evals import semconv
+from .span_data import SpanData
+from .span_filters import span_filter
 
 T = TypeVar("T")
 
-_INPUTS = (semconv.INPUT, "gen_ai.input.messages")
-_OUTPUTS = (semconv.OUTPUT, "gen_ai.output.messages")
+_OBJECT_TYPES = {
+    "experiment_id": "experiment",
+    "playground_id": "playground_logs",
+    "project_id": "project_logs",
+}
 
 
 class Ready(list[T], Generic[T]):
@@ -30,95 +31,75 @@ class Ready(list[T], Generic[T]):
         return self
 
 
-@dataclass(frozen=True)
-class SpanData:
-    """A finished span, in the terms of the ``braintrust`` SDK.
-
-    Attributes:
-        span_id: 16 hex digits.
-        span_parents: the id of the span above it; empty: there is none.
-        name: its name.
-        span_attributes: ``type``, ``name`` and further entries of ``braintrust.span_attributes``.
-        input, output, expected, metadata, scores: as recorded; ``None``: nothing was recorded.
-        error: the text of the failure; ``None``: it did not fail.
-        metrics: ``start`` and ``end`` in seconds since 1970.
-        attributes: all attributes, in OpenTelemetry's format.
-    """
-
-    span_id: str
-    span_parents: list[str]
-    name: str
-    span_attributes: dict[str, Any]
-    input: Any = None
-    output: Any = None
-    expected: Any = None
-    metadata: Any = None
-    scores: Any = None
-    error: str | None = None
-    metrics: dict[str, float] = field(default_factory=dict)
-    attributes: dict[str, Any] = field(default_factory=dict)
-
-    @classmethod
-    def of(cls, span: ReadableSpan) -> SpanData:
-        """Return the data of a finished span."""
-        attributes = dict(span.attributes or {})
-        kind = _parse(attributes.get(semconv.SPAN_ATTRIBUTES))
-        kind = kind if isinstance(kind, dict) else {"name": span.name}
-        if "type" not in kind and any(key.startswith("gen_ai.") for key in attributes):
-            kind["type"] = "llm"
-        failed = span.status.status_code is StatusCode.ERROR
-        context = span.get_span_context()
-        return cls(
-            span_id=format_span_id(context.span_id) if context is not None else "",
-            span_parents=[format_span_id(span.parent.span_id)] if span.parent else [],
-            name=span.name,
-            span_attributes=kind,
-            input=_first(attributes, _INPUTS),
-            output=_first(attributes, _OUTPUTS),
-            expected=_parse(attributes.get(semconv.EXPECTED)),
-            metadata=_parse(attributes.get(semconv.METADATA)),
-            scores=_parse(attributes.get(semconv.SCORES)),
-            error=(span.status.description or "error") if failed else None,
-            metrics={"start": (span.start_time or 0) / 1e9, "end": (span.end_time or 0) / 1e9},
-            attributes=attributes,
-        )
-
-
-class CaseTrace:
+class CaseTrace(dict[str, Any]):
     """The spans of a case that have ended: that of its task, and those below it.
 
-    The results of both methods may be used at once, or awaited in ``async`` scorers.
+    It has the interface of the ``braintrust`` SDK's trace, also as JSON:
+    ``{"trace_ref": {"object_type", "object_id", "root_span_id"}}``. The results of its methods may be
+    used at once, or awaited in ``async`` scorers.
 
     Args:
-        finished: returns the spans of the case that have ended so far.
+        finished: returns the spans.
+        parent: the value of ``braintrust.parent`` of the case's spans; ``None``: they are not
+            recorded in Braintrust.
+        trace_id: the id of the case's trace, 32 hex digits.
     """
 
-    def __init__(self, finished: Callable[[], Sequence[ReadableSpan]]) -> None:
+    def __init__(
+        self, finished: Callable[[], Sequence[ReadableSpan]], parent: str | None, trace_id: str
+    ) -> None:
+        kind, _, object_id = (parent or "").partition(":")
+        reference = {
+            "object_type": _OBJECT_TYPES.get(kind, "experiment"),
+            "object_id": object_id,
+            "root_span_id": trace_id,
+        }
+        super().__init__(trace_ref=reference)
         self._finished = finished
 
+    def get_configuration(self) -> dict[str, str]:
+        """Return where the trace is recorded: ``object_type``, ``object_id``, ``root_span_id``.
+
+        The ``object_id`` is empty where the case is not recorded in Braintrust.
+        """
+        return dict(self["trace_ref"])
+
     def get_spans(
-        self, span_type: Iterable[str] | str | None = None, *, include_scorers: bool = False
+        self,
+        span_type: Iterable[str] | str | None = None,
+        *,
+        filters: Mapping[str, Any] | None = None,
+        include_scorers: bool = False,
     ) -> Ready[SpanData]:
         """Return finished spans, in the order of their ends.
 
         Args:
             span_type: only spans of these types (``"task"``, ``"llm"``, ``"tool"`` …).
-            include_scorers: whether to return those of earlier scorers and classifiers, too.
+            filters: see :func:`flask_braintrust_evals.engine.tracing.span_filters.span_filter`.
+            include_scorers: also those of scorers and classifiers that have ended. The others of
+                the same case run at the same time, and have not.
+
+        Raises:
+            ValueError: a filter is not of its form.
         """
-        kinds = {span_type} if isinstance(span_type, str) else set(span_type or ())
-        spans = [SpanData.of(span) for span in self._finished()]
+        matches = span_filter(span_type, filters)
+        spans = (SpanData.of(span) for span in self._finished())
         return Ready(
             span
             for span in spans
-            if (not kinds or span.span_attributes.get("type") in kinds)
+            if matches(span)
             and (include_scorers or span.span_attributes.get("purpose") != "scorer")
         )
 
-    def get_thread(self) -> Ready[Any]:
+    def get_thread(self, options: Mapping[str, Any] | None = None) -> Ready[Any]:
         """Return the messages to and from language models, in the order of the calls.
 
         A model usually gets the whole conversation so far: the messages at the beginning of a call
         that earlier calls had are left out.
+
+        Args:
+            options: accepted for the SDK's sake. Its ``preprocessor`` names a function that runs in
+                Braintrust; here the messages are always read from the spans themselves.
         """
         thread: list[Any] = []
         spans = sorted(self.get_spans("llm"), key=lambda span: span.metrics["start"])
@@ -145,19 +126,3 @@ def _messages(value: Any) -> list[Any]:
             for each in value
         ]
     return [value]
-
-
-def _first(attributes: dict[str, Any], keys: Iterable[str]) -> Any:
-    for key in keys:
-        if key in attributes:
-            return _parse(attributes[key])
-    return None
-
-
-def _parse(value: Any) -> Any:
-    if not isinstance(value, str):
-        return value
-    try:
-        return orjson.loads(value)
-    except orjson.JSONDecodeError:
-        return value
