@@ -1,0 +1,136 @@
+"""Plain tasks that run an event loop, many at a time, in greenlets of one thread."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.support import python
+
+SETUP = """
+from gevent import monkey
+monkey.patch_all()
+import asyncio, threading, time
+import anyio, nest_asyncio
+from asgiref.sync import async_to_sync
+from concurrent.futures import ThreadPoolExecutor
+from flask_braintrust_evals import Evaluator
+
+# All are at the same place at the same time, so that each loop runs while all others do.
+gate, waiting = threading.Event(), []
+
+async def answer(input):
+    waiting.append(input)
+    if len(waiting) == CASES:
+        gate.set()
+    while not gate.is_set():
+        await asyncio.sleep(0.001)
+    value = await asyncio.to_thread(lambda: input)
+    time.sleep(0.001)  # switches greenlets in the middle of a coroutine
+    assert asyncio.get_running_loop() is asyncio.get_event_loop()
+    return value
+
+def check(task):
+    result = Evaluator("e", task).run(
+        [{"input": n} for n in range(CASES)], max_concurrency=CASES, timeout=20
+    )
+    print(result.summary.cases, result.summary.failed, result.failures[:1])
+    assert [each.output for each in result.results] == [*range(CASES)]
+"""
+
+TASKS = {
+    "asyncio.run": "asyncio.run(answer(input))",
+    "anyio.run": "anyio.run(answer, input)",
+    "async_to_sync": "async_to_sync(answer)(input)",
+    "run_until_complete of a new loop": "in_new_loop(answer(input))",
+    "run_until_complete of the current loop": "in_current_loop(answer(input))",
+    "a portal of anyio": "by_portal(input)",
+    "asyncio.run in a pool": "in_pool(input)",
+    "nest_asyncio": "nested(input)",
+}
+
+WAYS = """
+def in_new_loop(coroutine):
+    loop = asyncio.new_event_loop()
+    try:
+        return loop.run_until_complete(coroutine)
+    finally:
+        loop.close()
+
+def in_current_loop(coroutine):  # as run_sync() of agent libraries do
+    try:
+        loop = asyncio.get_event_loop()
+    except RuntimeError:
+        loop = asyncio.new_event_loop()
+        asyncio.set_event_loop(loop)
+    return loop.run_until_complete(coroutine)
+
+def by_portal(input):
+    with anyio.from_thread.start_blocking_portal() as portal:
+        return portal.call(answer, input)
+
+def in_pool(input):
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(asyncio.run, answer(input)).result()
+
+def nested(input):
+    nest_asyncio.apply()
+    async def outer():
+        return asyncio.get_event_loop().run_until_complete(answer(input))
+    return asyncio.run(outer())
+"""
+
+
+@pytest.mark.parametrize(
+    "imported", ["before", "after"], ids="asyncio imported {} the patch".format
+)
+@pytest.mark.parametrize("call", TASKS.values(), ids=TASKS.keys())
+def test_plain_tasks_may_run_event_loops_many_at_a_time(call: str, imported: str) -> None:
+    first = "import asyncio" if imported == "before" else ""  # as gunicorn does
+    script = f"{first}\nCASES = 25\n{SETUP}\n{WAYS}\ncheck(lambda input: {call})"
+    assert python(script) == "25 0 []\n"
+
+
+def test_beside_coroutine_tasks_and_scorers_and_afterwards_nothing_is_traced() -> None:
+    script = f"""CASES = 10
+{SETUP}
+import greenlet
+
+def scorer(output):
+    return asyncio.run(asyncio.sleep(0.001, 1))
+
+async def coroutine_scorer(output):
+    await asyncio.sleep(0.001)
+    return 1
+
+result = Evaluator("e", lambda input: asyncio.run(answer(input)), scores=[scorer, coroutine_scorer])
+result = result.run([{{"input": n}} for n in range(CASES)], max_concurrency=CASES, timeout=20)
+print(result.summary.failed, result.summary.scorer_errors)
+print({{name: score.count for name, score in result.scores.items()}}, greenlet.gettrace())
+"""
+    assert python(script) == "0 {}\n{'scorer': 10, 'coroutine_scorer': 10} None\n"
+
+
+def test_a_trace_function_of_the_applications_is_called_too_and_comes_back() -> None:
+    script = f"""CASES = 5
+{SETUP}
+import greenlet
+calls = []
+before = lambda event, arguments: calls.append(event)
+greenlet.settrace(before)
+check(lambda input: asyncio.run(answer(input)))
+print(len(calls) > 10, greenlet.gettrace() is before)
+greenlet.settrace(None)
+"""
+    assert python(script) == "5 0 []\nTrue True\n"
+
+
+def test_without_gevent_asyncio_is_left_alone() -> None:
+    script = """
+    import asyncio
+    before = asyncio._set_running_loop, asyncio.events._set_running_loop
+    from flask_braintrust_evals import Evaluator
+    result = Evaluator("e", lambda input: asyncio.run(asyncio.sleep(0, input))).run([{"input": 1}])
+    print(result.results[0].output)
+    print((asyncio._set_running_loop, asyncio.events._set_running_loop) == before)
+    """
+    assert python(script) == "1\nTrue\n"
