@@ -53,6 +53,6 @@ class PreparedRun:
         Args:
             timeout: see :meth:`flush`.
         """
-        self.flush(timeout)
         if self.spans is not None:
             self.spans.close()
+        self.flush(timeout)

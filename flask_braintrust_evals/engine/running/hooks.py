@@ -107,8 +107,8 @@ class EvalHooks(dict[str, Any]):
         """Show progress in the case's cell while the task runs.
 
         Args:
-            event: ``event`` is one of :data:`PROGRESS_EVENTS`; ``data`` is the text, or a value
-                that is sent as JSON; ``format`` (default ``"code"``) and ``output_type`` (default
+            event: ``event`` is one of ``PROGRESS_EVENTS`` of this module; ``data`` is the text, or
+                a value that is sent as JSON; ``format`` (default ``"code"``) and ``output_type`` (default
                 ``"completion"``) are as in the ``braintrust`` SDK.
 
         Raises:

@@ -14,7 +14,7 @@ class RunState(Enum):
                    │      │
                    ▼      ├──────────────▶ GIVEN_UP    the time-out passed, or give_up()
                 STOPPING ─┤
-                   │      └──────────────▶ CANCELLED   the consumer left: close()
+                   │      └──────────────▶ CANCELLED   the consumer stopped reading: close()
                    ├─────────────────────▶ CANCELLED   stop(), and the last event is delivered
                    └─────────────────────▶ FAILED      the data or a worker failed, likewise
     """
@@ -30,11 +30,11 @@ class RunState(Enum):
     FAILED = "failed"
     """The data, or a worker, failed; cases that had started by then are done."""
     CANCELLED = "cancelled"
-    """The run was stopped, or its consumer left before its end."""
+    """The run was stopped, or its consumer stopped reading before its end."""
     GIVEN_UP = "given up"
     """The run was ended while cases were running, which are reported as failed."""
 
     @property
     def is_end(self) -> bool:
-        """Whether the run has ended. Tasks that do not return may still be running."""
+        """Return whether the run has ended. Tasks that do not return may still be running."""
         return self not in (RunState.NEW, RunState.RUNNING, RunState.STOPPING)

@@ -67,9 +67,10 @@ def record(span: Span, result: CaseResult) -> None:
     metadata = dict(result.metadata)
     if result.scorer_errors:
         metadata["scorer_errors"] = {k: str(e) for k, e in result.scorer_errors.items()}
-    if metadata:
+    # Also where the task has emptied them: the span has those of the case so far.
+    if metadata or result.case.metadata:
         set_json(span, semconv.METADATA, metadata)
-    if result.tags:
+    if result.tags or result.case.tags:
         span.set_attribute(semconv.TAGS, [safe_text(tag) for tag in result.tags])
     if result.classifications:
         set_json(span, semconv.CLASSIFICATIONS, result.classifications)
