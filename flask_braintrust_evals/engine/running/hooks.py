@@ -108,8 +108,8 @@ class EvalHooks(dict[str, Any]):
 
         Args:
             event: ``event`` is one of ``PROGRESS_EVENTS`` of this module; ``data`` is the text, or
-                a value that is sent as JSON; ``format`` (default ``"code"``) and ``output_type`` (default
-                ``"completion"``) are as in the ``braintrust`` SDK.
+                a value that is sent as JSON; ``format`` (default ``"code"``) and ``output_type``
+                (default ``"completion"``) are as in the ``braintrust`` SDK.
 
         Raises:
             TypeError: ``event`` is not a mapping.
