@@ -119,7 +119,6 @@ def test_metadata_and_tags_are_those_that_the_task_left(spans: Spans, tracing: E
     assert attribute(spans.one("eval"), "tags") == ("b",)
 
 
-@pytest.mark.parametrize("fails", [False, True], ids=["returns", "fails"])
 def test_metadata_and_tags_that_the_task_empties_are_empty_on_the_span(
     spans: Spans, tracing: EvalTracer
 ) -> None:
@@ -160,6 +159,7 @@ def test_spans_of_scorers_and_classifiers_have_what_they_get_and_labels_their_me
     assert attribute(spans.one("several"), "metadata") == {"x": {"n": 1}, "y": None}
 
 
+@pytest.mark.parametrize("fails", [False, True], ids=["returns", "fails"])
 def test_what_is_known_of_a_case_is_set_before_its_task_runs(
     fails: bool, spans: Spans, tracing: EvalTracer
 ) -> None:
