@@ -88,9 +88,6 @@ class CaseTrace:
     """The spans of a case that have ended: that of its task, and those below it.
 
     The results of both methods may be used at once, or awaited in ``async`` scorers.
-
-    Args:
-        finished: returns the spans of the case that have ended so far.
     """
 
     def __init__(self, finished: Callable[[], Sequence[ReadableSpan]]) -> None:
