@@ -20,7 +20,7 @@ from benchmarks.sink import TOKEN
 
 ROOT = Path(__file__).parents[2]
 BENCH = ROOT / ".bench"
-"""Where the other servers are installed; not in the repository."""
+"""The folder that the other servers are installed in; not in the repository."""
 HERE = Path(__file__).parent
 START_TIMEOUT = 60.0
 """Seconds that a server may take until it answers."""

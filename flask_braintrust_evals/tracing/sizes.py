@@ -1,4 +1,4 @@
-"""How much memory, and how much of a request, a span takes."""
+"""The approximate sizes of spans, in memory and in a request."""
 
 from __future__ import annotations
 

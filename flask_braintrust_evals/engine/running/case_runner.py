@@ -48,7 +48,7 @@ from .user_code import ProgressReports, UserCode
 
 
 class CaseRunner:
-    """What all cases of one run have in common.
+    """Runs the cases of one run, with what they have in common.
 
     Args:
         plan: the evaluator's.

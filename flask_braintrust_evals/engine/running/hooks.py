@@ -66,7 +66,7 @@ class EvalHooks(dict[str, Any]):
 
     @property
     def trial_index(self) -> int:
-        """Which repeat of the case this is, from 0."""
+        """The number of this repeat of the case, from 0."""
         index: int = self.get("trial_index", 0)
         return index
 
