@@ -83,15 +83,25 @@ class ScorerRun:
                 coroutine, if it is ``async``, runs on the event loop either way.
         """
         try:
+            self._context.run(self._enter)
             if in_thread or self._code.in_real_threads:
-                self._context.run(self._enter)
-                self._job = Job()
-                work = functools.partial(self._context.copy().run, self._run, self._job)
-                self._code.start_thread(work, "eval-scorer")
+                self._start_thread()
             else:
-                self._context.run(self._enter_and_run)
+                self._context.run(self._run, None)
         except BaseException as error:
             self._job, self._error, self._ended_ns = None, error, time.monotonic_ns()
+
+    def _start_thread(self) -> None:
+        context, job = self._context.copy(), Job[Any]()
+        self._job = job
+
+        def work() -> None:
+            context.run(self._run, job)
+
+        try:
+            self._code.start_thread(work, "eval-scorer")
+        except RuntimeError:  # the system has no more threads
+            work()
 
     def wait(self) -> None:
         """Wait until the scorer, or its coroutine, has ended. Cancelled with the run."""
@@ -126,16 +136,14 @@ class ScorerRun:
             scope.__enter__()
             self._entered = scope
 
-    def _enter_and_run(self) -> None:
-        self._enter()
-        self._run(None)
-
     def _run(self, job: Job[Any] | None) -> None:
         """Call the scorer; have a coroutine awaited; keep the result here or in ``job``."""
         began = time.perf_counter()
         try:
-            returned = self._call()
-            self.seconds = time.perf_counter() - began
+            try:
+                returned = self._call()
+            finally:
+                self.seconds = time.perf_counter() - began
             if inspect.isawaitable(returned):
                 job = self._job = job or Job()
                 background_loop().start(returned, self._code.cancellation, job)
