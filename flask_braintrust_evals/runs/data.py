@@ -13,6 +13,7 @@ from flask_braintrust_evals.engine.evaluator import Evaluator
 from flask_braintrust_evals.engine.running.own_cases import own_cases
 from flask_braintrust_evals.engine.values.cases import EvalCase
 from flask_braintrust_evals.errors import RequestError
+from flask_braintrust_evals.serialization import safe_text
 
 from .spec import DatasetCases, DataSource, ExperimentCases, InlineCases, OwnCases
 
@@ -95,7 +96,7 @@ def _open_dataset(source: DatasetCases, session: UserSession) -> CaseData:
 
 def _dataset_cases(rows: Iterator[Row], dataset_id: str) -> Iterator[EvalCase]:
     for row in rows:
-        yield _case(row, row.get("expected"), origin_of("dataset", dataset_id, row))
+        yield _case(row, row.get("expected"), _origin("dataset", dataset_id, row))
 
 
 def _experiment_cases(session: UserSession, experiment_id: str) -> Iterator[EvalCase]:
@@ -105,10 +106,21 @@ def _experiment_cases(session: UserSession, experiment_id: str) -> Iterator[Eval
         # If the experiment had no expected output, the new run is compared with its output.
         expected = row.get("expected")
         expected = row.get("output") if expected is None else expected
-        yield _case(row, expected, origin_of("experiment", experiment_id, row))
+        yield _case(row, expected, _origin("experiment", experiment_id, row))
 
 
-def _case(row: Row, expected: Any, origin: dict[str, Any]) -> EvalCase:
+def _origin(object_type: str, object_id: str, row: Row) -> Any:
+    """Return the reference to a row; if it names no version of the row, the row's own origin.
+
+    The official server does the same: without a version, the row cannot be found again.
+    """
+    for key in ("id", "_xact_id"):
+        if not isinstance(row.get(key), str) or not row[key]:
+            return row.get("origin")
+    return origin_of(object_type, object_id, row)
+
+
+def _case(row: Row, expected: Any, origin: Any) -> EvalCase:
     return EvalCase.of(
         {
             "input": row.get("input"),
@@ -122,9 +134,11 @@ def _case(row: Row, expected: Any, origin: dict[str, Any]) -> EvalCase:
 
 
 def origin_of(object_type: str, object_id: str, row: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the reference to a row, in Braintrust's format."""
-    origin = {"object_type": object_type, "object_id": object_id, "id": row.get("id")}
-    for key in ("_xact_id", "created"):
-        if row.get(key) is not None:
-            origin[key] = row[key]
+    """Return the reference to a row, in Braintrust's format, whose fields are all strings."""
+    origin = {"object_type": object_type, "object_id": object_id, "id": safe_text(row.get("id"))}
+    version, created = row.get("_xact_id"), row.get("created")
+    if isinstance(version, str | int):
+        origin["_xact_id"] = str(version)
+    if isinstance(created, str):
+        origin["created"] = created
     return origin

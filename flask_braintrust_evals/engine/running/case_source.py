@@ -25,7 +25,8 @@ class CaseSource:
     """
 
     def __init__(self, cases: Iterable[Any], trial_count: int) -> None:
-        self._iterator = iter(cases)
+        self._cases = cases
+        self._iterator: Iterator[Any] | None = None
         self._trial_count = trial_count
         self._lock = threading.Lock()
         self._current: tuple[EvalCase, int, Iterator[int]] | None = None
@@ -62,6 +63,8 @@ class CaseSource:
 
     def _advance(self) -> None:
         try:
+            if self._iterator is None:
+                self._iterator = iter(self._cases)
             case = EvalCase.of(next(self._iterator))
         except StopIteration:
             self.exhausted = True
