@@ -76,7 +76,7 @@ def _case(result: CaseResult) -> dict[str, Any]:
         "classifications": _plain(result.classifications),
         "scorer_errors": {name: str(error) for name, error in result.scorer_errors.items()},
         "metadata": _plain(result.metadata),
-        "tags": list(result.tags),
+        "tags": _plain(list(result.tags)),
         "seconds": result.duration,
     }
 

@@ -100,7 +100,7 @@ def test_a_run_that_ended_early_leaves_the_other_cases_to_the_next_one() -> None
     evaluator = Evaluator("e", echo, data=data())
     first = iter(evaluator.data)
     assert next(first) == {"input": 1}
-    first.close()  # type: ignore[attr-defined]
+    first.close()
     assert outputs(evaluator) == [1, 2, 3]
 
 

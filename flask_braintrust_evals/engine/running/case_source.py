@@ -25,8 +25,7 @@ class CaseSource:
     """
 
     def __init__(self, cases: Iterable[Any], trial_count: int) -> None:
-        self._cases = cases
-        self._iterator: Iterator[Any] | None = None
+        self._iterator = _iterator_of(cases)
         self._trial_count = trial_count
         self._lock = threading.Lock()
         self._current: tuple[EvalCase, int, Iterator[int]] | None = None
@@ -63,8 +62,6 @@ class CaseSource:
 
     def _advance(self) -> None:
         try:
-            if self._iterator is None:
-                self._iterator = iter(self._cases)
             case = EvalCase.of(next(self._iterator))
         except StopIteration:
             self.exhausted = True
@@ -89,3 +86,16 @@ class CaseSource:
         no_more_cases = operator.length_hint(self._iterator, -1) == 0
         if no_more_cases and operator.length_hint(trials, -1) == 0:
             self.exhausted = True
+
+
+def _iterator_of(cases: Iterable[Any]) -> Iterator[Any]:
+    """Return an iterator; where there is none, one that raises the exception when it is read."""
+    try:
+        return iter(cases)
+    except Exception as error:
+        return _raising(error)
+
+
+def _raising(error: Exception) -> Iterator[Any]:
+    raise error
+    yield

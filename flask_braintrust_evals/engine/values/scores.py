@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from flask_braintrust_evals.errors import SerializationError
-from flask_braintrust_evals.serialization import plain
+from flask_braintrust_evals.serialization import plain_parts
 
 TOLERANCE = 1e-6
 """How far outside of 0 to 1 a score may be: means and cosines of floats are often so."""
@@ -160,7 +160,7 @@ def _metadata(value: Any) -> dict[str, Any]:
     if isinstance(value, Mapping):
         return dict(value)
     try:
-        fields = plain(value)  # of a dataclass or a pydantic model
+        fields = plain_parts(value)  # of a dataclass or a pydantic model
     except SerializationError:
         fields = None
     return fields if isinstance(fields, dict) else {"value": value}
