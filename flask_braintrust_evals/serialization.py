@@ -33,6 +33,7 @@ _OPTIONS |= orjson.OPT_PASSTHROUGH_DATACLASS
 _CONTAINERS = (dict, list, tuple)
 
 _converters: dict[type, Callable[[Any], Any]] = {}
+_late_converters: dict[str, Callable[[], None]] = {}
 
 
 def register_converter(kind: type, converter: Callable[[Any], Any]) -> None:
@@ -41,6 +42,15 @@ def register_converter(kind: type, converter: Callable[[Any], Any]) -> None:
     For classes of other libraries whose ``str()`` is of no use, or has side effects.
     """
     _converters[kind] = converter
+
+
+def before_values_of(library: str, register: Callable[[], None]) -> None:
+    """Call ``register`` before an object of a class of ``library`` is written.
+
+    It may call :func:`register_converter`, and may be called again. So the library is not imported
+    before it is used.
+    """
+    _late_converters[library] = register
 
 
 def dumps(value: Any) -> str:
@@ -204,6 +214,9 @@ class _Converter:
     def simplify(self, value: Any) -> Any:
         """Return a value whose type is closer to JSON's types. The caller converts it further."""
         for kind in type(value).__mro__:
+            library = str(kind.__module__).partition(".")[0]
+            if library in _late_converters:
+                _late_converters[library]()
             if kind in _converters:
                 return _converters[kind](value)
         if is_mock(value):

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, Protocol
 
 from flask_braintrust_evals.cloud import objects
+from flask_braintrust_evals.cloud.attachments import AttachmentLoader
 from flask_braintrust_evals.cloud.rows import Row, fetch_rows
 from flask_braintrust_evals.cloud.sessions import UserSession
 from flask_braintrust_evals.engine.evaluator import Evaluator
@@ -16,6 +18,12 @@ from flask_braintrust_evals.errors import RequestError
 from flask_braintrust_evals.serialization import safe_text
 
 from .spec import DatasetCases, DataSource, ExperimentCases, InlineCases, OwnCases
+
+
+class WithAttachments(Protocol):
+    """Puts objects in place of references to attachments in a JSON value."""
+
+    def __call__(self, value: Any, loader: AttachmentLoader) -> Any: ...
 
 
 @dataclass(frozen=True)
@@ -38,6 +46,7 @@ def open_data(
     session: UserSession | None,
     project: Mapping[str, str],
     evaluator: Evaluator,
+    with_attachments: WithAttachments | None = None,
 ) -> CaseData:
     """Return the cases of a run. Rows of Braintrust are fetched later, when they are needed.
 
@@ -47,6 +56,7 @@ def open_data(
         project: the ``project_id`` or ``project_name`` of the run, in which an experiment is looked
             up unless the source names another project.
         evaluator: the evaluator, for its own cases.
+        with_attachments: puts objects in place of references to attachments in rows of datasets.
 
     Raises:
         RequestError: the evaluator has no cases of its own, or the source needs Braintrust.
@@ -71,7 +81,7 @@ def open_data(
         where = project if named is None else {"project_name": named}
         experiment = objects.experiment_by_name(session, where, source.experiment_name)
         return CaseData(_experiment_cases(session, experiment.id))
-    return _open_dataset(source, session)
+    return _open_dataset(source, session, with_attachments)
 
 
 def _field(source: DatasetCases | ExperimentCases) -> str:
@@ -81,7 +91,9 @@ def _field(source: DatasetCases | ExperimentCases) -> str:
     return "dataset_name" if source.dataset_id is None else "dataset_id"
 
 
-def _open_dataset(source: DatasetCases, session: UserSession) -> CaseData:
+def _open_dataset(
+    source: DatasetCases, session: UserSession, with_attachments: WithAttachments | None
+) -> CaseData:
     if source.dataset_id is not None:
         dataset = objects.dataset_by_id(session, source.dataset_id)
     else:
@@ -91,10 +103,12 @@ def _open_dataset(source: DatasetCases, session: UserSession) -> CaseData:
     if version is None and source.environment is not None:
         version = objects.environment_version(session, dataset.id, source.environment)
     rows = fetch_rows(session, "dataset", dataset.id, version=version, btql=source.btql)
+    if with_attachments is not None:
+        rows = map(partial(with_attachments, loader=AttachmentLoader(session)), rows)
     return CaseData(_dataset_cases(rows, dataset.id), dataset.id, version)
 
 
-def _dataset_cases(rows: Iterator[Row], dataset_id: str) -> Iterator[EvalCase]:
+def _dataset_cases(rows: Iterable[Row], dataset_id: str) -> Iterator[EvalCase]:
     for row in rows:
         yield _case(row, row.get("expected"), _origin("dataset", dataset_id, row))
 

@@ -93,9 +93,8 @@ def _iterator_of(cases: Iterable[Any]) -> Iterator[Any]:
     try:
         return iter(cases)
     except Exception as error:
-        return _raising(error)
+        return map(_throw, [error])
 
 
-def _raising(error: Exception) -> Iterator[Any]:
+def _throw(error: Exception) -> Any:
     raise error
-    yield
