@@ -304,6 +304,16 @@ def test_the_cases_of_a_dataset_are_its_rows_in_their_order(
     ]
 
 
+def test_attachments_in_the_rows_of_a_dataset_are_written_as_their_references(
+    cloud: StandIn, api: Api
+) -> None:
+    image = {"type": "braintrust_attachment", "filename": "a.png", "content_type": "image/png"}
+    image["key"] = "key-1"
+    cloud.add_dataset("acme", "Geo", "images", [{"input": {"image": image}}], id="d3")
+    (output,) = api.outputs(name="whole", data={"dataset_id": "d3"})
+    assert output["input"] == {"image": image}
+
+
 def test_the_origin_of_a_case_is_its_row(api: Api, dataset: str) -> None:
     assert origins(api, {"dataset_id": dataset})[:2] == [
         {
