@@ -1,6 +1,6 @@
 """Serve evaluators to the Braintrust Playground from inside a Flask application."""
 
-from . import contrib
+from . import contrib, serialization
 from ._version import __version__
 from .blueprint import EvalsBlueprint, evals_bp
 from .config import Session
@@ -22,6 +22,7 @@ from .errors import (
 )
 
 eval_span.find_span_class = contrib.spans_if_imported
+serialization.before_values_of("braintrust", contrib.write_attachments)
 
 __all__ = [
     "CaseResult",

@@ -11,7 +11,7 @@ from flask import Flask, current_app
 
 from .cloud.session_cache import SessionCache
 from .config import Settings
-from .contrib import braintrust_spans
+from .contrib import braintrust_attachments, braintrust_spans
 from .engine.registry import Registry
 from .runs.prepare import Host
 from .tracing.processor import CaseSpanProcessor
@@ -31,6 +31,7 @@ class EvalsExtension:
         sessions: the sessions of recent callers.
         run_slots: limits how many runs are under way.
         span_processor: adds the spans of the application's own tracers to the runs they belong to.
+        sdk_attachments: puts the SDK's attachments into the rows of datasets; ``None``: likewise.
         sdk_spans: connects the tracing of the ``braintrust`` SDK with that of a run; ``None``: the
             SDK is not installed, or cannot be connected.
     """
@@ -42,12 +43,19 @@ class EvalsExtension:
         self.run_slots = RunSlots(settings.max_runs)
         self.span_processor = CaseSpanProcessor(settings.tracer_provider)
         self.sdk_spans = braintrust_spans()
+        self.sdk_attachments = braintrust_attachments()
         # Called when the application is deleted, or else when the process ends.
         weakref.finalize(self, self.sessions.close)
 
     def host(self, app: Flask) -> Host:
         """Return the application's part in a run."""
-        return Host(self.settings, self.span_processor, app.app_context, self.sdk_spans)
+        return Host(
+            self.settings,
+            self.span_processor,
+            app.app_context,
+            self.sdk_spans,
+            self.sdk_attachments,
+        )
 
 
 def init_app(app: Flask, environ: Mapping[str, str] = os.environ) -> EvalsExtension:

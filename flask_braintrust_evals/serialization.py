@@ -2,38 +2,38 @@
 
 Values that JSON has no form for are written as the ``braintrust`` SDK writes them: ``NaN`` and the
 infinities become the strings ``"NaN"``, ``"Infinity"`` and ``"-Infinity"``; decimals, paths and
-objects of unknown classes become their ``str()``. Sets become lists, dataclasses and pydantic
-models become objects, and bytes become the text that they encode, or else a ``data:`` URL. Lone
-surrogates, which are legal in Python's strings but not in UTF-8, become U+FFFD.
+objects of unknown classes become their ``str()``, and so do data frames and other objects whose
+items are not all of their content. Sets become lists, dataclasses and pydantic models become
+objects, and bytes become the text that they encode, or else a ``data:`` URL. Lone surrogates, which
+are legal in Python's strings but not in UTF-8, become U+FFFD.
 """
 
 from __future__ import annotations
 
 import base64
-import dataclasses
 import datetime
 import enum
-import inspect
 import json
 import math
-import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import orjson
 
 from .errors import SerializationError
+from .object_contents import NO_CONTENT, ContentReader, is_mock
 
 MAX_DEPTH = 200
 """Levels of nesting that a value may have; orjson itself stops at 254."""
 
-# orjson's own forms of dates and dataclasses differ in small ways from those of _plain(). A value
+# orjson's own forms of dates and dataclasses differ in small ways from those of plain(). A value
 # must look the same, whichever of the two has written it.
 _OPTIONS = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_PASSTHROUGH_DATETIME
 _OPTIONS |= orjson.OPT_PASSTHROUGH_DATACLASS
 _CONTAINERS = (dict, list, tuple)
 
 _converters: dict[type, Callable[[Any], Any]] = {}
+_late_converters: dict[str, Callable[[], None]] = {}
 
 
 def register_converter(kind: type, converter: Callable[[Any], Any]) -> None:
@@ -44,6 +44,15 @@ def register_converter(kind: type, converter: Callable[[Any], Any]) -> None:
     _converters[kind] = converter
 
 
+def before_values_of(library: str, register: Callable[[], None]) -> None:
+    """Call ``register`` before an object of a class of ``library`` is written.
+
+    It may call :func:`register_converter`, and may be called again. So the library is not imported
+    before it is used.
+    """
+    _late_converters[library] = register
+
+
 def dumps(value: Any) -> str:
     """Return ``value`` as JSON text.
 
@@ -51,10 +60,34 @@ def dumps(value: Any) -> str:
         SerializationError: the value is circular or nested too deep, it is an iterator or a
             coroutine, or its own code fails.
     """
+    return _dumps(value, tolerant=False)
+
+
+def dumps_parts(value: Any) -> str:
+    """Return ``value`` as JSON text; in place of a part that has no JSON form is the reason.
+
+    Such a part is written as a string, ``"<not serializable: ...>"``. The ``braintrust`` SDK does
+    the same with what it records.
+
+    Raises:
+        SerializationError: the value itself has no JSON form.
+    """
+    return _dumps(value, tolerant=True)
+
+
+def dumps_or_reason(value: Any) -> str:
+    """Return ``value`` as JSON text. What has no JSON form, a part or all, becomes the reason."""
+    try:
+        return dumps_parts(value)
+    except SerializationError as error:
+        return dumps(_reason(str(error)))
+
+
+def _dumps(value: Any, tolerant: bool) -> str:
     if value is None:
         return "null"
     try:
-        data = orjson.dumps(value, default=_simplify, option=_OPTIONS)
+        data = orjson.dumps(value, default=_Converter().simplify, option=_OPTIONS)
     except (TypeError, RecursionError):
         # orjson refuses integers above 64 bits, lone surrogates, keys that are not strings, and
         # circular values.
@@ -65,24 +98,12 @@ def dumps(value: Any) -> str:
         if not nulls or _has_nones(value, nulls) or not _has_nan(value):
             return data.decode()
     try:
-        return json.dumps(
-            _plain(value, ()), ensure_ascii=False, allow_nan=False, separators=(",", ":")
-        )
+        plain_value = _Converter(tolerant).plain(value, ())
+        return json.dumps(plain_value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     except SerializationError:
         raise
     except Exception as error:  # the value's own code: properties, iterators, str()
-        raise SerializationError(
-            f"a {type(value).__name__} cannot be written as JSON: {type(error).__name__}:"
-            f" {safe_text(error)}"
-        ) from error
-
-
-def dumps_or_reason(value: Any) -> str:
-    """Return ``value`` as JSON text, or a JSON string that says why it has no JSON form."""
-    try:
-        return dumps(value)
-    except SerializationError as error:
-        return dumps(f"<not serializable: {error}>")
+        raise SerializationError(_failure(value, error)) from error
 
 
 def plain(value: Any) -> Any:
@@ -92,6 +113,15 @@ def plain(value: Any) -> Any:
         SerializationError: see :func:`dumps`.
     """
     return orjson.loads(dumps(value))
+
+
+def plain_parts(value: Any) -> Any:
+    """Return the same as :func:`plain`; in place of a part that has no JSON form is the reason.
+
+    Raises:
+        SerializationError: the value itself has no JSON form.
+    """
+    return orjson.loads(dumps_parts(value))
 
 
 def safe_text(value: Any) -> str:
@@ -136,27 +166,85 @@ def _has_nan(value: Any) -> bool:
     return False
 
 
-def _plain(value: Any, parents: tuple[int, ...]) -> Any:
-    if value is None or isinstance(value, bool):
-        return value
-    if isinstance(value, enum.Enum):
-        return _plain(value.value, parents)
-    if isinstance(value, str):
-        return clean_text(value)
-    if isinstance(value, int):
-        return int(value)
-    if isinstance(value, float):
-        return _finite(value)
-    if id(value) in parents:
-        raise SerializationError(f"a {type(value).__name__} contains itself")
-    if len(parents) >= MAX_DEPTH:
-        raise SerializationError(f"the value is nested deeper than {MAX_DEPTH} levels")
-    inside = (*parents, id(value))
-    if isinstance(value, dict):
-        return {_key(key): _plain(item, inside) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item, inside) for item in value]
-    return _plain(_simplify(value), inside)
+class _Converter:
+    """Turns one value into JSON's types.
+
+    Args:
+        tolerant: whether a part that cannot be converted is replaced by the reason.
+    """
+
+    def __init__(self, tolerant: bool = False) -> None:
+        self._tolerant = tolerant
+        self._reader = ContentReader()
+
+    def plain(self, value: Any, parents: tuple[int, ...]) -> Any:
+        """Return ``value``, which is inside of values with the ids ``parents``, in JSON's types."""
+        # One function for all: a nested value must not need more of Python's stack than it has to.
+        try:
+            if value is None or isinstance(value, bool):
+                return value
+            if is_mock(value):
+                return _as_text(value)
+            if isinstance(value, enum.Enum):
+                return self.plain(value.value, parents)
+            if isinstance(value, str):
+                return clean_text(value)
+            if isinstance(value, int):
+                if value.bit_length() > 64:
+                    str(value)  # raises ValueError if it has more digits than Python writes
+                return int(value)
+            if isinstance(value, float):
+                return _finite(value)
+            if id(value) in parents:
+                raise SerializationError(f"a {type(value).__name__} contains itself")
+            if len(parents) >= MAX_DEPTH:
+                raise SerializationError(f"the value is nested deeper than {MAX_DEPTH} levels")
+            inside = (*parents, id(value))
+            if isinstance(value, dict):
+                return {self._key(key): self.plain(item, inside) for key, item in value.items()}
+            if isinstance(value, list | tuple):
+                return [self.plain(item, inside) for item in value]
+            return self.plain(self.simplify(value), inside)
+        except Exception as error:
+            if not self._tolerant or not parents:
+                raise
+            is_known = isinstance(error, SerializationError)
+            return _reason(str(error) if is_known else _failure(value, error))
+
+    def simplify(self, value: Any) -> Any:
+        """Return a value whose type is closer to JSON's types. The caller converts it further."""
+        for kind in type(value).__mro__:
+            library = str(kind.__module__).partition(".")[0]
+            if library in _late_converters:
+                _late_converters[library]()
+            if kind in _converters:
+                return _converters[kind](value)
+        if is_mock(value):
+            return _as_text(value)
+        if isinstance(value, enum.Enum):
+            return value.value
+        if isinstance(value, float):
+            return _finite(value)
+        if isinstance(value, datetime.datetime | datetime.date | datetime.time):
+            return value.isoformat()
+        if isinstance(value, bytes | bytearray | memoryview):
+            return _from_bytes(bytes(value))
+        if isinstance(value, set | frozenset):
+            return _sorted(value)
+        if isinstance(value, Mapping):
+            return {self._key(key): item for key, item in self._reader.mapping(value)}
+        if isinstance(value, BaseException):
+            return f"{type(value).__name__}: {safe_text(value)}"
+        content = NO_CONTENT if isinstance(value, type) else self._reader.content(value)
+        return _as_text(value) if content is NO_CONTENT else content
+
+    def _key(self, key: Any) -> str:
+        try:
+            return _key(key)
+        except Exception:
+            if not self._tolerant:
+                raise
+            return safe_text(key)
 
 
 def _finite(value: float) -> float | str:
@@ -177,54 +265,22 @@ def _key(key: Any) -> str:
     return clean_text(str(key))
 
 
-def _simplify(value: Any) -> Any:
-    """Return a value whose type is closer to JSON's types. The caller converts it further."""
-    for kind in type(value).__mro__:
-        if kind in _converters:
-            return _converters[kind](value)
-    if isinstance(value, enum.Enum):
-        return value.value
-    if isinstance(value, float):
-        return _finite(value)
-    if isinstance(value, datetime.datetime | datetime.date | datetime.time):
-        return value.isoformat()
-    if isinstance(value, bytes | bytearray | memoryview):
-        return _from_bytes(bytes(value))
-    if isinstance(value, set | frozenset):
-        return _sorted(value)
-    if isinstance(value, Mapping):
-        return {_key(key): item for key, item in value.items()}
-    if isinstance(value, BaseException):
-        return f"{type(value).__name__}: {safe_text(value)}"
-    if not isinstance(value, type):
-        fields = _fields(value)
-        if fields is not None:
-            return fields
-        if isinstance(value, Iterator) or inspect.isawaitable(value) or inspect.isasyncgen(value):
-            raise SerializationError(
-                f"a {type(value).__name__} has no value yet: return what it gives, such as a list"
-            )
-        if isinstance(value, Iterable) and not isinstance(value, uuid.UUID):
-            return list(value)
-    return _as_text(value)
+def _reason(why: str) -> str:
+    return f"<not serializable: {why}>"
 
 
-# Written in C, and so much faster than _plain(); only its errors are used. It need not look for
-# circular values: orjson has refused them before.
-_nan_refusing = json.JSONEncoder(default=_simplify, allow_nan=False, check_circular=False)
+def _failure(value: Any, error: Exception) -> str:
+    return (
+        f"a {type(value).__name__} cannot be written as JSON: {type(error).__name__}:"
+        f" {safe_text(error)}"
+    )
 
 
-def _fields(value: Any) -> dict[str, Any] | Any | None:
-    """Return the fields of an object as a dict, or an array as a list; ``None`` for all others."""
-    if hasattr(value, "model_dump"):  # a pydantic model
-        return value.model_dump()
-    if dataclasses.is_dataclass(value):
-        return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
-    if hasattr(type(value), "__attrs_attrs__"):
-        return {field.name: getattr(value, field.name) for field in type(value).__attrs_attrs__}
-    if hasattr(value, "tolist") and hasattr(value, "dtype"):  # an array
-        return value.tolist()
-    return None
+# It is written in C and so much faster than plain(); only its errors are used. orjson has found no
+# circular value before.
+_nan_refusing = json.JSONEncoder(
+    default=lambda value: _Converter().simplify(value), allow_nan=False, check_circular=False
+)
 
 
 def _from_bytes(value: bytes) -> str:

@@ -2,27 +2,44 @@
 
 from __future__ import annotations
 
+import array
 import collections
+import collections.abc
 import dataclasses
 import datetime
 import decimal
 import enum
 import fractions
+import ipaddress
+import itertools
 import json
+import sys
 import types
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import PurePosixPath
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
+from unittest import mock
+from xml.etree import ElementTree
 
 import attrs
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, SecretStr
 
 from flask_braintrust_evals.errors import EvalsError, SerializationError
-from flask_braintrust_evals.serialization import MAX_DEPTH, clean_text, dumps
+from flask_braintrust_evals.serialization import (
+    MAX_DEPTH,
+    clean_text,
+    dumps,
+    dumps_or_reason,
+    dumps_parts,
+    plain_parts,
+)
+
+from .support import in_time
 
 NAN, INF = float("nan"), float("inf")
 UTC = datetime.timezone.utc
@@ -118,9 +135,110 @@ class Array:
         return [1.5, NAN]
 
 
-class Countable:
+class Columns:
+    """As a data frame of pandas: it gives the names of its columns."""
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(("a", "b"))
+
+    def __len__(self) -> int:
+        return 1
+
+    def __getitem__(self, name: str) -> Any:
+        return Series()
+
+    def keys(self) -> Any:
+        return ["a", "b"]
+
+    def to_dict(self) -> dict[str, Any]:
+        raise AssertionError("not in a form that pandas chooses")
+
+    def __str__(self) -> str:
+        return "   a  b\n0  1  2"
+
+
+class Series:
+    """As a series of pandas: a list of it lacks the index."""
+
+    dtype = "int64"
+
+    def tolist(self) -> list[int]:
+        return [1, 2]
+
     def __iter__(self) -> Iterator[int]:
         return iter((1, 2))
+
+    def to_dict(self) -> dict[str, int]:
+        return {"x": 1, "y": 2}
+
+    def __str__(self) -> str:
+        return "x    1\ny    2"
+
+
+class FormerModel:
+    """As a model of pydantic v1: it gives pairs of names and values."""
+
+    __fields__: ClassVar = {"a": int, "b": int}
+
+    def dict(self) -> Any:
+        return {"a": 1, "b": NAN}
+
+    def __iter__(self) -> Iterator[tuple[str, int]]:
+        return iter((("a", 1),))
+
+
+class FormerRootModel(FormerModel):
+    def dict(self) -> Any:
+        return {"__root__": [1, 2]}
+
+
+class Naturals(collections.abc.Sequence[Any]):
+    """A sequence without an end."""
+
+    def __getitem__(self, index: Any) -> Any:
+        return index
+
+    def __len__(self) -> int:
+        return 10**9
+
+
+class Nested(collections.abc.Sequence[Any]):
+    """A sequence of sequences without an end."""
+
+    def __getitem__(self, index: Any) -> Any:
+        return Nested()
+
+    def __len__(self) -> int:
+        return 10**9
+
+
+class Squares(collections.abc.Mapping[int, int]):
+    def __getitem__(self, key: int) -> int:
+        return key * key
+
+    def __iter__(self) -> Iterator[int]:
+        return itertools.count()
+
+    def __len__(self) -> int:
+        return 10**9
+
+
+class AnswersAll:
+    """As a proxy of a remote object: it has every attribute."""
+
+    def __getattr__(self, name: str) -> Any:
+        return lambda *args, **kwargs: AnswersAll()
+
+    def __str__(self) -> str:
+        return "a proxy"
+
+
+class Counts(collections.abc.Sequence[Any]):
+    def __getitem__(self, index: Any) -> Any:
+        return [1, 2][index]
+
+    def __len__(self) -> int:
+        return 2
 
 
 @pytest.mark.parametrize(
@@ -190,7 +308,27 @@ class Countable:
         pytest.param(collections.deque([1, b"x"]), [1, "x"], id="deque"),
         pytest.param(range(3), [0, 1, 2], id="range"),
         pytest.param({"a": 1}.keys(), ["a"], id="keys of a dict"),
-        pytest.param(Countable(), [1, 2], id="something iterable"),
+        pytest.param({"a": 1}.items(), [["a", 1]], id="items of a dict"),
+        pytest.param(array.array("i", [1, 2]), [1, 2], id="array of the standard library"),
+        pytest.param(collections.UserList([1, {2}]), [1, [2]], id="user list"),
+        pytest.param(collections.UserDict(a={1}), {"a": [1]}, id="user dict"),
+        pytest.param(collections.UserString("text"), "text", id="user string"),
+        pytest.param(Counts(), [1, 2], id="sequence of an own class"),
+        pytest.param(Columns(), "   a  b\n0  1  2", id="data frame"),
+        pytest.param(Series(), "x    1\ny    2", id="series"),
+        pytest.param(np.array([[1.5, NAN]]), [[1.5, "NaN"]], id="numpy array"),
+        pytest.param(np.array(2), 2, id="numpy array without a dimension"),
+        pytest.param(np.array(["a", None], dtype=object), ["a", None], id="numpy array of objects"),
+        pytest.param(np.float32(0.5), 0.5, id="numpy number"),
+        pytest.param(FormerModel(), {"a": 1, "b": "NaN"}, id="model of pydantic v1"),
+        pytest.param(FormerRootModel(), [1, 2], id="root model of pydantic v1"),
+        pytest.param(
+            ipaddress.ip_network("10.0.0.0/8"), "10.0.0.0/8", id="iterable that is its text"
+        ),
+        pytest.param(range(10**9), "range(0, 1000000000)", id="huge range"),
+        pytest.param(range(10**30), f"range(0, {10**30})", id="range beyond any memory"),
+        pytest.param(AnswersAll(), "a proxy", id="object with every attribute"),
+        pytest.param({"a": [AnswersAll(), None]}, {"a": ["a proxy", None]}, id="deep proxy"),
         pytest.param(Named(), "named", id="any object"),
         pytest.param(Named, str(Named), id="a class"),
         pytest.param(ValueError("no"), "ValueError: no", id="an exception"),
@@ -347,6 +485,79 @@ def test_a_circular_value_is_refused(value: Any, name: str) -> None:
         dumps(value)
 
 
+@pytest.mark.parametrize(
+    "make",
+    [
+        mock.Mock,
+        mock.MagicMock,
+        mock.AsyncMock,
+        mock.NonCallableMock,
+        lambda: mock.Mock(spec=dict),
+        lambda: mock.MagicMock(spec=dict),
+        lambda: mock.MagicMock(spec=[]),
+        lambda: mock.MagicMock(spec=Person),
+        lambda: mock.MagicMock(spec=str),
+        lambda: mock.MagicMock(spec=Colour.RED),
+    ],
+)
+def test_a_mock_is_its_text(make: Callable[[], Any]) -> None:
+    value = make()
+    assert written(value) == str(value)
+    assert written([value, None]) == [str(value), None]
+
+
+def test_trees_and_rows_that_are_not_all_of_their_items_are_their_text() -> None:
+    element = ElementTree.fromstring("<a x='1'>text<b/></a>")
+    tree = ElementTree.ElementTree(element)
+    assert written([element, tree]) == [str(element), str(tree)]
+
+
+@pytest.mark.skipif(sys.version_info >= (3, 14), reason="pydantic.v1 does not support it")
+def test_models_of_pydantic_v1_are_their_fields() -> None:
+    from pydantic import v1
+
+    inner = v1.create_model("Inner", key=(v1.SecretStr, ...))
+    outer = v1.create_model("Outer", inner=(inner, ...), score=(float, ...))
+    value = outer(inner={"key": "hush"}, score=NAN)
+    assert written(value) == {"inner": {"key": "**********"}, "score": "NaN"}
+
+
+def test_tables_of_pandas_are_their_text() -> None:
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame({"a": [1, 2], "b": [NAN, "x"]}, index=["i", "j"])
+    assert written(frame) == str(frame)
+    assert written({"column": frame["a"]}) == {"column": str(frame["a"])}
+    assert written(frame.index) == ["i", "j"]
+    assert written([frame["a"].iloc[0], pandas.NA]) == [1, "<NA>"]
+
+
+def test_graphs_of_networkx_are_their_text() -> None:
+    networkx = pytest.importorskip("networkx")
+    graph = networkx.path_graph(3)
+    assert written(graph) == str(graph)
+
+
+@pytest.mark.parametrize(
+    "value", [Naturals(), Nested(), Squares(), [Naturals(), None]], ids=lambda each: type(each)
+)
+def test_what_may_have_no_end_is_refused_in_time(value: Any) -> None:
+    with pytest.raises(SerializationError) as refused:
+        in_time(lambda: dumps(value))
+    name = "Naturals" if isinstance(value, list) else type(value).__name__
+    assert str(refused.value) == (
+        f"a {name} has too many items: at most 100,000 are read of sequences that may have no end;"
+        " return a list of what matters"
+    )
+
+
+def test_the_items_of_all_computed_sequences_of_a_value_are_counted_together() -> None:
+    assert len(written([range(1000)] * 100)) == 100
+    assert written([range(60_000), range(60_000)])[1] == "range(0, 60000)"
+    written(
+        [collections.deque(range(200_000)), list(range(200_000)), array.array("i", [0] * 200_000)]
+    )
+
+
 async def coroutine() -> int:
     return 1
 
@@ -364,8 +575,10 @@ async def asynchronous_generator() -> AsyncIterator[int]:
         (lambda: map(str, [1]), "map"),
         (coroutine, "coroutine"),
         (asynchronous_generator, "async_generator"),
+        (lambda: LaterItems(), "LaterItems"),
+        (itertools.count, "count"),
     ],
-    ids=["generator", "iterator", "map", "coroutine", "async generator"],
+    ids=["generator", "iterator", "map", "coroutine", "async generator", "stream", "endless"],
 )
 def test_what_has_no_value_yet_is_refused(
     make: Callable[[], Any], name: str, around: Callable[[Any], Any]
@@ -379,6 +592,16 @@ def test_what_has_no_value_yet_is_refused(
     assert str(refused.value) == (
         f"a {name} has no value yet: return what it gives, such as a list"
     )
+
+
+class LaterItems:
+    """As an asynchronous stream of a client of a language model."""
+
+    def __aiter__(self) -> LaterItems:
+        return self
+
+    async def __anext__(self) -> int:
+        return 1
 
 
 class Mute:
@@ -456,6 +679,75 @@ def test_a_value_that_fails_in_its_own_code_raises_nothing_but_serialization_err
     except SerializationError:
         return
     parse(text)
+
+
+GENERATOR = "<not serializable: a generator has no value yet: return what it gives, such as a list>"
+MUTE = (
+    "<not serializable: a Mute cannot be written as JSON, and its str() fails with KeyError:"
+    " 'tongue'>"
+)
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        pytest.param({"a": 1, "b": Mute()}, {"a": 1, "b": MUTE}, id="in a dict"),
+        pytest.param([1, (x for x in "ab"), None], [1, GENERATOR, None], id="in a list"),
+        pytest.param({"a": {"b": [Mute(), NAN]}}, {"a": {"b": [MUTE, "NaN"]}}, id="deep"),
+        pytest.param(Point(1, Mute()), {"x": 1, "y": MUTE}, id="in a dataclass"),
+        pytest.param(
+            {"a": FailingModel()},
+            {
+                "a": "<not serializable: a FailingModel cannot be written as JSON: KeyError:"
+                " 'model_dump'>"
+            },
+            id="model that fails",
+        ),
+        pytest.param(
+            {"a": Naturals(), "b": 1},
+            {
+                "a": "<not serializable: a Naturals has too many items: at most 100,000 are read of"
+                " sequences that may have no end; return a list of what matters>",
+                "b": 1,
+            },
+            id="without an end",
+        ),
+        pytest.param(
+            circular_list(),
+            [1, {"again": "<not serializable: a list contains itself>"}],
+            id="circular",
+        ),
+        pytest.param({Mute(): 1}, {"<Mute without a text>": 1}, id="key without a text"),
+        pytest.param({"a": 1}, {"a": 1}, id="nothing bad"),
+    ],
+)
+def test_a_part_that_cannot_be_written_costs_that_part_alone(value: Any, expected: Any) -> None:
+    assert parse(dumps_parts(value)) == expected
+    assert parse(dumps_or_reason(value)) == expected
+    assert plain_parts(value) == expected
+
+
+def test_an_integer_of_too_many_digits_costs_itself_alone() -> None:
+    many = parse(dumps_parts({"a": 10**5000, "b": 2**70}))
+    assert many["a"].startswith("<not serializable: a int cannot be written as JSON: ValueError: ")
+    assert many["b"] == 2**70
+
+
+@pytest.mark.parametrize("levels", [300, 100_000])
+def test_what_is_nested_too_deep_is_cut_off_there(levels: int) -> None:
+    value = parse(dumps_parts(nested(levels)))
+    depth = 0
+    while isinstance(value, list):
+        (value,), depth = value, depth + 1
+    assert depth == MAX_DEPTH
+    assert value == "<not serializable: the value is nested deeper than 200 levels>"
+
+
+def test_a_value_that_cannot_be_written_itself_is_refused_or_its_reason() -> None:
+    with pytest.raises(SerializationError, match="^a Mute cannot be written as JSON"):
+        dumps_parts(Mute())
+    assert parse(dumps_or_reason(Mute())) == MUTE
+    assert parse(dumps_or_reason(x for x in "ab")) == GENERATOR
 
 
 def test_a_serialization_error_is_a_type_error_and_one_of_ours() -> None:

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from flask_braintrust_evals.engine.values.results import CaseResult
-from flask_braintrust_evals.serialization import clean_text, dumps_or_reason
+from flask_braintrust_evals.serialization import clean_text, dumps_or_reason, safe_text
 
 from .outcome import Outcome
 from .terminal import styled
@@ -65,7 +65,7 @@ def as_json(outcome: Outcome) -> str:
 
 def _case(result: CaseResult) -> dict[str, Any]:
     return {
-        "id": result.case.id,
+        "id": None if result.case.id is None else safe_text(result.case.id),
         "index": result.ref.index,
         "trial_index": result.ref.trial_index,
         "input": _plain(result.case.input),
@@ -76,7 +76,7 @@ def _case(result: CaseResult) -> dict[str, Any]:
         "classifications": _plain(result.classifications),
         "scorer_errors": {name: str(error) for name, error in result.scorer_errors.items()},
         "metadata": _plain(result.metadata),
-        "tags": list(result.tags),
+        "tags": _plain(list(result.tags)),
         "seconds": result.duration,
     }
 
@@ -96,7 +96,11 @@ def case_name(result: CaseResult) -> str:
     An id is in quotes, so that a number is not mistaken for a place.
     """
     id = result.case.id
-    name = f"case {result.ref.index + 1}" if id is None else f'case "{_shortened(id, MAX_ID)}"'
+    name = (
+        f"case {result.ref.index + 1}"
+        if id is None
+        else f'case "{_shortened(safe_text(id), MAX_ID)}"'
+    )
     return f"{name}, trial {result.ref.trial_index + 1}" if result.ref.trial_index else name
 
 

@@ -20,7 +20,7 @@ from flask_braintrust_evals.errors import (
     CloudTimeoutError,
     CloudUnauthorizedError,
 )
-from flask_braintrust_evals.serialization import dumps
+from flask_braintrust_evals.serialization import dumps_parts
 
 CONNECT_TIMEOUT = 10.0
 """Seconds to wait for a connection, unless an attempt may take less than that in all."""
@@ -173,7 +173,7 @@ class CloudClient:
         what = f"{method} {urlsplit(url).path}"
         sent_headers = {"Accept": "application/json", **(headers or {})}
         if json is not None:
-            data = dumps(json).encode()
+            data = dumps_parts(json).encode()
             sent_headers["Content-Type"] = "application/json"
         limits = self._timeout if timeout is None else (min(CONNECT_TIMEOUT, timeout), timeout)
         try:

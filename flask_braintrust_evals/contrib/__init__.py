@@ -36,6 +36,36 @@ def braintrust_spans() -> Callable[[], Any] | None:
     return install
 
 
+def braintrust_attachments() -> Any:
+    """Return what puts attachments of the ``braintrust`` SDK in place of references to them.
+
+    Returns:
+        a function of a JSON value, and of what loads attachments. ``None``: the SDK is not
+        installed, or its version has other attachments.
+    """
+    try:
+        if find_spec("braintrust") is None:
+            return None
+        from .braintrust.attachments import with_attachments
+    except Exception:  # braintrust_spans() has logged it
+        return None
+    return with_attachments
+
+
+def write_attachments() -> None:
+    """Have attachments of the ``braintrust`` SDK written without its login, where it has any."""
+    try:
+        from .braintrust.attachments import install
+
+        install()
+    except Exception as error:
+        logger.warning(
+            "attachments of this version of the braintrust package cannot be written (%s: %s)",
+            type(error).__name__,
+            error,
+        )
+
+
 def spans_if_imported() -> Any:
     """Return the class of spans that users of the ``braintrust`` SDK expect.
 

@@ -18,7 +18,7 @@ from .parameters.saved import SavedParameterSet
 from .parameters.values import ParameterSet
 from .running.case_runner import CaseRunner
 from .running.local_executor import LocalExecutor
-from .running.own_cases import own_cases
+from .running.own_cases import own_cases, repeatable
 from .running.run import Run
 from .values.events import CaseFinished, RunFailed
 from .values.results import CaseResult, EvalResult
@@ -42,7 +42,7 @@ class Evaluator:
         project: the name of the Braintrust project that runs without a parent are recorded in.
         project_id: the id of this project; takes precedence over ``project``.
         data: the cases of a run that gets none: an iterable, or a function that returns one;
-            either may be ``async``.
+            either may be ``async``. The cases of an iterator are kept for further runs.
         experiment_name: the name of the experiments that runs are recorded in.
         metadata: metadata of these experiments.
         tags: tags of these experiments.
@@ -118,6 +118,7 @@ class Evaluator:
             check_numbers(self.trial_count, self.max_concurrency, self.timeout)
             check_seconds("task_timeout", self.task_timeout)
             _check_labels(self.metadata, self.tags)
+            self.data = repeatable(self.data)
             if self.error_score_handler is not None and not callable(self.error_score_handler):
                 raise RegistrationError(
                     f"error_score_handler must be a function, not {self.error_score_handler!r}"
@@ -127,7 +128,7 @@ class Evaluator:
 
     def run(
         self,
-        cases: Iterable[Any] | None = None,
+        cases: Any = None,
         parameters: Mapping[str, Any] | None = None,
         *,
         max_concurrency: int | None = None,
@@ -138,7 +139,8 @@ class Evaluator:
         """Run the evaluator in this process, without Flask and without Braintrust.
 
         Args:
-            cases: :class:`EvalCase` objects or dicts with an ``input``; default: the evaluator's
+            cases: an iterable of :class:`EvalCase` objects or dicts with an ``input``, or a
+                function that returns one; either may be ``async``. Default: the evaluator's
                 ``data``.
             parameters: values of the parameters; the others have their defaults.
             max_concurrency: cases at a time; default: the evaluator's, or else 10.
@@ -160,7 +162,7 @@ class Evaluator:
         values = self.parameter_set.validate(parameters)
         run = Run(
             LocalExecutor(CaseRunner(self.plan, values, scope=scope or nullcontext)),
-            own_cases(self.data, self.name) if cases is None else cases,
+            own_cases(self.data if cases is None else cases, self.name),
             max_concurrency=max_concurrency or self.max_concurrency or DEFAULT_CONCURRENCY,
             trial_count=trial_count or self.trial_count,
             timeout=timeout or self.timeout,

@@ -4,17 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from typing import Any, Protocol
 
 from flask_braintrust_evals.cloud import objects
+from flask_braintrust_evals.cloud.attachments import AttachmentLoader
 from flask_braintrust_evals.cloud.rows import Row, fetch_rows
 from flask_braintrust_evals.cloud.sessions import UserSession
 from flask_braintrust_evals.engine.evaluator import Evaluator
 from flask_braintrust_evals.engine.running.own_cases import own_cases
 from flask_braintrust_evals.engine.values.cases import EvalCase
 from flask_braintrust_evals.errors import RequestError
+from flask_braintrust_evals.serialization import safe_text
 
 from .spec import DatasetCases, DataSource, ExperimentCases, InlineCases, OwnCases
+
+
+class WithAttachments(Protocol):
+    """Puts objects in place of references to attachments in a JSON value."""
+
+    def __call__(self, value: Any, loader: AttachmentLoader) -> Any: ...
 
 
 @dataclass(frozen=True)
@@ -37,6 +46,7 @@ def open_data(
     session: UserSession | None,
     project: Mapping[str, str],
     evaluator: Evaluator,
+    with_attachments: WithAttachments | None = None,
 ) -> CaseData:
     """Return the cases of a run. Rows of Braintrust are fetched later, when they are needed.
 
@@ -46,6 +56,7 @@ def open_data(
         project: the ``project_id`` or ``project_name`` of the run, in which an experiment is looked
             up unless the source names another project.
         evaluator: the evaluator, for its own cases.
+        with_attachments: puts objects in place of references to attachments in rows of datasets.
 
     Raises:
         RequestError: the evaluator has no cases of its own, or the source needs Braintrust.
@@ -70,7 +81,7 @@ def open_data(
         where = project if named is None else {"project_name": named}
         experiment = objects.experiment_by_name(session, where, source.experiment_name)
         return CaseData(_experiment_cases(session, experiment.id))
-    return _open_dataset(source, session)
+    return _open_dataset(source, session, with_attachments)
 
 
 def _field(source: DatasetCases | ExperimentCases) -> str:
@@ -80,7 +91,9 @@ def _field(source: DatasetCases | ExperimentCases) -> str:
     return "dataset_name" if source.dataset_id is None else "dataset_id"
 
 
-def _open_dataset(source: DatasetCases, session: UserSession) -> CaseData:
+def _open_dataset(
+    source: DatasetCases, session: UserSession, with_attachments: WithAttachments | None
+) -> CaseData:
     if source.dataset_id is not None:
         dataset = objects.dataset_by_id(session, source.dataset_id)
     else:
@@ -90,12 +103,14 @@ def _open_dataset(source: DatasetCases, session: UserSession) -> CaseData:
     if version is None and source.environment is not None:
         version = objects.environment_version(session, dataset.id, source.environment)
     rows = fetch_rows(session, "dataset", dataset.id, version=version, btql=source.btql)
+    if with_attachments is not None:
+        rows = map(partial(with_attachments, loader=AttachmentLoader(session)), rows)
     return CaseData(_dataset_cases(rows, dataset.id), dataset.id, version)
 
 
-def _dataset_cases(rows: Iterator[Row], dataset_id: str) -> Iterator[EvalCase]:
+def _dataset_cases(rows: Iterable[Row], dataset_id: str) -> Iterator[EvalCase]:
     for row in rows:
-        yield _case(row, row.get("expected"), origin_of("dataset", dataset_id, row))
+        yield _case(row, row.get("expected"), _origin("dataset", dataset_id, row))
 
 
 def _experiment_cases(session: UserSession, experiment_id: str) -> Iterator[EvalCase]:
@@ -105,10 +120,21 @@ def _experiment_cases(session: UserSession, experiment_id: str) -> Iterator[Eval
         # If the experiment had no expected output, the new run is compared with its output.
         expected = row.get("expected")
         expected = row.get("output") if expected is None else expected
-        yield _case(row, expected, origin_of("experiment", experiment_id, row))
+        yield _case(row, expected, _origin("experiment", experiment_id, row))
 
 
-def _case(row: Row, expected: Any, origin: dict[str, Any]) -> EvalCase:
+def _origin(object_type: str, object_id: str, row: Row) -> Any:
+    """Return the reference to a row; if it names no version of the row, the row's own origin.
+
+    The official server does the same: without a version, the row cannot be found again.
+    """
+    for key in ("id", "_xact_id"):
+        if not isinstance(row.get(key), str) or not row[key]:
+            return row.get("origin")
+    return origin_of(object_type, object_id, row)
+
+
+def _case(row: Row, expected: Any, origin: Any) -> EvalCase:
     return EvalCase.of(
         {
             "input": row.get("input"),
@@ -122,9 +148,11 @@ def _case(row: Row, expected: Any, origin: dict[str, Any]) -> EvalCase:
 
 
 def origin_of(object_type: str, object_id: str, row: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the reference to a row, in Braintrust's format."""
-    origin = {"object_type": object_type, "object_id": object_id, "id": row.get("id")}
-    for key in ("_xact_id", "created"):
-        if row.get(key) is not None:
-            origin[key] = row[key]
+    """Return the reference to a row, in Braintrust's format, whose fields are all strings."""
+    origin = {"object_type": object_type, "object_id": object_id, "id": safe_text(row.get("id"))}
+    version, created = row.get("_xact_id"), row.get("created")
+    if isinstance(version, str | int):
+        origin["_xact_id"] = str(version)
+    if isinstance(created, str):
+        origin["created"] = created
     return origin

@@ -25,7 +25,7 @@ from flask_braintrust_evals.errors import RequestError
 from flask_braintrust_evals.semconv import PARENT
 from flask_braintrust_evals.tracing.processor import CaseSpanProcessor
 
-from .data import open_data
+from .data import WithAttachments, open_data
 from .prepared import PreparedRun
 from .recording import Recording, project_query, record_below, record_in_new_experiment
 from .remote_scorers import remote_scorers
@@ -41,12 +41,14 @@ class Host:
         span_processor: adds the spans of the application's own tracers to a run.
         scope: entered around each case, such as the application's context.
         sdk_spans: see :func:`flask_braintrust_evals.contrib.braintrust_spans`.
+        sdk_attachments: see :func:`flask_braintrust_evals.contrib.braintrust_attachments`.
     """
 
     settings: Settings
     span_processor: CaseSpanProcessor
     scope: Callable[[], AbstractContextManager[Any]]
     sdk_spans: Callable[[], Any] | None = None
+    sdk_attachments: WithAttachments | None = None
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,7 @@ def prepare(
             " out, or set BRAINTRUST_API_KEY"
         )
     project = project_query(spec, requester.project_id, evaluator)
-    data = open_data(spec.data, session, project, evaluator)
+    data = open_data(spec.data, session, project, evaluator, host.sdk_attachments)
     if session is None or not requester.recorded:
         recording = record_below(None, spec, evaluator)
     elif spec.parent is not None:

@@ -234,6 +234,20 @@ def test_a_scorer_that_is_only_async_is_called_in_its_async_way() -> None:
         assert result.scores["Later"].score == 0.5
 
 
+def test_a_scorer_that_overrides_eval_async_is_called_by_it() -> None:
+    class Entry(Scorer):  # type: ignore[misc]
+        async def eval_async(self, output: Any, expected: Any = None, **kwargs: Any) -> Score:
+            return Score(name=self._name(), score=0.5)
+
+        def _run_eval_sync(self, output: Any, expected: Any = None, **kwargs: Any) -> Score:
+            raise NotImplementedError("only async")
+
+    for scorer in (Entry, Entry()):
+        (result,) = Evaluator("e", echo, scores=[scorer]).run([case("a", "b")]).results
+        assert result.scorer_errors == {}
+        assert result.scores["Entry"].score == 0.5
+
+
 def test_scorers_called_by_a_function_of_ones_own_keep_their_scores() -> None:
     def close(output: Any, expected: Any) -> Score:
         return Levenshtein()(output, expected)

@@ -345,15 +345,15 @@ class Scorer:
     async def _run_eval_async(self, *args: Any, **kwargs: Any) -> Any:
         raise AssertionError("the plain form is at hand")
 
+    async def eval_async(self, output: Any, expected: Any = None, **kwargs: Any) -> Any:
+        return await self._run_eval_async(output, expected, **kwargs)
+
 
 class Levenshtein(Scorer):
     """As the scorers of autoevals are: callable, and with an asynchronous twin."""
 
     def __call__(self, output: Any, expected: Any = None, **kwargs: Any) -> Any:
         return ("sync", output, expected, sorted(kwargs))
-
-    async def eval_async(self, output: Any, expected: Any = None, **kwargs: Any) -> Any:
-        return await self._run_eval_async(output, expected, **kwargs)
 
     def _name(self) -> str:
         return "EditDistance"
@@ -381,6 +381,11 @@ class AsyncJudge(Levenshtein):
         return ("async", output)
 
 
+class AsyncEntry(Levenshtein):
+    async def eval_async(self, output: Any, expected: Any = None, **kwargs: Any) -> Any:
+        return ("async", output)
+
+
 class Twofold:
     def __call__(self, output: Any) -> Any:
         raise AssertionError("the SDK prefers the asynchronous form")
@@ -389,7 +394,9 @@ class Twofold:
         return ("async", output)
 
 
-@pytest.mark.parametrize("scorer", [AsyncJudge, AsyncJudge(), Twofold, Twofold()])
+@pytest.mark.parametrize(
+    "scorer", [AsyncJudge, AsyncJudge(), AsyncEntry, AsyncEntry(), Twofold, Twofold()]
+)
 def test_a_scorer_with_an_asynchronous_form_of_its_own_is_called_by_it(scorer: Any) -> None:
     coroutine = ScorerCall.of(scorer, "scorer", 0)(ARGUMENTS)
     assert asyncio.run(coroutine) == ("async", "the output")

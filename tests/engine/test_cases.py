@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import uuid
 from dataclasses import dataclass
 from types import MappingProxyType, SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from flask_braintrust_evals.engine.values.cases import EvalCase
 from flask_braintrust_evals.errors import DataError
 
+NAN = float("nan")
 ORIGIN = {"object_type": "dataset", "object_id": "d", "id": "r"}
+
+
+class NAType:
+    """As the missing value of pandas: it is neither true nor false."""
+
+    def __bool__(self) -> bool:
+        raise TypeError("boolean value of NA is ambiguous")
 
 
 @dataclass
@@ -51,7 +61,38 @@ class SdkCase:
             EvalCase(1),
             id="nulls",
         ),
-        pytest.param({"input": 1, "tags": ("t",)}, EvalCase(1, tags=("t",)), id="tuple of tags"),  # type: ignore[arg-type]
+        pytest.param({"input": 1, "tags": ("t",)}, EvalCase(1, tags=["t"]), id="tuple of tags"),
+        pytest.param({"input": 1, "tags": {"b", "a"}}, EvalCase(1, tags=["a", "b"]), id="tag set"),
+        pytest.param({"input": 1, "tags": "t"}, EvalCase(1, tags=["t"]), id="one tag"),
+        pytest.param({"input": 1, "tags": ""}, EvalCase(1, tags=[]), id="text without a tag"),
+        pytest.param(
+            {"input": 1, "tags": np.array(["a", "b"])}, EvalCase(1, tags=["a", "b"]), id="tag array"
+        ),
+        pytest.param({"input": 1, "metadata": {}}, EvalCase(1, metadata={}), id="no metadata"),
+        pytest.param({"input": 1, "metadata": ""}, EvalCase(1), id="empty text as metadata"),
+        pytest.param({"input": 1, "metadata": []}, EvalCase(1), id="empty list as metadata"),
+        pytest.param({"input": 1, "id": 5}, EvalCase(1, id=5), id="number as id"),
+        pytest.param({"input": 1, "id": np.int64(5)}, EvalCase(1, id=5), id="numpy id"),
+        pytest.param(
+            {"input": 1, "id": uuid.UUID(int=1)}, EvalCase(1, id=uuid.UUID(int=1)), id="uuid"
+        ),
+        pytest.param(
+            {"input": 1, "trial_count": 3.0}, EvalCase(1, trial_count=3), id="whole float"
+        ),
+        pytest.param(
+            {"input": 1, "trial_count": np.int64(3)}, EvalCase(1, trial_count=3), id="numpy count"
+        ),
+        pytest.param(
+            dict.fromkeys(("metadata", "tags", "id", "origin", "trial_count"), NAN) | {"input": 1},
+            EvalCase(1),
+            id="nan in every optional field",
+        ),
+        pytest.param(
+            dict.fromkeys(("metadata", "tags", "id", "origin", "trial_count"), NAType())
+            | {"input": 1},
+            EvalCase(1),
+            id="missing in every optional field",
+        ),
         pytest.param(EvalCase(1, 2), EvalCase(1, 2), id="case"),
         pytest.param(SdkCase(1, 2, {"m": 1}), EvalCase(1, 2, {"m": 1}), id="case of the SDK"),
         pytest.param(SimpleNamespace(input=1), EvalCase(1), id="object with an input"),
@@ -61,13 +102,51 @@ def test_a_case_may_be(value: Any, expected: EvalCase) -> None:
     assert EvalCase.of(value) == expected
 
 
+def test_input_and_expected_may_be_nan() -> None:
+    case = EvalCase.of({"input": NAN, "expected": NAN})
+    assert (case.input, case.expected) == (NAN, NAN)  # the same objects
+
+
+def test_the_object_of_the_caller_is_not_changed() -> None:
+    own = EvalCase(1, tags={"b", "a"})  # type: ignore[arg-type]
+    assert EvalCase.of(own).tags == ["a", "b"]
+    assert own.tags == {"b", "a"}  # type: ignore[comparison-overlap]
+
+
+VERSIONED = {**ORIGIN, "_xact_id": "1", "created": "now"}
+
+
+@pytest.mark.parametrize(
+    ("origin", "kept"),
+    [
+        pytest.param(ORIGIN, ORIGIN, id="complete"),
+        pytest.param(VERSIONED, VERSIONED, id="with a version"),
+        pytest.param({**ORIGIN, "_xact_id": None}, ORIGIN, id="null as version"),
+        pytest.param({**ORIGIN, "more": [1]}, ORIGIN, id="unknown field"),
+        pytest.param(MappingProxyType(ORIGIN), ORIGIN, id="other mapping"),
+        pytest.param("o", None, id="text"),
+        pytest.param({}, None, id="empty"),
+        pytest.param({"object_type": "dataset", "object_id": "d"}, None, id="no id"),
+        pytest.param({**ORIGIN, "object_type": "playground"}, None, id="unknown type"),
+        pytest.param({**ORIGIN, "object_type": ["dataset"]}, None, id="list as type"),
+        pytest.param({**ORIGIN, "object_id": None}, None, id="null as object"),
+        pytest.param({**ORIGIN, "id": 5}, None, id="number as id"),
+        pytest.param({**ORIGIN, "_xact_id": 5}, None, id="number as version"),
+        pytest.param({**ORIGIN, "created": 5}, None, id="number as time"),
+    ],
+)
+def test_an_origin_that_the_client_would_refuse_is_left_out(origin: Any, kept: Any) -> None:
+    assert EvalCase.of({"input": 1, "origin": origin}).origin == kept
+
+
 WRONG_FIELDS: list[tuple[dict[str, Any], str]] = [
     ({"metadata": "m"}, "a case's 'metadata' must be an object, not a str"),
     ({"metadata": ["m"]}, "a case's 'metadata' must be an object, not a list"),
-    ({"origin": "o"}, "a case's 'origin' must be an object, not a str"),
-    ({"id": 5}, "a case's 'id' must be a string, not a int"),
-    ({"tags": "t"}, "a case's 'tags' must be a list of strings"),
-    ({"tags": [1]}, "a case's 'tags' must be a list of strings"),
+    ({"id": ["i"]}, "a case's 'id' must be a string or a number, not a list"),
+    ({"id": {}}, "a case's 'id' must be a string or a number, not a dict"),
+    ({"tags": 5}, "a case's 'tags' must be a list of strings, not 5"),
+    ({"tags": {"t": 1}}, "a case's 'tags' must be a list of strings, not {'t': 1}"),
+    ({"tags": [1]}, "a case's 'tags' must be a list of strings, and one of them is 1"),
     ({"trial_count": 0}, "a case's 'trial_count' must be a whole number from 1, not 0"),
     ({"trial_count": True}, "a case's 'trial_count' must be a whole number from 1, not True"),
     ({"trial_count": 1.5}, "a case's 'trial_count' must be a whole number from 1, not 1.5"),

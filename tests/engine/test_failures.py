@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import pickle
 import threading
 from collections.abc import Callable, Iterator
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 
 from flask_braintrust_evals.engine.evaluator import Evaluator
+from flask_braintrust_evals.engine.running.hooks import EvalHooks
 from flask_braintrust_evals.engine.tracing.eval_tracer import EvalTracer
 from flask_braintrust_evals.engine.values.cases import EvalCase
 from flask_braintrust_evals.engine.values.events import (
@@ -23,7 +25,7 @@ from flask_braintrust_evals.engine.values.events import (
 from flask_braintrust_evals.engine.values.results import CaseError
 from flask_braintrust_evals.engine.values.scores import Score
 
-from .support import Spans, echo, events_of, inputs, kinds, results_of, run_case
+from .support import Spans, attribute, echo, events_of, inputs, kinds, results_of, run_case
 
 
 def recurse() -> Any:
@@ -266,8 +268,8 @@ class Mute:
 
 
 class Unreadable:
-    def __iter__(self) -> Iterator[int]:
-        raise KeyError("iter")
+    def model_dump(self) -> Any:
+        raise KeyError("fields")
 
 
 @pytest.mark.parametrize(
@@ -280,7 +282,7 @@ class Unreadable:
             id="generator",
         ),
         pytest.param(
-            lambda input: [Mute()],
+            lambda input: Mute(),
             "SerializationError: the task's output cannot be written as JSON: a Mute cannot be"
             " written as JSON, and its str() fails with KeyError: 'tongue'",
             id="object without text",
@@ -293,6 +295,40 @@ def test_an_output_that_json_cannot_hold_is_its_cases_error(task: Any, error: st
     assert str(result.error) == error
     assert (result.output, result.output_json, result.scores) == (None, None, {})
     assert kinds(events) == ["CaseStarted", "TaskFinished", "CaseFinished"]
+
+
+def test_a_part_of_an_output_that_json_cannot_hold_costs_that_part_alone() -> None:
+    evaluator = Evaluator("e", lambda input: {"a": 1, "b": Mute()}, scores=[lambda output: 1])
+    result, _ = run_case(evaluator)
+
+    assert json.loads(result.output_json or "") == {
+        "a": 1,
+        "b": "<not serializable: a Mute cannot be written as JSON, and its str() fails with"
+        " KeyError: 'tongue'>",
+    }
+    assert (result.error, len(result.scores)) == (None, 1)
+
+
+def test_a_part_of_metadata_that_json_cannot_hold_costs_that_part_alone(spans: Spans) -> None:
+    def task(input: Any, hooks: EvalHooks) -> str:
+        hooks.metadata["left"] = Unreadable()
+        return "done"
+
+    def explained(output: Any) -> dict[str, Any]:
+        return {"score": 1, "metadata": {"why": Mute(), "how": 2}}
+
+    case = EvalCase(1, metadata={"bad": (x for x in "ab"), "good": 1})
+    run_case(Evaluator("e", task, scores=[explained]), case, tracer=EvalTracer(spans.tracer))
+
+    metadata = attribute(spans.one("eval"), "metadata")
+    assert metadata["good"] == 1
+    assert metadata["bad"].startswith("<not serializable: a generator has no value yet")
+    assert metadata["left"] == (
+        "<not serializable: a Unreadable cannot be written as JSON: KeyError: 'fields'>"
+    )
+    explanation = attribute(spans.one("explained"), "metadata")
+    assert explanation["how"] == 2
+    assert explanation["why"].startswith("<not serializable: a Mute")
 
 
 @pytest.mark.parametrize(

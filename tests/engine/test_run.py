@@ -391,7 +391,7 @@ def test_a_failure_of_braintrust_stays_what_it_is() -> None:
             {"expected": 1}, "a case needs an 'input', but this one has only: expected", id="dict"
         ),
         pytest.param(
-            {"input": 1, "tags": "t"}, "a case's 'tags' must be a list of strings", id="tags"
+            {"input": 1, "tags": 5}, "a case's 'tags' must be a list of strings, not 5", id="tags"
         ),
         pytest.param(
             EvalCase(1, metadata="m"),  # type: ignore[arg-type]

@@ -74,6 +74,22 @@ class Zero:
         pytest.param(ForeignScore("a", 0.5), [Score("a", 0.5)], id="foreign score"),
         pytest.param(ForeignScore(None, 0.5, None), [Score("s", 0.5)], id="foreign, nameless"),
         pytest.param(ModelScore(name="a", score=1), [Score("a", 1.0)], id="pydantic model"),
+        pytest.param(1 + 1e-7, [Score("s", 1.0)], id="above 1 by rounding"),
+        pytest.param(-1e-7, [Score("s", 0.0)], id="below 0 by rounding"),
+        pytest.param(ForeignScore("a", 1.0000002), [Score("a", 1.0)], id="foreign, by rounding"),
+        pytest.param(
+            {"score": 1, "metadata": "why"}, [Score("s", 1.0, {"value": "why"})], id="text metadata"
+        ),
+        pytest.param(
+            ForeignScore("a", 1, ["x"]),  # type: ignore[arg-type]
+            [Score("a", 1.0, {"value": ["x"]})],
+            id="list of metadata",
+        ),
+        pytest.param(
+            {"score": 1, "metadata": ModelScore(name="a", score=1)},
+            [Score("s", 1.0, {"name": "a", "score": 1.0})],
+            id="model as metadata",
+        ),
         pytest.param([], [], id="empty list"),
         pytest.param(
             [0.5, None, {"name": "a", "score": 1}, Score("b", 0), ForeignScore("c", 1)],
@@ -97,6 +113,15 @@ KINDS = (
 @pytest.mark.parametrize(
     ("result", "kind", "message"),
     [
+        pytest.param(
+            1.00001, ValueError, "score (1.00001) must be between 0 and 1", id="beyond rounding"
+        ),
+        pytest.param(
+            -0.00001, ValueError, "score (-1e-05) must be between 0 and 1", id="below, not rounding"
+        ),
+        pytest.param(
+            {"score": 1, "name": 5}, TypeError, "a score's name must be a string, not 5", id="name"
+        ),
         pytest.param(1.5, ValueError, "score (1.5) must be between 0 and 1", id="above 1"),
         pytest.param(-0.1, ValueError, "score (-0.1) must be between 0 and 1", id="below 0"),
         pytest.param(INF, ValueError, "score (inf) must be between 0 and 1", id="infinity"),
@@ -186,6 +211,7 @@ class TupleClassification(NamedTuple):
         pytest.param(None, [], id="none"),
         pytest.param([], [], id="empty list"),
         pytest.param({"id": "a"}, [Classification("a", "c")], id="dict"),
+        pytest.param({"id": "a", "name": ""}, [Classification("a", "c")], id="empty name"),
         pytest.param(
             {"id": "a", "name": "n", "label": "A", "metadata": {"m": 1}, "more": 1},
             [Classification("a", "n", "A", {"m": 1})],
@@ -240,6 +266,24 @@ LABELS = (
             ValueError,
             "a classification's id must be a string, not None",
             id="none as id",
+        ),
+        pytest.param(
+            {"id": "a", "name": 5},
+            ValueError,
+            "a classification's name must be a string or None, not 5",
+            id="number as name",
+        ),
+        pytest.param(
+            {"id": "a", "label": ["A"]},
+            ValueError,
+            "a classification's label must be a string or None, not ['A']",
+            id="list as label",
+        ),
+        pytest.param(
+            {"id": "a", "metadata": "m"},
+            ValueError,
+            "a classification's metadata must be a dict or None, not 'm'",
+            id="text as metadata",
         ),
     ],
 )

@@ -137,11 +137,12 @@ def test_data_that_is_not_given_at_all_is_told_as_missing(api: Api) -> None:
         ({}, "a case needs an 'input', but this one has only: "),
         ({"id": "a", "inputs": 1}, "a case needs an 'input', but this one has only: id, inputs"),
         ({"input": 1, "metadata": "m"}, "a case's 'metadata' must be an object, not a str"),
-        ({"input": 1, "origin": []}, "a case's 'origin' must be an object, not a list"),
-        ({"input": 1, "id": 5}, "a case's 'id' must be a string, not a int"),
-        ({"input": 1, "tags": "eu"}, "a case's 'tags' must be a list of strings"),
-        ({"input": 1, "tags": [1]}, "a case's 'tags' must be a list of strings"),
-        ({"input": 1, "tags": {}}, "a case's 'tags' must be a list of strings"),
+        ({"input": 1, "id": []}, "a case's 'id' must be a string or a number, not a list"),
+        (
+            {"input": 1, "tags": [1]},
+            "a case's 'tags' must be a list of strings, and one of them is 1",
+        ),
+        ({"input": 1, "tags": {}}, "a case's 'tags' must be a list of strings, not {}"),
         (
             {"input": 1, "trial_count": 0},
             "a case's 'trial_count' must be a whole number from 1, not 0",
@@ -195,15 +196,20 @@ def test_cases_that_come_from_a_dataset_have_its_rows_as_their_origins(local: Ap
         {"input": 2, "id": "r2"},
         {"input": 3},
         {"input": 4, "id": "r4", "origin": {"object_type": "experiment", "object_id": "e"}},
+        {"input": 5, "id": 5, "_xact_id": 12, "created": 13},
+        {"input": 6, "origin": {"object_type": "experiment", "object_id": "e", "id": "s"}},
     ]
     of_dataset = {"object_type": "dataset", "object_id": "d9"}
     assert origins(local, {"data": cases, "source_dataset_id": "d9"}) == [
         {**of_dataset, "id": "r1", "_xact_id": "11", "created": "c1"},
         {**of_dataset, "id": "r2"},
         None,
-        {"object_type": "experiment", "object_id": "e"},
+        # The client would refuse an event with the case's own origin, which has no id.
+        {**of_dataset, "id": "r4"},
+        {**of_dataset, "id": "5", "_xact_id": "12"},
+        {"object_type": "experiment", "object_id": "e", "id": "s"},
     ]
-    assert origins(local, {"data": cases, "source_dataset_id": None})[:3] == [None] * 3
+    assert origins(local, {"data": cases, "source_dataset_id": None})[:5] == [None] * 5
 
 
 # --- Datasets ---
@@ -296,6 +302,16 @@ def test_the_cases_of_a_dataset_are_its_rows_in_their_order(
         {**blank, "input": "Chad"},
         {**blank, "input": "Fiji"},
     ]
+
+
+def test_attachments_in_the_rows_of_a_dataset_are_written_as_their_references(
+    cloud: StandIn, api: Api
+) -> None:
+    image = {"type": "braintrust_attachment", "filename": "a.png", "content_type": "image/png"}
+    image["key"] = "key-1"
+    cloud.add_dataset("acme", "Geo", "images", [{"input": {"image": image}}], id="d3")
+    (output,) = api.outputs(name="whole", data={"dataset_id": "d3"})
+    assert output["input"] == {"image": image}
 
 
 def test_the_origin_of_a_case_is_its_row(api: Api, dataset: str) -> None:
@@ -541,6 +557,28 @@ def test_the_cases_of_an_experiment_are_its_root_spans(
     ]
     assert outputs[1]["tags"] == ["t"]
     assert outputs[2]["metadata"] == {"m": 1}
+
+
+@pytest.mark.parametrize(
+    "missing", [{"_xact_id": None}, {"_xact_id": ""}, {"_xact_id": 5}], ids=str
+)
+def test_a_row_without_a_version_has_the_origin_that_it_names_itself(
+    cloud: StandIn, api: Api, missing: dict[str, Any]
+) -> None:
+    span = {"object_type": "project_logs", "object_id": "p", "id": "s"}
+    rows: list[dict[str, Any]] = [
+        {"input": "a", **missing, "origin": span},
+        {"input": "b", **missing},
+        {"input": "c", **missing, "origin": {"object_type": "unknown"}},
+        {"input": "d", "_xact_id": "7", "origin": span, "id": "r", "created": 5},
+    ]
+    cloud.add_dataset("acme", "Geo", "unversioned", rows, id="d2")
+    assert origins(api, {"dataset_id": "d2"}) == [
+        span,
+        None,
+        None,
+        {"object_type": "dataset", "object_id": "d2", "id": "r", "_xact_id": "7"},
+    ]
 
 
 def test_the_origin_of_a_case_is_its_row_of_the_experiment(api: Api, experiment: str) -> None:

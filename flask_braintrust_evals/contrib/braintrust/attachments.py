@@ -6,19 +6,75 @@ such URLs out of spans and stores them as attachments itself (repository
 ``braintrustdata/braintrust-spec``,
 ``skills/instrumentation-spec/references/features/attachments.md``). An attachment that Braintrust
 has already stored is written as a reference.
+
+References in the rows of datasets become :class:`CallerAttachment` objects, as the SDK does it with
+its ``ReadonlyAttachment``.
 """
 
 from __future__ import annotations
 
 import base64
-from typing import Any
+import threading
+from collections.abc import Mapping
+from typing import Any, Protocol
 
 from braintrust.logger import Attachment, BaseAttachment, ReadonlyAttachment
 
 from flask_braintrust_evals.serialization import register_converter
 
+_REFERENCES = ("braintrust_attachment", "external_attachment")
 MAX_BYTES = 700_000
 """Bytes of an attachment. In base64, a larger one would exceed ``MAX_ATTRIBUTE_BYTES``."""
+
+
+class Loader(Protocol):
+    """Loads attachments as the caller of a run."""
+
+    def metadata(self, reference: Mapping[str, Any]) -> dict[str, Any]:
+        """Return ``downloadUrl`` and ``status`` of an attachment."""
+
+    def load(self, reference: Mapping[str, Any]) -> bytes:
+        """Return the content of an attachment."""
+
+
+class CallerAttachment(ReadonlyAttachment):
+    """A stored attachment that is loaded as the caller of a run, when its content is asked for."""
+
+    def __init__(self, reference: Any, loader: Loader) -> None:
+        super().__init__(reference)
+        self._loader = loader
+        self._lock = threading.Lock()
+        self._content: bytes | None = None
+
+    @property
+    def data(self) -> bytes:
+        """The content; loaded once.
+
+        Raises:
+            CloudError: it cannot be loaded as the caller.
+        """
+        with self._lock:
+            if self._content is None:
+                self._content = self._loader.load(self.reference)
+            return self._content
+
+    def metadata(self) -> Any:
+        """Return ``downloadUrl`` and ``status``, which are asked for each time."""
+        return self._loader.metadata(self.reference)
+
+    def __deepcopy__(self, memo: Any) -> CallerAttachment:
+        return self  # it does not change
+
+
+def with_attachments(value: Any, loader: Loader) -> Any:
+    """Return a JSON value in which references to attachments are :class:`CallerAttachment`."""
+    if isinstance(value, list):
+        return [with_attachments(item, loader) for item in value]
+    if not isinstance(value, dict):
+        return value
+    if value.get("type") in _REFERENCES:
+        return CallerAttachment(value, loader)
+    return {name: with_attachments(item, loader) for name, item in value.items()}
 
 
 def install() -> None:

@@ -18,7 +18,7 @@ from flask_braintrust_evals.engine.calls.introspection import (
 )
 from flask_braintrust_evals.engine.evaluator import Evaluator
 from flask_braintrust_evals.errors import DataError, RegistrationError, SerializationError
-from flask_braintrust_evals.serialization import plain
+from flask_braintrust_evals.serialization import plain_parts
 
 _SCORER_VALUES = ("input", "expected", "metadata", "output", "trace", "id", "tags")
 """The values for scorers, in the order in which the SDK passes them to arguments of other names."""
@@ -144,7 +144,7 @@ def _metadata(evaluator: Any, location: str) -> Any:
     if evaluator.metadata is None:
         return None
     try:
-        return plain(evaluator.metadata)
+        return plain_parts(evaluator.metadata)
     except SerializationError as error:
         raise RegistrationError(
             f"evaluator {evaluator.eval_name!r}: its metadata cannot be written as JSON: {error}"

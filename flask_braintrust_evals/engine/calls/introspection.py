@@ -11,6 +11,9 @@ from typing import Any
 from flask_braintrust_evals.errors import RegistrationError
 
 _PACKAGE = str(Path(__file__).parents[2]) + os.sep
+_OF_AUTOEVALS = ("Scorer.eval_async", "PartialScorer.eval_async")
+"""Names of the methods ``eval_async`` that only call ``_run_eval_async``: that of the base of all
+scorers, and that of a scorer with fixed arguments."""
 
 
 def callable_name(function: Any) -> str:
@@ -43,14 +46,17 @@ def entry_of(scorer: Any) -> Any:
     """Return the function of a scorer that is called; ``None``: there is none.
 
     As in the ``braintrust`` SDK that is ``eval_async`` if the scorer has it. But scorers of
-    autoevals that do not override ``_run_eval_async`` run their synchronous code in it, and would
-    block the event loop: they are called directly.
+    autoevals that override neither ``eval_async`` nor ``_run_eval_async`` run their synchronous
+    code in them, and would block the event loop: they are called directly.
     """
     eval_async = getattr(scorer, "eval_async", None)
     if not callable(scorer):
         return eval_async
-    own = getattr(type(scorer), "_run_eval_async", None)
-    is_synchronous = getattr(own, "__qualname__", "") == "Scorer._run_eval_async"
+    run = getattr(type(scorer), "_run_eval_async", None)
+    is_synchronous = (
+        getattr(run, "__qualname__", "") == "Scorer._run_eval_async"
+        and getattr(eval_async, "__qualname__", "").rpartition("<locals>.")[2] in _OF_AUTOEVALS
+    )
     return scorer if eval_async is None or is_synchronous else eval_async
 
 

@@ -37,7 +37,7 @@ from flask_braintrust_evals.engine.values.events import (
 )
 from flask_braintrust_evals.engine.values.results import CaseRef, CaseResult
 from flask_braintrust_evals.errors import SerializationError
-from flask_braintrust_evals.serialization import dumps
+from flask_braintrust_evals.serialization import dumps_parts
 
 from .case_scorer import CaseScorer
 from .error_scores import add_error_scores
@@ -256,7 +256,14 @@ def _own_copy(metadata: Mapping[str, Any] | None) -> dict[str, Any]:
 
 
 def _output_json(output: Any) -> str:
+    """Return an output as JSON.
+
+    As in the ``braintrust`` SDK, a part that has no JSON form is replaced by a text that says so.
+
+    Raises:
+        SerializationError: the output itself has no JSON form.
+    """
     try:
-        return dumps(output)
+        return dumps_parts(output)
     except SerializationError as error:
         raise SerializationError(f"the task's output cannot be written as JSON: {error}") from error

@@ -25,7 +25,7 @@ class CaseSource:
     """
 
     def __init__(self, cases: Iterable[Any], trial_count: int) -> None:
-        self._iterator = iter(cases)
+        self._iterator = _iterator_of(cases)
         self._trial_count = trial_count
         self._lock = threading.Lock()
         self._current: tuple[EvalCase, int, Iterator[int]] | None = None
@@ -86,3 +86,15 @@ class CaseSource:
         no_more_cases = operator.length_hint(self._iterator, -1) == 0
         if no_more_cases and operator.length_hint(trials, -1) == 0:
             self.exhausted = True
+
+
+def _iterator_of(cases: Iterable[Any]) -> Iterator[Any]:
+    """Return an iterator; where there is none, one that raises the exception when it is read."""
+    try:
+        return iter(cases)
+    except Exception as error:
+        return map(_throw, [error])
+
+
+def _throw(error: Exception) -> Any:
+    raise error

@@ -9,7 +9,7 @@ from typing import Any
 
 from flask_braintrust_evals.engine.parameters.values import Parameters
 from flask_braintrust_evals.engine.tracing.eval_span import EvalSpan
-from flask_braintrust_evals.serialization import clean_text, dumps
+from flask_braintrust_evals.serialization import clean_text, dumps_parts
 
 PROGRESS_EVENTS = (
     "text_delta",
@@ -129,6 +129,6 @@ class EvalHooks(dict[str, Any]):
                 "format": str(event.get("format", "code")),
                 "output_type": str(event.get("output_type", "completion")),
                 "event": kind,
-                "data": clean_text(data) if isinstance(data, str) else dumps(data),
+                "data": clean_text(data) if isinstance(data, str) else dumps_parts(data),
             }
         )

@@ -28,7 +28,7 @@ from opentelemetry.trace import (
 )
 
 from flask_braintrust_evals import semconv
-from flask_braintrust_evals.serialization import clean_text, dumps, safe_text
+from flask_braintrust_evals.serialization import clean_text, dumps_or_reason, safe_text
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class EvalTracer:
             del kinds["type"]
         recorded = {
             **self.attributes,
-            semconv.SPAN_ATTRIBUTES: dumps(kinds),
+            semconv.SPAN_ATTRIBUTES: dumps_or_reason(kinds),
             **(attributes or {}),
         }
         return self.tracer.start_span(

@@ -13,7 +13,7 @@ from opentelemetry.trace import Span, Status, StatusCode
 
 from flask_braintrust_evals import semconv
 from flask_braintrust_evals.errors import SerializationError
-from flask_braintrust_evals.serialization import clean_text, dumps, plain
+from flask_braintrust_evals.serialization import clean_text, dumps_or_reason, plain_parts
 
 from .attributes import merge_json
 from .eval_tracer import set_failure
@@ -67,7 +67,7 @@ def _log_error(span: Span, error: Any) -> None:
     if isinstance(error, BaseException):
         set_failure(span, error)
         return
-    text = clean_text(error) if isinstance(error, str) else dumps(error)
+    text = clean_text(error) if isinstance(error, str) else dumps_or_reason(error)
     span.add_event("exception", {"exception.message": text})
     span.set_status(Status(StatusCode.ERROR, text))
 
@@ -96,7 +96,7 @@ def _check_metrics(metrics: Any) -> Any:
 def _check_metadata(metadata: Any) -> Any:
     if not isinstance(metadata, Mapping):
         try:  # a dataclass or a pydantic model becomes a dict
-            metadata = plain(metadata)
+            metadata = plain_parts(metadata)
         except SerializationError as error:
             raise ValueError(f"metadata must be a dict: {error}") from None
     _check_names("metadata", metadata)

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import operator
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping, Set
 from dataclasses import dataclass
 from typing import Any
 
 from flask_braintrust_evals.errors import DataError
+
+from .origins import reference_of
 
 
 @dataclass
@@ -20,9 +23,10 @@ class EvalCase:
         expected: the value that the task should return, for scorers to compare with.
         metadata: further values by name, for the task, the scorers and the trace.
         tags: labels of the case.
-        id: the case's own id, such as that of a dataset's row.
+        id: the case's own id, such as that of a dataset's row; a string, a number, or another value
+            whose ``str()`` names the case, such as a UUID.
         origin: a reference to the case in Braintrust: ``object_type``, ``object_id``, ``id``, and
-            optionally ``_xact_id`` and ``created``.
+            optionally ``_xact_id`` and ``created``. One that Braintrust would refuse is left out.
         trial_count: how often to run this case; ``None``: as often as the evaluator says.
     """
 
@@ -30,13 +34,16 @@ class EvalCase:
     expected: Any = None
     metadata: dict[str, Any] | None = None
     tags: list[str] | None = None
-    id: str | None = None
+    id: Any = None
     origin: dict[str, Any] | None = None
     trial_count: int | None = None
 
     @classmethod
     def of(cls, value: Any) -> EvalCase:
         """Return ``value`` as a case.
+
+        Tags may be any iterable of strings, or one string. ``NaN`` and the missing values of pandas
+        stand for ``None`` in all fields but ``input`` and ``expected``: rows of a table have them.
 
         Args:
             value: an :class:`EvalCase`, a mapping with an ``input``, or an object with the fields
@@ -59,34 +66,75 @@ class EvalCase:
             raise DataError(
                 f"a case must be an object with an 'input', not a {type(value).__name__}"
             )
-        case._check()
-        return case
+        return case._checked()
 
-    def _check(self) -> None:
+    def _checked(self) -> EvalCase:
+        """Return this case, or a copy of it where a field must have another form."""
         optional = (self.metadata, self.origin, self.id, self.tags, self.trial_count)
-        if optional == _ALL_NONE:
-            return  # a request may have many cases, and most of them have none of these
-        for name, kind, article in (
-            ("metadata", Mapping, "an object"),
-            ("origin", Mapping, "an object"),
-            ("id", str, "a string"),
-        ):
+        if all(value is None for value in optional):
+            return self  # a request may have many cases, and most of them have none of these
+        changed = {}
+        for name, check in _CHECKS.items():
             value = getattr(self, name)
-            if value is not None and not isinstance(value, kind):
-                raise DataError(
-                    f"a case's '{name}' must be {article}, not a {type(value).__name__}"
-                )
-        tags = self.tags
-        if tags is not None and (
-            not isinstance(tags, list | tuple) or not all(isinstance(tag, str) for tag in tags)
-        ):
-            raise DataError("a case's 'tags' must be a list of strings")
-        count = self.trial_count
-        if count is not None and (
-            not isinstance(count, int) or isinstance(count, bool) or not 1 <= count <= sys.maxsize
-        ):
-            raise DataError(f"a case's 'trial_count' must be a whole number from 1, not {count!r}")
+            checked = None if value is None or _is_missing(value) else check(value)
+            if checked is not value:
+                changed[name] = checked
+        return dataclasses.replace(self, **changed) if changed else self
 
 
-_ALL_NONE = (None,) * 5
+def _is_missing(value: Any) -> bool:
+    return (isinstance(value, float) and value != value) or type(value).__name__ in _MISSING
+
+
+def _metadata(value: Any) -> Mapping[str, Any] | None:
+    if isinstance(value, Mapping):
+        return value
+    if isinstance(value, str | list | tuple) and not value:
+        return None  # an empty cell of a table
+    raise DataError(f"a case's 'metadata' must be an object, not a {type(value).__name__}")
+
+
+def _id(value: Any) -> Any:
+    if isinstance(value, Mapping | list | tuple | Set):
+        raise DataError(f"a case's 'id' must be a string or a number, not a {type(value).__name__}")
+    return value
+
+
+def _tags(value: Any) -> list[str]:
+    if isinstance(value, str):
+        return [value] if value else []
+    if isinstance(value, Mapping | bytes) or not isinstance(value, Iterable):
+        raise DataError(f"a case's 'tags' must be a list of strings, not {value!r}")
+    tags = list(value)
+    for tag in tags:
+        if not isinstance(tag, str):
+            raise DataError(
+                f"a case's 'tags' must be a list of strings, and one of them is {tag!r}"
+            )
+    if isinstance(value, Set):
+        tags.sort()  # always in the same order
+    return value if type(value) is list else tags
+
+
+def _trial_count(value: Any) -> int:
+    try:
+        # Tables with missing numbers hold all numbers as floats.
+        is_whole = isinstance(value, float) and value.is_integer()
+        count = int(value) if is_whole else operator.index(value)
+    except TypeError:
+        count = 0
+    if isinstance(value, bool) or not 1 <= count <= sys.maxsize:
+        raise DataError(f"a case's 'trial_count' must be a whole number from 1, not {value!r}")
+    return count
+
+
+_MISSING = ("NAType", "NaTType")
+"""The classes of pandas's missing values that are no floats."""
+_CHECKS: dict[str, Callable[[Any], Any]] = {
+    "metadata": _metadata,
+    "origin": reference_of,
+    "id": _id,
+    "tags": _tags,
+    "trial_count": _trial_count,
+}
 _FIELDS = tuple(field.name for field in dataclasses.fields(EvalCase))

@@ -7,6 +7,12 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+from flask_braintrust_evals.errors import SerializationError
+from flask_braintrust_evals.serialization import plain_parts
+
+TOLERANCE = 1e-6
+"""How far outside of 0 to 1 a score may be: means and cosines of floats are often so."""
+
 R = TypeVar("R")
 
 
@@ -16,7 +22,8 @@ class Score:
 
     Attributes:
         name: the name by which the score is shown and averaged.
-        score: from 0 to 1; ``None``: the case has no score, and is left out of the mean.
+        score: from 0 to 1; ``None``: the case has no score, and is left out of the mean. A number
+            outside by no more than :data:`TOLERANCE` becomes 0 or 1.
         metadata: values that explain the score.
 
     Raises:
@@ -28,8 +35,11 @@ class Score:
     metadata: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if self.score is not None and not 0 <= self.score <= 1:
+        if self.score is None or 0 <= self.score <= 1:
+            return
+        if not -TOLERANCE <= self.score <= 1 + TOLERANCE:
             raise ValueError(f"score ({self.score}) must be between 0 and 1")
+        self.score = 0.0 if self.score < 0 else 1.0
 
     def as_dict(self) -> dict[str, Any]:
         """Return the score as ``{"name", "score", "metadata"}``."""
@@ -47,7 +57,7 @@ class Classification:
         metadata: values that explain the label.
 
     Raises:
-        ValueError: the id is empty or not a string.
+        ValueError: the id is empty, or one of these is of another type.
     """
 
     id: str
@@ -58,6 +68,16 @@ class Classification:
     def __post_init__(self) -> None:
         if not isinstance(self.id, str) or not self.id:
             raise ValueError(f"a classification's id must be a string, not {self.id!r}")
+        for field_name in ("name", "label"):
+            value = getattr(self, field_name)
+            if value is not None and not isinstance(value, str):
+                raise ValueError(
+                    f"a classification's {field_name} must be a string or None, not {value!r}"
+                )
+        if self.metadata is not None and not isinstance(self.metadata, Mapping):
+            raise ValueError(
+                f"a classification's metadata must be a dict or None, not {self.metadata!r}"
+            )
 
     def as_item(self) -> dict[str, Any]:
         """Return ``{"id"}`` with ``label`` and ``metadata`` if they are given."""
@@ -77,8 +97,11 @@ def to_scores(result: Any, name: str) -> list[Score]:
             with ``name``, ``score`` and ``metadata``, or an iterable of those.
         name: the name of scores that have none.
 
+    Returns:
+        the scores. Metadata that are no dict are the entry ``value`` of their metadata.
+
     Raises:
-        TypeError: the result is none of these.
+        TypeError: the result is none of these, or a name is not a string.
         ValueError: a number is outside 0 to 1.
     """
     return _each(result, lambda item: _to_score(item, name))
@@ -94,7 +117,7 @@ def to_classifications(result: Any, name: str) -> list[Classification]:
 
     Raises:
         TypeError: the result is none of these.
-        ValueError: an id is empty or not a string.
+        ValueError: see :class:`Classification`.
     """
     if result is None:
         return []
@@ -114,17 +137,33 @@ def _each(result: Any, convert: Callable[[Any], R]) -> list[R]:
 
 def _to_score(item: Any, name: str) -> Score:
     if isinstance(item, Score):
-        return Score(item.name, _number(item.score), dict(item.metadata or {}))
+        return _score(item.name, item.score, item.metadata)
     if isinstance(item, Mapping):
         if "score" not in item:
             raise TypeError(f"a score given as a dict needs the key 'score', not {item!r}")
-        return Score(
-            item.get("name") or name, _number(item["score"]), dict(item.get("metadata") or {})
-        )
+        return _score(item.get("name") or name, item["score"], item.get("metadata"))
     if hasattr(item, "score") and hasattr(item, "name"):
-        metadata = dict(getattr(item, "metadata", None) or {})
-        return Score(item.name or name, _number(item.score), metadata)
-    return Score(name, _number(item))
+        return _score(item.name or name, item.score, getattr(item, "metadata", None))
+    return _score(name, item, None)
+
+
+def _score(name: Any, number: Any, metadata: Any) -> Score:
+    if not isinstance(name, str):
+        raise TypeError(f"a score's name must be a string, not {name!r}")
+    return Score(name, _number(number), _metadata(metadata))
+
+
+def _metadata(value: Any) -> dict[str, Any]:
+    """Return metadata as a new dict. What is no dict must not cost the score."""
+    if value is None:
+        return {}
+    if isinstance(value, Mapping):
+        return dict(value)
+    try:
+        fields = plain_parts(value)  # of a dataclass or a pydantic model
+    except SerializationError:
+        fields = None
+    return fields if isinstance(fields, dict) else {"value": value}
 
 
 def _number(value: Any) -> float | None:
@@ -153,7 +192,7 @@ def _to_classification(item: Any, name: str) -> Classification:
         )
     return Classification(
         id=fields["id"],
-        name=fields.get("name") or name,
+        name=name if fields.get("name") in (None, "") else fields["name"],
         label=fields.get("label"),
         metadata=fields.get("metadata"),
     )
