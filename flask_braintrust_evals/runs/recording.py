@@ -128,11 +128,12 @@ def _base_experiment(
 ) -> str | None:
     """Return the id of the experiment to compare with.
 
-    The request has priority over the evaluator, and an id over a name.
+    The request has priority over the evaluator, and an id over a name. An id is looked up, too:
+    Braintrust would refuse it only after the project had been created.
     """
     for source in (spec, evaluator):
         if source.base_experiment_id:
-            return source.base_experiment_id
+            return objects.experiment_by_id(session, source.base_experiment_id).id
         if source.base_experiment_name:
             return objects.experiment_by_name(session, query, source.base_experiment_name).id
     return None
