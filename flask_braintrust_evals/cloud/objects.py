@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,8 +13,12 @@ from flask_braintrust_evals.errors import CloudError, CloudNotFoundError, Reques
 
 from .sessions import UserSession
 
+logger = logging.getLogger("flask_braintrust_evals")
+
 SUMMARY_TIMEOUT = 5.0
-"""Seconds by which the comparison with the base experiment may delay the end of a run."""
+"""Seconds by which each call for a summary may delay the end of a run."""
+MAX_KNOWN = 100
+"""Maximum number of objects that a session keeps for summaries."""
 
 
 @dataclass(frozen=True)
@@ -57,9 +62,9 @@ def dataset_by_name(session: UserSession, project: str | None, name: str) -> Clo
     return _by_name(session, "dataset", name, {"project_name": project})
 
 
-def experiment_by_id(session: UserSession, experiment_id: str, **options: Any) -> CloudObject:
+def experiment_by_id(session: UserSession, experiment_id: str) -> CloudObject:
     """Look up an experiment. Raises :class:`CloudNotFoundError` if there is none."""
-    return _by_id(session, "experiment", experiment_id, **options)
+    return _by_id(session, "experiment", experiment_id)
 
 
 def experiment_by_name(session: UserSession, project: Mapping[str, str], name: str) -> CloudObject:
@@ -112,6 +117,24 @@ def summarize_experiment(session: UserSession, experiment_id: str) -> dict[str, 
         retry=False,
     )
     return answer if isinstance(answer, dict) else {}
+
+
+def known_object(session: UserSession, kind: str, id: str) -> CloudObject | None:
+    """Return an object for a summary; ``None``: it cannot be had, and the summary goes without.
+
+    The session keeps what it has looked up: the Playground names the same project in each run.
+    """
+    found: CloudObject | None = session.known.get((kind, id))
+    if found is None:
+        try:
+            found = _by_id(session, kind, id, timeout=SUMMARY_TIMEOUT, retry=False)
+        except CloudError as error:
+            logger.info("the summary lacks the name of %s %r: %s", kind, id, error)
+            return None
+        if len(session.known) >= MAX_KNOWN:
+            session.known.clear()
+        session.known[kind, id] = found
+    return found
 
 
 def org_url(session: UserSession) -> str:

@@ -56,6 +56,7 @@ class UserSession:
         proxy_url: the function proxy, which runs saved functions.
         closed: whether :meth:`close` has been called.
         on_refusal: called when Braintrust refuses the token.
+        known: objects of Braintrust that were looked up for summaries, by their kind and id.
     """
 
     def __init__(
@@ -70,6 +71,7 @@ class UserSession:
         self._org_header = {"x-bt-org-name": org.name} if _is_latin_1(org.name) else {}
         self.closed = False
         self.on_refusal: Callable[[], None] = lambda: None
+        self.known: dict[tuple[str, str], Any] = {}
 
     def __repr__(self) -> str:
         return f"UserSession(org={self.org.name!r})"
