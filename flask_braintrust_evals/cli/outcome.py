@@ -16,7 +16,7 @@ import click
 
 from flask_braintrust_evals.engine.values.events import CaseFinished, Event, RunFailed
 from flask_braintrust_evals.engine.values.results import CaseResult, EvalResult
-from flask_braintrust_evals.engine.values.summary import RunSummary
+from flask_braintrust_evals.engine.values.summary import NO_CASES, RunSummary
 from flask_braintrust_evals.runs.prepared import PreparedRun
 
 ROUNDING = 1e-9
@@ -89,7 +89,7 @@ def run(prepared: PreparedRun) -> Outcome:
         _consume(prepared, outcome)
         _deliver(prepared, outcome)
         if not outcome.error and not outcome.result.results:
-            outcome.error = "there was no case"
+            outcome.error = NO_CASES
         if not outcome.error:
             outcome.comparison = recording.comparison()
     except KeyboardInterrupt:  # a second Ctrl-C, or one while Braintrust compares experiments

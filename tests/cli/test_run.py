@@ -142,7 +142,7 @@ def test_without_cases_there_is_nothing_to_run() -> None:
 def test_data_without_a_case_is_no_success() -> None:
     result = evals(app_of(echo(data=[])), "run", "echo")
     assert result.exit_code == 1
-    assert result.stdout == "echo: 0 cases, 0 failed; there was no case\n"
+    assert result.stdout == "echo: 0 cases, 0 failed; there was no case: the data is empty\n"
 
 
 def test_data_that_cannot_be_made_is_told() -> None:
