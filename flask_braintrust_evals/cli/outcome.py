@@ -122,17 +122,18 @@ def _consume(prepared: PreparedRun, outcome: Outcome) -> None:
 
 
 def _deliver(prepared: PreparedRun, outcome: Outcome) -> None:
-    """Deliver the spans. After each Ctrl-C, try again with less time."""
+    """Deliver the spans. After each Ctrl-C but the last, try again with less time."""
     timeouts: list[float | None] = [STOP_TIMEOUT, EXIT_TIMEOUT]
     if not outcome.interrupted:
         timeouts.insert(0, None)
-    for timeout in timeouts:
+    while timeouts:
         try:
-            prepared.end(timeout)
+            prepared.end(timeouts.pop(0))
             return
         except KeyboardInterrupt:
             outcome.interrupted, outcome.error = True, "interrupted"
-            _print_hint()
+            if timeouts:
+                _print_hint()
 
 
 def _print_hint() -> None:
