@@ -112,7 +112,7 @@ def test_a_parameter_that_its_schema_forbids_is_told() -> None:
         ("[" * 10_000, "nested too deeply"),
         ("Input,Expected\na,b\n", "column 'Input' must be written 'input'"),
         ("input,input\na,b\n", "two columns are named 'input'"),
-        ('input,expected\n"a,b\n', "unexpected end of data"),
+        ('input,expected\n"a,b\n', "row 2: a quoted cell does not end"),
         ("input,metadata\na,[1]\n", "row 2: metadata must be a JSON object, not '[1]'"),
         ("just words", "neither JSON nor CSV with a column 'input'"),
         ("input,expected\na\n", "row 2 has 1 cells, and the header has 2"),
