@@ -218,6 +218,8 @@ def _fields(value: Any) -> dict[str, Any] | Any | None:
     """Return the fields of an object as a dict, or an array as a list; ``None`` for all others."""
     if hasattr(value, "model_dump"):  # a pydantic model
         return value.model_dump()
+    if hasattr(type(value), "parse_obj") and hasattr(value, "dict"):  # a model of pydantic 1
+        return value.dict()
     if dataclasses.is_dataclass(value):
         return {field.name: getattr(value, field.name) for field in dataclasses.fields(value)}
     if hasattr(type(value), "__attrs_attrs__"):
