@@ -141,7 +141,7 @@ def test_a_single_value_is_given_as_it_is() -> None:
 
 def test_other_models_are_given_as_instances() -> None:
     assert values({"s": Style}).s == Style()
-    given = {"s": {"max words": 5, "inner": {"n": 2}, "note": None}}
+    given: dict[str, Any] = {"s": {"max words": 5, "inner": {"n": 2}, "note": None}}
     assert values({"s": Style}, given).s == Style(**given["s"])
     assert values({"s": Search}, {"s": {"query": "q"}}).s.query == "q"
     assert values({"d": Duck}).d.level == 3

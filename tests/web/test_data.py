@@ -570,7 +570,8 @@ def test_an_experiment_that_is_not_there_is_404(cloud: StandIn, api: Api) -> Non
 def test_a_base_experiment_that_is_not_there_is_404_before_anything_is_made(
     cloud: StandIn, api: Api, field: str
 ) -> None:
-    assert "'other'" in api.refusal(404, data=[{"input": 1}], **{field: "other"})
+    named: dict[str, Any] = {field: "other"}
+    assert "'other'" in api.refusal(404, data=[{"input": 1}], **named)
     assert not cloud.experiments
     assert not cloud.calls_to("POST", "/v1/project")
 

@@ -160,10 +160,10 @@ def _parse(
         for error in validator.iter_errors(_without_nulls(value))
         if error.validator != "required"
     ]
-    error = jsonschema.exceptions.best_match(found)
-    if error is not None:
-        subject = _subject(list(error.absolute_path), name, skip)
-        raise RequestError(f"{subject}: {error.message} (got {json_type(error.instance)})")
+    worst = jsonschema.exceptions.best_match(found)
+    if worst is not None:
+        subject = _subject(list(worst.absolute_path), name, skip)
+        raise RequestError(f"{subject}: {worst.message} (got {json_type(worst.instance)})")
     method = next(made for each in _PARSE_METHODS if (made := getattr(model, each, None)))
     try:
         return method(value)
