@@ -127,7 +127,7 @@ def known_object(session: UserSession, kind: str, id: str) -> CloudObject | None
     found: CloudObject | None = session.known.get((kind, id))
     if found is None:
         try:
-            found = _by_id(session, kind, id, timeout=SUMMARY_TIMEOUT, retry=False)
+            found = _by_id(session, kind, id, timeout=SUMMARY_TIMEOUT, retry=False, optional=True)
         except CloudError as error:
             logger.info("the summary lacks the name of %s %r: %s", kind, id, error)
             return None

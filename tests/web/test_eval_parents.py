@@ -140,18 +140,20 @@ def test_a_summary_below_a_parent_names_the_project_that_was_asked_for(
     assert len(cloud.calls_to("GET", "/v1/project/.*")) == 1, "the session keeps the name"
 
 
+@pytest.mark.parametrize("status", [400, 403, 404, 500])
 @pytest.mark.parametrize("parent", [PLAYGROUND, {"object_type": "experiment", "object_id": "e"}])
 def test_a_project_that_cannot_be_looked_up_below_a_parent_costs_its_name_alone(
-    cloud: StandIn, parent: Any
+    cloud: StandIn, parent: Any, status: int
 ) -> None:
-    cloud.fault("GET", "/v1/.*", status=500, times=None)
-    events = api_of(cloud, scored()).events(
-        name="greeter", data=CASES, parent=parent, project_id="the-id"
-    )
-    summary = last_json(events, "summary")
-    assert (summary["projectName"], summary["projectId"]) == ("greeter", "the-id")
-    assert "projectUrl" not in summary
-    assert len(cloud.calls_to("GET", "/v1/project/.*")) == 1, "it is not tried again"
+    cloud.fault("GET", "/v1/.*", status=status, times=None)
+    api = api_of(cloud, scored())
+    for runs in (1, 2):
+        events = api.events(name="greeter", data=CASES, parent=parent, project_id="the-id")
+        summary = last_json(events, "summary")
+        assert (summary["projectName"], summary["projectId"]) == ("greeter", "the-id")
+        assert "projectUrl" not in summary
+        assert len(cloud.calls_to("GET", "/v1/project/.*")) == runs, "one attempt in each run"
+    assert len(cloud.calls_to("POST", "/api/apikey/login")) == 1, "the session is kept"
 
 
 def test_a_run_without_braintrust_tells_the_project_that_was_asked_for(local: Api) -> None:
