@@ -1,4 +1,4 @@
-// Cases from a text: JSON, JSON Lines, or CSV with a header.
+// Reads cases from a text: JSON, JSON Lines, or CSV with a header.
 // cli/cases.py does the same for the command line. Both pass the files in tests/tables.
 
 import { tableCases } from "./tables.js";

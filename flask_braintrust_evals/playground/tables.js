@@ -1,4 +1,4 @@
-// Cases from a table: CSV with a header, as spreadsheets and other programs write it.
+// Reads cases from a table: CSV with a header, as spreadsheets and other programs write it.
 // cli/tables.py does the same for the command line. Both pass the files in tests/tables.
 
 const FIELDS = ["input", "expected", "metadata", "tags", "id"];
@@ -36,7 +36,7 @@ function filledRows(text) {
 
 const isFilled = ({ cells }) => cells.some((cell) => cell !== "");
 
-// The delimiter with which the header has a column "input", or else the one that gives most columns.
+// Returns the delimiter with which the header has a column "input", or else the one that gives most columns.
 function delimiterOf(text) {
   let best = null;
   let problem = null;
@@ -115,7 +115,7 @@ function checkNames(names) {
   }
 }
 
-// Columns with names of their own become metadata; without a column "input", the fields of the input.
+// Returns a case. Columns with names of their own become metadata or, without a column "input", the input's fields.
 function caseOf(row) {
   // Some tools number the rows in a column without a name.
   const others = row.filter(([name]) => name && !FIELDS.includes(name));
@@ -138,7 +138,7 @@ function valueOf(name, text) {
   return text.split(/[;,]/).map((each) => each.replace(/^[ \t\r\n]+|[ \t\r\n]+$/g, "")).filter(Boolean);
 }
 
-// The JSON value of a text that begins like an array or an object, or else the text.
+// Returns the JSON value of a text that begins like an array or an object, or else the text.
 function jsonOrText(text) {
   if (!/^[ \t\r\n]*[[{]/.test(text)) return text;
   try {

@@ -20,7 +20,7 @@ run.handle("summary", process.argv[2]);
 console.log(JSON.stringify({ state: run.state, shown: run.error }));
 """
 
-pytestmark = needs_node
+pytestmark = [needs_node, pytest.mark.slow]
 
 
 @pytest.mark.parametrize(("cases", "shown"), [(0, "there was no case: the data is empty"), (1, "")])

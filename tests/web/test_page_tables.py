@@ -23,7 +23,7 @@ const read = (path) => {
 console.log(JSON.stringify(process.argv.slice(2).map(read)));
 """
 
-pytestmark = needs_node
+pytestmark = [needs_node, pytest.mark.slow]
 
 
 @pytest.fixture(scope="module")
