@@ -128,6 +128,7 @@ def test_a_login_service_in_trouble_is_502_and_asked_again(
     assert api.get("/list").status_code == 200
 
 
+@pytest.mark.slow
 def test_a_login_service_that_is_not_there_is_502_after_some_tries() -> None:
     text = error_of(Api(make_app(BRAINTRUST_APP_URL=DEAD_URL)).get("/list"), 502)
     assert text == (
