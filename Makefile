@@ -1,5 +1,6 @@
 # make demo    serve the example application and run one of its evaluators (ONCE=1: and stop)
 # make test    lint, types and tests
+# make test-fast    the tests that need no servers, browsers or processes of their own
 # make docs    the documentation as a site, in docs/_build/html
 # make package    what is published: built, checked, installed into an empty environment, and served
 # make compare    the same evaluators under the official dev server and under this one
@@ -11,17 +12,22 @@ PORT ?= 8300
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test docs package compare bench bench-steady bench-tracing lint format types tests clean
+.PHONY: demo test test-fast docs package compare bench bench-steady bench-tracing lint format types tests clean
 .DEFAULT_GOAL := help
 
 help:
-	@sed -n '1,8s/^# //p' Makefile
+	@sed -n '1,9s/^# //p' Makefile
 
 demo: $(VENV)/.demo
 	@$(BIN)/python -m example_app.demo --port $(PORT) $(if $(ONCE),--once)
 
 test: lint types tests
 	@echo "Passed: lint (ruff), types (mypy --strict), tests (pytest)."
+
+# No plugin but xdist is needed here, and importing the others takes as long as many of the tests.
+test-fast: $(VENV)/.dev
+	PYTEST_DISABLE_PLUGIN_AUTOLOAD=1 $(BIN)/python -m pytest -p xdist --numprocesses 2 \
+		-m "not live and not slow" $(addprefix --ignore tests/,browser live official packaging)
 
 docs: $(VENV)/.dev
 	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going --fresh-env -b html docs docs/_build/html

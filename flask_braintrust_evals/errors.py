@@ -139,6 +139,8 @@ class CloudError(EvalsError):
     """True if the same call may succeed a moment later."""
     retry_after: float | None = None
     """Seconds that Braintrust asked to wait, if it did."""
+    answered: int | None = None
+    """HTTP status of Braintrust's answer, if that was a refusal."""
 
 
 class CloudTimeoutError(CloudError):

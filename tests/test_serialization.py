@@ -812,6 +812,7 @@ any_values = st.recursive(
 unhurried = settings(deadline=None, max_examples=100)
 
 
+@pytest.mark.slow
 @unhurried
 @given(any_values)
 def test_any_value_is_written_as_valid_json_or_refused(value: Any) -> None:
@@ -822,6 +823,7 @@ def test_any_value_is_written_as_valid_json_or_refused(value: Any) -> None:
     parse(text)
 
 
+@pytest.mark.slow
 @unhurried
 @given(any_values)
 def test_a_value_is_written_the_same_whatever_stands_beside_it(value: Any) -> None:
@@ -833,6 +835,7 @@ def test_a_value_is_written_the_same_whatever_stands_beside_it(value: Any) -> No
     assert written([value, None]) == [*alone, None]
 
 
+@pytest.mark.slow
 @unhurried
 @given(json_values)
 def test_what_is_json_already_stays_what_it_is(value: Any) -> None:

@@ -1,13 +1,10 @@
-"""Reads cases from a file: a JSON array, JSON Lines, or CSV with a header."""
+"""Reads cases from a file: JSON, JSON Lines, or CSV with a header."""
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import re
 import sys
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +14,13 @@ from flask_braintrust_evals.engine.values.cases import EvalCase
 from flask_braintrust_evals.errors import DataError
 from flask_braintrust_evals.runs.spec import InlineCases
 
-FIELDS = ("input", "expected", "metadata", "tags", "id")
-DELIMITERS = (",", ";", "\t")
-MAX_CELL = 100_000_000
-"""Maximum characters of a cell. The csv module's limit, 131,072, is too small for documents."""
+from .case_json import parse_json
+from .tables import table_cases
+
+LIST_KEYS = ("data", "cases")
+"""Keys under which an object that is not a case may have a list of cases."""
+
+_UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 
 
 def read_cases(source: str) -> list[EvalCase]:
@@ -34,18 +34,36 @@ def read_cases(source: str) -> list[EvalCase]:
     """
     name = "standard input" if source == "-" else source
     try:
-        # Some spreadsheets write a byte order mark at the start of a file.
-        text = _read(source).decode("utf-8-sig")
+        data = _read(source)
     except OSError as error:
         raise click.UsageError(f"{name} cannot be read: {error.strerror or error}") from None
-    except UnicodeDecodeError as error:
-        raise click.UsageError(f"{name} is not UTF-8: {error}") from None
     try:
-        return _checked(_parse(text))
-    except (ValueError, csv.Error) as error:
+        return [_checked(case, number) for number, case in enumerate(parse_cases(data), 1)]
+    except ValueError as error:
         raise click.UsageError(f"{name}: {error}") from None
     except RecursionError:
         raise click.UsageError(f"{name}: nested too deeply") from None
+
+
+def parse_cases(data: bytes) -> list[dict[str, Any]]:
+    """Return the cases of a file, each an object with an ``input``.
+
+    ``playground/cases.js`` does the same for the local page. Both pass the files in
+    ``tests/tables``.
+
+    Args:
+        data: the content of the file. It may begin with a byte order mark, as Excel writes it.
+
+    Raises:
+        ValueError: the file does not hold cases; the message says where.
+    """
+    cases = _parse(_decoded(data))
+    for number, case in enumerate(cases, 1):
+        if not isinstance(case, dict) or "input" not in case:
+            raise ValueError(f"case {number} must be an object with an 'input'")
+    if not cases:
+        raise ValueError("there are no cases")
+    return cases
 
 
 def _read(source: str) -> bytes:
@@ -56,130 +74,53 @@ def _read(source: str) -> bytes:
     return sys.stdin.buffer.read()
 
 
-def _parse(text: str) -> Iterable[Any]:
+def _decoded(data: bytes) -> str:
+    try:
+        return data.decode("utf-16" if data.startswith(_UTF_16) else "utf-8-sig")
+    except UnicodeDecodeError:
+        raise ValueError(
+            "the text is not UTF-8: save the file with that encoding, in Excel as 'CSV UTF-8'"
+        ) from None
+
+
+def _parse(text: str) -> list[Any]:
     stripped = text.strip()
     if not stripped:
-        raise ValueError("there are no cases")
+        return []
     if stripped.startswith("["):
         values = _json(stripped, "not valid JSON")
         assert isinstance(values, list)
         return values
     if stripped.startswith("{"):
         return _objects(stripped)
-    return _csv(text.strip("\r\n"))
+    return table_cases(text)
 
 
 def _objects(text: str) -> list[Any]:
+    """Return one object, the list that it has, or the objects of JSON Lines."""
     try:
-        return [json.loads(text)]
+        single = parse_json(text)
     except json.JSONDecodeError:
         # Not splitlines(), which also splits at U+2028 and others: JSON strings may hold them.
-        lines = enumerate(map(str.strip, text.split("\n")), 1)
+        lines = enumerate(map(str.strip, re.split("\r\n|\n|\r", text)), 1)
         return [_json(line, f"line {number} is not valid JSON") for number, line in lines if line]
+    if "input" not in single:
+        for key in LIST_KEYS:
+            if isinstance(single.get(key), list):
+                listed: list[Any] = single[key]
+                return listed
+    return [single]
 
 
 def _json(text: str, problem: str) -> Any:
     try:
-        return json.loads(text)
+        return parse_json(text)
     except json.JSONDecodeError as error:
         raise ValueError(f"{problem}: {error}") from None
 
 
-def _csv(text: str) -> list[dict[str, Any]]:
-    header, *rows = _rows(text)
-    _check_header(header)
-    cases = []
-    for number, row in enumerate(rows, 2):
-        if not row:
-            continue
-        if len(row) != len(header):
-            raise ValueError(f"row {number} has {len(row)} cells, and the header has {len(header)}")
-        try:
-            cases.append(_case(dict(zip(header, row, strict=True))))
-        except ValueError as error:
-            raise ValueError(f"row {number}: {error}") from None
-    return cases
-
-
-def _rows(text: str) -> list[list[str]]:
-    """Return the rows, the header first, read with the delimiter that suits the header best.
-
-    That is one with which it has a column ``input``, or else the one that gives most columns.
-    """
-    csv.field_size_limit(MAX_CELL)
-    found: list[list[list[str]]] = []
-    problem = None
-    for delimiter in DELIMITERS:
-        lines = io.StringIO(text, newline="")
-        rows = csv.reader(lines, delimiter=delimiter, skipinitialspace=True, strict=True)
-        try:
-            header, *others = rows
-        except csv.Error as error:
-            problem = problem or error
-            continue
-        found.append([[name.strip() for name in header], *others])
-    if not found:
-        assert problem is not None
-        raise problem
-    return max(found, key=lambda rows: ("input" in rows[0], len(rows[0])))
-
-
-def _check_header(header: list[str]) -> None:
-    if len(header) < 2 and header != ["input"]:
-        raise ValueError("neither JSON nor CSV with a column 'input'")
-    duplicates = {name for name in header if name and header.count(name) > 1}
-    if duplicates:
-        raise ValueError(f"two columns are named {min(duplicates)!r}")
-    for name in header:
-        if name not in FIELDS and name.lower() in FIELDS:
-            raise ValueError(f"column {name!r} must be written {name.lower()!r}")
-
-
-def _case(row: dict[str, str]) -> dict[str, Any]:
-    """Return a row as a case.
-
-    Columns with names of their own become metadata; without a column ``input``, they become the
-    fields of the input.
-    """
-    # Some tools number the rows in a column without a name.
-    others = {name: cell for name, cell in row.items() if name and name not in FIELDS}
-    case = {
-        name: _cell(name, cell)
-        for name, cell in row.items()
-        if name in FIELDS and (cell or name == "input")
-    }
-    if "input" not in row:
-        case["input"] = others
-    elif others:
-        case["metadata"] = {**others, **case.get("metadata", {})}
-    return case
-
-
-def _cell(name: str, text: str) -> Any:
-    if name == "tags":
-        return [each for each in re.split(r"[;,]\s*", text) if each]
-    if name == "metadata":
-        metadata = _json(text, f"metadata must be a JSON object, not {text[:100]!r}")
-        if not isinstance(metadata, dict):
-            raise ValueError(f"metadata must be a JSON object, not {text[:100]!r}")
-        return metadata
-    if name != "id" and text.lstrip()[:1] in ("[", "{"):
-        try:
-            return json.loads(text)
-        except json.JSONDecodeError:
-            return text
-    return text
-
-
-def _checked(values: Iterable[Any]) -> list[EvalCase]:
-    cases = []
-    for number, value in enumerate(values, 1):
-        if not isinstance(value, dict) or "input" not in value:
-            raise ValueError(f"case {number} must be an object with an 'input'")
-        try:
-            cases.append(InlineCases.case_of(value))
-        except DataError as error:
-            raise ValueError(f"case {number}: {error}") from None
-    if not cases:
-        raise ValueError("there are no cases")
-    return cases
+def _checked(case: dict[str, Any], number: int) -> EvalCase:
+    try:
+        return InlineCases.case_of(case)
+    except DataError as error:
+        raise ValueError(f"case {number}: {error}") from None

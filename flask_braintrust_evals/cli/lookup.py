@@ -25,7 +25,7 @@ def evaluator_named(name: str, registries: Iterable[Registry]) -> Evaluator:
     found = [each for each in evaluators if each.name == name]
     if not found:
         known = ", ".join(sorted({each.name for each in evaluators})) or "none"
-        raise click.UsageError(f"no evaluator is named {name!r}; there are: {known}")
+        raise click.UsageError(f"evaluator {name!r} not found; there are: {known}")
     if len(found) > 1:
         places = " and ".join(each.location for each in found)
         raise click.UsageError(f"several evaluators are named {name!r}: at {places}")

@@ -16,7 +16,7 @@ import click
 
 from flask_braintrust_evals.engine.values.events import CaseFinished, Event, RunFailed
 from flask_braintrust_evals.engine.values.results import CaseResult, EvalResult
-from flask_braintrust_evals.engine.values.summary import RunSummary
+from flask_braintrust_evals.engine.values.summary import NO_CASES, RunSummary
 from flask_braintrust_evals.runs.prepared import PreparedRun
 
 ROUNDING = 1e-9
@@ -89,7 +89,7 @@ def run(prepared: PreparedRun) -> Outcome:
         _consume(prepared, outcome)
         _deliver(prepared, outcome)
         if not outcome.error and not outcome.result.results:
-            outcome.error = "there was no case"
+            outcome.error = NO_CASES
         if not outcome.error:
             outcome.comparison = recording.comparison()
     except KeyboardInterrupt:  # a second Ctrl-C, or one while Braintrust compares experiments
@@ -122,17 +122,18 @@ def _consume(prepared: PreparedRun, outcome: Outcome) -> None:
 
 
 def _deliver(prepared: PreparedRun, outcome: Outcome) -> None:
-    """Deliver the spans. After each Ctrl-C, try again with less time."""
+    """Deliver the spans. After each Ctrl-C but the last, try again with less time."""
     timeouts: list[float | None] = [STOP_TIMEOUT, EXIT_TIMEOUT]
     if not outcome.interrupted:
         timeouts.insert(0, None)
-    for timeout in timeouts:
+    while timeouts:
         try:
-            prepared.end(timeout)
+            prepared.end(timeouts.pop(0))
             return
         except KeyboardInterrupt:
             outcome.interrupted, outcome.error = True, "interrupted"
-            _print_hint()
+            if timeouts:
+                _print_hint()
 
 
 def _print_hint() -> None:

@@ -115,15 +115,7 @@ class ServerCheck:
         if not problem:
             yield Finding(True, f"pages of {self._page} may use {path}")
             return
-        if answer.status in (401, 403, 405):
-            advice = (
-                "let OPTIONS through to the blueprint: the application's own before_request, or the"
-                " proxy, answers it"
-            )
-        elif "several" in problem:
-            advice = "let only the blueprint add CORS headers: remove add_header from the proxy"
-        else:
-            advice = f"if the page is yours, add {self._page} to BRAINTRUST_EVALS_ORIGINS"
+        advice = _preflight_advice(answer, problem, self._page)
         yield Finding(False, f"the preflight of {path} fails: {problem}", advice)
 
     def _foreign_page(self) -> Iterator[Finding]:
@@ -213,6 +205,37 @@ _BODY_ADVICE = (
     "let larger ones through: in nginx 'client_max_body_size 64m;', in ingress-nginx the annotation"
     " proxy-body-size; and see BRAINTRUST_EVALS_MAX_BODY"
 )
+
+
+def _preflight_advice(answer: Answer, problem: str, page: str) -> str:
+    """Return what to change if the answer to a preflight has this problem."""
+    if answer.status in (401, 403, 405):
+        return (
+            "let OPTIONS through to the blueprint: the application's own before_request, or the"
+            " proxy, answers it"
+        )
+    if answer.status == 404:
+        return "check that the proxy forwards every path below the blueprint's prefix, and OPTIONS"
+    if 300 <= answer.status < 400:
+        where = answer.headers.get("Location", "elsewhere")
+        return (
+            f"answer OPTIONS here instead of redirecting it to {where}: browsers follow no redirect"
+            " of a preflight"
+        )
+    if answer.status == 429:
+        return "let the proxy's rate limit count no OPTIONS requests, or raise it"
+    if answer.status in (502, 503, 504):
+        return "the proxy gets no answer: check that the server runs, and see the proxy's log"
+    if not 200 <= answer.status < 300:
+        return "see the logs of the server and of the proxy for the reason"
+    if "several" in problem:
+        return "let only the blueprint add CORS headers: remove add_header from the proxy"
+    if answer.headers.get("Access-Control-Allow-Origin") == page:
+        return (
+            "let the blueprint answer OPTIONS: the proxy, or another CORS extension, answers it or"
+            " changes its headers"
+        )
+    return f"if the page is yours, add {page} to BRAINTRUST_EVALS_ORIGINS"
 
 
 def _problem_of(answer: Answer, page: str) -> str:

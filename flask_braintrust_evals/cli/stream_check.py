@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -15,6 +14,7 @@ import requests
 
 from flask_braintrust_evals.runs.probe import NAME
 
+from .event_stream import events_of
 from .finding import DEFAULT_TIMEOUT, Answer, Finding, chunks, is_timeout, new_session
 
 RUN_TIMEOUT = 60.0
@@ -159,7 +159,7 @@ class StreamCheck:
         watched = _Watched()
         deadline = time.monotonic() + RUN_TIMEOUT
         with ThreadPoolExecutor(1) as pool:
-            for event, data in _events(_until(deadline, chunks(answer))):
+            for event, data in events_of(_until(deadline, chunks(answer))):
                 watched.add(event, data, time.monotonic())
                 if watched.health is None and watched.started:
                     watched.health = pool.submit(self._request_health)
@@ -245,19 +245,6 @@ def _until(deadline: float, chunks: Iterable[bytes]) -> Iterator[bytes]:
         yield chunk
         if time.monotonic() > deadline:
             return
-
-
-def _events(chunks: Iterable[bytes]) -> Iterator[tuple[str, str]]:
-    """Yield the type and the data of each event, as soon as it is complete."""
-    text = b""
-    for chunk in chunks:
-        *blocks, text = (text + chunk).split(b"\n\n")
-        for block in blocks:
-            # Not splitlines(), which also splits at U+2028 and others, inside of data.
-            lines = re.split("\r\n|\n|\r", block.decode("utf-8", "replace"))
-            fields = [line.partition(": ")[::2] for line in lines]
-            event = next((value for name, value in fields if name == "event"), "")
-            yield event, "\n".join(value for name, value in fields if name == "data")
 
 
 def _object(data: str) -> dict[str, Any]:

@@ -101,8 +101,26 @@ def _types(schema: Any, root: Mapping[str, Any], depth: int = 0) -> set[str]:
         return {json_type(each) for each in schema.get("enum", [schema.get("const")])}
     if "$ref" in schema:
         return _types(referred(root, str(schema["$ref"])), root, depth + 1)
-    members = schema.get("anyOf") or schema.get("oneOf") or schema.get("allOf") or []
-    return set().union(*(_types(each, root, depth + 1) for each in members))
+    if schema.get("allOf"):
+        return _common([_types(each, root, depth + 1) for each in schema["allOf"]])
+    members = schema.get("anyOf") or schema.get("oneOf") or []
+    allowed = [_types(each, root, depth + 1) for each in members]
+    return set().union(*allowed) if all(allowed) else set()
+
+
+def _common(allowed: list[set[str]]) -> set[str]:
+    """Return the types that all of these sets allow. An empty set allows any type."""
+    common: set[str] = set()
+    for types in filter(None, allowed):
+        # A number may be an integer, and so both allow integers.
+        wide = types | {"integer"} if "number" in types else types
+        if common:
+            common_wide = common | {"integer"} if "number" in common else common
+            found = common_wide & wide
+            common = found - {"integer"} if "number" in found else found
+        else:
+            common = types
+    return common
 
 
 def _declared(name: str, evaluator: Evaluator) -> set[str]:

@@ -217,6 +217,7 @@ class CloudClient:
         kind = _ERRORS.get(status, CloudError)
         suffix = f": {text}" if text else ""
         error = kind(f"Braintrust answered {what} with status {status}{suffix}")
+        error.answered = status
         error.transient = status in (408, 429) or status >= 500
         after = response.headers.get("Retry-After", "")
         if after.isascii() and after.isdigit():

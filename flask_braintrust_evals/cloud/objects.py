@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
@@ -11,8 +13,12 @@ from flask_braintrust_evals.errors import CloudError, CloudNotFoundError, Reques
 
 from .sessions import UserSession
 
+logger = logging.getLogger("flask_braintrust_evals")
+
 SUMMARY_TIMEOUT = 5.0
-"""Seconds by which the comparison with the base experiment may delay the end of a run."""
+"""Seconds by which each call for a summary may delay the end of a run."""
+MAX_KNOWN = 100
+"""Maximum number of objects that a session keeps for summaries."""
 
 
 @dataclass(frozen=True)
@@ -31,8 +37,8 @@ class CloudObject:
 
 
 def project_by_id(session: UserSession, project_id: str) -> CloudObject:
-    """Look up a project. Raises :class:`CloudError`, also if there is none."""
-    return _object(session.api("GET", f"/v1/project/{_segment(project_id)}"))
+    """Look up a project. Raises :class:`CloudNotFoundError` if there is none."""
+    return _by_id(session, "project", project_id)
 
 
 def project_by_name(session: UserSession, name: str) -> CloudObject:
@@ -42,8 +48,8 @@ def project_by_name(session: UserSession, name: str) -> CloudObject:
 
 
 def dataset_by_id(session: UserSession, dataset_id: str) -> CloudObject:
-    """Look up a dataset. Raises :class:`CloudError`, also if there is none."""
-    return _object(session.api("GET", f"/v1/dataset/{_segment(dataset_id)}"))
+    """Look up a dataset. Raises :class:`CloudNotFoundError` if there is none."""
+    return _by_id(session, "dataset", dataset_id)
 
 
 def dataset_by_name(session: UserSession, project: str | None, name: str) -> CloudObject:
@@ -56,6 +62,11 @@ def dataset_by_name(session: UserSession, project: str | None, name: str) -> Clo
     return _by_name(session, "dataset", name, {"project_name": project})
 
 
+def experiment_by_id(session: UserSession, experiment_id: str) -> CloudObject:
+    """Look up an experiment. Raises :class:`CloudNotFoundError` if there is none."""
+    return _by_id(session, "experiment", experiment_id)
+
+
 def experiment_by_name(session: UserSession, project: Mapping[str, str], name: str) -> CloudObject:
     """Look up an experiment by its name. ``project`` has a ``project_id`` or ``project_name``.
 
@@ -66,12 +77,18 @@ def experiment_by_name(session: UserSession, project: Mapping[str, str], name: s
 
 
 def environment_version(session: UserSession, dataset_id: str, environment: str) -> str:
-    """Return the version of a dataset that is assigned to an environment."""
+    """Return the version of a dataset that is assigned to an environment.
+
+    Raises:
+        CloudNotFoundError: there is no such environment, or it has no version of the dataset.
+    """
     path = f"/environment-object/dataset/{_segment(dataset_id)}/{_segment(environment)}"
-    answer = session.api("GET", path, params={"org_name": session.org.name})
+    missing = f"dataset {dataset_id!r} has no version in an environment {environment!r}"
+    with _named(f"{missing}; check the environment's name"):
+        answer = session.api("GET", path, params={"org_name": session.org.name})
     version = answer.get("object_version") if isinstance(answer, dict) else None
     if not isinstance(version, str):
-        raise CloudError(f"Braintrust names no version of the dataset for {environment!r}")
+        raise CloudNotFoundError(f"{missing}; check the environment's name")
     return version
 
 
@@ -102,6 +119,24 @@ def summarize_experiment(session: UserSession, experiment_id: str) -> dict[str, 
     return answer if isinstance(answer, dict) else {}
 
 
+def known_object(session: UserSession, kind: str, id: str) -> CloudObject | None:
+    """Return an object for a summary; ``None``: it cannot be had, and the summary goes without.
+
+    The session keeps what it has looked up: the Playground names the same project in each run.
+    """
+    found: CloudObject | None = session.known.get((kind, id))
+    if found is None:
+        try:
+            found = _by_id(session, kind, id, timeout=SUMMARY_TIMEOUT, retry=False, optional=True)
+        except CloudError as error:
+            logger.info("the summary lacks the name of %s %r: %s", kind, id, error)
+            return None
+        if len(session.known) >= MAX_KNOWN:
+            session.known.clear()
+        session.known[kind, id] = found
+    return found
+
+
 def org_url(session: UserSession) -> str:
     """Return the address that the pages of the caller's organisation begin with."""
     return f"{session.app_url}/app/{quote(session.org.name, safe='')}"
@@ -127,21 +162,47 @@ def _segment(text: str) -> str:
     return quote(text, safe="")
 
 
+@contextmanager
+def _named(missing: str) -> Iterator[None]:
+    """Raise :class:`CloudNotFoundError` with this text if Braintrust has no such object.
+
+    For an id or a name that is not there, some of Braintrust's endpoints answer 404, and others
+    400, as for an id that is not a UUID.
+    """
+    try:
+        yield
+    except CloudError as error:
+        if error.answered not in (400, 404):
+            raise
+        raise CloudNotFoundError(f"{missing} ({error})") from error
+
+
+def _by_id(session: UserSession, kind: str, id: str, **options: Any) -> CloudObject:
+    path = f"/v1/{kind}/{_segment(id)}"
+    with _named(
+        f"there is no {kind} with the id {id!r}, or you may not see it; check the id and the"
+        " organisation"
+    ):
+        return _object(session.api("GET", path, **options))
+
+
 def _by_name(
     session: UserSession, kind: str, name: str, where: Mapping[str, str | None] | Mapping[str, str]
 ) -> CloudObject:
     given = {key: value for key, value in where.items() if value is not None}
     params = {f"{kind}_name": name, "org_name": session.org.name, **given}
-    answer = session.api("GET", f"/v1/{kind}", params=params)
+    place = "".join(f" in project {value!r}" for value in given.values())
+    missing = (
+        f"there is no {kind} {name!r}{place}, or you may not see it; check the name and the"
+        " organisation"
+    )
+    with _named(missing):
+        answer = session.api("GET", f"/v1/{kind}", params=params)
     found = answer.get("objects") if isinstance(answer, dict) else None
     if not isinstance(found, list):
         raise CloudError(f"Braintrust's answer does not list {kind}s")
-    place = "".join(f" in project {value!r}" for value in given.values())
     if not found:
-        raise CloudNotFoundError(
-            f"there is no {kind} {name!r}{place}, or you may not see it; check the name and the"
-            " organisation"
-        )
+        raise CloudNotFoundError(missing)
     if len(found) > 1:
         raise RequestError(f"there are several {kind}s {name!r}{place}; give 'project_name' too")
     return _object(found[0])

@@ -62,6 +62,14 @@ class Parent:
         attributes = event.get("span_attributes") if isinstance(event, Mapping) else None
         return attributes.get("generation") if isinstance(attributes, Mapping) else None
 
+    def id_if(self, object_type: str) -> str | None:
+        """Return the id of the object if it is of this type, else ``None``."""
+        if isinstance(self.value, str) or self.value["object_type"] != object_type:
+            return None
+        object_id = self.value["object_id"]
+        assert isinstance(object_id, str)
+        return object_id
+
     def of_span(self, trace_id: str, span_id: str) -> Mapping[str, Any] | str:
         """Return the parent for spans below a span of this run; an exported text is unchanged."""
         if isinstance(self.value, str):

@@ -56,6 +56,7 @@ class UserSession:
         proxy_url: the function proxy, which runs saved functions.
         closed: whether :meth:`close` has been called.
         on_refusal: called when Braintrust refuses the token.
+        known: objects of Braintrust that were looked up for summaries, by their kind and id.
     """
 
     def __init__(
@@ -70,12 +71,17 @@ class UserSession:
         self._org_header = {"x-bt-org-name": org.name} if _is_latin_1(org.name) else {}
         self.closed = False
         self.on_refusal: Callable[[], None] = lambda: None
+        self.known: dict[tuple[str, str], Any] = {}
 
     def __repr__(self) -> str:
         return f"UserSession(org={self.org.name!r})"
 
     def api(self, method: str, path: str, **options: Any) -> Any:
-        """Call the data plane; the options are those of :meth:`CloudClient.call`."""
+        """Call the data plane; the options are those of :meth:`CloudClient.call`.
+
+        With ``optional=True``, the caller can do without the answer, and a token that is refused
+        only this answer (403) is not reported to ``on_refusal``.
+        """
         return self._call(method, self.api_url + path, **options)
 
     def proxy(self, method: str, path: str, **options: Any) -> Any:
@@ -83,15 +89,24 @@ class UserSession:
         return self._call(method, self.proxy_url + path, **options)
 
     def _call(
-        self, method: str, url: str, headers: Mapping[str, str] | None = None, **options: Any
+        self,
+        method: str,
+        url: str,
+        headers: Mapping[str, str] | None = None,
+        optional: bool = False,
+        **options: Any,
     ) -> Any:
         try:
             # A token may belong to several organisations: without the header, Braintrust would
             # choose one of them.
             all_headers = {**self._org_header, **(headers or {})}
             return self._client.call(method, url, headers=all_headers, **options)
-        except (CloudUnauthorizedError, CloudForbiddenError):
+        except CloudUnauthorizedError:
             self.on_refusal()
+            raise
+        except CloudForbiddenError:
+            if not optional:
+                self.on_refusal()
             raise
 
     def close(self) -> None:

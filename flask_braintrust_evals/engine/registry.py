@@ -70,7 +70,7 @@ class Registry:
         else:
             hint = "none are registered"
         shown = name if len(name) <= 200 else name[:200] + "…"
-        raise NotFoundError(f"no evaluator is named {shown!r}; {hint}")
+        raise NotFoundError(f"evaluator {shown!r} not found; {hint}")
 
 
 def _duplicate(known: Evaluator, other: Evaluator) -> str:

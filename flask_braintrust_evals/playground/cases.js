@@ -1,108 +1,60 @@
-// Reads cases from text: a JSON array, JSON Lines, or CSV with a header.
+// Reads cases from a text: JSON, JSON Lines, or CSV with a header.
+// cli/cases.py does the same for the command line. Both pass the files in tests/tables.
 
-const FIELDS = ["input", "expected", "metadata", "tags", "id"];
+import { tableCases } from "./tables.js";
+
+// Keys under which an object that is not a case may have a list of cases.
+const LIST_KEYS = ["data", "cases"];
+
+// Returns the text of a file, or throws an Error. Excel writes UTF-8 and UTF-16 with a byte order mark.
+export function decodeText(buffer) {
+  const bytes = new Uint8Array(buffer);
+  const start = bytes[0] * 256 + bytes[1];
+  const encoding = start === 0xfffe ? "utf-16le" : start === 0xfeff ? "utf-16be" : "utf-8";
+  try {
+    return new TextDecoder(encoding, { fatal: true }).decode(bytes);
+  } catch {
+    throw new Error("the text is not UTF-8: save the file with that encoding, in Excel as 'CSV UTF-8'");
+  }
+}
 
 // Returns an array of cases, or throws an Error that says what is wrong and where.
 export function parseCases(text) {
-  const trimmed = text.trim();
-  if (!trimmed) return [];
-  if (trimmed.startsWith("[")) return checked(parseJson(trimmed, "the JSON"));
-  if (trimmed.startsWith("{")) return parseObjects(trimmed);
-  return fromCsv(parseCsv(trimmed));
-}
-
-function parseObjects(text) {
-  try {
-    const single = JSON.parse(text);
-    return checked(single.data && Array.isArray(single.data) ? single.data : [single]);
-  } catch {
-    const lines = text.split(/\r?\n/);
-    return checked(
-      lines.flatMap((line, index) => (line.trim() ? [parseJson(line, `line ${index + 1}`)] : [])),
-    );
-  }
-}
-
-function parseJson(text, where) {
-  try {
-    return JSON.parse(text);
-  } catch (error) {
-    throw new Error(`${where} is not valid: ${error.message}`);
-  }
-}
-
-function checked(cases) {
+  const cases = parse(text.replace(/^\uFEFF/, ""));
   cases.forEach((each, index) => {
-    if (typeof each !== "object" || each === null || !("input" in each))
-      throw new Error(`case ${index + 1} needs to be an object with an "input"`);
+    if (typeof each !== "object" || each === null || Array.isArray(each) || !Object.hasOwn(each, "input"))
+      throw new Error(`case ${index + 1} must be an object with an 'input'`);
   });
+  if (!cases.length) throw new Error("there are no cases");
   return cases;
 }
 
-// https://www.rfc-editor.org/rfc/rfc4180
-export function parseCsv(text) {
-  const rows = [[]];
-  let cell = "";
-  let quoted = false;
-  for (let at = 0; at < text.length; at++) {
-    const character = text[at];
-    if (quoted) {
-      if (character !== '"') cell += character;
-      else if (text[at + 1] === '"') cell += text[++at];
-      else quoted = false;
-    } else if (character === '"' && cell === "") quoted = true;
-    else if (character === ",") cell = push(rows, cell);
-    else if (character === "\n" || character === "\r") {
-      if (character === "\r" && text[at + 1] === "\n") at++;
-      cell = push(rows, cell);
-      rows.push([]);
-    } else cell += character;
-  }
-  if (quoted) throw new Error("the CSV ends inside of a quoted cell");
-  push(rows, cell);
-  return rows.filter((row) => row.length > 1 || row[0] !== "");
+function parse(text) {
+  const trimmed = text.trim();
+  if (!trimmed) return [];
+  if (trimmed.startsWith("[")) return parseJson(trimmed, "not valid JSON");
+  if (trimmed.startsWith("{")) return parseObjects(trimmed);
+  return tableCases(text);
 }
 
-function push(rows, cell) {
-  rows.at(-1).push(cell);
-  return "";
+// Returns one object, the list that it has, or the objects of JSON Lines.
+function parseObjects(text) {
+  let single;
+  try {
+    single = JSON.parse(text);
+  } catch {
+    return text
+      .split(/\r\n|\n|\r/)
+      .flatMap((line, index) => (line.trim() ? [parseJson(line, `line ${index + 1} is not valid JSON`)] : []));
+  }
+  const key = Object.hasOwn(single, "input") ? undefined : LIST_KEYS.find((each) => Array.isArray(single[each]));
+  return key === undefined ? [single] : single[key];
 }
 
-function fromCsv([header, ...rows]) {
-  const names = header.map((name) => name.trim());
-  const unknown = names.filter((name) => !FIELDS.includes(name));
-  if (!names.includes("input")) {
-    // A table of inputs: the columns that are not fields of a case make up the input, an object.
-    if (!unknown.length || !rows.length)
-      throw new Error('this is neither JSON nor CSV with a column "input" and at least one row');
+function parseJson(text, problem) {
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw new Error(`${problem}: ${error.message}`);
   }
-  return rows.map((row, index) => {
-    if (row.length !== names.length)
-      throw new Error(`row ${index + 2} of the CSV has ${row.length} cells, the header has ${names.length}`);
-    return caseOf(Object.fromEntries(names.map((name, column) => [name, row[column]])), names);
-  });
-}
-
-function caseOf(row, names) {
-  const made = {};
-  for (const name of names) {
-    const value = row[name];
-    if (!FIELDS.includes(name)) {
-      if (names.includes("input")) (made.metadata ??= {})[name] = value;
-      else (made.input ??= {})[name] = value;
-    } else if (value !== "" || name === "input") made[name] = cellValue(name, value);
-  }
-  return made;
-}
-
-function cellValue(name, text) {
-  if (name === "tags") return text.split(/[;,]\s*/);
-  if (name === "metadata" || /^\s*[[{]/.test(text)) {
-    try {
-      return JSON.parse(text);
-    } catch {
-      // A text that begins like JSON, but is not.
-    }
-  }
-  return text;
 }

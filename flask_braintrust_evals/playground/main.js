@@ -1,7 +1,7 @@
 // Handles the events of the page: starts runs from the form, and shows them in the table.
 
 import { Server } from "./api.js";
-import { parseCases } from "./cases.js";
+import { decodeText, parseCases } from "./cases.js";
 import { compare, inWords } from "./compare.js";
 import { showDetails } from "./details.js";
 import { asText, byId, element, show } from "./dom.js";
@@ -89,8 +89,8 @@ async function chosenCases() {
   }
   const file = byId("file").files[0];
   if (source === "file" && !file) throw new Error("Choose a file.");
-  const cases = parseCases(source === "file" ? await file.text() : byId("cases").value);
-  if (!cases.length) throw new Error("There are no cases.");
+  const text = source === "file" ? decodeText(await file.arrayBuffer()) : byId("cases").value;
+  const cases = parseCases(text);
   return { data: { data: cases }, cases: cases.length };
 }
 

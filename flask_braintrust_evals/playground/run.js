@@ -26,6 +26,7 @@ export class Run {
     else if (event === "summary") {
       this.summary = data;
       this.state = "finished";
+      this.error = data.warning ?? "";
     } else if (event === "error") {
       this.state = "failed";
       this.error = String(data);

@@ -96,9 +96,9 @@ def prepare(
     project = project_query(spec, requester.project_id, evaluator)
     data = open_data(spec.data, session, project, evaluator, host.sdk_attachments)
     if session is None or not requester.recorded:
-        recording = record_below(None, spec, evaluator)
+        recording = record_below(None, None, project, spec, evaluator)
     elif spec.parent is not None:
-        recording = record_below(spec.parent, spec, evaluator)
+        recording = record_below(spec.parent, session, project, spec, evaluator)
     else:
         recording = record_in_new_experiment(session, project, spec, evaluator, data)
     spans = _spans(session, recording, host)

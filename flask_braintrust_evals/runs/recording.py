@@ -25,7 +25,8 @@ class Recording:
     """The place in Braintrust where a run is recorded.
 
     Attributes:
-        description: project and experiment, in the format of the ``start`` and ``summary`` events.
+        description: project and experiment, as far as they are known before the run, in the format
+            of the ``start`` and ``summary`` events.
         parent: the Braintrust object that the spans belong to; ``None``: the run is not recorded.
         experiment: the experiment that was created for this run; ``None``: none was created.
     """
@@ -34,6 +35,31 @@ class Recording:
     parent: Parent | None = None
     experiment: objects.CloudObject | None = None
     _session: UserSession | None = field(default=None, repr=False)
+
+    def full_description(self) -> Mapping[str, Any]:
+        """Return the description with names of Braintrust's, also where only an id was given.
+
+        A name that cannot be looked up is left as it is, and nothing fails.
+        """
+        session = self._session
+        if session is None or self.parent is None or self.experiment is not None:
+            return self.description
+        found = dict(self.description)
+        experiment = project = None
+        if "experimentId" in found:
+            experiment = objects.known_object(session, "experiment", found["experimentId"])
+        if experiment is not None:
+            found["experimentName"] = experiment.name
+            found["projectId"] = experiment.project_id or found.get("projectId")
+        if found.get("projectId"):
+            project = objects.known_object(session, "project", found["projectId"])
+        if project is not None:
+            found["projectName"] = project.name
+            found["projectUrl"] = objects.project_url(session, project.name)
+            if experiment is not None:
+                url = objects.experiment_url(session, project.name, experiment.name)
+                found["experimentUrl"] = url
+        return found
 
     def comparison(self) -> dict[str, Any]:
         """Return Braintrust's comparison with an earlier experiment; empty: there is none."""
@@ -70,13 +96,34 @@ def project_query(spec: RunSpec, named_id: str | None, evaluator: Evaluator) -> 
     return {"project_name": evaluator.project or evaluator.name}
 
 
-def record_below(parent: Parent | None, spec: RunSpec, evaluator: Evaluator) -> Recording:
-    """Return a recording below a parent; ``None``: the run is not recorded."""
+def record_below(
+    parent: Parent | None,
+    session: UserSession | None,
+    query: Mapping[str, str],
+    spec: RunSpec,
+    evaluator: Evaluator,
+) -> Recording:
+    """Return a recording below a parent. Nothing is called before the run.
+
+    Args:
+        parent: the parent; ``None``: the run is not recorded.
+        session: the caller's session.
+        query: the project of the run, unless the parent is in one.
+        spec: the specification of the run.
+        evaluator: the evaluator.
+    """
     description = {
         "projectName": evaluator.project or evaluator.name,
         "experimentName": spec.experiment_name or evaluator.experiment_name or evaluator.name,
     }
-    return Recording(description, parent)
+    logs_of = parent.id_if("project_logs") if parent is not None else None
+    project_id = logs_of or query.get("project_id")
+    if project_id is not None:
+        description["projectId"] = project_id
+    experiment_id = parent.id_if("experiment") if parent is not None else None
+    if experiment_id is not None:
+        description["experimentId"] = experiment_id
+    return Recording(description, parent, None, session)
 
 
 def record_in_new_experiment(
@@ -128,11 +175,12 @@ def _base_experiment(
 ) -> str | None:
     """Return the id of the experiment to compare with.
 
-    The request has priority over the evaluator, and an id over a name.
+    The request has priority over the evaluator, and an id over a name. An id is looked up, too:
+    Braintrust would refuse it only after the project had been created.
     """
     for source in (spec, evaluator):
         if source.base_experiment_id:
-            return source.base_experiment_id
+            return objects.experiment_by_id(session, source.base_experiment_id).id
         if source.base_experiment_name:
             return objects.experiment_by_name(session, query, source.base_experiment_name).id
     return None

@@ -158,7 +158,7 @@ class EvalRun:
         """Deliver the remaining spans and return the summary. Called before the run is closed."""
         self._flush()  # the Playground reads scores from the traces when it receives the summary
         body = summary_body(
-            self.prepared.recording.description,
+            self.prepared.recording.full_description(),
             self.prepared.run.summary,
             self.prepared.recording.comparison(),
             self.prepared.lost_spans,

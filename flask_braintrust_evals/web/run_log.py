@@ -33,13 +33,18 @@ class RunLog:
         self.outcome, self.reason = "failed", f"{type(error).__name__}: {error}"
 
     def write(self, summary: RunSummary, lost_spans: int) -> None:
-        """Write the line: a warning if the run failed or spans were lost, else information."""
+        """Write the line.
+
+        It is a warning if the run failed, had no case or lost spans, and otherwise information.
+        """
+        warning = summary.warning if self.outcome == "finished" else ""
         duration = time.monotonic() - self._started
         scorer_errors = sum(summary.scorer_errors.values())
-        level = logging.WARNING if self.outcome == "failed" or lost_spans else logging.INFO
+        is_bad = self.outcome == "failed" or lost_spans or warning
+        level = logging.WARNING if is_bad else logging.INFO
         logger.log(
             level,
-            "run of %r for %s %s after %.3f s: %d cases, %d failed, %d scorer errors%s%s",
+            "run of %r for %s %s after %.3f s: %d cases, %d failed, %d scorer errors%s%s%s",
             self.evaluator,
             f"organisation {self.org!r}" if self.org is not None else "no organisation",
             self.outcome,
@@ -48,6 +53,7 @@ class RunLog:
             summary.failed,
             scorer_errors,
             f", {lost_spans} spans lost" if lost_spans else "",
+            f"; {warning}" if warning else "",
             f" ({self.reason})" if self.reason else "",
             extra={
                 "evaluator": self.evaluator,

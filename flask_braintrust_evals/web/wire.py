@@ -117,7 +117,7 @@ def summary_body(
     """Return the data of the ``summary`` event.
 
     Beyond the protocol, it has ``errors`` (``{"cases", "scorers"}``) if tasks, scorers or
-    classifiers failed, and ``lostSpans`` if spans were lost.
+    classifiers failed, ``lostSpans`` if spans were lost, and ``warning`` if there was no case.
 
     Args:
         description: project and experiment, as in the ``start`` event.
@@ -143,6 +143,8 @@ def summary_body(
         body["errors"] = {"cases": summary.failed, "scorers": summary.scorer_errors}
     if lost_spans:
         body["lostSpans"] = lost_spans
+    if summary.warning:
+        body["warning"] = summary.warning
     return body
 
 

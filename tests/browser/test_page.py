@@ -104,10 +104,10 @@ def test_mistakes_in_the_form_are_told_where_they_are_made(page: Page) -> None:
     assert "(status 400)" in page.one("run-problem").text
     page.give("[1]")
     page.one("run").click()
-    assert page.one("problem").text == 'case 1 needs to be an object with an "input"'
+    assert page.one("problem").text == "case 1 must be an object with an 'input'"
     page.give("")
     page.one("run").click()
-    assert page.one("problem").text == "There are no cases."
+    assert page.one("problem").text == "there are no cases"
     complaints = page.problems()
     assert len(complaints) == 1, "the browser itself notes the answer with status 400"
     assert "400" in complaints[0]

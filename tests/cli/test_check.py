@@ -111,6 +111,21 @@ def answers_preflights(request: Proxy, answer: requests.Response) -> Any:
     return answer.status_code, dict(answer.headers), answer.iter_content(None)
 
 
+def refuses_preflights(status: int, **sent: str) -> Change:
+    def change(request: Proxy, answer: requests.Response) -> Any:
+        if request.command == "OPTIONS":
+            return status, {"Content-Length": "0", **sent}, iter(())
+        return answer.status_code, dict(answer.headers), answer.iter_content(None)
+
+    return change
+
+
+def ends_lines_with_crlf(request: Proxy, answer: requests.Response) -> Any:
+    chunks = (chunk.replace(b"\n", b"\r\n") for chunk in answer.iter_content(None))
+    headers = {k: v for k, v in answer.headers.items() if k.lower() != "content-length"}
+    return answer.status_code, headers, chunks
+
+
 def adds_cors(request: Proxy, answer: requests.Response) -> Any:
     headers = dict(answer.headers)
     own = headers.get("Access-Control-Allow-Origin")
@@ -144,6 +159,25 @@ def redirects(request: Proxy, answer: requests.Response) -> Any:
     ("change", "said", "advice"),
     [
         (answers_preflights, "FAIL the preflight of /list fails: status 401", "before_request"),
+        (
+            refuses_preflights(404),
+            "FAIL the preflight of /list fails: status 404",
+            "forwards every",
+        ),
+        (refuses_preflights(500), "FAIL the preflight of /list fails: status 500", "see the logs"),
+        (refuses_preflights(502), "FAIL the preflight of /list fails: status 502", "server runs"),
+        (
+            refuses_preflights(302, Location="https://login.example/"),
+            "FAIL the preflight of /list fails: status 302",
+            "redirecting it to https://login.example/",
+        ),
+        (
+            refuses_preflights(
+                204, **{"Access-Control-Allow-Origin": "https://www.braintrust.dev"}
+            ),
+            "FAIL the preflight of /list fails: headers are not allowed",
+            "another CORS extension",
+        ),
         (adds_cors, "FAIL the preflight of /list fails: it has several allowed", "add_header"),
         (adds_cors, "FAIL pages of any site may use it", "CORS headers from the proxy"),
         (buffers, "FAIL events do not come when they happen", "proxy_buffering off"),
@@ -160,6 +194,13 @@ def test_what_a_proxy_may_do_wrong_is_told_with_what_to_change(
     assert result.exit_code == 1
     assert said in result.stdout
     assert advice in result.stdout
+    assert "if the page is yours" not in result.stdout
+
+
+def test_lines_that_end_otherwise_are_events_as_well(server: Gunicorn) -> None:
+    with proxy(server, ends_lines_with_crlf) as url:
+        result = check(url)
+    assert result.exit_code == 0, result.stdout
 
 
 def test_a_healthy_server_is_healthy(server: Gunicorn, cloud: StandIn) -> None:

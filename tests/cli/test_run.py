@@ -112,7 +112,7 @@ def test_a_parameter_that_its_schema_forbids_is_told() -> None:
         ("[" * 10_000, "nested too deeply"),
         ("Input,Expected\na,b\n", "column 'Input' must be written 'input'"),
         ("input,input\na,b\n", "two columns are named 'input'"),
-        ('input,expected\n"a,b\n', "unexpected end of data"),
+        ('input,expected\n"a,b\n', "row 2: a quoted cell does not end"),
         ("input,metadata\na,[1]\n", "row 2: metadata must be a JSON object, not '[1]'"),
         ("just words", "neither JSON nor CSV with a column 'input'"),
         ("input,expected\na\n", "row 2 has 1 cells, and the header has 2"),
@@ -142,7 +142,7 @@ def test_without_cases_there_is_nothing_to_run() -> None:
 def test_data_without_a_case_is_no_success() -> None:
     result = evals(app_of(echo(data=[])), "run", "echo")
     assert result.exit_code == 1
-    assert result.stdout == "echo: 0 cases, 0 failed; there was no case\n"
+    assert result.stdout == "echo: 0 cases, 0 failed; there was no case: the data is empty\n"
 
 
 def test_data_that_cannot_be_made_is_told() -> None:

@@ -18,6 +18,8 @@ import pytest
 
 from tests.standin import StandIn
 
+pytestmark = pytest.mark.slow
+
 APP = """
 import asyncio, subprocess, sys, threading
 from flask import Flask

@@ -18,6 +18,11 @@ SCHEMA = {
         "constant": {"const": "1"},
         "referred": {"$ref": "#/$defs/Text"},
         "all": {"allOf": [{"type": "string"}, {"minLength": 1}]},
+        "narrowed": {"allOf": [{"type": ["string", "null"]}, {"type": "string"}]},
+        "whole": {"allOf": [{"type": ["number", "string"]}, {"type": ["integer", "null"]}]},
+        "referred all": {"allOf": [{"$ref": "#/$defs/Text"}], "description": "d"},
+        "open": {"anyOf": [{"type": "integer"}, {}]},
+        "text or number": {"type": ["string", "number"]},
         "either": {"anyOf": [{"type": "string"}, {"$ref": "#/$defs/Object"}]},
         "model": {"x-bt-type": "model"},
         "number": {"type": "number"},
@@ -41,6 +46,15 @@ def evaluator() -> Evaluator:
         ("constant=1", "1"),
         ("referred=1", "1"),
         ("all=1", "1"),
+        ("narrowed=null", "null"),
+        ("whole=5", 5),
+        ("referred all=1", "1"),
+        ("open=words", "words"),
+        ("open=1", 1),
+        ("text or number=5", 5),
+        ('text or number="5"', "5"),
+        ("text or number=[5]", "[5]"),
+        ('text or number="five', '"five'),
         ("either=1", "1"),
         ('either={"a": 1}', {"a": 1}),
         ("model=4", "4"),
@@ -51,6 +65,11 @@ def evaluator() -> Evaluator:
 )
 def test_a_text_is_read_as_its_schema_has_it(evaluator: Evaluator, given: str, value: Any) -> None:
     assert parse_parameters([given], evaluator) == {given.partition("=")[0]: value}
+
+
+def test_a_text_that_all_parts_of_a_schema_forbid_is_told(evaluator: Evaluator) -> None:
+    with pytest.raises(click.BadParameter, match="whole=five: not valid JSON for type integer"):
+        parse_parameters(["whole=five"], evaluator)
 
 
 def test_a_name_that_is_not_saved_is_told(evaluator: Evaluator) -> None:

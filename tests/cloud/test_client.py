@@ -174,6 +174,7 @@ def test_what_may_be_over_in_a_moment_is_tried_again(
     assert [call.json for call in cloud.calls] == [{"a": 1}] * 2
 
 
+@pytest.mark.slow
 def test_a_pause_that_braintrust_asks_for_is_kept_to(cloud: StandIn, client: CloudClient) -> None:
     cloud.fault("GET", PATH, status=429, headers={"Retry-After": "1"})
     cloud.fault("GET", PATH, body={"fine": True})
@@ -235,6 +236,7 @@ def exhausted() -> Iterator[dict[str, tuple[CloudError, int]]]:
     client.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "kind", "text"),
     [

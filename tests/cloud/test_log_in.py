@@ -78,6 +78,7 @@ def test_an_address_without_a_login_is_told_by_its_setting(cloud: StandIn, sign_
     assert text.endswith("check BRAINTRUST_APP_URL")
 
 
+@pytest.mark.slow
 def test_a_login_that_nobody_answers_is_a_cloud_error(sign_in: SignIn) -> None:
     assert "could not be reached" in refusal(CloudError, 502, sign_in, app_url=DEAD_URL)
 

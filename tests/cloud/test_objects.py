@@ -40,6 +40,36 @@ def test_what_is_not_there_or_not_ours_is_told_apart(
 
 
 @pytest.mark.parametrize(
+    "look_up",
+    [
+        lambda session: objects.project_by_id(session, "lost"),
+        lambda session: objects.dataset_by_id(session, "lost"),
+        lambda session: objects.experiment_by_id(session, "lost"),
+        lambda session: objects.dataset_by_name(session, "Geo", "lost"),
+        lambda session: objects.experiment_by_name(session, {"project_id": "p"}, "lost"),
+        lambda session: objects.environment_version(session, "d", "lost"),
+    ],
+)
+@pytest.mark.parametrize("status", [400, 404])
+def test_what_is_not_there_is_not_found_with_its_name_however_braintrust_says_so(
+    cloud: StandIn, session: UserSession, look_up: Callable[[UserSession], Any], status: int
+) -> None:
+    cloud.fault("GET", ".*", status=status, body={"Message": "Invalid uuid"})
+    with pytest.raises(CloudNotFoundError, match=r"'lost'.*; check the .*: Invalid uuid\)$"):
+        look_up(session)
+
+
+@pytest.mark.parametrize("status", [409, 500])
+def test_a_look_up_that_fails_is_not_taken_for_one_that_finds_nothing(
+    cloud: StandIn, session: UserSession, status: int
+) -> None:
+    cloud.fault("GET", ".*", status=status, times=None)
+    with pytest.raises(CloudError) as caught:
+        objects.dataset_by_id(session, "d")
+    assert caught.value.status == 502
+
+
+@pytest.mark.parametrize(
     "answer", [b"", [], {}, {"id": None}, {"id": 5}, {"name": "Geo"}, {"objects": []}]
 )
 def test_an_answer_that_is_no_object_is_an_error(
@@ -155,9 +185,11 @@ def test_an_environment_without_a_version_is_an_error(
     cloud: StandIn, session: UserSession, answer: Any
 ) -> None:
     cloud.fault("GET", "/environment-object/.*", body=answer)
-    with pytest.raises(CloudError) as caught:
+    with pytest.raises(CloudNotFoundError) as caught:
         objects.environment_version(session, "d", "production")
-    assert str(caught.value) == "Braintrust names no version of the dataset for 'production'"
+    assert str(caught.value) == (
+        "dataset 'd' has no version in an environment 'production'; check the environment's name"
+    )
 
 
 # --- Experiments ---

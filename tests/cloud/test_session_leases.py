@@ -361,4 +361,4 @@ class CacheModel(RuleBasedStateMachine):
 
 
 CacheModel.TestCase.settings = settings(max_examples=200, stateful_step_count=40, deadline=None)
-TestCacheModel = CacheModel.TestCase
+TestCacheModel = pytest.mark.slow(CacheModel.TestCase)

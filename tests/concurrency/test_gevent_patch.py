@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import threading
 
+import pytest
+
 from flask_braintrust_evals.concurrency.gevent_patch import is_patched, new_event, original
 from tests.support import python
+
+pytestmark = pytest.mark.slow
 
 CROWD = """
 from gevent import monkey

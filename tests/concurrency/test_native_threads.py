@@ -73,6 +73,7 @@ def test_a_system_without_threads_is_told_of(monkeypatch: pytest.MonkeyPatch) ->
     assert pool.submit(lambda: 5).result(PATIENCE) == 5
 
 
+@pytest.mark.slow
 def test_under_gevent_functions_run_beside_the_greenlets() -> None:
     script = """
     from gevent import monkey

@@ -5,8 +5,12 @@ from __future__ import annotations
 import textwrap
 import threading
 
+import pytest
+
 from flask_braintrust_evals.concurrency.turns import Turn, wait_for_turn
 from tests.support import python
+
+pytestmark = pytest.mark.slow
 
 PATCHED = """
 from gevent import monkey

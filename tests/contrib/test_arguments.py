@@ -114,6 +114,7 @@ def signatures(draw: st.DrawFn) -> str:
     return ", ".join(parts)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("rest", ["", "**others"])
 @settings(deadline=None, max_examples=200, database=None)
 @given(signature=signatures())

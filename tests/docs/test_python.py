@@ -26,6 +26,8 @@ from tests.standin import StandIn
 
 from .pages import PAGES, Block, blocks_of, name_of
 
+pytestmark = pytest.mark.slow
+
 SCHEMA: dict[str, Any] = {
     "type": "object",
     "properties": {"greeting": {"type": "string", "default": "hello"}},

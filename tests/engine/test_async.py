@@ -209,6 +209,7 @@ LOOP_ENDERS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("body", LOOP_ENDERS.values(), ids=LOOP_ENDERS.keys())
 def test_the_loop_goes_on_when(body: str) -> None:
     output = python(

@@ -8,6 +8,8 @@ import pytest
 
 from tests.support import python
 
+pytestmark = pytest.mark.slow
+
 RUN = '''
 import asyncio, json, os, sys, threading, time
 from flask_braintrust_evals.engine.evaluator import Evaluator

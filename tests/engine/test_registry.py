@@ -80,7 +80,7 @@ def test_a_name_that_is_not_known_is_refused_with_those_that_are(
     with pytest.raises(NotFoundError) as refused:
         registry_of(*names).get(asked)
 
-    assert str(refused.value) == f"no evaluator is named {asked!r}; {hint}"
+    assert str(refused.value) == f"evaluator {asked!r} not found; {hint}"
     assert refused.value.status == 404
 
 
@@ -89,14 +89,14 @@ def test_of_many_names_twenty_are_shown() -> None:
         registry_of(*(f"{n:02}" for n in range(30))).get("greeter")
 
     shown = ", ".join(f"'{n:02}'" for n in range(20))
-    assert str(refused.value) == f"no evaluator is named 'greeter'; there are: {shown}"
+    assert str(refused.value) == f"evaluator 'greeter' not found; there are: {shown}"
 
 
 def test_a_name_that_is_too_long_is_shown_in_part() -> None:
     with pytest.raises(NotFoundError) as refused:
         registry_of().get("x" * 1_000_000)
 
-    assert str(refused.value) == f"no evaluator is named '{'x' * 200}…'; none are registered"
+    assert str(refused.value) == f"evaluator '{'x' * 200}…' not found; none are registered"
 
 
 def test_of_those_who_add_one_name_at_the_same_time_one_succeeds() -> None:

@@ -429,6 +429,7 @@ def test_a_source_that_failed_is_not_asked_again() -> None:
     assert source.asked.value == 1
 
 
+@pytest.mark.slow
 def test_a_run_that_gets_no_thread_fails_as_a_run() -> None:
     output = python(
         """

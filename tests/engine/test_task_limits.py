@@ -209,6 +209,7 @@ print(main in ids, len(ids) >= 5, len(ticks) >= 5, result.results[3].error.type)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("more", ["", ", task_timeout=20"])
 def test_a_blocking_task_runs_in_real_threads_and_stops_nobody(more: str) -> None:
     assert python(BLOCKING % more) == (

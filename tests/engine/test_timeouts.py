@@ -7,6 +7,8 @@ import threading
 from collections.abc import Iterator
 from typing import Any
 
+import pytest
+
 from flask_braintrust_evals.engine.evaluator import Evaluator
 from flask_braintrust_evals.engine.values.events import (
     CaseFinished,
@@ -35,6 +37,7 @@ from .support import (
 # Time-outs
 
 
+@pytest.mark.slow
 def test_at_its_time_out_a_run_gives_up_the_cases_that_are_not_done() -> None:
     let_go, closing = threading.Event(), Closing()
 

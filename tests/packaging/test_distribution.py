@@ -21,6 +21,8 @@ from readme_renderer.markdown import render
 
 from flask_braintrust_evals import __version__
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "flask_braintrust_evals"
 NOTHING_OF_OURS = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "VIRTUAL_ENV")}

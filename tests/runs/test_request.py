@@ -225,6 +225,7 @@ json_values = st.recursive(
 )
 
 
+@pytest.mark.slow
 @given(st.dictionaries(st.sampled_from(["name", *OPTIONAL]), json_values))
 @settings(max_examples=100, deadline=None)
 def test_whatever_is_sent_is_read_or_refused_with_a_short_text(body: dict[str, Any]) -> None:

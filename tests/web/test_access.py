@@ -128,6 +128,7 @@ def test_a_login_service_in_trouble_is_502_and_asked_again(
     assert api.get("/list").status_code == 200
 
 
+@pytest.mark.slow
 def test_a_login_service_that_is_not_there_is_502_after_some_tries() -> None:
     text = error_of(Api(make_app(BRAINTRUST_APP_URL=DEAD_URL)).get("/list"), 502)
     assert text == (
@@ -250,14 +251,14 @@ def test_the_names_of_evaluators_are_told_to_known_callers_only(cloud: StandIn) 
         assert "secret-project" not in stranger.get("/list").text
     known = Api(app)
     assert known.refusal(404, name="secret-projekt") == (
-        "no evaluator is named 'secret-projekt'; did you mean 'secret-project'?"
+        "evaluator 'secret-projekt' not found; did you mean 'secret-project'?"
     )
 
 
 @pytest.mark.parametrize("name", ["", "Echo", "echo ", "echo\n", "ech", "x" * 10_000])
 def test_an_unknown_evaluator_is_404_with_a_short_text(cloud: StandIn, api: Api, name: str) -> None:
     text = api.refusal(404, name=name)
-    assert text.startswith("no evaluator is named ")
+    assert " not found; " in text
     assert len(text) < 500
     assert not cloud.experiments
 

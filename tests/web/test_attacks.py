@@ -15,6 +15,8 @@ from hypothesis import strategies as st
 from flask_braintrust_evals import EvalsBlueprint
 from flask_braintrust_evals.web.origins import is_allowed_origin
 
+pytestmark = pytest.mark.slow
+
 
 def make_app() -> Flask:
     bp = EvalsBlueprint("evals", __name__)

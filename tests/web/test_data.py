@@ -233,8 +233,9 @@ def test_what_is_in_braintrust_cannot_be_had_without_it(local: Api, data: dict[s
     [
         (
             {"dataset_id": "other"},
-            "Braintrust answered GET /v1/dataset/other with status 404: No dataset has the id"
-            " 'other'",
+            "there is no dataset with the id 'other', or you may not see it; check the id and the"
+            " organisation (Braintrust answered GET /v1/dataset/other with status 404: No dataset"
+            " has the id 'other')",
         ),
         (
             {"dataset_name": "other", "project_name": "Geo & co"},
@@ -248,8 +249,9 @@ def test_what_is_in_braintrust_cannot_be_had_without_it(local: Api, data: dict[s
         ),
         (
             {"dataset_id": "d1", "dataset_environment": "staging"},
-            "Braintrust answered GET /environment-object/dataset/d1/staging with status 404: No"
-            " such environment object",
+            "dataset 'd1' has no version in an environment 'staging'; check the environment's name"
+            " (Braintrust answered GET /environment-object/dataset/d1/staging with status 404: No"
+            " such environment object)",
         ),
     ],
     ids=["by id", "by project and name", "by name", "environment"],
@@ -602,10 +604,12 @@ def test_an_experiment_that_is_not_there_is_404(cloud: StandIn, api: Api) -> Non
     assert not cloud.calls_to("POST", "/v1/project")
 
 
+@pytest.mark.parametrize("field", ["base_experiment_name", "base_experiment_id"])
 def test_a_base_experiment_that_is_not_there_is_404_before_anything_is_made(
-    cloud: StandIn, api: Api
+    cloud: StandIn, api: Api, field: str
 ) -> None:
-    api.refusal(404, data=[{"input": 1}], base_experiment_name="other")
+    named: dict[str, Any] = {field: "other"}
+    assert "'other'" in api.refusal(404, data=[{"input": 1}], **named)
     assert not cloud.experiments
     assert not cloud.calls_to("POST", "/v1/project")
 

@@ -121,3 +121,25 @@ def test_tasks_run_in_the_applications_context_and_not_in_the_requests() -> None
 
     app = make_app(Evaluator("t", task), BRAINTRUST_EVALS_AUTH="none", COLOUR="blue")
     assert Api(app, None).outputs(name="t", data=[{"input": 1}]) == [["blue", False]]
+
+
+# --- No case ---
+
+
+def test_a_run_of_no_case_warns_in_the_summary_and_in_the_log(
+    local: Api, caplog: pytest.LogCaptureFixture
+) -> None:
+    warning = "there was no case: the data is empty"
+    with caplog.at_level("INFO", "flask_braintrust_evals"):
+        assert local.summary(data=[])["warning"] == warning
+        assert last_json(local.events(data={"data": []}), "summary")["warning"] == warning
+        assert "warning" not in local.summary(data=[{"input": 1}])
+    empty, streamed, usual = [each for each in caplog.records if "run of 'echo'" in each.message]
+    assert {empty.levelname, streamed.levelname} == {"WARNING"}
+    assert warning in empty.message
+    assert usual.levelname == "INFO"
+
+
+def test_a_dataset_without_rows_warns(cloud: StandIn, api: Api) -> None:
+    id = cloud.add_dataset("acme", "Geo", "empty", [])
+    assert "no case" in api.summary(data={"dataset_id": id})["warning"]

@@ -110,6 +110,56 @@ def test_a_summary_below_a_parent_names_project_and_experiment_by_name_alone(
     }
 
 
+@pytest.mark.parametrize("by", ["body", "header", "evaluator", "logs", "experiment"])
+def test_a_summary_below_a_parent_names_the_project_that_was_asked_for(
+    cloud: StandIn, by: str
+) -> None:
+    project = cloud.add_project("acme", "Geo & co")
+    experiment = cloud.add_experiment("acme", "Geo & co", "earlier run")
+    parents = {
+        "logs": {"object_type": "project_logs", "object_id": project},
+        "experiment": {"object_type": "experiment", "object_id": experiment},
+    }
+    evaluator = scored(project="Own", project_id=project if by == "evaluator" else None)
+    headers = {"x-bt-project-id": project} if by == "header" else {}
+    body = {"project_id": project} if by == "body" else {}
+    api = api_of(cloud, evaluator)
+    for _ in range(2):
+        events = api.events(
+            headers, name="greeter", data=CASES, parent=parents.get(by, PLAYGROUND), **body
+        )
+        summary = last_json(events, "summary")
+        assert (summary["projectName"], summary["projectId"]) == ("Geo & co", project)
+        assert summary["projectUrl"] == f"{cloud.url}/app/acme/p/Geo%20%26%20co"
+        if by == "experiment":
+            assert (summary["experimentName"], summary["experimentId"]) == (
+                "earlier run",
+                experiment,
+            )
+            assert summary["experimentUrl"].endswith("/experiments/earlier%20run")
+    assert len(cloud.calls_to("GET", "/v1/project/.*")) == 1, "the session keeps the name"
+
+
+@pytest.mark.parametrize("status", [400, 403, 404, 500])
+@pytest.mark.parametrize("parent", [PLAYGROUND, {"object_type": "experiment", "object_id": "e"}])
+def test_a_project_that_cannot_be_looked_up_below_a_parent_costs_its_name_alone(
+    cloud: StandIn, parent: Any, status: int
+) -> None:
+    cloud.fault("GET", "/v1/.*", status=status, times=None)
+    api = api_of(cloud, scored())
+    for runs in (1, 2):
+        events = api.events(name="greeter", data=CASES, parent=parent, project_id="the-id")
+        summary = last_json(events, "summary")
+        assert (summary["projectName"], summary["projectId"]) == ("greeter", "the-id")
+        assert "projectUrl" not in summary
+        assert len(cloud.calls_to("GET", "/v1/project/.*")) == runs, "one attempt in each run"
+    assert len(cloud.calls_to("POST", "/api/apikey/login")) == 1, "the session is kept"
+
+
+def test_a_run_without_braintrust_tells_the_project_that_was_asked_for(local: Api) -> None:
+    assert local.summary(data=[{"input": 1}], project_id="p")["projectId"] == "p"
+
+
 @pytest.mark.parametrize("generation", ["v1", 3, {"a": [1]}])
 def test_the_generation_of_the_playgrounds_run_is_in_every_span(
     cloud: StandIn, generation: Any

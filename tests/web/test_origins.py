@@ -228,6 +228,7 @@ pieces = st.sampled_from(
 )
 
 
+@pytest.mark.slow
 @given(st.text() | st.lists(pieces, max_size=12).map("".join))
 @settings(max_examples=400, deadline=None)
 def test_nothing_that_does_not_end_in_an_allowed_host_passes(origin: str) -> None:
@@ -235,6 +236,7 @@ def test_nothing_that_does_not_end_in_an_allowed_host_passes(origin: str) -> Non
         assert surely_braintrust(origin)
 
 
+@pytest.mark.slow
 @given(
     st.sampled_from(["https://x.preview.braintrust.dev", "https://www.braintrustdata.com"]),
     st.integers(0, 40),

@@ -50,6 +50,7 @@ def test_a_heartbeat_is_a_comment_that_says_nothing() -> None:
 as_line_ends = str.maketrans({"\r": "\n"})
 
 
+@pytest.mark.slow
 @given(
     st.lists(
         st.tuples(

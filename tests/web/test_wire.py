@@ -131,7 +131,7 @@ def summary(**comparison: Any) -> dict[str, Any]:
 
 
 def test_a_run_without_scores_has_an_empty_summary() -> None:
-    assert summary_body(DESCRIPTION, RunSummary(), {}, 0) == {
+    assert summary_body(DESCRIPTION, RunSummary(cases=1), {}, 0) == {
         **DESCRIPTION,
         "scores": {},
         "metrics": {},

@@ -9,6 +9,7 @@ import jsonschema
 
 from flask_braintrust_evals.errors import RegistrationError, RequestError
 
+from .other_models import is_other_model, other_parameter_of, other_parameters_of
 from .prompt_parameters import prompt_parameter
 from .pydantic_models import is_model, parameter_of, parameters_of
 from .saved import SavedParameterSet, is_saved
@@ -30,6 +31,7 @@ def declare(declaration: Any, evaluator: str) -> ParameterSet | SavedParameterSe
             - ``{"type": "prompt"}``, a prompt, with the same options and a ``name``;
             - a pydantic model class with a single field ``value``: tasks get that value;
             - any other pydantic model class: tasks get an instance of it;
+            - a model class of pydantic 1, or a class with the same methods: likewise;
             - ``None``: any value; the default is ``None``.
         evaluator: the evaluator's name, for messages.
 
@@ -44,6 +46,8 @@ def declare(declaration: Any, evaluator: str) -> ParameterSet | SavedParameterSe
         return SavedParameterSet.of(declaration, evaluator)
     if is_model(declaration):
         return parameters_of(declaration, evaluator)
+    if is_other_model(declaration):
+        return other_parameters_of(declaration, evaluator)
     if not isinstance(declaration, Mapping):
         raise RegistrationError(
             f"evaluator {evaluator!r}: parameters must be a mapping of names to schemas, or a"
@@ -62,6 +66,8 @@ def _declare(name: Any, spec: Any, evaluator: str) -> Parameter:
         return Parameter(name, "data", {}, lambda value: value, default=None)
     if is_model(spec):
         return parameter_of(name, spec, where)
+    if is_other_model(spec):
+        return other_parameter_of(name, spec, where)
     if not isinstance(spec, Mapping):
         raise RegistrationError(
             f"{where}: must be a dict with a 'type', a pydantic model class, or None, not {spec!r}"

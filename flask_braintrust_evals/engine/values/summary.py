@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
+NO_CASES = "there was no case: the data is empty"
+"""What a person is told of a run that finished without a case."""
+
 
 @dataclass
 class ScoreSummary:
@@ -55,6 +58,11 @@ class RunSummary:
     cases: int = 0
     failed: int = 0
     scorer_errors: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def warning(self) -> str:
+        """What is wrong with a run that has finished; empty: nothing."""
+        return "" if self.cases else NO_CASES
 
     def add(
         self, scores: Mapping[str, float | None], failed: bool, scorer_errors: Iterable[str]

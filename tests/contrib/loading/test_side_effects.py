@@ -93,6 +93,7 @@ def test_files_may_be_loaded_in_several_threads_at_once(write: Write) -> None:
     assert type(SDK.registry.evaluators) is dict
 
 
+@pytest.mark.slow
 def test_a_file_may_import_an_application_that_loads_files_itself(tmp_path: Path) -> None:
     # In a process of its own: a load() that waits for itself would never let go.
     inner, outer = tmp_path / "inner" / "eval_inner.py", tmp_path / "eval_outer.py"
@@ -164,6 +165,7 @@ WITHOUT_THE_SDK = """
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "how",
     [
@@ -180,6 +182,7 @@ def test_without_the_sdk_all_else_works_and_load_says_what_to_install(how: str) 
     assert add.startswith("add() takes an Evaluator, not <built-in function print>")
 
 
+@pytest.mark.slow
 def test_the_sdk_is_not_imported_before_it_is_asked_for() -> None:
     printed = python(
         """

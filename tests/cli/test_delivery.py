@@ -1,0 +1,49 @@
+"""What ``flask evals run`` says while the spans of an interrupted run are delivered."""
+
+from __future__ import annotations
+
+import io
+import sys
+from typing import Any
+
+import pytest
+
+from flask_braintrust_evals.cli.outcome import Outcome, _deliver
+from flask_braintrust_evals.engine.values.results import EvalResult
+from flask_braintrust_evals.engine.values.summary import RunSummary
+
+HINT = "press Ctrl-C again"
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+class Interrupted:
+    """A run, the delivery of whose spans is interrupted a number of times."""
+
+    def __init__(self, times: int) -> None:
+        self.times = times
+        self.timeouts: list[float | None] = []
+
+    def end(self, timeout: float | None) -> None:
+        self.timeouts.append(timeout)
+        if len(self.timeouts) <= self.times:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize(
+    ("times", "attempts", "hints"), [(0, 1, 0), (1, 2, 1), (2, 3, 2), (3, 3, 2)]
+)
+def test_ctrl_c_is_asked_for_only_while_it_still_shortens_something(
+    monkeypatch: pytest.MonkeyPatch, times: int, attempts: int, hints: int
+) -> None:
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    prepared: Any = Interrupted(times)
+    outcome = Outcome(EvalResult("e", [], RunSummary()))
+    _deliver(prepared, outcome)
+    assert len(prepared.timeouts) == attempts
+    assert terminal.getvalue().count(HINT) == hints
+    assert outcome.interrupted == (times > 0)

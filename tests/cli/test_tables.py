@@ -1,0 +1,27 @@
+"""Files of cases as other programs write them, read by the command line."""
+
+from __future__ import annotations
+
+import csv
+
+import pytest
+
+from flask_braintrust_evals.cli.cases import parse_cases
+from tests.tables import TableFile, table_files
+
+
+@pytest.mark.parametrize("file", table_files(), ids=lambda file: file.path.name)
+def test_a_file_of_cases_is_read_as_it_is_meant(file: TableFile) -> None:
+    cases, error = None, None
+    try:
+        cases = parse_cases(file.path.read_bytes())
+    except ValueError as raised:
+        error = str(raised)
+    file.check(cases, error)
+
+
+def test_a_long_cell_changes_nothing_for_the_rest_of_the_process() -> None:
+    before = csv.field_size_limit()
+    (case,) = parse_cases(b"input,expected\n" + b"x" * 200_000 + b',"' + b'""' * 200_000 + b'"\n')
+    assert (len(case["input"]), case["expected"]) == (200_000, '"' * 200_000)
+    assert csv.field_size_limit() == before

@@ -1,0 +1,32 @@
+"""What the local page makes of the events of a run."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flask_braintrust_evals.engine.values.summary import RunSummary
+from flask_braintrust_evals.web.wire import summary_body
+
+from .page_modules import needs_node, run_in_node
+
+HANDLE = """
+import { Run } from "./run.js";
+const run = new Run("e", {}, null);
+run.handle("summary", process.argv[2]);
+console.log(JSON.stringify({ state: run.state, shown: run.error }));
+"""
+
+pytestmark = [needs_node, pytest.mark.slow]
+
+
+@pytest.mark.parametrize(("cases", "shown"), [(0, "there was no case: the data is empty"), (1, "")])
+def test_a_run_without_a_case_is_finished_and_says_so(
+    tmp_path: Path, cases: int, shown: str
+) -> None:
+    summary = json.dumps(summary_body({}, RunSummary(cases=cases), {}, 0))
+    found: Any = run_in_node(tmp_path, HANDLE, [summary])
+    assert found == {"state": "finished", "shown": shown}
