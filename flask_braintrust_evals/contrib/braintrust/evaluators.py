@@ -29,7 +29,7 @@ _NAMED = (
 )
 
 
-def from_sdk(evaluator: Any, location: str = "") -> Evaluator:
+def from_sdk(evaluator: Any, location: str = "", *, blocking: bool = False) -> Evaluator:
     """Return an evaluator of this package that does what an evaluator of the SDK does.
 
     Args:
@@ -38,6 +38,7 @@ def from_sdk(evaluator: Any, location: str = "") -> Evaluator:
             ``git_metadata_settings``, ``summarize_scores``, ``parameter_values`` and
             ``cancel_event``.
         location: ``file:line`` of its definition; default: that of the calling code.
+        blocking: see :class:`Evaluator`, which has this option beyond the SDK's.
 
     Raises:
         RegistrationError: it cannot be served; the message names the evaluator and its location.
@@ -64,6 +65,7 @@ def from_sdk(evaluator: Any, location: str = "") -> Evaluator:
         base_experiment_name=evaluator.base_experiment_name,
         base_experiment_id=evaluator.base_experiment_id,
         is_public=evaluator.is_public,
+        blocking=blocking,
         location=location,
     )
 

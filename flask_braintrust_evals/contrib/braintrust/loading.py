@@ -36,12 +36,13 @@ _STANDARD_LIBRARY = os.path.dirname(asyncio.__file__) + os.sep
 _lock = threading.RLock()
 
 
-def load(path: str | os.PathLike[str]) -> list[Evaluator]:
+def load(path: str | os.PathLike[str], *, blocking: bool = False) -> list[Evaluator]:
     """Import files and return the evaluators that they define with ``Eval(...)``.
 
     Args:
         path: a file, a folder (which is searched for files named ``eval_*.py``, at any depth), or a
             pattern of :mod:`glob`, with ``**`` for any depth. Relative to the working directory.
+        blocking: see :class:`Evaluator`; for all evaluators of these files.
 
     Raises:
         RegistrationError: there is no such file; none of the files defines an evaluator; or one of
@@ -49,7 +50,7 @@ def load(path: str | os.PathLike[str]) -> list[Evaluator]:
     """
     evaluators: list[Evaluator] = []
     for file in _files(os.fspath(path)):
-        found = _load_file(file)
+        found = _load_file(file, blocking)
         if not found:
             logger.warning("%s defines no evaluators: it makes no call of Eval(...)", file)
         evaluators += found
@@ -117,14 +118,17 @@ def _collecting() -> Iterator[_Collector]:
             registry.evaluators, registry.reporters = before
 
 
-def _load_file(file: Path) -> list[Evaluator]:
+def _load_file(file: Path, blocking: bool) -> list[Evaluator]:
     with _collecting() as collector:
         try:
             _import(file)
         except (Exception, SystemExit) as error:
             why = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
             raise RegistrationError(f"{file} could not be imported: {why}") from error
-    return [from_sdk(evaluator, location) for evaluator, location in collector.collected]
+    return [
+        from_sdk(evaluator, location, blocking=blocking)
+        for evaluator, location in collector.collected
+    ]
 
 
 def _import(file: Path) -> None:
