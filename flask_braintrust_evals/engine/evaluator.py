@@ -61,6 +61,8 @@ class Evaluator:
         base_experiment_name: the experiment that these experiments are compared with.
         base_experiment_id: the id of this experiment; takes precedence over the name.
         is_public: whether these experiments are public.
+        number_scorers: whether several scorers, or several classifiers, may have the same name, as
+            in evaluators of the ``braintrust`` SDK. They are named ``x``, ``x (2)`` and so on.
         location: ``file:line`` of its definition, for messages.
         plan: the task and the scorers, ready to be called.
         parameter_set: the declared parameters.
@@ -92,6 +94,7 @@ class Evaluator:
     base_experiment_name: str | None = None
     base_experiment_id: str | None = None
     is_public: bool = False
+    number_scorers: bool = field(default=False, repr=False)
     location: str = field(default="", repr=False)
     plan: CasePlan = field(init=False, repr=False)
     parameter_set: ParameterSet | SavedParameterSet = field(init=False, repr=False)
@@ -106,8 +109,10 @@ class Evaluator:
             self.plan = CasePlan(
                 self.name,
                 TaskCall.of(self.task),
-                scorer_calls(self.scores, "scorer", self.name),
-                scorer_calls(self.classifiers, "classifier", self.name),
+                scorer_calls(self.scores, "scorer", self.name, numbered=self.number_scorers),
+                scorer_calls(
+                    self.classifiers, "classifier", self.name, numbered=self.number_scorers
+                ),
                 self.error_score_handler,
                 self.task_timeout,
                 self.blocking,

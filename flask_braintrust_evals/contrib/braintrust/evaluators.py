@@ -66,6 +66,7 @@ def from_sdk(evaluator: Any, location: str = "", *, blocking: bool = False) -> E
         base_experiment_id=evaluator.base_experiment_id,
         is_public=evaluator.is_public,
         blocking=blocking,
+        number_scorers=True,
         location=location,
     )
 
