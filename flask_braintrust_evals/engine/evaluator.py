@@ -21,6 +21,7 @@ from .running.local_executor import LocalExecutor
 from .running.own_cases import own_cases
 from .running.run import Run
 from .values.events import CaseFinished, RunFailed
+from .values.names import LongName
 from .values.results import CaseResult, EvalResult
 
 DEFAULT_CONCURRENCY = 10
@@ -63,6 +64,7 @@ class Evaluator:
         is_public: whether these experiments are public.
         number_scorers: whether several scorers, or several classifiers, may have the same name, as
             in evaluators of the ``braintrust`` SDK. They are named ``x``, ``x (2)`` and so on.
+        long_name: another name, under which it is found, too; ``None``: it has none.
         location: ``file:line`` of its definition, for messages.
         plan: the task and the scorers, ready to be called.
         parameter_set: the declared parameters.
@@ -95,6 +97,7 @@ class Evaluator:
     base_experiment_id: str | None = None
     is_public: bool = False
     number_scorers: bool = field(default=False, repr=False)
+    long_name: LongName | None = field(default=None, repr=False)
     location: str = field(default="", repr=False)
     plan: CasePlan = field(init=False, repr=False)
     parameter_set: ParameterSet | SavedParameterSet = field(init=False, repr=False)

@@ -20,6 +20,8 @@ from flask_braintrust_evals.engine.evaluator import Evaluator
 from flask_braintrust_evals.errors import DataError, RegistrationError, SerializationError
 from flask_braintrust_evals.serialization import plain
 
+from .names import names_of
+
 _SCORER_VALUES = ("input", "expected", "metadata", "output", "trace", "id", "tags")
 """The values for scorers, in the order in which the SDK passes them to arguments of other names."""
 _NAMED = (
@@ -45,8 +47,9 @@ def from_sdk(evaluator: Any, location: str = "", *, blocking: bool = False) -> E
     """
     assert isinstance(evaluator, SdkEvaluator)
     location = location or calling_location()
+    name, long_name = names_of(evaluator, location)
     return Evaluator(
-        evaluator.eval_name,
+        name,
         _task(evaluator.task),
         scores=_scorers(evaluator.scores, "scorer"),
         classifiers=_scorers(evaluator.classifiers, "classifier"),
@@ -67,6 +70,7 @@ def from_sdk(evaluator: Any, location: str = "", *, blocking: bool = False) -> E
         is_public=evaluator.is_public,
         blocking=blocking,
         number_scorers=True,
+        long_name=long_name,
         location=location,
     )
 
