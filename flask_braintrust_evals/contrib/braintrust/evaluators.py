@@ -20,6 +20,7 @@ from flask_braintrust_evals.engine.evaluator import Evaluator
 from flask_braintrust_evals.errors import DataError, RegistrationError, SerializationError
 from flask_braintrust_evals.serialization import plain
 
+from .datasets import with_own_dataset
 from .names import names_of
 
 _SCORER_VALUES = ("input", "expected", "metadata", "output", "trace", "id", "tags")
@@ -163,7 +164,7 @@ def _data(evaluator: Any) -> Any:
     data = evaluator.data
     is_class = inspect.isclass(data) and issubclass(data, BaseExperiment)
     if not is_class and not isinstance(data, BaseExperiment):
-        return data
+        return with_own_dataset(data)
 
     def missing() -> Any:
         raise DataError(
