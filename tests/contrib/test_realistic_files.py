@@ -155,20 +155,19 @@ FILES = {
         from braintrust import Eval, wrap_openai
         from openai import AsyncOpenAI, OpenAI
 
-        client = wrap_openai(OpenAI())
-
         def complete(input):
-            answer = client.chat.completions.create(
-                model="m", messages=[{"role": "user", "content": input}]
-            )
+            with OpenAI() as client:
+                answer = wrap_openai(client).chat.completions.create(
+                    model="m", messages=[{"role": "user", "content": input}]
+                )
             return answer.choices[0].message.content
 
         async def stream(input, hooks):
-            client = wrap_openai(AsyncOpenAI())
-            chunks = await client.chat.completions.create(
-                model="m", messages=[{"role": "user", "content": input}], stream=True
-            )
-            return [chunk.choices[0].delta.content async for chunk in chunks]
+            async with AsyncOpenAI() as client:
+                chunks = await wrap_openai(client).chat.completions.create(
+                    model="m", messages=[{"role": "user", "content": input}], stream=True
+                )
+                return [chunk.choices[0].delta.content async for chunk in chunks]
 
         def llm_judge(output, expected):
             return 1.0 if complete(str(output)).startswith("echo") else 0.0
@@ -282,6 +281,9 @@ FILES = {
         """,
 }
 
+NAMES = {"partial": "at_most"}
+"""Scorers that have another name here: a partial has the name of its function."""
+
 
 @pytest.fixture
 def openai(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
@@ -294,7 +296,11 @@ def openai(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def theirs(result: Any) -> dict[str, Any]:
     return {
         "output": shown(result.output),
-        "scores": {name: score for name, score in result.scores.items() if score is not None},
+        "scores": {
+            NAMES.get(name, name): score
+            for name, score in result.scores.items()
+            if score is not None
+        },
         "metadata": {
             name: value
             for name, value in (result.metadata or {}).items()
@@ -320,12 +326,14 @@ def shown(output: Any) -> str:
     return repr(output)  # each run has classes of its own
 
 
+@pytest.mark.filterwarnings("ignore:.*meta.. is deprecated:DeprecationWarning")
 @pytest.mark.usefixtures("openai")
 @pytest.mark.parametrize("name", FILES)
 def test_a_file_has_the_results_of_the_sdk(bp: EvalsBlueprint, tmp_path: Path, name: str) -> None:
     file = tmp_path / "eval_file.py"
     file.write_text(textwrap.dedent(FILES[name]), "utf-8")
-    by_sdk = [each.evaluator for each in FileHandle(str(file)).rebuild().evaluators.values()]
+    handle: Any = FileHandle(str(file))
+    by_sdk = [each.evaluator for each in handle.rebuild().evaluators.values()]
     bp.load(file)
     assert len(by_sdk) == len(bp.registry) > 0
     for evaluator, loaded in zip(by_sdk, bp.registry, strict=True):
