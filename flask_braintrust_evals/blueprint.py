@@ -137,12 +137,13 @@ class EvalsBlueprint(Blueprint):
         """
         self.registry.add(evaluator if isinstance(evaluator, Evaluator) else _from_sdk(evaluator))
 
-    def load(self, path: str | PathLike[str]) -> None:
+    def load(self, path: str | PathLike[str], *, blocking: bool = False) -> None:
         """Register the evaluators of files written for ``braintrust eval``, without running them.
 
         Args:
             path: a file; a folder, in which files named ``eval_*.py`` are found at any depth; or a
                 pattern of :mod:`glob`. It is relative to the working directory.
+            blocking: see :class:`Evaluator`; for all evaluators of these files.
 
         Raises:
             RegistrationError: the ``braintrust`` package is not installed; there is no such file; a
@@ -158,7 +159,7 @@ class EvalsBlueprint(Blueprint):
                 "load() needs the braintrust package, 0.30 or later: install"
                 f" 'flask-braintrust-evals[braintrust]' ({error})"
             ) from error
-        for evaluator in load(path):
+        for evaluator in load(path, blocking=blocking):
             self.add(evaluator)
 
     def register(self, app: Flask, options: dict[str, Any]) -> None:  # type: ignore[override]

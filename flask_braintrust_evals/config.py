@@ -72,6 +72,9 @@ class Settings:
     """``BRAINTRUST_EVALS_SESSION_TTL``: seconds after which a token is checked again."""
     max_concurrency: int = 10
     """``BRAINTRUST_EVALS_MAX_CONCURRENCY``: cases of one run at a time, by default."""
+    blocking: bool = False
+    """``BRAINTRUST_EVALS_BLOCKING``: under gevent, call the code of all evaluators in real threads,
+    as if each was declared with ``blocking=True``."""
     max_runs: int = 1000
     """``BRAINTRUST_EVALS_MAX_RUNS``: maximum number of runs of one process at a time."""
     max_body: int = 64 * 1024 * 1024
@@ -125,6 +128,7 @@ class Settings:
                 "BRAINTRUST_EVALS_SESSION_TTL", _seconds(0.05, 86_400), defaults.session_ttl
             ),
             no_auth_remote=read("BRAINTRUST_EVALS_NO_AUTH_REMOTE", _switch, False),
+            blocking=read("BRAINTRUST_EVALS_BLOCKING", _switch, False),
             max_runs=read("BRAINTRUST_EVALS_MAX_RUNS", _integer(1, 1_000_000), defaults.max_runs),
             tracer_provider=read("BRAINTRUST_EVALS_TRACER_PROVIDER", _switch, False),
             playground=read("BRAINTRUST_EVALS_PLAYGROUND", _switch, False),

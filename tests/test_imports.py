@@ -42,7 +42,7 @@ ALLOWED = {
 }
 """What the modules of a package may import of the others."""
 
-ENGINE = ("values", "calls", "parameters", "tracing", "running", "evaluator", "registry")
+ENGINE = ("values", "calls", "parameters", "tracing", "running", "evaluator", "naming", "registry")
 """The parts of the engine, each of which imports only those before it."""
 
 

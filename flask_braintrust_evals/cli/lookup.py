@@ -21,9 +21,10 @@ def evaluator_named(name: str, registries: Iterable[Registry]) -> Evaluator:
     Raises:
         click.UsageError: no blueprint has one, or several have.
     """
-    evaluators = every_evaluator(registries)
-    found = [each for each in evaluators if each.name == name]
+    registries = list(registries)
+    found = [each for each in (registry.find(name) for registry in registries) if each is not None]
     if not found:
+        evaluators = every_evaluator(registries)
         known = ", ".join(sorted({each.name for each in evaluators})) or "none"
         raise click.UsageError(f"evaluator {name!r} not found; there are: {known}")
     if len(found) > 1:

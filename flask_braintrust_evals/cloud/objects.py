@@ -52,14 +52,23 @@ def dataset_by_id(session: UserSession, dataset_id: str) -> CloudObject:
     return _by_id(session, "dataset", dataset_id)
 
 
-def dataset_by_name(session: UserSession, project: str | None, name: str) -> CloudObject:
-    """Look up a dataset by its name and, if known, the name of its project.
+def dataset_by_name(
+    session: UserSession, project: str | None, name: str, project_id: str | None = None
+) -> CloudObject:
+    """Look up a dataset by its name and, if known, the name or the id of its project.
+
+    Args:
+        session: the caller's.
+        project: the name of the project.
+        name: the name of the dataset.
+        project_id: the id of the project; has priority over its name.
 
     Raises:
         CloudNotFoundError: there is none, or none that the caller may see.
         RequestError: no project was named, and several have such a dataset.
     """
-    return _by_name(session, "dataset", name, {"project_name": project})
+    where = {"project_name": project} if project_id is None else {"project_id": project_id}
+    return _by_name(session, "dataset", name, where)
 
 
 def experiment_by_id(session: UserSession, experiment_id: str) -> CloudObject:

@@ -21,6 +21,7 @@ from .running.local_executor import LocalExecutor
 from .running.own_cases import own_cases, repeatable
 from .running.run import Run
 from .values.events import CaseFinished, RunFailed
+from .values.names import LongName
 from .values.results import CaseResult, EvalResult
 
 DEFAULT_CONCURRENCY = 10
@@ -61,6 +62,9 @@ class Evaluator:
         base_experiment_name: the experiment that these experiments are compared with.
         base_experiment_id: the id of this experiment; takes precedence over the name.
         is_public: whether these experiments are public.
+        number_scorers: whether several scorers, or several classifiers, may have the same name, as
+            in evaluators of the ``braintrust`` SDK. They are named ``x``, ``x (2)`` and so on.
+        long_name: another name, under which it is found, too; ``None``: it has none.
         location: ``file:line`` of its definition, for messages.
         plan: the task and the scorers, ready to be called.
         parameter_set: the declared parameters.
@@ -92,6 +96,8 @@ class Evaluator:
     base_experiment_name: str | None = None
     base_experiment_id: str | None = None
     is_public: bool = False
+    number_scorers: bool = field(default=False, repr=False)
+    long_name: LongName | None = field(default=None, repr=False)
     location: str = field(default="", repr=False)
     plan: CasePlan = field(init=False, repr=False)
     parameter_set: ParameterSet | SavedParameterSet = field(init=False, repr=False)
@@ -106,8 +112,10 @@ class Evaluator:
             self.plan = CasePlan(
                 self.name,
                 TaskCall.of(self.task),
-                scorer_calls(self.scores, "scorer", self.name),
-                scorer_calls(self.classifiers, "classifier", self.name),
+                scorer_calls(self.scores, "scorer", self.name, numbered=self.number_scorers),
+                scorer_calls(
+                    self.classifiers, "classifier", self.name, numbered=self.number_scorers
+                ),
                 self.error_score_handler,
                 self.task_timeout,
                 self.blocking,

@@ -6,19 +6,17 @@ import difflib
 import threading
 from collections.abc import Iterator
 
-from flask_braintrust_evals.errors import (
-    DuplicateEvaluatorError,
-    NotFoundError,
-    RegistrationClosedError,
-)
+from flask_braintrust_evals.errors import NotFoundError, RegistrationClosedError
 
 from .evaluator import Evaluator
+from .naming import by_name, with_long_name
 
 
 class Registry:
     """Evaluators by name, in the order of their registration. The first request closes it."""
 
     def __init__(self) -> None:
+        self._added: list[Evaluator] = []
         self._evaluators: dict[str, Evaluator] = {}
         self._closed = False
         self._lock = threading.Lock()
@@ -33,7 +31,8 @@ class Registry:
         """Register an evaluator.
 
         Raises:
-            DuplicateEvaluatorError: there is one of this name already.
+            DuplicateEvaluatorError: there is one of this name already, and neither of them has a
+                long name that tells them apart; see :mod:`.naming`.
             RegistrationClosedError: the first request has been served.
         """
         with self._lock:
@@ -43,22 +42,25 @@ class Registry:
                     " blueprint has served its first request, and other workers would not have it;"
                     " add it where the application is set up"
                 )
-            known = self._evaluators.get(evaluator.name)
-            if known is not None:
-                raise DuplicateEvaluatorError(_duplicate(known, evaluator))
-            self._evaluators[evaluator.name] = evaluator
+            self._evaluators = by_name([*self._added, evaluator])
+            self._added.append(evaluator)
 
     def close(self) -> None:
         """Refuse further evaluators."""
         self._closed = True
 
+    def find(self, name: str) -> Evaluator | None:
+        """Return the evaluator of this name, or of this long name; ``None``: there is none."""
+        found = self._evaluators.get(name)
+        return found or with_long_name(name, list(self._evaluators.values()))
+
     def get(self, name: str) -> Evaluator:
-        """Return the evaluator of this name.
+        """Return the evaluator of this name, or of this long name.
 
         Raises:
             NotFoundError: there is none; the message lists similar names, or else up to 20 names.
         """
-        evaluator = self._evaluators.get(name)
+        evaluator = self.find(name)
         if evaluator is not None:
             return evaluator
         names = list(self._evaluators)
@@ -71,15 +73,3 @@ class Registry:
             hint = "none are registered"
         shown = name if len(name) <= 200 else name[:200] + "…"
         raise NotFoundError(f"evaluator {shown!r} not found; {hint}")
-
-
-def _duplicate(known: Evaluator, other: Evaluator) -> str:
-    if known.location == other.location:
-        return (
-            f"evaluator {other.name!r} at {other.location} is registered twice; define it, or load"
-            " its file, only once"
-        )
-    return (
-        f"two evaluators are named {other.name!r}: one at {known.location}, one at"
-        f" {other.location}; give one of them another name, such as {other.name + '-2'!r}"
-    )

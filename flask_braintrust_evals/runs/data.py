@@ -14,6 +14,7 @@ from flask_braintrust_evals.cloud.sessions import UserSession
 from flask_braintrust_evals.engine.evaluator import Evaluator
 from flask_braintrust_evals.engine.running.own_cases import own_cases
 from flask_braintrust_evals.engine.values.cases import EvalCase
+from flask_braintrust_evals.engine.values.own_dataset import OwnDataset
 from flask_braintrust_evals.errors import RequestError
 from flask_braintrust_evals.serialization import safe_text
 
@@ -70,7 +71,10 @@ def open_data(
             raise RequestError(
                 f"data.own: evaluator {evaluator.name!r} has no cases of its own; send some"
             )
-        return CaseData(own_cases(evaluator.data, evaluator.name))
+        cases = own_cases(evaluator.data, evaluator.name)
+        if isinstance(cases, OwnDataset):
+            return _open_own_dataset(cases, session, evaluator, with_attachments)
+        return CaseData(cases)
     if session is None:
         raise RequestError(
             f"data.{_field(source)} needs Braintrust, and this server runs without it; send the"
@@ -92,13 +96,16 @@ def _field(source: DatasetCases | ExperimentCases) -> str:
 
 
 def _open_dataset(
-    source: DatasetCases, session: UserSession, with_attachments: WithAttachments | None
+    source: DatasetCases,
+    session: UserSession,
+    with_attachments: WithAttachments | None,
+    project_id: str | None = None,
 ) -> CaseData:
     if source.dataset_id is not None:
         dataset = objects.dataset_by_id(session, source.dataset_id)
     else:
         name = source.dataset_name or ""
-        dataset = objects.dataset_by_name(session, source.project_name, name)
+        dataset = objects.dataset_by_name(session, source.project_name, name, project_id)
     version = source.version
     if version is None and source.environment is not None:
         version = objects.environment_version(session, dataset.id, source.environment)
@@ -106,6 +113,34 @@ def _open_dataset(
     if with_attachments is not None:
         rows = map(partial(with_attachments, loader=AttachmentLoader(session)), rows)
     return CaseData(_dataset_cases(rows, dataset.id), dataset.id, version)
+
+
+def _open_own_dataset(
+    own: OwnDataset,
+    session: UserSession | None,
+    evaluator: Evaluator,
+    with_attachments: WithAttachments | None,
+) -> CaseData:
+    """Look up an evaluator's own dataset as the caller, never as the application."""
+    if session is None:
+        raise RequestError(
+            f"data.own: the own cases of evaluator {evaluator.name!r} are a dataset in Braintrust,"
+            " and this server runs without it; send cases, or set BRAINTRUST_API_KEY"
+        )
+    if own.dataset_id is None and own.dataset_name is None:
+        raise RequestError(
+            f"data.own: this version of the braintrust package does not tell which dataset"
+            f" evaluator {evaluator.name!r} has; name it in data.dataset_id"
+        )
+    source = DatasetCases(
+        dataset_id=own.dataset_id,
+        dataset_name=own.dataset_name,
+        project_name=own.project_name,
+        version=own.version,
+        environment=own.environment,
+        btql=own.btql,
+    )
+    return _open_dataset(source, session, with_attachments, own.project_id)
 
 
 def _dataset_cases(rows: Iterable[Row], dataset_id: str) -> Iterator[EvalCase]:

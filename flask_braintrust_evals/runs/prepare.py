@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from opentelemetry import trace
@@ -159,8 +159,11 @@ def _executor(
     session: UserSession | None,
     host: Host,
 ) -> CaseExecutor:
+    plan = evaluator.plan
+    if host.settings.blocking:
+        plan = replace(plan, blocking=True)
     runner = CaseRunner(
-        evaluator.plan,
+        plan,
         parameters,
         extra_scorers=scorers,
         tracer=_tracer(spans, recording),

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
+from flask_braintrust_evals import Evaluator
 from tests.support import python
 
 SETUP = """
@@ -122,6 +125,74 @@ print(len(calls) > 10, greenlet.gettrace() is before)
 greenlet.settrace(None)
 """
     assert python(script) == "5 0 []\nTrue True\n"
+
+
+REFUSING = """
+from gevent import monkey
+monkey.patch_all()
+from flask_braintrust_evals import Evaluator
+
+def fail(message):
+    raise RuntimeError(message)
+
+async def coroutine(message):
+    fail(message)
+
+def messages(task, message, **options):
+    (case,) = Evaluator("e", task, **options).run([{"input": message}]).results
+    return [case.error.message]
+"""
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "asyncio.run() cannot be called from a running event loop",
+        "this event loop is already running.",
+        "This event loop is already running",
+        "Cannot run the event loop while another loop is running",
+        "Already running asyncio in this thread",
+        "You cannot use AsyncToSync in the same thread as an async event loop",
+    ],
+)
+def test_the_error_of_a_loop_that_cannot_run_in_a_greenlet_says_what_to_write(message: str) -> None:
+    script = f"""{REFUSING}
+for options in ({{}}, {{"task_timeout": 20}}):
+    print(*messages(fail, {message!r}, **options))
+scorer = Evaluator("e", lambda input: 1, scores=[lambda input: fail(input)])
+(case,) = scorer.run([{{"input": {message!r}}}]).results
+print(*(each.message for each in case.scorer_errors.values()))
+"""
+    lines = python(script).splitlines()
+
+    assert len(lines) == 3
+    for line in lines:
+        assert line.startswith(message.rstrip(".") + "; under gevent, ")
+        for advice in ("blocking=True", "load(path, blocking=True)", "BRAINTRUST_EVALS_BLOCKING"):
+            assert advice in line
+
+
+def test_other_errors_and_those_that_no_thread_would_mend_stay_as_they_are() -> None:
+    running = "asyncio.run() cannot be called from a running event loop"
+    script = f"""{REFUSING}
+print(messages(fail, "another error"))
+print(messages(fail, {running!r}, blocking=True))
+print(messages(coroutine, {running!r}))
+"""
+    assert python(script) == f"['another error']\n['{running}']\n['{running}']\n"
+
+
+def test_without_gevent_the_error_of_a_loop_stays_as_it_is() -> None:
+    async def nested(input: str) -> None:
+        inner = asyncio.sleep(0)
+        try:
+            asyncio.run(inner)
+        finally:
+            inner.close()
+
+    (result,) = Evaluator("e", lambda input: asyncio.run(nested(input))).run([{"input": 1}]).results
+    assert result.error is not None
+    assert result.error.message == "asyncio.run() cannot be called from a running event loop"
 
 
 def test_without_gevent_asyncio_is_left_alone() -> None:

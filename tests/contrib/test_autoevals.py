@@ -148,11 +148,18 @@ def test_several_scorers_score_the_same_cases() -> None:
         [ValidJSON.partial(schema=SCHEMA)(), ValidJSON.partial(schema={})()],
     ],
 )
-def test_two_of_one_class_are_an_error(scorers: list[Any]) -> None:
+def test_two_of_one_class_are_numbered_in_evaluators_of_the_sdk_only(scorers: list[Any]) -> None:
     with pytest.raises(DuplicateEvaluatorError, match="two scorers named '(Levensh|ValidJSON)"):
         Evaluator("e", echo, scores=scorers)
-    with pytest.raises(DuplicateEvaluatorError, match="two scorers named '(Levensh|ValidJSON)"):
-        from_sdk(sdk_evaluator(scores=scorers))
+    first, second = (call.name for call in from_sdk(sdk_evaluator(scores=scorers)).plan.scorers)
+    assert second == f"{first} (2)"
+
+
+def test_two_of_one_class_both_give_their_score() -> None:
+    scorers = [Levenshtein.partial(expected="a"), Levenshtein.partial(expected="b")]
+    (result,) = from_sdk(sdk_evaluator(scores=scorers)).run([{"input": "a"}]).results
+    values = {name: score.score for name, score in result.scores.items()}
+    assert values == {"Levenshtein": 1, "Levenshtein (2)": 0}
 
 
 def test_two_of_one_class_may_be_told_apart_by_a_class_of_ones_own() -> None:

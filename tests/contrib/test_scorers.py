@@ -11,7 +11,7 @@ import pytest
 from braintrust import framework
 from braintrust.score import Scorer as SdkScorer
 
-from flask_braintrust_evals import DuplicateEvaluatorError, Evaluator, RegistrationError
+from flask_braintrust_evals import Evaluator, RegistrationError
 from flask_braintrust_evals.contrib.braintrust.evaluators import from_sdk
 from flask_braintrust_evals.engine.tracing.eval_tracer import EvalTracer
 from tests.engine.support import Spans, run_case
@@ -167,15 +167,88 @@ def test_lambdas_are_named_by_their_place() -> None:
     assert [call.name for call in evaluator.plan.classifiers] == ["classifier_0"]
 
 
-def test_two_scorers_of_one_name_are_an_error_whatever_their_arguments() -> None:
-    def other() -> Any:
-        def exact(question: Any, truth: Any) -> float:
-            return 1
+def closure(value: float) -> Any:
+    """A scorer of a factory: all have one name."""
 
-        return exact
+    def at_least(output: Any) -> float:
+        return value
 
-    with pytest.raises(DuplicateEvaluatorError, match="two scorers named 'exact'"):
-        from_sdk(sdk_evaluator(scores=[exact, other()]))
+    return at_least
+
+
+async def by_threshold(output: Any, *, threshold: float) -> float:
+    return threshold
+
+
+class Limit:
+    def __init__(self, value: float) -> None:
+        self.value = value
+
+    def __call__(self, question: Any, truth: Any) -> float:
+        return self.value
+
+
+REPEATED: dict[str, list[Any]] = {
+    "at_least": [closure(0.25), closure(0.5), closure(0.75)],
+    "by_threshold": [
+        functools.partial(by_threshold, threshold=value) for value in (0.25, 0.5, 0.75)
+    ],
+    "Limit": [Limit(0.25), Limit(0.5), Limit(0.75)],
+    "exact": [lambda question, truth: 0.25, lambda question, truth: 0.5, lambda output: 0.75],
+}
+for scorer in REPEATED["exact"]:
+    scorer.__name__ = "exact"
+
+
+@pytest.mark.parametrize("name", REPEATED)
+def test_scorers_of_one_name_are_numbered_and_none_hides_another(name: str) -> None:
+    results = run_by_us(sdk_evaluator(data=CASES, scores=[*REPEATED[name], echo_scorer]))
+    for result in results:
+        values = {name: score.score for name, score in result.scores.items()}
+        assert values == {name: 0.25, f"{name} (2)": 0.5, f"{name} (3)": 0.75, "echo_scorer": 1}
+
+
+def echo_scorer(output: Any) -> float:
+    return 1
+
+
+def test_scorers_of_one_function_that_name_their_scores_have_the_sdks_results() -> None:
+    def score(name: str, value: float) -> Any:
+        def scorer(output: Any) -> Any:
+            return framework.Score(name=name, score=value)
+
+        return scorer
+
+    theirs, ours = both_scores(
+        sdk_evaluator(data=CASES, scores=[score("accuracy", 0.25), score("precision", 0.5)])
+    )
+    assert theirs == ours == [{"accuracy": 0.25, "precision": 0.5}] * 2
+
+
+def test_classifiers_of_one_name_keep_all_labels_in_one_list_as_in_the_sdk() -> None:
+    def classifier(label: str) -> Any:
+        def topic(output: Any) -> Any:
+            return {"id": label}
+
+        return topic
+
+    evaluator = sdk_evaluator(data=CASES[:1], classifiers=[classifier("a"), classifier("b")])
+    (theirs,), (ours,) = run_by_sdk(evaluator), run_by_us(evaluator)
+    labels = [each["id"] for each in theirs.classifications["topic"]]
+    assert [each["id"] for each in ours.classifications["topic"]] == labels == ["a", "b"]
+    assert list(ours.classifications) == list(theirs.classifications) == ["topic"]
+
+
+def test_scorers_of_one_name_that_fail_are_told_of_one_by_one() -> None:
+    def failing(text: str) -> Any:
+        def judge(output: Any) -> float:
+            raise ValueError(text)
+
+        return judge
+
+    (result,) = run_by_us(sdk_evaluator(data=CASES[:1], scores=[failing("one"), failing("two")]))
+    messages = {name: error.message for name, error in result.scorer_errors.items()}
+    assert messages == {"judge": "one", "judge (2)": "two"}
 
 
 def test_a_scorer_that_fails_is_told_of_under_its_name_with_its_own_error() -> None:

@@ -453,8 +453,8 @@ def test_two_scorers_of_one_name_are_refused() -> None:
 
     line = Judge.__call__.__code__.co_firstlineno
     assert str(refused.value) == (
-        f"evaluator 'greeter' has two scorers named 'Judge', both at {__file__}:{line}; one's"
-        " results would hide the other's, so rename one of them"
+        f"evaluator 'greeter' has two scorers named 'Judge', both at {__file__}:{line};"
+        " nobody could tell their results apart, so rename one of them"
     )
 
 
@@ -472,8 +472,8 @@ def test_two_scorers_of_one_name_are_told_with_both_places() -> None:
     assert str(refused.value) == (
         "evaluator 'greeter' has two classifiers named 'first', one at"
         f" {__file__}:{first.__code__.co_firstlineno}, one at"
-        f" {__file__}:{second.__code__.co_firstlineno}; one's results would hide the other's, so"
-        " rename one of them"
+        f" {__file__}:{second.__code__.co_firstlineno}; nobody could tell their"
+        " results apart, so rename one of them"
     )
 
 

@@ -167,8 +167,8 @@ def test_two_scorers_of_one_name_are_duplicates_and_told_with_the_place() -> Non
 
     assert str(refused.value) == (
         "evaluator 'e' has two scorers named 'accuracy', both at"
-        f" {__file__}:{accuracy.__code__.co_firstlineno}; one's results would hide the other's, so"
-        " rename one of them ('e' is defined at evals.py:7)"
+        f" {__file__}:{accuracy.__code__.co_firstlineno}; nobody could tell their"
+        " results apart, so rename one of them ('e' is defined at evals.py:7)"
     )
 
 

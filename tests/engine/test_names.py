@@ -50,6 +50,16 @@ def test_scorers_get_names_that_are_all_different(names: list[str], expected: li
     assert [scorer.name for scorer in unique_names([call(name, 1) for name in names])] == expected
 
 
+def test_names_that_are_different_already_stay_and_so_do_those_of_before() -> None:
+    once = unique_names([call("x", 1), call("x", 1)])
+    again = unique_names([*once, call("x", 1)])
+    assert [(each.name, each.own_name) for each in again] == [
+        ("x", "x"),
+        ("x (2)", "x"),
+        ("x (3)", "x"),
+    ]
+
+
 def test_a_free_name_is_the_first_that_is_not_taken() -> None:
     assert free_name("x", set()) == "x"
     assert free_name("x", {"x", "x (2)", "x (4)"}) == "x (3)"

@@ -8,6 +8,7 @@ import pytest
 
 from flask_braintrust_evals.engine.evaluator import Evaluator
 from flask_braintrust_evals.engine.registry import Registry
+from flask_braintrust_evals.engine.values.names import LongName
 from flask_braintrust_evals.errors import (
     DuplicateEvaluatorError,
     NotFoundError,
@@ -44,6 +45,64 @@ def test_two_evaluators_of_one_name_are_refused_with_both_places() -> None:
         " another name, such as 'greeter-2'"
     )
     assert [evaluator.location for evaluator in registry] == ["evals.py:1"]
+
+
+def long(name: str, experiment: str, *, is_stable: bool, line: int = 1) -> Evaluator:
+    """An evaluator that has a long name, too."""
+    prefix = f"{name} [experiment_name="
+    long_name = LongName(f"{prefix}{experiment}]", prefix, is_stable)
+    return Evaluator(name, echo, long_name=long_name, location=f"evals.py:{line}")
+
+
+def test_two_of_one_long_name_are_refused_and_change_nothing() -> None:
+    registry = Registry()
+    registry.add(long("greeter", "x", is_stable=True))
+
+    with pytest.raises(DuplicateEvaluatorError) as refused:
+        registry.add(long("greeter", "x", is_stable=True, line=2))
+
+    assert str(refused.value).startswith("two evaluators are named 'greeter [experiment_name=x]': ")
+    assert [each.name for each in registry] == ["greeter"]
+
+
+def test_one_with_a_long_name_makes_room_for_another() -> None:
+    registry = Registry()
+    registry.add(first := long("greeter", "x", is_stable=True))
+    assert list(registry) == [first]
+    registry.add(own := Evaluator("greeter", echo))
+    registry.add(long("greeter", "123", is_stable=False))
+    registry.add(long("other", "456", is_stable=False))
+
+    names = ["greeter [experiment_name=x]", "greeter", "greeter (2)", "other"]
+    assert [each.name for each in registry] == names
+    assert [each.plan.name for each in registry] == names
+    assert registry.get("greeter") is own
+    assert first.name == "greeter"  # another blueprint may have it, too
+
+
+def test_evaluators_are_found_by_their_long_name_also_by_that_of_another_process() -> None:
+    registry = Registry()
+    registry.add(long("greeter", "x", is_stable=True))
+    registry.add(long("other", "123", is_stable=False))
+
+    for name in ("greeter", "greeter [experiment_name=x]"):
+        assert registry.get(name).name == "greeter"
+    for name in ("other", "other [experiment_name=123]", "other [experiment_name=99]"):
+        assert registry.get(name).name == "other"
+    # What is written in a file is the same everywhere: this is another experiment.
+    with pytest.raises(NotFoundError, match="there are: 'greeter', 'other'"):
+        registry.get("greeter [experiment_name=y]")
+
+
+def test_a_long_name_of_another_process_that_could_be_several_is_not_guessed() -> None:
+    registry = Registry()
+    registry.add(long("other", "123", is_stable=False))
+    registry.add(long("other", "456", is_stable=False))
+
+    assert [each.name for each in registry] == ["other", "other (2)"]
+    assert registry.get("other [experiment_name=456]").name == "other (2)"
+    with pytest.raises(NotFoundError):
+        registry.get("other [experiment_name=99]")
 
 
 def test_a_registry_that_is_closed_takes_no_more() -> None:

@@ -20,6 +20,9 @@ from .outcome import PLAYGROUND, Outcome, Pair
 
 pytestmark = pytest.mark.official
 
+LONG_NAMES = {"described": "described [experiment_name=of the evaluator]"}
+"""The names that the official server gives to evaluators of the same names here."""
+
 
 def lists(pair: Pair) -> tuple[dict[str, Any], dict[str, Any]]:
     return pair.official.manifest(), pair.ours.manifest()
@@ -44,12 +47,19 @@ def schemas(manifest: dict[str, Any], name: str) -> dict[str, Any]:
 
 def test_both_list_the_same_evaluators_in_whatever_order(pair: Pair) -> None:
     official, ours = lists(pair)
-    assert sorted(official) == sorted(ours)
+    assert sorted(official) == sorted(LONG_NAMES.get(name, name) for name in ours)
+
+
+def test_the_name_of_an_experiment_is_in_the_name_of_the_official_server_alone(pair: Pair) -> None:
+    official, ours = lists(pair)
+    for name, long_name in LONG_NAMES.items():
+        assert (name in official, long_name in official) == (False, True)
+        assert (name in ours, long_name in ours) == (True, False)
 
 
 def test_scorers_and_classifiers_have_the_same_names_and_order(pair: Pair) -> None:
     official, ours = lists(pair)
-    for name in official.keys() - {"partial"}:
+    for name in official.keys() - {"partial", *LONG_NAMES.values()}:
         assert official[name]["scores"] == ours[name]["scores"]
         assert official[name]["classifiers"] == ours[name]["classifiers"]
 

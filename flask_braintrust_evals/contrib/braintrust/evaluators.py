@@ -20,6 +20,9 @@ from flask_braintrust_evals.engine.evaluator import Evaluator
 from flask_braintrust_evals.errors import DataError, RegistrationError, SerializationError
 from flask_braintrust_evals.serialization import plain_parts
 
+from .datasets import with_own_dataset
+from .names import names_of
+
 _SCORER_VALUES = ("input", "expected", "metadata", "output", "trace", "id", "tags")
 """The values for scorers, in the order in which the SDK passes them to arguments of other names."""
 _NAMED = (
@@ -29,7 +32,7 @@ _NAMED = (
 )
 
 
-def from_sdk(evaluator: Any, location: str = "") -> Evaluator:
+def from_sdk(evaluator: Any, location: str = "", *, blocking: bool = False) -> Evaluator:
     """Return an evaluator of this package that does what an evaluator of the SDK does.
 
     Args:
@@ -38,14 +41,16 @@ def from_sdk(evaluator: Any, location: str = "") -> Evaluator:
             ``git_metadata_settings``, ``summarize_scores``, ``parameter_values`` and
             ``cancel_event``.
         location: ``file:line`` of its definition; default: that of the calling code.
+        blocking: see :class:`Evaluator`, which has this option beyond the SDK's.
 
     Raises:
         RegistrationError: it cannot be served; the message names the evaluator and its location.
     """
     assert isinstance(evaluator, SdkEvaluator)
     location = location or calling_location()
+    name, long_name = names_of(evaluator, location)
     return Evaluator(
-        evaluator.eval_name,
+        name,
         _task(evaluator.task),
         scores=_scorers(evaluator.scores, "scorer"),
         classifiers=_scorers(evaluator.classifiers, "classifier"),
@@ -64,6 +69,9 @@ def from_sdk(evaluator: Any, location: str = "") -> Evaluator:
         base_experiment_name=evaluator.base_experiment_name,
         base_experiment_id=evaluator.base_experiment_id,
         is_public=evaluator.is_public,
+        blocking=blocking,
+        number_scorers=True,
+        long_name=long_name,
         location=location,
     )
 
@@ -156,7 +164,7 @@ def _data(evaluator: Any) -> Any:
     data = evaluator.data
     is_class = inspect.isclass(data) and issubclass(data, BaseExperiment)
     if not is_class and not isinstance(data, BaseExperiment):
-        return data
+        return with_own_dataset(data)
 
     def missing() -> Any:
         raise DataError(

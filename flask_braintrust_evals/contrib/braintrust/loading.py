@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import glob
-import hashlib
-import importlib.util
 import logging
 import os
 import sys
@@ -23,6 +21,8 @@ from flask_braintrust_evals.engine.evaluator import Evaluator
 from flask_braintrust_evals.errors import RegistrationError
 
 from .evaluators import from_sdk
+from .modules import import_file, was_imported
+from .uncalled import NO_CALL, why_nothing
 
 logger = logging.getLogger("flask_braintrust_evals")
 
@@ -36,26 +36,40 @@ _STANDARD_LIBRARY = os.path.dirname(asyncio.__file__) + os.sep
 _lock = threading.RLock()
 
 
-def load(path: str | os.PathLike[str]) -> list[Evaluator]:
+def load(path: str | os.PathLike[str], *, blocking: bool = False) -> list[Evaluator]:
     """Import files and return the evaluators that they define with ``Eval(...)``.
 
     Args:
         path: a file, a folder (which is searched for files named ``eval_*.py``, at any depth), or a
             pattern of :mod:`glob`, with ``**`` for any depth. Relative to the working directory.
+        blocking: see :class:`Evaluator`; for all evaluators of these files.
 
     Raises:
         RegistrationError: there is no such file; none of the files defines an evaluator; or one of
             them cannot be imported, which is then the cause of the error.
     """
     evaluators: list[Evaluator] = []
+    before = set(sys.modules)
+    loaded: set[str] = set()
+    reasons: list[str] = []
     for file in _files(os.fspath(path)):
-        found = _load_file(file)
-        if not found:
-            logger.warning("%s defines no evaluators: it makes no call of Eval(...)", file)
-        evaluators += found
+        if not was_imported(file, since=before):  # by one of the other files
+            found = [each for each in _load_file(file, blocking) if _file_of(each) not in loaded]
+            if not found:
+                reasons.append(f"{file} {why_nothing(file)}")
+            evaluators += found
+        loaded.add(str(file))
     if not evaluators:
-        raise RegistrationError(f"{os.fspath(path)!r}: none of the files there calls Eval(...)")
+        detailed = [each for each in reasons if not each.endswith(NO_CALL)]
+        why = "; ".join(detailed) or "none of the files there calls Eval(...)"
+        raise RegistrationError(f"{os.fspath(path)!r}: {why}")
+    for reason in reasons:
+        logger.warning("%s", reason)
     return evaluators
+
+
+def _file_of(evaluator: Evaluator) -> str:
+    return evaluator.location.rpartition(":")[0]
 
 
 def _files(path: str) -> list[Path]:
@@ -117,45 +131,19 @@ def _collecting() -> Iterator[_Collector]:
             registry.evaluators, registry.reporters = before
 
 
-def _load_file(file: Path) -> list[Evaluator]:
+def _load_file(file: Path, blocking: bool) -> list[Evaluator]:
     with _collecting() as collector:
         try:
-            _import(file)
+            import_file(file)
         except (Exception, SystemExit) as error:
             why = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+            if isinstance(error, ImportError) and "attempted relative import" in str(error):
+                why += (
+                    "; relative imports work in packages only: add a file __init__.py to the"
+                    " folder, or write 'import name' for a file beside this one"
+                )
             raise RegistrationError(f"{file} could not be imported: {why}") from error
-    return [from_sdk(evaluator, location) for evaluator, location in collector.collected]
-
-
-def _import(file: Path) -> None:
-    # A unique name: folders may have files of the same name, and a file must not replace a module.
-    name = f"{file.stem}_{hashlib.sha256(os.fsencode(file)).hexdigest()[:12]}"
-    spec = importlib.util.spec_from_file_location(name, file)
-    if spec is None or spec.loader is None:
-        raise ImportError("not a Python file: its name must end with .py")
-    module = importlib.util.module_from_spec(spec)
-    # Dataclasses and pydantic models look up their module there.
-    sys.modules[name] = module
-    try:
-        with _importing_from(str(file.parent), os.getcwd()):
-            spec.loader.exec_module(module)
-    except BaseException:
-        sys.modules.pop(name, None)
-        raise
-
-
-@contextmanager
-def _importing_from(*folders: str) -> Iterator[None]:
-    """Put folders first on the import path, as ``python file.py`` and ``braintrust eval`` do.
-
-    Afterwards those that were not on it are last, for imports when a task runs.
-    """
-    missing = [folder for folder in folders if folder not in sys.path]
-    sys.path[:0] = folders
-    try:
-        yield
-    finally:
-        for folder in folders:
-            if folder in sys.path:
-                sys.path.remove(folder)
-        sys.path += missing
+    return [
+        from_sdk(evaluator, location, blocking=blocking)
+        for evaluator, location in collector.collected
+    ]

@@ -155,8 +155,16 @@ class ScorerCall:
         )
 
 
-def scorer_calls(scorers: Any, kind: str, evaluator: str) -> tuple[ScorerCall, ...]:
+def scorer_calls(
+    scorers: Any, kind: str, evaluator: str, *, numbered: bool = False
+) -> tuple[ScorerCall, ...]:
     """Read the signatures of an evaluator's scorers or classifiers.
+
+    Args:
+        scorers: the scorers or classifiers.
+        kind: ``"scorer"`` or ``"classifier"``, for messages.
+        evaluator: the name of the evaluator, for messages.
+        numbered: whether several may have the same name; see :func:`unique_names`.
 
     Raises:
         RegistrationError: one of them cannot be called.
@@ -167,6 +175,8 @@ def scorer_calls(scorers: Any, kind: str, evaluator: str) -> tuple[ScorerCall, .
             f"evaluator {evaluator!r}: {kind}s must be a list, not {scorers!r}; write [{kind}]"
         )
     calls = tuple(ScorerCall.of(scorer, kind, index) for index, scorer in enumerate(scorers or ()))
+    if numbered:
+        return unique_names(calls)
     seen: dict[str, ScorerCall] = {}
     for call in calls:
         other = seen.setdefault(call.name, call)
@@ -184,8 +194,8 @@ def _duplicate(kind: str, evaluator: str, first: ScorerCall, second: ScorerCall)
     else:
         where = f", one at {places[0]}, one at {places[1]}"
     return (
-        f"evaluator {evaluator!r} has two {kind}s named {second.name!r}{where}; one's results would"
-        " hide the other's, so rename one of them"
+        f"evaluator {evaluator!r} has two {kind}s named {second.name!r}{where}; nobody could"
+        " tell their results apart, so rename one of them"
     )
 
 
@@ -196,7 +206,9 @@ def unique_names(scorers: Sequence[ScorerCall]) -> tuple[ScorerCall, ...]:
     for scorer in scorers:
         name = free_name(scorer.name, seen)
         seen.add(name)
-        result.append(dataclasses.replace(scorer, name=name, own_name=scorer.name))
+        result.append(
+            dataclasses.replace(scorer, name=name, own_name=scorer.own_name or scorer.name)
+        )
     return tuple(result)
 
 

@@ -144,9 +144,11 @@ class CaseScorer:
         attributes.record_scores(run.span, list(named.values()))
 
     def _add_labels(self, run: ScorerRun, result: CaseResult) -> None:
-        classifications = to_classifications(run.result(), run.scorer.name)
+        # Labels of one name are all kept in one list, so that a number tells nothing apart.
+        name = run.scorer.own_name or run.scorer.name
+        classifications = to_classifications(run.result(), name)
         for each in classifications:
-            items = result.classifications.setdefault(each.name or run.scorer.name, [])
+            items = result.classifications.setdefault(each.name or name, [])
             items.append(each.as_item())
         attributes.record_classifications(run.span, classifications)
 

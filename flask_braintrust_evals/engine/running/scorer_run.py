@@ -152,6 +152,7 @@ class ScorerRun:
             else:
                 self._returned, self._ended_ns = returned, time.monotonic_ns()
         except BaseException as error:
+            self._code.advise(error)
             if job is None:
                 raise
             job.fail(error)

@@ -28,6 +28,8 @@ from flask_braintrust_evals.engine.tracing.eval_tracer import EvalTracer, Stopwa
 from flask_braintrust_evals.engine.values.results import CaseError, CaseRef
 from flask_braintrust_evals.serialization import clean_text, safe_text
 
+from .loop_advice import add_advice
+
 logger = logging.getLogger("flask_braintrust_evals")
 
 _NOTHING: Mapping[str, str] = {}
@@ -173,10 +175,14 @@ class UserCode:
         deadline = None if timeout is None else time.monotonic() + timeout
         reports = reports or ProgressReports()
         try:
-            if timeout is None and not self.in_real_threads:
-                returned = function()
-            else:
-                returned = self._call_in_thread(function, reports, deadline)
+            try:
+                if timeout is None and not self.in_real_threads:
+                    returned = function()
+                else:
+                    returned = self._call_in_thread(function, reports, deadline)
+            except RuntimeError as error:
+                self.advise(error)
+                raise
             if not inspect.isawaitable(returned):
                 return returned
             with reports.through_job() as job:
@@ -185,6 +191,11 @@ class UserCode:
                 )
         finally:
             wait_for_turn(Turn.CONTINUE)
+
+    def advise(self, error: BaseException) -> None:
+        """Add to the error of a plain function what to write, if an event loop could not run."""
+        if isinstance(error, RuntimeError) and is_patched() and not self.in_real_threads:
+            add_advice(error)
 
     def _call_in_thread(
         self, function: Callable[[], Any], reports: ProgressReports, deadline: float | None

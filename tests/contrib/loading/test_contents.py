@@ -60,6 +60,14 @@ def test_with_the_name_of_an_experiment_the_name_is_the_sdks(
     assert [each.project for each in bp.registry] == ["one"] * 3
 
 
+@pytest.mark.parametrize("blocking", [False, True])
+def test_evaluators_of_files_block_their_thread_only_if_load_is_told_so(
+    bp: EvalsBlueprint, write: Write, blocking: bool
+) -> None:
+    bp.load(write("eval_one.py", eval_of("one"), eval_of("two")), blocking=blocking)
+    assert [each.plan.blocking for each in bp.registry] == [blocking, blocking]
+
+
 def test_evaluators_work_after_loading(bp: EvalsBlueprint, write: Write) -> None:
     file = write(
         "eval_one.py",

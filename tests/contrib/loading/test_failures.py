@@ -157,7 +157,6 @@ def test_a_file_that_takes_itself_out_of_the_modules_still_shows_its_own_error(
     [
         ("Eval('one', data, lambda: 1, [exact])", "takes no argument"),
         ("Eval('one', data, task, [exact, 5])", "a scorer must be callable, not 5"),
-        ("Eval('one', data, task, [exact, exact])", "has two scorers named 'exact'"),
         ("Eval('one', data, task, [exact], trial_count=0)", "trial_count must be"),
         ("Eval('one', data, task, [exact], parameters=5)", "parameters must be"),
         ("Eval('', data, task, [exact])", "an evaluator's name must be a string"),
@@ -192,6 +191,61 @@ def test_a_file_without_evaluators_is_an_error_if_it_is_the_only_one(
 ) -> None:
     file = write("eval_one.py", text, imports="")
     assert refusal(bp, file) == f"{str(file)!r}: none of the files there calls Eval(...)"
+
+
+GUARDED = """
+from braintrust import Eval
+def task(input): return input
+if __name__ == "__main__":
+    Eval("one", data=[], task=task, scores=[])
+"""
+IN_MAIN = """
+import asyncio, braintrust
+async def main():
+    await braintrust.EvalAsync("one", data=[], task=str, scores=[])
+if __name__ == '__main__':
+    asyncio.run(main())
+"""
+UNUSED = """
+import os
+from braintrust import Eval
+def main(): Eval("one", data=[], task=str, scores=[])
+"""
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        (GUARDED, 'only below `if __name__ == "__main__":`, which is not executed when the file'),
+        (IN_MAIN, "in a function that is called only below `if __name__"),
+        (UNUSED, "only in code that is not executed when the file is imported; call it outside"),
+    ],
+    ids=["guarded", "in main()", "in a function"],
+)
+def test_a_file_that_calls_eval_only_when_it_is_run_is_told_so(
+    bp: EvalsBlueprint,
+    write: Write,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    text: str,
+    reason: str,
+) -> None:
+    file = write("eval_one.py", text, imports="")
+    expected = f"{file} defines no evaluators: it calls Eval(...) {reason}"
+    assert refusal(bp, file).startswith(f"{str(file)!r}: {expected}")
+    write("eval_two.py", eval_of("two"))
+    with caplog.at_level(logging.WARNING, "flask_braintrust_evals"):
+        bp.load(tmp_path)
+    (record,) = caplog.records
+    assert record.getMessage().startswith(expected)
+    assert names(bp) == ["two"]
+
+
+def test_a_relative_import_outside_of_a_package_is_told_what_to_change(
+    bp: EvalsBlueprint, write: Write
+) -> None:
+    file = write("eval_one.py", "from .helpers import x")
+    assert "add a file __init__.py to the folder, or write 'import name'" in refusal(bp, file)
 
 
 def test_a_file_without_evaluators_among_others_is_warned_of(

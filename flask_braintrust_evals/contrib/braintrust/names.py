@@ -1,0 +1,52 @@
+"""Names evaluators of the ``braintrust`` SDK, so that all processes give them the same names.
+
+``Eval()`` names an evaluator after its project, and adds the name of the experiment. That name
+often contains the time, a commit or a process id. The Playground would then ask one worker for an
+evaluator that only another worker has under this name.
+"""
+
+from __future__ import annotations
+
+import ast
+import tokenize
+from typing import Any
+
+from flask_braintrust_evals.engine.values.names import LongName
+
+
+def names_of(evaluator: Any, location: str) -> tuple[str, LongName | None]:
+    """Return the name of an evaluator of the SDK, and its long name if it has one.
+
+    Args:
+        evaluator: the SDK's evaluator.
+        location: ``file:line`` of its definition.
+    """
+    project, experiment = evaluator.project_name, evaluator.experiment_name
+    prefix = f"{project} [experiment_name="
+    if experiment is None or evaluator.eval_name != f"{prefix}{experiment}]":
+        return evaluator.eval_name, None
+    is_stable = _is_written_in(experiment, location.rpartition(":")[0])
+    return project, LongName(evaluator.eval_name, prefix, is_stable)
+
+
+def _is_written_in(text: str, file: str) -> bool:
+    """Return whether a text is written as a whole in the code of a file, and thus never changes."""
+    try:
+        with tokenize.open(file) as opened:
+            tree = ast.parse(opened.read())
+    except (OSError, SyntaxError, ValueError):
+        return False
+    return any(node.value == text for node in _constants(tree))
+
+
+def _constants(tree: ast.AST) -> list[ast.Constant]:
+    """Return the constants of some code, without the pieces of f-strings."""
+    found: list[ast.Constant] = []
+    todo: list[ast.AST] = [tree]
+    while todo:
+        node = todo.pop()
+        if isinstance(node, ast.Constant):
+            found.append(node)
+        elif not isinstance(node, ast.JoinedStr):
+            todo += ast.iter_child_nodes(node)
+    return found

@@ -1,0 +1,38 @@
+"""A dataset in Braintrust that is the data of an evaluator."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class OwnDataset:
+    """A dataset that an evaluator names as its own cases.
+
+    A run for a caller looks it up and reads it as this caller. Iterating over it, as a run in
+    Python without a caller does, reads it as the library that it comes from does.
+
+    Attributes:
+        rows: reads the rows without a caller.
+        dataset_id: the id of the dataset; ``None``: it is looked up by its name.
+        dataset_name: the name of the dataset. ``None``, without an id: not known.
+        project_name: the project of the dataset, for a look-up by name.
+        project_id: the id of that project; has priority over its name.
+        version: the version to read; has priority over ``environment``.
+        environment: the environment whose version is read.
+        btql: further clauses of the query for the rows.
+    """
+
+    rows: Iterable[Any] = field(repr=False)
+    dataset_id: str | None = None
+    dataset_name: str | None = None
+    project_name: str | None = None
+    project_id: str | None = None
+    version: str | None = None
+    environment: str | None = None
+    btql: Mapping[str, Any] | None = None
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self.rows)

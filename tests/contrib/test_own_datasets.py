@@ -1,0 +1,125 @@
+"""``init_dataset(...)`` as the data of an evaluator: read and linked as the caller."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import braintrust
+import pytest
+from braintrust.logger import Dataset
+from braintrust.util import LazyValue
+
+from flask_braintrust_evals.contrib.braintrust.evaluators import from_sdk
+from tests.standin import StandIn
+from tests.support import TOKEN
+from tests.web.support import Api, api_of, deltas, make_app
+
+from .support import exact, sdk_evaluator
+
+ROWS: list[dict[str, Any]] = [
+    {"id": "r1", "_xact_id": "11", "created": "c1", "input": "a", "expected": "a"},
+    {"id": "r2", "_xact_id": "12", "created": "c2", "input": "b"},
+]
+OWN = {"own": True}
+
+
+@pytest.fixture(autouse=True)
+def the_application_has_a_key_of_its_own(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.setenv("BRAINTRUST_API_KEY", "sk-of-the-application")
+    monkeypatch.setenv("BRAINTRUST_APP_URL", "http://127.0.0.1:1")
+    yield
+    assert not braintrust.logger._internal_get_global_state().logged_in
+
+
+@pytest.fixture
+def dataset_id(cloud: StandIn) -> str:
+    versions: dict[str | int, Any] = {"41": ROWS[:1]}
+    environments: dict[str, str | int] = {"live": "41"}
+    return cloud.add_dataset(
+        "acme", "geo", "letters", ROWS, versions=versions, environments=environments
+    )
+
+
+def api_with(cloud: StandIn, data: Any) -> Api:
+    return api_of(cloud, from_sdk(sdk_evaluator(eval_name="echo", data=data, scores=[exact])))
+
+
+def letters(**options: Any) -> Any:
+    return braintrust.init_dataset("geo", "letters", **options)
+
+
+async def later() -> Any:
+    return letters()
+
+
+SOURCES: dict[str, Any] = {
+    "by name": letters,
+    "by a function": lambda: letters,
+    "by a lambda": lambda: lambda: letters(),
+    "by an async function": lambda: later,
+}
+
+
+@pytest.mark.usefixtures("dataset_id")
+@pytest.mark.parametrize("source", SOURCES)
+def test_the_rows_are_read_as_the_caller_and_name_their_origin(cloud: StandIn, source: str) -> None:
+    api = api_with(cloud, SOURCES[source]())
+    found = deltas(api.events(data=OWN))
+    assert [each["origin"]["id"] for each in found] == ["r1", "r2"]
+    assert {each["origin"]["object_type"] for each in found} == {"dataset"}
+    assert {call.token for call in cloud.calls} <= {TOKEN, None}
+
+
+@pytest.mark.parametrize(
+    ("options", "version", "count"),
+    [
+        ({}, None, 2),
+        ({"version": "41"}, "41", 1),
+        ({"environment": "live"}, "41", 1),
+        ({"_internal_btql": {"limit": 1}}, None, 1),
+    ],
+    ids=["newest", "version", "environment", "limit"],
+)
+def test_the_experiment_is_linked_to_the_dataset(
+    cloud: StandIn, dataset_id: str, options: dict[str, Any], version: str | None, count: int
+) -> None:
+    api = api_with(cloud, letters(**options))
+    api.summary(data=OWN)
+    (experiment,) = cloud.experiments
+    assert (experiment["dataset_id"], experiment["dataset_version"]) == (dataset_id, version)
+    assert len(deltas(api.events(data=OWN))) == count
+
+
+def test_a_dataset_may_be_given_by_its_id_or_with_the_id_of_its_project(
+    cloud: StandIn, dataset_id: str
+) -> None:
+    project = cloud.add_project("acme", "geo")
+    for data in (
+        braintrust.init_dataset(dataset_id=dataset_id),
+        braintrust.init_dataset(project_id=project, name="letters"),
+    ):
+        assert api_with(cloud, data).outputs(data=OWN) == ["a", "b"]
+
+
+def test_a_dataset_that_the_caller_does_not_see_is_not_created(cloud: StandIn) -> None:
+    api = api_with(cloud, braintrust.init_dataset("geo", "numbers"))
+    assert "there is no dataset 'numbers' in project 'geo'" in api.refusal(404, data=OWN)
+
+
+def test_without_braintrust_it_is_not_read_with_the_key_of_the_application(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv("BRAINTRUST_API_KEY")
+    evaluator = from_sdk(sdk_evaluator(eval_name="echo", data=letters()))
+    api = Api(make_app(evaluator, BRAINTRUST_EVALS_AUTH="none"), token=None)
+    text = api.refusal(400, data=OWN)
+    assert text.startswith(
+        "data.own: the own cases of evaluator 'echo' are a dataset in Braintrust"
+    )
+
+
+def test_a_dataset_that_does_not_tell_what_it_is_is_refused(cloud: StandIn) -> None:
+    unknown: Any = Dataset(LazyValue[Any](lambda: None, use_mutex=False))
+    text = api_with(cloud, unknown).refusal(400, data=OWN)
+    assert "does not tell which dataset evaluator 'echo' has; name it in data.dataset_id" in text
