@@ -121,7 +121,7 @@ class CaseScorer:
             set_failure(run.span, error)
             what = f"{'scorer' if run.kind == 'score' else run.kind} {run.scorer.name!r}"
             failure = self._code.failure(what, error, result.ref)
-            result.add_scorer_error(run.scorer.name, failure)
+            result.add_scorer_error(run.scorer.name, failure, run.kind == "classifier")
             return False
         finally:
             run.end()
