@@ -1,7 +1,7 @@
-"""A client that reads the streams of many runs at once, and notes when what arrived.
+"""A client that reads the streams of many runs at once, and records when results arrive.
 
-It does as little as it can beside checking that every case gave its result, so that it is never
-what is measured.
+It checks that every case has a result, and does nothing else, so that it does not limit the server
+that is measured.
 """
 
 from __future__ import annotations
@@ -20,12 +20,18 @@ RESULT = b'"json_delta"'
 
 
 class ClientError(Exception):
-    """A server did not do what was asked of it."""
+    """A server did not answer as expected."""
 
 
 @dataclass
 class RunTimes:
-    """One run: seconds since it was asked for, and the cases that gave a result."""
+    """The progress of one run.
+
+    Attributes:
+        first: seconds from the request to the first result.
+        end: seconds from the request to the end of the stream.
+        results: the ids of the cases that gave a result.
+    """
 
     first: float = 0.0
     end: float = 0.0
@@ -34,12 +40,12 @@ class RunTimes:
 
 @dataclass(frozen=True)
 class Timing:
-    """All runs of a scenario, in seconds.
+    """The times of all runs of a scenario, in seconds.
 
     Attributes:
         total: from the first request to the end of the last stream.
-        first: until a run's first result, in the middle of all runs.
-        last_first: the same in the run that waited longest for it.
+        first: until a run's first result; the median of all runs.
+        last_first: until a run's first result; the maximum of all runs.
     """
 
     total: float
@@ -48,7 +54,7 @@ class Timing:
 
 
 class _Unchunked:
-    """Takes the head and the chunk sizes out of an HTTP answer."""
+    """Removes the head and the chunk sizes from an HTTP answer."""
 
     def __init__(self) -> None:
         self._rest = b""
@@ -57,7 +63,7 @@ class _Unchunked:
         self._left = 0
 
     def feed(self, data: bytes) -> bytes:
-        """Return what of the body has come. Raises `ClientError` for any status but 200."""
+        """Return the next part of the body. Raises `ClientError` for any status but 200."""
         data = self._rest + data
         if self._in_head:
             head, found, rest = data.partition(b"\r\n\r\n")
@@ -94,7 +100,7 @@ class _Unchunked:
 
 
 def request(port: int, path: str, headers: Mapping[str, str], body: object) -> bytes:
-    """Return a request as it goes over the wire."""
+    """Return the bytes of a request."""
     content = orjson.dumps(body)
     lines = [f"POST {path} HTTP/1.1", f"Host: 127.0.0.1:{port}", "Connection: close"]
     lines += ["Content-Type: application/json", f"Content-Length: {len(content)}"]
@@ -103,7 +109,7 @@ def request(port: int, path: str, headers: Mapping[str, str], body: object) -> b
 
 
 async def _run(port: int, sent: bytes) -> RunTimes:
-    """Ask for one run and read its stream to the end."""
+    """Request one run and read its stream to the end."""
     times = RunTimes()
     began = time.perf_counter()
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
@@ -142,14 +148,14 @@ async def _all_runs(port: int, sent: bytes, runs: int, limit: float) -> list[Run
 
 
 def drive(port: int, sent: bytes, runs: int, cases: int, limit: float) -> Timing:
-    """Have all runs made at once.
+    """Request all runs at once, and read their streams to the end.
 
     Args:
         port: the server's.
         sent: the request, the same for each run.
-        runs: how many.
-        cases: of each run.
-        limit: seconds that all of it may take.
+        runs: the number of runs.
+        cases: the number of cases of each run.
+        limit: seconds that all of this may take.
 
     Raises:
         TimeoutError: it took longer.
@@ -171,7 +177,7 @@ def drive(port: int, sent: bytes, runs: int, cases: int, limit: float) -> Timing
 
 
 def read_run(connection: socket.socket, limit: float) -> int:
-    """Read a run's stream to its end, and return how many cases gave a result.
+    """Read a run's stream to its end, and return the number of cases that gave a result.
 
     Raises:
         ClientError: the run failed, or the stream broke off.

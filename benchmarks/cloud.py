@@ -1,4 +1,4 @@
-"""The cloud that all servers work with: a `sink` in a process of its own."""
+"""The stand-in for Braintrust that all servers use: a `sink` in its own process."""
 
 from __future__ import annotations
 
@@ -15,18 +15,19 @@ from .machine import pinned
 from .servers.base import ROOT
 
 STEP = 0.1
+"""Seconds between two requests of :meth:`Cloud.wait_for`."""
 
 
 @dataclass(frozen=True)
 class Received:
-    """What has reached the cloud since it was reset.
+    """Counts of the data that the cloud has received since it was reset.
 
     Attributes:
         cpu: processor time of the cloud's process, in seconds, since it was started.
-        requests: with spans in them.
-        bytes: of those requests' bodies.
-        spans: that have ended.
-        pages: of datasets that were asked for.
+        requests: the number of requests with spans.
+        bytes: the size of the bodies of these requests.
+        spans: the number of spans that have ended.
+        pages: the number of pages of datasets that were requested.
     """
 
     cpu: float
@@ -37,7 +38,7 @@ class Received:
 
 
 class Cloud:
-    """A running sink, from entering until leaving the context."""
+    """A sink that runs until the context is exited."""
 
     def __init__(self, cores: set[int]) -> None:
         with pinned(cores):
@@ -58,7 +59,7 @@ class Cloud:
         return self._ask("received")
 
     def wait_for(self, spans: int, limit: float) -> Received:
-        """Wait until so many spans have come, but no longer than ``limit`` seconds."""
+        """Wait until ``spans`` spans have arrived, at most ``limit`` seconds."""
         deadline = time.monotonic() + limit
         received = self.received()
         while received.spans < spans and time.monotonic() < deadline:

@@ -1,10 +1,11 @@
-"""Our server beside the official dev servers: the same work, client and cloud, one after another.
+"""Compares this project's server with the official dev servers, at the same work.
 
     python -m benchmarks.compare [--quick] [--repeats 3] [--limit 120] [--only empty-1x2000]
 
-Each server runs on a core of its own, where there are two; a fresh one is started for each
-scenario. Prints a table and writes ``benchmarks/results/``. What is not there yet is installed
-into ``.bench/``, which may be deleted at any time.
+All servers have the same client and the same stand-in for Braintrust. Each runs on its own core, if
+there are at least two, and is started again for each scenario. Prints a table and writes a file to
+``benchmarks/results/``. The official servers are installed into ``.bench/``, which may be deleted
+at any time.
 """
 
 from __future__ import annotations
@@ -30,18 +31,18 @@ from .machine import (
 )
 from .measuring import Measured, Measuring
 from .scenarios import FULL, QUICK, SPANS_PER_CASE, Scenario
-from .servers import OfficialJavaScript, OfficialPython, Ours, Server, ServerError
+from .servers import OfficialJavaScript, OfficialPython, Server, ServerError, ThisProject
 from .servers.base import ROOT
 from .table import table
 
 RESULTS = Path(__file__).parent / "results"
-SERVERS: tuple[type[Server], ...] = (Ours, OfficialPython, OfficialJavaScript)
+SERVERS: tuple[type[Server], ...] = (ThisProject, OfficialPython, OfficialJavaScript)
 FLOOR_LIMIT = 120
 
 
 def main() -> None:
     options = _options()
-    # So that what was started is ended by whoever started it.
+    # SystemExit lets the context managers end the processes that they have started.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     if not Path("/proc/self/stat").exists():
         sys.exit("The benchmark reads /proc and needs Linux.")
@@ -73,7 +74,7 @@ def _options() -> argparse.Namespace:
 
 
 def compare(scenarios: tuple[Scenario, ...], repeats: int, limit: float) -> dict[str, Any]:
-    """Measure all scenarios on all servers that can be had; return all that is known."""
+    """Measure all scenarios on all servers that are available, and return the results."""
     servers: dict[str, dict[str, Any]] = {}
     usable: list[type[Server]] = []
     for kind in SERVERS:
@@ -87,7 +88,7 @@ def compare(scenarios: tuple[Scenario, ...], repeats: int, limit: float) -> dict
     available = cores()
     if len(available) == 1:
         _say("There is only one core: server, client and cloud share it.")
-    machine = describe()  # while this process may still use all of them
+    machine = describe()  # before the process is pinned: it counts the cores
     floor = _floor(repeats, server_cores(available))
     with pinned(client_cores(available)), Cloud(client_cores(available)) as cloud:
         measuring = Measuring(cloud, available, repeats, limit)

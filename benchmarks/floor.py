@@ -1,4 +1,4 @@
-"""The floor: what the parts cost that no server of this kind can leave out.
+"""Measures the floor: the cost of those parts that no server of this kind can leave out.
 
     python -m benchmarks.floor [--cases 5000]
 
@@ -29,7 +29,7 @@ PARENT = f"playground_id:{PLAYGROUND}"
 
 
 class Collect(SpanProcessor):
-    """Keeps what ends, and encodes it when there is a batch."""
+    """Keeps the spans that have ended, and encodes them in batches."""
 
     def __init__(self) -> None:
         self.bytes = 0
@@ -70,7 +70,7 @@ def event(id: str, kind: str, data: str) -> bytes:
 
 
 def case(tracer: Tracer, number: int) -> int:
-    """Record one case; return the bytes of its events."""
+    """Record one case; return the number of bytes of its events."""
     value = orjson.dumps(number).decode()
     root = start(tracer, "eval", {}, Context())
     root.set_attribute("braintrust.input_json", value)
@@ -96,7 +96,7 @@ def measure(cases: int) -> dict[str, float]:
     provider = TracerProvider(sampler=ALWAYS_ON, shutdown_on_exit=False)
     provider.add_span_processor(collect)
     tracer = provider.get_tracer("floor")
-    for number in range(cases // 10):  # warms up
+    for number in range(cases // 10):  # a warm-up
         case(tracer, number)
     collect.encode()
     collect.bytes = 0

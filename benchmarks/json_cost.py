@@ -1,11 +1,12 @@
-"""What a ``null`` in a value costs: of writing the value as JSON, and of a whole case.
+"""Measures what a ``null`` costs: in a value that is written as JSON, and in a whole case.
 
     python -m benchmarks.json_cost [--rounds 7]
 
-JSON's ``null`` may stand for ``None`` or for NaN, so that a value with one is looked at twice. The
-first rows show that for values alone, in microseconds: each value is written with a ``null`` and
-with a short text in its place. The last row is the processor time per case of a run whose output
-and expectation are such values. Rounds alternate between the two, and each figure is the median.
+A ``null`` in the JSON of a value may have been written for ``None`` or for NaN, so a value with one
+is examined twice. The first rows show the microseconds for a value alone, once with a ``null`` and
+once with a short text in its place. The last rows show the processor time per case of a run whose
+outputs and expected values are such values. Rounds alternate between the two, and each figure is
+the median.
 """
 
 from __future__ import annotations
@@ -24,12 +25,12 @@ CASES = 2000
 
 
 def small(absent: Any) -> Any:
-    """A dict of three entries."""
+    """Return a dict of three entries."""
     return {"answer": "Paris", "score": 0.5, "detail": absent}
 
 
 def model_answer(absent: Any) -> Any:
-    """What a chat model's API returns."""
+    """Return an answer in the form of a chat model's API."""
     message = {"role": "assistant", "content": "A long answer. " * 40, "refusal": absent}
     choice = {"index": 0, "message": message, "logprobs": absent, "finish_reason": "stop"}
     usage = {"prompt_tokens": 10, "completion_tokens": 20, "details": absent}
@@ -37,7 +38,7 @@ def model_answer(absent: Any) -> Any:
 
 
 def rows(absent: Any) -> Any:
-    """A thousand rows of a table."""
+    """Return a thousand rows of a table."""
     return [
         {"id": number, "name": "some text", "score": 0.5, "tags": ["a", "b"], "expected": absent}
         for number in range(1000)

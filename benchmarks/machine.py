@@ -1,4 +1,4 @@
-"""Processor time, memory and cores, from Linux's ``/proc``."""
+"""Reads processor time, memory and cores from Linux's ``/proc``."""
 
 from __future__ import annotations
 
@@ -14,22 +14,23 @@ PROC = Path("/proc")
 
 
 def cores() -> list[int]:
-    """The processor's cores that this process may use."""
+    """Return the cores of the processor that this process may use."""
     return sorted(os.sched_getaffinity(0))
 
 
 def server_cores(available: list[int]) -> set[int]:
-    """The core of the server that is measured. The client and the cloud have the others."""
+    """Return the core for the server that is measured."""
     return {available[0]}
 
 
 def client_cores(available: list[int]) -> set[int]:
+    """Return the cores for the client and the cloud: all others, if there are any."""
     return set(available[1:]) or set(available)
 
 
 @contextmanager
 def pinned(to: set[int]) -> Iterator[None]:
-    """Have processes that are started inside run on these cores alone, and their children."""
+    """Let this process, and the processes that it starts inside, run on these cores only."""
     before = os.sched_getaffinity(0)
     os.sched_setaffinity(0, to)
     try:
@@ -45,12 +46,12 @@ def allow_many_connections() -> None:
 
 
 def family(root: int) -> list[int]:
-    """A process and all that descend from it."""
+    """Return the ids of a process and all its descendants."""
     children: dict[int, list[int]] = {}
     for entry in PROC.iterdir():
         if entry.name.isdigit():
             try:
-                # The name, in brackets, may hold anything.
+                # The name of the process, in brackets, may have any characters.
                 fields = (entry / "stat").read_text("latin-1").rpartition(")")[2].split()
             except OSError:
                 continue  # it has just ended
@@ -63,7 +64,7 @@ def family(root: int) -> list[int]:
 
 
 def processor_time(root: int) -> float:
-    """Seconds, user and system, of a process and all that descend from it."""
+    """Return the seconds, user and system, that a process and its descendants have used."""
     return sum(_processor_time(pid) for pid in family(root))
 
 
@@ -77,22 +78,22 @@ def _processor_time(pid: int) -> float:
 
 
 def peak_memory(root: int) -> list[int]:
-    """Bytes that each process of a family held at most (VmHWM), the largest first."""
+    """Return the largest memory (VmHWM) of a process and each descendant, in bytes, descending."""
     return sorted((_status(pid, "VmHWM") * 1024 for pid in family(root)), reverse=True)
 
 
 def held_memory(root: int) -> int:
-    """Bytes that a family of processes holds now (VmRSS)."""
+    """Return the memory (VmRSS) of a process and its descendants together, in bytes."""
     return sum(_status(pid, "VmRSS") * 1024 for pid in family(root))
 
 
 def threads(root: int) -> int:
-    """How many threads a family of processes has."""
+    """Return the number of threads of a process and its descendants."""
     return sum(_status(pid, "Threads") for pid in family(root))
 
 
 def open_files(root: int) -> int:
-    """How many files and sockets a family of processes has open."""
+    """Return the number of open files and sockets of a process and its descendants."""
     return sum(len(list((PROC / str(pid) / "fd").iterdir())) for pid in family(root))
 
 
@@ -107,7 +108,7 @@ def _status(pid: int, name: str) -> int:
 
 
 def busy_time(cores: list[int]) -> float:
-    """Seconds that these cores have worked, for whomever."""
+    """Return the seconds that these cores have been busy, for any process."""
     ticks = os.sysconf("SC_CLK_TCK")
     used = {f"cpu{core}" for core in cores}
     busy = 0
@@ -120,7 +121,7 @@ def busy_time(cores: list[int]) -> float:
 
 
 def describe() -> dict[str, object]:
-    """What was measured on."""
+    """Return a description of the machine and of Python, for the results."""
     models = [
         line.partition(":")[2].strip()
         for line in (PROC / "cpuinfo").read_text().splitlines()

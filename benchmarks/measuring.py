@@ -1,4 +1,4 @@
-"""One scenario on one server: some rounds, and the medians of what was seen."""
+"""Measures one scenario on one server, in several rounds, and takes the medians."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ from .servers import Server
 from .sink import ORG, TOKEN
 
 WARM_UP = 60.0
-"""Seconds that one run may take before anything is measured."""
+"""Seconds that one of the runs may take that are made before anything is measured."""
 DELIVERY = 20.0
 """Seconds that a server may still take to deliver spans after its streams have ended."""
 
 
 @dataclass(frozen=True)
 class Round:
-    """What was seen once. Times are in seconds.
+    """The figures of one round. Times are in seconds.
 
     Attributes:
         total: from the first request to the end of the last stream.
-        first: until a run's first result, in the middle of all runs.
-        last_first: the same in the run that waited longest for it.
+        first: until a run's first result; the median of all runs.
+        last_first: until a run's first result; the maximum of all runs.
         cases_per_second: of all runs together.
         cpu_per_case: processor time of the server and its children, delivering spans included.
-        spans: that reached the cloud.
-        span_bytes_per_case: of the requests by which they did.
-        client_share: how much of a core the client and the cloud used meanwhile.
-        foreign_share: how much of a core all other processes used meanwhile.
+        spans: the number of spans that reached the cloud.
+        span_bytes_per_case: the size of the requests with these spans.
+        client_share: the share of a core that the client and the cloud used meanwhile.
+        foreign_share: the share of a core that all other processes used meanwhile.
     """
 
     total: float
@@ -49,11 +49,11 @@ class Round:
 
 @dataclass
 class Measured:
-    """All rounds, or why there are none."""
+    """The figures of all rounds, and a note on why rounds are missing."""
 
     rounds: list[Round] = field(default_factory=list)
     memory: list[int] = field(default_factory=list)
-    """Bytes that each of the server's processes held at most."""
+    """The largest memory of each of the server's processes, in bytes."""
     note: str = ""
 
     def median(self, name: str) -> float:
@@ -74,11 +74,11 @@ class Measuring:
     """Measures with one client process and one cloud.
 
     Args:
-        cloud: that the servers work with.
-        cores: all that servers, client and cloud use.
-        repeats: rounds of each scenario.
-        limit: seconds that the rounds of a scenario may take on a server; one that takes longer is
-            given up, and where another round would not fit, there is none.
+        cloud: the stand-in for Braintrust that the servers use.
+        cores: the cores that servers, client and cloud use.
+        repeats: the number of rounds of each scenario.
+        limit: seconds that all rounds of a scenario may take on a server. A round that takes longer
+            is given up, and a round for which no time is left is not begun.
     """
 
     def __init__(self, cloud: Cloud, cores: list[int], repeats: int, limit: float) -> None:
@@ -88,10 +88,10 @@ class Measuring:
         self._limit = limit
 
     def warm_up(self, server: Server) -> None:
-        """Have the server log in, import what it imports late, and run all that it has."""
+        """Make a run of each task, so that the server logs in and imports everything."""
         for task in ("empty", "sync", "async"):
             if task not in server.unsupported:
-                # Enough for a compiler that works while it runs to have begun.
+                # Enough cases for a just-in-time compiler to start.
                 self._drive(server, Scenario(task, 200 if task == "empty" else 3), WARM_UP)
         self._cloud.wait_for(1, DELIVERY)
 
@@ -123,18 +123,18 @@ class Measuring:
 
     def _round(self, server: Server, scenario: Scenario, limit: float) -> Round:
         self._cloud.reset()
-        time.sleep(0.2)  # whatever the round before left behind
+        time.sleep(0.2)  # for late requests of the round before
         cloud = self._cloud.reset()
-        client, everybody, own = (
+        client, all_processes, own = (
             time.process_time(),
             busy_time(self._cores),
             processor_time(server.pid),
         )
         timing = self._drive(server, scenario, limit)
         client = time.process_time() - client
-        # Before the counting of spans, which is no part of anybody's work.
+        # Read before the spans are counted, which is not a part of the work.
         during = processor_time(server.pid) - own
-        everybody = busy_time(self._cores) - everybody
+        all_processes = busy_time(self._cores) - all_processes
         received = self._cloud.wait_for(scenario.total * SPANS_PER_CASE, DELIVERY)
         cloud_cpu = received.cpu - cloud.cpu
         used = processor_time(server.pid) - own
@@ -147,7 +147,7 @@ class Measuring:
             spans=received.spans,
             span_bytes_per_case=received.bytes / scenario.total,
             client_share=(client + cloud_cpu) / timing.total,
-            foreign_share=max(0.0, everybody - client - cloud_cpu - during) / timing.total,
+            foreign_share=max(0.0, all_processes - client - cloud_cpu - during) / timing.total,
         )
 
     def _drive(self, server: Server, scenario: Scenario, limit: float) -> Timing:

@@ -1,4 +1,4 @@
-"""What is measured: which task, in how many runs at once, of how many cases each."""
+"""The scenarios: each is a task, a number of runs at once, and a number of cases of each run."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 WAIT = 0.05
-"""Seconds that a task which waits takes; the evaluators of all servers have it too."""
+"""Seconds for which tasks wait. The evaluators of all servers have the same number."""
 EMPTY_CONCURRENCY = 10
 WAIT_CONCURRENCY = 100
-"""Cases of one run at a time, as all servers' evaluators declare it."""
+"""Cases of one run at a time. The evaluators of all servers have the same number."""
 SPANS_PER_CASE = 3
 """One for the case, one for its task, one for its scorer."""
 PLAYGROUND = "5b1fa5a2-6d3c-4a07-9c3e-0d6a4b1f7e90"
@@ -22,8 +22,8 @@ class Scenario:
 
     Attributes:
         task: the evaluator's name: ``empty``, ``sync`` or ``async``.
-        cases: in each run.
-        runs: at the same time.
+        cases: the number of cases of each run.
+        runs: the number of runs at the same time.
     """
 
     task: str
@@ -52,13 +52,13 @@ class Scenario:
 
     @property
     def ideal(self) -> float:
-        """Seconds that the waiting alone takes: no server is faster."""
+        """The seconds that a run waits if its tasks take no other time."""
         if self.task == "empty":
             return 0.0
         return -(-self.cases // WAIT_CONCURRENCY) * WAIT
 
     def body(self) -> dict[str, Any]:
-        """The request of one run, as the Playground makes it."""
+        """Return the request for one run, in the Playground's form."""
         return {
             "name": self.task,
             "stream": True,

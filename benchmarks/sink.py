@@ -1,7 +1,8 @@
-"""A cloud that checks the token, says yes, and keeps what it is sent: ``python -m benchmarks.sink``
+"""A stand-in for Braintrust, which keeps the spans that it gets: ``python -m benchmarks.sink``
 
-Spans are counted only when somebody asks, which is when nothing is being measured: while a server
-runs, all that is done here is to read bytes. It writes its port as its first line.
+It checks the token and accepts everything else. Spans are counted only on request, when nothing is
+being measured: while a server is measured, the process only reads bytes. It writes its port as its
+first line.
 """
 
 from __future__ import annotations
@@ -20,11 +21,11 @@ TOKEN = "token-benchmark"
 ORG = "benchmarks"
 HEAD_END = b"\r\n\r\n"
 PAGE = 1000
-"""Rows of a dataset that are handed out at a time."""
+"""Rows of a dataset in one answer."""
 
 
 class Kept:
-    """The span requests since the last reset."""
+    """The requests with spans since the last reset."""
 
     def __init__(self) -> None:
         self.otlp: list[bytes] = []
@@ -33,7 +34,7 @@ class Kept:
         self.bytes = 0
         self.requests = 0
         self.pages = 0
-        """Of datasets."""
+        """Pages of datasets that were requested."""
 
     def add(self, path: str, body: bytes) -> None:
         (self.otlp if path == "/otel/v1/traces" else self.rows).append(body)
@@ -41,7 +42,7 @@ class Kept:
         self.requests += 1
 
     def finished_spans(self) -> int:
-        """How many different spans have arrived that have an end."""
+        """Return the number of different spans that have arrived with an end."""
         for body in self.otlp:
             self._ended.update(_otlp_spans(body))
         for body in self.rows:
@@ -69,7 +70,7 @@ class Sink(asyncio.Protocol):
     url = ""
     kept = Kept()
     counting = 0.0
-    """Seconds of processor time that counting has taken: no part of what is measured."""
+    """Seconds of processor time that counting has taken; not a part of what is measured."""
 
     def __init__(self) -> None:
         self._buffer = bytearray()
@@ -110,7 +111,7 @@ class Sink(asyncio.Protocol):
         elif path.endswith("/fetch"):
             self._write(200, _page(path, orjson.loads(body or b"{}")))
         else:
-            self._write(200, _say(path))
+            self._write(200, _object(path))
 
     def _write(self, status: int, value: Any) -> None:
         # An OTLP answer without a partial failure is an empty message.
@@ -145,7 +146,7 @@ def _control(path: str) -> Any:
 
 
 def _page(path: str, query: dict[str, Any]) -> Any:
-    """A page of a dataset whose id says how many rows it has, such as ``rows-1000``."""
+    """Return a page of a dataset. Its id has the number of its rows, such as ``rows-1000``."""
     rows, first = int(path.split("/")[-2].partition("-")[2]), int(query.get("cursor") or 0)
     events = [
         {"id": f"row-{n}", "input": f"input number {n}", "expected": f"input number {n}"}
@@ -156,7 +157,7 @@ def _page(path: str, query: dict[str, Any]) -> Any:
     return {"events": events, "cursor": str(first + PAGE) if first + PAGE < rows else None}
 
 
-def _say(path: str) -> Any:
+def _object(path: str) -> Any:
     if path == "/api/apikey/login":
         org = {"id": "org", "name": ORG, "git_metadata": None, "is_universal_api": None}
         urls = {"api_url": Sink.url, "proxy_url": Sink.url, "realtime_url": "wss://invalid"}
@@ -173,7 +174,7 @@ async def serve() -> None:
     Sink.url = f"http://127.0.0.1:{port}"
     sys.stdout.write(f"{port}\n")
     sys.stdout.flush()
-    await asyncio.to_thread(sys.stdin.read)  # until whoever started it has gone
+    await asyncio.to_thread(sys.stdin.read)  # until the process that started this one has ended
     server.close()
 
 

@@ -1,7 +1,9 @@
-"""What this server holds, and whether it gives it back: ``python -m benchmarks.steadiness``
+"""Measures what this server uses under load, and releases again.
 
-Many runs at once, many open streams, thousands of runs in a row, a client that does not read, and
-outputs that are large; beside the goal for each. Prints a table and writes
+    python -m benchmarks.steadiness
+
+The parts are many runs at once, many open streams, thousands of runs in a row, a client that does
+not read, and large outputs. Each figure has a goal beside it. Prints a table and writes
 ``benchmarks/results/steadiness.json``.
 """
 
@@ -33,7 +35,7 @@ from .machine import (
     threads,
 )
 from .scenarios import PLAYGROUND, SPANS_PER_CASE, WAIT, Scenario
-from .servers import Ours, Server
+from .servers import Server, ThisProject
 from .servers.base import ROOT
 from .sink import ORG, TOKEN
 
@@ -45,6 +47,7 @@ KIB = 2**10
 UNREAD = 5.0
 """Seconds for which a client does not read."""
 HEALTH_PAUSE = 0.02
+"""Seconds between two requests for the server's health."""
 
 Row = dict[str, str]
 
@@ -53,8 +56,8 @@ class Steadiness:
     """Measures one server.
 
     Args:
-        server: that is measured.
-        cloud: that it works with.
+        server: the server that is measured.
+        cloud: the stand-in for Braintrust that it uses.
     """
 
     def __init__(self, server: Server, cloud: Cloud) -> None:
@@ -92,7 +95,6 @@ class Steadiness:
 
     def open_streams(self) -> None:
         for task in ("hold", "hold-async"):
-            what = f"1,000 open streams of one {task.removeprefix('hold-') or task} case"
             what = "1,000 open streams of a task that waits" + (
                 ", async" if "async" in task else ""
             )
@@ -153,7 +155,7 @@ class Steadiness:
         self._row(what, "results that arrived", f"{results}", "50")
         self._row(what, "largest growth", f"{peak() / MIB:.0f} MiB", "bounded")
 
-    # The parts' tools.
+    # Helpers of the parts.
 
     def _some_runs(self, count: int) -> None:
         kinds = ("empty", "async", "failing", "sync")
@@ -181,7 +183,7 @@ class Steadiness:
 
     @contextmanager
     def _health(self) -> Iterator[list[float]]:
-        """Ask for the server's health all the time; the seconds that each answer took."""
+        """Request the server's health repeatedly; yield a list of the seconds of each answer."""
         taken: list[float] = []
         over = threading.Event()
 
@@ -202,18 +204,18 @@ class Steadiness:
 
     @contextmanager
     def _peak(self) -> Iterator[Callable[[], int]]:
-        """Watch how much more the server holds than it did."""
-        before, most = self._held(), [0]
+        """Watch the server's memory; yield a function that returns its largest growth in bytes."""
+        before, largest = self._held(), [0]
         over = threading.Event()
 
         def watch() -> None:
             while not over.wait(0.02):
-                most[0] = max(most[0], self._held() - before)
+                largest[0] = max(largest[0], self._held() - before)
 
         watching = threading.Thread(target=watch)
         watching.start()
         try:
-            yield lambda: most[0]
+            yield lambda: largest[0]
         finally:
             over.set()
             watching.join()
@@ -237,7 +239,7 @@ class Steadiness:
         return found
 
     def _settle(self) -> None:
-        """Wait until whatever ran has ended."""
+        """Wait until the greenlets of all runs have ended."""
         self._wait(lambda: self._inventory()["greenlets"] < 60)
 
     def _wait(self, condition: Callable[[], bool]) -> None:
@@ -256,7 +258,7 @@ def _ms(seconds: float) -> str:
 
 
 def table(results: dict[str, Any]) -> str:
-    """Return the rows as text, below what was measured on."""
+    """Return the rows as text, below a line on the machine."""
     machine = results["machine"]
     lines = [
         f"{machine['cpu']}, {machine['cores']} cores, {machine['memory_gib']} GiB,"
@@ -279,7 +281,7 @@ def main() -> None:
     with (
         pinned(client_cores(available)),
         Cloud(client_cores(available)) as cloud,
-        Ours(cloud.url, server_cores(available)) as server,
+        ThisProject(cloud.url, server_cores(available)) as server,
     ):
         rows = Steadiness(server, cloud).measure()
     results = {"machine": machine, "rows": rows}

@@ -1,4 +1,4 @@
-"""The results as a table of plain text."""
+"""Writes the results as a table of plain text."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 BUSY = 0.8
-"""Share of a core above which the client may be what was measured."""
+"""Share of a core above which the client may have limited the server."""
 FOREIGN = 0.1
-"""Share of a core above which other processes may have changed what was measured."""
+"""Share of a core above which other processes may have changed the figures."""
 
 COLUMNS = (
     ("server", 20),
@@ -24,7 +24,7 @@ COLUMNS = (
 
 
 def seconds(value: float) -> str:
-    """Return a duration in the unit that suits it."""
+    """Return a duration as text, in a unit that suits it."""
     if value < 0.001:
         return f"{value * 1e6:.0f} us"
     return f"{value * 1e3:.3g} ms" if value < 0.9995 else f"{value:.3g} s"
@@ -34,7 +34,7 @@ def table(results: Mapping[str, Any]) -> str:
     """Return all results as text.
 
     Args:
-        results: as they are written to a file.
+        results: in the form in which they are written to a file.
     """
     floor = results["floor"]["cpu_per_case"]
     lines = [*_heading(results), _line([name for name, _ in COLUMNS])]
@@ -89,7 +89,7 @@ def _notes(measured: Mapping[str, Any]) -> Iterator[str]:
         yield measured["note"]
     if measured["client_share"] > BUSY:
         yield f"client and cloud used {measured['client_share']:.0%} of a core"
-    # The kernel counts in hundredths of a second: of a shorter time it says too little.
+    # The kernel counts in hundredths of a second: for a short time that is too inexact.
     if measured["foreign_share"] > FOREIGN and measured["total"] > 0.3:
         yield f"other processes used {measured['foreign_share']:.0%} of a core"
 
@@ -105,8 +105,8 @@ def _line(cells: list[str], free: bool = False) -> str:
 
 def _legend(results: Mapping[str, Any]) -> Iterator[str]:
     yield f"Medians of {results['repeats']} rounds. Each case has one scorer and three spans."
-    yield "ours is: how many times the cases per second of that server ours has."
-    yield "first result: until a run's first result reaches its client, in the middle of all runs."
+    yield "ours is: the cases per second of ours, as a multiple of that server's."
+    yield "first result: until a run's first result reaches its client; the median of all runs."
     yield "cpu/case: processor time of the server and its children, delivering spans included;"
-    yield "  x floor: how many times that of the floor, which makes the spans and the events alone."
-    yield "memory: the most that the server's processes held in all rounds, together."
+    yield "  x floor: the same as a multiple of the floor, which makes only the spans and events."
+    yield "memory: the largest memory of each of the server's processes in all rounds, added up."

@@ -1,11 +1,11 @@
-"""What tracing costs per case, in microseconds of processor time of this process.
+"""Measures what tracing costs per case, in microseconds of this process's processor time.
 
     python -m benchmarks.tracing_cost [--cases 2000] [--rounds 5]
 
-A case here is an empty task with one scorer: three spans. It is run without spans, with spans that
-are thrown away, with spans that are encoded and thrown away, and with spans that are sent to a
-server in another process which reads and forgets them. Each figure is the median of some rounds,
-and each step is shown by what it adds to the one before.
+The case is an empty task with one scorer: three spans. It is run without spans, with spans that are
+discarded, with spans that are encoded and discarded, and with spans that are sent to a server in
+another process which discards them. Each figure is the median of several rounds. The table shows
+what each step adds to the one before.
 """
 
 from __future__ import annotations
@@ -61,7 +61,13 @@ server.serve_forever()
 
 @dataclass(frozen=True)
 class Spans:
-    """Where a variant's spans go: a tracer, those of a running case, and what ends it."""
+    """The tracing of one variant.
+
+    Attributes:
+        tracer: records spans.
+        of_case: returns the finished spans of a running case.
+        end: called when the run has ended.
+    """
 
     tracer: Tracer
     of_case: FinishedSpans
@@ -69,13 +75,13 @@ class Spans:
 
 
 def discarded(processor: CaseSpanProcessor) -> Spans:
-    """Record spans, and throw them away when their case ends."""
+    """Record spans, and discard them when their case ends."""
     collector = SpanCollector(processor, lambda spans: None)
     return Spans(collector.tracer, collector.of_case, collector.close)
 
 
 def encoded(processor: CaseSpanProcessor) -> Spans:
-    """Encode spans, and throw away the bytes."""
+    """Encode spans, and discard the bytes."""
     encoder = OtlpEncoder()
     collector = SpanCollector(processor, lambda spans: [*encoder.encode(spans)].clear())
     return Spans(collector.tracer, collector.of_case, collector.close)
@@ -149,7 +155,7 @@ def measure(cases: int, rounds: int, url: str) -> dict[str, float]:
         "sending": lambda: sent(session, processor),
     }
     figures: dict[str, list[float]] = {name: [] for name in variants}
-    for _ in range(rounds):  # interleaved, so that a busy machine is busy for all of them
+    for _ in range(rounds):  # alternating, so that other load affects all variants
         for name, make in variants.items():
             figures[name].append(cost(cases, make))
     session.close()

@@ -1,4 +1,4 @@
-"""Starts the example under gunicorn, runs an evaluator over HTTP and prints what arrives.
+"""Starts the example under gunicorn, runs an evaluator over HTTP and prints the events.
 
 python -m example_app.demo [--port 8300] [--once]
 """
@@ -22,7 +22,7 @@ from .evaluators import TICKETS
 
 
 def main() -> int:
-    """Run the demo; return 0 if everything was as it should be."""
+    """Run the demo; return 0 if it succeeded."""
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--port", type=int, default=8300)
     arguments.add_argument("--once", action="store_true", help="stop after one run")
@@ -30,7 +30,7 @@ def main() -> int:
     if not port_is_free(options.port):
         say(f"Port {options.port} is taken. Free it, or choose another: make demo PORT=8301")
         return 1
-    # As Ctrl-C, so that the server is stopped too.
+    # Handled like Ctrl-C, so that the server is stopped, too.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     server = start_server(options.port)
     try:
@@ -59,7 +59,7 @@ def main() -> int:
 
 
 def port_is_free(port: int) -> bool:
-    """Return whether nobody listens on the port."""
+    """Return whether a server can use the port."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -74,19 +74,19 @@ def start_server(port: int) -> subprocess.Popen[bytes]:
     here = os.path.dirname(__file__)
     command = [sys.executable, "-m", "gunicorn", "-c", os.path.join(here, "gunicorn.conf.py")]
     say(f"Starting gunicorn with gevent on port {port} ...")
-    # The demo needs no account, and uses none that happens to be set up here.
+    # The demo needs no account, and must not use one that is set up on this machine.
     clean = {k: v for k, v in os.environ.items() if not k.startswith(("BRAINTRUST", "GUNICORN"))}
     return subprocess.Popen(
         [*command, "--log-level", "warning", "example_app:create_app()"],
         env={**clean, "PORT": str(port), "BRAINTRUST_EVALS_AUTH": "none"},
-        # Ctrl-C is for this program, which then stops the server in good order.
+        # Ctrl-C reaches this program only, which then stops the server.
         start_new_session=True,
     )
 
 
-def wait_until_healthy(server: subprocess.Popen[bytes], url: str, patience: float = 30) -> None:
-    """Wait until the server answers."""
-    deadline = time.monotonic() + patience
+def wait_until_healthy(server: subprocess.Popen[bytes], url: str, timeout: float = 30) -> None:
+    """Wait until the server answers, at most ``timeout`` seconds."""
+    deadline = time.monotonic() + timeout
     while time.monotonic() < deadline:
         if server.poll() is not None:
             raise RuntimeError(f"gunicorn ended with status {server.returncode}")
@@ -95,11 +95,11 @@ def wait_until_healthy(server: subprocess.Popen[bytes], url: str, patience: floa
                 return
         except requests.RequestException:
             time.sleep(0.1)
-    raise RuntimeError(f"{url} did not answer within {patience:g} seconds")
+    raise RuntimeError(f"{url} did not answer within {timeout:g} seconds")
 
 
 def run(url: str, name: str, cases: list[dict[str, str]]) -> bool:
-    """Run an evaluator and print its events; return whether it ended well."""
+    """Run an evaluator and print its events; return whether they are as expected."""
     say(f"Running {name!r} on {len(cases)} cases at {url}/eval\n")
     body = {"name": name, "data": {"data": cases}, "parameters": {"default_team": "front desk"}}
     began = time.monotonic()
@@ -128,7 +128,7 @@ def events(answer: requests.Response) -> Iterator[tuple[str, str]]:
 
 
 def describe(event: str, data: str) -> str:
-    """Return an event as a line for people."""
+    """Return an event as a line of text."""
     if event == "progress":
         progress: dict[str, Any] = json.loads(data)
         shown = {"json_delta": "output", "done": "case done"}.get(progress["event"], "error")
@@ -140,7 +140,7 @@ def describe(event: str, data: str) -> str:
 
 
 def stop(server: subprocess.Popen[bytes]) -> None:
-    """Stop the server, gently at first."""
+    """Stop the server; kill it if it has not ended after 10 seconds."""
     if server.poll() is None:
         server.send_signal(signal.SIGTERM)
         try:
@@ -150,7 +150,7 @@ def stop(server: subprocess.Popen[bytes]) -> None:
 
 
 def say(text: str) -> None:
-    """Print a line at once, also into a pipe."""
+    """Print a line without a delay, also to a pipe."""
     sys.stdout.write(text + "\n")
     sys.stdout.flush()
 

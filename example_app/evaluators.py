@@ -1,4 +1,4 @@
-"""The tool's evaluators: what the Braintrust Playground can run against the code in helpdesk.py."""
+"""The tool's evaluators, with which the Braintrust Playground can run the code in helpdesk.py."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ TICKETS = [
     {"input": "Do you sell gift cards?", "expected": "front desk"},
     {"input": "My courier wants a payment", "expected": "shipping"},
 ]
-"""Cases of its own, for the local page, the command line and tests; the Playground brings its."""
+"""Cases for the local page, the command line and tests. The Playground sends its own cases."""
 
 
 def exact_match(output: Any, expected: Any) -> float | None:
-    """1 where the output is what was expected; no score where nothing was."""
+    """Return 1 for the expected output and 0 for another; no score if nothing is expected."""
     return None if expected is None else float(output == expected)
 
 
@@ -34,29 +34,29 @@ def exact_match(output: Any, expected: Any) -> float | None:
             "type": "string",
             "default": "front desk",
             "enum": ["front desk", "billing", "shipping", "account"],
-            "description": "Who gets tickets that nobody's words match",
+            "description": "The team for tickets that match no team's words",
         }
     },
 )
 def ticket_triage(input: str, hooks: EvalHooks) -> str:
-    """With a parameter: the Playground shows a choice, and each run gets the value chosen there."""
+    """Return a ticket's team. The Playground shows the parameter as a choice of teams."""
     return helpdesk.triage(input, default_team=hooks.parameters.default_team)
 
 
 def polite(output: str) -> Score:
-    """A score with an explanation."""
+    """Return a score with an explanation."""
     thanks = output.startswith("Thank you")
     return Score("polite", float(thanks), {"why": "thanks first" if thanks else "no thanks"})
 
 
 def length(output: str) -> Classification:
-    """A classifier gives a label instead of a number."""
+    """Return a label instead of a number, as classifiers do."""
     return Classification(id="short" if len(output) < 80 else "long", name="length")
 
 
 @evals_bp.evaluator("reply-draft", scores=[polite], classifiers=[length])
 async def reply_draft(input: str, hooks: EvalHooks) -> str:
-    """Asynchronous, and streaming: words appear in the Playground's cell as they are written."""
+    """Draft a reply. Each word appears in the Playground's cell when it is written."""
     reply = ""
     async for word in helpdesk.draft_reply(input):
         reply += word
@@ -65,11 +65,11 @@ async def reply_draft(input: str, hooks: EvalHooks) -> str:
 
 
 def right_status(output: dict[str, Any], expected: str | None) -> bool:
-    """True and False are the scores 1 and 0."""
+    """Return a bool: ``True`` and ``False`` are the scores 1 and 0."""
     return bool(output["status"] == expected)
 
 
 @evals_bp.evaluator("order-lookup", scores=[right_status])
 def order_lookup(input: str) -> dict[str, str | None]:
-    """Fails on tickets that name no known order: those cells show the error, the others go on."""
+    """Look up an order. Fails on tickets that name no known order; their cells show the error."""
     return helpdesk.order_status(input)

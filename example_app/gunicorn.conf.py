@@ -4,7 +4,7 @@ import gc
 import os
 from typing import Any
 
-# Loopback: put a proxy with TLS in front before others can reach it.
+# Loopback: other machines must reach it through a proxy with TLS only.
 bind = f"127.0.0.1:{os.environ.get('PORT', '8300')}"
 
 # One greenlet per open stream and per running case, instead of one process or thread: cases mostly
@@ -18,23 +18,23 @@ workers = int(os.environ.get("WEB_CONCURRENCY", "1"))
 # health checks and refusals still get through when it has that many.
 worker_connections = 2000
 
-# Under gevent this does not cut long streams: it is about a worker that does not answer its master
-# at all, because a task computes without ever waiting.
+# Under gevent this does not end long streams. It ends a worker that sends its master process no
+# sign of life, because a task computes without ever waiting.
 timeout = 60
 
-# How long a stopping worker waits for the runs that are under way.
+# Seconds that a stopping worker waits for the runs that are under way.
 graceful_timeout = 30
 
-# Left off: with preload_app the application is imported before gevent has patched the standard
-# library. This extension copes with that; the libraries your tasks use may not.
+# Off: with preload_app the application is imported before gevent has patched the standard library.
+# This extension works then, too; the libraries that your tasks use may not.
 preload_app = False
 
 
 def post_worker_init(worker: Any) -> None:
-    """Keep the garbage collector from going through the application again and again.
+    """Make the garbage collector examine fewer objects, less often.
 
-    By default Python looks at new objects after every 700 of them, and often at all that there are.
-    With many cases under way that is up to a third of the work, and finds next to nothing.
+    By default, Python examines all new objects after every 700 of them, and from time to time all
+    objects. With many cases under way, that takes up to a third of the time and frees very little.
     """
     gc.collect()
     gc.freeze()

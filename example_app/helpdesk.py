@@ -1,6 +1,6 @@
 """The code of the tool itself: what a support team's helpdesk does with incoming tickets.
 
-Nothing here knows of evaluations. It is deterministic and needs no network.
+It does not depend on the evaluators. It is deterministic and needs no network.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class UnknownOrderError(LookupError):
 
 
 def triage(text: str, default_team: str = "front desk") -> str:
-    """Return the team that a ticket belongs to: the one whose words it has most of."""
+    """Return the team for a ticket: the one that most of the words in it belong to."""
     words = text.lower()
     hits = {team: sum(word in words for word in known) for team, known in TEAMS.items()}
     best = max(hits, key=lambda team: hits[team])

@@ -209,8 +209,8 @@ def _simplify(value: Any) -> Any:
     return _as_text(value)
 
 
-# It is written in C and so much faster than _plain(); only its errors are used. orjson has found no
-# circular value before.
+# Written in C, and so much faster than _plain(); only its errors are used. It need not look for
+# circular values: orjson has refused them before.
 _nan_refusing = json.JSONEncoder(default=_simplify, allow_nan=False, check_circular=False)
 
 

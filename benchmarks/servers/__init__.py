@@ -1,10 +1,10 @@
-"""The servers that are compared, each in processes of its own."""
+"""The servers that are compared. Each runs in its own processes."""
 
 from __future__ import annotations
 
 from .base import Server, ServerError
 from .official_javascript import OfficialJavaScript
 from .official_python import OfficialPython
-from .ours import Ours
+from .this_project import ThisProject
 
-__all__ = ["OfficialJavaScript", "OfficialPython", "Ours", "Server", "ServerError"]
+__all__ = ["OfficialJavaScript", "OfficialPython", "Server", "ServerError", "ThisProject"]

@@ -13,7 +13,8 @@ from flask import Flask  # noqa: TID251
 from benchmarks.scenarios import EMPTY_CONCURRENCY, WAIT, WAIT_CONCURRENCY
 from flask_braintrust_evals import EvalHooks, EvalsBlueprint
 
-LONGEST_HOLD = 60.0
+MAX_HOLD = 60.0
+"""Seconds after which the tasks end that wait for the end of their run."""
 
 bp = EvalsBlueprint("evals", __name__)
 
@@ -41,20 +42,20 @@ async def wait_async(input: Any) -> Any:
 
 @bp.evaluator("hold", max_concurrency=WAIT_CONCURRENCY)
 def hold(input: Any, hooks: EvalHooks) -> Any:
-    """Takes until its run is cancelled."""
-    hooks.cancel_event.wait(LONGEST_HOLD)
+    """Wait until the run is cancelled."""
+    hooks.cancel_event.wait(MAX_HOLD)
     return input
 
 
 @bp.evaluator("hold-async", max_concurrency=WAIT_CONCURRENCY)
 async def hold_async(input: Any) -> Any:
-    await asyncio.sleep(LONGEST_HOLD)
+    await asyncio.sleep(MAX_HOLD)
     return input
 
 
 @bp.evaluator("large", max_concurrency=2)
 def large(input: int) -> str:
-    """Returns so many bytes."""
+    """Return ``input`` bytes."""
     return "x" * input
 
 
@@ -64,7 +65,7 @@ def failing(input: Any) -> Any:
 
 
 def inventory() -> dict[str, int]:
-    """What lives in this process."""
+    """Return the number of greenlets in this process."""
     gc.collect()
     greenlet: Any = importlib.import_module("greenlet").greenlet
     living = [each for each in gc.get_objects() if isinstance(each, greenlet) and not each.dead]

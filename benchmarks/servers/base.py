@@ -1,4 +1,4 @@
-"""What all servers have in common: how one is started, watched and ended."""
+"""The base class of all servers, which starts and ends a server's processes."""
 
 from __future__ import annotations
 
@@ -20,21 +20,23 @@ from benchmarks.sink import TOKEN
 
 ROOT = Path(__file__).parents[2]
 BENCH = ROOT / ".bench"
-"""Where the other servers are installed; not in the repository."""
+"""The folder that the other servers are installed in; not in the repository."""
 HERE = Path(__file__).parent
-START_UP = 60.0
-GRACE = 10.0
+START_TIMEOUT = 60.0
+"""Seconds that a server may take until it answers."""
+STOP_TIMEOUT = 10.0
+"""Seconds that a server may take to end before it is killed."""
 
 
 class ServerError(Exception):
-    """A server cannot be had, or did not start."""
+    """A server is not available, or did not start."""
 
 
 class Server:
-    """A server on a port of 127.0.0.1, from entering until leaving the context.
+    """A server on a port of 127.0.0.1. It runs until the context is exited.
 
     Args:
-        cloud: the address of the cloud that it works with.
+        cloud: the address of the stand-in for Braintrust that it uses.
         cores: the cores that it may use.
     """
 
@@ -55,7 +57,7 @@ class Server:
         """Install what is missing, and return versions.
 
         Raises:
-            ServerError: it cannot be had here.
+            ServerError: it cannot be installed or run on this machine.
         """
         raise NotImplementedError
 
@@ -63,18 +65,18 @@ class Server:
         raise NotImplementedError
 
     def environ(self) -> dict[str, str]:
-        """What it is told by environment variables."""
+        """Return further environment variables for the server."""
         return {}
 
     keeps_listener: ClassVar[bool] = False
-    """Whether it takes the bound socket over; another one is told the number of its port."""
+    """True: the server inherits the bound socket. False: it binds the same port again."""
 
     @property
     def pid(self) -> int:
         return self._process.pid
 
     def log(self) -> str:
-        """The end of what it has written."""
+        """Return the end of the server's output."""
         return Path(self._log.name).read_text("utf-8", "replace")[-3000:]
 
     def __enter__(self) -> Server:
@@ -86,7 +88,7 @@ class Server:
         with pinned(self._cores):
             self._process = subprocess.Popen(
                 self.command(),
-                # Away from any .env.braintrust beside or above the checkout.
+                # A server reads an .env.braintrust file from its folder or one above.
                 cwd=self._work.name,
                 env={
                     **clean,
@@ -100,7 +102,7 @@ class Server:
                 stdout=self._log,
                 stderr=subprocess.STDOUT,
                 pass_fds=(self._listener.fileno(),) if self.keeps_listener else (),
-                # So that the children of a server that ends badly are known, and ended with it.
+                # A group of processes, so that the children of a crashed server can be ended.
                 start_new_session=True,
             )
         try:
@@ -111,7 +113,7 @@ class Server:
         return self
 
     def _wait_until_ready(self) -> None:
-        deadline = time.monotonic() + START_UP
+        deadline = time.monotonic() + START_TIMEOUT
         while time.monotonic() < deadline:
             if self._process.poll() is not None:
                 raise ServerError(f"{self.title} ended as it started:\n{self.log()}")
@@ -119,16 +121,16 @@ class Server:
                 with urlopen(f"http://127.0.0.1:{self.port}/", timeout=5):
                     return
             except HTTPError:
-                return  # an answer is an answer
+                return  # any answer shows that the server has started
             except (URLError, OSError):
                 time.sleep(0.05)
-        raise ServerError(f"{self.title} did not answer within {START_UP:g} s:\n{self.log()}")
+        raise ServerError(f"{self.title} did not answer within {START_TIMEOUT:g} s:\n{self.log()}")
 
     def close(self) -> None:
-        """End it and all its children."""
+        """End the server and all its children."""
         self._signal(signal.SIGTERM)
         try:
-            self._process.wait(GRACE)
+            self._process.wait(STOP_TIMEOUT)
         except subprocess.TimeoutExpired:
             pass
         self._signal(signal.SIGKILL)

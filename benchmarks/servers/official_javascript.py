@@ -1,4 +1,4 @@
-"""The dev server of the official JavaScript SDK, where there is Node.js to run it."""
+"""The dev server of the official JavaScript SDK, which needs Node.js."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from .base import BENCH, HERE, ROOT, Server, ServerError
 
 ENVIRONMENT = BENCH / "node"
 PACKAGE = ENVIRONMENT / "node_modules" / "braintrust"
-INSTALLATION_LIMIT = 600
+INSTALL_TIMEOUT = 600
+"""Seconds that the installation may take."""
 
 
 class OfficialJavaScript(Server):
@@ -23,14 +24,14 @@ class OfficialJavaScript(Server):
     def prepare(cls) -> dict[str, str]:
         node, npm = shutil.which("node"), shutil.which("npm")
         if node is None or npm is None:
-            raise ServerError("it needs node and npm, which are not here")
+            raise ServerError("it needs node and npm, which are not installed")
         if not (PACKAGE / "package.json").exists():
             sys.stderr.write(f"Installing braintrust into {ENVIRONMENT.relative_to(ROOT)} ...\n")
             ENVIRONMENT.mkdir(parents=True, exist_ok=True)
-            # Without one, npm would install into a folder above that has one.
+            # Without a package.json, npm would install into a folder above that has one.
             (ENVIRONMENT / "package.json").write_text('{"private": true}\n')
             _do([npm, "install", "--no-audit", "--no-fund", "braintrust"])
-        # Beside the package, where Node.js finds it.
+        # Node.js finds the package from a file beside it.
         shutil.copy(HERE / "benchmark.eval.js", ENVIRONMENT)
         version = json.loads((PACKAGE / "package.json").read_text("utf-8"))["version"]
         return {"braintrust": version, "node": _do([node, "--version"]).strip().lstrip("v")}
@@ -45,7 +46,7 @@ class OfficialJavaScript(Server):
 def _do(command: list[str]) -> str:
     try:
         done = subprocess.run(
-            command, cwd=ENVIRONMENT, capture_output=True, text=True, timeout=INSTALLATION_LIMIT
+            command, cwd=ENVIRONMENT, capture_output=True, text=True, timeout=INSTALL_TIMEOUT
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise ServerError(f"{command[0]}: {error}") from error

@@ -1,4 +1,4 @@
-"""The dev server of the official Python SDK, in an environment of its own."""
+"""The dev server of the official Python SDK, in its own virtual environment."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import sys
 from .base import BENCH, HERE, ROOT, Server, ServerError
 
 ENVIRONMENT = BENCH / "python"
-INSTALLATION_LIMIT = 600
+INSTALL_TIMEOUT = 600
+"""Seconds that one step of the installation may take."""
 
 
 class OfficialPython(Server):
@@ -40,7 +41,7 @@ class OfficialPython(Server):
 
 
 def _requirement() -> str:
-    """The version that the tests compare with."""
+    """Return the requirement of the version that the tests compare with."""
     text = (ROOT / "requirements-dev.txt").read_text("utf-8")
     found = re.search(r"^braintrust\[cli\].*$", text, re.MULTILINE)
     assert found is not None
@@ -49,7 +50,7 @@ def _requirement() -> str:
 
 def _do(command: list[str]) -> str:
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=INSTALLATION_LIMIT)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=INSTALL_TIMEOUT)
     except (OSError, subprocess.TimeoutExpired) as error:
         raise ServerError(f"{command[0]}: {error}") from error
     if done.returncode:

@@ -109,6 +109,7 @@ class SessionCache:
         self._limit = limit
         self._entries: OrderedDict[bytes, _Entry] = OrderedDict()  # the last used one is last
         self._logins: dict[bytes, _Login] = {}
+        self._closed = False
         self._ttl = ttl
         self._clock = clock
         self._secret = os.urandom(32)
@@ -171,8 +172,12 @@ class SessionCache:
         return self._lease(entry)
 
     def close(self) -> None:
-        """Remove all sessions. Those that are leased are closed when they are released."""
+        """Remove all sessions. Those that are leased are closed when they are released.
+
+        A session of a login that is under way is closed when its requests release it.
+        """
         with self._lock:
+            self._closed = True
             entries = list(self._entries.values())
             retired = [entry for entry in entries if self._retire(entry)]
         _close(retired)
@@ -201,21 +206,26 @@ class SessionCache:
                 oldest = next(iter(self._entries.values()))
                 if self._retire(oldest):
                     retired.append(oldest)
-            self._entries[key] = entry
+            if not self._closed:
+                self._entries[key] = entry
+            entry.listed = not self._closed
             login.entry = entry
         login.done.set()
         _close(retired)
         return entry
 
     def _wait(self, login: _Login, gave_up: Callable[[], bool]) -> _Entry:
-        while not login.done.wait(CLIENT_CHECK_INTERVAL):
-            if gave_up():
-                with self._lock:
-                    entry = login.entry
-                    login.waiting -= 1
-                if entry is not None:  # the login ended meanwhile: this request has a lease
-                    self._release(entry)
-                raise CloudError("the client disconnected during the login")
+        try:
+            while not login.done.wait(CLIENT_CHECK_INTERVAL):
+                if gave_up():
+                    raise CloudError("the client disconnected during the login")
+        except BaseException:  # also GreenletExit and time-outs of gevent
+            with self._lock:
+                entry = login.entry
+                login.waiting -= 1
+            if entry is not None:  # the login ended meanwhile: this request has a lease
+                self._release(entry)
+            raise
         if login.entry is None:
             assert login.error is not None
             raise login.error

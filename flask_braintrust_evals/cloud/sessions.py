@@ -66,7 +66,7 @@ class UserSession:
         self.app_url = app_url
         self.api_url = api_url
         self.proxy_url = proxy_url
-        # A header can only carry latin-1. Calls that look up by name send the name otherwise, too.
+        # A header can have latin-1 only. Calls that need the name also send it in another way.
         self._org_header = {"x-bt-org-name": org.name} if _is_latin_1(org.name) else {}
         self.closed = False
         self.on_refusal: Callable[[], None] = lambda: None

@@ -40,7 +40,7 @@ class _Loop(asyncio.SelectorEventLoop):
     greenlets of two threads use the same one.
     """
 
-    owns_its_thread = True  # see greenlet_loops: no greenlet needs to be told apart there
+    owns_its_thread = True  # greenlet_loops need not track it: no other greenlet runs a loop there
 
     def __init__(self) -> None:
         super().__init__()

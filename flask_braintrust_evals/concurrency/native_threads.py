@@ -49,7 +49,7 @@ class NativeThreads(Executor):
 
     @property
     def thread_count(self) -> int:
-        """How many threads there are."""
+        """The number of threads that have not ended."""
         return self._alive
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:

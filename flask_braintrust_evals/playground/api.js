@@ -1,8 +1,8 @@
-// The server's two endpoints, which are those that Braintrust's Playground uses.
+// Calls the two endpoints of the server that Braintrust's Playground uses, too.
 
 import { EventParser } from "./sse.js";
 
-// The page is at .../playground, the endpoints are beside it.
+// The page is at .../playground; the endpoints have the same parent path.
 const base = new URL("./", location.href);
 
 export class ServerError extends Error {
@@ -30,7 +30,7 @@ export class Server {
     return (await checked(answer)).json();
   }
 
-  // Runs, and calls `handle(event, data)` for each event as it comes.
+  // Runs an evaluator. Calls `handle(event, data)` for each event when it arrives.
   async run(body, handle, signal) {
     const answer = await fetch(new URL("eval", base), {
       method: "POST",
@@ -61,7 +61,7 @@ async function checked(answer) {
   try {
     message = JSON.parse(text).error ?? text;
   } catch {
-    // Not ours: a proxy's page.
+    // The answer is not this server's, but for instance a page of a proxy.
   }
   throw new ServerError(answer.status, `${message || answer.statusText} (status ${answer.status})`);
 }

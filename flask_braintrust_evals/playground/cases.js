@@ -1,4 +1,4 @@
-// Cases from text: a JSON array, JSON Lines, or CSV with a header.
+// Reads cases from text: a JSON array, JSON Lines, or CSV with a header.
 
 const FIELDS = ["input", "expected", "metadata", "tags", "id"];
 
@@ -72,7 +72,7 @@ function fromCsv([header, ...rows]) {
   const names = header.map((name) => name.trim());
   const unknown = names.filter((name) => !FIELDS.includes(name));
   if (!names.includes("input")) {
-    // A table of inputs: each row is an object, but for the columns that cases have themselves.
+    // A table of inputs: the columns that are not fields of a case make up the input, an object.
     if (!unknown.length || !rows.length)
       throw new Error('this is neither JSON nor CSV with a column "input" and at least one row');
   }
@@ -101,7 +101,7 @@ function cellValue(name, text) {
     try {
       return JSON.parse(text);
     } catch {
-      // A text that only looks like JSON.
+      // A text that begins like JSON, but is not.
     }
   }
   return text;

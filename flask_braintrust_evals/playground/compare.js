@@ -1,4 +1,4 @@
-// Which cases got better, and which worse, since an earlier run.
+// Finds the cases whose scores are better or worse than in an earlier run.
 
 // Returns a map from each row of `now` that has a counterpart to { row, scores, verdict }.
 export function compare(now, before) {
@@ -15,7 +15,7 @@ export function compare(now, before) {
   return compared;
 }
 
-// By their input: the data may have been sorted or have grown meanwhile.
+// Not by index: the data may have another order or other cases in the earlier run.
 const keyOf = (row) => JSON.stringify([row.input, row.trial]);
 
 function compareRows(row, earlier) {

@@ -1,4 +1,4 @@
-// All that is known of one case.
+// Shows all data of one case.
 
 import { asText, element, seconds } from "./dom.js";
 import { diff } from "./diff.js";

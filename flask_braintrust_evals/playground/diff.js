@@ -1,8 +1,8 @@
-// What differs between two texts, word by word: the longest common subsequence.
+// Compares two texts word by word, by their longest common subsequence.
 
-const MOST = 1500; // words of each: the table of the algorithm has as many cells as their product
+const MOST = 1500; // words of each text; the algorithm's table has a cell for each pair of words
 
-// Returns pieces { kind: "same" | "gone" | "new", text }, or null where the texts are too long.
+// Returns pieces { kind: "same" | "gone" | "new", text }, or null if a text is too long.
 export function diff(before, after) {
   const old = words(before);
   const now = words(after);

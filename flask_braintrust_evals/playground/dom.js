@@ -1,4 +1,4 @@
-// Elements without markup: whatever a task returns is only ever set as text.
+// Makes elements. Outputs of tasks are set as text, never as markup.
 
 export const byId = (id) => document.getElementById(id);
 
@@ -18,7 +18,7 @@ export function show(node, text) {
   node.hidden = !text;
 }
 
-// A value as people read it: texts as they are, all else as JSON.
+// Returns a value for people to read: a text unchanged, other values as JSON.
 export function asText(value, indent = 0) {
   if (value === undefined || value === null) return "";
   return typeof value === "string" ? value : JSON.stringify(value, null, indent);

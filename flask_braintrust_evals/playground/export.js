@@ -1,4 +1,4 @@
-// Results as files.
+// Writes results to files.
 
 import { asText, element } from "./dom.js";
 
@@ -15,7 +15,7 @@ export function asCsv(run) {
   return [header, ...rows].map((row) => row.map(cell).join(",")).join("\r\n") + "\r\n";
 }
 
-// Spreadsheets run cells that begin as formulas do (https://owasp.org/www-community/attacks/CSV_Injection).
+// Spreadsheets evaluate cells that begin like a formula (https://owasp.org/www-community/attacks/CSV_Injection).
 function cell(value) {
   let text = String(value);
   if (/^[=+\-@\t\r]/.test(text) && Number.isNaN(Number(text))) text = `'${text}`;

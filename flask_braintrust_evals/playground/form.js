@@ -1,4 +1,4 @@
-// A form for an evaluator's parameters, drawn from its manifest.
+// Makes the form for an evaluator's parameters, from its manifest.
 
 import { element } from "./dom.js";
 

@@ -1,4 +1,4 @@
-// Earlier runs of this browser, in its own database.
+// Keeps earlier runs in the browser's own database.
 
 const NAME = "braintrust-evals";
 const KEPT = 20; // runs of each evaluator
@@ -25,7 +25,7 @@ async function store(mode) {
   return transaction.objectStore("runs");
 }
 
-// The newest first, without their rows.
+// Returns runs without their rows, the newest first.
 export async function earlierRuns(evaluator) {
   const runs = await answer((await store("readonly")).index("evaluator").getAll(evaluator));
   return runs

@@ -1,4 +1,4 @@
-// What happens when: from the form to a run, and from the run to the table.
+// Handles the events of the page: starts runs from the form, and shows them in the table.
 
 import { Server } from "./api.js";
 import { parseCases } from "./cases.js";
@@ -78,7 +78,7 @@ function countCases() {
   }
 }
 
-// What is asked for: { data, cases }, where `cases` is how many, if that is known.
+// Returns the chosen { data, cases }. `cases` is their number, or null if it is not known.
 async function chosenCases() {
   const source = byId("source").value;
   if (source === "own") return { data: { own: true }, cases: null };

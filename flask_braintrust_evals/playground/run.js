@@ -1,11 +1,11 @@
-// A run as this page knows it: rows that fill as the events come.
+// A run: rows that are filled in when events arrive.
 
 export class Run {
   constructor(evaluator, parameters, total) {
     this.id = `${new Date().toISOString()} ${Math.random().toString(36).slice(2, 8)}`;
     this.evaluator = evaluator;
     this.parameters = parameters;
-    this.total = total; // cases and trials to come, or null where nobody knows
+    this.total = total; // number of cases and trials, or null if it is not known
     this.rows = [];
     this.state = "running"; // then "finished", "failed" or "cancelled"
     this.error = "";
@@ -38,7 +38,7 @@ export class Run {
     for (const row of this.rows) if (row.state !== "done" && row.state !== "error") row.state = "cancelled";
   }
 
-  // What is kept and exported: plain data.
+  // Returns plain data, for history.js and export.js.
   plain() {
     const { id, evaluator, parameters, total, rows, state, error, summary, scoreNames, done, failed, experiment } = this;
     return { id, evaluator, parameters, total, rows, state, error, summary, scoreNames, done, failed, experiment };
@@ -77,11 +77,11 @@ function parsed(text) {
   try {
     return JSON.parse(text);
   } catch {
-    return text; // a task's own progress
+    return text; // progress that a task reports is any text
   }
 }
 
-// Whether a row's output is something else than was expected.
+// Returns whether a row's output is not the expected one.
 export const differs = (row) =>
   row.expected !== undefined && row.expected !== null && row.state !== "running" && !row.error &&
   JSON.stringify(row.output) !== JSON.stringify(row.expected);

@@ -1,4 +1,4 @@
-// Server-Sent Events from a fetch: EventSource can neither POST nor send headers.
+// Parses Server-Sent Events of a fetch: EventSource can neither POST nor send headers.
 // https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-stream
 
 export class EventParser {
@@ -6,7 +6,7 @@ export class EventParser {
   #event = "";
   #data = [];
 
-  // Returns the events that are complete with this piece of text.
+  // Returns the events that this piece of text completes.
   feed(text) {
     const lines = (this.#rest + text).split(/\r\n|\n|\r(?!$)/);
     this.#rest = lines.pop();

@@ -1,4 +1,4 @@
-// The scores of a run: each one's mean as a bar, and how its values are distributed.
+// Shows the scores of a run: for each its mean as a bar, and the distribution of its values.
 
 import { element, percent } from "./dom.js";
 

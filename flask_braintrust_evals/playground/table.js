@@ -1,19 +1,19 @@
-// A table of any number of rows, of which only those that can be seen are elements.
+// A table of any number of rows. Only visible rows have elements.
 
 import { diff } from "./diff.js";
 import { asText, element, seconds } from "./dom.js";
 import { differs } from "./run.js";
 
-const ROW = 40; // pixels, as --row has it
-const SPARE = 12; // rows above and below those that can be seen
-const TEXT = 400; // characters of a cell: the rest is in the details
-const LARGEST = 8_000_000; // pixels: browsers end at about twice that
+const ROW = 40; // pixels; the same as --row in the style sheet
+const SPARE = 12; // further rows with elements, above and below the visible ones
+const TEXT = 400; // characters shown in a cell; the details have the whole text
+const LARGEST = 8_000_000; // pixels; the limit of browsers is about twice that
 
 export class Table {
   #rows = [];
   #columns = [];
   #active = 0;
-  #drawn = new Map(); // from a row's place to its element
+  #drawn = new Map(); // from a row's index to its element
   #compared = new Map();
   #sort = { key: "index", down: false };
 
@@ -50,7 +50,7 @@ export class Table {
     this.draw(true);
   }
 
-  // `fresh`: whether rows that are drawn already may have changed.
+  // `fresh`: whether rows that have been drawn may have changed.
   draw(fresh = false) {
     const height = this.body.clientHeight || 400;
     const first = Math.max(0, Math.floor(this.body.scrollTop / this.#scale() / ROW) - SPARE);
@@ -65,12 +65,12 @@ export class Table {
     this.grid.setAttribute("aria-activedescendant", this.#rows.length ? `row-${this.#active}` : "");
   }
 
-  // Beyond what a browser can scroll, rows stand closer together than they are high.
+  // If the table is higher than LARGEST, the body scrolls by less than a row for each row.
   #scale() {
     return this.#rows.length * ROW > LARGEST ? LARGEST / (this.#rows.length * ROW) : 1;
   }
 
-  // An element that is there stays: a click that begins on it must end on it.
+  // An existing element is kept: a click must begin and end on the same element.
   #drawRow(at, fresh) {
     const known = this.#drawn.get(at);
     const made = known ?? element("div", { className: "row", role: "row", id: `row-${at}`, "aria-rowindex": at + 2, onclick: () => this.#click(at) });
@@ -105,7 +105,7 @@ export class Table {
     return this.#columns.map((column) => column.width).join(" ");
   }
 
-  // As wide as there is room for, but no narrower than its columns.
+  // Returns the width of the body, or that of all columns if they are wider.
   #width() {
     const least = this.#columns.reduce((sum, { width }) => sum + parseFloat(width.replace("minmax(", "")), 0);
     return `max(100%, ${least}rem)`;
@@ -189,7 +189,7 @@ function output(cell, row) {
   const said = row.error ?? (row.output === undefined ? row.text : asText(row.output));
   if (row.error) cell.classList.add("failed");
   const pieces = differs(row) && said.length <= TEXT ? diff(asText(row.expected).slice(0, TEXT), said) : null;
-  // What is not in the output is in the details; here, what was not expected is marked.
+  // Unexpected words are marked. Missing words are shown in the details only.
   if (pieces) cell.append(...pieces.filter(({ kind }) => kind !== "gone").map(({ kind, text }) => (kind === "new" ? element("ins", {}, text) : text)));
   else cell.textContent = short(said);
 }

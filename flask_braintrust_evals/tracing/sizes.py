@@ -1,4 +1,4 @@
-"""How much memory, and how much of a request, a span takes."""
+"""The approximate sizes of spans, in memory and in a request."""
 
 from __future__ import annotations
 
@@ -12,9 +12,11 @@ OVERHEAD = 300
 
 def span_size(span: ReadableSpan) -> int:
     """Return about how many bytes a span takes."""
-    size = OVERHEAD + text_size(span.name)
+    size = OVERHEAD + text_size(span.name) + text_size(span.status.description or "")
+    size += sum(text_size(event.name) for event in span.events)
     for attributes in (plain_attributes(span), *(event.attributes for event in span.events)):
-        for value in (attributes or {}).values():
+        for name, value in (attributes or {}).items():
+            size += len(name)
             size += text_size(value) if isinstance(value, str) else sum(text_sizes(value))
     return size
 

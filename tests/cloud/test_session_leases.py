@@ -242,6 +242,49 @@ def test_who_waits_for_anothers_login_may_give_up(logins: Logins) -> None:
     assert logins.made[0].closed  # no lease was left behind
 
 
+def test_a_request_that_is_killed_while_it_waits_keeps_no_lease(logins: Logins) -> None:
+    cache = SessionCache(1, TTL)
+    release = threading.Event()
+
+    def slow() -> UserSession:
+        assert release.wait(10)
+        return logins()
+
+    def killed() -> bool:
+        raise SystemExit  # as gevent's GreenletExit, it is no Exception
+
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(take, cache, "ada", slow)
+        _eventually(lambda: cache.waiting == 1)
+        second = pool.submit(cache.lease, "ada", "acme", URL, slow, killed)
+        assert isinstance(second.exception(10), SystemExit)
+        release.set()
+        first.result(10).release()
+    cache.close()
+    assert [session.closed for session in logins.made] == [True]
+
+
+def test_a_login_that_ends_after_the_cache_is_closed_is_closed_with_its_last_lease(
+    logins: Logins,
+) -> None:
+    cache = SessionCache(4, TTL)
+    release = threading.Event()
+
+    def slow() -> UserSession:
+        assert release.wait(10)
+        return logins()
+
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(take, cache, "ada", slow)
+        _eventually(lambda: cache.waiting)
+        cache.close()
+        release.set()
+        lease = waiting.result(10)
+    assert len(cache) == 0
+    lease.release()
+    assert [session.closed for session in logins.made] == [True]
+
+
 def _eventually(condition: Callable[[], Any]) -> Any:
     waiting = threading.Event()
     for _ in range(1000):

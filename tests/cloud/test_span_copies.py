@@ -10,6 +10,7 @@ from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.trace import StatusCode
 
 from flask_braintrust_evals.cloud.tracing.limits import MAX_SPAN_BYTES, within_limits
 from flask_braintrust_evals.tracing.sizes import span_size
@@ -96,3 +97,32 @@ def test_a_list_of_many_small_texts_is_cut_too() -> None:
     assert size <= MAX_SPAN_BYTES
     assert isinstance(tags, list | tuple)
     assert tags[-1] == "… [cut: 30000 items]"
+
+
+LONG = "x" * 8_000_000
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        pytest.param(lambda it: it.set_status(StatusCode.ERROR, LONG), id="status"),
+        pytest.param(lambda it: it.set_attribute(LONG, "value"), id="name of an attribute"),
+        pytest.param(lambda it: it.add_event(LONG), id="name of an event"),
+        pytest.param(lambda it: it.add_event("it", {LONG: 1}), id="name of an event's attribute"),
+        pytest.param(lambda it: it.update_name(LONG), id="name"),
+    ],
+)
+@pytest.mark.parametrize("parent", [PARENT, "project_id:other"])
+def test_every_text_of_a_span_is_counted_and_cut(parent: str, change: Any) -> None:
+    exporter = InMemorySpanExporter()
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    attributes = {"braintrust.parent": parent}
+    with provider.get_tracer("test").start_as_current_span("it", attributes=attributes) as it:
+        change(it)
+    (original,) = exporter.get_finished_spans()
+    assert span_size(original) > 8_000_000
+    copy, size = sent(original)
+    encoded = encode_spans([copy]).SerializeToString()
+    assert len(encoded) - 1000 <= size <= MAX_SPAN_BYTES  # the resource is not counted
+    assert (copy.attributes or {})["braintrust.parent"] == PARENT

@@ -87,6 +87,10 @@ def any_arguments(*args: Any) -> Any:
     return args
 
 
+def keywords_in_any_order(*, hooks: Any, input: Any, retries: int = 3) -> Any:
+    return (input, hooks)
+
+
 def any_keywords(input: Any, **kwargs: Any) -> Any:
     return input, kwargs
 
@@ -137,6 +141,7 @@ class Greeter:
         pytest.param(any_arguments, ("in",), id="any positional arguments"),
         pytest.param(by_place(input_and_hooks), ("in", HOOKS), id="decorated, by place"),
         pytest.param(any_keywords, ("in", {}), id="any keyword arguments"),
+        pytest.param(keywords_in_any_order, ("in", HOOKS), id="by keyword only, input last"),
         pytest.param(Greeter(), ("in", HOOKS), id="object"),
         pytest.param(Greeter().method, ("in", HOOKS), id="bound method"),
         pytest.param(Greeter.of_class, ("in",), id="class method"),

@@ -183,6 +183,30 @@ def test_a_scope_that_fails_costs_its_scorer_alone() -> None:
     assert result.error is None
 
 
+def test_a_scope_that_fails_at_its_end_costs_its_scorer_alone(spans: Spans) -> None:
+    count = iter(range(10))
+
+    @contextlib.contextmanager
+    def scope() -> Iterator[None]:
+        number = next(count)
+        yield
+        if number == 1:
+            raise EvalsError("the teardown failed")
+
+    def a(output: Any) -> int:
+        return 1
+
+    def b(output: Any) -> int:
+        return 1
+
+    result, _ = run_case(
+        Evaluator("e", echo, scores=[a, b]), scope=scope, tracer=EvalTracer(spans.tracer)
+    )
+    assert [error.message for error in result.scorer_errors.values()] == ["the teardown failed"]
+    assert result.error is None
+    assert {span.name for span in spans.all} == {"eval", "task", "a", "b"}
+
+
 def test_coroutine_scorers_are_cancelled_with_the_run() -> None:
     started, cancelled = threading.Semaphore(0), []
 

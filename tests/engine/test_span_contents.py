@@ -105,7 +105,7 @@ def test_what_a_case_does_not_have_is_absent(spans: Spans, tracing: EvalTracer) 
 
     assert keys(spans.one("eval")) == {"input_json", "expected_json", "output_json"}
     assert keys(spans.one("task")) == {"input_json", "expected_json", "output_json"}
-    assert keys(spans.one("accuracy")) == {"output_json", "scores"}
+    assert keys(spans.one("accuracy")) == {"input_json", "output_json", "scores"}
 
 
 def test_metadata_and_tags_are_those_that_the_task_left(spans: Spans, tracing: EvalTracer) -> None:
@@ -117,6 +117,46 @@ def test_metadata_and_tags_are_those_that_the_task_left(spans: Spans, tracing: E
 
     assert attribute(spans.one("eval"), "metadata") == {"old": 1, "new": 2}
     assert attribute(spans.one("eval"), "tags") == ("b",)
+
+
+def test_metadata_and_tags_that_the_task_empties_are_empty_on_the_span(
+    spans: Spans, tracing: EvalTracer
+) -> None:
+    def task(input: Any, hooks: Any) -> None:
+        hooks.metadata, hooks.tags = None, []
+
+    run_case(Evaluator("e", task), EvalCase(1, metadata={"a": 1}, tags=["t"]), tracer=tracing)
+
+    span = spans.one("eval")
+    assert attribute(span, "metadata") == {}
+    assert list(attribute(span, "tags")) == []
+
+
+def test_spans_of_scorers_and_classifiers_have_what_they_get_and_labels_their_metadata(
+    spans: Spans, tracing: EvalTracer
+) -> None:
+    def topic(output: Any) -> Any:
+        return {"id": "a", "metadata": {"why": "obvious"}}
+
+    def several(output: Any) -> Any:
+        return [{"id": "a", "name": "x", "metadata": {"n": 1}}, {"id": "b", "name": "y"}]
+
+    case = EvalCase(1, expected=2, metadata={"m": 1}, tags=["t"], id="row")
+    evaluator = Evaluator("e", echo, scores=[accuracy], classifiers=[topic, several])
+    run_case(evaluator, case, tracer=tracing)
+
+    given = {
+        "input": 1,
+        "expected": 2,
+        "metadata": {"m": 1},
+        "output": 1,
+        "id": "row",
+        "tags": ["t"],
+    }
+    for name in ("accuracy", "topic", "several"):
+        assert attribute(spans.one(name), "input_json") == given
+    assert attribute(spans.one("topic"), "metadata") == {"why": "obvious"}
+    assert attribute(spans.one("several"), "metadata") == {"x": {"n": 1}, "y": None}
 
 
 @pytest.mark.parametrize("fails", [False, True], ids=["returns", "fails"])
@@ -325,7 +365,7 @@ def test_a_scorer_that_fails_is_recorded_where_it_failed(spans: Spans, tracing: 
     span = spans.one("failing")
     assert span.status.status_code is StatusCode.ERROR
     assert [event.name for event in span.events] == ["exception"]
-    assert keys(span) == set()
+    assert keys(span) == {"input_json"}
     assert spans.one("task").status.status_code is StatusCode.UNSET
     assert spans.one("accuracy").status.status_code is StatusCode.UNSET
     assert attribute(spans.one("eval"), "metadata") == {

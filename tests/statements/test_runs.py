@@ -198,7 +198,11 @@ def test_tags_that_a_task_adds_are_recorded_also_where_a_scorer_fails(
 # --- Where cases come from ---
 
 ROW = {"id": "row-1", "_xact_id": "100", "created": "2026-06-01T00:00:00Z", "input": 1}
-SOURCE = {"object_type": "project_logs", "object_id": "log", "id": "source-row"}
+SOURCE = {
+    "object_type": "project_logs",
+    "object_id": "00000000-0000-0000-0000-000000000002",
+    "id": "source-row",
+}
 
 
 def test_the_origin_of_a_datasets_case_is_its_row_and_not_what_the_row_came_from(

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from opentelemetry.sdk.trace import Event, ReadableSpan
+from opentelemetry.trace import Status
 
 from flask_braintrust_evals.semconv import PARENT
 from flask_braintrust_evals.serialization import dumps
@@ -58,7 +59,7 @@ def within_limits(span: ReadableSpan, parent: str, size: int) -> tuple[ReadableS
         links=span.links,
         kind=span.kind,
         instrumentation_scope=span.instrumentation_scope,
-        status=span.status,
+        status=_cut_status(span.status, limit),
         start_time=span.start_time,
         end_time=span.end_time,
     )
@@ -66,12 +67,20 @@ def within_limits(span: ReadableSpan, parent: str, size: int) -> tuple[ReadableS
 
 
 def _text_sizes(span: ReadableSpan) -> list[int]:
-    """Return the size in bytes of the name and of each attribute of a span and its events."""
-    sizes = [text_size(span.name)]
+    """Return the size in bytes of each text of a span that :func:`within_limits` can cut."""
+    sizes = [text_size(span.name), text_size(span.status.description or "")]
+    sizes += [text_size(event.name) for event in span.events]
     for attributes in (span.attributes, *(event.attributes for event in span.events)):
-        for value in (attributes or {}).values():
+        for name, value in (attributes or {}).items():
+            sizes.append(text_size(name))
             sizes.extend(text_sizes(value))
     return sizes
+
+
+def _cut_status(status: Status, limit: int) -> Status:
+    if status.description is None or text_size(status.description) <= limit:
+        return status
+    return Status(status.status_code, _cut(status.description, limit))
 
 
 def _limit(span: ReadableSpan) -> int:
@@ -90,7 +99,10 @@ def _limit(span: ReadableSpan) -> int:
 
 
 def _cut_attributes(attributes: Mapping[str, Any] | None, limit: int) -> dict[str, Any]:
-    return {name: _cut_value(name, value, limit) for name, value in (attributes or {}).items()}
+    return {
+        _cut(name, limit): _cut_value(name, value, limit)
+        for name, value in (attributes or {}).items()
+    }
 
 
 def _cut_value(name: str, value: Any, limit: int) -> Any:

@@ -97,7 +97,7 @@ class _Collector(dict[str, Any]):
 
 def _location_of_call() -> str:
     frame: FrameType | None = sys._getframe(2)
-    # In asyncio.run(EvalAsync(...)), frames of the standard library are between the two.
+    # For asyncio.run(EvalAsync(...)), frames of the standard library come before the file's.
     while frame is not None and frame.f_code.co_filename.startswith((_SDK, _STANDARD_LIBRARY)):
         frame = frame.f_back
     return "" if frame is None else f"{frame.f_code.co_filename}:{frame.f_lineno}"

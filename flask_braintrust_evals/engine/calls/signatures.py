@@ -76,6 +76,8 @@ class TaskCall:
             if any(p.kind is p.VAR_POSITIONAL for p in signature.parameters.values()):
                 return cls(function)
             raise _bad_task(function, "takes no argument")
+        if named[0].kind is inspect.Parameter.KEYWORD_ONLY:
+            named.sort(key=lambda parameter: parameter.name != "input")
         first, *others = named
         sources = _task_sources(function, others)
         if first.kind is not first.KEYWORD_ONLY:

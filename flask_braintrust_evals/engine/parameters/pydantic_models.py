@@ -142,8 +142,8 @@ def _parse(model: type[BaseModel], value: Any, name: str | None, skip: int = 0) 
         skip: the number of steps from ``value`` to the value of the parameter, for messages.
     """
     try:
-        # Only for JSON, "strict" accepts text for a date, which has no JSON type of its own. It
-        # never accepts text for a number.
+        # As JSON text, because "strict" then accepts a string for a date, which has no type of its
+        # own in JSON. It does not accept a string for a number.
         return model.model_validate_json(dumps(value), strict=True)
     except ValidationError as error:
         raise RequestError("; ".join(_explain(error, name, skip))) from None

@@ -48,7 +48,7 @@ from .user_code import ProgressReports, UserCode
 
 
 class CaseRunner:
-    """What all cases of one run have in common.
+    """Runs the cases of one run, with what they have in common.
 
     Args:
         plan: the evaluator's.
@@ -84,8 +84,9 @@ class CaseRunner:
         self.scope = scope
         if finished_spans is None:
             every_scorer = (*plan.scorers, *plan.classifiers, *extra_scorers)
-            tracer, finished_spans = with_memory(tracer, every_scorer)
-            if tracer is not None and tracer.records:
+            given = tracer
+            tracer, finished_spans = with_memory(given, every_scorer)
+            if tracer is not given:
                 span_class = span_class or eval_span.find_span_class()
         self.code = UserCode(plan, tracer, self.cancellation, span_class, org_url)
         scorers = unique_names((*plan.scorers, *extra_scorers))

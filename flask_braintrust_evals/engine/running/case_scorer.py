@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
@@ -66,7 +67,8 @@ class CaseScorer:
         self._code = code
         self._finished_spans = finished_spans
         # A single one runs alone, in the scope of its case.
-        self._scope = scope if len(self._calls) > 1 else nullcontext
+        self._scope = scope if len(self._calls) > 1 and scope is not nullcontext else None
+        self._wants_trace = any(scorer.takes("trace") for scorer, _ in self._calls)
 
     def score(self, result: CaseResult, span: Span, parameters: Parameters) -> list[str]:
         """Call the scorers and classifiers, unless the task failed.
@@ -119,12 +121,21 @@ class CaseScorer:
             return True
         except BaseException as error:
             set_failure(run.span, error)
-            what = f"{'scorer' if run.kind == 'score' else run.kind} {run.scorer.name!r}"
-            failure = self._code.failure(what, error, result.ref)
-            result.add_scorer_error(run.scorer.name, failure, run.kind == "classifier")
+            self._add_failure(run, error, result)
             return False
         finally:
+            self._end(run, result)
+
+    def _end(self, run: ScorerRun, result: CaseResult) -> None:
+        try:
             run.end()
+        except Exception as error:  # of the scope, such as of a function that the teardown calls
+            self._add_failure(run, error, result)
+
+    def _add_failure(self, run: ScorerRun, error: BaseException, result: CaseResult) -> None:
+        what = f"{'scorer' if run.kind == 'score' else run.kind} {run.scorer.name!r}"
+        failure = self._code.failure(what, error, result.ref)
+        result.add_scorer_error(run.scorer.name, failure, run.kind == "classifier")
 
     def _add_scores(self, run: ScorerRun, result: CaseResult) -> None:
         scores = to_scores(run.result(), run.scorer.name)
@@ -142,11 +153,6 @@ class CaseScorer:
     def _arguments(
         self, result: CaseResult, parent: Span, parameters: Parameters
     ) -> dict[str, Any]:
-        trace_id = parent.get_span_context().trace_id
-        recorded_in = self._code.tracer.attributes.get(semconv.PARENT)
-        trace = CaseTrace(
-            lambda: self._finished_spans(trace_id), recorded_in, format_trace_id(trace_id)
-        )
         return {
             "input": result.case.input,
             "output": result.output,
@@ -154,6 +160,12 @@ class CaseScorer:
             "metadata": result.metadata,
             "tags": result.tags,
             "id": result.case.id,
-            "trace": trace,
+            "trace": self._trace(parent) if self._wants_trace else None,
             "parameters": parameters,
         }
+
+    def _trace(self, parent: Span) -> CaseTrace:
+        trace_id = parent.get_span_context().trace_id
+        recorded_in = self._code.tracer.attributes.get(semconv.PARENT)
+        finished = functools.partial(self._finished_spans, trace_id)
+        return CaseTrace(finished, recorded_in, format_trace_id(trace_id))

@@ -1,4 +1,4 @@
-"""Where a case runs: the interface between a run and what runs its cases."""
+"""The interface between a run and the place where its cases run."""
 
 from __future__ import annotations
 

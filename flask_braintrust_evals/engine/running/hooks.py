@@ -66,7 +66,7 @@ class EvalHooks(dict[str, Any]):
 
     @property
     def trial_index(self) -> int:
-        """Which repeat of the case this is, from 0."""
+        """The number of this repeat of the case, from 0."""
         index: int = self.get("trial_index", 0)
         return index
 
@@ -108,8 +108,8 @@ class EvalHooks(dict[str, Any]):
 
         Args:
             event: ``event`` is one of ``PROGRESS_EVENTS`` of this module; ``data`` is the text, or
-                a value that is sent as JSON; ``format`` (default ``"code"``) and ``output_type`` (default
-                ``"completion"``) are as in the ``braintrust`` SDK.
+                a value that is sent as JSON; ``format`` (default ``"code"``) and ``output_type``
+                (default ``"completion"``) are as in the ``braintrust`` SDK.
 
         Raises:
             TypeError: ``event`` is not a mapping.

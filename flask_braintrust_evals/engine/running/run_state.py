@@ -6,7 +6,7 @@ from enum import Enum
 
 
 class RunState(Enum):
-    """Where a run is between its start and its end. It moves downwards only.
+    """The state of a run, between its start and its end. It moves downwards only.
 
     ::
 

@@ -32,5 +32,5 @@ def name_scores(
         is_own = score.name in own_names and scorer.name not in named
         name = scorer.name if is_own else free_name(score.name, unavailable)
         unavailable.add(name)
-        named[name] = dataclasses.replace(score, name=name)
+        named[name] = score if score.name == name else dataclasses.replace(score, name=name)
     return named

@@ -7,7 +7,7 @@ import functools
 import inspect
 import time
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager
 from typing import Any
 
 from opentelemetry.trace import Span
@@ -36,7 +36,7 @@ class ScorerRun:
         attributes: attributes of its span, ready to be recorded.
         parent: the case's ``eval`` span.
         code: the run's user code.
-        scope: see :class:`CaseRunner`.
+        scope: see :class:`CaseRunner`; ``None``: it needs none of its own.
 
     Attributes:
         span: its span. :meth:`end` ends it.
@@ -51,7 +51,7 @@ class ScorerRun:
         attributes: Mapping[str, Any],
         parent: Span,
         code: UserCode,
-        scope: Callable[[], AbstractContextManager[Any]],
+        scope: Callable[[], AbstractContextManager[Any]] | None,
     ) -> None:
         self.scorer = scorer
         self.kind = kind
@@ -60,7 +60,7 @@ class ScorerRun:
         self._code = code
         self._scope = scope
         self._context = contextvars.copy_context()
-        self._entered = ExitStack()
+        self._entered: AbstractContextManager[Any] | None = None
         self._job: Job[Any] | None = None
         self._returned: Any = None
         self._error: BaseException | None = None
@@ -85,13 +85,23 @@ class ScorerRun:
         try:
             self._context.run(self._enter)
             if in_thread or self._code.in_real_threads:
-                self._job = Job()
-                work = functools.partial(self._context.copy().run, self._run, self._job)
-                self._code.start_thread(work, "eval-scorer")
+                self._start_thread()
             else:
                 self._context.run(self._run, None)
         except BaseException as error:
             self._job, self._error, self._ended_ns = None, error, time.monotonic_ns()
+
+    def _start_thread(self) -> None:
+        context, job = self._context.copy(), Job[Any]()
+        self._job = job
+
+        def work() -> None:
+            context.run(self._run, job)
+
+        try:
+            self._code.start_thread(work, "eval-scorer")
+        except RuntimeError:  # the system has no more threads
+            work()
 
     def wait(self) -> None:
         """Wait until the scorer, or its coroutine, has ended. Cancelled with the run."""
@@ -112,22 +122,28 @@ class ScorerRun:
         return self._context.run(function)
 
     def end(self) -> None:
-        """Leave the scope, and end the span with the time at which the scorer ended."""
+        """Exit the scope, and end the span with the time at which the scorer ended."""
         try:
-            self._context.run(self._entered.close)
+            if self._entered is not None:
+                self._context.run(self._entered.__exit__, None, None, None)
         finally:
             self.span.end(self._watch.end(self._ended_ns))
 
     def _enter(self) -> None:
-        self._entered.enter_context(self._code.within(self.span, _SCORER_SPAN))
-        self._entered.enter_context(self._scope())
+        self._code.make_current(self.span, _SCORER_SPAN)
+        if self._scope is not None:
+            scope = self._scope()
+            scope.__enter__()
+            self._entered = scope
 
     def _run(self, job: Job[Any] | None) -> None:
         """Call the scorer; have a coroutine awaited; keep the result here or in ``job``."""
         began = time.perf_counter()
         try:
-            returned = self._call()
-            self.seconds = time.perf_counter() - began
+            try:
+                returned = self._call()
+            finally:
+                self.seconds = time.perf_counter() - began
             if inspect.isawaitable(returned):
                 job = self._job = job or Job()
                 background_loop().start(returned, self._code.cancellation, job)

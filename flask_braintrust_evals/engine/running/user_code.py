@@ -141,6 +141,12 @@ class UserCode:
             otel_context.detach(attached)
             current_scope.reset(token)
 
+    def make_current(self, span: Span, inherited: Mapping[str, str] = _NOTHING) -> None:
+        """Make ``span`` current for good. For a context that is not used for anything else."""
+        if self._is_recorded:
+            current_scope.set(SpanScope(self.tracer, inherited, self._org_url))
+        otel_context.attach(set_span_in_context(span))
+
     def user_span(self, span: Span) -> EvalSpan:
         """Return a span in the form that user code gets."""
         return self._span_class(span, SpanScope(self.tracer, org_url=self._org_url))

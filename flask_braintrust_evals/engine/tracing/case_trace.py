@@ -35,8 +35,8 @@ class CaseTrace(dict[str, Any]):
     """The spans of a case that have ended: that of its task, and those below it.
 
     It has the interface of the ``braintrust`` SDK's trace, also as JSON:
-    ``{"trace_ref": {"object_type", "object_id", "root_span_id"}}``. The results of its methods may be
-    used at once, or awaited in ``async`` scorers.
+    ``{"trace_ref": {"object_type", "object_id", "root_span_id"}}``. The results of its methods may
+    be used at once, or awaited in ``async`` scorers.
 
     Args:
         finished: returns the spans.

@@ -1,4 +1,4 @@
-"""This project, under gunicorn as the example application has it, with one gevent worker."""
+"""This project's server: gunicorn with the example application's settings and one worker."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from .base import ROOT, Server
 PACKAGES = ("flask-braintrust-evals", "flask", "gunicorn", "gevent", "opentelemetry-sdk")
 
 
-class Ours(Server):
+class ThisProject(Server):
     key = "ours"
     title = "ours"
     path = "/evals/eval"
