@@ -135,7 +135,7 @@ class CaseScorer:
     def _add_failure(self, run: ScorerRun, error: BaseException, result: CaseResult) -> None:
         what = f"{'scorer' if run.kind == 'score' else run.kind} {run.scorer.name!r}"
         failure = self._code.failure(what, error, result.ref)
-        result.add_scorer_error(run.scorer.name, failure)
+        result.add_scorer_error(run.scorer.name, failure, run.kind == "classifier")
 
     def _add_scores(self, run: ScorerRun, result: CaseResult) -> None:
         scores = to_scores(run.result(), run.scorer.name)

@@ -65,8 +65,11 @@ def record(span: Span, result: CaseResult) -> None:
     if result.output_json is not None:
         span.set_attribute(semconv.OUTPUT, result.output_json)
     metadata = dict(result.metadata)
-    if result.scorer_errors:
-        metadata["scorer_errors"] = {k: str(e) for k, e in result.scorer_errors.items()}
+    errors_of_kind: dict[str, dict[str, str]] = {}
+    for name, error in result.scorer_errors.items():
+        kind = "classifier_errors" if name in result.failed_classifiers else "scorer_errors"
+        errors_of_kind.setdefault(kind, {})[name] = str(error)
+    metadata |= errors_of_kind
     # Also where the task has emptied them: the span has those of the case so far.
     if metadata or result.case.metadata:
         set_json(span, semconv.METADATA, metadata)

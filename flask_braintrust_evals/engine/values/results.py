@@ -64,6 +64,7 @@ class CaseResult:
         classifications: all labels by the names of classifications; each is ``{"id", "label"?,
             "metadata"?}``.
         scorer_errors: why scorers and classifiers failed, by their name.
+        failed_classifiers: which names in ``scorer_errors`` are those of classifiers.
         metadata: the case's metadata, with the changes that the task made.
         tags: the case's tags, with the changes that the task made.
         duration: seconds that the case took, scorers included.
@@ -77,16 +78,20 @@ class CaseResult:
     scores: dict[str, Score] = field(default_factory=dict)
     classifications: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     scorer_errors: dict[str, CaseError] = field(default_factory=dict)
+    failed_classifiers: set[str] = field(default_factory=set)
     metadata: dict[str, Any] = field(default_factory=dict)
     tags: list[str] = field(default_factory=list)
     duration: float = 0.0
 
-    def add_scorer_error(self, name: str, error: CaseError) -> None:
+    def add_scorer_error(self, name: str, error: CaseError, classifier: bool = False) -> None:
         """Add the failure of a scorer or classifier.
 
         A classifier may have the name of a scorer: a number is added to the second name.
         """
-        self.scorer_errors[free_name(name, self.scorer_errors)] = error
+        name = free_name(name, self.scorer_errors)
+        self.scorer_errors[name] = error
+        if classifier:
+            self.failed_classifiers.add(name)
 
     def count_in(self, summary: RunSummary) -> None:
         """Add this case to a summary."""
