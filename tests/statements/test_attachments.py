@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from braintrust.logger import ReadonlyAttachment
 
 from flask_braintrust_evals import Evaluator
 from tests.standin import StandIn
@@ -30,7 +31,7 @@ ELSEWHERE = {
 
 @pytest.mark.parametrize("reference", [STORED, ELSEWHERE], ids=["stored", "elsewhere"])
 @pytest.mark.parametrize("source", ["request", "dataset", "experiment"])
-def test_a_reference_reaches_task_scorers_events_and_spans_as_it_is(
+def test_a_reference_reaches_events_spans_and_hosted_scorers_as_it_is_and_rows_give_objects(
     cloud: StandIn, reference: dict[str, str], source: str
 ) -> None:
     case = {
@@ -57,7 +58,14 @@ def test_a_reference_reaches_task_scorers_events_and_spans_as_it_is(
     scores = [{"name": "far", "function_id": {"function_id": cloud.add_function(far)}}]
     api = api_of(cloud, Evaluator("e", echo, scores=[judge], project="p"))
     events = api.events(name="e", data=data, scores=scores)
-    assert seen == [{**case, "output": case["input"]}] * 2
+    mine, hosted = seen
+    assert hosted == {**case, "output": case["input"]}
+    if source == "dataset":  # as in the SDK, which reads rows of datasets into objects
+        objects = [mine["input"]["image"], mine["input"]["list"][0], mine["expected"]]
+        assert all(isinstance(each, ReadonlyAttachment) for each in objects)
+        assert [dict(each.reference) for each in objects] == [reference] * 3
+    else:
+        assert mine == hosted
     assert set(last_json(events, "summary")["scores"]) == {"judge", "far"}
     (output,) = [each.json["data"] for each in events if '"json_delta"' in each.data]
     assert '"type":"' + reference["type"] in output.replace('": "', '":"')

@@ -55,8 +55,8 @@ class CaseRunner:
         parameters: the run's validated parameters.
         extra_scorers: scorers besides the evaluator's own.
         tracer: starts spans; ``None``: nothing is recorded.
-        finished_spans: returns the tracer's spans, for scorers that take ``trace``. ``None``: they
-            are kept in memory if a scorer does.
+        finished_spans: returns the tracer's spans, for scorers that take ``trace``. Where the tracer
+            records nothing, they are kept in memory if there is such a scorer.
         span_class: see :class:`UserCode`.
         org_url: see :class:`UserCode`.
         cancellation: set when the run is cancelled.
@@ -72,7 +72,7 @@ class CaseRunner:
         *,
         extra_scorers: Sequence[ScorerCall] = (),
         tracer: EvalTracer | None = None,
-        finished_spans: FinishedSpans | None = None,
+        finished_spans: FinishedSpans = lambda trace_id: (),
         span_class: type[EvalSpan] | None = None,
         org_url: str | None = None,
         cancellation: Cancellation | None = None,
@@ -82,7 +82,7 @@ class CaseRunner:
         self.parameters = parameters
         self.cancellation = cancellation or Cancellation()
         self.scope = scope
-        if finished_spans is None:
+        if tracer is None or not tracer.records:
             every_scorer = (*plan.scorers, *plan.classifiers, *extra_scorers)
             given = tracer
             tracer, finished_spans = with_memory(given, every_scorer)

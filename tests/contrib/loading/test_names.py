@@ -86,5 +86,5 @@ def test_the_experiment_and_the_project_of_a_run_stay_those_of_the_file(
     assert (one.name, one.project, one.experiment_name) == ("one", "one", str(os.getpid()))
     for name in ("one", f"one [experiment_name={os.getpid()}]", "one [experiment_name=earlier]"):
         assert bp.registry.get(name) is one
-    with pytest.raises(NotFoundError, match="no evaluator is named"):
+    with pytest.raises(NotFoundError, match="not found"):
         bp.registry.get("one [experiment=1]")

@@ -6,10 +6,12 @@
 from typing import Any
 
 from braintrust import Eval
+from braintrust.logger import ReadonlyAttachment
 
 
 def kind(input: Any, hooks: Any) -> str:
-    return type(input["image"]).__name__
+    is_object = isinstance(input["image"], ReadonlyAttachment)
+    return "ReadonlyAttachment" if is_object else type(input["image"]).__name__
 
 
 Eval("attachments", data=[], task=kind, scores=[])
