@@ -124,10 +124,18 @@ def test_the_metadata_may_be_a_model_of_pydantic(bp: EvalsBlueprint) -> None:
 def test_metadata_that_has_no_json_form_is_an_error_that_names_the_evaluator(
     bp: EvalsBlueprint,
 ) -> None:
-    circular: dict[str, Any] = {}
-    circular["itself"] = circular
     with pytest.raises(RegistrationError, match="'the evaluator'"):
-        bp.add(sdk_evaluator(metadata=circular))
+        bp.add(sdk_evaluator(metadata=iter([])))
+
+
+def test_a_part_of_metadata_that_has_no_json_form_costs_that_part_alone(bp: EvalsBlueprint) -> None:
+    circular: dict[str, Any] = {"a": 1}
+    circular["itself"] = circular
+    bp.add(sdk_evaluator(metadata=circular))
+    assert added(bp).metadata == {
+        "a": 1,
+        "itself": "<not serializable: a dict contains itself>",
+    }
 
 
 def test_changing_the_evaluator_afterwards_changes_nothing_here(bp: EvalsBlueprint) -> None:
