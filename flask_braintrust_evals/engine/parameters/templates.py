@@ -12,16 +12,14 @@ process that has imported autoevals: nothing is escaped for HTML, since the mode
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
 import mstache
 
 from . import nunjucks
-
-MAX_LOOKUPS = 100_000
-"""Names that one mustache template may look up. Limits loops inside of loops."""
+from .template_limits import Budget, TemplateLimitError, check_size
 
 Render = Callable[[str], str]
 
@@ -54,34 +52,57 @@ def renderer(
 
 
 def _mustache(values: Mapping[str, Any], strict: bool, as_json: bool, template: str) -> str:
-    lookups = 0
+    budget = Budget()
 
     def get(scope: Any, scopes: Sequence[Any], key: str | bytes, default: Any = None) -> Any:
-        nonlocal lookups
-        lookups += 1
-        if lookups > MAX_LOOKUPS:
-            raise TemplateError(f"the template looks up more than {MAX_LOOKUPS} names")
+        budget.step()
         path = key.decode() if isinstance(key, bytes) else key
         found = _look_up(path, (*scopes, scope))
+        if isinstance(found, list):
+            return _CountedList(found, budget)
         if found is not _MISSING:
             return found
         if strict:
             raise TemplateError(f"the template names {path!r}, which has no value")
         return default
 
+    def write(value: Any, text: bool = True) -> bytes:
+        budget.read(value)
+        if as_json:
+            return _json_text(value).encode()
+        return b"" if value is None else str(value).encode()
+
     try:
-        return mstache.render(
+        check_size(template)
+        parts = []
+        for part in mstache.stream(
             template,
             values,
             getter=get,
             resolver=lambda name: "",
-            stringify=_to_json if as_json else _to_text,
+            stringify=write,
             escape=bytes,
             lambda_render=None,
             cache={},  # the library's own cache would keep the templates of all callers
-        )
+        ):
+            budget.write(len(part))
+            parts.append(part)
+        return "".join(parts)
     except (mstache.TokenException, mstache.TemplateRecursionError) as error:
         raise TemplateError(f"the template is malformed: {error}") from error
+    except TemplateLimitError as error:
+        raise TemplateError(f"the template cannot be rendered: {error}") from error
+
+
+class _CountedList(list[Any]):
+    """A list each of whose items is a step where a section goes over it."""
+
+    def __init__(self, items: list[Any], budget: Budget) -> None:
+        super().__init__(items)
+        self._budget = budget
+
+    def __iter__(self) -> Iterator[Any]:
+        return self._budget.counted(super().__iter__())
 
 
 def _look_up(path: str, scopes: Sequence[Any]) -> Any:
@@ -99,14 +120,6 @@ def _look_up(path: str, scopes: Sequence[Any]) -> Any:
         if found is not _MISSING:
             return found
     return _MISSING
-
-
-def _to_text(value: Any, text: bool = True) -> bytes:
-    return b"" if value is None else str(value).encode()
-
-
-def _to_json(value: Any, text: bool = True) -> bytes:
-    return _json_text(value).encode()
 
 
 def _json_text(value: Any) -> str:

@@ -55,8 +55,8 @@ class CaseRunner:
         parameters: the run's validated parameters.
         extra_scorers: scorers besides the evaluator's own.
         tracer: starts spans; ``None``: nothing is recorded.
-        finished_spans: returns the tracer's spans, for scorers that take ``trace``. Where the tracer
-            records nothing, they are kept in memory if there is such a scorer.
+        finished_spans: returns the spans of the tracer, for scorers that take ``trace``. Where the
+            tracer records nothing, they are kept in memory if there is such a scorer.
         span_class: see :class:`UserCode`.
         org_url: see :class:`UserCode`.
         cancellation: set when the run is cancelled.

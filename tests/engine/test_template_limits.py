@@ -1,0 +1,148 @@
+"""Templates of callers are bounded in steps, output and time, in both languages."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from flask_braintrust_evals.engine.parameters import template_limits
+from flask_braintrust_evals.engine.parameters.templates import TemplateError, renderer
+from tests.support import python
+
+STEPS, TEXT = "more than 200000 steps", "longer than 10000000 characters"
+
+HOSTILE: dict[str, tuple[str, str, Any, str]] = {
+    "loops that write nothing": (
+        "nunjucks",
+        "{% for a in x %}{% for b in x %}{% for c in x %}{% endfor %}{% endfor %}{% endfor %}",
+        "y" * 3000,
+        STEPS,
+    ),
+    "sections that write nothing": (
+        "mustache",
+        "{{#x}}{{#x}}{{#x}}{{/x}}{{/x}}{{/x}}",
+        [1] * 999,
+        STEPS,
+    ),
+    "loops over a long list": ("nunjucks", "{% for a in x %}{% endfor %}", [1] * 300_000, STEPS),
+    "sections over a long list": ("mustache", "{{#x}}.{{/x}}", [1] * 300_000, STEPS),
+    "an indent of tojson": ("nunjucks", "{{ [1]|tojson(indent=700000000) }}", "", "indent"),
+    "tojson of tojson": ("nunjucks", "{{ x" + "|tojson" * 40 + " }}", '"', TEXT),
+    "many digits": ("nunjucks", "{{ 1|round(20000000,'floor') }}", "", "_round"),
+    "digits below zero": ("nunjucks", "{{ 1|round(-3000000) }}", "", "round takes from 0 to 100"),
+    "lists that double": (
+        "nunjucks",
+        "{% set a = [x, x] %}" * 3 + "{% set a = [a, a]|sum(start=[]) %}" * 24,
+        1,
+        "lists and objects of variables are not supported",
+    ),
+    "objects that double": ("nunjucks", "{% set a = {'a': x, 'b': x} %}", 1, "lists and objects"),
+    "sums of lists": ("nunjucks", "{{ x|sum(start=[]) }}", [[1], [2]], "_sum"),
+    "numbers that grow": (
+        "nunjucks",
+        "{% set a = 99999999999999999 %}" + "{% set a = a * a %}" * 30 + "{{ a }}",
+        1,
+        "a number has more than 100 digits",
+    ),
+    "powers": ("nunjucks", "{{ 9 ** 9 }}", 1, "powers are not computed"),
+    "a long text many times": ("mustache", "{{x}}" * 700, "y" * 1_000_000, TEXT),
+    "a long text in a loop": (
+        "nunjucks",
+        "{% for a in x %}{{ x }}{% endfor %}",
+        "y" * 100_000,
+        TEXT,
+    ),
+    "a long literal in a section": (
+        "mustache",
+        "{{#x}}" + "L" * 150_000 + "{{/x}}",
+        [1] * 700,
+        TEXT,
+    ),
+    "a long template": ("mustache", "x" * 200_001, 1, "has 200001 characters, and may have 200000"),
+    "a long template of nunjucks": ("nunjucks", "x" * 200_001, 1, "has 200001 characters"),
+    "many tags": ("nunjucks", "{{x}}" * 2001, 1, "has 2001 tags, and may have 2000"),
+    "a filter block": (
+        "nunjucks",
+        "{% filter upper %}x{% endfilter %}",
+        1,
+        "filter without a value",
+    ),
+    "recursion": (
+        "nunjucks",
+        "{% for a in x recursive %}{{ loop(x) }}{% endfor %}",
+        [1],
+        "a call is not supported",
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    ("kind", "template", "value", "text"), HOSTILE.values(), ids=HOSTILE.keys()
+)
+def test_what_a_template_may_cause_is_bounded(
+    kind: str, template: str, value: Any, text: str
+) -> None:
+    with pytest.raises(TemplateError) as caught:
+        renderer(kind, {"x": value})(template)
+    assert text in str(caught.value)
+    assert len(str(caught.value)) < 500
+
+
+def test_a_template_that_takes_too_long_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(template_limits, "MAX_SECONDS", -1.0)
+    with pytest.raises(TemplateError, match="more than -1 seconds"):
+        renderer("nunjucks", {"x": [1] * 1000})("{% for a in x %}{% endfor %}")
+
+
+@pytest.mark.parametrize(
+    ("template", "expected"),
+    [
+        ("{% for a in xs %}{{ loop.index }}{{ a }}{{ ',' if not loop.last }}{% endfor %}", "1a,2b"),
+        ("{% for a in xs %}{{ loop.length }}{% endfor %}", "22"),
+        ("{% for k in o %}{{ k }}{% endfor %}", "n"),
+        ("{% for a in [] %}{% else %}none{% endfor %}", "none"),
+        ("{% for a in ['x', 'y'] %}{{ a }}{% endfor %}", "xy"),
+        ("{{ 'yes' if 'a' in ['a', 'c'] }}", "yes"),
+        ("{{ 2.567|round(1) }} {{ 3|round }} {{ '7'|int + 1 }} {{ 'x'|int(5) }}", "2.6 3.0 8 5"),
+        ("{{ ns|sum }} {{ objects|sum('n') }} {{ ns|sum * 2 - 1 }}", "6 3 11"),
+        ("{{ o|tojson }} {{ 'ä<b>'|tojson }}", '{"n": 1} "ä<b>"'),
+        (
+            "{{ xs|length }}{{ xs|first|upper }}{{ xs|last|title }}{{ missing|default('d') }}",
+            "2ABd",
+        ),
+        ("{{ ns|sort|reverse|list|string }}", "[3, 2, 1]"),
+        ("{{ xs }}", "['a', 'b']"),
+    ],
+)
+def test_what_prompts_need_still_works(template: str, expected: str) -> None:
+    values = {"xs": ["a", "b"], "o": {"n": 1}, "ns": [3, 1, 2], "objects": [{"n": 1}, {"n": 2}]}
+    assert renderer("nunjucks", values)(template) == expected
+
+
+def test_under_gevent_other_greenlets_run_meanwhile() -> None:
+    script = """
+    from gevent import monkey
+    monkey.patch_all()
+    import gevent
+    from flask_braintrust_evals.engine.parameters.templates import TemplateError, renderer
+
+    turns = []
+
+    def others():
+        while True:
+            turns.append(1)
+            gevent.sleep(0)
+
+    gevent.spawn(others)
+    for kind, template in (
+        ("nunjucks", "{% for a in x %}{% for b in x %}{% endfor %}{% endfor %}"),
+        ("mustache", "{{#x}}{{#x}}{{/x}}{{/x}}"),
+    ):
+        turns.clear()
+        try:
+            renderer(kind, {"x": [1] * 1000})(template)
+        except TemplateError:
+            print(len(turns) > 100)
+    """
+    assert python(script) == "True\nTrue\n"
