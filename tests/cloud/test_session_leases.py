@@ -17,6 +17,7 @@ from flask_braintrust_evals.cloud.client import CloudClient
 from flask_braintrust_evals.cloud.session_cache import Lease, SessionCache
 from flask_braintrust_evals.cloud.sessions import Organization, UserSession
 from flask_braintrust_evals.errors import AuthenticationError, CloudError
+from tests.support import eventually
 
 URL = "http://127.0.0.1:1"
 TTL = 100.0
@@ -197,7 +198,7 @@ def test_a_failed_login_fails_all_who_waited_and_is_not_kept(logins: Logins) -> 
 
     with ThreadPoolExecutor(8) as pool:
         futures = [pool.submit(request, number) for number in range(8)]
-        _eventually(lambda: cache.waiting == 8)
+        eventually(lambda: cache.waiting == 8)
         everybody_is_here.wait(10)
         errors = [future.exception(10) for future in futures]
     assert [type(error) for error in errors] == [AuthenticationError] * 8
@@ -216,7 +217,7 @@ def test_a_slow_login_delays_nobody_else(logins: Logins) -> None:
 
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(take, cache, "ada", slow)
-        _eventually(lambda: cache.waiting)
+        eventually(lambda: cache.waiting)
         take(cache, "bob", logins).release()
         assert not waiting.done()
         release.set()
@@ -233,23 +234,13 @@ def test_who_waits_for_anothers_login_may_give_up(logins: Logins) -> None:
 
     with ThreadPoolExecutor(1) as pool:
         first = pool.submit(take, cache, "ada", slow)
-        _eventually(lambda: cache.waiting)
+        eventually(lambda: cache.waiting)
         with pytest.raises(CloudError, match="the client disconnected"):
             cache.lease("ada", "acme", URL, logins, gave_up=lambda: True)
         release.set()
         first.result(10).release()
     take(cache, "bob", logins).release()
     assert logins.made[0].closed  # no lease was left behind
-
-
-def _eventually(condition: Callable[[], Any]) -> Any:
-    waiting = threading.Event()
-    for _ in range(1000):
-        value = condition()
-        if value:
-            return value
-        waiting.wait(0.005)
-    raise AssertionError("it never happened")
 
 
 USERS = st.sampled_from(["ada", "bob", "cyd", "dan"])

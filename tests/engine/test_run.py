@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from flask_braintrust_evals.concurrency.channel import Channel
 from flask_braintrust_evals.engine.evaluator import Evaluator
 from flask_braintrust_evals.engine.running.run import MAX_WAITING_EVENTS
 from flask_braintrust_evals.engine.values.cases import EvalCase
@@ -21,7 +22,7 @@ from flask_braintrust_evals.engine.values.events import (
     TaskFinished,
 )
 from flask_braintrust_evals.errors import CloudTimeoutError, DataError
-from tests.support import PATIENCE, Counter, in_time, python
+from tests.support import PATIENCE, Counter, eventually, in_time, python, waiting_in
 
 from .support import by_case, echo, events_of, inputs, kinds, new_run, results_of
 
@@ -234,23 +235,25 @@ def test_the_source_is_read_no_further_than_there_is_room_for(limit: int) -> Non
     assert source.asked.value == 301  # the last time for the end
 
 
-def test_a_listener_that_stops_reading_stops_the_workers() -> None:
+def test_workers_wait_for_a_consumer_that_stops() -> None:
     source, done = Source(inputs(*range(100))), Counter()
     run = new_run(Evaluator("e", lambda input: done.add()), source, max_concurrency=1)
     batches = run.batches()
-    heard = len(next(batches))
+    received = len(next(batches))
 
-    # Each case has three events: those that were heard, those that wait, and one that cannot.
-    told = heard + MAX_WAITING_EVENTS + 1
-    assert done.reaches(told // 3 - 1)
-    assert not source.asked.reaches(told // 3 + 3, seconds=0.2)
+    # Each case has three events: those that were received, those that wait in the channel, and
+    # one that waits for space in it.
+    emitted = received + MAX_WAITING_EVENTS + 1
+    assert done.reaches(emitted // 3 - 1)
+    eventually(lambda: waiting_in(Channel.put, "eval-"))
+    assert source.asked.value < emitted // 3 + 3
 
     events = (event for batch in batches for event in batch)
     in_time(lambda: list(events))
     assert run.summary.cases == 100
 
 
-def test_a_listener_that_stops_reading_stops_the_progress_of_tasks() -> None:
+def test_tasks_that_report_progress_wait_for_a_consumer_that_stops() -> None:
     reported = Counter()
 
     def task(input: Any, hooks: Any) -> None:
@@ -262,10 +265,11 @@ def test_a_listener_that_stops_reading_stops_the_progress_of_tasks() -> None:
     batches = run.batches()
     events = next(batches)
 
-    # Those that were heard, of which the first is the case's beginning, and those that wait.
-    told = len(events) - 1 + MAX_WAITING_EVENTS
-    assert reported.reaches(told)
-    assert not reported.reaches(told + 1, seconds=0.2)
+    # Those that were received, except CaseStarted, and those that wait in the channel.
+    emitted = len(events) - 1 + MAX_WAITING_EVENTS
+    assert reported.reaches(emitted)
+    eventually(lambda: waiting_in(Channel.put, "eval-"))
+    assert reported.value == emitted
     events += in_time(lambda: [event for batch in batches for event in batch])
     assert kinds(events).count("CaseProgress") == 3 * MAX_WAITING_EVENTS
 
