@@ -54,15 +54,17 @@ def quiet(input, hooks):
         print("waiting", file=sys.stderr, flush=True)
         hooks.cancel_event.wait(1)
 
-def ever():
-    while True:
+def until_the_command_has_ended():
+    while threading.main_thread().is_alive():
         print("hello from a thread")
+    print("hello after the end")
 
 @evals_bp.evaluator("chatty", data=CASES[:1])
 def chatty(input):
     print("hello from the task")
     subprocess.run(["echo", "hello from a program"])
-    threading.Thread(target=ever, daemon=True).start()
+    # The interpreter waits for it, as for every thread that is no daemon: no line is cut off.
+    threading.Thread(target=until_the_command_has_ended, daemon=False).start()
 
 @evals_bp.evaluator("sleepy", data=CASES, max_concurrency=10)
 async def sleepy(input, hooks):
@@ -196,9 +198,10 @@ def ignore_ctrl_c() -> None:
 def test_what_a_task_prints_is_not_in_the_json(tmp_path: Path) -> None:
     with command(tmp_path, "chatty", "--json") as process:
         output, errors = process.communicate(timeout=30)
+    assert process.returncode == 0, errors
     assert json.loads(output)["cases"] == 1
-    for who in ("the task", "a program", "a thread"):
-        assert f"hello from {who}\n" in errors
+    for printed in ("from the task", "from a program", "from a thread", "after the end"):
+        assert f"hello {printed}\n" in errors
 
 
 def test_coroutines_that_ctrl_c_has_cancelled_are_no_failures(tmp_path: Path) -> None:
