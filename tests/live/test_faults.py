@@ -11,11 +11,10 @@ import pytest
 from tests.server import Client, Gunicorn, Sent, cases
 from tests.standin import StandIn
 
-from .conftest import environ
+from .conftest import PLAYGROUND, environ
 
 pytestmark = pytest.mark.live
 
-PLAYGROUND = {"object_type": "playground_logs", "object_id": "playground-1"}
 LIMIT = "0.3"
 SPANS = 4
 """Of one case of ``echo``: the case, its task, its scorer and its classifier."""

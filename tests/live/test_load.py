@@ -22,14 +22,13 @@ from flask_braintrust_evals.cloud.client import POOL_SIZE
 from tests.server import Client, Gunicorn, cases, outputs
 from tests.standin import StandIn
 
-from .conftest import environ
+from .conftest import PLAYGROUND, environ
 
 pytestmark = [
     pytest.mark.live,
     pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads Linux's /proc"),
 ]
 
-PLAYGROUND = {"object_type": "playground_logs", "object_id": "playground-1"}
 HEADERS = {
     "Origin": "https://www.braintrust.dev",
     "x-bt-auth-token": "token-ada",
@@ -130,7 +129,7 @@ def test_streams_that_wait_are_cheap_and_are_given_back(server: Gunicorn, cloud:
 def test_a_client_that_does_not_read_stops_the_reading_of_data(
     server: Gunicorn, cloud: StandIn
 ) -> None:
-    rows, text = 4_000, "x" * 5_000
+    rows, text = 3_000, "x" * 5_000
     size = rows * len(text)
     dataset = cloud.add_dataset(
         "acme", "p", "large", [{"input": f"{n} {text}"} for n in range(rows)]

@@ -12,11 +12,9 @@ import requests
 from tests.server import Client, Gunicorn, cases, of_case, outputs
 from tests.standin import StandIn
 
-from .conftest import WORKERS, environ
+from .conftest import PLAYGROUND, WORKERS, environ
 
 pytestmark = pytest.mark.live
-
-PLAYGROUND = {"object_type": "playground_logs", "object_id": "playground-1"}
 
 
 def kinds(events: list[Any]) -> list[str]:

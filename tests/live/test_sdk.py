@@ -15,11 +15,9 @@ from tests.openai_api import openai_api
 from tests.server import Client, Gunicorn, cases, outputs
 from tests.standin import StandIn, StoredSpan
 
-from .conftest import WORKERS, environ
+from .conftest import PLAYGROUND, WORKERS, environ
 
 pytestmark = pytest.mark.live
-
-PLAYGROUND = {"object_type": "playground_logs", "object_id": "playground-1"}
 
 
 @pytest.fixture(scope="module")
