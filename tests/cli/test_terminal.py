@@ -163,7 +163,7 @@ def test_what_was_done_by_ctrl_c_is_in_the_experiment(tmp_path: Path) -> None:
     assert inputs == {0, 1, 2}
 
 
-def test_what_is_left_at_once_is_counted(tmp_path: Path) -> None:
+def test_spans_that_a_second_ctrl_c_abandons_are_counted(tmp_path: Path) -> None:
     with StandIn() as cloud:
         cloud.fault("POST", "/otel/v1/traces", status=503, times=None)
         arguments = ("deaf", "--experiment", "nightly", "--json")
@@ -175,7 +175,7 @@ def test_what_is_left_at_once_is_counted(tmp_path: Path) -> None:
     assert json.loads(output)["lost_spans"] == 4, "a case without scorers has two"
 
 
-def test_ctrl_c_before_the_first_case_is_told_by_the_status_too(tmp_path: Path) -> None:
+def test_ctrl_c_before_the_first_case_has_its_status_too(tmp_path: Path) -> None:
     with command(tmp_path, "stuck") as process:
         press_ctrl_c(process, after="making data")
         _, errors = process.communicate(timeout=10)

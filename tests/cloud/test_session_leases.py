@@ -70,7 +70,7 @@ def test_a_second_request_of_the_same_caller_does_not_log_in(logins: Logins, clo
     "other",
     [("bob", "acme", URL), ("ada", "globex", URL), ("ada", None, URL), ("ada", "acme", "x")],
 )
-def test_token_organisation_and_application_all_tell_callers_apart(
+def test_token_organisation_and_application_distinguish_callers(
     logins: Logins, other: tuple[str, str | None, str]
 ) -> None:
     cache = SessionCache(8, TTL)
@@ -141,7 +141,7 @@ def test_a_refused_session_is_not_handed_out_again(logins: Logins, clock: Clock)
     assert lease.session.closed
 
 
-def test_closing_the_cache_closes_what_nobody_uses(logins: Logins, clock: Clock) -> None:
+def test_closing_the_cache_closes_unused_sessions(logins: Logins, clock: Clock) -> None:
     cache = SessionCache(4, TTL, clock)
     held = take(cache, "ada", logins)
     take(cache, "bob", logins).release()
@@ -183,7 +183,7 @@ def test_many_first_requests_of_one_caller_log_in_once(logins: Logins, limit: in
     assert not logins.made[0].closed
 
 
-def test_a_failed_login_fails_all_who_waited_and_is_not_kept(logins: Logins) -> None:
+def test_a_failed_login_fails_all_waiting_requests_and_is_not_kept(logins: Logins) -> None:
     cache = SessionCache(4, TTL)
     everybody_is_here = threading.Barrier(2)
     calls: list[int] = []
@@ -207,7 +207,7 @@ def test_a_failed_login_fails_all_who_waited_and_is_not_kept(logins: Logins) -> 
     assert len(logins.made) == 1
 
 
-def test_a_slow_login_delays_nobody_else(logins: Logins) -> None:
+def test_a_slow_login_delays_no_other_caller(logins: Logins) -> None:
     cache = SessionCache(4, TTL)
     release = threading.Event()
 
@@ -224,7 +224,7 @@ def test_a_slow_login_delays_nobody_else(logins: Logins) -> None:
         waiting.result(10).release()
 
 
-def test_who_waits_for_anothers_login_may_give_up(logins: Logins) -> None:
+def test_a_request_that_waits_for_anothers_login_may_give_up(logins: Logins) -> None:
     cache = SessionCache(1, TTL)
     release = threading.Event()
 

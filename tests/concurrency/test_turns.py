@@ -33,7 +33,7 @@ def patched(script: str) -> str:
     return PATCHED + textwrap.dedent(script)
 
 
-def test_others_have_their_turn_though_hundreds_of_ours_are_ready() -> None:
+def test_other_greenlets_run_while_hundreds_of_cases_are_ready() -> None:
     script = """
     worked = []
 
@@ -56,7 +56,7 @@ def test_others_have_their_turn_though_hundreds_of_ours_are_ready() -> None:
     assert python(patched(script)) == "True\n"
 
 
-def test_what_is_begun_is_finished_before_more_is_begun() -> None:
+def test_finishing_precedes_starting() -> None:
     script = """
     order = []
 
@@ -75,7 +75,7 @@ def test_what_is_begun_is_finished_before_more_is_begun() -> None:
     assert python(patched(script)) == ("CONSUME CONSUME CONTINUE CONTINUE BEGIN BEGIN\n")
 
 
-def test_who_is_killed_in_line_holds_nobody_up() -> None:
+def test_a_greenlet_that_is_killed_while_it_waits_blocks_no_other() -> None:
     script = """
     order = []
 
@@ -93,7 +93,7 @@ def test_who_is_killed_in_line_holds_nobody_up() -> None:
     assert python(patched(script)) == "first third\n"
 
 
-def test_a_child_of_a_busy_process_has_a_line_of_its_own() -> None:
+def test_a_forked_child_has_queues_of_its_own() -> None:
     script = """
     fill_the_slice()
     gevent.spawn(wait_for_turn, Turn.CONTINUE)
@@ -108,7 +108,7 @@ def test_a_child_of_a_busy_process_has_a_line_of_its_own() -> None:
     assert python(patched(script)) == "7\n"
 
 
-def test_without_gevent_nobody_waits() -> None:
+def test_without_gevent_no_thread_waits() -> None:
     done = threading.Event()
 
     def work() -> None:

@@ -96,7 +96,7 @@ def test_scores_are_those_of_a_call_by_hand(name: str, scorer: Any, cases: list[
     assert {type(each.scores[name].score) for each in result.results} == {float}
 
 
-def test_scores_tell_good_from_bad() -> None:
+def test_scores_differ_for_good_and_bad_outputs() -> None:
     # The scores that the tests above compare are not all the same.
     for name, scorer, cases in SCORERS:
         assert len({score.score for score in by_hand(scorer, cases)}) > 1, name
@@ -155,7 +155,7 @@ def test_two_of_one_class_are_an_error(scorers: list[Any]) -> None:
         from_sdk(sdk_evaluator(scores=scorers))
 
 
-def test_two_of_one_class_may_be_told_apart_by_a_class_of_ones_own() -> None:
+def test_two_of_one_class_get_different_names_by_subclasses() -> None:
     class Strict(ValidJSON):  # type: ignore[misc]
         pass
 
@@ -192,7 +192,7 @@ def test_one_that_raises_costs_only_its_own_score(scorer: Any, wrong: Any, error
     assert result.summary.scorer_errors == {call.name: 2}
 
 
-def test_a_score_of_none_is_left_out_of_the_mean() -> None:
+def test_a_score_of_none_is_not_in_the_mean() -> None:
     class Sometimes(Scorer):  # type: ignore[misc]
         def _run_eval_sync(self, output: Any, expected: Any = None, **kwargs: Any) -> Score:
             return Score(name=self._name(), score=1 if output == "a" else None)

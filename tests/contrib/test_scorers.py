@@ -178,7 +178,7 @@ def test_two_scorers_of_one_name_are_an_error_whatever_their_arguments() -> None
         from_sdk(sdk_evaluator(scores=[exact, other()]))
 
 
-def test_a_scorer_that_fails_is_told_of_under_its_name_with_its_own_error() -> None:
+def test_a_scorer_that_fails_is_reported_under_its_name_with_its_own_error() -> None:
     def wrong(question: Any, truth: Any) -> float:
         raise KeyError("of the scorer")
 

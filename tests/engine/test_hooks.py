@@ -30,7 +30,7 @@ def progress(events: list[Event]) -> list[dict[str, str]]:
     return [dict(event.event) for event in events if isinstance(event, CaseProgress)]
 
 
-def test_hooks_tell_a_task_of_its_case_and_its_run() -> None:
+def test_hooks_describe_the_case_and_the_run() -> None:
     seen: list[Any] = []
 
     def task(input: Any, hooks: EvalHooks) -> None:
@@ -126,7 +126,7 @@ def test_metadata_and_tags_may_be_emptied_with_none() -> None:
     assert (result.metadata, result.tags) == ({}, [])
 
 
-def test_scorers_see_the_metadata_and_tags_that_the_task_left() -> None:
+def test_scorers_see_the_metadata_and_tags_as_the_task_changed_them() -> None:
     seen: list[Any] = []
 
     def scorer(metadata: Any, tags: Any) -> None:
@@ -266,7 +266,7 @@ def test_progress_comes_in_its_order_and_before_the_tasks_result(is_async: bool)
     assert [event["data"] for event in progress(events)] == [str(n) for n in range(100)]
 
 
-def test_progress_of_an_async_task_is_told_while_the_task_runs() -> None:
+def test_progress_of_an_async_task_is_emitted_while_the_task_runs() -> None:
     heard = threading.Event()
 
     async def task(input: Any, hooks: EvalHooks) -> bool:

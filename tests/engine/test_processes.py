@@ -117,7 +117,7 @@ print(Evaluator("e", task).run([{{"input": 1}}], timeout=15).results[0].output)
     assert output == "other greenlets had their turn\n"
 
 
-def test_under_gevent_a_listener_that_leaves_cancels_what_runs() -> None:
+def test_under_gevent_a_consumer_that_disconnects_cancels_running_cases() -> None:
     output = python(
         f"""{PATCH}
 {RUN}

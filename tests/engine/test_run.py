@@ -44,7 +44,7 @@ async def chatty_async(input: Any, hooks: Any) -> Any:
 
 @pytest.mark.parametrize("task", [chatty, chatty_async])
 @pytest.mark.parametrize("limit", [1, 8])
-def test_each_case_is_told_of_in_order_and_the_run_last(
+def test_events_of_each_case_come_in_order_and_that_of_the_run_last(
     task: Callable[..., Any], limit: int
 ) -> None:
     events = events_of(
@@ -69,7 +69,7 @@ def test_each_case_is_told_of_in_order_and_the_run_last(
     assert events[-1].summary.cases == 20
 
 
-def test_a_cases_output_is_told_before_its_scorers_are_done() -> None:
+def test_a_cases_output_is_emitted_before_its_scorers_are_done() -> None:
     heard = threading.Event()
 
     def scorer(output: Any) -> bool:
@@ -143,7 +143,7 @@ def test_cases_run_one_at_a_time_where_that_is_asked_for() -> None:
     assert started == list(range(50))
 
 
-def test_a_slow_case_does_not_hold_up_the_others() -> None:
+def test_a_slow_case_does_not_block_the_others() -> None:
     others_done = threading.Event()
 
     def task(input: Any) -> Any:
@@ -201,7 +201,7 @@ def test_the_first_case_starts_before_the_second_is_there(limit: int, is_async: 
     assert [result.output for result in results_of(events)] == ["first", True]
 
 
-def test_the_first_result_is_told_before_the_second_case_is_there() -> None:
+def test_the_first_result_is_emitted_before_the_second_case_is_there() -> None:
     first_told = threading.Event()
 
     def cases() -> Iterator[Any]:
@@ -220,7 +220,7 @@ def test_the_first_result_is_told_before_the_second_case_is_there() -> None:
 
 
 @pytest.mark.parametrize("limit", [1, 4, 16])
-def test_the_source_is_read_no_further_than_there_is_room_for(limit: int) -> None:
+def test_the_source_is_read_no_further_than_events_may_wait(limit: int) -> None:
     source = Source(inputs(*range(300)))
     run = new_run(Evaluator("e", echo), source, max_concurrency=limit)
 

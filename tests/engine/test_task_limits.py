@@ -44,7 +44,7 @@ def test_a_task_that_never_returns_fails_its_case_and_frees_the_run() -> None:
     assert [len(each.scores) for each in results] == [1, 0, 1, 0]
 
 
-def test_a_task_whose_time_is_up_is_told_and_the_others_are_not() -> None:
+def test_a_task_at_its_time_out_is_cancelled_and_the_others_are_not() -> None:
     told, untold = threading.Event(), threading.Event()
 
     def task(input: str, hooks: EvalHooks) -> Any:
@@ -211,7 +211,7 @@ print(main in ids, len(ids) >= 5, len(ticks) >= 5, result.results[3].error.type)
 
 @pytest.mark.slow
 @pytest.mark.parametrize("more", ["", ", task_timeout=20"])
-def test_a_blocking_task_runs_in_real_threads_and_stops_nobody(more: str) -> None:
+def test_a_blocking_task_runs_in_real_threads_and_blocks_no_greenlet(more: str) -> None:
     assert python(BLOCKING % more) == (
         "[0, 1, 2, None, 4, 5, 6, 7, 8, 9] 9\nFalse True True SystemExit\n"
     )

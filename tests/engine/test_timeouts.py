@@ -154,7 +154,7 @@ def test_a_run_that_is_done_in_time_does_not_time_out() -> None:
     assert kinds(in_time(lambda: list(run)))[-1] == "RunFinished"
 
 
-def test_a_listener_may_leave_while_a_time_out_is_told() -> None:
+def test_a_consumer_may_stop_while_a_time_out_is_reported() -> None:
     let_go, closing = threading.Event(), Closing()
     run = new_run(
         Evaluator("e", lambda input: happens(let_go)),
@@ -173,7 +173,7 @@ def test_a_listener_may_leave_while_a_time_out_is_told() -> None:
 # Silence
 
 
-def test_silence_is_told_as_often_as_was_asked_for() -> None:
+def test_idle_events_come_as_often_as_configured() -> None:
     let_go = threading.Event()
     run = new_run(Evaluator("e", lambda input: happens(let_go)), inputs(1), idle_after=0.02)
 
@@ -196,7 +196,7 @@ def test_silence_is_told_as_often_as_was_asked_for() -> None:
     ]
 
 
-def test_silence_is_told_before_the_first_case_too() -> None:
+def test_idle_events_come_before_the_first_case_too() -> None:
     let_go = threading.Event()
 
     def cases() -> Iterator[Any]:
@@ -210,7 +210,7 @@ def test_silence_is_told_before_the_first_case_too() -> None:
     in_time(lambda: list(events))
 
 
-def test_silence_and_a_time_out_go_together() -> None:
+def test_idle_events_and_a_time_out_may_be_combined() -> None:
     let_go = threading.Event()
     run = new_run(
         Evaluator("e", lambda input: happens(let_go)), inputs(1), idle_after=0.05, timeout=0.5
@@ -223,7 +223,7 @@ def test_silence_and_a_time_out_go_together() -> None:
     let_go.set()
 
 
-def test_silence_longer_than_the_time_out_is_not_told() -> None:
+def test_no_idle_event_comes_if_the_time_out_is_shorter() -> None:
     let_go = threading.Event()
     run = new_run(
         Evaluator("e", lambda input: happens(let_go)), inputs(1), idle_after=60, timeout=0.1
@@ -233,7 +233,7 @@ def test_silence_longer_than_the_time_out_is_not_told() -> None:
     let_go.set()
 
 
-def test_silence_is_not_told_unless_asked_for() -> None:
+def test_no_idle_event_comes_unless_configured() -> None:
     let_go = threading.Event()
     run = new_run(Evaluator("e", lambda input: let_go.wait(0.1)), inputs(1))
 

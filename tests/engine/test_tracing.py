@@ -193,7 +193,7 @@ def test_no_span_stays_current_after_its_case(spans: Spans, tracing: EvalTracer)
     assert trace.get_current_span() is trace.INVALID_SPAN
 
 
-def test_every_span_ends_before_the_case_is_told_to_be_done(
+def test_every_span_ends_before_the_case_is_reported_as_finished(
     spans: Spans, tracing: EvalTracer
 ) -> None:
     ended: list[int] = []

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.live
 
 
 @pytest.mark.parametrize("evaluator", ["patient", "async-patient"])
-def test_a_client_that_leaves_in_silence_cancels_the_run(
+def test_a_client_that_disconnects_between_events_cancels_the_run(
     client: Client, cloud: StandIn, evaluator: str
 ) -> None:
     stream = client.stream(evaluator, cases(*range(30)), parent=PLAYGROUND, max_concurrency=2)
@@ -30,7 +30,7 @@ def test_a_client_that_leaves_in_silence_cancels_the_run(
     assert len(cloud.calls_to("GET", started)) == 2
 
 
-def test_silence_is_broken_by_comments(client: Client, cloud: StandIn) -> None:
+def test_heartbeats_are_sent_between_events(client: Client, cloud: StandIn) -> None:
     with cloud.gate("GET", "/control/gated/quiet"):
         stream = client.stream("gated", cases("quiet"), parent=PLAYGROUND)
         stream.next()
@@ -89,7 +89,7 @@ def test_concurrent_callers_never_see_each_others_runs(
         assert span.parent_header == f"playground_id:playground-{caller}"
 
 
-def test_a_client_that_leaves_cancels_a_run_without_a_stream(
+def test_a_client_that_disconnects_cancels_a_run_without_a_stream(
     gevent_client: Client, cloud: StandIn
 ) -> None:
     body = {"name": "patient", "data": cases("quiet"), "parent": PLAYGROUND, "stream": False}
@@ -102,7 +102,7 @@ def test_a_client_that_leaves_cancels_a_run_without_a_stream(
     cloud.wait_for(lambda: cloud.spans_named("eval"))
 
 
-def test_the_delivery_of_the_last_spans_is_no_silence(cloud: StandIn) -> None:
+def test_heartbeats_are_sent_while_the_last_spans_are_delivered(cloud: StandIn) -> None:
     with Gunicorn(environ=environ(cloud)) as server:
         client = Client(server.url + "/evals")
         with cloud.gate("POST", "/otel/v1/traces"):

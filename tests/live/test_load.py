@@ -80,7 +80,7 @@ def settled(read: Callable[[], int]) -> int:
 
 
 @pytest.mark.parametrize("name", ["echo", "async-echo"])
-def test_hundreds_of_runs_at_once_all_end_as_they_should_and_nothing_stays(
+def test_hundreds_of_runs_at_once_all_end_and_release_everything(
     server: Gunicorn, cloud: StandIn, name: str
 ) -> None:
     pid = server.process.pid
@@ -110,7 +110,7 @@ def test_hundreds_of_runs_at_once_all_end_as_they_should_and_nothing_stays(
     assert after[1] <= before[1] + POOL_SIZE  # of connections to Braintrust that are kept
 
 
-def test_streams_that_wait_are_cheap_and_are_given_back(server: Gunicorn, cloud: StandIn) -> None:
+def test_streams_that_wait_are_cheap_and_are_released(server: Gunicorn, cloud: StandIn) -> None:
     pid = server.process.pid
     drive(server.port, as_sent(server, body("echo", cases(1))), 1, 1, LIMIT)
     files, memory = settled(lambda: open_files(pid)), held_memory(pid)

@@ -67,7 +67,7 @@ def test_simultaneous_first_requests_log_in_once(gevent_client: Client, cloud: S
     assert "echo" in other.manifest()
 
 
-def test_a_slow_login_delays_nobody_else(gevent_client: Client, cloud: StandIn) -> None:
+def test_a_slow_login_delays_no_other_caller(gevent_client: Client, cloud: StandIn) -> None:
     cloud.add_user("token-slow")
     cloud.add_user("token-quick")
     slow = Client(gevent_client.url, "token-slow")
@@ -94,7 +94,7 @@ def test_a_slow_login_delays_nobody_else(gevent_client: Client, cloud: StandIn) 
     ],
     ids=["failing", "nonsense", "closing", "half an answer", "slow", "wrong shape"],
 )
-def test_an_outage_of_the_login_is_told_as_one_and_not_kept(
+def test_an_outage_of_the_login_is_reported_as_one_and_not_kept(
     impatient: Gunicorn, cloud: StandIn, fault: dict[str, Any], status: int, text: str
 ) -> None:
     token = f"token-unlucky-{uuid.uuid4()}"  # one that the server does not know yet
@@ -124,7 +124,7 @@ def test_a_passing_outage_is_not_noticed(impatient: Gunicorn, cloud: StandIn) ->
     assert cloud.logins == 3
 
 
-def test_a_token_that_is_revoked_during_a_run_ends_it_and_lets_nobody_in(
+def test_a_token_that_is_revoked_during_a_run_ends_it_and_is_refused_later(
     gevent_client: Client, cloud: StandIn
 ) -> None:
     cloud.add_user("token-gone")

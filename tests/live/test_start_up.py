@@ -52,7 +52,7 @@ Eval("twin", data=[], task=lambda input: input, scores=[])
         ("loaded", {"eval_a.py": TWIN * 2}, ["eval_a.py:4", "eval_a.py:8"]),
     ],
 )
-def test_two_evaluators_of_one_name_keep_the_server_from_starting(
+def test_a_server_does_not_start_with_two_evaluators_of_one_name(
     cloud: StandIn, tmp_path: Path, app: str, files: dict[str, str], places: list[str]
 ) -> None:
     for name, text in files.items():
@@ -69,7 +69,7 @@ def test_two_evaluators_of_one_name_keep_the_server_from_starting(
         assert first < second
 
 
-def test_a_file_that_cannot_be_imported_keeps_the_server_from_starting(
+def test_a_server_does_not_start_if_a_file_cannot_be_imported(
     cloud: StandIn, tmp_path: Path
 ) -> None:
     (tmp_path / "eval_broken.py").write_text("import braintrust\n\n1 / 0\n")
@@ -81,7 +81,7 @@ def test_a_file_that_cannot_be_imported_keeps_the_server_from_starting(
     assert f'File "{tmp_path}/eval_broken.py", line 3' in log
 
 
-def test_a_wrong_setting_keeps_the_server_from_starting(cloud: StandIn) -> None:
+def test_a_server_does_not_start_with_a_wrong_setting(cloud: StandIn) -> None:
     settings = {**environ(cloud), "BRAINTRUST_EVALS_HEARTBEAT": "soon"}
     with Gunicorn(environ=settings, wait=False) as server:
         assert server.process.wait(20) != 0

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.live
 
 
 @pytest.mark.parametrize("options", [(), ("--preload",)], ids=["", "preload"])
-def test_coroutines_may_use_threads_and_the_worker_still_ends_when_it_is_told_to(
+def test_coroutines_may_use_threads_and_the_worker_still_ends_on_sigterm(
     cloud: StandIn, options: tuple[str, ...]
 ) -> None:
     with Gunicorn(options=options, environ=environ(cloud)) as server:
@@ -52,7 +52,7 @@ def stop(server: Gunicorn, how: str, cloud: StandIn) -> None:
         ("gevent", "max_requests"),
     ],
 )
-def test_a_run_that_cannot_be_finished_before_its_worker_ends_says_so(
+def test_a_run_that_cannot_be_finished_before_its_worker_ends_reports_it(
     cloud: StandIn, worker: str, how: str
 ) -> None:
     # Below the second or two that gunicorn takes to notice a stop, nothing can be promised.

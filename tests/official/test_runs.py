@@ -105,7 +105,7 @@ def test_plain_cases_run_one_after_another_officially_and_beside_each_other_unde
 # --- When events are sent ---
 
 
-def test_while_a_plain_task_runs_the_official_server_answers_nobody_and_ours_streams_and_lists(
+def test_while_a_plain_task_runs_the_official_server_is_blocked_and_ours_streams_and_lists(
     pair: Pair, cloud: StandIn
 ) -> None:
     data = {"data": cases("a", "b")}

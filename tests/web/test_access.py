@@ -237,14 +237,14 @@ def test_an_organisation_may_have_any_name(cloud: StandIn, org: str) -> None:
 # --- The order of things ---
 
 
-def test_nothing_of_the_body_is_looked_at_before_the_caller_is_known(cloud: StandIn) -> None:
+def test_the_body_is_not_read_before_the_caller_is_known(cloud: StandIn) -> None:
     stranger = Api(cloud_app(cloud), token="nobody's")
     for options in ({"data": b"{"}, {"data": b"x", "content_type": "text/plain"}):
         error_of(stranger.post("/eval", **options), 401)
     error_of(stranger.eval(name="no such evaluator"), 401)
 
 
-def test_the_names_of_evaluators_are_told_to_known_callers_only(cloud: StandIn) -> None:
+def test_the_names_of_evaluators_are_sent_to_known_callers_only(cloud: StandIn) -> None:
     app = cloud_app(cloud, Evaluator("secret-project", echo))
     for stranger in (Api(app, token=None), Api(app, token="nobody's")):
         assert "secret-project" not in stranger.eval(name="secret").text
@@ -384,7 +384,7 @@ def test_no_auth_mode_with_a_key_acts_as_that_key(
     assert f"{cloud.url}/app/globex/p/echo/experiments/" in summary["experimentUrl"]
 
 
-def test_a_key_in_the_environment_is_not_used_for_callers_who_sign_in(
+def test_a_key_in_the_environment_is_not_used_for_callers_that_sign_in(
     cloud: StandIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cloud.add_user("key-of-the-machine")

@@ -42,7 +42,7 @@ def test_an_event_is_its_type_and_one_line_per_line_of_data(data: str, lines: by
     assert sse.encode("progress", data) == b"event: progress\n" + lines + b"\n"
 
 
-def test_a_heartbeat_is_a_comment_that_says_nothing() -> None:
+def test_a_heartbeat_is_a_comment_without_an_event() -> None:
     assert sse.HEARTBEAT.startswith(b":")
     assert list(parse_events(sse.HEARTBEAT)) == []
 
