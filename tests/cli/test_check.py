@@ -80,7 +80,7 @@ class Proxy(BaseHTTPRequestHandler):
                 if name.lower() not in ("transfer-encoding", "connection", "server", "date"):
                     self.send_header(name, value)
             self.end_headers()
-            with suppress(OSError):  # either side may leave, and requests' errors are OSErrors
+            with suppress(OSError):  # either side may disconnect, and requests' errors are OSErrors
                 for chunk in chunks:
                     self.wfile.write(chunk)
 

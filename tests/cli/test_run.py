@@ -24,7 +24,7 @@ def exact(output: Any, expected: Any) -> bool:
 
 
 def task(input: Any, hooks: EvalHooks) -> Any:
-    """Says what it is told."""
+    """Returns its input."""
     if input == "bad":
         raise ValueError("no\x00 good")
     return hooks.parameters.prefix + str(input)

@@ -112,7 +112,7 @@ def command(
 
 
 def with_key(cloud: StandIn) -> dict[str, str]:
-    """The environment of somebody whom a cloud knows."""
+    """The environment of a user whom a cloud knows."""
     cloud.add_user("key")
     return {
         "BRAINTRUST_API_KEY": "key",

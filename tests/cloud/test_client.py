@@ -1,4 +1,4 @@
-"""HTTP to Braintrust: what an answer means, what is tried again, and what is never told."""
+"""HTTP to Braintrust: what an answer means, what is tried again, and what is never shown."""
 
 from __future__ import annotations
 
@@ -402,8 +402,8 @@ def test_a_token_that_braintrust_repeats_is_not_shown_even_in_part(
 ) -> None:
     cloud.fault("GET", PATH, status=400, body=body)
     error = failure(client, cloud.url)
-    told = str(error) + repr(error) + "".join(traceback.format_exception(error))
-    assert TOKEN[:6] not in told
+    shown = str(error) + repr(error) + "".join(traceback.format_exception(error))
+    assert TOKEN[:6] not in shown
 
 
 def test_a_token_is_in_no_error_and_no_log_of_a_connection_that_fails(
@@ -411,8 +411,8 @@ def test_a_token_is_in_no_error_and_no_log_of_a_connection_that_fails(
 ) -> None:
     with caplog.at_level(logging.DEBUG):
         error = failure(client, DEAD_URL, retry=False)
-    told = repr(error) + "".join(traceback.format_exception(error)) + caplog.text
-    assert TOKEN not in told
+    shown = repr(error) + "".join(traceback.format_exception(error)) + caplog.text
+    assert TOKEN not in shown
 
 
 def test_a_token_is_in_no_repr(client: CloudClient) -> None:

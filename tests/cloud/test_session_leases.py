@@ -1,4 +1,4 @@
-"""Sessions in the cache: who logs in, who is evicted, and when a session is closed."""
+"""Sessions in the cache: which request logs in, what is evicted, when a session is closed."""
 
 from __future__ import annotations
 
@@ -247,7 +247,7 @@ USERS = st.sampled_from(["ada", "bob", "cyd", "dan"])
 
 
 class CacheModel(RuleBasedStateMachine):
-    """The cache against a plain model: an ordered dict of who is in it, and who holds what."""
+    """The cache against a plain model: an ordered dict of its sessions, and the leases of each."""
 
     leases = Bundle("leases")
 

@@ -243,7 +243,7 @@ def test_scorers_called_by_a_function_of_ones_own_keep_their_scores() -> None:
 
     fixed = functools.partial(Levenshtein(), expected="hello")
     results = Evaluator("e", echo, scores=[close, close_later]).run([case("hallo", "hello")])
-    # The names are those that the scores bring: the second of one name is told apart.
+    # The names are those that the scores bring: the second of one name gets a number.
     (result,) = results.results
     assert {name: score.score for name, score in result.scores.items()} == {
         "Levenshtein": pytest.approx(0.8),

@@ -238,7 +238,7 @@ def test_spans_carry_the_names_of_the_sdk(spans: Spans) -> None:
 
 
 def test_the_package_of_its_own_evaluators_has_no_such_fallback() -> None:
-    # There a name that nobody knows is a mistake, and is told at once.
+    # There an unknown name is a mistake, and an error at registration.
     with pytest.raises(RegistrationError, match="requires the argument 'question'"):
         Evaluator("e", echo, scores=[of_other_names_scorer])
 

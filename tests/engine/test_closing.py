@@ -143,7 +143,7 @@ def test_an_async_task_that_reports_when_the_run_is_closed_may_clean_up() -> Non
     happens(within)
     disconnect(events)
 
-    # The worker has heard of the report by then, and must not have left for it.
+    # The worker has received the report by then, and must not have exited for it.
     assert not closing.happened.wait(0.1)
     let_go.set()
     happens(closing.happened)

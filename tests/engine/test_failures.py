@@ -362,7 +362,7 @@ def test_a_result_can_be_sent_to_another_machine() -> None:
 
 
 class Scope:
-    """Counts who enters and leaves, and may fail."""
+    """Counts how often it is entered and exited, and may fail."""
 
     def __init__(self, enter: Exception | None = None, leave: Exception | None = None) -> None:
         self.log: list[tuple[str, str]] = []
@@ -448,7 +448,7 @@ def test_a_scope_that_fails_on_exit_fails_that_case_alone(spans: Spans) -> None:
     a, b = results_of(events)
     assert (str(a.error), len(a.scores)) == ("RuntimeError: no app", 1)
     assert (b.error, b.output) == (None, "b")
-    # The task's own result has been told by then, and is told once.
+    # The task's own result has been emitted by then, and is emitted once.
     assert kinds(events) == [*["CaseStarted", "TaskFinished", "CaseFinished"] * 2, "RunFinished"]
     assert [span.status.is_ok for span in spans.named("eval")] == [False, True]
 

@@ -267,21 +267,21 @@ def test_progress_comes_in_its_order_and_before_the_tasks_result(is_async: bool)
 
 
 def test_progress_of_an_async_task_is_emitted_while_the_task_runs() -> None:
-    heard = threading.Event()
+    received = threading.Event()
 
     async def task(input: Any, hooks: EvalHooks) -> bool:
         hooks.report_progress({"data": "half"})
-        return await asyncio.to_thread(heard.wait, PATIENCE)
+        return await asyncio.to_thread(received.wait, PATIENCE)
 
-    def listen() -> list[bool]:
+    def consume() -> list[bool]:
         outputs = []
         for event in new_run(Evaluator("e", task), [{"input": 1}]):
             if isinstance(event, CaseProgress):
-                heard.set()
+                received.set()
             outputs += [result.output for result in results_of([event])]
         return outputs
 
-    assert in_time(listen) == [True]
+    assert in_time(consume) == [True]
 
 
 @pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])

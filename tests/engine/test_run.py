@@ -1,4 +1,4 @@
-"""A run: which cases, how many at a time, and in what order it is told of."""
+"""A run: which cases, how many at a time, and in what order its events come."""
 
 from __future__ import annotations
 
@@ -70,20 +70,20 @@ def test_events_of_each_case_come_in_order_and_that_of_the_run_last(
 
 
 def test_a_cases_output_is_emitted_before_its_scorers_are_done() -> None:
-    heard = threading.Event()
+    received = threading.Event()
 
     def scorer(output: Any) -> bool:
-        return heard.wait(PATIENCE)
+        return received.wait(PATIENCE)
 
-    def listen() -> list[Any]:
+    def consume() -> list[Any]:
         scores = []
         for event in new_run(Evaluator("e", echo, scores=[scorer]), inputs(1)):
             if isinstance(event, TaskFinished):
-                heard.set()
+                received.set()
             scores += [result.scores["scorer"].score for result in results_of([event])]
         return scores
 
-    assert in_time(listen) == [1.0]
+    assert in_time(consume) == [1.0]
 
 
 def test_every_case_and_trial_has_an_id_of_its_own() -> None:
@@ -149,7 +149,7 @@ def test_a_slow_case_does_not_block_the_others() -> None:
     def task(input: Any) -> Any:
         return others_done.wait(PATIENCE) if input == 0 else True
 
-    def listen() -> list[int]:
+    def consume() -> list[int]:
         order = []
         for event in new_run(Evaluator("e", task), inputs(*range(10)), max_concurrency=2):
             order += [result.ref.index for result in results_of([event])]
@@ -157,7 +157,7 @@ def test_a_slow_case_does_not_block_the_others() -> None:
                 others_done.set()
         return order
 
-    assert in_time(listen) == [*range(1, 10), 0]
+    assert in_time(consume) == [*range(1, 10), 0]
 
 
 # The source
@@ -202,21 +202,21 @@ def test_the_first_case_starts_before_the_second_is_there(limit: int, is_async: 
 
 
 def test_the_first_result_is_emitted_before_the_second_case_is_there() -> None:
-    first_told = threading.Event()
+    first_emitted = threading.Event()
 
     def cases() -> Iterator[Any]:
         yield {"input": "first"}
-        yield {"input": first_told.wait(PATIENCE)}
+        yield {"input": first_emitted.wait(PATIENCE)}
 
-    def listen() -> list[Any]:
+    def consume() -> list[Any]:
         outputs = []
         for event in new_run(Evaluator("e", echo), cases()):
             outputs += [result.output for result in results_of([event])]
             if outputs:
-                first_told.set()
+                first_emitted.set()
         return outputs
 
-    assert in_time(listen) == ["first", True]
+    assert in_time(consume) == ["first", True]
 
 
 @pytest.mark.parametrize("limit", [1, 4, 16])
@@ -224,14 +224,14 @@ def test_the_source_is_read_no_further_than_events_may_wait(limit: int) -> None:
     source = Source(inputs(*range(300)))
     run = new_run(Evaluator("e", echo), source, max_concurrency=limit)
 
-    def listen() -> int:
+    def consume() -> int:
         finished = ahead = 0
         for event in run:
             ahead = max(ahead, source.asked.value - finished)
             finished += isinstance(event, CaseFinished)
         return ahead
 
-    assert in_time(listen) <= limit + MAX_WAITING_EVENTS
+    assert in_time(consume) <= limit + MAX_WAITING_EVENTS
     assert source.asked.value == 301  # the last time for the end
 
 

@@ -177,18 +177,18 @@ def test_idle_events_come_as_often_as_configured() -> None:
     let_go = threading.Event()
     run = new_run(Evaluator("e", lambda input: happens(let_go)), inputs(1), idle_after=0.02)
 
-    def listen() -> list[str]:
-        heard = []
+    def consume() -> list[str]:
+        received = []
         for event in run:
-            heard.append(event)
-            if kinds(heard).count("Idle") == 3:
+            received.append(event)
+            if kinds(received).count("Idle") == 3:
                 let_go.set()
-        return kinds(heard)
+        return kinds(received)
 
-    heard = in_time(listen)
-    assert heard[0] == "CaseStarted"
-    assert heard.count("Idle") >= 3
-    assert [kind for kind in heard if kind != "Idle"] == [
+    received = in_time(consume)
+    assert received[0] == "CaseStarted"
+    assert received.count("Idle") >= 3
+    assert [kind for kind in received if kind != "Idle"] == [
         "CaseStarted",
         "TaskFinished",
         "CaseFinished",
@@ -216,10 +216,10 @@ def test_idle_events_and_a_time_out_may_be_combined() -> None:
         Evaluator("e", lambda input: happens(let_go)), inputs(1), idle_after=0.05, timeout=0.5
     )
 
-    heard = kinds(in_time(lambda: list(run)))
+    received = kinds(in_time(lambda: list(run)))
 
-    assert "Idle" in heard
-    assert heard[-3:] == ["TaskFinished", "CaseFinished", "RunFailed"]
+    assert "Idle" in received
+    assert received[-3:] == ["TaskFinished", "CaseFinished", "RunFailed"]
     let_go.set()
 
 

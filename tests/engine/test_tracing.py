@@ -1,4 +1,4 @@
-"""The spans of a case as a tree: whose children they are, when they end, who sees them."""
+"""The spans of a case as a tree: their parents, when they end, and which code sees them."""
 
 from __future__ import annotations
 
@@ -264,7 +264,7 @@ def test_a_clock_that_is_set_meanwhile_costs_no_case_and_no_duration(
     real, hours = time.time_ns, itertools.count()
 
     def jumping() -> int:
-        """An hour back, or an hour ahead, each time that somebody looks."""
+        """An hour back, or an hour ahead, in turns."""
         return real() + (3600 if next(hours) % 2 else -3600) * 10**9
 
     monkeypatch.setattr(time, "time_ns", jumping)

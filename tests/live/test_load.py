@@ -1,4 +1,4 @@
-"""Under load: many runs at once, streams that nobody reads, large outputs; and nothing that stays.
+"""Under load: many runs at once, streams that are not read, large outputs; all is released.
 
 How fast it is, and how much exactly it holds, is measured in ``benchmarks/``.
 """

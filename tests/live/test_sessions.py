@@ -159,7 +159,7 @@ def test_a_process_that_is_full_says_when_to_come_back(cloud: StandIn) -> None:
             assert "BRAINTRUST_EVALS_MAX_RUNS" in full.json()["error"]
         assert len(outputs(list(stream))) == 1
 
-        # A client that leaves gives its slot back, too.
+        # A client that disconnects releases its slot, too.
         stream = client.stream("patient", cases(1), parent=PLAYGROUND)
         cloud.wait_for(lambda: cloud.calls_to("GET", "/control/patient/1/started"))
         stream.close()
@@ -211,7 +211,7 @@ def test_tokens_appear_in_no_output_of_a_busy_and_failing_server(cloud: StandIn)
         ask(client)
         log = server.log
     assert "run of 'scored' for organisation 'acme'" in log
-    # The client's own words are not the server's: it was told its own name back.
+    # What the client sent is no secret of the server: the answer repeats the client's own name.
     answers = [text for text in answers if "no evaluator is named" not in text]
     spans = [repr(span.attributes) + repr(span.events) for span in cloud.spans]
     for output in (log, *answers, *spans):

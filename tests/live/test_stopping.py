@@ -71,7 +71,7 @@ def test_a_run_that_cannot_be_finished_before_its_worker_ends_reports_it(
         assert "grace period of 4 seconds" in events[-2].json
         failed = [e.json["data"] for e in events if e.event == "progress"]
         assert sum(data.startswith("ServerStoppingError: ") for data in failed) == 2
-        # The tasks were told, what ran is delivered, and nobody had to be killed.
+        # The tasks were cancelled, what ran is delivered, and no process had to be killed.
         cloud.wait_for(lambda: len(cloud.spans_named("eval")) == 2)
         if how == "stop":
             assert server.process.wait(20) == 0

@@ -1,4 +1,4 @@
-"""Traces of real runs: the application's spans arrive with ours, and in nobody else's project."""
+"""Traces of real runs: the application's spans arrive with ours, and in no other project."""
 
 from __future__ import annotations
 

@@ -158,7 +158,7 @@ def test_a_run_that_takes_too_long_ends_with_an_error_and_what_was_done_by_then(
     assert official.failure == "Evaluator timed out"
     assert json.loads(ours.failure).startswith("the run's time-out of 0.5 seconds was reached")
     assert ours.errors == ["TimeoutError: the run's time-out of 0.5 seconds was reached"]
-    # Tasks that are cancelled are told so.
+    # Tasks that are cancelled can see it.
     cloud.wait_for(lambda: len(cloud.calls_to("GET", "/control/told/True")) == 2)
 
 

@@ -32,7 +32,7 @@ def test_all_that_scorers_may_return_counts_alike(pair: Pair) -> None:
     official, ours = pair.run("returning", cases("a", "b"))
     assert official.scores == pytest.approx(ours.scores)
     assert official.scores["a_bool"] == 1
-    # None leaves a case out of the mean, and a score that all cases lack out of the summary.
+    # None removes a case from the mean, and a score that all cases lack from the summary.
     assert official.scores["sometimes"] == 1
     assert "nothing" not in official.scores
 

@@ -1,4 +1,4 @@
-"""The fields of ``POST /eval``: what each may be, and how a mistake is told."""
+"""The fields of ``POST /eval``: what each may be, and how a mistake is reported."""
 
 from __future__ import annotations
 

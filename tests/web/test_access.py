@@ -1,4 +1,4 @@
-"""Who is let in, as whom, and what everybody else is told."""
+"""Which requests are admitted, as which user, and how all others are refused."""
 
 from __future__ import annotations
 
@@ -123,8 +123,8 @@ def test_a_login_service_in_trouble_is_502_and_asked_again(
 ) -> None:
     cloud.fault("POST", "/api/apikey/login", **fault)
     api = Api(cloud_app(cloud))
-    told = error_of(api.get("/list"), 502)
-    assert told.startswith(text.format(host=cloud.url.removeprefix("http://")))
+    shown = error_of(api.get("/list"), 502)
+    assert shown.startswith(text.format(host=cloud.url.removeprefix("http://")))
     assert api.get("/list").status_code == 200
 
 

@@ -419,7 +419,7 @@ def test_rows_are_fetched_when_they_are_needed(cloud: StandIn, api: Api, dataset
         chunks: Iterator[Any] = iter(response.response)
         first = next(chunks)
         assert b"France" in first
-        # The second page is held, and nobody can have asked for a third.
+        # The second page is held, and no third can have been requested.
         assert gate.reached.wait(10)
         gate.release()
         rest = b"".join(chunks)

@@ -109,7 +109,7 @@ def test_no_auth_mode_warns_when_the_application_starts(caplog: pytest.LogCaptur
 
 
 def single_sign_on(request: Request) -> Session | None:
-    """As a company's proxy does it: it has checked who somebody is, and says so in a header."""
+    """As behind a company's proxy, which has checked the user and names them in a header."""
     team = request.headers.get("X-Company-Team")
     return Session(token="company-key", org_name=team) if team else None
 

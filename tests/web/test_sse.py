@@ -67,7 +67,7 @@ def test_what_is_encoded_is_what_a_browser_reads(
 ) -> None:
     pause = sse.HEARTBEAT if heartbeats else b""
     stream = b"".join(sse.encode(type, data) + pause for type, data in events)
-    # A browser cannot tell the kinds of line ends apart.
+    # A browser does not distinguish the kinds of line ends.
     sent = [
         Event(type, data.replace("\r\n", "\n").translate(as_line_ends)) for type, data in events
     ]

@@ -1,4 +1,4 @@
-"""What ``bp.load()`` leaves as it was: the SDK, the search path, and installations without it."""
+"""What ``bp.load()`` does not change: the SDK, the search path, and installations without it."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ LINKED = SpanContext(5, 6, is_remote=True)
 
 
 class Ours:
-    """A run's tracer, and what it has told."""
+    """A run's tracer, and what it has reported."""
 
     def __init__(self) -> None:
         self.begun: list[int] = []

@@ -18,7 +18,7 @@ from flask_braintrust_evals.errors import CloudError
 
 
 class Intake:
-    """Takes batches, or fails as it is told."""
+    """Takes batches, or fails as it is asked to."""
 
     def __init__(self, *failures: CloudError) -> None:
         self.failures = list(failures)
