@@ -63,7 +63,8 @@ types: $(VENV)/.dev
 	$(BIN)/mypy
 
 tests: $(VENV)/.dev
-	$(BIN)/python -m pytest --numprocesses 3 --dist loadscope --ignore tests/official --ignore tests/packaging
+	$(BIN)/python -m pytest --numprocesses 3 --dist loadscope --no-loadscope-reorder \
+		$(addprefix --ignore tests/,official packaging)
 
 $(VENV)/bin/python:
 	@$(PYTHON) --version >/dev/null 2>&1 || { echo "Python 3.10 or later is needed, and '$(PYTHON)' does not run. Name another with make PYTHON=..."; exit 1; }

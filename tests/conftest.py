@@ -11,6 +11,12 @@ from .standin import StandIn
 from .support import TOKEN
 
 
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Put what takes long first: at the end, one process would run it while the others wait."""
+    if hasattr(config, "workerinput"):  # one of several processes
+        items.sort(key=lambda item: [item.get_closest_marker(n) is None for n in ("live", "slow")])
+
+
 @pytest.fixture(autouse=True, scope="session")
 def no_settings_of_this_machine() -> Iterator[None]:
     """Every setting that the machine's own environment may have is taken away."""

@@ -7,9 +7,11 @@ import subprocess
 import sys
 import textwrap
 import threading
+import time
+import traceback
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 T = TypeVar("T")
 
@@ -44,6 +46,30 @@ def in_time(function: Callable[[], T], seconds: float = PATIENCE) -> T:
 def happens(event: threading.Event) -> None:
     """Wait until ``event`` is set."""
     assert event.wait(PATIENCE), "did not happen"
+
+
+def eventually(condition: Callable[[], T]) -> T:
+    """Wait until ``condition()`` is true, by asking again and again; return its value."""
+    deadline = time.monotonic() + PATIENCE
+    while not (value := condition()):
+        assert time.monotonic() < deadline, "did not happen"
+        time.sleep(0.005)
+    return value
+
+
+def waiting_in(function: Callable[..., Any], name: str) -> int:
+    """How many threads whose names begin with ``name`` wait for a condition in ``function``.
+
+    Once a thread waits, and nobody does what it waits for, it stays where it is.
+    """
+    names = {thread.ident: thread.name for thread in threading.enumerate()}
+    stacks = [
+        [frame.f_code for frame, _ in traceback.walk_stack(innermost)]
+        for ident, innermost in sys._current_frames().items()
+        if names.get(ident, "").startswith(name)
+    ]
+    wait = threading.Condition.wait.__code__
+    return sum(stack[0] is wait and function.__code__ in stack for stack in stacks)
 
 
 class Counter:

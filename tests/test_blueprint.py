@@ -478,7 +478,7 @@ def test_the_health_is_answered_to_anyone(bp: EvalsBlueprint, app: Flask) -> Non
     assert response.mimetype == "application/json"
 
 
-def test_an_unknown_path_is_told_with_what_there_is(bp: EvalsBlueprint, app: Flask) -> None:
+def test_an_unknown_path_is_answered_with_the_known_ones(bp: EvalsBlueprint, app: Flask) -> None:
     app.register_blueprint(bp, url_prefix="/evals")
     client = app.test_client()
     assert error_of(client.get("/evals/lists"), 404) == (

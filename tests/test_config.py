@@ -90,7 +90,7 @@ def wrong() -> Iterator[tuple[str, Any, str]]:
 
 
 @pytest.mark.parametrize(("key", "value", "allowed"), [*wrong()])
-def test_a_wrong_value_is_told_with_its_key_and_what_is_allowed(
+def test_a_wrong_value_is_reported_with_its_key_and_what_is_allowed(
     key: str, value: Any, allowed: str
 ) -> None:
     assert refusal(key, value) == f"{key} is {value!r}, but must be {allowed}."
@@ -100,7 +100,7 @@ def test_a_wrong_value_is_told_with_its_key_and_what_is_allowed(
     ("key", "value", "allowed"),
     [each for each in wrong() if isinstance(each[1], str) and each[1]],
 )
-def test_a_wrong_value_in_the_environment_is_told_the_same_way(
+def test_a_wrong_value_in_the_environment_is_reported_the_same_way(
     key: str, value: str, allowed: str
 ) -> None:
     assert refusal(key, value, {key: value}) == f"{key} is {value!r}, but must be {allowed}."
@@ -119,7 +119,7 @@ def test_a_password_in_an_address_is_refused_and_not_repeated(key: str, address:
     "address",
     ["http://[::1", "http://[x]", "http://x.dev:port", "http://x.dev:99999", "http://x y.dev"],
 )
-def test_an_address_that_cannot_be_taken_apart_is_told_like_any_other(address: str) -> None:
+def test_an_address_that_cannot_be_parsed_is_reported_like_any_other(address: str) -> None:
     text = refusal("BRAINTRUST_APP_URL", address)
     assert text == f"BRAINTRUST_APP_URL is {address!r}, but must be {ADDRESS}."
 

@@ -44,7 +44,7 @@ def test_a_star_import_gives_the_listed_names() -> None:
     assert scope.keys() - {"__builtins__"} == set(flask_braintrust_evals.__all__)
 
 
-def test_errors_that_users_meet_in_their_own_code_can_be_imported() -> None:
+def test_errors_that_users_may_catch_can_be_imported() -> None:
     for name in (
         "ConfigurationError",
         "RegistrationError",

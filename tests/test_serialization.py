@@ -673,7 +673,7 @@ def half_made() -> Point:
 def test_a_value_that_fails_in_its_own_code_raises_nothing_but_serialization_errors(
     value: Any,
 ) -> None:
-    # Those who call dumps outside a task catch SerializationError alone.
+    # Callers of dumps outside a task catch SerializationError alone.
     try:
         text = dumps(value)
     except SerializationError:
@@ -764,7 +764,7 @@ def test_clean_text_can_be_encoded(text: str, clean: str) -> None:
     assert clean_text(text) == clean
 
 
-text = st.text(st.characters())  # with lone surrogates, which st.text() leaves out
+text = st.text(st.characters())  # with lone surrogates, which st.text() omits
 json_values = st.recursive(
     st.none()
     | st.booleans()

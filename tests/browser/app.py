@@ -52,7 +52,7 @@ def length(output: Any) -> Score:
     },
 )
 def echo(input: Any, hooks: EvalHooks) -> Any:
-    """Says what it is told."""
+    """Returns its input."""
     if input == "fail":
         raise ValueError("<b>no</b> such thing")
     if input == "parameters":

@@ -1,4 +1,4 @@
-"""The page, as somebody who uses it sees it."""
+"""The page as its user sees it."""
 
 from __future__ import annotations
 

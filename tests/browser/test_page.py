@@ -92,7 +92,7 @@ def test_every_kind_of_parameter_reaches_the_task(page: Page) -> None:
     }
 
 
-def test_mistakes_in_the_form_are_told_where_they_are_made(page: Page) -> None:
+def test_mistakes_in_the_form_are_shown_where_they_are_made(page: Page) -> None:
     page.choose("evaluator", "echo")
     page.wait(lambda: page.all("#parameter-fields label"))
     page.set(page.field("extra"), "{")

@@ -80,7 +80,7 @@ class Proxy(BaseHTTPRequestHandler):
                 if name.lower() not in ("transfer-encoding", "connection", "server", "date"):
                     self.send_header(name, value)
             self.end_headers()
-            with suppress(OSError):  # either side may leave, and requests' errors are OSErrors
+            with suppress(OSError):  # either side may disconnect, and requests' errors are OSErrors
                 for chunk in chunks:
                     self.wfile.write(chunk)
 
@@ -186,7 +186,7 @@ def redirects(request: Proxy, answer: requests.Response) -> Any:
         (redirects, "redirects to https://elsewhere.example/", "that address"),
     ],
 )
-def test_what_a_proxy_may_do_wrong_is_told_with_what_to_change(
+def test_what_a_proxy_may_do_wrong_is_reported_with_advice(
     server: Gunicorn, change: Change, said: str, advice: str
 ) -> None:
     with proxy(server, change) as url:
@@ -216,7 +216,7 @@ def test_a_healthy_server_is_healthy(server: Gunicorn, cloud: StandIn) -> None:
     assert {call.path for call in cloud.calls[before:]} <= {"/api/apikey/login"}, "unrecorded"
 
 
-def test_without_a_token_only_what_needs_none_is_looked_at(server: Gunicorn) -> None:
+def test_without_a_token_only_what_needs_none_is_checked(server: Gunicorn) -> None:
     result = check(server.url + "/evals", token=None)
     assert result.exit_code == 0
     assert lines(result)[-1] == "ok   skipped: checks that need a token"
@@ -227,7 +227,7 @@ def test_without_a_token_only_what_needs_none_is_looked_at(server: Gunicorn) -> 
     ("token", "said"),
     [("wrong", "refused with status 401"), ("token-eve", "refused with status 400")],
 )
-def test_a_token_that_is_refused_is_told_with_the_reason(
+def test_a_token_that_is_refused_is_reported_with_the_reason(
     server: Gunicorn, token: str, said: str
 ) -> None:
     result = check(server.url + "/evals", token=token)
@@ -248,13 +248,13 @@ def test_a_token_may_end_with_the_newline_of_its_file(server: Gunicorn) -> None:
     assert check(server.url + "/evals", token="token-ada\n").exit_code == 0
 
 
-def test_a_page_that_is_not_allowed_is_told(server: Gunicorn) -> None:
+def test_a_page_that_is_not_allowed_is_reported(server: Gunicorn) -> None:
     result = check(server.url + "/evals", "--origin", FOREIGN_PAGE)
     assert result.exit_code == 1
     assert f"add {FOREIGN_PAGE} to BRAINTRUST_EVALS_ORIGINS" in result.stdout
 
 
-def test_a_wrong_prefix_or_address_is_told(server: Gunicorn) -> None:
+def test_a_wrong_prefix_or_address_is_reported(server: Gunicorn) -> None:
     assert "check the blueprint's prefix" in check(server.url + "/other").stdout
     dead = check("http://127.0.0.1:1/evals")
     assert dead.exit_code == 1
@@ -270,7 +270,7 @@ def own_app() -> Iterator[Gunicorn]:
         yield server
 
 
-def test_a_named_evaluator_is_watched_for_as_long_as_it_takes_to_tell(own_app: Gunicorn) -> None:
+def test_a_named_evaluator_is_watched_until_the_result_is_clear(own_app: Gunicorn) -> None:
     result = check(own_app.url + "/evals", "--evaluator", "long", token=None)
     assert result.exit_code == 0, result.stdout
     assert lines(result)[-2].startswith("ok   events come when they happen")
@@ -301,14 +301,16 @@ def holds_back_for_a_while(request: Proxy, answer: requests.Response) -> Any:
         ("nobody", "status 404: "),
     ],
 )
-def test_an_evaluator_that_shows_nothing_is_told(own_app: Gunicorn, name: str, said: str) -> None:
+def test_an_evaluator_that_shows_nothing_is_reported(
+    own_app: Gunicorn, name: str, said: str
+) -> None:
     result = check(own_app.url + "/evals", "--evaluator", name, token=None)
     assert result.exit_code == 1
     assert said in lines(result)[-1]
     assert "name a" in result.stdout.splitlines()[-1]
 
 
-def test_a_worker_that_serves_one_request_at_a_time_is_told() -> None:
+def test_a_worker_that_serves_one_request_at_a_time_is_reported() -> None:
     with Gunicorn(
         "tests.cli.checked_app:create_app()",
         worker_class="sync",
@@ -320,7 +322,7 @@ def test_a_worker_that_serves_one_request_at_a_time_is_told() -> None:
     assert "--worker-class gevent" in result.stdout
 
 
-def test_a_stream_of_which_nothing_comes_is_told(
+def test_a_stream_of_which_nothing_comes_is_reported(
     own_app: Gunicorn,
 ) -> None:
     with proxy(own_app, buffers) as url:
@@ -342,7 +344,7 @@ def test_a_site_that_answers_everything_alike_is_no_server_of_this_kind(server: 
     assert lines(result)[-1].endswith("/list does not answer with evaluators")
 
 
-def test_a_run_that_fails_is_told_with_its_reason(own_app: Gunicorn) -> None:
+def test_a_run_that_fails_is_reported_with_its_reason(own_app: Gunicorn) -> None:
     result = check(own_app.url + "/evals", "--evaluator", "failing", token=None)
     assert result.exit_code == 1
     assert "FAIL the run failed: " in lines(result)[-1]
@@ -365,7 +367,7 @@ def test_an_organisation_without_a_token_is_no_token(server: Gunicorn) -> None:
 
 
 @pytest.mark.parametrize("url", ["http://[", "http://u:p@127.0.0.1/evals", "http://a/evals?x=1"])
-def test_an_address_that_is_none_is_told(url: str) -> None:
+def test_an_invalid_address_is_an_error(url: str) -> None:
     result = check(url)
     assert result.exit_code == 2
     assert "u:p" not in result.stderr
@@ -410,7 +412,7 @@ def test_an_answer_that_comes_in_drops_is_not_waited_for(
         ("sync", 0.9, "ok   it is not clear whether a run blocks other requests"),
     ],
 )
-def test_a_distant_server_is_told_from_one_that_serves_one_at_a_time(
+def test_a_distant_server_is_distinguished_from_one_that_serves_one_at_a_time(
     worker: str, distance: float, said: str
 ) -> None:
     def far_away(request: Proxy, answer: requests.Response) -> Any:

@@ -49,7 +49,7 @@ def test_a_dataset_is_run_and_nothing_is_recorded(cloud: StandIn) -> None:
     assert (cloud.spans, cloud.experiments) == ([], [])
 
 
-def test_an_experiment_holds_the_run_and_its_address_is_told(cloud: StandIn) -> None:
+def test_an_experiment_holds_the_run_and_its_address_is_printed(cloud: StandIn) -> None:
     dataset = cloud.add_dataset("acme", "helpdesk", "tickets", ROWS)
     result = run("--dataset", dataset, "--experiment", "nightly")
     assert result.exit_code == 0, result.output
@@ -87,7 +87,7 @@ def test_json_and_junit_name_the_experiment(cloud: StandIn, tmp_path: Any) -> No
     assert properties == {"exact": "0.500000", "experiment": body["experiment"]["experimentUrl"]}
 
 
-def test_spans_that_could_not_be_delivered_are_told(cloud: StandIn) -> None:
+def test_spans_that_could_not_be_delivered_are_reported(cloud: StandIn) -> None:
     cloud.fault("POST", "/otel/v1/traces", status=400, times=None)
     result = run("--experiment", "nightly", data=ROWS)
     assert "6 spans could not be delivered: the experiment lacks them" in result.stdout
@@ -122,7 +122,7 @@ def test_two_sources_of_cases_are_refused(cloud: StandIn) -> None:
         (["--experiment", "x", "--org", "globex"], "'globex' is not one of this token's; check"),
     ],
 )
-def test_what_braintrust_does_not_have_is_told_and_nothing_is_made(
+def test_what_braintrust_does_not_have_is_reported_and_nothing_is_made(
     cloud: StandIn, arguments: list[str], said: str
 ) -> None:
     result = run(*arguments, data=ROWS)
@@ -132,7 +132,7 @@ def test_what_braintrust_does_not_have_is_told_and_nothing_is_made(
     assert cloud.experiments == []
 
 
-def test_a_refused_key_is_told_without_quoting_it(
+def test_a_refused_key_is_reported_without_quoting_it(
     cloud: StandIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("BRAINTRUST_API_KEY", "key-of-yesterday")

@@ -24,7 +24,7 @@ def exact(output: Any, expected: Any) -> bool:
 
 
 def task(input: Any, hooks: EvalHooks) -> Any:
-    """Says what it is told."""
+    """Returns its input."""
     if input == "bad":
         raise ValueError("no\x00 good")
     return hooks.parameters.prefix + str(input)
@@ -85,14 +85,14 @@ def results(*arguments: str, **options: Any) -> Any:
         (["--max-concurrency", "0"], "0 is not in the range"),
     ],
 )
-def test_a_wrong_option_is_told_and_nothing_is_run(arguments: list[str], said: str) -> None:
+def test_a_wrong_option_is_an_error_and_nothing_is_run(arguments: list[str], said: str) -> None:
     result = run(*arguments)
     assert result.exit_code == 2
     assert said in result.stderr
     assert result.stdout == ""
 
 
-def test_a_parameter_that_its_schema_forbids_is_told() -> None:
+def test_a_parameter_that_its_schema_forbids_is_an_error() -> None:
     result = run("-p", "number=0")
     assert result.exit_code == 2
     assert "Error: parameter 'number': 0 is less than the minimum of 1" in result.stderr
@@ -119,13 +119,13 @@ def test_a_parameter_that_its_schema_forbids_is_told() -> None:
         ("input,metadata\na,b\n", "row 2: metadata must be a JSON object, not 'b'"),
     ],
 )
-def test_what_is_no_cases_is_told_with_its_place(text: str, said: str) -> None:
+def test_what_is_no_case_is_reported_with_its_place(text: str, said: str) -> None:
     result = evals(app_of(echo()), "run", "echo", "--data", "-", input=text)
     assert result.exit_code == 2
     assert f"standard input: {said}" in result.stderr
 
 
-def test_a_file_that_cannot_be_read_is_told(tmp_path: Path) -> None:
+def test_a_file_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
     binary = tmp_path / "cases.json"
     binary.write_bytes(b"\xff\xfe[")
     for path, said in ((tmp_path / "none.json", "No such file"), (binary, "is not UTF-8")):
@@ -145,7 +145,7 @@ def test_data_without_a_case_is_no_success() -> None:
     assert result.stdout == "echo: 0 cases, 0 failed; there was no case: the data is empty\n"
 
 
-def test_data_that_cannot_be_made_is_told() -> None:
+def test_data_that_cannot_be_made_is_an_error() -> None:
     def data() -> Any:
         raise OSError("the disk is gone")
 
@@ -154,19 +154,19 @@ def test_data_that_cannot_be_made_is_told() -> None:
     assert "data could not be read: OSError: the disk is gone" in result.stderr
 
 
-def test_an_unknown_evaluator_is_told_with_those_that_there_are() -> None:
+def test_an_unknown_evaluator_is_reported_with_the_known_ones() -> None:
     result = evals(app_of(echo()), "run", "ech")
     assert (result.exit_code, "there are: echo" in result.stderr) == (2, True)
 
 
 @pytest.mark.parametrize("arguments", [["list"], ["run", "echo"]])
-def test_an_application_without_a_blueprint_is_told(arguments: list[str]) -> None:
+def test_an_application_without_a_blueprint_is_an_error(arguments: list[str]) -> None:
     result = Flask("plain").test_cli_runner().invoke(evals_cli, arguments)
     assert result.exit_code == 1
     assert "no EvalsBlueprint is registered in the application 'plain'" in result.stderr
 
 
-def test_a_name_that_two_blueprints_have_is_told_with_their_places() -> None:
+def test_a_name_that_two_blueprints_have_is_reported_with_their_places() -> None:
     app = app_of(echo())
     app.register_blueprint(EvalsBlueprint("others", __name__, evaluators=[echo()]), url_prefix="/o")
     result = evals(app, "run", "echo")

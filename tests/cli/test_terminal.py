@@ -54,15 +54,17 @@ def quiet(input, hooks):
         print("waiting", file=sys.stderr, flush=True)
         hooks.cancel_event.wait(1)
 
-def ever():
-    while True:
+def until_the_command_has_ended():
+    while threading.main_thread().is_alive():
         print("hello from a thread")
+    print("hello after the end")
 
 @evals_bp.evaluator("chatty", data=CASES[:1])
 def chatty(input):
     print("hello from the task")
     subprocess.run(["echo", "hello from a program"])
-    threading.Thread(target=ever, daemon=True).start()
+    # The interpreter waits for it, as for every thread that is no daemon: no line is cut off.
+    threading.Thread(target=until_the_command_has_ended, daemon=False).start()
 
 @evals_bp.evaluator("sleepy", data=CASES, max_concurrency=10)
 async def sleepy(input, hooks):
@@ -110,7 +112,7 @@ def command(
 
 
 def with_key(cloud: StandIn) -> dict[str, str]:
-    """The environment of somebody whom a cloud knows."""
+    """The environment of a user whom a cloud knows."""
     cloud.add_user("key")
     return {
         "BRAINTRUST_API_KEY": "key",
@@ -161,7 +163,7 @@ def test_what_was_done_by_ctrl_c_is_in_the_experiment(tmp_path: Path) -> None:
     assert inputs == {0, 1, 2}
 
 
-def test_what_is_left_at_once_is_counted(tmp_path: Path) -> None:
+def test_spans_that_a_second_ctrl_c_abandons_are_counted(tmp_path: Path) -> None:
     with StandIn() as cloud:
         cloud.fault("POST", "/otel/v1/traces", status=503, times=None)
         arguments = ("deaf", "--experiment", "nightly", "--json")
@@ -173,7 +175,7 @@ def test_what_is_left_at_once_is_counted(tmp_path: Path) -> None:
     assert json.loads(output)["lost_spans"] == 4, "a case without scorers has two"
 
 
-def test_ctrl_c_before_the_first_case_is_told_by_the_status_too(tmp_path: Path) -> None:
+def test_ctrl_c_before_the_first_case_has_its_status_too(tmp_path: Path) -> None:
     with command(tmp_path, "stuck") as process:
         press_ctrl_c(process, after="making data")
         _, errors = process.communicate(timeout=10)
@@ -196,9 +198,10 @@ def ignore_ctrl_c() -> None:
 def test_what_a_task_prints_is_not_in_the_json(tmp_path: Path) -> None:
     with command(tmp_path, "chatty", "--json") as process:
         output, errors = process.communicate(timeout=30)
+    assert process.returncode == 0, errors
     assert json.loads(output)["cases"] == 1
-    for who in ("the task", "a program", "a thread"):
-        assert f"hello from {who}\n" in errors
+    for printed in ("from the task", "from a program", "from a thread", "after the end"):
+        assert f"hello {printed}\n" in errors
 
 
 def test_coroutines_that_ctrl_c_has_cancelled_are_no_failures(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""HTTP to Braintrust: what an answer means, what is tried again, and what is never told."""
+"""HTTP to Braintrust: what an answer means, what is tried again, and what is never shown."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def test_a_refusal_becomes_an_error_of_its_kind_at_the_first_try(
     ],
     ids=["Message", "error", "nested", "text", "nothing", "bytes", "long", "html", "deep"],
 )
-def test_the_text_of_a_refusal_is_told_in_short(
+def test_the_text_of_a_refusal_is_shortened(
     cloud: StandIn, client: CloudClient, body: Any, text: str
 ) -> None:
     cloud.fault("GET", PATH, status=400, body=body)
@@ -258,7 +258,7 @@ def test_trying_again_has_an_end(
     assert tries == 1 + RETRIES
 
 
-def test_nobody_there_is_an_error_that_says_where(
+def test_a_refused_connection_is_an_error_that_names_the_address(
     exhausted: dict[str, tuple[CloudError, int]],
 ) -> None:
     error, _ = exhausted["nobody there"]
@@ -397,13 +397,13 @@ def test_no_credentials_at_all_go_to_another_host_after_a_redirect(
     ],
     ids=["Message", "text", "over the end", "at the end", "over the end of what is looked at"],
 )
-def test_a_token_that_braintrust_repeats_is_not_told_not_even_in_part(
+def test_a_token_that_braintrust_repeats_is_not_shown_even_in_part(
     cloud: StandIn, client: CloudClient, body: Any
 ) -> None:
     cloud.fault("GET", PATH, status=400, body=body)
     error = failure(client, cloud.url)
-    told = str(error) + repr(error) + "".join(traceback.format_exception(error))
-    assert TOKEN[:6] not in told
+    shown = str(error) + repr(error) + "".join(traceback.format_exception(error))
+    assert TOKEN[:6] not in shown
 
 
 def test_a_token_is_in_no_error_and_no_log_of_a_connection_that_fails(
@@ -411,8 +411,8 @@ def test_a_token_is_in_no_error_and_no_log_of_a_connection_that_fails(
 ) -> None:
     with caplog.at_level(logging.DEBUG):
         error = failure(client, DEAD_URL, retry=False)
-    told = repr(error) + "".join(traceback.format_exception(error)) + caplog.text
-    assert TOKEN not in told
+    shown = repr(error) + "".join(traceback.format_exception(error)) + caplog.text
+    assert TOKEN not in shown
 
 
 def test_a_token_is_in_no_repr(client: CloudClient) -> None:

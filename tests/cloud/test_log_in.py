@@ -71,7 +71,9 @@ def test_an_unknown_token_is_an_authentication_error(sign_in: SignIn) -> None:
     refusal(AuthenticationError, 401, sign_in, "unknown")
 
 
-def test_an_address_without_a_login_is_told_by_its_setting(cloud: StandIn, sign_in: SignIn) -> None:
+def test_an_address_without_a_login_is_reported_with_its_setting(
+    cloud: StandIn, sign_in: SignIn
+) -> None:
     app_url = f"{cloud.url}/other"
     text = refusal(CloudError, 502, sign_in, app_url=app_url)
     assert text.startswith(f"{app_url} is not Braintrust: ")
@@ -79,7 +81,7 @@ def test_an_address_without_a_login_is_told_by_its_setting(cloud: StandIn, sign_
 
 
 @pytest.mark.slow
-def test_a_login_that_nobody_answers_is_a_cloud_error(sign_in: SignIn) -> None:
+def test_a_login_without_an_answer_is_a_cloud_error(sign_in: SignIn) -> None:
     assert "could not be reached" in refusal(CloudError, 502, sign_in, app_url=DEAD_URL)
 
 
@@ -171,7 +173,7 @@ def test_an_organisation_without_an_address_needs_the_setting(
         ),
     ],
 )
-def test_an_organisation_that_is_unclear_or_foreign_is_told(
+def test_an_organisation_that_is_ambiguous_or_foreign_is_an_error(
     cloud: StandIn,
     sign_in: SignIn,
     orgs: list[str],
@@ -279,7 +281,7 @@ def test_an_organisation_whose_name_no_header_can_carry_can_be_acted_in(
     ],
 )
 @pytest.mark.parametrize("plane", ["api", "proxy"])
-def test_a_session_tells_when_its_token_is_not_accepted_any_more(
+def test_a_session_reports_when_its_token_is_not_accepted_any_more(
     cloud: StandIn,
     session: UserSession,
     plane: str,

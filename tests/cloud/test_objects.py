@@ -28,7 +28,7 @@ ROWS = [{"id": f"r{n}", "input": n} for n in range(5)]
 
 
 @pytest.mark.parametrize("look_up", [objects.project_by_id, objects.dataset_by_id])
-def test_what_is_not_there_or_not_ours_is_told_apart(
+def test_missing_and_foreign_objects_are_different_errors(
     cloud: StandIn, session: UserSession, look_up: Any
 ) -> None:
     project = cloud.add_project("globex", "Geo")
@@ -132,7 +132,7 @@ def test_a_dataset_is_found_by_id_and_by_name(cloud: StandIn, session: UserSessi
     assert unnamed.query == {"dataset_name": "d/1", "org_name": "acme"}
 
 
-def test_a_name_that_nothing_has_is_told_with_the_place(session: UserSession) -> None:
+def test_an_unknown_name_is_reported_with_the_place(session: UserSession) -> None:
     with pytest.raises(CloudNotFoundError) as caught:
         objects.dataset_by_name(session, "Geo", "none")
     assert str(caught.value) == (
@@ -337,7 +337,9 @@ def test_a_function_is_invoked_as_the_protocol_has_it(
     assert call.headers["x-bt-project-id"] == "p"
 
 
-def test_what_a_function_is_not_told_is_left_out(cloud: StandIn, session: UserSession) -> None:
+def test_arguments_that_a_function_does_not_get_are_omitted(
+    cloud: StandIn, session: UserSession
+) -> None:
     cloud.fault("POST", "/function/invoke", body=b"null")
     assert invoke(session, {"function_id": "f"}, {}, parent=None, project_id=None) is None
     (call,) = cloud.calls_to("POST", "/function/invoke")

@@ -13,7 +13,7 @@ TYPES = "playground_logs, playground_id, experiment, project_logs"
 
 
 @pytest.mark.parametrize("type", [None, "", "dataset", "Experiment", 5, ["experiment"], {"a": 1}])
-def test_an_unknown_type_is_told_with_the_known_ones(type: Any) -> None:
+def test_an_unknown_type_is_reported_with_the_known_ones(type: Any) -> None:
     with pytest.raises(RequestError) as caught:
         Parent.of({"object_type": type, "object_id": "x"})
     assert str(caught.value) == f"parent.object_type: expected one of {TYPES}, got {type!r}"

@@ -1,4 +1,4 @@
-"""Sessions in the cache: who logs in, who is evicted, and when a session is closed."""
+"""Sessions in the cache: which request logs in, what is evicted, when a session is closed."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from flask_braintrust_evals.cloud.client import CloudClient
 from flask_braintrust_evals.cloud.session_cache import Lease, SessionCache
 from flask_braintrust_evals.cloud.sessions import Organization, UserSession
 from flask_braintrust_evals.errors import AuthenticationError, CloudError
+from tests.support import eventually
 
 URL = "http://127.0.0.1:1"
 TTL = 100.0
@@ -69,7 +70,7 @@ def test_a_second_request_of_the_same_caller_does_not_log_in(logins: Logins, clo
     "other",
     [("bob", "acme", URL), ("ada", "globex", URL), ("ada", None, URL), ("ada", "acme", "x")],
 )
-def test_token_organisation_and_application_all_tell_callers_apart(
+def test_token_organisation_and_application_distinguish_callers(
     logins: Logins, other: tuple[str, str | None, str]
 ) -> None:
     cache = SessionCache(8, TTL)
@@ -140,7 +141,7 @@ def test_a_refused_session_is_not_handed_out_again(logins: Logins, clock: Clock)
     assert lease.session.closed
 
 
-def test_closing_the_cache_closes_what_nobody_uses(logins: Logins, clock: Clock) -> None:
+def test_closing_the_cache_closes_unused_sessions(logins: Logins, clock: Clock) -> None:
     cache = SessionCache(4, TTL, clock)
     held = take(cache, "ada", logins)
     take(cache, "bob", logins).release()
@@ -182,7 +183,7 @@ def test_many_first_requests_of_one_caller_log_in_once(logins: Logins, limit: in
     assert not logins.made[0].closed
 
 
-def test_a_failed_login_fails_all_who_waited_and_is_not_kept(logins: Logins) -> None:
+def test_a_failed_login_fails_all_waiting_requests_and_is_not_kept(logins: Logins) -> None:
     cache = SessionCache(4, TTL)
     everybody_is_here = threading.Barrier(2)
     calls: list[int] = []
@@ -197,7 +198,7 @@ def test_a_failed_login_fails_all_who_waited_and_is_not_kept(logins: Logins) -> 
 
     with ThreadPoolExecutor(8) as pool:
         futures = [pool.submit(request, number) for number in range(8)]
-        _eventually(lambda: cache.waiting == 8)
+        eventually(lambda: cache.waiting == 8)
         everybody_is_here.wait(10)
         errors = [future.exception(10) for future in futures]
     assert [type(error) for error in errors] == [AuthenticationError] * 8
@@ -206,7 +207,7 @@ def test_a_failed_login_fails_all_who_waited_and_is_not_kept(logins: Logins) -> 
     assert len(logins.made) == 1
 
 
-def test_a_slow_login_delays_nobody_else(logins: Logins) -> None:
+def test_a_slow_login_delays_no_other_caller(logins: Logins) -> None:
     cache = SessionCache(4, TTL)
     release = threading.Event()
 
@@ -216,14 +217,14 @@ def test_a_slow_login_delays_nobody_else(logins: Logins) -> None:
 
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(take, cache, "ada", slow)
-        _eventually(lambda: cache.waiting)
+        eventually(lambda: cache.waiting)
         take(cache, "bob", logins).release()
         assert not waiting.done()
         release.set()
         waiting.result(10).release()
 
 
-def test_who_waits_for_anothers_login_may_give_up(logins: Logins) -> None:
+def test_a_request_that_waits_for_anothers_login_may_give_up(logins: Logins) -> None:
     cache = SessionCache(1, TTL)
     release = threading.Event()
 
@@ -233,7 +234,7 @@ def test_who_waits_for_anothers_login_may_give_up(logins: Logins) -> None:
 
     with ThreadPoolExecutor(1) as pool:
         first = pool.submit(take, cache, "ada", slow)
-        _eventually(lambda: cache.waiting)
+        eventually(lambda: cache.waiting)
         with pytest.raises(CloudError, match="the client disconnected"):
             cache.lease("ada", "acme", URL, logins, gave_up=lambda: True)
         release.set()
@@ -255,7 +256,7 @@ def test_a_request_that_is_killed_while_it_waits_keeps_no_lease(logins: Logins) 
 
     with ThreadPoolExecutor(2) as pool:
         first = pool.submit(take, cache, "ada", slow)
-        _eventually(lambda: cache.waiting == 1)
+        eventually(lambda: cache.waiting == 1)
         second = pool.submit(cache.lease, "ada", "acme", URL, slow, killed)
         assert isinstance(second.exception(10), SystemExit)
         release.set()
@@ -276,7 +277,7 @@ def test_a_login_that_ends_after_the_cache_is_closed_is_closed_with_its_last_lea
 
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(take, cache, "ada", slow)
-        _eventually(lambda: cache.waiting)
+        eventually(lambda: cache.waiting)
         cache.close()
         release.set()
         lease = waiting.result(10)
@@ -285,21 +286,11 @@ def test_a_login_that_ends_after_the_cache_is_closed_is_closed_with_its_last_lea
     assert [session.closed for session in logins.made] == [True]
 
 
-def _eventually(condition: Callable[[], Any]) -> Any:
-    waiting = threading.Event()
-    for _ in range(1000):
-        value = condition()
-        if value:
-            return value
-        waiting.wait(0.005)
-    raise AssertionError("it never happened")
-
-
 USERS = st.sampled_from(["ada", "bob", "cyd", "dan"])
 
 
 class CacheModel(RuleBasedStateMachine):
-    """The cache against a plain model: an ordered dict of who is in it, and who holds what."""
+    """The cache against a plain model: an ordered dict of its sessions, and the leases of each."""
 
     leases = Bundle("leases")
 

@@ -269,7 +269,7 @@ def test_more_attributes_than_the_sdk_keeps_by_default_do_not_push_ours_out(
     assert span.json("braintrust.input_json") == "in"
 
 
-def test_making_spans_of_a_run_leaves_the_global_tracer_alone(session: UserSession) -> None:
+def test_spans_of_a_run_do_not_change_the_global_tracer(session: UserSession) -> None:
     before = trace.get_tracer_provider()
     case(run_spans(session).tracer)
     assert trace.get_tracer_provider() is before
@@ -278,7 +278,7 @@ def test_making_spans_of_a_run_leaves_the_global_tracer_alone(session: UserSessi
 # --- The process ---
 
 
-def test_runs_leave_nothing_behind_in_the_sdk(
+def test_runs_keep_nothing_in_the_sdk(
     cloud: StandIn, session: UserSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     kept: list[object] = []

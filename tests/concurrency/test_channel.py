@@ -1,4 +1,4 @@
-"""The channel between workers and listener, and the signal that ends a run."""
+"""The channel between workers and consumer, and the signal that ends a run."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ import pytest
 from flask_braintrust_evals.concurrency.cancellation import Cancellation
 from flask_braintrust_evals.concurrency.channel import Channel, ChannelClosedError
 from flask_braintrust_evals.concurrency.gevent_patch import start_thread
-from tests.support import PATIENCE, Counter, happens, in_time
+from tests.support import PATIENCE, Counter, eventually, happens, in_time, waiting_in
 
 
-def test_a_channel_hands_on_what_is_put_in_its_order() -> None:
+def test_items_are_taken_in_the_order_in_which_they_were_put() -> None:
     channel: Channel[int] = Channel(3)
     for number in range(3):
         channel.put(number)
@@ -21,19 +21,19 @@ def test_a_channel_hands_on_what_is_put_in_its_order() -> None:
     assert channel.take() == [0, 1, 2]
 
 
-def test_a_channel_that_is_empty_says_so_after_the_time_asked_for() -> None:
+def test_take_raises_empty_after_its_timeout() -> None:
     with pytest.raises(Empty):
         Channel[int](1).take(0.01)
 
 
-def test_a_listener_is_woken_by_what_is_put() -> None:
+def test_put_wakes_the_consumer() -> None:
     channel: Channel[int] = Channel(1)
     threading.Timer(0.01, channel.put, (1,)).start()
 
     assert in_time(lambda: channel.take(PATIENCE)) == [1]
 
 
-def test_who_puts_into_a_full_channel_waits_for_room() -> None:
+def test_put_blocks_while_the_channel_is_full() -> None:
     channel: Channel[int] = Channel(2)
     put = Counter()
 
@@ -44,58 +44,62 @@ def test_who_puts_into_a_full_channel_waits_for_room() -> None:
 
     start_thread(work, "putter")
     assert put.reaches(2)
-    assert not put.reaches(3, seconds=0.1)
+    eventually(lambda: waiting_in(Channel.put, "putter"))
+    assert put.value == 2
 
     assert in_time(channel.take) == [0, 1]
     assert put.reaches(4)
     assert in_time(channel.take) == [2, 3]
 
 
-def test_who_puts_more_bytes_than_there_is_room_for_waits() -> None:
+def test_put_blocks_while_the_channel_holds_too_many_bytes() -> None:
     channel: Channel[str] = Channel(100, max_size=10)
     put = Counter()
 
     def work() -> None:
-        for text in ("four", "three", "four", "much longer than the room is", "x"):
+        for text in ("four", "three", "four", "much longer than it may be", "x"):
             channel.put(text, len(text))
             put.add()
 
     start_thread(work, "putter")
     assert put.reaches(2)
-    assert not put.reaches(3, seconds=0.1)
+    eventually(lambda: waiting_in(Channel.put, "putter"))
+    assert put.value == 2
 
     assert in_time(channel.take) == ["four", "three"]
     assert put.reaches(3)
-    assert not put.reaches(4, seconds=0.1)
+    eventually(lambda: waiting_in(Channel.put, "putter"))
+    assert put.value == 3
     assert in_time(channel.take) == ["four"]
     assert put.reaches(4)
-    assert not put.reaches(5, seconds=0.1)
-    assert in_time(channel.take) == ["much longer than the room is"]
+    eventually(lambda: waiting_in(Channel.put, "putter"))
+    assert put.value == 4
+    assert in_time(channel.take) == ["much longer than it may be"]
     assert put.reaches(5)
     assert in_time(channel.take) == ["x"]
 
 
-def test_closing_turns_away_those_who_wait_and_those_who_come() -> None:
+def test_closing_fails_waiting_and_later_calls_of_put() -> None:
     channel: Channel[int] = Channel(1)
     channel.put(0)
-    turned_away = Counter()
+    failed = Counter()
 
     def work() -> None:
         try:
             channel.put(1)
         except ChannelClosedError:
-            turned_away.add()
+            failed.add()
 
     for _ in range(3):
         start_thread(work, "putter")
     channel.close()
 
-    assert turned_away.reaches(3)
+    assert failed.reaches(3)
     with pytest.raises(ChannelClosedError):
         channel.put(2)
 
 
-def test_many_may_put_and_nothing_is_lost() -> None:
+def test_items_of_many_producers_all_arrive() -> None:
     channel: Channel[int] = Channel(4)
 
     def put(first: int) -> None:
@@ -105,16 +109,16 @@ def test_many_may_put_and_nothing_is_lost() -> None:
     for first in range(0, 800, 100):
         start_thread(lambda first=first: put(first), "putter")  # type: ignore[misc]
 
-    def listen() -> list[int]:
+    def consume() -> list[int]:
         taken: list[int] = []
         while len(taken) < 800:
             taken += channel.take(PATIENCE)
         return taken
 
-    assert sorted(in_time(listen)) == list(range(800))
+    assert sorted(in_time(consume)) == list(range(800))
 
 
-def test_a_worker_does_not_keep_the_process_from_ending() -> None:
+def test_a_worker_is_a_daemon() -> None:
     seen: list[bool] = []
     done = threading.Event()
 
@@ -128,7 +132,7 @@ def test_a_worker_does_not_keep_the_process_from_ending() -> None:
     assert seen == [True]
 
 
-def test_a_cancellation_calls_those_who_wait_once() -> None:
+def test_a_cancellation_calls_its_callbacks_once() -> None:
     cancellation, called = Cancellation(), []
 
     with cancellation.calling(lambda: called.append(1)):
@@ -139,7 +143,7 @@ def test_a_cancellation_calls_those_who_wait_once() -> None:
     assert (cancellation.is_set(), cancellation.event.is_set(), called) == (True, True, [1])
 
 
-def test_a_cancellation_that_was_before_calls_at_once() -> None:
+def test_a_cancellation_that_is_set_calls_a_new_callback_at_once() -> None:
     cancellation, called = Cancellation(), []
     cancellation.set()
 
@@ -147,7 +151,7 @@ def test_a_cancellation_that_was_before_calls_at_once() -> None:
         assert called == [1]
 
 
-def test_a_cancellation_does_not_call_those_who_have_left() -> None:
+def test_a_cancellation_does_not_call_callbacks_whose_block_has_ended() -> None:
     cancellation, called = Cancellation(), []
 
     with cancellation.calling(lambda: called.append(1)):

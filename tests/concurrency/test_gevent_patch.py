@@ -39,11 +39,11 @@ print("all woken")
 """
 
 
-def test_an_event_wakes_all_who_wait_though_their_time_outs_are_due() -> None:
+def test_an_event_wakes_all_waiting_greenlets_though_their_time_outs_are_due() -> None:
     assert python(CROWD) == "all woken\n"
 
 
-def test_an_event_gives_way_to_other_greenlets() -> None:
+def test_waiting_for_an_event_lets_other_greenlets_run() -> None:
     script = """
     from gevent import monkey
     monkey.patch_all()
@@ -57,13 +57,13 @@ def test_an_event_gives_way_to_other_greenlets() -> None:
     assert python(script) == "True\n"
 
 
-def test_without_gevent_all_is_the_standard_librarys() -> None:
+def test_without_gevent_events_are_those_of_the_standard_library() -> None:
     assert not is_patched()
     assert type(new_event()) is threading.Event
     assert original("threading", "Event") is threading.Event
 
 
-def test_a_child_process_does_not_go_on_with_its_parents_greenlets() -> None:
+def test_a_child_process_does_not_run_the_greenlets_of_its_parent() -> None:
     script = """
     from gevent import monkey
     monkey.patch_all()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from concurrent.futures import Future, wait
 from typing import Any
 
@@ -11,7 +10,7 @@ import pytest
 
 from flask_braintrust_evals.concurrency import native_threads
 from flask_braintrust_evals.concurrency.native_threads import NativeThreads
-from tests.support import PATIENCE, Counter, happens, python
+from tests.support import PATIENCE, Counter, eventually, happens, python
 
 
 def test_results_and_failures_come_back() -> None:
@@ -25,7 +24,7 @@ def test_results_and_failures_come_back() -> None:
     assert list(pool.map(str, range(20))) == [str(n) for n in range(20)]
 
 
-def test_no_more_run_at_a_time_than_allowed() -> None:
+def test_at_most_as_many_run_at_a_time_as_allowed() -> None:
     pool, running, go = NativeThreads(3), Counter(), threading.Event()
 
     def work() -> None:
@@ -40,7 +39,7 @@ def test_no_more_run_at_a_time_than_allowed() -> None:
     assert running.peak == 3
 
 
-def test_one_that_waits_can_be_cancelled() -> None:
+def test_work_that_waits_can_be_cancelled() -> None:
     pool, go = NativeThreads(1), threading.Event()
     first = pool.submit(happens, go)
     second: Future[Any] = pool.submit(lambda: None)
@@ -53,15 +52,33 @@ def test_one_that_waits_can_be_cancelled() -> None:
 def test_idle_threads_end_and_later_work_starts_others() -> None:
     pool = NativeThreads(2, idle_seconds=0.01)
     first = pool.submit(threading.get_ident).result(PATIENCE)
-    deadline = time.monotonic() + PATIENCE
-    while pool.thread_count and time.monotonic() < deadline:
-        threading.Event().wait(0.01)
-    assert pool.thread_count == 0
+    eventually(lambda: pool.thread_count == 0)
     assert isinstance(first, int)
     assert pool.submit(lambda: 5).result(PATIENCE) == 5
 
 
-def test_a_system_without_threads_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_work_that_comes_while_an_idle_thread_ends_is_done_by_another(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ending, go = threading.Event(), threading.Event()
+
+    def held() -> bool:
+        # A thread asks this once it has decided to end, and before it has ended.
+        ending.set()
+        go.wait()
+        return False
+
+    pool = NativeThreads(1, idle_seconds=0.01)
+    assert pool.submit(lambda: 5).result(PATIENCE) == 5
+    monkeypatch.setattr(native_threads, "is_patched", held)
+    happens(ending)
+    try:
+        assert pool.submit(lambda: 6).result(PATIENCE) == 6
+    finally:
+        go.set()
+
+
+def test_a_system_without_threads_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(work: Any) -> None:
         raise RuntimeError("can't start new thread")
 
@@ -74,7 +91,7 @@ def test_a_system_without_threads_is_told_of(monkeypatch: pytest.MonkeyPatch) ->
 
 
 @pytest.mark.slow
-def test_under_gevent_functions_run_beside_the_greenlets() -> None:
+def test_under_gevent_functions_do_not_block_greenlets() -> None:
     script = """
     from gevent import monkey
     monkey.patch_all()

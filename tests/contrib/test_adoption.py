@@ -87,7 +87,7 @@ def test_no_field_of_the_sdks_evaluator_is_unknown_to_these_tests() -> None:
     assert framework.Evaluator.__dataclass_fields__.keys() <= taken | aside
 
 
-def test_what_an_evaluator_of_the_sdk_leaves_out_is_left_out(bp: EvalsBlueprint) -> None:
+def test_fields_that_an_evaluator_of_the_sdk_omits_have_our_defaults(bp: EvalsBlueprint) -> None:
     bp.add(sdk_evaluator(scores=None))
     ours = added(bp)
     assert (ours.plan.scorers, ours.plan.classifiers) == ((), ())
@@ -99,7 +99,7 @@ def test_what_an_evaluator_of_the_sdk_leaves_out_is_left_out(bp: EvalsBlueprint)
     assert dict(ours.parameter_set.validate({})) == {}
 
 
-def test_what_belongs_to_the_command_line_is_left_aside(bp: EvalsBlueprint) -> None:
+def test_fields_for_the_command_line_are_ignored(bp: EvalsBlueprint) -> None:
     bp.add(
         sdk_evaluator(
             update=True,

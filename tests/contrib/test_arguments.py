@@ -122,7 +122,7 @@ def test_any_arguments_get_what_the_sdk_gives_them(signature: str, rest: str) ->
     scorer = scorer_of(", ".join(filter(None, (signature, rest))))
     try:
         expected = as_the_sdk_calls(scorer)
-    except TypeError:  # more than it has to give: told of at once here, in every case there
+    except TypeError:  # too many arguments: an error of each case there, of registration here
         with pytest.raises(RegistrationError):
             as_we_call(scorer)
     else:

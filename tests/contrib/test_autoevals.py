@@ -96,7 +96,7 @@ def test_scores_are_those_of_a_call_by_hand(name: str, scorer: Any, cases: list[
     assert {type(each.scores[name].score) for each in result.results} == {float}
 
 
-def test_scores_tell_good_from_bad() -> None:
+def test_scores_differ_for_good_and_bad_outputs() -> None:
     # The scores that the tests above compare are not all the same.
     for name, scorer, cases in SCORERS:
         assert len({score.score for score in by_hand(scorer, cases)}) > 1, name
@@ -162,7 +162,7 @@ def test_two_of_one_class_both_give_their_score() -> None:
     assert values == {"Levenshtein": 1, "Levenshtein (2)": 0}
 
 
-def test_two_of_one_class_may_be_told_apart_by_a_class_of_ones_own() -> None:
+def test_two_of_one_class_get_different_names_by_subclasses() -> None:
     class Strict(ValidJSON):  # type: ignore[misc]
         pass
 
@@ -199,7 +199,7 @@ def test_one_that_raises_costs_only_its_own_score(scorer: Any, wrong: Any, error
     assert result.summary.scorer_errors == {call.name: 2}
 
 
-def test_a_score_of_none_is_left_out_of_the_mean() -> None:
+def test_a_score_of_none_is_not_in_the_mean() -> None:
     class Sometimes(Scorer):  # type: ignore[misc]
         def _run_eval_sync(self, output: Any, expected: Any = None, **kwargs: Any) -> Score:
             return Score(name=self._name(), score=1 if output == "a" else None)
@@ -264,7 +264,7 @@ def test_scorers_called_by_a_function_of_ones_own_keep_their_scores() -> None:
 
     fixed = functools.partial(Levenshtein(), expected="hello")
     results = Evaluator("e", echo, scores=[close, close_later]).run([case("hallo", "hello")])
-    # The names are those that the scores bring: the second of one name is told apart.
+    # The names are those that the scores bring: the second of one name gets a number.
     (result,) = results.results
     assert {name: score.score for name, score in result.scores.items()} == {
         "Levenshtein": pytest.approx(0.8),

@@ -100,7 +100,7 @@ def test_the_cases_of_another_experiment_are_not_to_be_had(bp: EvalsBlueprint, d
     assert [each.output for each in added(bp).run(CASES).results] == ["a", "b"]
 
 
-def test_base_experiment_as_a_class_is_told_of_as_an_object_of_it_is() -> None:
+def test_base_experiment_as_a_class_is_refused_as_an_object_of_it_is() -> None:
     with pytest.raises(DataError, match="pass cases"):
         from_sdk(sdk_evaluator(data=braintrust.BaseExperiment)).run()
 

@@ -21,7 +21,7 @@ def test_the_sdk_is_joined_once_however_often_runs_begin() -> None:
     assert _internal_get_global_state().context_manager is manager
 
 
-def test_an_sdk_whose_spans_have_more_methods_is_left_alone_and_told_of(
+def test_an_sdk_whose_spans_have_more_methods_is_not_joined_and_logged(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(tracing.SdkSpan, "__abstractmethods__", frozenset(["paint"]))

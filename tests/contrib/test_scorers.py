@@ -251,7 +251,7 @@ def test_scorers_of_one_name_that_fail_are_told_of_one_by_one() -> None:
     assert messages == {"judge": "one", "judge (2)": "two"}
 
 
-def test_a_scorer_that_fails_is_told_of_under_its_name_with_its_own_error() -> None:
+def test_a_scorer_that_fails_is_reported_under_its_name_with_its_own_error() -> None:
     def wrong(question: Any, truth: Any) -> float:
         raise KeyError("of the scorer")
 
@@ -311,7 +311,7 @@ def test_spans_carry_the_names_of_the_sdk(spans: Spans) -> None:
 
 
 def test_the_package_of_its_own_evaluators_has_no_such_fallback() -> None:
-    # There a name that nobody knows is a mistake, and is told at once.
+    # There an unknown name is a mistake, and an error at registration.
     with pytest.raises(RegistrationError, match="requires the argument 'question'"):
         Evaluator("e", echo, scores=[of_other_names_scorer])
 

@@ -152,7 +152,7 @@ def test_a_task_with_more_arguments_than_the_sdk_can_give_is_still_served_if_it_
     ]
 
 
-def test_a_task_with_arguments_that_nobody_gives_is_refused() -> None:
+def test_a_task_with_unknown_arguments_is_refused() -> None:
     def task(input: Any, hooks: Any, temperature: float) -> Any:
         return input
 

@@ -49,7 +49,7 @@ def chains() -> list[list[Block]]:
 
 @pytest.fixture(autouse=True)
 def alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
-    """An empty folder, no settings of whoever runs the tests, no network, and nothing left behind.
+    """An empty folder, no settings of this machine, no network; and everything is undone.
 
     Imports are undone too: files of one name in two examples are two modules.
     """

@@ -29,7 +29,7 @@ def tracing(spans: Spans) -> EvalTracer:
 
 @pytest.fixture(autouse=True)
 def no_worker_stays_behind() -> Iterator[None]:
-    """Every worker of a run leaves once the run has ended and its tasks have returned."""
+    """Every worker of a run exits once the run has ended and its tasks have returned."""
     before = {*threading.enumerate()}  # those of other rooms' tests may still deliver spans
     yield
     for thread in {*threading.enumerate()} - before:

@@ -458,7 +458,7 @@ def test_two_scorers_of_one_name_are_refused() -> None:
     )
 
 
-def test_two_scorers_of_one_name_are_told_with_both_places() -> None:
+def test_two_scorers_of_one_name_are_refused_with_both_places() -> None:
     def first(output: Any) -> float:
         return 1
 

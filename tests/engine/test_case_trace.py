@@ -53,7 +53,7 @@ def test_spans_are_read_as_the_sdk_has_them() -> None:
     assert span.metrics["end"] >= span.metrics["start"] > 1_700_000_000
 
 
-def test_spans_are_chosen_by_type_and_scorers_are_left_out() -> None:
+def test_spans_are_chosen_by_type_and_exclude_scorers() -> None:
     found = spans(
         kind("task", type="task"),
         kind("tool a", type="tool"),

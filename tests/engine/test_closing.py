@@ -26,7 +26,7 @@ def started(event: Event) -> bool:
 
 
 @pytest.mark.parametrize("how", ["the run is closed", "its iterator is closed"])
-def test_closing_cancels_what_runs_and_is_over_when_the_last_worker_has_left(how: str) -> None:
+def test_closing_cancels_running_cases_and_ends_when_the_last_worker_exits(how: str) -> None:
     closing, running = Closing(), threading.Barrier(4)
 
     def task(input: Any, hooks: Any) -> None:
@@ -49,7 +49,7 @@ def test_closing_cancels_what_runs_and_is_over_when_the_last_worker_has_left(how
     assert closing.log == ["task", "task", "task", "closed"]
 
 
-def test_closing_does_not_wait_for_a_task_that_does_not_look() -> None:
+def test_closing_does_not_wait_for_a_task_that_ignores_its_cancellation() -> None:
     closing, let_go = Closing(), threading.Event()
 
     run = new_run(Evaluator("e", lambda input: happens(let_go)), inputs(1), when_closed=closing)
@@ -103,7 +103,7 @@ def test_closing_cancels_async_scorers() -> None:
     assert log == ["cancelled"]
 
 
-def test_an_async_task_that_holds_on_is_waited_for_elsewhere() -> None:
+def test_an_async_task_that_does_not_end_does_not_block_closing() -> None:
     closing, within, let_go = Closing(), threading.Event(), threading.Event()
 
     async def task(input: Any) -> None:
@@ -143,14 +143,14 @@ def test_an_async_task_that_reports_when_the_run_is_closed_may_clean_up() -> Non
     happens(within)
     disconnect(events)
 
-    # The worker has heard of the report by then, and must not have left for it.
+    # The worker has received the report by then, and must not have exited for it.
     assert not closing.happened.wait(0.1)
     let_go.set()
     happens(closing.happened)
     assert closing.log == ["CancelledError on the loop: True", "cleaned up", "closed"]
 
 
-def test_a_coroutine_that_comes_after_the_end_is_not_forgotten() -> None:
+def test_a_coroutine_that_is_returned_after_the_end_is_closed() -> None:
     closing = Closing()
 
     async def coroutine() -> None: ...
@@ -170,7 +170,7 @@ def test_a_coroutine_that_comes_after_the_end_is_not_forgotten() -> None:
     assert [str(warning.message) for warning in caught] == []
 
 
-def test_closing_frees_workers_that_wait_to_be_heard() -> None:
+def test_closing_ends_workers_that_wait_for_the_consumer() -> None:
     closing, source = Closing(), Counter()
 
     def cases() -> Iterator[Any]:
@@ -189,7 +189,7 @@ def test_closing_frees_workers_that_wait_to_be_heard() -> None:
 
 
 @pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])
-def test_a_task_that_reports_to_nobody_is_not_hurt(is_async: bool) -> None:
+def test_a_task_may_report_progress_after_the_run_is_closed(is_async: bool) -> None:
     closing, within, unhurt = Closing(), threading.Event(), threading.Event()
 
     def report(hooks: Any) -> None:
@@ -260,7 +260,7 @@ def test_closing_a_run_that_never_started_closes_its_source() -> None:
     assert next(source) == {"input": 1}
 
 
-def test_all_who_wait_for_the_end_are_called_in_order_also_when_one_of_them_fails() -> None:
+def test_callbacks_of_the_end_are_called_in_order_also_when_one_of_them_fails() -> None:
     called = []
     run = new_run(Evaluator("e", echo), inputs(1))
 
@@ -278,7 +278,7 @@ def test_all_who_wait_for_the_end_are_called_in_order_also_when_one_of_them_fail
     assert called == ["first", "fails", "last"]
 
 
-def test_those_who_wait_for_the_end_are_called_also_when_the_source_cannot_be_closed() -> None:
+def test_callbacks_of_the_end_are_called_also_when_the_source_cannot_be_closed() -> None:
     class Source:
         def __iter__(self) -> Any:
             return self
@@ -316,7 +316,7 @@ def test_a_run_whose_source_failed_is_closed_once() -> None:
     assert closing.log == ["closed"]
 
 
-def test_closing_at_any_event_leaves_nothing_behind() -> None:
+def test_closing_at_any_event_ends_all_workers() -> None:
     # Each event is another state for the workers to be in.
     for stop_after in range(1, 3 * 6 + 1):
         closing = Closing()

@@ -91,7 +91,7 @@ def test_a_handler_may_be_async() -> None:
         (lambda *args: 1 / 0, "ZeroDivisionError: division by zero"),
     ],
 )
-def test_a_handler_that_fails_is_told_of_and_costs_nothing_else(handler: Any, error: str) -> None:
+def test_a_handler_that_fails_is_reported_and_has_no_other_effect(handler: Any, error: str) -> None:
     spans = Spans()
     evaluator = Evaluator("e", echo, scores=[good, bad], error_score_handler=handler)
     result, _ = run_case(evaluator, tracer=EvalTracer(spans.tracer))

@@ -161,7 +161,7 @@ def test_an_evaluator_needs_a_name(name: Any) -> None:
     assert str(refused.value) == f"an evaluator's name must be a string, not {name!r} (evals.py:7)"
 
 
-def test_two_scorers_of_one_name_are_duplicates_and_told_with_the_place() -> None:
+def test_two_scorers_of_one_name_are_duplicates_and_reported_with_the_place() -> None:
     with pytest.raises(DuplicateEvaluatorError) as refused:
         Evaluator("e", echo, scores=[accuracy, accuracy], location="evals.py:7")
 

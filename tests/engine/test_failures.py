@@ -104,7 +104,7 @@ def test_a_failing_async_task_is_its_cases_error_alone(fail: Callable[[], Any], 
 
 @pytest.mark.parametrize(("fail", "error"), FAILURES)
 @pytest.mark.parametrize("recorded", [False, True], ids=["", "recorded"])
-def test_a_failing_scorer_leaves_the_other_scores_alone(
+def test_a_failing_scorer_does_not_change_the_other_scores(
     fail: Callable[[], Any], error: str, recorded: bool, spans: Spans
 ) -> None:
     def failing(output: Any) -> Any:
@@ -133,7 +133,7 @@ def topic(output: Any) -> Any:
 
 
 @pytest.mark.parametrize(("fail", "error"), IN_COROUTINES)
-def test_a_failing_async_scorer_leaves_the_other_scores_alone(
+def test_a_failing_async_scorer_does_not_change_the_other_scores(
     fail: Callable[[], Any], error: str
 ) -> None:
     async def failing(output: Any) -> Any:
@@ -149,7 +149,9 @@ def test_a_failing_async_scorer_leaves_the_other_scores_alone(
 
 
 @pytest.mark.parametrize(("fail", "error"), FAILURES)
-def test_a_failing_classifier_leaves_the_others_alone(fail: Callable[[], Any], error: str) -> None:
+def test_a_failing_classifier_does_not_change_the_others(
+    fail: Callable[[], Any], error: str
+) -> None:
     def failing(output: Any) -> Any:
         return fail()
 
@@ -198,7 +200,7 @@ def test_a_task_that_failed_is_not_scored() -> None:
     assert kinds(events) == ["CaseStarted", "TaskFinished", "CaseFinished"]
 
 
-def test_a_case_tells_of_its_failure_in_its_events() -> None:
+def test_a_case_reports_its_failure_in_its_events() -> None:
     result, events = run_case(Evaluator("e", lambda input: throw(ValueError("no"))))
 
     started, finished, last = events
@@ -361,7 +363,7 @@ def test_a_case_that_json_cannot_hold_does_not_end_a_recorded_run(
     [("metadata", {"a": Unreadable()}), ("tags", [Mute()])],
     ids=["metadata", "tags"],
 )
-def test_what_a_task_leaves_that_json_cannot_hold_does_not_end_a_recorded_run(
+def test_metadata_that_json_cannot_hold_does_not_end_a_recorded_run(
     name: str, value: Any, spans: Spans
 ) -> None:
     def task(input: Any, hooks: Any) -> None:
@@ -375,7 +377,7 @@ def test_what_a_task_leaves_that_json_cannot_hold_does_not_end_a_recorded_run(
     assert len(results_of(events)) == 2
 
 
-def test_a_failure_is_logged_for_those_who_run_the_server(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_failure_is_logged_on_the_server(caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level("INFO", "flask_braintrust_evals"):
         run_case(Evaluator("greeter", lambda input: throw(ValueError("secret"))))
 
@@ -396,7 +398,7 @@ def test_a_result_can_be_sent_to_another_machine() -> None:
 
 
 class Scope:
-    """Counts who enters and leaves, and may fail."""
+    """Counts how often it is entered and exited, and may fail."""
 
     def __init__(self, enter: Exception | None = None, leave: Exception | None = None) -> None:
         self.log: list[tuple[str, str]] = []
@@ -433,7 +435,7 @@ def test_each_case_has_a_scope_of_its_own_in_the_thread_of_its_task() -> None:
     assert len({thread for _, thread in scope.log}) == 1
 
 
-def test_a_scope_is_left_when_the_task_fails() -> None:
+def test_a_scope_is_exited_when_the_task_fails() -> None:
     scope = Scope()
 
     run_case(Evaluator("e", lambda input: throw(SystemExit())), scope=scope)
@@ -468,7 +470,7 @@ def test_a_scope_that_cannot_be_entered_fails_that_case_alone(make: Callable[[],
     assert kinds(events) == [*["CaseStarted", "TaskFinished", "CaseFinished"] * 2, "RunFinished"]
 
 
-def test_a_scope_that_cannot_be_left_fails_that_case_alone(spans: Spans) -> None:
+def test_a_scope_that_fails_on_exit_fails_that_case_alone(spans: Spans) -> None:
     events = events_of(
         Evaluator("e", echo, scores=[lambda output: 1]),
         inputs("a", "b"),
@@ -482,12 +484,12 @@ def test_a_scope_that_cannot_be_left_fails_that_case_alone(spans: Spans) -> None
     a, b = results_of(events)
     assert (str(a.error), len(a.scores)) == ("RuntimeError: no app", 1)
     assert (b.error, b.output) == (None, "b")
-    # The task's own result has been told by then, and is told once.
+    # The task's own result has been emitted by then, and is emitted once.
     assert kinds(events) == [*["CaseStarted", "TaskFinished", "CaseFinished"] * 2, "RunFinished"]
     assert [span.status.is_ok for span in spans.named("eval")] == [False, True]
 
 
-def test_a_scope_that_fails_after_the_task_did_keeps_the_tasks_error() -> None:
+def test_a_scope_that_fails_after_the_task_keeps_the_tasks_error() -> None:
     scope = Scope(leave=RuntimeError("no app"))
 
     result, events = run_case(Evaluator("e", lambda input: throw(ValueError("first"))), scope=scope)

@@ -30,7 +30,7 @@ def progress(events: list[Event]) -> list[dict[str, str]]:
     return [dict(event.event) for event in events if isinstance(event, CaseProgress)]
 
 
-def test_hooks_tell_a_task_of_its_case_and_its_run() -> None:
+def test_hooks_describe_the_case_and_the_run() -> None:
     seen: list[Any] = []
 
     def task(input: Any, hooks: EvalHooks) -> None:
@@ -126,7 +126,7 @@ def test_metadata_and_tags_may_be_emptied_with_none() -> None:
     assert (result.metadata, result.tags) == ({}, [])
 
 
-def test_scorers_see_the_metadata_and_tags_that_the_task_left() -> None:
+def test_scorers_see_the_metadata_and_tags_as_the_task_changed_them() -> None:
     seen: list[Any] = []
 
     def scorer(metadata: Any, tags: Any) -> None:
@@ -266,22 +266,22 @@ def test_progress_comes_in_its_order_and_before_the_tasks_result(is_async: bool)
     assert [event["data"] for event in progress(events)] == [str(n) for n in range(100)]
 
 
-def test_progress_of_an_async_task_is_told_while_the_task_runs() -> None:
-    heard = threading.Event()
+def test_progress_of_an_async_task_is_emitted_while_the_task_runs() -> None:
+    received = threading.Event()
 
     async def task(input: Any, hooks: EvalHooks) -> bool:
         hooks.report_progress({"data": "half"})
-        return await asyncio.to_thread(heard.wait, PATIENCE)
+        return await asyncio.to_thread(received.wait, PATIENCE)
 
-    def listen() -> list[bool]:
+    def consume() -> list[bool]:
         outputs = []
         for event in new_run(Evaluator("e", task), [{"input": 1}]):
             if isinstance(event, CaseProgress):
-                heard.set()
+                received.set()
             outputs += [result.output for result in results_of([event])]
         return outputs
 
-    assert in_time(listen) == [True]
+    assert in_time(consume) == [True]
 
 
 @pytest.mark.parametrize("is_async", [False, True], ids=["sync", "async"])

@@ -229,7 +229,7 @@ def test_a_number_that_makes_no_sense_is_refused(name: str, value: int) -> None:
         in_time(lambda: Evaluator("e", echo).run(inputs(1), **options), seconds=1)
 
 
-def test_a_run_that_raises_leaves_no_task_behind() -> None:
+def test_a_run_that_raises_ends_its_tasks() -> None:
     cancelled = threading.Event()
 
     def task(input: Any, hooks: Any) -> None:
@@ -252,7 +252,7 @@ def test_a_score_that_is_not_there_is_an_error_with_those_that_are() -> None:
         assert Evaluator("e", echo).run(inputs(1)).scores["exact"]
 
 
-def test_a_result_as_text_tells_of_scores_and_failures() -> None:
+def test_a_result_as_text_lists_scores_and_failures() -> None:
     def task(input: int) -> int:
         if input:
             raise ValueError("too much")

@@ -169,7 +169,7 @@ def test_a_scorer_and_a_classifier_of_one_name_do_not_hide_each_other() -> None:
     assert (numbers(result), result.classifications) == ({"x": 0.5}, {"x": [{"id": "a"}]})
 
 
-def test_a_scorer_and_a_classifier_of_one_name_that_both_fail_are_both_told_of() -> None:
+def test_a_scorer_and_a_classifier_of_one_name_that_both_fail_are_both_reported() -> None:
     evaluator = Evaluator(
         "e",
         echo,

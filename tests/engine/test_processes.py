@@ -40,22 +40,22 @@ def trial():
         raise SystemExit
 
     cases = [{"input": number} for number in range(20)]
-    told = []
+    outcomes = []
     for each in (task, async_task, lambda input: async_task(input, NoHooks)):
         evaluator = Evaluator("e", each, scores=[correct, async_correct, failing])
         result = evaluator.run(cases, max_concurrency=5, timeout=15)
-        told.append([
+        outcomes.append([
             [r.output for r in result.results] == [c["input"] * 2 for c in cases],
             result.scores["correct"].mean,
             result.scores["async_correct"].mean,
             result.summary.scorer_errors,
         ])
-    return told
+    return outcomes
 
 class NoHooks:
     report_progress = staticmethod(lambda event: None)
 '''
-TOLD = [[True, 1.0, 1.0, {"failing": 20}]] * 3
+OUTCOMES = [[True, 1.0, 1.0, {"failing": 20}]] * 3
 PATCH = """
 from gevent import monkey
 monkey.patch_all()
@@ -77,7 +77,7 @@ import flask_braintrust_evals.engine.running.run
 def test_evaluators_run(start: str) -> None:
     output = python(f"{start}\n{RUN}\nprint(json.dumps(trial()))")
 
-    assert json.loads(output) == TOLD
+    assert json.loads(output) == OUTCOMES
 
 
 @pytest.mark.parametrize(
@@ -94,7 +94,7 @@ print(json.dumps([greenlet.value for greenlet in greenlets]))
 """
     )
 
-    assert json.loads(output) == [TOLD] * 4
+    assert json.loads(output) == [OUTCOMES] * 4
 
 
 def test_while_a_run_waits_other_greenlets_of_its_thread_go_on() -> None:
@@ -117,7 +117,7 @@ print(Evaluator("e", task).run([{{"input": 1}}], timeout=15).results[0].output)
     assert output == "other greenlets had their turn\n"
 
 
-def test_under_gevent_a_listener_that_leaves_cancels_what_runs() -> None:
+def test_under_gevent_a_consumer_that_disconnects_cancels_running_cases() -> None:
     output = python(
         f"""{PATCH}
 {RUN}
@@ -175,7 +175,7 @@ def test_the_engine_works_in_a_child_that_was_forked_after_it_was_used() -> None
     show = "print(json.dumps(trial()), flush=True)"
     output = python("\n".join([RUN, FORK, show, "forked(trial)", "forked(trial)", show]))
 
-    assert [json.loads(line) for line in output.splitlines()] == [TOLD] * 4
+    assert [json.loads(line) for line in output.splitlines()] == [OUTCOMES] * 4
 
 
 def test_the_engine_works_in_a_child_that_patches_after_the_fork() -> None:
@@ -185,7 +185,7 @@ def test_the_engine_works_in_a_child_that_patches_after_the_fork() -> None:
     )
     output = python(f"{IMPORT_BEFORE}{RUN}{FORK}{child}\ntrial()\nforked(child)")
 
-    assert json.loads(output) == TOLD
+    assert json.loads(output) == OUTCOMES
 
 
 def test_an_async_task_is_waited_for_though_gevent_has_no_timer_of_its_own() -> None:

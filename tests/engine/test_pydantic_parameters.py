@@ -199,7 +199,7 @@ def test_one_model_for_all_is_parsed_as_a_whole() -> None:
         declared.validate({})
 
 
-def test_a_rule_over_several_fields_is_told_of_all_parameters() -> None:
+def test_a_rule_over_several_fields_is_reported_for_all_parameters() -> None:
     with pytest.raises(RequestError) as refused:
         declare(Window, "e").validate({"low": 20})
     assert str(refused.value) == "parameters: low is above high (got object)"

@@ -158,7 +158,7 @@ def test_a_name_that_is_too_long_is_shown_in_part() -> None:
     assert str(refused.value) == f"evaluator '{'x' * 200}…' not found; none are registered"
 
 
-def test_of_those_who_add_one_name_at_the_same_time_one_succeeds() -> None:
+def test_of_several_threads_that_add_one_name_one_succeeds() -> None:
     registry, barrier, refused = Registry(), threading.Barrier(8), []
 
     def add(number: int) -> None:

@@ -1,4 +1,4 @@
-"""A run: which cases, how many at a time, and in what order it is told of."""
+"""A run: which cases, how many at a time, and in what order its events come."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from flask_braintrust_evals.concurrency.channel import Channel
 from flask_braintrust_evals.engine.evaluator import Evaluator
 from flask_braintrust_evals.engine.running.run import MAX_WAITING_EVENTS
 from flask_braintrust_evals.engine.values.cases import EvalCase
@@ -21,7 +22,7 @@ from flask_braintrust_evals.engine.values.events import (
     TaskFinished,
 )
 from flask_braintrust_evals.errors import CloudTimeoutError, DataError
-from tests.support import PATIENCE, Counter, in_time, python
+from tests.support import PATIENCE, Counter, eventually, in_time, python, waiting_in
 
 from .support import by_case, echo, events_of, inputs, kinds, new_run, results_of
 
@@ -43,7 +44,7 @@ async def chatty_async(input: Any, hooks: Any) -> Any:
 
 @pytest.mark.parametrize("task", [chatty, chatty_async])
 @pytest.mark.parametrize("limit", [1, 8])
-def test_each_case_is_told_of_in_order_and_the_run_last(
+def test_events_of_each_case_come_in_order_and_that_of_the_run_last(
     task: Callable[..., Any], limit: int
 ) -> None:
     events = events_of(
@@ -68,21 +69,21 @@ def test_each_case_is_told_of_in_order_and_the_run_last(
     assert events[-1].summary.cases == 20
 
 
-def test_a_cases_output_is_told_before_its_scorers_are_done() -> None:
-    heard = threading.Event()
+def test_a_cases_output_is_emitted_before_its_scorers_are_done() -> None:
+    received = threading.Event()
 
     def scorer(output: Any) -> bool:
-        return heard.wait(PATIENCE)
+        return received.wait(PATIENCE)
 
-    def listen() -> list[Any]:
+    def consume() -> list[Any]:
         scores = []
         for event in new_run(Evaluator("e", echo, scores=[scorer]), inputs(1)):
             if isinstance(event, TaskFinished):
-                heard.set()
+                received.set()
             scores += [result.scores["scorer"].score for result in results_of([event])]
         return scores
 
-    assert in_time(listen) == [1.0]
+    assert in_time(consume) == [1.0]
 
 
 def test_every_case_and_trial_has_an_id_of_its_own() -> None:
@@ -142,13 +143,13 @@ def test_cases_run_one_at_a_time_where_that_is_asked_for() -> None:
     assert started == list(range(50))
 
 
-def test_a_slow_case_does_not_hold_up_the_others() -> None:
+def test_a_slow_case_does_not_block_the_others() -> None:
     others_done = threading.Event()
 
     def task(input: Any) -> Any:
         return others_done.wait(PATIENCE) if input == 0 else True
 
-    def listen() -> list[int]:
+    def consume() -> list[int]:
         order = []
         for event in new_run(Evaluator("e", task), inputs(*range(10)), max_concurrency=2):
             order += [result.ref.index for result in results_of([event])]
@@ -156,7 +157,7 @@ def test_a_slow_case_does_not_hold_up_the_others() -> None:
                 others_done.set()
         return order
 
-    assert in_time(listen) == [*range(1, 10), 0]
+    assert in_time(consume) == [*range(1, 10), 0]
 
 
 # The source
@@ -200,57 +201,59 @@ def test_the_first_case_starts_before_the_second_is_there(limit: int, is_async: 
     assert [result.output for result in results_of(events)] == ["first", True]
 
 
-def test_the_first_result_is_told_before_the_second_case_is_there() -> None:
-    first_told = threading.Event()
+def test_the_first_result_is_emitted_before_the_second_case_is_there() -> None:
+    first_emitted = threading.Event()
 
     def cases() -> Iterator[Any]:
         yield {"input": "first"}
-        yield {"input": first_told.wait(PATIENCE)}
+        yield {"input": first_emitted.wait(PATIENCE)}
 
-    def listen() -> list[Any]:
+    def consume() -> list[Any]:
         outputs = []
         for event in new_run(Evaluator("e", echo), cases()):
             outputs += [result.output for result in results_of([event])]
             if outputs:
-                first_told.set()
+                first_emitted.set()
         return outputs
 
-    assert in_time(listen) == ["first", True]
+    assert in_time(consume) == ["first", True]
 
 
 @pytest.mark.parametrize("limit", [1, 4, 16])
-def test_the_source_is_read_no_further_than_there_is_room_for(limit: int) -> None:
+def test_the_source_is_read_no_further_than_events_may_wait(limit: int) -> None:
     source = Source(inputs(*range(300)))
     run = new_run(Evaluator("e", echo), source, max_concurrency=limit)
 
-    def listen() -> int:
+    def consume() -> int:
         finished = ahead = 0
         for event in run:
             ahead = max(ahead, source.asked.value - finished)
             finished += isinstance(event, CaseFinished)
         return ahead
 
-    assert in_time(listen) <= limit + MAX_WAITING_EVENTS
+    assert in_time(consume) <= limit + MAX_WAITING_EVENTS
     assert source.asked.value == 301  # the last time for the end
 
 
-def test_a_listener_that_stops_reading_stops_the_workers() -> None:
+def test_workers_wait_for_a_consumer_that_stops() -> None:
     source, done = Source(inputs(*range(100))), Counter()
     run = new_run(Evaluator("e", lambda input: done.add()), source, max_concurrency=1)
     batches = run.batches()
-    heard = len(next(batches))
+    received = len(next(batches))
 
-    # Each case has three events: those that were heard, those that wait, and one that cannot.
-    told = heard + MAX_WAITING_EVENTS + 1
-    assert done.reaches(told // 3 - 1)
-    assert not source.asked.reaches(told // 3 + 3, seconds=0.2)
+    # Each case has three events: those that were received, those that wait in the channel, and
+    # one that waits for space in it.
+    emitted = received + MAX_WAITING_EVENTS + 1
+    assert done.reaches(emitted // 3 - 1)
+    eventually(lambda: waiting_in(Channel.put, "eval-"))
+    assert source.asked.value < emitted // 3 + 3
 
     events = (event for batch in batches for event in batch)
     in_time(lambda: list(events))
     assert run.summary.cases == 100
 
 
-def test_a_listener_that_stops_reading_stops_the_progress_of_tasks() -> None:
+def test_tasks_that_report_progress_wait_for_a_consumer_that_stops() -> None:
     reported = Counter()
 
     def task(input: Any, hooks: Any) -> None:
@@ -262,10 +265,11 @@ def test_a_listener_that_stops_reading_stops_the_progress_of_tasks() -> None:
     batches = run.batches()
     events = next(batches)
 
-    # Those that were heard, of which the first is the case's beginning, and those that wait.
-    told = len(events) - 1 + MAX_WAITING_EVENTS
-    assert reported.reaches(told)
-    assert not reported.reaches(told + 1, seconds=0.2)
+    # Those that were received, except CaseStarted, and those that wait in the channel.
+    emitted = len(events) - 1 + MAX_WAITING_EVENTS
+    assert reported.reaches(emitted)
+    eventually(lambda: waiting_in(Channel.put, "eval-"))
+    assert reported.value == emitted
     events += in_time(lambda: [event for batch in batches for event in batch])
     assert kinds(events).count("CaseProgress") == 3 * MAX_WAITING_EVENTS
 

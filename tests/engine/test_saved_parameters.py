@@ -170,7 +170,7 @@ def test_what_cannot_be_used_is_refused_and_nothing_is_fetched(broken: Any, mess
     assert message in str(refused.value)
 
 
-def test_a_reference_that_leads_nowhere_is_told_of_when_it_is_met() -> None:
+def test_a_reference_without_a_target_is_reported_when_it_is_followed() -> None:
     declared = declare(saved(schema={"properties": {"a": {"$ref": "#/no"}}}, data={}), "e")
     with pytest.raises(RequestError, match="leads nowhere: /no"):
         declared.validate({"a": 1})

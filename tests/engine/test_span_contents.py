@@ -108,7 +108,9 @@ def test_what_a_case_does_not_have_is_absent(spans: Spans, tracing: EvalTracer) 
     assert keys(spans.one("accuracy")) == {"input_json", "output_json", "scores"}
 
 
-def test_metadata_and_tags_are_those_that_the_task_left(spans: Spans, tracing: EvalTracer) -> None:
+def test_metadata_and_tags_are_recorded_as_the_task_changed_them(
+    spans: Spans, tracing: EvalTracer
+) -> None:
     def task(input: Any, hooks: Any) -> None:
         hooks.metadata["new"] = 2
         hooks.tags = ["b"]

@@ -108,7 +108,7 @@ def test_what_braintrust_does_not_take_is_an_error_of_the_task(
     assert str(result.error) == f"ValueError: {message}"
 
 
-def test_values_without_a_json_form_are_told_of_and_cost_nothing_else(spans: Spans) -> None:
+def test_values_without_a_json_form_are_logged_and_have_no_other_effect(spans: Spans) -> None:
     def task(hooks: EvalHooks) -> str:
         hooks.span.log(metadata={"a": 1})
         hooks.span.log(metadata={"numbers": (n for n in [1])}, input="kept")
@@ -186,7 +186,7 @@ def test_times_are_seconds_as_in_the_sdk(spans: Spans) -> None:
     assert spans.one("other").end_time == 1_800_000_000_000_000_000
 
 
-def test_a_span_tells_who_it_is(spans: Spans) -> None:
+def test_a_span_has_its_ids(spans: Spans) -> None:
     seen: list[Any] = []
 
     def task(hooks: EvalHooks) -> None:
@@ -267,7 +267,7 @@ def test_what_scorers_start_is_marked_as_theirs(spans: Spans) -> None:
     assert current_scope.get() is None
 
 
-def test_a_run_that_is_recorded_for_nobody_leaves_other_tracing_alone() -> None:
+def test_a_run_that_is_not_recorded_does_not_change_other_tracing() -> None:
     scopes: list[Any] = []
     Evaluator("e", lambda input: scopes.append(current_scope.get())).run([{"input": 1}])
     assert scopes == [None]
@@ -284,7 +284,7 @@ class Chatty:
         return "text"
 
 
-def test_a_value_that_logs_while_it_is_written_stops_nobody(spans: Spans) -> None:
+def test_a_value_that_logs_while_it_is_written_blocks_no_thread(spans: Spans) -> None:
     def task(hooks: EvalHooks) -> None:
         hooks.span.log(metadata={"before": 1})
         hooks.span.log(metadata={"value": Chatty(hooks.span)})

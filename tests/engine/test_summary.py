@@ -13,7 +13,7 @@ from flask_braintrust_evals.engine.values.summary import RunSummary, ScoreSummar
 from .support import events_of, inputs
 
 
-def test_the_mean_leaves_out_what_has_no_score() -> None:
+def test_the_mean_is_that_of_the_cases_with_a_score() -> None:
     summary = RunSummary()
     for score in (1.0, None, 0.0, 0.5):
         summary.add({"s": score}, False, ())

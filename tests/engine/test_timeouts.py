@@ -154,7 +154,7 @@ def test_a_run_that_is_done_in_time_does_not_time_out() -> None:
     assert kinds(in_time(lambda: list(run)))[-1] == "RunFinished"
 
 
-def test_a_listener_may_leave_while_a_time_out_is_told() -> None:
+def test_a_consumer_may_stop_while_a_time_out_is_reported() -> None:
     let_go, closing = threading.Event(), Closing()
     run = new_run(
         Evaluator("e", lambda input: happens(let_go)),
@@ -173,22 +173,22 @@ def test_a_listener_may_leave_while_a_time_out_is_told() -> None:
 # Silence
 
 
-def test_silence_is_told_as_often_as_was_asked_for() -> None:
+def test_idle_events_come_as_often_as_configured() -> None:
     let_go = threading.Event()
     run = new_run(Evaluator("e", lambda input: happens(let_go)), inputs(1), idle_after=0.02)
 
-    def listen() -> list[str]:
-        heard = []
+    def consume() -> list[str]:
+        received = []
         for event in run:
-            heard.append(event)
-            if kinds(heard).count("Idle") == 3:
+            received.append(event)
+            if kinds(received).count("Idle") == 3:
                 let_go.set()
-        return kinds(heard)
+        return kinds(received)
 
-    heard = in_time(listen)
-    assert heard[0] == "CaseStarted"
-    assert heard.count("Idle") >= 3
-    assert [kind for kind in heard if kind != "Idle"] == [
+    received = in_time(consume)
+    assert received[0] == "CaseStarted"
+    assert received.count("Idle") >= 3
+    assert [kind for kind in received if kind != "Idle"] == [
         "CaseStarted",
         "TaskFinished",
         "CaseFinished",
@@ -196,7 +196,7 @@ def test_silence_is_told_as_often_as_was_asked_for() -> None:
     ]
 
 
-def test_silence_is_told_before_the_first_case_too() -> None:
+def test_idle_events_come_before_the_first_case_too() -> None:
     let_go = threading.Event()
 
     def cases() -> Iterator[Any]:
@@ -210,20 +210,20 @@ def test_silence_is_told_before_the_first_case_too() -> None:
     in_time(lambda: list(events))
 
 
-def test_silence_and_a_time_out_go_together() -> None:
+def test_idle_events_and_a_time_out_may_be_combined() -> None:
     let_go = threading.Event()
     run = new_run(
         Evaluator("e", lambda input: happens(let_go)), inputs(1), idle_after=0.05, timeout=0.5
     )
 
-    heard = kinds(in_time(lambda: list(run)))
+    received = kinds(in_time(lambda: list(run)))
 
-    assert "Idle" in heard
-    assert heard[-3:] == ["TaskFinished", "CaseFinished", "RunFailed"]
+    assert "Idle" in received
+    assert received[-3:] == ["TaskFinished", "CaseFinished", "RunFailed"]
     let_go.set()
 
 
-def test_silence_longer_than_the_time_out_is_not_told() -> None:
+def test_no_idle_event_comes_if_the_time_out_is_shorter() -> None:
     let_go = threading.Event()
     run = new_run(
         Evaluator("e", lambda input: happens(let_go)), inputs(1), idle_after=60, timeout=0.1
@@ -233,7 +233,7 @@ def test_silence_longer_than_the_time_out_is_not_told() -> None:
     let_go.set()
 
 
-def test_silence_is_not_told_unless_asked_for() -> None:
+def test_no_idle_event_comes_unless_configured() -> None:
     let_go = threading.Event()
     run = new_run(Evaluator("e", lambda input: let_go.wait(0.1)), inputs(1))
 

@@ -1,4 +1,4 @@
-"""The spans of a case as a tree: whose children they are, when they end, who sees them."""
+"""The spans of a case as a tree: their parents, when they end, and which code sees them."""
 
 from __future__ import annotations
 
@@ -193,7 +193,7 @@ def test_no_span_stays_current_after_its_case(spans: Spans, tracing: EvalTracer)
     assert trace.get_current_span() is trace.INVALID_SPAN
 
 
-def test_every_span_ends_before_the_case_is_told_to_be_done(
+def test_every_span_ends_before_the_case_is_reported_as_finished(
     spans: Spans, tracing: EvalTracer
 ) -> None:
     ended: list[int] = []
@@ -262,7 +262,7 @@ def test_a_clock_that_is_set_meanwhile_costs_no_case_and_no_duration(
     real, hours = time.time_ns, itertools.count()
 
     def jumping() -> int:
-        """An hour back, or an hour ahead, each time that somebody looks."""
+        """An hour back, or an hour ahead, in turns."""
         return real() + (3600 if next(hours) % 2 else -3600) * 10**9
 
     monkeypatch.setattr(time, "time_ns", jumping)

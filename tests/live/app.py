@@ -96,7 +96,7 @@ async def async_patient(input: Any) -> None:
         await asyncio.to_thread(control, f"async-patient/{input}/started")
         await asyncio.sleep(20)
     except asyncio.CancelledError:
-        # The loop's thread is everybody's: even to say goodbye, nothing may block it.
+        # All coroutines share the loop's thread: even a last request must not block it.
         asyncio.get_running_loop().run_in_executor(
             None, control, f"async-patient/{input}/cancelled"
         )

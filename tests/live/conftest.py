@@ -1,3 +1,5 @@
+"""A server under each kind of worker, and the cloud that it speaks to."""
+
 from __future__ import annotations
 
 from collections.abc import Iterator
@@ -8,6 +10,7 @@ from tests.server import Client, Gunicorn
 from tests.standin import StandIn
 
 WORKERS = ("gevent", "gthread", "sync")
+PLAYGROUND = {"object_type": "playground_logs", "object_id": "playground-1"}
 
 
 @pytest.fixture(scope="session")

@@ -11,11 +11,10 @@ import pytest
 from tests.server import Client, Gunicorn, Sent, cases
 from tests.standin import StandIn
 
-from .conftest import environ
+from .conftest import PLAYGROUND, environ
 
 pytestmark = pytest.mark.live
 
-PLAYGROUND = {"object_type": "playground_logs", "object_id": "playground-1"}
 LIMIT = "0.3"
 SPANS = 4
 """Of one case of ``echo``: the case, its task, its scorer and its classifier."""
@@ -65,7 +64,7 @@ def impatient(impatient_server: Gunicorn, cloud: StandIn, kind: str) -> Iterator
 
 
 def break_(cloud: StandIn, kind: str, call: str, after: int = 0) -> str:
-    """Have every call fail from one on; return what the client is to be told of it."""
+    """Have every call fail from one on; return how that must be reported to the client."""
     method, path = call.split()
     cloud.fault(method, path, times=None, after=after, **FAULTS[kind])
     return TEXTS[kind].format(call=call, host=cloud.url.removeprefix("http://"))
@@ -79,7 +78,7 @@ def progress(events: list[Sent]) -> list[str]:
 def test_the_login(
     impatient_server: Gunicorn, impatient: Client, cloud: StandIn, kind: str
 ) -> None:
-    token = f"token-login-{kind}"  # nobody whom the server already knows
+    token = f"token-login-{kind}"  # one that the server does not know yet
     cloud.add_user(token, orgs=("acme",))
     text = break_(cloud, kind, "POST /api/apikey/login")
     newcomer = Client(impatient_server.url + "/evals", token)

@@ -1,4 +1,4 @@
-"""Under load: many runs at once, streams that nobody reads, large outputs; and nothing that stays.
+"""Under load: many runs at once, streams that are not read, large outputs; all is released.
 
 How fast it is, and how much exactly it holds, is measured in ``benchmarks/``.
 """
@@ -22,14 +22,13 @@ from flask_braintrust_evals.cloud.client import POOL_SIZE
 from tests.server import Client, Gunicorn, cases, outputs
 from tests.standin import StandIn
 
-from .conftest import environ
+from .conftest import PLAYGROUND, environ
 
 pytestmark = [
     pytest.mark.live,
     pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="reads Linux's /proc"),
 ]
 
-PLAYGROUND = {"object_type": "playground_logs", "object_id": "playground-1"}
 HEADERS = {
     "Origin": "https://www.braintrust.dev",
     "x-bt-auth-token": "token-ada",
@@ -41,8 +40,8 @@ LIMIT = 60.0
 
 @pytest.fixture(scope="module")
 def server(shared_cloud: StandIn) -> Iterator[Gunicorn]:
-    # A client that does not read is no client that has left, however long a heartbeat waits.
-    settings = {**environ(shared_cloud), "LOG_LEVEL": "WARNING"}
+    # gevent resolves names in threads that it starts as it needs them, up to ten, and keeps.
+    settings = {**environ(shared_cloud), "LOG_LEVEL": "WARNING", "GEVENT_RESOLVER": "block"}
     options = ("--worker-connections", "2000")
     with Gunicorn(environ=settings, options=options) as server:
         yield server
@@ -81,14 +80,14 @@ def settled(read: Callable[[], int]) -> int:
 
 
 @pytest.mark.parametrize("name", ["echo", "async-echo"])
-def test_hundreds_of_runs_at_once_all_end_as_they_should_and_nothing_stays(
+def test_hundreds_of_runs_at_once_all_end_and_release_everything(
     server: Gunicorn, cloud: StandIn, name: str
 ) -> None:
     pid = server.process.pid
     sent = as_sent(server, body(name, cases(*range(5))))
-    drive(server.port, sent, 100, 5, LIMIT)  # whatever is made once, is made now
-    before = threads(pid), settled(lambda: open_files(pid))
-    cloud.wait_for(lambda: len(cloud.spans_named("eval")) == 500)
+    drive(server.port, sent, 50, 5, LIMIT)  # starts whatever is started once
+    cloud.wait_for(lambda: len(cloud.spans_named("eval")) == 50 * 5)
+    before = settled(lambda: threads(pid)), settled(lambda: open_files(pid))
     over, healthy = threading.Event(), 0
 
     def ask() -> None:
@@ -99,20 +98,21 @@ def test_hundreds_of_runs_at_once_all_end_as_they_should_and_nothing_stays(
     asking = threading.Thread(target=ask)
     asking.start()
     try:
-        drive(server.port, sent, 300, 5, LIMIT)
+        drive(server.port, sent, 200, 5, LIMIT)
     finally:
         over.set()
         asking.join()
 
     assert healthy > 5, "the server answers others meanwhile"
-    cloud.wait_for(lambda: len(cloud.spans_named("eval")) == 500 + 300 * 5)
-    after = threads(pid), settled(lambda: open_files(pid))
-    assert after[0] <= before[0] + 1  # the event loop's, at most
+    cloud.wait_for(lambda: len(cloud.spans_named("eval")) == 250 * 5)
+    after = settled(lambda: threads(pid)), settled(lambda: open_files(pid))
+    assert after[0] <= before[0]
     assert after[1] <= before[1] + POOL_SIZE  # of connections to Braintrust that are kept
 
 
-def test_streams_that_wait_are_cheap_and_are_given_back(server: Gunicorn, cloud: StandIn) -> None:
+def test_streams_that_wait_are_cheap_and_are_released(server: Gunicorn, cloud: StandIn) -> None:
     pid = server.process.pid
+    drive(server.port, as_sent(server, body("echo", cases(1))), 1, 1, LIMIT)
     files, memory = settled(lambda: open_files(pid)), held_memory(pid)
     started = "/control/patient/.*/started"
     with cloud.gate("GET", started):
@@ -129,7 +129,8 @@ def test_streams_that_wait_are_cheap_and_are_given_back(server: Gunicorn, cloud:
 def test_a_client_that_does_not_read_stops_the_reading_of_data(
     server: Gunicorn, cloud: StandIn
 ) -> None:
-    rows, text = 4_000, "x" * 5_000
+    rows, text = 3_000, "x" * 5_000
+    size = rows * len(text)
     dataset = cloud.add_dataset(
         "acme", "p", "large", [{"input": f"{n} {text}"} for n in range(rows)]
     )
@@ -141,10 +142,10 @@ def test_a_client_that_does_not_read_stops_the_reading_of_data(
     read = settled(lambda: len(cloud.calls_to("POST", pages)))
 
     assert read < rows / 50 / 2
-    assert held_memory(server.process.pid) - held < 60 * MIB
+    assert held_memory(server.process.pid) - held < size
     assert read_run(stream, LIMIT) == rows
     assert len(cloud.calls_to("POST", pages)) in (rows // 50, rows // 50 + 1)
-    assert held_memory(server.process.pid) - held < 60 * MIB
+    assert held_memory(server.process.pid) - held < 3 * size  # all results are more
 
 
 def test_large_outputs_pass_and_only_a_few_are_held_at_a_time(

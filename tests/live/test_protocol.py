@@ -12,11 +12,9 @@ import requests
 from tests.server import Client, Gunicorn, cases, of_case, outputs
 from tests.standin import StandIn
 
-from .conftest import WORKERS, environ
+from .conftest import PLAYGROUND, WORKERS, environ
 
 pytestmark = pytest.mark.live
-
-PLAYGROUND = {"object_type": "playground_logs", "object_id": "playground-1"}
 
 
 def kinds(events: list[Any]) -> list[str]:
@@ -169,7 +167,7 @@ def test_a_failing_task_is_reported_and_ends_nothing_else(client: Client, cloud:
     assert "exception.stacktrace" in failed[0].events[0][1]
 
 
-def test_a_failing_scorer_leaves_the_others_alone(client: Client, cloud: StandIn) -> None:
+def test_a_failing_scorer_does_not_change_the_others(client: Client, cloud: StandIn) -> None:
     events = client.run("scored", cases("a", "b"), parent=PLAYGROUND)
     summary = events[-2].json
     assert {name: each["score"] for name, each in summary["scores"].items()} == {
@@ -303,7 +301,7 @@ def test_an_earlier_experiment_gives_its_cases(client: Client, cloud: StandIn) -
     ("data", "status"),
     [({"dataset_id": "no-such"}, 404), ({"dataset_name": "no-such", "project_name": "p"}, 404)],
 )
-def test_a_dataset_that_is_not_there_is_told_before_the_stream(
+def test_a_missing_dataset_is_reported_before_the_stream(
     client: Client, cloud: StandIn, data: dict[str, str], status: int
 ) -> None:
     answer = client.post({"name": "echo", "data": data})
@@ -335,7 +333,7 @@ def test_a_dataset_that_fails_on_its_second_page_ends_the_run_with_an_error(
         ("token-ada", "other-org", 403),
     ],
 )
-def test_nobody_gets_in_without_a_good_token(
+def test_requests_without_a_good_token_are_refused(
     any_server: Gunicorn, cloud: StandIn, token: str | None, org: str, status: int
 ) -> None:
     stranger = Client(any_server.url + "/evals", token, org)
@@ -353,7 +351,7 @@ def test_one_login_serves_many_requests(client: Client, cloud: StandIn) -> None:
     assert cloud.logins == 1
 
 
-def test_other_blueprints_are_left_alone(any_server: Gunicorn, cloud: StandIn) -> None:
+def test_other_blueprints_are_not_changed(any_server: Gunicorn, cloud: StandIn) -> None:
     headers = {"Origin": "https://www.braintrust.dev"}
     answer = requests.get(f"{any_server.url}/other", headers=headers, timeout=10)
     assert answer.text == "other"

@@ -15,11 +15,9 @@ from tests.openai_api import openai_api
 from tests.server import Client, Gunicorn, cases, outputs
 from tests.standin import StandIn, StoredSpan
 
-from .conftest import WORKERS, environ
+from .conftest import PLAYGROUND, WORKERS, environ
 
 pytestmark = pytest.mark.live
-
-PLAYGROUND = {"object_type": "playground_logs", "object_id": "playground-1"}
 
 
 @pytest.fixture(scope="module")
@@ -132,11 +130,11 @@ def check_fields(cloud: StandIn) -> None:
         (choice,) = chat.json("braintrust.output_json")
         assert choice["message"]["content"].replace(" ", "") == f"echo{asked}".replace(" ", "")
         assert chat.json("braintrust.metrics")["time_to_first_token"] > 0
-        # By this Braintrust tells the costs of scorers from those of the task.
+        # By this Braintrust separates the costs of scorers from those of the task.
         purpose = "scorer" if asked == "is it good?" else None
         assert attributes(chat).get("purpose") == purpose
     usage = [chat.json("braintrust.metrics").get("tokens") for chat in chats]
-    assert usage.count(5) == 2  # all but the stream, in which the API tells of none
+    assert usage.count(5) == 2  # all but the stream, for which the API reports none
 
 
 def test_two_callers_at_once_do_not_mix(client: Client, cloud: StandIn) -> None:

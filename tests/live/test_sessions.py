@@ -14,11 +14,10 @@ import requests
 from tests.server import Client, Gunicorn, cases, outputs
 from tests.standin import StandIn
 
-from .conftest import environ
+from .conftest import PLAYGROUND, environ
 
 pytestmark = pytest.mark.live
 
-PLAYGROUND = {"object_type": "playground_logs", "object_id": "playground-1"}
 LOGIN = "/api/apikey/login"
 
 
@@ -42,9 +41,9 @@ def test_a_small_cache_never_closes_a_session_under_a_request(
             assert result == [f"{user}-{number}"]
 
         with ThreadPoolExecutor(16) as pool:
-            list(pool.map(request, range(250)))
+            list(pool.map(request, range(100)))
     spans = cloud.spans_named("task")
-    assert len(spans) == 250
+    assert len(spans) == 100
     for span in spans:
         user = span.json("braintrust.output_json").split("-")[0]
         assert (span.token, span.parent_header) == (
@@ -68,7 +67,7 @@ def test_simultaneous_first_requests_log_in_once(gevent_client: Client, cloud: S
     assert "echo" in other.manifest()
 
 
-def test_a_slow_login_delays_nobody_else(gevent_client: Client, cloud: StandIn) -> None:
+def test_a_slow_login_delays_no_other_caller(gevent_client: Client, cloud: StandIn) -> None:
     cloud.add_user("token-slow")
     cloud.add_user("token-quick")
     slow = Client(gevent_client.url, "token-slow")
@@ -95,7 +94,7 @@ def test_a_slow_login_delays_nobody_else(gevent_client: Client, cloud: StandIn) 
     ],
     ids=["failing", "nonsense", "closing", "half an answer", "slow", "wrong shape"],
 )
-def test_an_outage_of_the_login_is_told_as_one_and_not_kept(
+def test_an_outage_of_the_login_is_reported_as_one_and_not_kept(
     impatient: Gunicorn, cloud: StandIn, fault: dict[str, Any], status: int, text: str
 ) -> None:
     token = f"token-unlucky-{uuid.uuid4()}"  # one that the server does not know yet
@@ -125,7 +124,7 @@ def test_a_passing_outage_is_not_noticed(impatient: Gunicorn, cloud: StandIn) ->
     assert cloud.logins == 3
 
 
-def test_a_token_that_is_revoked_during_a_run_ends_it_and_lets_nobody_in(
+def test_a_token_that_is_revoked_during_a_run_ends_it_and_is_refused_later(
     gevent_client: Client, cloud: StandIn
 ) -> None:
     cloud.add_user("token-gone")
@@ -160,7 +159,7 @@ def test_a_process_that_is_full_says_when_to_come_back(cloud: StandIn) -> None:
             assert "BRAINTRUST_EVALS_MAX_RUNS" in full.json()["error"]
         assert len(outputs(list(stream))) == 1
 
-        # A client that leaves gives its slot back, too.
+        # A client that disconnects releases its slot, too.
         stream = client.stream("patient", cases(1), parent=PLAYGROUND)
         cloud.wait_for(lambda: cloud.calls_to("GET", "/control/patient/1/started"))
         stream.close()
@@ -212,7 +211,7 @@ def test_tokens_appear_in_no_output_of_a_busy_and_failing_server(cloud: StandIn)
         ask(client)
         log = server.log
     assert "run of 'scored' for organisation 'acme'" in log
-    # The client's own words are not the server's: it was told its own name back.
+    # What the client sent is no secret of the server: the answer repeats the client's own name.
     answers = [text for text in answers if " not found; " not in text]
     spans = [repr(span.attributes) + repr(span.events) for span in cloud.spans]
     for output in (log, *answers, *spans):

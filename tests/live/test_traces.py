@@ -1,4 +1,4 @@
-"""Traces of real runs: the application's spans arrive with ours, and in nobody else's project."""
+"""Traces of real runs: the application's spans arrive with ours, and in no other project."""
 
 from __future__ import annotations
 
@@ -13,11 +13,10 @@ import requests
 from tests.server import Client, Gunicorn, cases, outputs
 from tests.standin import StandIn
 
-from .conftest import WORKERS, environ
+from .conftest import PLAYGROUND, WORKERS, environ
 
 pytestmark = pytest.mark.live
 
-PLAYGROUND = {"object_type": "playground_logs", "object_id": "playground-1"}
 INTAKE = "/otel/v1/traces"
 
 

@@ -215,7 +215,7 @@ class Pair:
 
 PLAYGROUND = {"object_type": "playground_logs", "object_id": "playground-1"}
 ABSENT = object()
-"""As a field of a request: leave it out."""
+"""As a field of a request: omit it."""
 
 
 def cases(*inputs: Any) -> list[dict[str, Any]]:

@@ -52,7 +52,7 @@ def test_null_for_an_optional_field_is_refused_by_the_official_server_alone(
     ],
     ids=["no token", "unknown token", "foreign organisation", "no organisation"],
 )
-def test_who_may_ask_for_the_list(
+def test_which_requests_may_have_the_list(
     pair: Pair, headers: dict[str, str | None], statuses: tuple[int, int]
 ) -> None:
     answered = []
@@ -62,7 +62,7 @@ def test_who_may_ask_for_the_list(
     assert tuple(answered) == statuses
 
 
-def test_anybody_may_ask_whether_the_server_is_there(pair: Pair) -> None:
+def test_the_health_check_needs_no_token(pair: Pair) -> None:
     official = requests.get(f"{pair.official.url}/", timeout=10)
     ours = requests.get(f"{pair.ours.url}/", timeout=10)
     assert (official.status_code, official.text) == (200, "Hello, world!")

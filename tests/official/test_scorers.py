@@ -32,7 +32,7 @@ def test_all_that_scorers_may_return_counts_alike(pair: Pair) -> None:
     official, ours = pair.run("returning", cases("a", "b"))
     assert official.scores == pytest.approx(ours.scores)
     assert official.scores["a_bool"] == 1
-    # None leaves a case out of the mean, and a score that all cases lack out of the summary.
+    # None removes a case from the mean, and a score that all cases lack from the summary.
     assert official.scores["sometimes"] == 1
     assert "nothing" not in official.scores
 
@@ -254,7 +254,7 @@ def test_each_classifier_has_a_span_of_its_own_alike(pair: Pair, name: str) -> N
     assert bool(official["error"]) == bool(ours["error"]) == (name == "broken")
 
 
-def test_a_failing_classifier_leaves_the_case_as_it_is(pair: Pair) -> None:
+def test_a_failing_classifier_does_not_fail_the_case(pair: Pair) -> None:
     official, ours = pair.run("classified", cases("a"))
     assert official.cases == ours.cases
     (of_official,), (of_ours,) = pair.recorded("eval")

@@ -81,7 +81,7 @@ def test_other_formats_and_types_of_output_are_sent_alike(pair: Pair) -> None:
     assert official.payloads == ours.payloads[:-1]
 
 
-def test_what_is_left_out_of_an_event_is_missing_officially_and_filled_in_by_ours(
+def test_what_a_task_omits_of_an_event_is_missing_officially_and_filled_in_by_ours(
     pair: Pair,
 ) -> None:
     official, ours = pair.run("reporting", [{"input": [{"event": "text_delta", "data": "x"}]}])

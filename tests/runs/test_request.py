@@ -1,4 +1,4 @@
-"""The fields of ``POST /eval``: what each may be, and how a mistake is told."""
+"""The fields of ``POST /eval``: what each may be, and how a mistake is reported."""
 
 from __future__ import annotations
 
@@ -108,13 +108,13 @@ def test_a_scorer_that_is_not_an_object_is_named(scorer: Any) -> None:
     assert refusal(scores=[scorer]).startswith("scores[0]: got ")
 
 
-def test_a_missing_name_is_told_as_missing() -> None:
+def test_a_missing_name_is_reported_as_missing() -> None:
     with pytest.raises(RequestError) as caught:
         EvalRequest.of({"data": []})
     assert str(caught.value) == "name: required, but missing"
 
 
-def test_several_mistakes_are_told_at_once_but_not_without_end() -> None:
+def test_several_mistakes_are_reported_at_once_up_to_a_limit() -> None:
     text = refusal(stream="x", tags="x", metadata="x")
     assert [part.split(":")[0] for part in text.split("; ")[::2]] == ["stream", "metadata", "tags"]
     many = refusal(tags=list(range(1000)))

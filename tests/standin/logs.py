@@ -23,7 +23,7 @@ def insert(request: Request) -> Answer:
     rows = body.get("rows")
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise Refusal(400, "rows must be a list of objects")
-    # All are looked at before any is kept, so that what is refused leaves no trace.
+    # All are checked before any is kept, so that what is refused changes nothing.
     parents = [_parent(request, row) for row in rows]
     journal, token = request.world.journal, request.caller.token
     for row, parent in zip(rows, parents, strict=True):

@@ -69,7 +69,7 @@ def _source(request: Request, source: Any) -> Table:
 
 
 def _playground(request: Request, id: str) -> Table:
-    """What the caller has logged in a playground; nobody else's, for it may be another's."""
+    """What the caller has logged in a playground, which may be another user's."""
     org, token = request.caller.acting_org(None), request.caller.token
     rows = [
         each.row

@@ -44,7 +44,7 @@ class Server(ThreadingHTTPServer):
         self._loop.start()
 
     def close(self) -> None:
-        """Stop listening, cut the open connections and wait for their threads."""
+        """Close the socket, cut the open connections and wait for their threads."""
         self.shutdown()
         self.server_close()
         with self._lock:
@@ -108,7 +108,7 @@ class _Handler(BaseHTTPRequestHandler):
         try:
             self._play(call, problem)
         finally:
-            # Whoever waits for a fault to be played is told even where nothing was answered.
+            # Threads that wait for a fault to be played are notified even without an answer.
             journal.answered(call, call.status)
 
     def _play(self, call: Call, answer: Answer | None) -> None:
@@ -122,7 +122,7 @@ class _Handler(BaseHTTPRequestHandler):
                 return
             answer = fault.answer or answer
         answer = answer or self._respond(call)
-        # Noted before it is sent, so that whoever has the answer finds it in the journal.
+        # Noted before it is sent, so that a test that has the answer finds it in the journal.
         self.server.world.journal.answered(call, answer.status)
         if fault is not None and fault.half:
             self._send_half(answer)

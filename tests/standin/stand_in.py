@@ -43,12 +43,12 @@ class StandIn:
         return self._world.url
 
     def close(self) -> None:
-        """Release whatever waits, stop listening and cut the open connections."""
+        """Release whatever waits, close the socket and cut the open connections."""
         self._faults.reset()
         self._server.close()
 
     def reset(self) -> None:
-        """Forget users, objects, calls, spans, faults and settings; keep listening."""
+        """Forget users, objects, calls, spans, faults and settings; keep serving."""
         self._faults.reset()
         self._cloud.reset()
         self._journal.reset()

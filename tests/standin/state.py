@@ -15,7 +15,7 @@ Row = dict[str, Any]
 
 _NAMESPACE = uuid.UUID("6f0a3c52-5d0a-4f5e-9d2b-0c6c1f6f7a11")
 _EPOCH = datetime(2025, 6, 1, tzinfo=timezone.utc)
-# Beyond 2**53, as the real ones are: whoever reads them as floats gets them wrong.
+# Beyond 2**53, as the real ones are: a reader of floats gets them wrong.
 _FIRST_XACT = 1000195000000000001
 
 
@@ -162,7 +162,7 @@ class Cloud:
             return [item for item in self._items.values() if isinstance(item, kind)]
 
     def is_a(self, kind: type[Item], id: str) -> bool:
-        """Whether there is an object of that kind and id, whoever may see it."""
+        """Whether there is an object of that kind and id, visible or not."""
         with self.lock:
             return isinstance(self._items.get(id), kind)
 

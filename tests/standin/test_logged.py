@@ -53,7 +53,7 @@ def in_playground(id: str, **fields: Any) -> dict[str, Any]:
 # --- Logged rows ---
 
 
-def test_logged_rows_are_kept_with_who_logged_them_and_where(standin: StandIn, ada: Client) -> None:
+def test_logged_rows_are_kept_with_their_token_and_parent(standin: StandIn, ada: Client) -> None:
     project = standin.add_project("acme", "Geo")
     experiment = standin.add_experiment("acme", "Geo", "run")
     attributes = {"name": "exact", "type": "score"}
@@ -135,7 +135,7 @@ def test_a_summary_counts_the_scores_of_logged_rows(standin: StandIn, ada: Clien
     }
 
 
-def test_rows_of_a_playground_are_read_by_who_logged_them(
+def test_rows_of_a_playground_are_read_by_their_author(
     standin: StandIn, ada: Client, bob: Client
 ) -> None:
     ada.log(

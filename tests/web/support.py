@@ -157,7 +157,7 @@ def last_json(events: list[Event], type: str) -> Any:
 
 
 def parse_events(data: bytes) -> Iterator[Event]:
-    """Interpret a stream as the specification tells browsers to.
+    """Interpret a stream as the specification defines for browsers.
 
     https://html.spec.whatwg.org/multipage/server-sent-events.html#event-stream-interpretation
     """

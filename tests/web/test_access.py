@@ -1,4 +1,4 @@
-"""Who is let in, as whom, and what everybody else is told."""
+"""Which requests are admitted, as which user, and how all others are refused."""
 
 from __future__ import annotations
 
@@ -123,8 +123,8 @@ def test_a_login_service_in_trouble_is_502_and_asked_again(
 ) -> None:
     cloud.fault("POST", "/api/apikey/login", **fault)
     api = Api(cloud_app(cloud))
-    told = error_of(api.get("/list"), 502)
-    assert told.startswith(text.format(host=cloud.url.removeprefix("http://")))
+    shown = error_of(api.get("/list"), 502)
+    assert shown.startswith(text.format(host=cloud.url.removeprefix("http://")))
     assert api.get("/list").status_code == 200
 
 
@@ -237,14 +237,14 @@ def test_an_organisation_may_have_any_name(cloud: StandIn, org: str) -> None:
 # --- The order of things ---
 
 
-def test_nothing_of_the_body_is_looked_at_before_the_caller_is_known(cloud: StandIn) -> None:
+def test_the_body_is_not_read_before_the_caller_is_known(cloud: StandIn) -> None:
     stranger = Api(cloud_app(cloud), token="nobody's")
     for options in ({"data": b"{"}, {"data": b"x", "content_type": "text/plain"}):
         error_of(stranger.post("/eval", **options), 401)
     error_of(stranger.eval(name="no such evaluator"), 401)
 
 
-def test_the_names_of_evaluators_are_told_to_known_callers_only(cloud: StandIn) -> None:
+def test_the_names_of_evaluators_are_sent_to_known_callers_only(cloud: StandIn) -> None:
     app = cloud_app(cloud, Evaluator("secret-project", echo))
     for stranger in (Api(app, token=None), Api(app, token="nobody's")):
         assert "secret-project" not in stranger.eval(name="secret").text
@@ -384,7 +384,7 @@ def test_no_auth_mode_with_a_key_acts_as_that_key(
     assert f"{cloud.url}/app/globex/p/echo/experiments/" in summary["experimentUrl"]
 
 
-def test_a_key_in_the_environment_is_not_used_for_callers_who_sign_in(
+def test_a_key_in_the_environment_is_not_used_for_callers_that_sign_in(
     cloud: StandIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cloud.add_user("key-of-the-machine")

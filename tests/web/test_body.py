@@ -33,7 +33,7 @@ def post(api: Api, data: bytes, content_type: str | None = "application/json") -
 
 
 class Unread(io.RawIOBase):
-    """A body that nobody may ask for."""
+    """A body that must not be read."""
 
     def readable(self) -> bool:
         return True

@@ -162,7 +162,7 @@ def test_a_refused_page_gets_no_headers_but_vary(small: Api, status: int, ask: A
 @pytest.mark.parametrize(
     ("method", "path"), [("GET", "/list"), ("POST", "/list"), ("POST", "/eval")]
 )
-def test_a_refused_page_is_403_before_its_token_is_looked_at(
+def test_a_refused_page_is_403_before_its_token_is_read(
     cloud: StandIn, api: Api, method: str, path: str, page: str
 ) -> None:
     text = error_of(api.open(method, path, headers={"Origin": page}), 403)
@@ -317,7 +317,9 @@ def test_only_an_allowed_page_may_reach_a_private_network(
     assert response.headers.get("Access-Control-Allow-Private-Network") == answer
 
 
-def test_a_preflight_that_does_not_ask_for_a_private_network_is_not_told_of_it(api: Api) -> None:
+def test_a_preflight_that_does_not_ask_for_a_private_network_gets_no_header_for_it(
+    api: Api,
+) -> None:
     assert "Access-Control-Allow-Private-Network" not in preflight(api).headers
 
 
@@ -531,7 +533,7 @@ def test_a_whole_answer_of_the_applications_own_gets_our_headers_too(how: str) -
     assert cors_of(response) == allowed()
 
 
-def test_an_unexpected_error_is_500_in_json_with_headers_and_tells_nothing(
+def test_an_unexpected_error_is_500_in_json_with_headers_and_no_details(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     app = make_app(BRAINTRUST_EVALS_AUTH="none")
@@ -555,7 +557,7 @@ def test_odd_slashes_below_the_prefix_are_still_ours(path: str) -> None:
     assert cors_of(response) == allowed()
 
 
-def test_a_stream_is_declared_as_one_that_nobody_may_keep_or_buffer(local: Api) -> None:
+def test_a_stream_forbids_caching_and_buffering(local: Api) -> None:
     response = local.eval({"Origin": PAGE}, data=[{"input": 1}])
     assert events_of(response)
     assert response.headers["Cache-Control"] == "no-cache"

@@ -118,7 +118,7 @@ def test_data_that_is_no_source_or_several_is_400_and_says_what_to_give(
     assert not cloud.experiments
 
 
-def test_data_that_is_not_given_at_all_is_told_as_missing(api: Api) -> None:
+def test_data_that_is_not_given_at_all_is_reported_as_missing(api: Api) -> None:
     response = api.post("/eval", json={"name": "echo"})
     assert response.get_json() == {"error": f"data: missing; {SOURCES}"}
 
@@ -437,7 +437,7 @@ def test_rows_are_fetched_when_they_are_needed(cloud: StandIn, api: Api, dataset
         chunks: Iterator[Any] = iter(response.response)
         first = next(chunks)
         assert b"France" in first
-        # The second page is held, and nobody can have asked for a third.
+        # The second page is held, and no third can have been requested.
         assert gate.reached.wait(10)
         gate.release()
         rest = b"".join(chunks)

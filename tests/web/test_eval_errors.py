@@ -31,7 +31,7 @@ def sometimes(input: Any) -> Any:
     return input
 
 
-def test_a_failing_case_is_told_of_and_every_other_case_goes_on(cloud: StandIn) -> None:
+def test_a_failing_case_is_reported_and_all_others_run(cloud: StandIn) -> None:
     api = api_of(cloud, scored(task=sometimes))
     cases = [{"input": each, "expected": "a"} for each in "abc"]
     events = api.events(name="greeter", data=cases)

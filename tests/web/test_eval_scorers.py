@@ -76,7 +76,7 @@ def test_a_remote_scorer_that_fails_is_an_error_of_that_scorer_alone(cloud: Stan
     assert summary["errors"] == {"cases": 0, "scorers": {"far": 2}}
 
 
-def test_a_remote_scorer_of_a_name_that_is_taken_hides_nobody(cloud: StandIn) -> None:
+def test_a_remote_scorer_of_a_taken_name_hides_no_other(cloud: StandIn) -> None:
     function = cloud.add_function(lambda input: 0.25)
     scores = [{"name": "exact", "function_id": function}]
     events = api_of(cloud, scored()).events(name="greeter", data=CASES[:1], scores=scores)
@@ -112,7 +112,7 @@ def test_a_remote_scorer_is_run_in_the_project_that_the_run_is_recorded_in(
     assert call.headers.get("x-bt-project-id") == id_of(sent)
 
 
-def test_a_remote_scorer_is_told_the_project_of_a_new_experiment(cloud: StandIn, api: Api) -> None:
+def test_a_remote_scorer_receives_the_project_of_a_new_experiment(cloud: StandIn, api: Api) -> None:
     function = cloud.add_function(lambda input: 1)
     scores = [{"name": "far", "function_id": function}]
     api.summary(data=CASES[:1], scores=scores)

@@ -66,7 +66,7 @@ BODY = {"name": "echo", "data": [{"input": 1}], "stream": False}
         ({"Origin": "null"}, "127.0.0.1"),
     ],
 )
-def test_no_auth_mode_serves_nobody_from_elsewhere(headers: dict[str, str], address: str) -> None:
+def test_no_auth_mode_refuses_other_machines(headers: dict[str, str], address: str) -> None:
     client = make_app(BRAINTRUST_EVALS_AUTH="none").test_client()
     for method, path in (("GET", "/evals/list"), ("POST", "/evals/eval")):
         answer = client.open(
@@ -90,7 +90,7 @@ def test_no_auth_mode_serves_this_machine(host: str, address: str) -> None:
     assert answer.status_code == 200
 
 
-def test_no_auth_mode_serves_others_when_told_to_but_not_foreign_pages() -> None:
+def test_no_auth_mode_serves_other_machines_if_configured_but_not_foreign_pages() -> None:
     app = make_app(BRAINTRUST_EVALS_AUTH="none", BRAINTRUST_EVALS_NO_AUTH_REMOTE=True)
     client = app.test_client()
     elsewhere = {"REMOTE_ADDR": "10.0.0.7"}
@@ -109,12 +109,12 @@ def test_no_auth_mode_warns_when_the_application_starts(caplog: pytest.LogCaptur
 
 
 def single_sign_on(request: Request) -> Session | None:
-    """As a company's proxy does it: it has checked who somebody is, and says so in a header."""
+    """As behind a company's proxy, which has checked the user and names them in a header."""
     team = request.headers.get("X-Company-Team")
     return Session(token="company-key", org_name=team) if team else None
 
 
-def test_a_function_may_say_who_a_request_acts_as(cloud: StandIn) -> None:
+def test_a_function_may_choose_the_user_of_a_request(cloud: StandIn) -> None:
     app = make_app(BRAINTRUST_EVALS_AUTH=single_sign_on, BRAINTRUST_APP_URL=cloud.url)
     client = app.test_client()
     # The caller's own token counts for nothing here, and neither does the organisation it names.
@@ -126,7 +126,7 @@ def test_a_function_may_say_who_a_request_acts_as(cloud: StandIn) -> None:
     assert experiment.headers["x-bt-org-name"] == "globex"
 
 
-def test_whom_the_function_does_not_know_is_refused(cloud: StandIn) -> None:
+def test_a_request_without_a_user_of_the_function_is_refused(cloud: StandIn) -> None:
     app = make_app(BRAINTRUST_EVALS_AUTH=single_sign_on, BRAINTRUST_APP_URL=cloud.url)
     answer = app.test_client().get("/evals/list", headers={"x-bt-auth-token": "company-key"})
     assert answer.status_code == 401
@@ -134,21 +134,21 @@ def test_whom_the_function_does_not_know_is_refused(cloud: StandIn) -> None:
     assert not cloud.calls
 
 
-def test_the_function_may_let_somebody_in_without_braintrust(cloud: StandIn) -> None:
+def test_the_function_may_admit_a_request_without_braintrust(cloud: StandIn) -> None:
     app = make_app(BRAINTRUST_EVALS_AUTH=lambda request: Session())
     answer = app.test_client().post("/evals/eval", json=BODY)
     assert answer.status_code == 200
 
 
 @pytest.mark.parametrize("returned", [True, "company-key", {"token": "company-key"}])
-def test_a_function_that_returns_something_else_lets_nobody_in(returned: Any) -> None:
+def test_a_function_that_returns_something_else_admits_no_request(returned: Any) -> None:
     app = make_app(BRAINTRUST_EVALS_AUTH=lambda request: returned)
     answer = app.test_client().get("/evals/list")
     assert answer.status_code == 500
     assert "company-key" not in answer.text
 
 
-def test_a_function_that_fails_lets_nobody_in_and_tells_nothing() -> None:
+def test_a_function_that_fails_admits_no_request_and_shows_no_details() -> None:
     def fail(request: Request) -> Session | None:
         raise RuntimeError("the directory's password is 1234")
 
@@ -215,7 +215,7 @@ def test_a_token_that_no_header_can_carry_is_refused_and_not_repeated(token: str
     assert str(refused.value) == "a Session's token must be a text of visible ASCII characters."
 
 
-def test_an_answer_that_the_application_loses_leaves_no_run_behind(cloud: StandIn) -> None:
+def test_an_answer_that_the_application_discards_ends_its_run(cloud: StandIn) -> None:
     app = make_app(BRAINTRUST_EVALS_AUTH="none", BRAINTRUST_EVALS_MAX_RUNS=1)
 
     @app.after_request
@@ -235,7 +235,7 @@ def test_an_address_in_capitals_allows_the_page_that_browsers_write_small() -> N
     assert answer.headers["Access-Control-Allow-Origin"] == origin
 
 
-def test_more_trials_than_anybody_wants_are_refused() -> None:
+def test_too_many_trials_are_refused() -> None:
     client = make_app(BRAINTRUST_EVALS_AUTH="none").test_client()
     answer = client.post("/evals/eval", json={**BODY, "trial_count": 2**64 - 1})
     assert answer.status_code == 400

@@ -165,7 +165,7 @@ def of_type(events: list[Event], kind: str) -> list[Any]:
     return [json.loads(each.data) for each in events if each.type == kind]
 
 
-def test_cases_are_told_of_in_full_to_those_who_ask(api: Api) -> None:
+def test_cases_are_sent_in_full_on_request(api: Api) -> None:
     data = [{"input": "a", "expected": "a", "tags": ["t"]}, {"input": "bad"}]
     events = api.events(data=data, case_results=True)
 
@@ -194,7 +194,7 @@ def test_cases_are_told_of_in_full_to_those_who_ask(api: Api) -> None:
 
 
 @pytest.mark.parametrize("asked", [None, False])
-def test_nobody_else_hears_of_it(api: Api, asked: bool | None) -> None:
+def test_cases_are_not_sent_in_full_otherwise(api: Api, asked: bool | None) -> None:
     kinds = {each.type for each in api.events(data=[{"input": 1}], case_results=asked)}
     assert kinds == {"progress", "summary", "done"}
 
@@ -212,7 +212,7 @@ def test_values_without_a_json_form_say_so_where_they_stand() -> None:
 # --- The evaluator's own data ---
 
 
-def test_the_evaluators_own_data_is_run_for_those_who_ask(api: Api) -> None:
+def test_the_evaluators_own_data_is_run_on_request(api: Api) -> None:
     assert api.outputs(data={"own": True}) == ["own"]
     assert api.refusal(400, data=None).startswith("data: missing")
 
@@ -228,7 +228,7 @@ def test_own_data_is_one_source_as_any_other(api: Api) -> None:
     assert api.refusal(400, data={"own": False}) == "data.own: got boolean; expected true"
 
 
-def test_data_that_fails_is_told_before_the_stream() -> None:
+def test_data_that_fails_is_reported_before_the_stream() -> None:
     def data() -> Any:
         raise OSError("no such file")
 

@@ -42,7 +42,7 @@ def test_an_event_is_its_type_and_one_line_per_line_of_data(data: str, lines: by
     assert sse.encode("progress", data) == b"event: progress\n" + lines + b"\n"
 
 
-def test_a_heartbeat_is_a_comment_that_says_nothing() -> None:
+def test_a_heartbeat_is_a_comment_without_an_event() -> None:
     assert sse.HEARTBEAT.startswith(b":")
     assert list(parse_events(sse.HEARTBEAT)) == []
 
@@ -67,7 +67,7 @@ def test_what_is_encoded_is_what_a_browser_reads(
 ) -> None:
     pause = sse.HEARTBEAT if heartbeats else b""
     stream = b"".join(sse.encode(type, data) + pause for type, data in events)
-    # A browser cannot tell the kinds of line ends apart.
+    # A browser does not distinguish the kinds of line ends.
     sent = [
         Event(type, data.replace("\r\n", "\n").translate(as_line_ends)) for type, data in events
     ]

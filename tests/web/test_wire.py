@@ -56,7 +56,7 @@ def progress(event: str, data: str) -> dict[str, Any]:
 @pytest.mark.parametrize(
     "event", [CaseStarted(ref(), CASE), Idle(), RunFinished(RunSummary())], ids=["", "", ""]
 )
-def test_clients_are_not_told_of_what_they_need_not_know(event: Event) -> None:
+def test_internal_events_are_not_sent_to_clients(event: Event) -> None:
     assert bodies(event) == []
 
 
@@ -146,7 +146,7 @@ def test_a_score_is_the_mean_of_the_cases_that_have_it() -> None:
     }
 
 
-def test_a_score_that_no_case_has_is_left_out() -> None:
+def test_a_score_that_no_case_has_is_omitted() -> None:
     run = RunSummary(scores={"none": ScoreSummary("none"), "zero": ScoreSummary("zero", 0.0, 1)})
     assert summary_body({}, run, {}, 0)["scores"] == {
         "zero": {"name": "zero", "score": 0.0, "improvements": 0, "regressions": 0}
@@ -167,7 +167,7 @@ def test_lost_spans_are_counted_where_there_are_any() -> None:
     assert "lostSpans" not in summary()
 
 
-def test_a_comparison_is_told_with_our_own_means() -> None:
+def test_a_comparison_is_sent_with_our_own_means() -> None:
     body = summary(
         comparison_experiment_name="before",
         scores={

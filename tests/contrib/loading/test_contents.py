@@ -181,7 +181,7 @@ def test_files_may_be_loaded_while_an_event_loop_runs(bp: EvalsBlueprint, write:
     assert names(bp) == ["one"]
 
 
-def test_reporters_of_a_file_are_left_aside(bp: EvalsBlueprint, write: Write) -> None:
+def test_reporters_of_a_file_are_ignored(bp: EvalsBlueprint, write: Write) -> None:
     reporter = "mine = Reporter('mine', report_eval=lambda *a: 1, report_run=lambda *a: 1)"
     one, two = eval_of("one", ", reporter=mine"), eval_of("two", ", reporter='mine'")
     bp.load(write("eval_one.py", reporter, one, two))

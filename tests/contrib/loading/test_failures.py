@@ -134,13 +134,15 @@ def test_a_file_that_fails_deep_inside_shows_the_whole_way(
     assert f'File "{helper}", line 2' in shown
 
 
-def test_text_that_is_not_utf_8_is_told_with_the_file(bp: EvalsBlueprint, write: Write) -> None:
+def test_text_that_is_not_utf_8_is_reported_with_the_file(bp: EvalsBlueprint, write: Write) -> None:
     file = write("eval_one.py")
     file.write_bytes(b"NAME = '\xe9'\n")
     assert refusal(bp, file).startswith(f"{file} could not be imported: SyntaxError: ")
 
 
-def test_a_file_that_cannot_be_read_is_told_with_the_file(bp: EvalsBlueprint, write: Write) -> None:
+def test_a_file_that_cannot_be_read_is_reported_with_the_file(
+    bp: EvalsBlueprint, write: Write
+) -> None:
     folder = write("eval_folder.py/inside.txt", imports="").parent
     assert f"there is no file named eval_*.py in {folder}" in refusal(bp, folder)
 
@@ -163,7 +165,7 @@ def test_a_file_that_takes_itself_out_of_the_modules_still_shows_its_own_error(
         ("Eval('one', data, task, [exact], metadata=iter([]))", "metadata"),
     ],
 )
-def test_what_cannot_be_served_is_told_with_the_place_of_the_call(
+def test_what_cannot_be_served_is_reported_with_the_place_of_the_call(
     bp: EvalsBlueprint, write: Write, line: str, text: str
 ) -> None:
     file = write("eval_one.py", "", line)

@@ -97,7 +97,7 @@ def test_patterns_find_files(
     assert names(bp) == found
 
 
-def test_a_pattern_leaves_out_installed_packages_as_a_folder_does(
+def test_a_pattern_omits_installed_packages_as_a_folder_does(
     bp: EvalsBlueprint, write: Write, tmp_path: Path
 ) -> None:
     write("eval_one.py", eval_of("one"))
@@ -143,7 +143,7 @@ def test_a_file_that_is_found_twice_is_loaded_once(
         ("empty", "there is no file named eval_*.py in {root}/empty"),
     ],
 )
-def test_a_path_without_files_is_an_error_that_says_where_was_looked(
+def test_a_path_without_files_is_an_error_that_names_the_searched_folder(
     bp: EvalsBlueprint,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,

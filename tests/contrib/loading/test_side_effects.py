@@ -1,4 +1,4 @@
-"""What ``bp.load()`` leaves as it was: the SDK, the search path, and installations without it."""
+"""What ``bp.load()`` does not change: the SDK, the search path, and installations without it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .support import IMPORTS, SDK, Write, eval_of, names, refusal
 
 
 @pytest.mark.parametrize("line", ["", "1 / 0", "import sys; sys.exit()", "def broken(:"])
-def test_the_sdk_is_left_as_it_was(bp: EvalsBlueprint, write: Write, line: str) -> None:
+def test_loading_does_not_change_the_sdk(bp: EvalsBlueprint, write: Write, line: str) -> None:
     registry = SDK.registry
     mine: Any = framework.EvaluatorInstance(sdk_evaluator(), None)
     reporter = framework.Reporter("mine", lambda *args: 1, lambda *args: True)
@@ -44,7 +44,7 @@ def test_the_sdk_is_left_as_it_was(bp: EvalsBlueprint, write: Write, line: str) 
         registry.reporters.clear()
 
 
-def test_an_interrupt_passes_through_and_leaves_the_sdk_as_it_was(
+def test_an_interrupt_is_raised_and_does_not_change_the_sdk(
     bp: EvalsBlueprint, write: Write
 ) -> None:
     file = write("eval_one.py", eval_of("one"), "raise KeyboardInterrupt")

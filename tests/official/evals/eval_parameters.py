@@ -60,7 +60,7 @@ PROMPT = {
 
 
 def plain(value: Any) -> Any:
-    """A parameter's value, in words that tell one type from another."""
+    """A parameter's value as a text in which each type looks different."""
     if isinstance(value, BaseModel):
         return {"model": type(value).__name__, **value.model_dump(mode="json")}
     if hasattr(value, "build"):

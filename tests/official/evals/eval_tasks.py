@@ -204,7 +204,9 @@ async def late(input: Any, hooks: Any) -> Any:
 
 
 def waiting(input: Any, hooks: Any) -> Any:
-    return hooks.cancel_event.wait(1)
+    cancelled = hooks.cancel_event.wait(1)
+    control(f"cancelled/{cancelled}")
+    return cancelled
 
 
 Eval("trials", data=[], task=trial, scores=[exact], trial_count=3)

@@ -36,7 +36,7 @@ LINKED = SpanContext(5, 6, is_remote=True)
 
 
 class Ours:
-    """A run's tracer, and what it has told."""
+    """A run's tracer, and what it has reported."""
 
     def __init__(self) -> None:
         self.begun: list[int] = []
@@ -155,7 +155,7 @@ def test_a_with_statement_records_what_fails_in_it_and_ends_the_span() -> None:
         assert mine.status.description == expected.status.description
 
 
-def test_traces_are_told_of_once_and_children_are_in_them() -> None:
+def test_traces_are_reported_once_and_children_belong_to_them() -> None:
     ours = Ours()
     with ours.tracer.start_as_current_span("root") as root:
         child = ours.tracer.start_span("child")

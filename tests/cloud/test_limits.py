@@ -67,7 +67,7 @@ def test_a_large_json_attribute_is_cut_to_valid_json(text: str) -> None:
     assert attributes["small"] == "kept"
 
 
-def test_many_large_texts_share_the_room_and_small_ones_stay() -> None:
+def test_many_large_texts_share_the_space_and_small_ones_stay() -> None:
     large = {f"text {n}": "x" * 900_000 for n in range(12)}
     copy, size = sent(span({**large, "braintrust.metadata": '{"k":1}'}))
     attributes = dict(copy.attributes or {})

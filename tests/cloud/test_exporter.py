@@ -18,7 +18,7 @@ from flask_braintrust_evals.errors import CloudError
 
 
 class Intake:
-    """Takes batches, or fails as it is told."""
+    """Takes batches, or fails as it is asked to."""
 
     def __init__(self, *failures: CloudError) -> None:
         self.failures = list(failures)
@@ -84,7 +84,7 @@ def test_what_waits_is_bounded_and_what_is_too_much_is_counted(count: int, size:
     assert outbox.lost == 7
 
 
-def test_a_passing_failure_keeps_the_order_and_loses_nothing() -> None:
+def test_a_temporary_failure_keeps_the_order_and_loses_nothing() -> None:
     intake = Intake(failure(True), failure(True))
     outbox = SpanExporter(intake)
     fill(outbox, BATCH_SPANS + 3)
@@ -112,7 +112,7 @@ def test_a_refusal_is_final_for_its_batch_alone() -> None:
     assert outbox.lost == BATCH_SPANS
 
 
-def test_giving_up_counts_everything_that_is_left() -> None:
+def test_giving_up_counts_all_waiting_spans() -> None:
     intake = Intake(*[failure(True)] * 1000)
     outbox = SpanExporter(intake)
     fill(outbox, 12)

@@ -163,7 +163,7 @@ def test_a_text_that_is_no_text_costs_its_attribute_and_a_name_its_span() -> Non
     assert encoder.failed == 1
 
 
-def test_spans_of_several_tracers_are_told_apart() -> None:
+def test_spans_of_several_tracers_are_separate() -> None:
     one, other = Recorded(), Recorded("b")
     elsewhere = Recorded("a", Resource({"service.name": "elsewhere"}))
     for number in range(3):

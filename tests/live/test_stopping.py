@@ -1,0 +1,100 @@
+"""Runs that are under way when their server is stopped or reloaded."""
+
+from __future__ import annotations
+
+import signal
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import requests
+
+from tests.server import Client, Gunicorn, cases, outputs
+from tests.standin import StandIn
+
+from .conftest import PLAYGROUND, environ
+
+pytestmark = pytest.mark.live
+
+
+@pytest.mark.parametrize("options", [(), ("--preload",)], ids=["", "preload"])
+def test_coroutines_may_use_threads_and_the_worker_still_ends_on_sigterm(
+    cloud: StandIn, options: tuple[str, ...]
+) -> None:
+    with Gunicorn(options=options, environ=environ(cloud)) as server:
+        client = Client(server.url + "/evals")
+
+        def run(number: int) -> None:
+            events = client.run("threads-of-coroutines", cases(*range(30)), parent=PLAYGROUND)
+            assert sorted(outputs(events)) == list(range(30))
+
+        with ThreadPoolExecutor(5) as pool:
+            list(pool.map(run, range(5)))
+        # gunicorn kills workers that have not ended in its grace period, and says so.
+        server.process.send_signal(signal.SIGTERM)
+        assert server.process.wait(20) == 0
+        assert "SIGKILL" not in server.log
+
+
+def stop(server: Gunicorn, how: str, cloud: StandIn) -> None:
+    if how == "max_requests":
+        requests.get(f"{server.url}/other", timeout=5)
+    else:
+        server.process.send_signal(signal.SIGHUP if how == "reload" else signal.SIGTERM)
+
+
+@pytest.mark.parametrize(
+    ("worker", "how"),
+    [
+        ("gevent", "stop"),
+        ("gthread", "stop"),
+        ("sync", "stop"),
+        ("gevent", "reload"),
+        ("gevent", "max_requests"),
+    ],
+)
+def test_a_run_that_cannot_be_finished_before_its_worker_ends_reports_it(
+    cloud: StandIn, worker: str, how: str
+) -> None:
+    # Below the second or two that gunicorn takes to notice a stop, nothing can be promised.
+    options = ["--graceful-timeout", "4"]
+    options += ["--threads", "10"] if worker == "gthread" else []
+    options += ["--max-requests", "3"] if how == "max_requests" else []
+    with Gunicorn(worker_class=worker, options=tuple(options), environ=environ(cloud)) as server:
+        client = Client(server.url + "/evals")
+        stream = client.stream("patient", cases("a", "b", "c"), parent=PLAYGROUND)
+        started = "/control/patient/.*/started"
+        cloud.wait_for(lambda: len(cloud.calls_to("GET", started)) == 2)
+        stop(server, how, cloud)
+        events = list(stream)
+        assert [event.event for event in events[-2:]] == ["error", "done"]
+        assert events[-2].json.startswith("the server is being stopped or reloaded, and the run")
+        assert "grace period of 4 seconds" in events[-2].json
+        failed = [e.json["data"] for e in events if e.event == "progress"]
+        assert sum(data.startswith("ServerStoppingError: ") for data in failed) == 2
+        # The tasks were cancelled, what ran is delivered, and no process had to be killed.
+        cloud.wait_for(lambda: len(cloud.spans_named("eval")) == 2)
+        if how == "stop":
+            assert server.process.wait(20) == 0
+        assert "graceful timeout" not in server.log
+        assert "SIGKILL" not in server.log
+
+
+@pytest.mark.parametrize("worker", ["gevent", "gthread"])
+def test_a_run_that_can_be_finished_before_its_worker_ends_is_finished(
+    cloud: StandIn, worker: str
+) -> None:
+    options = ("--graceful-timeout", "20", *(("--threads", "10") if worker == "gthread" else ()))
+    with (
+        Gunicorn(worker_class=worker, options=options, environ=environ(cloud)) as server,
+        cloud.gate("GET", "/control/gated/.*") as gate,
+    ):
+        client = Client(server.url + "/evals")
+        stream = client.stream("gated", cases(*"abc"), parent=PLAYGROUND)
+        cloud.wait_for(lambda: gate.waiting == 3)
+        server.process.send_signal(signal.SIGTERM)
+        assert stream.next_comment() == ": heartbeat"
+        gate.release()
+        events = list(stream)
+        assert [event.event for event in events[-2:]] == ["summary", "done"]
+        assert len(cloud.spans_named("eval")) == 3
+        assert server.process.wait(20) == 0
