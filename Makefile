@@ -7,16 +7,17 @@
 # make bench    our speed beside that of the official dev servers (QUICK=1: a small run)
 # make bench-steady    what is held under load, and whether it is given back
 # make bench-tracing    what tracing costs per case
+# make bench-json    what a null in a value costs
 PYTHON ?= python3
 PORT ?= 8300
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-fast docs package compare bench bench-steady bench-tracing lint format types tests clean
+.PHONY: demo test test-fast docs package compare bench bench-steady bench-tracing bench-json lint format types tests clean
 .DEFAULT_GOAL := help
 
 help:
-	@sed -n '1,9s/^# //p' Makefile
+	@sed -n '1,10s/^# //p' Makefile
 
 demo: $(VENV)/.demo
 	@$(BIN)/python -m example_app.demo --port $(PORT) $(if $(ONCE),--once)
@@ -50,6 +51,9 @@ bench-steady: $(VENV)/.dev
 
 bench-tracing: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.tracing_cost
+
+bench-json: $(VENV)/.dev
+	$(BIN)/python -m benchmarks.json_cost
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

@@ -75,7 +75,10 @@ class CaseTrace(dict[str, Any]):
 
         Args:
             span_type: only spans of these types (``"task"``, ``"llm"``, ``"tool"`` …).
-            filters: see :func:`flask_braintrust_evals.engine.tracing.span_filters.span_filter`.
+            filters: any of ``span_type`` and ``name`` (lists, of which a span must have one; an
+                empty list matches none), ``has_error`` (a bool), ``metadata`` (entries at any
+                depth, compared without conversion; ``None`` also matches absent ones) and
+                ``duration`` (``min`` and ``max``, in seconds, inclusive).
             include_scorers: also those of scorers and classifiers that have ended. The others of
                 the same case run at the same time, and have not.
 

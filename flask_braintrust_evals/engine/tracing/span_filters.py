@@ -18,10 +18,7 @@ def span_filter(
 
     Args:
         span_type: types, one of which a span must have; empty or ``None``: any.
-        filters: any of ``span_type`` and ``name`` (lists, of which a span must have one; an empty
-            list matches none), ``has_error`` (a bool), ``metadata`` (entries at any depth, compared
-            without conversion; ``None`` also matches absent ones) and ``duration`` (``min`` and
-            ``max``, in seconds, inclusive). ``None`` filters nothing.
+        filters: see :meth:`.CaseTrace.get_spans`. ``None`` filters nothing.
 
     Raises:
         ValueError: a filter is not known or not of its form, or ``span_type`` is given twice.

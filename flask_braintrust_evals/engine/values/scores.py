@@ -23,7 +23,7 @@ class Score:
     Attributes:
         name: the name by which the score is shown and averaged.
         score: from 0 to 1; ``None``: the case has no score, and is left out of the mean. A number
-            outside by no more than :data:`TOLERANCE` becomes 0 or 1.
+            outside by no more than 0.000001 becomes 0 or 1.
         metadata: values that explain the score.
 
     Raises:
