@@ -9,6 +9,8 @@ import pytest
 from flask_braintrust_evals import Evaluator
 from tests.support import python
 
+pytestmark = pytest.mark.slow
+
 SETUP = """
 from gevent import monkey
 monkey.patch_all()

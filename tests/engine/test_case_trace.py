@@ -148,6 +148,7 @@ def test_spans_are_not_recorded_where_no_scorer_asks_for_them() -> None:
     assert seen == [False, True]
 
 
+@pytest.mark.slow
 def test_spans_of_the_applications_own_tracers_are_among_them_and_kept_no_longer() -> None:
     output = python(
         """

@@ -232,6 +232,7 @@ def test_coroutine_scorers_are_cancelled_with_the_run() -> None:
     assert cancelled == [1, 1]
 
 
+@pytest.mark.slow
 def test_under_gevent_four_that_wait_take_as_long_as_one() -> None:
     script = """
     from gevent import monkey

@@ -120,6 +120,7 @@ def test_what_prompts_need_still_works(template: str, expected: str) -> None:
     assert renderer("nunjucks", values)(template) == expected
 
 
+@pytest.mark.slow
 def test_under_gevent_other_greenlets_run_meanwhile() -> None:
     script = """
     from gevent import monkey

@@ -6,6 +6,8 @@ import pytest
 
 from tests.support import python
 
+pytestmark = pytest.mark.slow
+
 SCRIPT = """
 from gevent import monkey
 monkey.patch_all()

@@ -31,6 +31,7 @@ def listed(folder: Path) -> list[str]:
     return python(script).splitlines()
 
 
+@pytest.mark.slow
 def test_two_processes_list_the_same_names(write: Write, tmp_path: Path) -> None:
     write(
         "eval_one.py",
