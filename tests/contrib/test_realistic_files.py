@@ -16,6 +16,8 @@ from tests.openai_api import openai_api
 
 from .support import run_by_sdk
 
+pytestmark = pytest.mark.slow
+
 FILES = {
     "quick start": """
         from autoevals import Levenshtein
