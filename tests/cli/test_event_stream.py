@@ -1,4 +1,4 @@
-"""How the events of a stream are told apart, whatever its lines end with and how it is cut."""
+"""How the events of a stream are separated, whatever its lines end with and how it is cut."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ EVENTS = [("progress", "é\u2028\nb"), ("done", "")]
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"], ids=["LF", "CRLF", "CR"])
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 1000])
-def test_events_are_told_apart_however_lines_end_and_the_stream_is_cut(end: str, size: int) -> None:
+def test_events_are_separated_however_lines_end_and_the_stream_is_cut(end: str, size: int) -> None:
     stream = "".join(line + end for line in LINES).encode()
     chunks = [stream[at : at + size] for at in range(0, len(stream), size)]
     assert list(events_of(chunks)) == EVENTS

@@ -197,7 +197,7 @@ def test_without_gevent_the_error_of_a_loop_stays_as_it_is() -> None:
     assert result.error.message == "asyncio.run() cannot be called from a running event loop"
 
 
-def test_without_gevent_asyncio_is_left_alone() -> None:
+def test_without_gevent_asyncio_is_not_changed() -> None:
     script = """
     import asyncio
     before = asyncio._set_running_loop, asyncio.events._set_running_loop

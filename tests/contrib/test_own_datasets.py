@@ -119,7 +119,7 @@ def test_without_braintrust_it_is_not_read_with_the_key_of_the_application(
     )
 
 
-def test_a_dataset_that_does_not_tell_what_it_is_is_refused(cloud: StandIn) -> None:
+def test_a_dataset_that_cannot_be_identified_is_refused(cloud: StandIn) -> None:
     unknown: Any = Dataset(LazyValue[Any](lambda: None, use_mutex=False))
     text = api_with(cloud, unknown).refusal(400, data=OWN)
     assert "does not tell which dataset evaluator 'echo' has; name it in data.dataset_id" in text

@@ -239,7 +239,7 @@ def test_classifiers_of_one_name_keep_all_labels_in_one_list_as_in_the_sdk() -> 
     assert list(ours.classifications) == list(theirs.classifications) == ["topic"]
 
 
-def test_scorers_of_one_name_that_fail_are_told_of_one_by_one() -> None:
+def test_scorers_of_one_name_that_fail_are_reported_one_by_one() -> None:
     def failing(text: str) -> Any:
         def judge(output: Any) -> float:
             raise ValueError(text)

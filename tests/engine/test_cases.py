@@ -135,7 +135,7 @@ VERSIONED = {**ORIGIN, "_xact_id": "1", "created": "now"}
         pytest.param({**ORIGIN, "created": 5}, None, id="number as time"),
     ],
 )
-def test_an_origin_that_the_client_would_refuse_is_left_out(origin: Any, kept: Any) -> None:
+def test_an_origin_that_the_client_would_refuse_is_omitted(origin: Any, kept: Any) -> None:
     assert EvalCase.of({"input": 1, "origin": origin}).origin == kept
 
 

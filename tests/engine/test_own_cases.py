@@ -93,7 +93,7 @@ def test_runs_at_the_same_time_get_all_cases_of_data_that_can_be_read_once(make:
     assert results == [[1, 2, 3]] * 4
 
 
-def test_a_run_that_ended_early_leaves_the_other_cases_to_the_next_one() -> None:
+def test_a_run_that_ended_early_takes_no_case_from_the_next_one() -> None:
     def data() -> Iterator[Any]:
         yield from inputs(1, 2, 3)
 

@@ -65,7 +65,7 @@ def test_two_of_one_long_name_are_refused_and_change_nothing() -> None:
     assert [each.name for each in registry] == ["greeter"]
 
 
-def test_one_with_a_long_name_makes_room_for_another() -> None:
+def test_one_with_a_long_name_uses_it_once_another_has_the_short_one() -> None:
     registry = Registry()
     registry.add(first := long("greeter", "x", is_stable=True))
     assert list(registry) == [first]

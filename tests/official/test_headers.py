@@ -91,7 +91,7 @@ def test_a_preflight_of_an_allowed_page_is_granted_without_a_token_alike(
     }
 
 
-def test_a_preflight_that_asks_for_no_header_is_told_of_all_officially_and_of_none_by_ours(
+def test_a_preflight_without_headers_gets_all_of_them_officially_and_none_from_ours(
     pair: Pair,
 ) -> None:
     assert names(preflight(pair.official, "/eval"), ALLOW + "Headers") == HEADERS
@@ -104,7 +104,7 @@ def test_a_preflight_that_asks_for_no_header_is_told_of_all_officially_and_of_no
     ("header", "granted"),
     [("x-bt-of-tomorrow", (False, True)), ("x-other", (False, False))],
 )
-def test_a_header_that_nobody_knows_yet_is_granted_by_ours_if_it_is_braintrusts(
+def test_an_unknown_header_is_granted_by_ours_if_it_is_braintrusts(
     pair: Pair, header: str, granted: tuple[bool, bool]
 ) -> None:
     asked = {"Access-Control-Request-Headers": header}

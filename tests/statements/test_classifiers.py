@@ -136,7 +136,7 @@ def test_a_failed_classifier_costs_its_own_labels_alone(cloud: StandIn, result: 
     assert case.status_code != "ERROR"
 
 
-def test_failed_scorers_and_classifiers_are_told_apart(cloud: StandIn) -> None:
+def test_failed_scorers_and_classifiers_are_distinguished(cloud: StandIn) -> None:
     def judge(output: Any) -> Any:
         raise ValueError("no verdict")
 

@@ -109,7 +109,7 @@ def test_an_output_arrives_as_it_is_and_is_recorded_so(cloud: StandIn, output: A
         assert span.json("braintrust.output_json") == output
 
 
-def test_a_run_leaves_nothing_for_the_next_run_of_its_evaluator(odd: Api) -> None:
+def test_a_run_shares_no_state_with_the_next_run_of_its_evaluator(odd: Api) -> None:
     failed = last_json(odd.events(name="e", data=numbers(2)), "summary")
     passed = last_json(odd.events(name="e", data=[{"input": 2, "expected": 0}]), "summary")
     assert failed["errors"]["cases"] == 1

@@ -80,7 +80,7 @@ def test_what_a_scorer_returns_is_in_the_summary_and_on_its_span(
 
 
 @pytest.mark.parametrize("result", [None, {"score": None}, []], ids=["none", "object", "no list"])
-def test_no_score_is_no_failure_and_is_left_out_of_the_mean(cloud: StandIn, result: Any) -> None:
+def test_no_score_is_no_failure_and_is_not_in_the_mean(cloud: StandIn, result: Any) -> None:
     events = run(
         cloud, named("quality", lambda output: 1 if output == "b" else result), inputs="ab"
     )

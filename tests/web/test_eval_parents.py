@@ -142,7 +142,7 @@ def test_a_summary_below_a_parent_names_the_project_that_was_asked_for(
 
 @pytest.mark.parametrize("status", [400, 403, 404, 500])
 @pytest.mark.parametrize("parent", [PLAYGROUND, {"object_type": "experiment", "object_id": "e"}])
-def test_a_project_that_cannot_be_looked_up_below_a_parent_costs_its_name_alone(
+def test_a_project_that_cannot_be_found_below_a_parent_costs_its_name_alone(
     cloud: StandIn, parent: Any, status: int
 ) -> None:
     cloud.fault("GET", "/v1/.*", status=status, times=None)
@@ -156,7 +156,7 @@ def test_a_project_that_cannot_be_looked_up_below_a_parent_costs_its_name_alone(
     assert len(cloud.calls_to("POST", "/api/apikey/login")) == 1, "the session is kept"
 
 
-def test_a_run_without_braintrust_tells_the_project_that_was_asked_for(local: Api) -> None:
+def test_a_run_without_braintrust_names_the_requested_project(local: Api) -> None:
     assert local.summary(data=[{"input": 1}], project_id="p")["projectId"] == "p"
 
 

@@ -61,7 +61,7 @@ def test_with_the_name_of_an_experiment_the_name_is_the_sdks(
 
 
 @pytest.mark.parametrize("blocking", [False, True])
-def test_evaluators_of_files_block_their_thread_only_if_load_is_told_so(
+def test_evaluators_of_files_block_their_thread_only_if_load_says_so(
     bp: EvalsBlueprint, write: Write, blocking: bool
 ) -> None:
     bp.load(write("eval_one.py", eval_of("one"), eval_of("two")), blocking=blocking)

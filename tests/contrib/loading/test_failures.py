@@ -224,7 +224,7 @@ def main(): Eval("one", data=[], task=str, scores=[])
     ],
     ids=["guarded", "in main()", "in a function"],
 )
-def test_a_file_that_calls_eval_only_when_it_is_run_is_told_so(
+def test_a_file_that_calls_eval_only_when_it_is_run_is_an_error_that_says_so(
     bp: EvalsBlueprint,
     write: Write,
     tmp_path: Path,
@@ -243,7 +243,7 @@ def test_a_file_that_calls_eval_only_when_it_is_run_is_told_so(
     assert names(bp) == ["two"]
 
 
-def test_a_relative_import_outside_of_a_package_is_told_what_to_change(
+def test_a_relative_import_outside_of_a_package_is_an_error_with_advice(
     bp: EvalsBlueprint, write: Write
 ) -> None:
     file = write("eval_one.py", "from .helpers import x")

@@ -85,7 +85,7 @@ def test_a_file_that_another_one_imports_is_registered_once(
         assert len(executed()) == 2
 
 
-def test_a_package_of_a_name_that_is_taken_by_another_is_left_aside(
+def test_a_package_whose_name_another_one_has_is_ignored(
     bp: EvalsBlueprint, write: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other = types.ModuleType("taken_pkg")

@@ -1,4 +1,4 @@
-"""An evaluator that tells what attachments of a row are."""
+"""An evaluator that returns the types of a row's attachments."""
 
 # The SDK's types know only scorers of three arguments.
 # mypy: disable-error-code="arg-type, list-item"
