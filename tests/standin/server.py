@@ -8,7 +8,6 @@ import socketserver
 import sys
 import traceback
 import zlib
-from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Lock, Thread
 from typing import Any
@@ -38,31 +37,22 @@ class Server(ThreadingHTTPServer):
         self._handlers: set[Thread] = set()
         super().__init__(("127.0.0.1", 0), _Handler)
         world.url = f"http://127.0.0.1:{self.server_address[1]}"
-        self._closing = False
-        self._loop = Thread(target=self._accept, name=self._thread_name, daemon=True)
+        # The poll only bounds how long `close` takes.
+        self._loop = Thread(
+            target=self.serve_forever, args=(0.01,), name=self._thread_name, daemon=True
+        )
         self._loop.start()
 
     def close(self) -> None:
         """Close the socket, cut the open connections and wait for their threads."""
-        self._closing = True
-        # Wakes the thread that waits for connections: `serve_forever` would have to poll.
-        with suppress(OSError):
-            socket.create_connection(("127.0.0.1", self.server_port), _JOIN_LIMIT).close()
-        self._loop.join(_JOIN_LIMIT)
+        self.shutdown()
         self.server_close()
         with self._lock:
             sockets, threads = list(self._sockets), list(self._handlers)
         for connection in sockets:
             hang_up(connection)
-        for thread in threads:
+        for thread in [self._loop, *threads]:
             thread.join(_JOIN_LIMIT)
-
-    def _accept(self) -> None:
-        while not self._closing:
-            self.handle_request()
-
-    def verify_request(self, request: Any, client_address: Any) -> bool:
-        return not self._closing
 
     @property
     def _thread_name(self) -> str:
