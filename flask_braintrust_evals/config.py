@@ -7,18 +7,24 @@ or range raises :class:`ConfigurationError`.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from ipaddress import IPv6Address
 from typing import Any, Literal, TypeVar
-from urllib.parse import SplitResult, urlsplit
 
-from .errors import ConfigurationError
+from .config_values import (
+    OriginPattern,
+    parse_integer,
+    parse_names,
+    parse_origins,
+    parse_seconds,
+    parse_switch,
+    parse_token,
+    parse_url,
+    refuse,
+)
 
 T = TypeVar("T")
 D = TypeVar("D")
-OriginPattern = str | re.Pattern[str]
 Authenticator = Callable[[Any], "Session | None"]
 Auth = Literal["braintrust", "none"] | Authenticator
 MISSING = object()
@@ -41,7 +47,7 @@ class Session:
 
     def __post_init__(self) -> None:
         if self.token is not None:
-            object.__setattr__(self, "token", _token("a Session's token", self.token))
+            object.__setattr__(self, "token", parse_token("a Session's token", self.token))
 
 
 @dataclass(frozen=True)
@@ -111,79 +117,43 @@ class Settings:
 
         defaults = cls()
         return cls(
-            app_url=read("BRAINTRUST_APP_URL", _url, defaults.app_url),
-            api_url=read("BRAINTRUST_API_URL", _url, None),
-            proxy_url=read("BRAINTRUST_PROXY_URL", _url, None),
-            api_key=_token("BRAINTRUST_API_KEY", environ.get("BRAINTRUST_API_KEY") or None),
+            app_url=read("BRAINTRUST_APP_URL", parse_url, defaults.app_url),
+            api_url=read("BRAINTRUST_API_URL", parse_url, None),
+            proxy_url=read("BRAINTRUST_PROXY_URL", parse_url, None),
+            api_key=parse_token("BRAINTRUST_API_KEY", environ.get("BRAINTRUST_API_KEY") or None),
             auth=read("BRAINTRUST_EVALS_AUTH", _auth, defaults.auth),
-            org_names=read("BRAINTRUST_EVALS_ORG_NAME", _names, ()),
+            org_names=read("BRAINTRUST_EVALS_ORG_NAME", parse_names, ()),
             origins=(
-                *read("BRAINTRUST_EVALS_ORIGINS", _origins, ()),
-                *read("WHITELISTED_ORIGIN", _origins, ()),
+                *read("BRAINTRUST_EVALS_ORIGINS", parse_origins, ()),
+                *read("WHITELISTED_ORIGIN", parse_origins, ()),
             ),
             session_limit=read(
-                "BRAINTRUST_EVALS_SESSION_LIMIT", _integer(1, 100_000), defaults.session_limit
+                "BRAINTRUST_EVALS_SESSION_LIMIT", parse_integer(1, 100_000), defaults.session_limit
             ),
             session_ttl=read(
-                "BRAINTRUST_EVALS_SESSION_TTL", _seconds(0.05, 86_400), defaults.session_ttl
+                "BRAINTRUST_EVALS_SESSION_TTL", parse_seconds(0.05, 86_400), defaults.session_ttl
             ),
-            no_auth_remote=read("BRAINTRUST_EVALS_NO_AUTH_REMOTE", _switch, False),
-            blocking=read("BRAINTRUST_EVALS_BLOCKING", _switch, False),
-            max_runs=read("BRAINTRUST_EVALS_MAX_RUNS", _integer(1, 1_000_000), defaults.max_runs),
-            tracer_provider=read("BRAINTRUST_EVALS_TRACER_PROVIDER", _switch, False),
-            playground=read("BRAINTRUST_EVALS_PLAYGROUND", _switch, False),
-            openapi=read("BRAINTRUST_EVALS_OPENAPI", _switch, False),
+            no_auth_remote=read("BRAINTRUST_EVALS_NO_AUTH_REMOTE", parse_switch, False),
+            blocking=read("BRAINTRUST_EVALS_BLOCKING", parse_switch, False),
+            max_runs=read(
+                "BRAINTRUST_EVALS_MAX_RUNS", parse_integer(1, 1_000_000), defaults.max_runs
+            ),
+            tracer_provider=read("BRAINTRUST_EVALS_TRACER_PROVIDER", parse_switch, False),
+            playground=read("BRAINTRUST_EVALS_PLAYGROUND", parse_switch, False),
+            openapi=read("BRAINTRUST_EVALS_OPENAPI", parse_switch, False),
             max_concurrency=read(
-                "BRAINTRUST_EVALS_MAX_CONCURRENCY", _integer(1, 1000), defaults.max_concurrency
+                "BRAINTRUST_EVALS_MAX_CONCURRENCY", parse_integer(1, 1000), defaults.max_concurrency
             ),
-            max_body=read("BRAINTRUST_EVALS_MAX_BODY", _integer(1, 2**40), defaults.max_body),
-            heartbeat=read("BRAINTRUST_EVALS_HEARTBEAT", _seconds(0.05, 600), defaults.heartbeat),
+            max_body=read("BRAINTRUST_EVALS_MAX_BODY", parse_integer(1, 2**40), defaults.max_body),
+            heartbeat=read(
+                "BRAINTRUST_EVALS_HEARTBEAT", parse_seconds(0.05, 600), defaults.heartbeat
+            ),
             request_timeout=read(
-                "BRAINTRUST_EVALS_REQUEST_TIMEOUT", _seconds(0.05, 3600), defaults.request_timeout
+                "BRAINTRUST_EVALS_REQUEST_TIMEOUT",
+                parse_seconds(0.05, 3600),
+                defaults.request_timeout,
             ),
         )
-
-
-def _refuse(key: str, value: object, allowed: str) -> ConfigurationError:
-    return ConfigurationError(f"{key} is {value!r}, but must be {allowed}.")
-
-
-def _token(what: str, value: Any) -> str | None:
-    """Return a token without surrounding whitespace, such as the last newline of a file."""
-    if value is None:
-        return None
-    token = value.strip() if isinstance(value, str) else ""
-    if not token or not token.isascii() or not token.isprintable() or " " in token:
-        # The value is not quoted, because it may be a token with a mistake.
-        raise ConfigurationError(f"{what} must be a text of visible ASCII characters.")
-    return token
-
-
-def _url(key: str, value: Any) -> str:
-    allowed = "an http:// or https:// address such as 'https://www.braintrust.dev'"
-    parts = _split(value)
-    if parts is None or parts.scheme not in ("http", "https") or parts.query or parts.fragment:
-        raise _refuse(key, value, allowed)
-    if parts.username is not None or parts.password is not None:
-        # The value is not quoted, because it contains a password.
-        raise ConfigurationError(f"{key} must not hold a user name or a password.")
-    return parts.geturl().rstrip("/")
-
-
-def _split(value: Any) -> SplitResult | None:
-    """Return the parts of an address; ``None``: it is not a valid one."""
-    if not isinstance(value, str) or any(
-        character.isspace() or not character.isprintable() for character in value
-    ):
-        return None
-    try:
-        parts = urlsplit(value)
-        valid = parts.hostname is not None and (parts.port is None or parts.port > 0)
-        if "[" in parts.netloc:  # older versions of Python do not check it
-            IPv6Address((parts.hostname or "").partition("%")[0])
-    except ValueError:  # reading a port that is not a number raises it, too
-        return None
-    return parts if valid else None
 
 
 def _auth(key: str, value: Any) -> Auth:
@@ -194,86 +164,6 @@ def _auth(key: str, value: Any) -> Auth:
     if callable(value):
         authenticator: Authenticator = value
         return authenticator
-    raise _refuse(
+    raise refuse(
         key, value, "'braintrust', 'none', or a function that takes a request and returns a Session"
     )
-
-
-def _switch(key: str, value: Any) -> bool:
-    if isinstance(value, bool):
-        return value
-    # Environment variables are texts.
-    known = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
-    if isinstance(value, str) and value.lower() in known:
-        return known[value.lower()]
-    raise _refuse(key, value, "True or False")
-
-
-def _strings(key: str, value: Any, what: str) -> tuple[Any, ...]:
-    """Return a list unchanged; split a string at commas, as environment variables need it."""
-    if isinstance(value, str):
-        return tuple(part.strip() for part in value.split(",") if part.strip())
-    if isinstance(value, re.Pattern):
-        return (value,)
-    if isinstance(value, Sequence | set | frozenset) and not isinstance(value, bytes):
-        return tuple(value)
-    raise _refuse(key, value, what)
-
-
-def _names(key: str, value: Any) -> tuple[str, ...]:
-    allowed = "the name of an organisation, or a list of names"
-    names = _strings(key, value, allowed)
-    if not all(isinstance(name, str) and name for name in names):
-        raise _refuse(key, value, allowed)
-    return names
-
-
-def _origins(key: str, value: Any) -> tuple[OriginPattern, ...]:
-    allowed = (
-        "a list of origins such as 'https://tools.example.com' (scheme, host and port, nothing"
-        " after them) or of compiled patterns"
-    )
-    origins = _strings(key, value, allowed)
-    for origin in origins:
-        if isinstance(origin, re.Pattern) and isinstance(origin.pattern, str):
-            continue
-        if not isinstance(origin, str) or not _is_origin(origin):
-            raise _refuse(key, value, allowed)
-    return origins
-
-
-def _is_origin(text: str) -> bool:
-    parts = _split(text)
-    if parts is None or parts.username is not None or text != text.lower():
-        return False
-    return f"{parts.scheme}://{parts.netloc}" == text
-
-
-def _integer(low: int, high: int) -> Callable[[str, Any], int]:
-    def parse(key: str, value: Any) -> int:
-        allowed = f"a whole number from {low} to {high}"
-        try:
-            number = int(value) if isinstance(value, str) else value
-        except ValueError:
-            raise _refuse(key, value, allowed) from None
-        if not isinstance(number, int) or isinstance(number, bool) or not low <= number <= high:
-            raise _refuse(key, value, allowed)
-        return number
-
-    return parse
-
-
-def _seconds(low: float, high: float) -> Callable[[str, Any], float]:
-    def parse(key: str, value: Any) -> float:
-        allowed = f"a number of seconds from {low:g} to {high:g}"
-        try:
-            number = float(value) if isinstance(value, str) else value
-        except ValueError:
-            raise _refuse(key, value, allowed) from None
-        if not isinstance(number, int | float) or isinstance(number, bool):
-            raise _refuse(key, value, allowed)
-        if not low <= number <= high:
-            raise _refuse(key, value, allowed)
-        return float(number)
-
-    return parse

@@ -1,0 +1,148 @@
+"""Parses the values of settings, which are objects of ``app.config`` or texts of the environment.
+
+Each function takes the key of a setting and its value, and returns the value that the settings
+have, or raises :class:`ConfigurationError` with the key, the value and what is allowed.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from ipaddress import IPv6Address
+from typing import Any
+from urllib.parse import SplitResult, urlsplit
+
+from .errors import ConfigurationError
+
+OriginPattern = str | re.Pattern[str]
+
+
+def refuse(key: str, value: object, allowed: str) -> ConfigurationError:
+    """Return the error of a value that a setting must not have."""
+    return ConfigurationError(f"{key} is {value!r}, but must be {allowed}.")
+
+
+def parse_token(what: str, value: Any) -> str | None:
+    """Return a token without surrounding whitespace, such as the last newline of a file."""
+    if value is None:
+        return None
+    token = value.strip() if isinstance(value, str) else ""
+    if not token or not token.isascii() or not token.isprintable() or " " in token:
+        # The value is not quoted, because it may be a token with a mistake.
+        raise ConfigurationError(f"{what} must be a text of visible ASCII characters.")
+    return token
+
+
+def parse_url(key: str, value: Any) -> str:
+    """Return the address of a server, without a slash at its end."""
+    allowed = "an http:// or https:// address such as 'https://www.braintrust.dev'"
+    parts = _split(value)
+    if parts is None or parts.scheme not in ("http", "https") or parts.query or parts.fragment:
+        raise refuse(key, value, allowed)
+    if parts.username is not None or parts.password is not None:
+        # The value is not quoted, because it contains a password.
+        raise ConfigurationError(f"{key} must not hold a user name or a password.")
+    return parts.geturl().rstrip("/")
+
+
+def _split(value: Any) -> SplitResult | None:
+    """Return the parts of an address; ``None``: it is not a valid one."""
+    if not isinstance(value, str) or any(
+        character.isspace() or not character.isprintable() for character in value
+    ):
+        return None
+    try:
+        parts = urlsplit(value)
+        valid = parts.hostname is not None and (parts.port is None or parts.port > 0)
+        if "[" in parts.netloc:  # older versions of Python do not check it
+            IPv6Address((parts.hostname or "").partition("%")[0])
+    except ValueError:  # reading a port that is not a number raises it, too
+        return None
+    return parts if valid else None
+
+
+def parse_switch(key: str, value: Any) -> bool:
+    """Return whether something is on."""
+    if isinstance(value, bool):
+        return value
+    # Environment variables are texts.
+    known = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
+    if isinstance(value, str) and value.lower() in known:
+        return known[value.lower()]
+    raise refuse(key, value, "True or False")
+
+
+def _strings(key: str, value: Any, what: str) -> tuple[Any, ...]:
+    """Return a list unchanged; split a string at commas, as environment variables need it."""
+    if isinstance(value, str):
+        return tuple(part.strip() for part in value.split(",") if part.strip())
+    if isinstance(value, re.Pattern):
+        return (value,)
+    if isinstance(value, Sequence | set | frozenset) and not isinstance(value, bytes):
+        return tuple(value)
+    raise refuse(key, value, what)
+
+
+def parse_names(key: str, value: Any) -> tuple[str, ...]:
+    """Return names of organisations."""
+    allowed = "the name of an organisation, or a list of names"
+    names = _strings(key, value, allowed)
+    if not all(isinstance(name, str) and name for name in names):
+        raise refuse(key, value, allowed)
+    return names
+
+
+def parse_origins(key: str, value: Any) -> tuple[OriginPattern, ...]:
+    """Return origins of pages, and patterns of such."""
+    allowed = (
+        "a list of origins such as 'https://tools.example.com' (scheme, host and port, nothing"
+        " after them) or of compiled patterns"
+    )
+    origins = _strings(key, value, allowed)
+    for origin in origins:
+        if isinstance(origin, re.Pattern) and isinstance(origin.pattern, str):
+            continue
+        if not isinstance(origin, str) or not _is_origin(origin):
+            raise refuse(key, value, allowed)
+    return origins
+
+
+def _is_origin(text: str) -> bool:
+    parts = _split(text)
+    if parts is None or parts.username is not None or text != text.lower():
+        return False
+    return f"{parts.scheme}://{parts.netloc}" == text
+
+
+def parse_integer(low: int, high: int) -> Callable[[str, Any], int]:
+    """Return a function that parses whole numbers of this range."""
+
+    def parse(key: str, value: Any) -> int:
+        allowed = f"a whole number from {low} to {high}"
+        try:
+            number = int(value) if isinstance(value, str) else value
+        except ValueError:
+            raise refuse(key, value, allowed) from None
+        if not isinstance(number, int) or isinstance(number, bool) or not low <= number <= high:
+            raise refuse(key, value, allowed)
+        return number
+
+    return parse
+
+
+def parse_seconds(low: float, high: float) -> Callable[[str, Any], float]:
+    """Return a function that parses durations of this range."""
+
+    def parse(key: str, value: Any) -> float:
+        allowed = f"a number of seconds from {low:g} to {high:g}"
+        try:
+            number = float(value) if isinstance(value, str) else value
+        except ValueError:
+            raise refuse(key, value, allowed) from None
+        if not isinstance(number, int | float) or isinstance(number, bool):
+            raise refuse(key, value, allowed)
+        if not low <= number <= high:
+            raise refuse(key, value, allowed)
+        return float(number)
+
+    return parse
