@@ -78,6 +78,16 @@ class Settings:
     """``BRAINTRUST_EVALS_SESSION_TTL``: seconds after which a token is checked again."""
     max_concurrency: int = 10
     """``BRAINTRUST_EVALS_MAX_CONCURRENCY``: cases of one run at a time, by default."""
+    concurrency_limit: int = 100
+    """``BRAINTRUST_EVALS_CONCURRENCY_LIMIT``: cases of one run at a time that a request may ask for
+    if the evaluator sets no ``max_concurrency``."""
+    max_timeout: float = 86_400.0
+    """``BRAINTRUST_EVALS_MAX_TIMEOUT``: seconds that a run may take if the evaluator sets no
+    ``timeout``."""
+    max_trials: int = 1000
+    """``BRAINTRUST_EVALS_MAX_TRIALS``: trials of each case that a request may ask for."""
+    max_cases: int = 100_000
+    """``BRAINTRUST_EVALS_MAX_CASES``: cases of one run, with each trial counted."""
     blocking: bool = False
     """``BRAINTRUST_EVALS_BLOCKING``: under gevent, call the code of all evaluators in real threads,
     as if each was declared with ``blocking=True``."""
@@ -143,6 +153,22 @@ class Settings:
             openapi=read("BRAINTRUST_EVALS_OPENAPI", parse_switch, False),
             max_concurrency=read(
                 "BRAINTRUST_EVALS_MAX_CONCURRENCY", parse_integer(1, 1000), defaults.max_concurrency
+            ),
+            concurrency_limit=read(
+                "BRAINTRUST_EVALS_CONCURRENCY_LIMIT",
+                parse_integer(1, 10_000),
+                defaults.concurrency_limit,
+            ),
+            max_timeout=read(
+                "BRAINTRUST_EVALS_MAX_TIMEOUT",
+                parse_seconds(0.05, 31_536_000),
+                defaults.max_timeout,
+            ),
+            max_trials=read(
+                "BRAINTRUST_EVALS_MAX_TRIALS", parse_integer(1, 10_000), defaults.max_trials
+            ),
+            max_cases=read(
+                "BRAINTRUST_EVALS_MAX_CASES", parse_integer(1, 10**9), defaults.max_cases
             ),
             max_body=read("BRAINTRUST_EVALS_MAX_BODY", parse_integer(1, 2**40), defaults.max_body),
             heartbeat=read(

@@ -20,6 +20,7 @@
     │   ├── RunTimeoutError
     │   ├── ServerStoppingError     the worker is being stopped before the run is done (503)
     │   └── DataError               the source of the cases failed
+    │       └── TooManyCasesError   the source has more cases than a run may have (400)
     └── CloudError                  Braintrust failed, or refused a call (502)
         ├── CloudTimeoutError       504
         ├── CloudUnauthorizedError  401: Braintrust does not accept the caller's token
@@ -129,6 +130,12 @@ class ServerStoppingError(RunError):
 
 class DataError(RunError):
     """The source of a run's cases failed, or contained something that is not a case."""
+
+
+class TooManyCasesError(DataError):
+    """A run has more cases than it may have, and the first of them were run."""
+
+    status = 400
 
 
 class CloudError(EvalsError):

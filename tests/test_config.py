@@ -33,11 +33,15 @@ SWITCHES = {
 INTEGERS = {
     "BRAINTRUST_EVALS_SESSION_LIMIT": ("session_limit", 1, 100_000),
     "BRAINTRUST_EVALS_MAX_CONCURRENCY": ("max_concurrency", 1, 1000),
+    "BRAINTRUST_EVALS_CONCURRENCY_LIMIT": ("concurrency_limit", 1, 10_000),
+    "BRAINTRUST_EVALS_MAX_TRIALS": ("max_trials", 1, 10_000),
+    "BRAINTRUST_EVALS_MAX_CASES": ("max_cases", 1, 10**9),
     "BRAINTRUST_EVALS_MAX_RUNS": ("max_runs", 1, 1_000_000),
     "BRAINTRUST_EVALS_MAX_BODY": ("max_body", 1, 2**40),
 }
 SECONDS = {
     "BRAINTRUST_EVALS_SESSION_TTL": ("session_ttl", 0.05, 86_400),
+    "BRAINTRUST_EVALS_MAX_TIMEOUT": ("max_timeout", 0.05, 31_536_000),
     "BRAINTRUST_EVALS_HEARTBEAT": ("heartbeat", 0.05, 600),
     "BRAINTRUST_EVALS_REQUEST_TIMEOUT": ("request_timeout", 0.05, 3600),
 }

@@ -79,7 +79,7 @@ def prepare_run(
         trial_count=options.trials,
         experiment_name=options.experiment,
     )
-    requester = Requester(session, recorded=options.experiment is not None)
+    requester = Requester(session, recorded=options.experiment is not None, limited=False)
     return prepare(evaluator, spec, requester, host, IDLE_AFTER)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -26,6 +26,7 @@ from flask_braintrust_evals.semconv import PARENT
 from flask_braintrust_evals.tracing.processor import CaseSpanProcessor
 
 from .data import WithAttachments, open_data
+from .limits import RunNumbers
 from .prepared import PreparedRun
 from .recording import Recording, project_query, record_below, record_in_new_experiment
 from .remote_scorers import remote_scorers
@@ -60,11 +61,14 @@ class Requester:
         project_id: the project that a header of the request names; one in the specification has
             priority.
         recorded: if false, nothing is recorded in Braintrust, even with a session.
+        limited: whether the limits of the evaluator and of the settings bind the run; false for
+            users who may change both.
     """
 
     session: UserSession | None
     project_id: str | None = None
     recorded: bool = True
+    limited: bool = True
 
 
 def prepare(
@@ -82,10 +86,13 @@ def prepare(
         idle_after: seconds without an event after which the run yields an ``Idle`` event.
 
     Raises:
-        RequestError: the parameters, the data or the scores are wrong.
+        RequestError: the parameters, the data or the scores are wrong, or it asks for more trials
+            or cases than are allowed.
         DataError: the evaluator's own cases could not be made.
         CloudError: Braintrust failed, or does not have something that the specification names.
     """
+    numbers_of = RunNumbers.within_limits if requester.limited else RunNumbers.as_asked
+    numbers = numbers_of(spec, evaluator, host.settings)
     parameters = evaluator.parameter_set.validate(spec.parameters)
     session = requester.session
     if spec.scores and session is None:
@@ -95,6 +102,7 @@ def prepare(
         )
     project = project_query(spec, requester.project_id, evaluator)
     data = open_data(spec.data, session, project, evaluator, host.sdk_attachments)
+    size_hint = numbers.check_cases(data.cases)
     if session is None or not requester.recorded:
         recording = record_below(None, None, project, spec, evaluator)
     elif spec.parent is not None:
@@ -103,27 +111,17 @@ def prepare(
         recording = record_in_new_experiment(session, project, spec, evaluator, data)
     spans = _spans(session, recording, host)
     scorers = _remote_scorers(spec, requester, evaluator.project_id, recording)
-    trial_count = spec.trial_count or evaluator.trial_count
     run = Run(
         _executor(evaluator, parameters, scorers, spans, recording, session, host),
         data.cases,
-        max_concurrency=(
-            spec.max_concurrency or evaluator.max_concurrency or host.settings.max_concurrency
-        ),
-        trial_count=trial_count,
-        timeout=spec.timeout or evaluator.timeout,
+        max_concurrency=numbers.max_concurrency,
+        trial_count=numbers.trial_count,
+        timeout=numbers.timeout,
+        max_cases=numbers.max_cases,
         idle_after=idle_after,
     )
     org_name = session.org.name if session is not None else None
-    size_hint = _size_hint(data.cases, trial_count)
     return PreparedRun(evaluator.name, run, recording, spans, org_name, size_hint)
-
-
-def _size_hint(cases: Iterable[Any], trial_count: int) -> int | None:
-    """Return how many cases and trials there are; ``None``: not known."""
-    if not isinstance(cases, list | tuple):  # len() of anything else may raise
-        return None
-    return sum(getattr(case, "trial_count", None) or trial_count for case in cases)
 
 
 def _spans(session: UserSession | None, recording: Recording, host: Host) -> SpanPipeline | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Annotated, Any
 
@@ -12,7 +13,7 @@ from flask_braintrust_evals.engine.parameters.schemas import json_type
 from flask_braintrust_evals.errors import RequestError
 
 from .request_data import parse_data
-from .spec import MAX_CONCURRENCY, MAX_TRIALS, RunSpec
+from .spec import MAX_TRIALS, RunSpec
 from .spec import RemoteScorer as RemoteScorerSpec
 
 _FUNCTION_ID_KEYS = (
@@ -64,8 +65,12 @@ class EvalRequest(BaseModel):
     project_id: str | None = None
     stream: bool | None = None
     trial_count: Annotated[int, Field(ge=1, le=MAX_TRIALS)] | None = None
-    max_concurrency: Annotated[int, Field(ge=1, le=MAX_CONCURRENCY)] | None = None
-    timeout: Annotated[float, Field(gt=0)] | None = None
+    max_concurrency: Annotated[int, Field(ge=1)] | None = Field(
+        None, description="Cases at a time; null: as many as are allowed."
+    )
+    timeout: Annotated[float, Field(gt=0)] | None = Field(
+        None, description="Milliseconds that the run may take."
+    )
     metadata: dict[str, Any] | None = None
     tags: list[str] | None = None
     base_experiment_name: str | None = None
@@ -104,8 +109,8 @@ class EvalRequest(BaseModel):
             experiment_name=self.experiment_name,
             project_id=self.project_id,
             trial_count=self.trial_count,
-            max_concurrency=self.max_concurrency,
-            timeout=self.timeout,
+            max_concurrency=self._max_concurrency(),
+            timeout=None if self.timeout is None else self.timeout / 1000,
             metadata=self.metadata,
             tags=self.tags,
             base_experiment_name=self.base_experiment_name,
@@ -113,6 +118,11 @@ class EvalRequest(BaseModel):
             is_public=self.is_public,
             strict=self.strict,
         )
+
+    def _max_concurrency(self) -> float | None:
+        if self.max_concurrency is None and "max_concurrency" in self.model_fields_set:
+            return math.inf
+        return self.max_concurrency
 
 
 def _explain(error: ValidationError) -> list[str]:

@@ -11,7 +11,7 @@ from flask_braintrust_evals.engine.values.cases import EvalCase
 from flask_braintrust_evals.errors import DataError
 
 MAX_CONCURRENCY = 1000
-"""Maximum number of cases that a run may have at a time."""
+"""Maximum number of cases at a time that a command may ask for."""
 MAX_TRIALS = 10_000
 """Maximum number of trials of a case."""
 
@@ -102,7 +102,7 @@ class RunSpec:
         experiment_name: the name of that experiment.
         project_id: the project of that experiment.
         trial_count: how often each case is run.
-        max_concurrency: cases at a time.
+        max_concurrency: cases at a time; infinite: as many as are allowed.
         timeout: seconds that the run may take.
         metadata, tags, is_public: metadata, tags and visibility of that experiment.
         base_experiment_name, base_experiment_id: the experiment to compare it with.
@@ -116,7 +116,7 @@ class RunSpec:
     experiment_name: str | None = None
     project_id: str | None = None
     trial_count: int | None = None
-    max_concurrency: int | None = None
+    max_concurrency: float | None = None
     timeout: float | None = None
     metadata: Mapping[str, Any] | None = None
     tags: Sequence[str] | None = None

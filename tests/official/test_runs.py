@@ -179,3 +179,29 @@ def test_without_a_stream_a_time_out_is_an_error_of_the_server_alike(
     body = {"name": "late", "data": {"data": cases("slow")}, "parent": PLAYGROUND}
     assert pair.post({**body, "stream": False}) == (500, 500)
     cloud.wait_for(lambda: len(cloud.calls_to("GET", "/control/told/True")) == 2)
+
+
+def test_the_time_out_of_a_request_is_ignored_officially_and_milliseconds_under_ours(
+    pair: Pair,
+) -> None:
+    # 500 are the evaluator's own half a second, and no request can have more.
+    for asked, seconds in ((20, "0.02"), (60_000, "0.5")):
+        official, ours = pair.run("late", cases("slow"), timeout=asked)
+        assert official.failure == "Evaluator timed out"
+        assert json.loads(ours.failure).startswith(
+            f"the run's time-out of {seconds} seconds was reached"
+        )
+
+
+def test_a_request_lowers_the_cases_at_a_time_of_ours_alone_and_raises_them_nowhere(
+    pair: Pair, cloud: StandIn
+) -> None:
+    for client in (pair.official, pair.ours):
+        data = {"data": cases(*range(6))}
+        events = client.run("in pairs", data, parent=PLAYGROUND, max_concurrency=6)
+        assert max(Outcome(events).outputs) == 2
+    before = len(cloud.calls_to("GET", "/control/.*"))
+    pair.ours.run("stepped", {"data": cases("a", "b")}, parent=PLAYGROUND, max_concurrency=1)
+    calls = cloud.calls_to("GET", "/control/.*")[before:]
+    steps = [call.path.removeprefix("/control/") for call in calls]
+    assert steps == ["start/a", "end/a", "start/b", "end/b"]

@@ -78,10 +78,10 @@ def test_a_run_that_takes_too_long_is_an_error_event_or_a_500(cloud: StandIn) ->
 
     api = api_of(cloud, Evaluator("slow", wait))
     text = "the run's time-out of 0.1 seconds was reached; 0 cases were done by then"
-    events = api.events(name="slow", data=[{"input": 1}], timeout=0.1)
+    events = api.events(name="slow", data=[{"input": 1}], timeout=100)
     assert types_of(events)[-2:] == ["error", "done"]
     assert events[-2].json == text
-    assert api.refusal(500, name="slow", data=[{"input": 1}], timeout=0.1, stream=False) == text
+    assert api.refusal(500, name="slow", data=[{"input": 1}], timeout=100, stream=False) == text
 
 
 def test_more_runs_than_the_process_may_have_are_503_until_one_has_ended(cloud: StandIn) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import operator
 import threading
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 from flask_braintrust_evals.engine.values.cases import EvalCase
-from flask_braintrust_evals.errors import CloudError, DataError
+from flask_braintrust_evals.errors import CloudError, DataError, TooManyCasesError
 
 from .executor import CaseJob
 
@@ -19,14 +20,19 @@ class CaseSource:
     Args:
         cases: cases, or what can be made a case; read one at a time.
         trial_count: trials of a case that does not say how many it has.
+        max_cases: cases that may be handed out, each trial counted; ``None``: no limit.
 
     Attributes:
         exhausted: whether there are no more cases.
     """
 
-    def __init__(self, cases: Iterable[Any], trial_count: int) -> None:
+    def __init__(
+        self, cases: Iterable[Any], trial_count: int, max_cases: int | None = None
+    ) -> None:
         self._iterator = _iterator_of(cases)
         self._trial_count = trial_count
+        self._left = math.inf if max_cases is None else max_cases
+        self._max_cases = max_cases
         self._lock = threading.Lock()
         self._current: tuple[EvalCase, int, Iterator[int]] | None = None
         self._taken = 0
@@ -37,6 +43,7 @@ class CaseSource:
 
         Raises:
             DataError: the source failed, or gave something that is not a case.
+            TooManyCasesError: the source has more cases than allowed.
             CloudError: the source is Braintrust's, and failed.
         """
         with self._lock:
@@ -78,7 +85,16 @@ class CaseSource:
                 f"the data could not be read after {self._taken} cases:"
                 f" {type(error).__name__}: {error}"
             ) from error
-        self._current = case, self._taken, iter(range(case.trial_count or self._trial_count))
+        trials = case.trial_count or self._trial_count
+        self._left -= trials
+        if self._left < 0:
+            self.exhausted = True
+            raise TooManyCasesError(
+                f"a run may have {self._max_cases} cases, with each trial counted"
+                f" (BRAINTRUST_EVALS_MAX_CASES); the first {self._taken} of the data were run, and"
+                " there are more"
+            )
+        self._current = case, self._taken, iter(range(trials))
         self._taken += 1
 
     def _look_ahead(self, trials: Iterator[int]) -> None:

@@ -61,6 +61,7 @@ class Run:
         max_concurrency: cases at a time.
         trial_count: how often to run each case that does not say so itself.
         timeout: seconds after which the run is given up.
+        max_cases: cases that the run may have, each trial counted; ``None``: no limit.
         idle_after: seconds of silence after which to yield :class:`Idle`; ``None``: never.
 
     Attributes:
@@ -77,10 +78,11 @@ class Run:
         max_concurrency: int,
         trial_count: int = 1,
         timeout: float | None = None,
+        max_cases: int | None = None,
         idle_after: float | None = None,
     ) -> None:
         self._executor = executor
-        self._source = CaseSource(cases, trial_count)
+        self._source = CaseSource(cases, trial_count, max_cases)
         self._limit = max_concurrency
         self._timeout = timeout
         self._idle_after = idle_after
