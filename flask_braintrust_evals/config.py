@@ -7,6 +7,7 @@ or range raises :class:`ConfigurationError`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
@@ -22,6 +23,7 @@ from .config_values import (
     parse_url,
     refuse,
 )
+from .errors import ConfigurationError
 
 T = TypeVar("T")
 D = TypeVar("D")
@@ -37,15 +39,21 @@ class Session:
     Attributes:
         token: the Braintrust API key to act with; ``None``: the request acts without Braintrust.
         org_name: the organisation to act in; ``None``: the token's only one.
+        caller: the person or program that sends the request, for the quota of runs of each caller;
+            ``None``: all requests with the same token are one caller.
 
     Raises:
-        ConfigurationError: the token has characters that no header can carry.
+        ConfigurationError: the token has characters that no header can carry, or the caller is no
+            text.
     """
 
     token: str | None = field(default=None, repr=False)
     org_name: str | None = None
+    caller: str | None = None
 
     def __post_init__(self) -> None:
+        if self.caller is not None and not (isinstance(self.caller, str) and self.caller):
+            raise ConfigurationError("a Session's caller must be a text, and not empty.")
         if self.token is not None:
             object.__setattr__(self, "token", parse_token("a Session's token", self.token))
 
@@ -93,6 +101,11 @@ class Settings:
     as if each was declared with ``blocking=True``."""
     max_runs: int = 1000
     """``BRAINTRUST_EVALS_MAX_RUNS``: maximum number of runs of one process at a time."""
+    max_runs_per_caller: int | None = None
+    """``BRAINTRUST_EVALS_MAX_RUNS_PER_CALLER``: of these, runs of one caller; ``None``: half."""
+    max_runs_per_org: int | None = None
+    """``BRAINTRUST_EVALS_MAX_RUNS_PER_ORG``: of these, runs of one organisation; ``None``: three
+    quarters, or all if users of one organisation only are allowed."""
     max_body: int = 64 * 1024 * 1024
     """``BRAINTRUST_EVALS_MAX_BODY``: maximum size of a request's body, in bytes."""
     heartbeat: float = 5.0
@@ -106,6 +119,17 @@ class Settings:
     """``BRAINTRUST_EVALS_PLAYGROUND``: serve a page that runs evaluators at ``/playground``."""
     openapi: bool = False
     """``BRAINTRUST_EVALS_OPENAPI``: serve a description of the endpoints at ``/openapi.json``."""
+
+    @property
+    def runs_per_caller(self) -> int:
+        """How many runs of one caller a process has at a time."""
+        return self.max_runs_per_caller or math.ceil(self.max_runs / 2)
+
+    @property
+    def runs_per_org(self) -> int:
+        """How many runs of one organisation a process has at a time."""
+        usual = self.max_runs if len(self.org_names) == 1 else math.ceil(self.max_runs * 3 / 4)
+        return self.max_runs_per_org or usual
 
     @classmethod
     def load(cls, config: Mapping[str, Any], environ: Mapping[str, str]) -> Settings:
@@ -147,6 +171,12 @@ class Settings:
             blocking=read("BRAINTRUST_EVALS_BLOCKING", parse_switch, False),
             max_runs=read(
                 "BRAINTRUST_EVALS_MAX_RUNS", parse_integer(1, 1_000_000), defaults.max_runs
+            ),
+            max_runs_per_caller=read(
+                "BRAINTRUST_EVALS_MAX_RUNS_PER_CALLER", parse_integer(1, 1_000_000), None
+            ),
+            max_runs_per_org=read(
+                "BRAINTRUST_EVALS_MAX_RUNS_PER_ORG", parse_integer(1, 1_000_000), None
             ),
             tracer_provider=read("BRAINTRUST_EVALS_TRACER_PROVIDER", parse_switch, False),
             playground=read("BRAINTRUST_EVALS_PLAYGROUND", parse_switch, False),

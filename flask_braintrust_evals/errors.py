@@ -16,6 +16,7 @@
     │   ├── BodyTooLargeError       413
     │   └── UnsupportedMediaTypeError  415
     ├── TooManyRunsError            the process has as many runs as it may have (503)
+    │   └── QuotaError              the caller or the organisation has (429)
     ├── RunError                    a run could not be finished (500)
     │   ├── RunTimeoutError
     │   ├── ServerStoppingError     the worker is being stopped before the run is done (503)
@@ -112,6 +113,12 @@ class TooManyRunsError(EvalsError):
 
     status = 503
     retry_after = 5
+
+
+class QuotaError(TooManyRunsError):
+    """The caller, or the caller's organisation, has as many runs as its quota allows."""
+
+    status = 429
 
 
 class RunError(EvalsError):

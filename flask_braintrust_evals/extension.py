@@ -29,7 +29,7 @@ class EvalsExtension:
         settings: the application's settings.
         registries: the registry of each blueprint.
         sessions: the sessions of recent callers.
-        run_slots: limits how many runs are under way.
+        run_slots: limits how many runs are under way, in all and of each caller.
         span_processor: adds the spans of the application's own tracers to the runs they belong to.
         sdk_attachments: puts the SDK's attachments into the rows of datasets; ``None``: likewise.
         sdk_spans: connects the tracing of the ``braintrust`` SDK with that of a run; ``None``: the
@@ -40,7 +40,7 @@ class EvalsExtension:
         self.settings = settings
         self.registries: list[Registry] = []
         self.sessions = SessionCache(settings.session_limit, settings.session_ttl)
-        self.run_slots = RunSlots(settings.max_runs)
+        self.run_slots = RunSlots(settings)
         self.span_processor = CaseSpanProcessor(settings.tracer_provider)
         self.sdk_spans = braintrust_spans()
         self.sdk_attachments = braintrust_attachments()

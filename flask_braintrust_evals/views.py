@@ -17,7 +17,7 @@ from .engine.registry import Registry
 from .errors import MethodNotAllowedError, NotFoundError
 from .extension import EXTENSION_KEY, EvalsExtension, current_extension
 from .runs.prepare import Requester, prepare
-from .runs.probe import PROBE
+from .runs.probe import PROBE, check_probe
 from .runs.request import EvalRequest
 from .web import page, sse
 from .web.access import Caller, admit, client_has_left
@@ -96,9 +96,10 @@ class Views:
         with ExitStack() as held:
             caller = _admit()
             held.callback(caller.release)
-            state.run_slots.take()
-            held.callback(state.run_slots.release)
-            body = EvalRequest.of(read_json(request, state.settings.max_body))
+            state.run_slots.runs.check(caller.owner)  # before a large body is received for nothing
+            with state.run_slots.bodies.taken_by(caller.owner):
+                body = EvalRequest.of(read_json(request, state.settings.max_body))
+            held.callback(state.run_slots.of(body.name).take(caller.owner))
             stream = _wants_stream(body)
             run = self._prepare(body, caller, state)
             # From here on the run holds them, for as long as it has workers.
@@ -108,9 +109,12 @@ class Views:
 
     def _prepare(self, body: EvalRequest, caller: Caller, state: EvalsExtension) -> EvalRun:
         evaluator = PROBE if body.name == PROBE.name else self._registry.get(body.name)
+        spec = body.spec()
+        if evaluator is PROBE:
+            check_probe(spec)
         heartbeat = state.settings.heartbeat
         requester = Requester(caller.session, caller.project_id, recorded=evaluator is not PROBE)
-        prepared = prepare(evaluator, body.spec(), requester, state.host(current_app), heartbeat)
+        prepared = prepare(evaluator, spec, requester, state.host(current_app), heartbeat)
         return EvalRun(
             prepared,
             RunLog(evaluator.name, prepared.org_name),

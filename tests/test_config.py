@@ -37,6 +37,8 @@ INTEGERS = {
     "BRAINTRUST_EVALS_MAX_TRIALS": ("max_trials", 1, 10_000),
     "BRAINTRUST_EVALS_MAX_CASES": ("max_cases", 1, 10**9),
     "BRAINTRUST_EVALS_MAX_RUNS": ("max_runs", 1, 1_000_000),
+    "BRAINTRUST_EVALS_MAX_RUNS_PER_CALLER": ("max_runs_per_caller", 1, 1_000_000),
+    "BRAINTRUST_EVALS_MAX_RUNS_PER_ORG": ("max_runs_per_org", 1, 1_000_000),
     "BRAINTRUST_EVALS_MAX_BODY": ("max_body", 1, 2**40),
 }
 SECONDS = {

@@ -129,6 +129,10 @@ class SessionCache:
         with self._lock:
             return sum(login.waiting for login in self._logins.values())
 
+    def digest(self, *parts: str) -> bytes:
+        """Return a digest of some texts, made with the secret of this process."""
+        return self._key(*parts)
+
     def lease(
         self,
         token: str,

@@ -21,6 +21,7 @@ from flask_braintrust_evals.runs.endpoints import endpoints
 from .cors import request_origin_allowed
 from .credentials import Credentials
 from .local_only import check_local
+from .run_slots import Owner
 
 _HOW_TO_SEND = (
     "send your Braintrust API key as 'Authorization: Bearer <key>' or in the header x-bt-auth-token"
@@ -36,10 +37,12 @@ class Caller:
     Attributes:
         lease: keeps the user's session open; ``None``: the request acts without Braintrust.
         project_id: the project that the request's headers name, if any.
+        owner: the caller and the organisation that runs are counted for.
     """
 
     lease: Lease | None
     project_id: str | None
+    owner: Owner
 
     @property
     def session(self) -> UserSession | None:
@@ -72,10 +75,21 @@ def admit(request: Request, settings: Settings, sessions: SessionCache) -> Calle
         )
     credentials = Credentials.of(request.headers)
     identity = _identify(request, credentials, settings)
+    digest = _digest(identity, settings, sessions)
     if identity.token is None:
-        return Caller(None, credentials.project_id)
+        return Caller(None, credentials.project_id, Owner(digest))
     lease = _lease(request, identity.token, identity.org_name, settings, sessions)
-    return Caller(lease, credentials.project_id)
+    org_id = lease.session.org.id if settings.auth != "none" else None
+    return Caller(lease, credentials.project_id, Owner(digest, org_id))
+
+
+def _digest(identity: Session, settings: Settings, sessions: SessionCache) -> bytes | None:
+    """Return what all requests of one caller have in common, whichever organisation they name."""
+    if identity.caller is not None:
+        return sessions.digest("caller", identity.caller)
+    if identity.token is None or settings.auth == "none":  # one token for whoever asks
+        return None
+    return sessions.digest("token", identity.token)
 
 
 def _identify(request: Request, credentials: Credentials, settings: Settings) -> Session:
