@@ -59,7 +59,7 @@ setup(
         "opentelemetry-proto>=1.27",
         "opentelemetry-sdk>=1.27",
         "orjson>=3.9.15",
-        "pydantic>=2.7",
+        "pydantic>=2.8",
         "referencing>=0.30",
         "requests>=2.32",
         "urllib3>=2.2",

@@ -106,8 +106,10 @@ class Settings:
     max_runs_per_org: int | None = None
     """``BRAINTRUST_EVALS_MAX_RUNS_PER_ORG``: of these, runs of one organisation; ``None``: three
     quarters, or all if users of one organisation only are allowed."""
-    max_body: int = 64 * 1024 * 1024
+    max_body: int = 16 * 1024 * 1024
     """``BRAINTRUST_EVALS_MAX_BODY``: maximum size of a request's body, in bytes."""
+    max_values: int = 300_000
+    """``BRAINTRUST_EVALS_MAX_VALUES``: maximum number of JSON values in a request's body."""
     heartbeat: float = 5.0
     """``BRAINTRUST_EVALS_HEARTBEAT``: seconds without an event after which a comment is sent."""
     request_timeout: float = 30.0
@@ -201,6 +203,9 @@ class Settings:
                 "BRAINTRUST_EVALS_MAX_CASES", parse_integer(1, 10**9), defaults.max_cases
             ),
             max_body=read("BRAINTRUST_EVALS_MAX_BODY", parse_integer(1, 2**40), defaults.max_body),
+            max_values=read(
+                "BRAINTRUST_EVALS_MAX_VALUES", parse_integer(1, 2**40), defaults.max_values
+            ),
             heartbeat=read(
                 "BRAINTRUST_EVALS_HEARTBEAT", parse_seconds(0.05, 600), defaults.heartbeat
             ),

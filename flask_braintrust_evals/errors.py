@@ -97,7 +97,8 @@ class MethodNotAllowedError(RequestError):
 
 
 class BodyTooLargeError(RequestError):
-    """The body of the request is larger than ``BRAINTRUST_EVALS_MAX_BODY`` or Flask's own limit."""
+    """The body of the request is larger than ``BRAINTRUST_EVALS_MAX_BODY`` or Flask's own limit, or
+    has more values than ``BRAINTRUST_EVALS_MAX_VALUES``, or too many outside of its data."""
 
     status = 413
 

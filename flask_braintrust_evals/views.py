@@ -96,9 +96,10 @@ class Views:
         with ExitStack() as held:
             caller = _admit()
             held.callback(caller.release)
+            settings = state.settings
             state.run_slots.runs.check(caller.owner)  # before a large body is received for nothing
             with state.run_slots.bodies.taken_by(caller.owner):
-                body = EvalRequest.of(read_json(request, state.settings.max_body))
+                body = EvalRequest.of(read_json(request, settings.max_body, settings.max_values))
             held.callback(state.run_slots.of(body.name).take(caller.owner))
             stream = _wants_stream(body)
             run = self._prepare(body, caller, state)

@@ -40,6 +40,7 @@ INTEGERS = {
     "BRAINTRUST_EVALS_MAX_RUNS_PER_CALLER": ("max_runs_per_caller", 1, 1_000_000),
     "BRAINTRUST_EVALS_MAX_RUNS_PER_ORG": ("max_runs_per_org", 1, 1_000_000),
     "BRAINTRUST_EVALS_MAX_BODY": ("max_body", 1, 2**40),
+    "BRAINTRUST_EVALS_MAX_VALUES": ("max_values", 1, 2**40),
 }
 SECONDS = {
     "BRAINTRUST_EVALS_SESSION_TTL": ("session_ttl", 0.05, 86_400),
@@ -167,7 +168,8 @@ def test_without_any_setting_everything_has_its_default() -> None:
         session_ttl=900,
         max_concurrency=10,
         max_runs=1000,
-        max_body=64 * 1024 * 1024,
+        max_body=16 * 1024 * 1024,
+        max_values=300_000,
         heartbeat=5,
         request_timeout=30,
         tracer_provider=False,

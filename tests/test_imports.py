@@ -29,7 +29,7 @@ FORBIDDEN = {
 }
 """The libraries that the modules of a package must not import."""
 
-GROUND = {"concurrency", "errors", "semconv", "serialization"}
+GROUND = {"concurrency", "errors", "excerpts", "semconv", "serialization"}
 ALLOWED = {
     "concurrency": {"errors", "serialization"},
     "tracing": GROUND,

@@ -202,7 +202,7 @@ class ServerCheck:
 
 
 _BODY_ADVICE = (
-    "let larger ones through: in nginx 'client_max_body_size 64m;', in ingress-nginx the annotation"
+    "let larger ones through: in nginx 'client_max_body_size 16m;', in ingress-nginx the annotation"
     " proxy-body-size; and see BRAINTRUST_EVALS_MAX_BODY"
 )
 

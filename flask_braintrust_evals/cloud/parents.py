@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from flask_braintrust_evals.errors import RequestError
+from flask_braintrust_evals.excerpts import excerpt
 
 _ATTRIBUTE_PREFIXES = {
     "playground_logs": "playground_id",
@@ -14,6 +15,8 @@ _ATTRIBUTE_PREFIXES = {
     "experiment": "experiment_id",
     "project_logs": "project_id",
 }
+_MAX_LENGTH = 50_000
+"""Characters of an id, or of the text of an exported span. Servers refuse longer headers."""
 
 
 @dataclass(frozen=True)
@@ -41,11 +44,11 @@ class Parent:
         if not isinstance(object_type, str) or object_type not in _ATTRIBUTE_PREFIXES:
             raise RequestError(
                 f"parent.object_type: expected one of {', '.join(_ATTRIBUTE_PREFIXES)}, got"
-                f" {object_type!r}"
+                f" {excerpt(object_type)}"
             )
         object_id = value.get("object_id")
         if not isinstance(object_id, str) or not _fits_header(object_id):
-            raise RequestError(f"parent.object_id: expected an id, got {object_id!r}")
+            raise RequestError(f"parent.object_id: expected an id, got {excerpt(object_id)}")
         return cls(value)
 
     @property
@@ -79,4 +82,4 @@ class Parent:
 
 
 def _fits_header(text: str) -> bool:
-    return bool(text) and text.isascii() and text.isprintable()
+    return 0 < len(text) <= _MAX_LENGTH and text.isascii() and text.isprintable()

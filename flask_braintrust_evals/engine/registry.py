@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 
 from flask_braintrust_evals.errors import NotFoundError, RegistrationClosedError
+from flask_braintrust_evals.excerpts import MAX_QUOTED, excerpt
 
 from .evaluator import Evaluator
 from .naming import by_name, with_long_name
@@ -64,12 +65,13 @@ class Registry:
         if evaluator is not None:
             return evaluator
         names = list(self._evaluators)
-        similar = difflib.get_close_matches(name, names, n=3, cutoff=0.5)
+        # Names are compared character by character, which takes long for a long one.
+        is_short = len(name) <= MAX_QUOTED
+        similar = difflib.get_close_matches(name, names, n=3, cutoff=0.5) if is_short else []
         if similar:
             hint = f"did you mean {' or '.join(map(repr, similar))}?"
         elif names:
             hint = f"there are: {', '.join(map(repr, sorted(names)[:20]))}"
         else:
             hint = "none are registered"
-        shown = name if len(name) <= 200 else name[:200] + "…"
-        raise NotFoundError(f"evaluator {shown!r} not found; {hint}")
+        raise NotFoundError(f"evaluator {excerpt(name)} not found; {hint}")

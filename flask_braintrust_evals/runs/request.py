@@ -10,12 +10,17 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from flask_braintrust_evals.cloud.parents import Parent
 from flask_braintrust_evals.engine.parameters.schemas import json_type
-from flask_braintrust_evals.errors import RequestError
+from flask_braintrust_evals.errors import BodyTooLargeError, RequestError
 
-from .request_data import parse_data
+from .request_data import MAX_NAME, parse_data
 from .spec import MAX_TRIALS, RunSpec
 from .spec import RemoteScorer as RemoteScorerSpec
 
+MAX_OTHER_VALUES = 50_000
+"""JSON values that a body may have besides its cases. They are checked as a whole, before a run."""
+_MAX_ERRORS = 5
+"""Fields that a message names."""
+Name = Annotated[str, Field(max_length=MAX_NAME)]
 _FUNCTION_ID_KEYS = (
     ("function_id",),
     ("project_name", "slug"),
@@ -32,7 +37,7 @@ class RemoteScorer(BaseModel):
 
     model_config = ConfigDict(strict=True, extra="ignore")
 
-    name: Annotated[str, Field(min_length=1)]
+    name: Annotated[Name, Field(min_length=1)]
     function_id: dict[str, Any] | str
 
     @field_validator("function_id")
@@ -56,13 +61,13 @@ class EvalRequest(BaseModel):
 
     model_config = ConfigDict(strict=True, extra="ignore")
 
-    name: str
+    name: Name
     data: Any = None
     parameters: dict[str, Any] | None = None
-    scores: list[RemoteScorer] | None = None
+    scores: Annotated[list[RemoteScorer], Field(fail_fast=True)] | None = None
     parent: dict[str, Any] | str | None = None
-    experiment_name: str | None = None
-    project_id: str | None = None
+    experiment_name: Name | None = None
+    project_id: Name | None = None
     stream: bool | None = None
     trial_count: Annotated[int, Field(ge=1, le=MAX_TRIALS)] | None = None
     max_concurrency: Annotated[int, Field(ge=1)] | None = Field(
@@ -72,9 +77,9 @@ class EvalRequest(BaseModel):
         None, description="Milliseconds that the run may take."
     )
     metadata: dict[str, Any] | None = None
-    tags: list[str] | None = None
-    base_experiment_name: str | None = None
-    base_experiment_id: str | None = None
+    tags: Annotated[list[str], Field(fail_fast=True)] | None = None
+    base_experiment_name: Name | None = None
+    base_experiment_id: Name | None = None
     is_public: bool | None = None
     strict: bool | None = None
     case_results: bool | None = None
@@ -87,9 +92,11 @@ class EvalRequest(BaseModel):
         Raises:
             RequestError: it is not an object, or a field is wrong; names the field, what was
                 expected and what type was found.
+            BodyTooLargeError: it has too many values besides its cases.
         """
         if not isinstance(body, Mapping):
             raise RequestError(f"the body must be a JSON object, not {json_type(body)}")
+        _check_size(body)
         try:
             return cls.model_validate(body)
         except ValidationError as error:
@@ -125,6 +132,21 @@ class EvalRequest(BaseModel):
         return self.max_concurrency
 
 
+def _check_size(body: Mapping[str, Any]) -> None:
+    """Count the values besides the cases, which are read one by one."""
+    containers: list[Any] = [{key: value for key, value in body.items() if key != "data"}]
+    count = 0
+    for each in containers:  # the loop appends to it
+        count += len(each)
+        if count > MAX_OTHER_VALUES:
+            raise BodyTooLargeError(
+                f"the body has more than {MAX_OTHER_VALUES} JSON values outside of 'data', and may"
+                " not have that many; send large values as cases, or in a dataset"
+            )
+        items = each.values() if type(each) is dict else each
+        containers.extend(item for item in items if type(item) in (dict, list))
+
+
 def _explain(error: ValidationError) -> list[str]:
     explained: dict[str, str] = {}
     for each in error.errors(include_url=False):
@@ -139,7 +161,7 @@ def _explain(error: ValidationError) -> list[str]:
             explained[path] += f" or {message}"
         else:
             explained[path] = f"{path}: got {json_type(each['input'])}; {message}"
-    return list(explained.values())[:5]
+    return list(explained.values())[:_MAX_ERRORS]
 
 
 def _path(location: tuple[int | str, ...]) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from flask_braintrust_evals.concurrency.turns import Turn, wait_for_turn
 from flask_braintrust_evals.engine.parameters.schemas import json_type
 from flask_braintrust_evals.engine.values.cases import EvalCase
 from flask_braintrust_evals.errors import DataError, RequestError
@@ -15,6 +16,10 @@ from .spec import DatasetCases, DataSource, ExperimentCases, InlineCases, OwnCas
 SOURCES = ("data", "dataset_id", "dataset_name", "experiment_name")
 OWN = "own"
 """Beyond the protocol: run the evaluator's own cases."""
+MAX_NAME = 10_000
+"""Characters of a name or an id."""
+_CASES_PER_SLICE = 100
+"""Cases after which other greenlets may run, under gevent."""
 _EXPLANATION = (
     "give exactly one of: data.data (a list of cases), data.dataset_id, data.dataset_name (with"
     " data.project_name), data.experiment_name"
@@ -61,6 +66,8 @@ def _text(data: Mapping[str, Any], key: str) -> str | None:
     value = data.get(key)
     if value is not None and (not isinstance(value, str) or not value):
         raise RequestError(f"data.{key}: got {json_type(value)}; expected a string, not empty")
+    if value is not None and len(value) > MAX_NAME:
+        raise RequestError(f"data.{key}: is longer than {MAX_NAME} characters")
     return value
 
 
@@ -69,8 +76,9 @@ def _inline_cases(data: Mapping[str, Any]) -> list[EvalCase]:
     if not isinstance(values, list):
         raise RequestError(f"data.data: got {json_type(values)}; expected an array of cases")
     dataset_id = _text(data, "source_dataset_id")
-    cases = []
     for index, value in enumerate(values):
+        if index % _CASES_PER_SLICE == 0:
+            wait_for_turn(Turn.BEGIN)
         if not isinstance(value, Mapping):
             raise RequestError(
                 f"data.data[{index}]: got {json_type(value)}; expected an object with an 'input'"
@@ -81,8 +89,8 @@ def _inline_cases(data: Mapping[str, Any]) -> list[EvalCase]:
             raise RequestError(f"data.data[{index}]: {error}") from None
         if case.origin is None and dataset_id is not None and case.id is not None:
             case.origin = origin_of("dataset", dataset_id, value)
-        cases.append(case)
-    return cases
+        values[index] = case  # in place, so that no case is in memory twice
+    return values
 
 
 def _dataset(data: Mapping[str, Any]) -> DatasetCases:

@@ -13,6 +13,7 @@ from flask import Response
 from werkzeug.exceptions import HTTPException
 
 from flask_braintrust_evals.errors import EvalsError, MethodNotAllowedError, TooManyRunsError
+from flask_braintrust_evals.excerpts import shortened
 from flask_braintrust_evals.serialization import dumps
 
 logger = logging.getLogger("flask_braintrust_evals")
@@ -25,9 +26,10 @@ def json_response(value: Any, status: int = 200) -> Response:
 
 def error_response(error: EvalsError) -> Response:
     """Return the response to an exception of this package, with its text and its status."""
+    text = shortened(str(error))
     if error.status >= 500:
-        logger.warning("answered with status %d: %s", error.status, error)
-    response = json_response({"error": str(error)}, error.status)
+        logger.warning("answered with status %d: %s", error.status, text)
+    response = json_response({"error": text}, error.status)
     if isinstance(error, MethodNotAllowedError):
         response.headers["Allow"] = ", ".join(error.allowed)
     if isinstance(error, TooManyRunsError):

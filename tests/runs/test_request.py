@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flask_braintrust_evals.errors import RequestError
+from flask_braintrust_evals.errors import BodyTooLargeError, RequestError
 from flask_braintrust_evals.runs.request import EvalRequest
 
 OPTIONAL = (
@@ -112,8 +112,47 @@ def test_a_missing_name_is_reported_as_missing() -> None:
 def test_several_mistakes_are_reported_at_once_up_to_a_limit() -> None:
     text = refusal(stream="x", tags="x", metadata="x")
     assert [part.split(":")[0] for part in text.split("; ")[::2]] == ["stream", "metadata", "tags"]
-    many = refusal(tags=list(range(1000)))
-    assert many.count("tags[") == 5
+    fields = ("stream", "strict", "timeout", "metadata", "experiment_name", "project_id")
+    assert refusal(**{name: [] for name in fields}).count(": got array; ") == 5
+
+
+@pytest.mark.parametrize("field", ["tags", "scores"])
+def test_of_a_list_only_the_first_mistake_is_reported(field: str) -> None:
+    text = refusal(**{field: list(range(1000))})
+    assert text.startswith(f"{field}[0]: got integer; ")
+    assert text.count(f"{field}[") == 1
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"tags": ["a"] * 50_000},
+        {"parameters": {"p": [[]] * 50_000}},
+        {"metadata": {"m": [{"a": [0] * 10}] * 5_000}},
+        {"unknown": dict.fromkeys(map(str, range(50_000)))},
+        {"parameters": {"p": [0] * 25_000}, "metadata": {"m": [0] * 25_000}},
+    ],
+    ids=["flat", "lists", "nested", "unknown", "together"],
+)
+def test_a_body_may_have_only_so_many_values_besides_its_cases(fields: dict[str, Any]) -> None:
+    with pytest.raises(BodyTooLargeError, match="more than 50000 JSON values outside of 'data'"):
+        EvalRequest.of({"name": "echo", **fields})
+
+
+def test_cases_do_not_count_as_values_besides_them() -> None:
+    data = {"data": [{"input": [0] * 60_000}]}
+    body = {"name": "echo", "data": data, "metadata": {"m": [0] * 40_000}}
+    assert EvalRequest.of(body).data == data
+
+
+@pytest.mark.parametrize(
+    "field",
+    ["name", "experiment_name", "project_id", "base_experiment_name", "base_experiment_id"],
+)
+def test_names_and_ids_have_a_length(field: str) -> None:
+    EvalRequest.of({"name": "echo", field: "x" * 10_000})
+    expected = f"{field}: got string; string should have at most 10000 characters"
+    assert refusal(**{field: "x" * 10_001}) == expected
 
 
 @pytest.mark.parametrize(

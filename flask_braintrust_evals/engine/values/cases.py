@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from flask_braintrust_evals.errors import DataError
+from flask_braintrust_evals.excerpts import MAX_QUOTED, excerpt, shortened
 
 from .origins import reference_of
 
@@ -56,9 +57,8 @@ class EvalCase:
             case = value
         elif isinstance(value, dict | Mapping):  # dict is checked much faster
             if "input" not in value:
-                raise DataError(
-                    f"a case needs an 'input', but this one has only: {', '.join(map(str, value))}"
-                )
+                names = shortened(", ".join(map(str, value)), MAX_QUOTED)
+                raise DataError(f"a case needs an 'input', but this one has only: {names}")
             case = cls(*map(value.get, _FIELDS))
         elif hasattr(value, "input"):
             case = cls(*(getattr(value, name, None) for name in _FIELDS))
@@ -104,12 +104,12 @@ def _tags(value: Any) -> list[str]:
     if isinstance(value, str):
         return [value] if value else []
     if isinstance(value, Mapping | bytes) or not isinstance(value, Iterable):
-        raise DataError(f"a case's 'tags' must be a list of strings, not {value!r}")
+        raise DataError(f"a case's 'tags' must be a list of strings, not {excerpt(value)}")
     tags = list(value)
     for tag in tags:
         if not isinstance(tag, str):
             raise DataError(
-                f"a case's 'tags' must be a list of strings, and one of them is {tag!r}"
+                f"a case's 'tags' must be a list of strings, and one of them is {excerpt(tag)}"
             )
     if isinstance(value, Set):
         tags.sort()  # always in the same order
@@ -124,7 +124,9 @@ def _trial_count(value: Any) -> int:
     except TypeError:
         count = 0
     if isinstance(value, bool) or not 1 <= count <= sys.maxsize:
-        raise DataError(f"a case's 'trial_count' must be a whole number from 1, not {value!r}")
+        raise DataError(
+            f"a case's 'trial_count' must be a whole number from 1, not {excerpt(value)}"
+        )
     return count
 
 

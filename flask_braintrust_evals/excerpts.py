@@ -1,0 +1,33 @@
+"""Shortens what callers sent where it is quoted in a message."""
+
+from __future__ import annotations
+
+import reprlib
+from typing import Any
+
+MAX_QUOTED = 200
+"""Characters of a value that a message quotes."""
+MAX_MESSAGE = 2_000
+"""Characters of a message that is sent to a client."""
+
+_repr = reprlib.Repr()
+_repr.maxlevel = 3
+_repr.maxstring = _repr.maxother = MAX_QUOTED
+_repr.maxlist = _repr.maxdict = 5
+
+
+def excerpt(value: Any, limit: int = MAX_QUOTED) -> str:
+    """Return the ``repr()`` of a value of JSON's types, shortened, without reading all of it.
+
+    Args:
+        value: the value.
+        limit: characters that the result may have.
+    """
+    if isinstance(value, str):
+        return repr(shortened(value, limit))
+    return shortened(_repr.repr(value), limit)
+
+
+def shortened(text: str, limit: int = MAX_MESSAGE) -> str:
+    """Return a text, or its beginning if it is longer than ``limit`` characters."""
+    return text if len(text) <= limit else text[:limit] + "…"
