@@ -22,8 +22,10 @@ from typing import Any
 from opentelemetry.trace import Tracer
 
 from flask_braintrust_evals import Evaluator
+from flask_braintrust_evals.cloud.addresses import AddressRules
 from flask_braintrust_evals.cloud.client import CloudClient
 from flask_braintrust_evals.cloud.sessions import Organization, UserSession
+from flask_braintrust_evals.cloud.tokens import Token
 from flask_braintrust_evals.cloud.tracing.encoder import OtlpEncoder
 from flask_braintrust_evals.cloud.tracing.pipeline import SpanPipeline
 from flask_braintrust_evals.engine.parameters.values import Parameters
@@ -146,7 +148,13 @@ def main() -> None:
 
 def measure(cases: int, rounds: int, url: str) -> dict[str, float]:
     """Return the median cost of each variant."""
-    session = UserSession(CloudClient("none", 30), Organization("id", "org"), url, url, url)
+    session = UserSession(
+        CloudClient(Token("none"), 30, AddressRules.of([url])),
+        Organization("id", "org"),
+        url,
+        url,
+        url,
+    )
     processor = CaseSpanProcessor(install=False)
     variants: dict[str, Callable[[], Spans | None]] = {
         "running": lambda: None,

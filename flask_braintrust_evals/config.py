@@ -14,6 +14,7 @@ from typing import Any, Literal, TypeVar
 
 from .config_values import (
     OriginPattern,
+    parse_hosts,
     parse_integer,
     parse_names,
     parse_origins,
@@ -68,6 +69,8 @@ class Settings:
     """``BRAINTRUST_API_URL``: replaces the address of the data plane from the login."""
     proxy_url: str | None = None
     """``BRAINTRUST_PROXY_URL``: replaces the address of the function proxy from the login."""
+    api_hosts: tuple[str, ...] = ()
+    """``BRAINTRUST_EVALS_API_HOSTS``: hosts that logins may name though they are not public."""
     api_key: str | None = field(default=None, repr=False)
     """``BRAINTRUST_API_KEY``, from the environment only: the key with which requests act if
     ``auth`` is ``"none"``, and with which ``flask evals run`` acts."""
@@ -156,6 +159,7 @@ class Settings:
             app_url=read("BRAINTRUST_APP_URL", parse_url, defaults.app_url),
             api_url=read("BRAINTRUST_API_URL", parse_url, None),
             proxy_url=read("BRAINTRUST_PROXY_URL", parse_url, None),
+            api_hosts=read("BRAINTRUST_EVALS_API_HOSTS", parse_hosts, ()),
             api_key=parse_token("BRAINTRUST_API_KEY", environ.get("BRAINTRUST_API_KEY") or None),
             auth=read("BRAINTRUST_EVALS_AUTH", _auth, defaults.auth),
             org_names=read("BRAINTRUST_EVALS_ORG_NAME", parse_names, ()),

@@ -28,7 +28,9 @@ def parse_token(what: str, value: Any) -> str | None:
         return None
     token = value.strip() if isinstance(value, str) else ""
     if not token or not token.isascii() or not token.isprintable() or " " in token:
-        # The value is not quoted, because it may be a token with a mistake.
+        # The value is not quoted, because it may be a token with a mistake. Nor may it be in the
+        # variables of this frame, which crash reporters record.
+        del value, token
         raise ConfigurationError(f"{what} must be a text of visible ASCII characters.")
     return token
 
@@ -59,6 +61,22 @@ def _split(value: Any) -> SplitResult | None:
     except ValueError:  # reading a port that is not a number raises it, too
         return None
     return parts if valid else None
+
+
+def parse_hosts(key: str, value: Any) -> tuple[str, ...]:
+    """Return names or addresses of hosts, with ports or without."""
+    allowed = "a list of hosts such as 'api.example.com', 'api.example.com:8443', '*.example.com'"
+    hosts = _strings(key, value, allowed)
+    for host in hosts:
+        if not isinstance(host, str) or not _is_host(host.removeprefix("*.")):
+            raise refuse(key, value, allowed)
+    return hosts
+
+
+def _is_host(text: str) -> bool:
+    parts = _split(f"https://{text}")
+    allowed = parts is not None and parts.netloc == text and text.isascii()
+    return allowed and not set("@*,") & set(text) and not text.endswith(":")
 
 
 def parse_switch(key: str, value: Any) -> bool:

@@ -17,6 +17,7 @@
     │   └── UnsupportedMediaTypeError  415
     ├── TooManyRunsError            the process has as many runs as it may have (503)
     │   └── QuotaError              the caller or the organisation has (429)
+    ├── TooManyLoginsError          the process has as many logins under way as it may have (503)
     ├── RunError                    a run could not be finished (500)
     │   ├── RunTimeoutError
     │   ├── ServerStoppingError     the worker is being stopped before the run is done (503)
@@ -24,6 +25,8 @@
     │       └── TooManyCasesError   the source has more cases than a run may have (400)
     └── CloudError                  Braintrust failed, or refused a call (502)
         ├── CloudTimeoutError       504
+        ├── CloudBusyError          503: Braintrust asks to wait before the next login
+        ├── CloudAddressError       an answer names an address that this server does not call
         ├── CloudUnauthorizedError  401: Braintrust does not accept the caller's token
         ├── CloudForbiddenError     403: Braintrust does not permit the caller to do this
         └── CloudNotFoundError      404: Braintrust has no such object
@@ -122,6 +125,13 @@ class QuotaError(TooManyRunsError):
     status = 429
 
 
+class TooManyLoginsError(EvalsError):
+    """The process has as many logins under way as it may have. ``retry_after``: seconds to wait."""
+
+    status = 503
+    retry_after = 5
+
+
 class RunError(EvalsError):
     """A run ended before all of its cases were done."""
 
@@ -162,6 +172,16 @@ class CloudTimeoutError(CloudError):
     """Braintrust did not answer in time."""
 
     status = 504
+
+
+class CloudBusyError(CloudError):
+    """Braintrust asks to wait before the next login: see ``retry_after``."""
+
+    status = 503
+
+
+class CloudAddressError(CloudError):
+    """An answer names, or redirects to, an address that this server does not call."""
 
 
 class CloudUnauthorizedError(CloudError):

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import click
 
 from flask_braintrust_evals.cloud.sessions import UserSession, log_in
+from flask_braintrust_evals.cloud.tokens import Token
 from flask_braintrust_evals.config import Settings
 from flask_braintrust_evals.engine.evaluator import Evaluator
 from flask_braintrust_evals.errors import RequestError
@@ -110,6 +111,7 @@ def _session(options: RunOptions, settings: Settings) -> UserSession | None:
         )
     only = settings.org_names[0] if len(settings.org_names) == 1 else None
     try:
-        return log_in(settings.api_key, options.org or only, endpoints(settings), named_by="--org")
+        token, org = Token(settings.api_key), options.org or only
+        return log_in(token, org, endpoints(settings), named_by="--org")
     except RequestError as error:
         raise click.ClickException(str(error)) from None

@@ -5,16 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import requests
-
 from flask_braintrust_evals.errors import CloudError
 
 from .sessions import UserSession
 
 MAX_BYTES = 100_000_000
 """Maximum bytes of an attachment that is loaded."""
-TIMEOUT = 30.0
-"""Seconds without any byte after which a download fails."""
+TIMEOUT = 120.0
+"""Seconds that a download may take in all."""
 
 
 class AttachmentLoader:
@@ -58,24 +56,14 @@ class AttachmentLoader:
         status = metadata["status"].get("upload_status")
         if status != "done":
             raise CloudError(f"{_name(reference)} is not uploaded: its status is {status!r}")
+        url, name = metadata["downloadUrl"], _name(reference)
         try:
             # The address has a signature of its own: the caller's token is not sent there.
-            with requests.get(metadata["downloadUrl"], timeout=TIMEOUT, stream=True) as response:
-                response.raise_for_status()
-                return _read(response, reference)
-        except requests.RequestException as error:
-            reason = getattr(error.response, "status_code", None) or type(error).__name__
-            # The text of the error has the address, with its signature.
-            raise CloudError(f"{_name(reference)} could not be loaded: {reason}") from None
-
-
-def _read(response: requests.Response, reference: Mapping[str, Any]) -> bytes:
-    content = bytearray()
-    for chunk in response.iter_content(65536):
-        content += chunk
-        if len(content) > MAX_BYTES:
-            raise CloudError(f"{_name(reference)} has more than {MAX_BYTES:,} bytes")
-    return bytes(content)
+            return self._session.download(url, f"the download of {name}", MAX_BYTES, TIMEOUT)
+        except CloudError as error:
+            # Without the text of a refusal, which is the store's own.
+            reason = error.answered or error
+        raise CloudError(f"{name} could not be loaded: {reason}")
 
 
 def _name(reference: Mapping[str, Any]) -> str:

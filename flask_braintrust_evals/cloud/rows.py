@@ -7,10 +7,14 @@ from typing import Any, Literal
 
 from flask_braintrust_evals.errors import CloudError
 
+from .answers import MAX_PAGE
 from .sessions import UserSession
 
 PAGE_SIZE = 1000
 """Rows per request. Braintrust allows about 20 requests per minute for one object."""
+
+_PAGE: dict[str, Any] = {"limit": MAX_PAGE, "redirects": True}
+"""Braintrust's data planes answer with a large page by a redirect to where it is stored."""
 
 ObjectType = Literal["dataset", "experiment"]
 Row = dict[str, Any]
@@ -99,7 +103,7 @@ def _fetch(
         body["cursor"] = cursor
     if version is not None:
         body["version"] = version
-    return session.api("POST", f"/v1/{object_type}/{object_id}/fetch", json=body)
+    return session.api("POST", f"/v1/{object_type}/{object_id}/fetch", json=body, **_PAGE)
 
 
 def _query(
@@ -128,7 +132,7 @@ def _query(
     }
     if version is not None:
         body["version"] = version
-    return session.api("POST", "/btql", json=body)
+    return session.api("POST", "/btql", json=body, **_PAGE)
 
 
 def _rows(answer: Any, key: str) -> list[Row]:

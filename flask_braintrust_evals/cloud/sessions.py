@@ -9,14 +9,16 @@ from typing import Any
 from flask_braintrust_evals.errors import (
     AccessDeniedError,
     AuthenticationError,
+    CloudAddressError,
     CloudError,
     CloudForbiddenError,
-    CloudNotFoundError,
     CloudUnauthorizedError,
     RequestError,
 )
 
+from .addresses import AddressRules
 from .client import CloudClient
+from .tokens import Token
 
 _PROXY_SUFFIX = "/v1/proxy"
 
@@ -30,12 +32,19 @@ class Endpoints:
         api_url: the data plane; ``None``: the one that the login names.
         proxy_url: the function proxy; ``None``: the one that the login names.
         timeout: seconds that one attempt of a call may take.
+        api_hosts: hosts that the login may name although they are not public.
     """
 
     app_url: str
     api_url: str | None = None
     proxy_url: str | None = None
     timeout: float = 30.0
+    api_hosts: tuple[str, ...] = ()
+
+    @property
+    def rules(self) -> AddressRules:
+        """The addresses that may be called although they are not public."""
+        return AddressRules.of((self.app_url, self.api_url, self.proxy_url), self.api_hosts)
 
 
 @dataclass(frozen=True)
@@ -88,6 +97,10 @@ class UserSession:
         """Call the function proxy; the options are those of :meth:`CloudClient.call`."""
         return self._call(method, self.proxy_url + path, **options)
 
+    def download(self, url: str, what: str, limit: int, timeout: float) -> bytes:
+        """Return what is at an address: see :meth:`CloudClient.download`."""
+        return self._client.download(url, what, limit, timeout)
+
     def _call(
         self,
         method: str,
@@ -116,7 +129,7 @@ class UserSession:
 
 
 def log_in(
-    token: str,
+    token: Token,
     org_name: str | None,
     endpoints: Endpoints,
     *,
@@ -134,19 +147,21 @@ def log_in(
         AuthenticationError: Braintrust does not accept the token.
         AccessDeniedError: the organisation is not one of the token's.
         RequestError: no organisation was named, and the token has several.
+        CloudAddressError: the login names an address that may not be called.
         CloudError: Braintrust could not be reached, or its answer could not be read.
     """
-    client = CloudClient(token, endpoints.timeout)
+    rules = endpoints.rules
+    client = CloudClient(token, endpoints.timeout, rules)
     try:
         answer = _check_token(client, endpoints.app_url)
         org = _choose(_organizations(answer), org_name, named_by)
-        api_url = endpoints.api_url or _url(org, "api_url")
+        api_url = endpoints.api_url or _url(org, "api_url", rules)
         if api_url is None:
             raise CloudError(
                 f"Braintrust's login names no api_url for organisation {org['name']!r};"
                 " set BRAINTRUST_API_URL"
             )
-        proxy_url = endpoints.proxy_url or _url(org, "proxy_url") or api_url
+        proxy_url = endpoints.proxy_url or _url(org, "proxy_url", rules) or api_url
         return UserSession(
             client,
             Organization(org["id"], org["name"]),
@@ -167,7 +182,10 @@ def _check_token(client: CloudClient, app_url: str) -> Any:
             f"Braintrust at {app_url} does not accept this token; sign in again, or create a new"
             " API key"
         ) from None
-    except CloudNotFoundError as error:
+    except CloudError as error:
+        status = error.answered or 0
+        if status != 404 and not 300 <= status < 400:
+            raise
         raise CloudError(
             f"{app_url} is not Braintrust: {error}; check BRAINTRUST_APP_URL"
         ) from error
@@ -203,9 +221,16 @@ def _choose(organizations: list[dict[str, Any]], name: str | None, named_by: str
     return organizations[0]
 
 
-def _url(org: Mapping[str, Any], key: str) -> str | None:
+def _url(org: Mapping[str, Any], key: str, rules: AddressRules) -> str | None:
+    """Return an address that the login names, if it does. The organisation has chosen it."""
     value = org.get(key)
-    return value.rstrip("/") if isinstance(value, str) and value else None
+    if not isinstance(value, str) or not value:
+        return None
+    what = f"the {key} of organisation {org['name']!r}"
+    rules.check(value, what)
+    if "?" in value or "#" in value:
+        raise CloudAddressError(f"{what} must not have a query; set BRAINTRUST_API_URL")
+    return value.rstrip("/")
 
 
 def _is_latin_1(text: str) -> bool:

@@ -7,7 +7,11 @@ from flask_braintrust_evals.config import Settings
 
 
 def endpoints(settings: Settings) -> Endpoints:
-    """Return the addresses of Braintrust, with the time-out of a call."""
+    """Return the addresses of Braintrust, with the time-out of a call and what a login may name."""
     return Endpoints(
-        settings.app_url, settings.api_url, settings.proxy_url, settings.request_timeout
+        settings.app_url,
+        settings.api_url,
+        settings.proxy_url,
+        settings.request_timeout,
+        settings.api_hosts,
     )

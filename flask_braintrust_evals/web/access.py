@@ -10,6 +10,7 @@ from flask import Request
 
 from flask_braintrust_evals.cloud.session_cache import Lease, SessionCache
 from flask_braintrust_evals.cloud.sessions import UserSession, log_in
+from flask_braintrust_evals.cloud.tokens import Token
 from flask_braintrust_evals.config import Session, Settings
 from flask_braintrust_evals.errors import (
     AccessDeniedError,
@@ -78,7 +79,7 @@ def admit(request: Request, settings: Settings, sessions: SessionCache) -> Calle
     digest = _digest(identity, settings, sessions)
     if identity.token is None:
         return Caller(None, credentials.project_id, Owner(digest))
-    lease = _lease(request, identity.token, identity.org_name, settings, sessions)
+    lease = _lease(request, Token(identity.token), identity.org_name, settings, sessions)
     org_id = lease.session.org.id if settings.auth != "none" else None
     return Caller(lease, credentials.project_id, Owner(digest, org_id))
 
@@ -118,13 +119,13 @@ def _identify(request: Request, credentials: Credentials, settings: Settings) ->
 
 
 def _lease(
-    request: Request, token: str, org_name: str | None, settings: Settings, sessions: SessionCache
+    request: Request, token: Token, org_name: str | None, settings: Settings, sessions: SessionCache
 ) -> Lease:
     allowed = settings.org_names
     if allowed and org_name is not None and org_name not in allowed:
         raise _org_denied(org_name)
     lease = sessions.lease(
-        token,
+        token.reveal(),
         org_name,
         settings.app_url,
         lambda: log_in(token, org_name, endpoints(settings)),

@@ -6,16 +6,18 @@ from collections.abc import Iterator
 
 import pytest
 
+from flask_braintrust_evals.cloud.addresses import AddressRules
 from flask_braintrust_evals.cloud.client import CloudClient
 from flask_braintrust_evals.cloud.sessions import Endpoints, UserSession, log_in
+from flask_braintrust_evals.cloud.tokens import Token
 from tests.standin import StandIn
 from tests.support import TOKEN
 
 
 @pytest.fixture
-def client() -> Iterator[CloudClient]:
+def client(cloud: StandIn) -> Iterator[CloudClient]:
     """The connections of that user."""
-    client = CloudClient(TOKEN, 5)
+    client = CloudClient(Token(TOKEN), 5, AddressRules.of([cloud.url], ["127.0.0.1"]))
     yield client
     client.close()
 
@@ -23,6 +25,6 @@ def client() -> Iterator[CloudClient]:
 @pytest.fixture
 def session(cloud: StandIn) -> Iterator[UserSession]:
     """That user, signed in."""
-    session = log_in(TOKEN, None, Endpoints(cloud.url, timeout=5))
+    session = log_in(Token(TOKEN), None, Endpoints(cloud.url, timeout=5))
     yield session
     session.close()

@@ -14,7 +14,10 @@ from typing import Any
 
 import pytest
 
-from flask_braintrust_evals.cloud.client import RETRIES, BearerAuth, CloudClient
+from flask_braintrust_evals.cloud.addresses import AddressRules
+from flask_braintrust_evals.cloud.attempts import BearerAuth
+from flask_braintrust_evals.cloud.client import RETRIES, CloudClient
+from flask_braintrust_evals.cloud.tokens import Token
 from flask_braintrust_evals.errors import (
     CloudError,
     CloudForbiddenError,
@@ -27,6 +30,12 @@ from tests.support import TOKEN
 from tests.web.support import DEAD_URL
 
 PATH = "/v1/project/p"
+HERE = AddressRules(hosts=("127.0.0.1",))
+
+
+def rules_of(cloud: StandIn) -> AddressRules:
+    """Rules by which the stand-in is a configured address."""
+    return AddressRules.of([cloud.url], HERE.hosts)
 
 
 def failure(client: CloudClient, url: str, method: str = "GET", **options: Any) -> CloudError:
@@ -153,7 +162,8 @@ def test_a_header_that_cannot_be_sent_is_an_error_of_the_call(
 def test_an_address_that_makes_no_sense_is_an_error_of_the_call(
     client: CloudClient, url: str
 ) -> None:
-    assert "could not be reached" in str(failure(client, url))
+    text = str(failure(client, url))
+    assert text == "the address is not an http:// or https:// address"
 
 
 # --- Trying again ---
@@ -217,7 +227,6 @@ def exhausted() -> Iterator[dict[str, tuple[CloudError, int]]]:
         "no pause": {"status": 503, "body": b"", "headers": {"Retry-After": "0"}},
         "closed socket": {"close": True},
     }
-    client = CloudClient(TOKEN, 5)
 
     def path_of(name: str) -> str:
         return f"/{name.replace(' ', '-')}"
@@ -227,13 +236,14 @@ def exhausted() -> Iterator[dict[str, tuple[CloudError, int]]]:
         return failure(client, url, "POST")
 
     with StandIn() as cloud, ThreadPoolExecutor(len(faults) + 1) as pool:
+        client = CloudClient(Token(TOKEN), 5, rules_of(cloud))
         for name, fault in faults.items():
             cloud.fault("POST", path_of(name) + ".*", times=None, **fault)
         names = [*faults, "nobody there"]
         errors = dict(zip(names, pool.map(call, names), strict=True))
         tries = {name: len(cloud.calls_to("POST", path_of(name) + ".*")) for name in names}
+        client.close()
         yield {name: (error, tries[name]) for name, error in errors.items()}
-    client.close()
 
 
 @pytest.mark.slow
@@ -286,7 +296,7 @@ def test_no_answer_in_time_is_a_time_out_and_not_tried_again(
     cloud: StandIn, method: str, retry: bool
 ) -> None:
     cloud.fault("*", ".*", delay=20, times=None)
-    client = CloudClient(TOKEN, 0.1)
+    client = CloudClient(Token(TOKEN), 0.1, rules_of(cloud))
     error = failure(client, cloud.url, method, retry=retry)
     client.close()
     assert type(error) is CloudTimeoutError
@@ -328,7 +338,7 @@ def stalling(sent: bytes) -> Iterator[str]:
     ids=["in the head", "in the body"],
 )
 def test_an_answer_that_stops_half_way_is_a_time_out(sent: bytes) -> None:
-    client = CloudClient(TOKEN, 0.2)
+    client = CloudClient(Token(TOKEN), 0.2, HERE)
     with stalling(sent) as url:
         error = failure(client, url)
     client.close()
@@ -417,7 +427,7 @@ def test_a_token_is_in_no_error_and_no_log_of_a_connection_that_fails(
 
 def test_a_token_is_in_no_repr(client: CloudClient) -> None:
     assert repr(client) == "CloudClient(token=***)"
-    assert repr(BearerAuth(TOKEN)) == "BearerAuth(***)"
+    assert repr(BearerAuth(Token(TOKEN))) == "BearerAuth(***)"
 
 
 def test_one_client_may_be_used_from_many_threads(cloud: StandIn, client: CloudClient) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from flask_braintrust_evals.cloud import functions, objects
 from flask_braintrust_evals.cloud.sessions import Endpoints, UserSession, log_in
+from flask_braintrust_evals.cloud.tokens import Token
 from flask_braintrust_evals.errors import (
     AccessDeniedError,
     AuthenticationError,
@@ -25,7 +26,7 @@ from tests.web.support import DEAD_URL
 
 SignIn = Callable[..., UserSession]
 LOGIN = "/api/apikey/login"
-ORG = {"id": "o1", "name": "acme", "api_url": "http://api", "proxy_url": "http://proxy"}
+ORG = {"id": "o1", "name": "acme", "api_url": "https://api", "proxy_url": "https://proxy"}
 
 
 @pytest.fixture
@@ -34,7 +35,7 @@ def sign_in(cloud: StandIn) -> Iterator[SignIn]:
 
     def sign_in(token: str = TOKEN, org: str | None = None, **endpoints: Any) -> UserSession:
         given = {"app_url": cloud.url, "timeout": 5.0, **endpoints}
-        made.append(log_in(token, org, Endpoints(**given)))
+        made.append(log_in(Token(token), org, Endpoints(**given)))
         return made[-1]
 
     yield sign_in
@@ -208,16 +209,16 @@ def test_the_named_or_the_only_organisation_is_acted_in(
 @pytest.mark.parametrize(
     ("org", "settings", "api_url", "proxy_url"),
     [
-        ({}, {}, "http://api", "http://proxy"),
-        ({"api_url": "http://api///"}, {}, "http://api", "http://proxy"),
-        ({"proxy_url": "http://proxy/v1/proxy"}, {}, "http://api", "http://proxy"),
-        ({"proxy_url": "http://proxy/v1/proxy/"}, {}, "http://api", "http://proxy"),
-        ({"proxy_url": None}, {}, "http://api", "http://api"),
-        ({"proxy_url": ""}, {}, "http://api", "http://api"),
-        ({"proxy_url": 5}, {}, "http://api", "http://api"),
-        ({}, {"api_url": "http://own"}, "http://own", "http://proxy"),
-        ({}, {"proxy_url": "http://own"}, "http://api", "http://own"),
-        ({}, {"proxy_url": "http://own/v1/proxy"}, "http://api", "http://own"),
+        ({}, {}, "https://api", "https://proxy"),
+        ({"api_url": "https://api///"}, {}, "https://api", "https://proxy"),
+        ({"proxy_url": "https://proxy/v1/proxy"}, {}, "https://api", "https://proxy"),
+        ({"proxy_url": "https://proxy/v1/proxy/"}, {}, "https://api", "https://proxy"),
+        ({"proxy_url": None}, {}, "https://api", "https://api"),
+        ({"proxy_url": ""}, {}, "https://api", "https://api"),
+        ({"proxy_url": 5}, {}, "https://api", "https://api"),
+        ({}, {"api_url": "http://own"}, "http://own", "https://proxy"),
+        ({}, {"proxy_url": "http://own"}, "https://api", "http://own"),
+        ({}, {"proxy_url": "http://own/v1/proxy"}, "https://api", "http://own"),
         ({}, {"api_url": "http://a", "proxy_url": "http://p"}, "http://a", "http://p"),
         ({"proxy_url": None}, {"api_url": "http://own"}, "http://own", "http://own"),
     ],

@@ -13,9 +13,11 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
 
+from flask_braintrust_evals.cloud.addresses import AddressRules
 from flask_braintrust_evals.cloud.client import CloudClient
 from flask_braintrust_evals.cloud.session_cache import Lease, SessionCache
 from flask_braintrust_evals.cloud.sessions import Organization, UserSession
+from flask_braintrust_evals.cloud.tokens import Token
 from flask_braintrust_evals.errors import AuthenticationError, CloudError
 from tests.support import eventually
 
@@ -39,7 +41,9 @@ class Logins:
         self._lock = threading.Lock()
 
     def __call__(self) -> UserSession:
-        session = UserSession(CloudClient("t", 1), Organization("id", "acme"), URL, URL, URL)
+        session = UserSession(
+            CloudClient(Token("t"), 1, AddressRules()), Organization("id", "acme"), URL, URL, URL
+        )
         with self._lock:
             self.made.append(session)
         return session

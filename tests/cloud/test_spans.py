@@ -14,6 +14,7 @@ from opentelemetry import trace
 from opentelemetry.trace import Tracer, set_span_in_context
 
 from flask_braintrust_evals.cloud.sessions import Endpoints, UserSession, log_in
+from flask_braintrust_evals.cloud.tokens import Token
 from flask_braintrust_evals.cloud.tracing.exporter import BATCH_SPANS
 from flask_braintrust_evals.cloud.tracing.pipeline import SpanPipeline
 from flask_braintrust_evals.tracing.processor import CaseSpanProcessor
@@ -179,8 +180,8 @@ def test_spans_of_many_threads_all_arrive_once(cloud: StandIn, session: UserSess
 def test_two_runs_never_mix(cloud: StandIn) -> None:
     cloud.add_user("token-of-bob", orgs=("globex",))
     endpoints = Endpoints(cloud.url, timeout=5)
-    ada = log_in(TOKEN, None, endpoints)
-    bob = log_in("token-of-bob", None, endpoints)
+    ada = log_in(Token(TOKEN), None, endpoints)
+    bob = log_in(Token("token-of-bob"), None, endpoints)
     runs = {
         "ada": run_spans(ada, "playground_id:ada"),
         "ada-too": run_spans(ada, "project_id:ada-too"),

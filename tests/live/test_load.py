@@ -18,7 +18,7 @@ import requests
 
 from benchmarks.client import drive, read_run, request
 from benchmarks.machine import held_memory, open_files, threads
-from flask_braintrust_evals.cloud.client import POOL_SIZE
+from flask_braintrust_evals.cloud.connections import POOL_SIZE
 from tests.server import Client, Gunicorn, cases, outputs
 from tests.standin import StandIn
 

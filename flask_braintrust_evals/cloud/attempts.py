@@ -1,0 +1,223 @@
+"""One attempt of a call to Braintrust: what is sent, what is read, and what a failure means.
+
+Failures are returned, and raised by the caller: an exception that is raised while one of
+``requests`` is handled refers to it, and so to frames whose variables have the token.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TypeVar
+from urllib.parse import urljoin
+
+import requests
+from requests.auth import AuthBase
+from urllib3.exceptions import HTTPError, MaxRetryError, NewConnectionError, ReadTimeoutError
+from urllib3.util import Timeout
+
+from flask_braintrust_evals.concurrency.time_limit import time_limit
+from flask_braintrust_evals.errors import CloudError, CloudTimeoutError
+
+from . import answers
+from .addresses import AddressRules, Origin
+from .connections import CheckedAdapter
+from .refusals import refusal
+from .tokens import Token
+
+CONNECT_TIMEOUT = 10.0
+"""Seconds to wait for a connection, unless an attempt may take less than that in all."""
+MAX_REDIRECTS = 3
+"""Redirects that are followed, where any are."""
+
+E = TypeVar("E", bound=BaseException)
+
+
+class Repeat(enum.Enum):
+    """When a failed attempt may be repeated."""
+
+    ALWAYS = enum.auto()
+    """Braintrust has certainly not carried out the call."""
+    IF_REPEATABLE = enum.auto()
+    """It may have carried it out."""
+    NEVER = enum.auto()
+    """Another attempt would fail, too."""
+
+
+@dataclass(frozen=True)
+class Call:
+    """A call, ready to be sent.
+
+    Attributes:
+        what: names it, for errors.
+        method: the HTTP method.
+        url: the whole address.
+        timeout: seconds that one attempt may take in all.
+        limit: maximum bytes of the answer, unpacked.
+        params: the query.
+        headers: further headers.
+        data: the body.
+        with_token: whether the user's token is sent.
+        redirects: whether the answer may be had from where a redirect leads, by ``GET``.
+    """
+
+    what: str
+    method: str
+    url: str
+    timeout: float
+    limit: int
+    params: Mapping[str, str] | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    data: bytes | None = field(default=None, repr=False)
+    with_token: bool = True
+    redirects: bool = False
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A failed attempt."""
+
+    error: CloudError
+    repeat: Repeat
+
+
+class BearerAuth(AuthBase):
+    """Adds the token to requests.
+
+    As the ``auth`` of a session it also keeps ``requests`` from reading a ``.netrc`` file, and from
+    sending the machine's credentials instead of the caller's.
+    """
+
+    def __init__(self, token: Token) -> None:
+        self._token = token
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        request.headers["Authorization"] = f"Bearer {self._token.reveal()}"
+        return request
+
+    def __repr__(self) -> str:
+        return "BearerAuth(***)"
+
+
+class _NoAuth(AuthBase):
+    """Adds nothing, also nothing of a ``.netrc`` file."""
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        return request
+
+
+class Connections:
+    """The HTTP connections of one user. Thread-safe.
+
+    Args:
+        token: the user's token.
+        rules: the addresses that may be called although they are not public.
+    """
+
+    def __init__(self, token: Token, rules: AddressRules) -> None:
+        self._token = token
+        self._rules = rules
+        self._http = requests.Session()
+        self._http.auth = BearerAuth(token)
+        for scheme in ("http://", "https://"):
+            self._http.mount(scheme, CheckedAdapter(rules))
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._http.close()
+
+    def attempt(self, call: Call) -> bytes | Failure:
+        """Make one attempt, and return the body of the answer, or why it failed.
+
+        Raises:
+            BaseException: what is neither a failure of the call nor of the network, such as the end
+                of the greenlet. It has no frames of this or any other library.
+        """
+        try:
+            with time_limit(call.timeout):
+                return self._answer(call)
+        except CloudError as error:
+            return Failure(without_frames(error), Repeat.NEVER)
+        except requests.exceptions.InvalidHeader:
+            return Failure(CloudError(f"a header of {call.what} cannot be sent"), Repeat.NEVER)
+        except (requests.RequestException, HTTPError, TimeoutError) as error:
+            return _failure(call, error)
+        except ValueError:  # its text may quote the token
+            text = f"a header of {call.what} has characters that cannot be sent"
+            return Failure(CloudError(text), Repeat.NEVER)
+        except BaseException as error:
+            without_frames(error)
+            raise error
+
+    def _answer(self, call: Call) -> bytes | Failure:
+        url, first = call.url, True
+        for _ in range(MAX_REDIRECTS + 1):
+            origin = self._rules.check(url, "the address")
+            with self._send(call, url, first) as response:
+                if 300 <= response.status_code < 400 and call.redirects:
+                    # The answer is fetched from there, and the call is not made again.
+                    url, first = urljoin(url, response.headers.get("Location", "")), False
+                    continue
+                if not 200 <= response.status_code < 300:
+                    return self._refused(call, response, origin)
+                return answers.read(response, call.limit, call.what)
+        raise CloudError(f"Braintrust's answer to {call.what} has too many redirects")
+
+    def _send(self, call: Call, url: str, first: bool) -> requests.Response:
+        with_token = call.with_token and (first or Origin.of(url) == Origin.of(call.url))
+        return self._http.request(
+            call.method if first else "GET",
+            url,
+            params=call.params if first else None,
+            data=call.data if first else None,
+            headers={**answers.ACCEPTED, **(call.headers if with_token else {})},
+            auth=None if with_token else _NoAuth(),
+            timeout=Timeout(connect=min(CONNECT_TIMEOUT, call.timeout), total=call.timeout),  # type: ignore[arg-type]
+            allow_redirects=False,
+            stream=True,
+        )
+
+    def _refused(self, call: Call, response: requests.Response, origin: Origin) -> Failure:
+        trusted = self._rules.trusts(origin)
+        error = refusal(call.what, response, self._token if trusted else None)
+        if response.status_code in (429, 503):
+            return Failure(error, Repeat.ALWAYS)
+        again = response.status_code in (502, 504)
+        return Failure(error, Repeat.IF_REPEATABLE if again else Repeat.NEVER)
+
+
+def _failure(call: Call, error: BaseException) -> Failure:
+    """Return what an exception of the network means."""
+    # For a body that ends early, requests raises a ConnectionError, even after a time-out.
+    cause = error.args[0] if error.args else None
+    never_connected = isinstance(error, requests.ConnectTimeout) or (
+        isinstance(cause, MaxRetryError) and isinstance(cause.reason, NewConnectionError)
+    )
+    if isinstance(error, requests.Timeout | ReadTimeoutError | TimeoutError) or isinstance(
+        cause, ReadTimeoutError
+    ):
+        failure: CloudError = CloudTimeoutError(
+            f"Braintrust did not answer {call.what} within {call.timeout:g} seconds"
+        )
+        repeat = Repeat.ALWAYS if never_connected else Repeat.NEVER
+    else:
+        origin = Origin.of(call.url)
+        where = "" if origin is None else f" at {origin.netloc}"
+        failure = CloudError(
+            f"Braintrust could not be reached{where} for {call.what} ({type(error).__name__})"
+        )
+        # Half an answer is not asked for again: urllib3's own exceptions are from the body.
+        repeat = Repeat.NEVER if isinstance(error, HTTPError) else Repeat.IF_REPEATABLE
+        repeat = Repeat.ALWAYS if never_connected else repeat
+    failure.transient = True
+    return Failure(failure, repeat)
+
+
+def without_frames(error: E) -> E:
+    """Forget where an exception comes from, and which others it was raised after.
+
+    The frames of ``requests``, ``urllib3`` and ``http.client`` have headers in their variables.
+    """
+    error.__cause__ = error.__context__ = None
+    return error.with_traceback(None)

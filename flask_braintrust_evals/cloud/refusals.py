@@ -1,0 +1,86 @@
+"""Errors that are made of Braintrust's own: answers with a status that says no."""
+
+from __future__ import annotations
+
+import time
+from email.utils import parsedate_to_datetime
+
+import orjson
+import requests
+from urllib3.exceptions import HTTPError
+
+from flask_braintrust_evals.errors import (
+    CloudError,
+    CloudForbiddenError,
+    CloudNotFoundError,
+    CloudTimeoutError,
+    CloudUnauthorizedError,
+)
+
+from . import answers
+from .tokens import Token
+
+MAX_RETRY_AFTER = 30.0
+"""Seconds to wait before a retry, even if Braintrust asks for more: a user is waiting."""
+MAX_TEXT = 300
+"""Characters of Braintrust's text that are quoted."""
+
+_ERRORS: dict[int, type[CloudError]] = {
+    401: CloudUnauthorizedError,
+    403: CloudForbiddenError,
+    404: CloudNotFoundError,
+    408: CloudTimeoutError,
+    504: CloudTimeoutError,
+}
+
+
+def refusal(what: str, response: requests.Response, token: Token | None) -> CloudError:
+    """Return the error for an answer that is not a success.
+
+    Args:
+        what: names the call.
+        response: the answer, whose body has not been read.
+        token: the token, which the text must not show; ``None``: the text is not quoted at all,
+            because it is from a server that may be anybody's.
+    """
+    status = response.status_code
+    kind = _ERRORS.get(status, CloudError)
+    said = f"Braintrust answered {what} with status {status}"
+    if 300 <= status < 400:
+        error = CloudError(f"{said}, a redirect, which is not followed")
+    else:
+        text = "" if token is None else _text(response, what, token)
+        error = kind(f"{said}: {text}" if text else said)
+    error.answered = status
+    error.transient = status in (408, 429) or status >= 500
+    error.retry_after = _retry_after(response.headers.get("Retry-After", ""))
+    return error
+
+
+def _retry_after(value: str) -> float | None:
+    """Return the seconds that a header asks to wait; ``None``: it makes no sense."""
+    if value.isascii() and value.isdigit():
+        return min(float(value), MAX_RETRY_AFTER)
+    try:
+        seconds = parsedate_to_datetime(value).timestamp() - time.time()
+    except (ValueError, OverflowError):
+        return None
+    return min(max(seconds, 0.0), MAX_RETRY_AFTER)
+
+
+def _text(response: requests.Response, what: str, token: Token) -> str:
+    """Return a refusal's text, cut: Braintrust's ``Message`` or ``error``, else the whole body."""
+    try:
+        content = answers.read_beginning(response, answers.MAX_REFUSAL, what)
+    except (HTTPError, OSError):
+        return ""
+    try:
+        value = orjson.loads(content)
+    except orjson.JSONDecodeError:
+        value = None
+    text = content.decode("utf-8", "replace")
+    if isinstance(value, dict):
+        text = str(value.get("Message") or value.get("error") or text)
+    # The token is masked before the text is cut, which could leave a part of it.
+    text = " ".join(text.replace(token.reveal(), "***").split())
+    return text if len(text) <= MAX_TEXT else text[:MAX_TEXT] + "…"
