@@ -19,6 +19,7 @@ ORIGINS = (
     "a list of origins such as 'https://tools.example.com' (scheme, host and port, nothing after"
     " them) or of compiled patterns"
 )
+HOSTS = "a list of hosts such as 'api.example.com', 'api.example.com:8443', '*.example.com'"
 SWITCH = "True or False"
 
 ADDRESSES = ("BRAINTRUST_APP_URL", "BRAINTRUST_API_URL", "BRAINTRUST_PROXY_URL")
@@ -72,6 +73,11 @@ def wrong() -> Iterator[tuple[str, Any, str]]:
     for names in (5, True, b"acme", {"acme": 1}, [""], [None], ["acme", 5], [["acme"]], object):
         yield "BRAINTRUST_EVALS_ORG_NAME", names, NAMES
     yield "BRAINTRUST_EVALS_ORG_NAME", re.compile("acme"), NAMES
+    for host in ("https://x.dev", "x.dev/path", "u@x.dev", "*", "x.*.dev", "x.dev:", "x.dev:0"):
+        yield "BRAINTRUST_EVALS_API_HOSTS", [host], HOSTS
+    for other in ("", "x dev", "[::1", "x.dev:99999", "[x]", "größe.dev", "x.dev?q", None, 5, b"x"):
+        yield "BRAINTRUST_EVALS_API_HOSTS", [other], HOSTS
+    yield "BRAINTRUST_EVALS_API_HOSTS", 5, HOSTS
     for key in ORIGIN_LISTS:
         for origins in (5, True, b"https://x.dev", {"https://x.dev": 1}, [5], [None], [""]):
             yield key, origins, ORIGINS
@@ -159,6 +165,7 @@ def test_without_any_setting_everything_has_its_default() -> None:
         app_url="https://www.braintrust.dev",
         api_url=None,
         proxy_url=None,
+        api_hosts=(),
         api_key=None,
         auth="braintrust",
         no_auth_remote=False,
@@ -183,6 +190,8 @@ RIGHT: list[tuple[str, Any, str, Any]] = [
     ("BRAINTRUST_APP_URL", "http://localhost:3000//", "app_url", "http://localhost:3000"),
     ("BRAINTRUST_API_URL", "https://x.dev/api/", "api_url", "https://x.dev/api"),
     ("BRAINTRUST_PROXY_URL", "http://[::1]:8001", "proxy_url", "http://[::1]:8001"),
+    ("BRAINTRUST_EVALS_API_HOSTS", "x.dev, *.y.dev:81", "api_hosts", ("x.dev", "*.y.dev:81")),
+    ("BRAINTRUST_EVALS_API_HOSTS", ["10.0.0.7", "[::1]:8"], "api_hosts", ("10.0.0.7", "[::1]:8")),
     ("BRAINTRUST_EVALS_AUTH", "none", "auth", "none"),
     ("BRAINTRUST_EVALS_AUTH", "braintrust", "auth", "braintrust"),
     ("BRAINTRUST_EVALS_AUTH", len, "auth", len),

@@ -201,15 +201,16 @@ def _failure(call: Call, error: BaseException) -> Failure:
             f"Braintrust did not answer {call.what} within {call.timeout:g} seconds"
         )
         repeat = Repeat.ALWAYS if never_connected else Repeat.NEVER
+    elif isinstance(error, HTTPError):  # requests has exceptions of its own, until the body
+        failure = CloudError(f"Braintrust's answer to {call.what} ended half-way")
+        repeat = Repeat.NEVER
     else:
         origin = Origin.of(call.url)
         where = "" if origin is None else f" at {origin.netloc}"
         failure = CloudError(
             f"Braintrust could not be reached{where} for {call.what} ({type(error).__name__})"
         )
-        # Half an answer is not asked for again: urllib3's own exceptions are from the body.
-        repeat = Repeat.NEVER if isinstance(error, HTTPError) else Repeat.IF_REPEATABLE
-        repeat = Repeat.ALWAYS if never_connected else repeat
+        repeat = Repeat.ALWAYS if never_connected else Repeat.IF_REPEATABLE
     failure.transient = True
     return Failure(failure, repeat)
 

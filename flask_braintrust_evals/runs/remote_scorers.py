@@ -13,6 +13,8 @@ from flask_braintrust_evals.cloud.parents import Parent
 from flask_braintrust_evals.cloud.sessions import UserSession
 from flask_braintrust_evals.engine.calls.signatures import ScorerCall
 from flask_braintrust_evals.engine.parameters.values import Parameters
+from flask_braintrust_evals.engine.values.scores import to_scores
+from flask_braintrust_evals.errors import CloudError
 
 from .spec import RemoteScorer
 
@@ -49,7 +51,7 @@ def remote_scorers(
             }
             if parameters:
                 arguments["parameters"] = dict(parameters)
-            return invoke(
+            result = invoke(
                 session,
                 remote.function_id,
                 arguments,
@@ -57,10 +59,40 @@ def remote_scorers(
                 project_id=project_id,
                 strict=strict,
             )
+            _check(result, remote.name)
+            return result
 
         return ScorerCall(remote.name, score, (), _ARGUMENTS)
 
     return [scorer(remote) for remote in scorers]
+
+
+def _check(result: Any, name: str) -> None:
+    """Check the result of a function.
+
+    Nothing of it is quoted, as it is for the evaluator's own scorers: what is no score may come
+    from another server than Braintrust's.
+
+    Raises:
+        CloudError: it is not a score.
+    """
+    try:
+        to_scores(result, name)
+        return
+    except (TypeError, ValueError):
+        pass  # the error is raised below, so that it does not refer to this one, which quotes
+    raise CloudError(
+        f"the function of scorer {name!r} did not return a score ({_kind(result)}); it must return"
+        " a number from 0 to 1, null, an object with a 'score', or a list of those"
+    )
+
+
+def _kind(result: Any) -> str:
+    if isinstance(result, list):
+        return "a list"
+    if isinstance(result, dict):
+        return "an object"
+    return "a text" if isinstance(result, str) else "another number"
 
 
 def _below_current_span(parent: Parent) -> Any:

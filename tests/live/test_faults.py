@@ -30,7 +30,7 @@ TEXTS = {
     "slow": "Braintrust did not answer {call} within 0.3 seconds",
     "refusing": "Braintrust answered {call} with status 503: InternalError",
     "nonsense": "Braintrust's answer to {call} is not JSON",
-    "half": "Braintrust could not be reached at {host} for {call} (ChunkedEncodingError)",
+    "half": "Braintrust's answer to {call} ended half-way",
     "closed": "Braintrust could not be reached at {host} for {call} (ConnectionError)",
 }
 

@@ -88,7 +88,7 @@ def test_a_slow_login_delays_no_other_caller(gevent_client: Client, cloud: Stand
         ({"status": 503}, 502, "answered POST /api/apikey/login with status 503"),
         ({"nonsense": True}, 502, "answer to POST /api/apikey/login is not JSON"),
         ({"close": True}, 502, "could not be reached"),
-        ({"half": True}, 502, "could not be reached"),
+        ({"half": True}, 502, "ended half-way"),
         ({"delay": 3.0}, 504, "did not answer POST /api/apikey/login within 1 seconds"),
         ({"status": 200, "body": '{"org_info": 3}'}, 502, "does not list organisations"),
     ],

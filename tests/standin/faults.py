@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from threading import Condition, Event
 from types import TracebackType
 from typing import Any
@@ -46,6 +46,8 @@ class Fault(_Rule):
         body: Any,
         headers: Mapping[str, str] | None,
         delay: float,
+        drip: float,
+        drip_after: int,
         close: bool,
         half: bool,
         nonsense: bool,
@@ -58,6 +60,8 @@ class Fault(_Rule):
         self.half = half
         self._times = times
         self._delay = delay
+        self._drip = drip
+        self._drip_after = drip_after
         self._cancelled = Event()
         self._answer = _canned(status, body, headers or {}, nonsense)
 
@@ -73,6 +77,17 @@ class Fault(_Rule):
     def sit_out_delay(self) -> None:
         if self._delay:
             self._cancelled.wait(self._delay)
+
+    def in_pieces(self, data: bytes) -> Iterator[bytes]:
+        """The bytes of an answer as they are to be sent, each after its pause."""
+        if not self._drip:
+            yield data
+            return
+        yield data[: self._drip_after]
+        for index in range(self._drip_after, len(data)):
+            if self._cancelled.wait(self._drip):
+                return
+            yield data[index : index + 1]
 
     def cancel(self) -> None:
         """Play it no more, and cut short a delay in progress."""

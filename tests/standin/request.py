@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
 
@@ -19,6 +19,7 @@ class World:
     Attributes:
         page_size: The largest page of rows served, whatever the request asks for.
         cursor_on_last_page: As the real cloud: every page that has rows also has a cursor.
+        addresses: What the login says of an organisation's addresses, where it is not `url`.
     """
 
     cloud: Cloud
@@ -26,6 +27,7 @@ class World:
     url: str = ""
     page_size: int | None = None
     cursor_on_last_page: bool = True
+    addresses: dict[str, dict[str, str]] = field(default_factory=dict)
 
     def project_url(self, project: Project) -> str:
         return f"{self.url}/app/{quote(project.org, safe='')}/p/{quote(project.name, safe='')}"

@@ -68,6 +68,7 @@ def _login(world: World, call: Call) -> Answer:
                     "is_universal_api": None,
                     "proxy_url": world.url,
                     "realtime_url": "wss://realtime.invalid",
+                    **world.addresses.get(name, {}),
                 }
                 for name in orgs
             ]

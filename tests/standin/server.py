@@ -126,8 +126,11 @@ class _Handler(BaseHTTPRequestHandler):
         self.server.world.journal.answered(call, answer.status)
         if fault is not None and fault.half:
             self._send_half(answer)
-        else:
-            self._send(answer.encode())
+            return
+        pieces = [answer.encode()] if fault is None else fault.in_pieces(answer.encode())
+        for piece in pieces:
+            if not self._send(piece):
+                return
 
     def _respond(self, call: Call) -> Answer:
         try:
@@ -177,11 +180,14 @@ class _Handler(BaseHTTPRequestHandler):
             raise Refusal(415, f"Content-Encoding {encoding!r} is not understood")
         return body
 
-    def _send(self, data: bytes) -> None:
+    def _send(self, data: bytes) -> bool:
+        """Send bytes; return whether the client is still there."""
         try:
             self.wfile.write(data)
+            return True
         except OSError:
             self.close_connection = True
+            return False
 
     def _send_half(self, answer: Answer) -> None:
         head = answer.head()

@@ -54,6 +54,7 @@ class StandIn:
         self._journal.reset()
         self._world.page_size = None
         self._world.cursor_on_last_page = True
+        self._world.addresses.clear()
 
     def __enter__(self) -> StandIn:
         return self
@@ -91,6 +92,10 @@ class StandIn:
     def revoke(self, token: str) -> None:
         """Answer every later call with this token by 401."""
         self._cloud.revoke(token)
+
+    def set_addresses(self, org: str, **addresses: str) -> None:
+        """Have the login name other addresses, as an organisation's owner can: `api_url=` etc."""
+        self._world.addresses[org] = addresses
 
     def org_id(self, org: str) -> str:
         """An organisation's id, which depends on its name alone."""
@@ -246,6 +251,8 @@ class StandIn:
         body: Any = None,
         headers: Mapping[str, str] | None = None,
         delay: float = 0.0,
+        drip: float = 0.0,
+        drip_after: int = 0,
         close: bool = False,
         half: bool = False,
         nonsense: bool = False,
@@ -262,6 +269,8 @@ class StandIn:
             body: Answer with this: `str` and `bytes` as they are, anything else as JSON.
             headers: Further headers of such an answer.
             delay: Seconds to wait before anything else.
+            drip: Seconds between the bytes of the answer, which are sent one by one.
+            drip_after: How many bytes of it to send at once first.
             close: Close the socket without an answer, and without doing what was asked.
             half: Do what was asked and close the socket half-way through the answer.
             nonsense: Answer with HTML, with 200 unless there is a `status`.
@@ -275,6 +284,8 @@ class StandIn:
             body=body,
             headers=headers,
             delay=delay,
+            drip=drip,
+            drip_after=drip_after,
             close=close,
             half=half,
             nonsense=nonsense,

@@ -114,7 +114,7 @@ def test_a_token_is_in_no_answer_and_in_no_log(
         ({"body": b""}, "Braintrust's answer to the login does not list organisations"),
         ({"body": b"null"}, "Braintrust's answer to the login does not list organisations"),
         ({"body": {}}, "Braintrust's answer to the login does not list organisations"),
-        ({"half": True}, "Braintrust could not be reached at {host} for POST /api/apikey/login"),
+        ({"half": True}, "Braintrust's answer to POST /api/apikey/login ended half-way"),
     ],
     ids=["500", "400", "html", "nothing", "null", "no organisations", "half an answer"],
 )
