@@ -12,6 +12,9 @@ from .sessions import UserSession
 
 PAGE_SIZE = 1000
 """Rows per request. Braintrust allows about 20 requests per minute for one object."""
+MAX_PAGES_WITHOUT_ROWS = 1000
+"""Pages in succession that may have no row that is new. Pages go through the history of an object,
+so that some of them may have older states of rows alone, or nothing."""
 
 _PAGE: dict[str, Any] = {"limit": MAX_PAGE, "redirects": True}
 """Braintrust's data planes answer with a large page by a redirect to where it is stored."""
@@ -39,12 +42,18 @@ def fetch_rows(
             ``limit`` in it is the maximal number of rows.
 
     Raises:
-        CloudError: Braintrust could not be reached or refused the call, or its answer has no rows.
+        CloudError: Braintrust could not be reached or refused the call, its answer has no rows, or
+            its pages have no end.
     """
     limit = _limit(btql)
     seen: set[str] = set()
-    count = 0
+    count = pages_without_rows = 0
     for page in _pages(session, object_type, object_id, version, btql):
+        pages_without_rows += 1
+        if pages_without_rows > MAX_PAGES_WITHOUT_ROWS:
+            raise CloudError(
+                f"Braintrust gives page after page of {object_type} {object_id} without a new row"
+            )
         for row in page:
             # A later page may have an older state of the same row.
             key = row.get("id")
@@ -55,6 +64,7 @@ def fetch_rows(
             if limit is not None and count >= limit:
                 return
             count += 1
+            pages_without_rows = 0
             yield row
         if limit is not None and count >= limit:
             return
@@ -73,6 +83,7 @@ def _pages(
     btql: Mapping[str, Any] | None,
 ) -> Iterator[list[Row]]:
     cursor: str | None = None
+    cursors = _Cursors()
     while True:
         if btql:
             answer = _query(session, object_type, object_id, version, btql, cursor)
@@ -80,15 +91,33 @@ def _pages(
         else:
             answer = _fetch(session, object_type, object_id, version, cursor)
             rows = _rows(answer, "events")
-        if not rows:
-            return
         yield rows
-        next_cursor = answer.get("cursor")
-        if not next_cursor:
+        cursor = answer.get("cursor")
+        if not cursor:
             return
-        if next_cursor == cursor:
-            raise CloudError(f"Braintrust gives the same page of {object_type} {object_id} again")
-        cursor = next_cursor
+        if not isinstance(cursor, str):
+            raise CloudError("Braintrust's answer has a cursor that is not a text")
+        if cursors.has_come_round(cursor):
+            raise CloudError(
+                f"Braintrust's pages of {object_type} {object_id} have no end: a cursor came again"
+            )
+
+
+class _Cursors:
+    """Notices when cursors come round, after however many, and keeps one of them (R. P. Brent)."""
+
+    def __init__(self) -> None:
+        self._kept: str | None = None
+        self._until_next = 1
+        self._since = 0
+
+    def has_come_round(self, cursor: str) -> bool:
+        if cursor == self._kept:
+            return True
+        self._since += 1
+        if self._since == self._until_next:
+            self._kept, self._since, self._until_next = cursor, 0, self._until_next * 2
+        return False
 
 
 def _fetch(

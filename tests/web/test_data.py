@@ -506,7 +506,7 @@ def test_the_same_page_over_and_over_is_an_error_and_not_a_run_without_end(
     page = {"events": [{"id": "a", "input": 1}], "cursor": "same"}
     cloud.fault("POST", f"/v1/dataset/{dataset}/fetch", body=page, times=None)
     events = api.events(data={"dataset_id": dataset})
-    assert events[-2].json == "Braintrust gives the same page of dataset d1 again"
+    assert events[-2].json == "Braintrust's pages of dataset d1 have no end: a cursor came again"
     assert len(cloud.calls_to("POST", f"/v1/dataset/{dataset}/fetch")) == 2
 
 
