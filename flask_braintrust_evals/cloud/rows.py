@@ -49,11 +49,7 @@ def fetch_rows(
     seen: set[str] = set()
     count = pages_without_rows = 0
     for page in _pages(session, object_type, object_id, version, btql):
-        pages_without_rows += 1
-        if pages_without_rows > MAX_PAGES_WITHOUT_ROWS:
-            raise CloudError(
-                f"Braintrust gives page after page of {object_type} {object_id} without a new row"
-            )
+        before = count
         for row in page:
             # A later page may have an older state of the same row.
             key = row.get("id")
@@ -64,10 +60,14 @@ def fetch_rows(
             if limit is not None and count >= limit:
                 return
             count += 1
-            pages_without_rows = 0
             yield row
         if limit is not None and count >= limit:
             return
+        pages_without_rows = 0 if count > before else pages_without_rows + 1
+        if pages_without_rows > MAX_PAGES_WITHOUT_ROWS:
+            raise CloudError(
+                f"Braintrust gives page after page of {object_type} {object_id} without a new row"
+            )
 
 
 def _limit(btql: Mapping[str, Any] | None) -> int | None:
