@@ -61,6 +61,7 @@ setup(
         "orjson>=3.9.15",
         "pydantic>=2.8",
         "referencing>=0.30",
+        "regex>=2023.12.25",
         "requests>=2.32",
         "urllib3>=2.2",
     ],

@@ -16,7 +16,7 @@ from .request_data import MAX_NAME, parse_data
 from .spec import MAX_TRIALS, RunSpec
 from .spec import RemoteScorer as RemoteScorerSpec
 
-MAX_OTHER_VALUES = 50_000
+MAX_OTHER_VALUES = 20_000
 """JSON values that a body may have besides its cases. They are checked as a whole, before a run."""
 _MAX_ERRORS = 5
 """Fields that a message names."""

@@ -126,22 +126,22 @@ def test_of_a_list_only_the_first_mistake_is_reported(field: str) -> None:
 @pytest.mark.parametrize(
     "fields",
     [
-        {"tags": ["a"] * 50_000},
-        {"parameters": {"p": [[]] * 50_000}},
-        {"metadata": {"m": [{"a": [0] * 10}] * 5_000}},
-        {"unknown": dict.fromkeys(map(str, range(50_000)))},
-        {"parameters": {"p": [0] * 25_000}, "metadata": {"m": [0] * 25_000}},
+        {"tags": ["a"] * 20_000},
+        {"parameters": {"p": [[]] * 20_000}},
+        {"metadata": {"m": [{"a": [0] * 10}] * 2_000}},
+        {"unknown": dict.fromkeys(map(str, range(20_000)))},
+        {"parameters": {"p": [0] * 10_000}, "metadata": {"m": [0] * 10_000}},
     ],
     ids=["flat", "lists", "nested", "unknown", "together"],
 )
 def test_a_body_may_have_only_so_many_values_besides_its_cases(fields: dict[str, Any]) -> None:
-    with pytest.raises(BodyTooLargeError, match="more than 50000 JSON values outside of 'data'"):
+    with pytest.raises(BodyTooLargeError, match="more than 20000 JSON values outside of 'data'"):
         EvalRequest.of({"name": "echo", **fields})
 
 
 def test_cases_do_not_count_as_values_besides_them() -> None:
     data = {"data": [{"input": [0] * 60_000}]}
-    body = {"name": "echo", "data": data, "metadata": {"m": [0] * 40_000}}
+    body = {"name": "echo", "data": data, "metadata": {"m": [0] * 15_000}}
     assert EvalRequest.of(body).data == data
 
 

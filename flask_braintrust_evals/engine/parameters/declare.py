@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import jsonschema
-
 from flask_braintrust_evals.errors import RegistrationError, RequestError
+from flask_braintrust_evals.excerpts import shortened
 
 from .other_models import is_other_model, other_parameter_of, other_parameters_of
 from .prompt_parameters import prompt_parameter
 from .pydantic_models import is_model, parameter_of, parameters_of
 from .saved import SavedParameterSet, is_saved
+from .schema_check import SchemaCheck
 from .schemas import json_type, path_text, whole_schema
 from .values import UNSET, Parameter, ParameterSet
 
@@ -90,14 +90,15 @@ def _schema(name: str, spec: Mapping[str, Any], where: str) -> Parameter:
         return prompt_parameter(name, spec, where)
     schema = {k: v for k, v in spec.items() if k not in ("default", "description")}
     schema = whole_schema({"type": "string"} if kind == "model" else schema, where)
-    validator = jsonschema.Draft202012Validator(schema)
+    check = SchemaCheck(schema)
 
     def parse(value: Any) -> Any:
-        error = jsonschema.exceptions.best_match(validator.iter_errors(value))
+        error = check.error(value)
         if error is not None:
             path = path_text(error.absolute_path)
+            message = shortened(error.message)
             raise RequestError(
-                f"parameter {name!r}{path}: {error.message} (got {json_type(error.instance)})"
+                f"parameter {name!r}{path}: {message} (got {json_type(error.instance)})"
             )
         return value
 

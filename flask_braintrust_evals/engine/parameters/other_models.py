@@ -10,11 +10,11 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import jsonschema
-
 from flask_braintrust_evals.errors import RegistrationError, RequestError
+from flask_braintrust_evals.excerpts import shortened
 from flask_braintrust_evals.serialization import plain
 
+from .schema_check import SchemaCheck
 from .schemas import json_type, path_text, whole_schema
 from .values import UNSET, Parameter, ParameterSet
 
@@ -43,6 +43,7 @@ def other_parameter_of(name: str, model: Any, where: str) -> Parameter:
         RegistrationError: the model has no JSON Schema, or one that the Playground cannot show.
     """
     schema = _json_schema(model, where)
+    schema_check = SchemaCheck(schema)
     is_value = list(_field_names(model, schema).values()) == ["value"]
     default: Any = UNSET
     try:
@@ -58,14 +59,14 @@ def other_parameter_of(name: str, model: Any, where: str) -> Parameter:
             name,
             "data",
             schema,
-            lambda value: _parse(model, schema, value, name),
+            lambda value: _parse(model, schema_check, value, name),
             default,
             description,
             null_is_absent=True,
         )
 
     def parse(value: Any) -> Any:
-        return _parse(model, schema, {"value": value}, name, skip=1).value
+        return _parse(model, schema_check, {"value": value}, name, skip=1).value
 
     shown, description = _shown(schema.get("properties", {}).get("value", {}))
     takes_null = _takes_null(parse)
@@ -79,6 +80,7 @@ def other_parameters_of(model: Any, evaluator: str) -> ParameterSet:
         RegistrationError: the model has no JSON Schema, or one that the Playground cannot show.
     """
     schema = _json_schema(model, f"evaluator {evaluator!r}, parameters of {model.__name__}")
+    schema_check = SchemaCheck(schema)
     fields = _field_names(model, schema)
     parameters = {}
     for name in fields:
@@ -88,7 +90,7 @@ def other_parameters_of(model: Any, evaluator: str) -> ParameterSet:
         parameters[name] = Parameter(name, "data", shown, _parse_alone, default, description)
 
     def check(given: Mapping[str, Any]) -> Mapping[str, Any]:
-        instance = _parse(model, schema, dict(given), None)
+        instance = _parse(model, schema_check, dict(given), None)
         return {shown: getattr(instance, name) for shown, name in fields.items()}
 
     return ParameterSet(parameters, check)
@@ -139,31 +141,24 @@ def _takes_null(parse: Callable[[Any], Any]) -> bool:
     return True
 
 
-def _parse(
-    model: Any, schema: Mapping[str, Any], value: Any, name: str | None, skip: int = 0
-) -> Any:
+def _parse(model: Any, check: SchemaCheck, value: Any, name: str | None, skip: int = 0) -> Any:
     """Return ``value`` as an instance of ``model``, without converting one JSON type to another.
 
     Such models convert ``"3"`` to a number. Therefore the value is first compared with the schema.
 
     Args:
         model: the model.
-        schema: its JSON Schema.
+        check: the check of its JSON Schema.
         value: a JSON value.
         name: the parameter, for messages; ``None``: the model's fields are the parameters.
         skip: the number of steps from ``value`` to the value of the parameter, for messages.
     """
     # Schemas of pydantic 1 do not say which fields may be null: the model knows it.
-    validator = jsonschema.Draft202012Validator(schema)
-    found = [
-        error
-        for error in validator.iter_errors(_without_nulls(value))
-        if error.validator != "required"
-    ]
-    worst = jsonschema.exceptions.best_match(found)
+    worst = check.error(_without_nulls(value), ignore=("required",))
     if worst is not None:
         subject = _subject(list(worst.absolute_path), name, skip)
-        raise RequestError(f"{subject}: {worst.message} (got {json_type(worst.instance)})")
+        message = shortened(worst.message)
+        raise RequestError(f"{subject}: {message} (got {json_type(worst.instance)})")
     method = next(made for each in _PARSE_METHODS if (made := getattr(model, each, None)))
     try:
         return method(value)

@@ -8,10 +8,12 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from flask_braintrust_evals.errors import RegistrationError, RequestError
+from flask_braintrust_evals.excerpts import shortened
 from flask_braintrust_evals.serialization import plain
 
 from .prompts import Prompt, without_nulls
-from .schemas import json_type, path_text
+from .pydantic_errors import first_errors, found
+from .schemas import path_text
 from .values import UNSET, Parameter
 
 
@@ -62,13 +64,15 @@ def check_prompt(value: Any, name: str) -> None:
     try:
         _PromptData.model_validate(value)
     except ValidationError as error:
-        (first, *_) = error.errors(include_url=False)
+        (first,) = first_errors(error, 1)
         path = path_text(step for step in first["loc"] if not _is_union_member(step))
         message = first["msg"][:1].lower() + first["msg"][1:]
         if first["type"] == "model_type":
             message = "input should be an object"
+        kind = found(first)
         raise RequestError(
-            f"parameter {name!r}{path}: not a prompt: {message} (got {json_type(first['input'])})"
+            shortened(f"parameter {name!r}{path}: not a prompt: {message}")
+            + (f" (got {kind})" if kind else "")
         ) from None
 
 

@@ -9,10 +9,15 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from flask_braintrust_evals.errors import RegistrationError, RequestError
+from flask_braintrust_evals.excerpts import shortened
 from flask_braintrust_evals.serialization import dumps, plain
 
-from .schemas import json_type, path_text, whole_schema
+from .pydantic_errors import first_errors, found
+from .schemas import path_text, whole_schema
 from .values import UNSET, Parameter, ParameterSet
+
+_MAX_ERRORS = 5
+"""Errors that a message names."""
 
 
 def is_model(value: Any) -> bool:
@@ -151,13 +156,13 @@ def _parse(model: type[BaseModel], value: Any, name: str | None, skip: int = 0) 
 
 def _explain(error: ValidationError, name: str | None, skip: int) -> list[str]:
     explained = []
-    for each in error.errors(include_url=False)[:5]:
+    for each in first_errors(error, _MAX_ERRORS):
         path = list(each["loc"])[skip:]
         shown = name if name is not None else (path.pop(0) if path else None)
         inside = path_text(path)
         subject = f"parameter {shown!r}{inside}" if shown is not None else "parameters"
         message = each["msg"].removeprefix("Value error, ")
         message = message[:1].lower() + message[1:]
-        found = "" if each["type"] == "missing" else f" (got {json_type(each['input'])})"
-        explained.append(f"{subject}: {message}{found}")
+        kind = "" if each["type"] == "missing" else found(each)
+        explained.append(shortened(f"{subject}: {message}{f' (got {kind})' if kind else ''}"))
     return explained

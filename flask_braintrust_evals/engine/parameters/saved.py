@@ -7,15 +7,14 @@ from collections.abc import Mapping
 from typing import Any
 
 import jsonschema
-from jsonschema.exceptions import best_match
-from jsonschema.validators import validator_for
-from referencing import Registry
 from referencing.exceptions import Unresolvable
 
 from flask_braintrust_evals.errors import RegistrationError, RequestError
+from flask_braintrust_evals.excerpts import shortened
 
 from .prompt_parameters import check_prompt
 from .prompts import Prompt
+from .schema_check import SchemaCheck
 from .schemas import json_type, path_text
 from .values import Parameters
 
@@ -44,10 +43,8 @@ class SavedParameterSet:
             for name, property in self._properties.items()
             if isinstance(property, Mapping) and property.get("x-bt-type") == "prompt"
         ]
-        # Draft 7 as in the braintrust SDK, unless the schema names another. The empty registry
-        # fetches nothing: users who may edit the schema must not make this server send requests.
-        validator = validator_for(self.schema, jsonschema.Draft7Validator)
-        self._validator = validator(self.schema, registry=Registry())
+        # Draft 7 as in the braintrust SDK, unless the schema names another.
+        self._check = SchemaCheck(self.schema, jsonschema.Draft7Validator)
 
     @classmethod
     def of(cls, value: Any, evaluator: str) -> SavedParameterSet:
@@ -62,7 +59,7 @@ class SavedParameterSet:
             raise RegistrationError(f"{where} have a schema or values that are no objects")
         parameters = cls(value.schema, value.data, source)
         try:
-            parameters._validator.check_schema(parameters.schema)
+            parameters._check.check_schema()
             problem = parameters._problem(parameters._with_defaults({}), ignore=("required",))
             if problem is None:
                 parameters._with_prompts(parameters._with_defaults({}))
@@ -125,15 +122,15 @@ class SavedParameterSet:
         return merged
 
     def _problem(self, values: Mapping[str, Any], ignore: tuple[str, ...] = ()) -> str | None:
-        errors = [e for e in self._validator.iter_errors(values) if e.validator not in ignore]
-        error = best_match(errors)
+        error = self._check.error(values, ignore)
         if error is None:
             return None
+        message = shortened(error.message)
         if not error.absolute_path:
-            return f"parameters: {error.message}"
+            return f"parameters: {message}"
         name, *rest = error.absolute_path
         path = path_text(rest)
-        return f"parameter {name!r}{path}: {error.message} (got {json_type(error.instance)})"
+        return f"parameter {name!r}{path}: {message} (got {json_type(error.instance)})"
 
 
 def is_saved(value: Any) -> bool:
