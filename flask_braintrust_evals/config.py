@@ -13,11 +13,14 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 
 from .config_values import (
+    ANY_ORGANIZATION,
     OriginPattern,
+    is_organization_id,
     parse_hosts,
     parse_integer,
-    parse_names,
+    parse_organizations,
     parse_origins,
+    parse_own_hosts,
     parse_seconds,
     parse_switch,
     parse_token,
@@ -31,6 +34,12 @@ D = TypeVar("D")
 Authenticator = Callable[[Any], "Session | None"]
 Auth = Literal["braintrust", "none"] | Authenticator
 MISSING = object()
+
+OPEN_HEADER = "x-evals-open-to"
+"""A header in answers of ``/list``, where :attr:`Settings.is_open_by_default`. Only callers who are
+let in see it. ``flask evals check`` reads it."""
+
+__all__ = ["OPEN_HEADER", "Auth", "OriginPattern", "Session", "Settings", "is_organization_id"]
 
 
 @dataclass(frozen=True)
@@ -79,8 +88,11 @@ class Settings:
     function of the application."""
     no_auth_remote: bool = False
     """``BRAINTRUST_EVALS_NO_AUTH_REMOTE``: if ``auth`` is ``"none"``, serve other machines too."""
+    hosts: tuple[str, ...] = ()
+    """``BRAINTRUST_EVALS_HOSTS`` and Flask's ``TRUSTED_HOSTS``: names of the server."""
     org_names: tuple[str, ...] = ()
-    """``BRAINTRUST_EVALS_ORG_NAME``: organisations whose users are allowed; empty: all."""
+    """``BRAINTRUST_EVALS_ORG_NAME``: ids and names of the organisations whose users are allowed;
+    empty, or ``"*"``: all."""
     origins: tuple[OriginPattern, ...] = ()
     """``BRAINTRUST_EVALS_ORIGINS`` and ``WHITELISTED_ORIGIN``: further allowed origins."""
     session_limit: int = 64
@@ -133,8 +145,28 @@ class Settings:
     @property
     def runs_per_org(self) -> int:
         """How many runs of one organisation a process has at a time."""
-        usual = self.max_runs if len(self.org_names) == 1 else math.ceil(self.max_runs * 3 / 4)
+        usual = self.max_runs if self.only_organization else math.ceil(self.max_runs * 3 / 4)
         return self.max_runs_per_org or usual
+
+    @property
+    def allows_every_organization(self) -> bool:
+        """Whether users of all organisations of Braintrust are allowed."""
+        return self.org_names in ((), (ANY_ORGANIZATION,))
+
+    @property
+    def is_open_by_default(self) -> bool:
+        """Whether they are allowed, and nobody has written that they should be."""
+        return self.auth == "braintrust" and not self.org_names
+
+    @property
+    def only_organization(self) -> str | None:
+        """The id or the name of the only one that is allowed; ``None``: there are several."""
+        return self.first_organization if len(self.org_names) == 1 else None
+
+    @property
+    def first_organization(self) -> str | None:
+        """The id or the name of the first one that is allowed; ``None``: all are."""
+        return None if self.allows_every_organization else self.org_names[0]
 
     @classmethod
     def load(cls, config: Mapping[str, Any], environ: Mapping[str, str]) -> Settings:
@@ -162,7 +194,7 @@ class Settings:
             api_hosts=read("BRAINTRUST_EVALS_API_HOSTS", parse_hosts, ()),
             api_key=parse_token("BRAINTRUST_API_KEY", environ.get("BRAINTRUST_API_KEY") or None),
             auth=read("BRAINTRUST_EVALS_AUTH", _auth, defaults.auth),
-            org_names=read("BRAINTRUST_EVALS_ORG_NAME", parse_names, ()),
+            org_names=read("BRAINTRUST_EVALS_ORG_NAME", parse_organizations, ()),
             origins=(
                 *read("BRAINTRUST_EVALS_ORIGINS", parse_origins, ()),
                 *read("WHITELISTED_ORIGIN", parse_origins, ()),
@@ -172,6 +204,11 @@ class Settings:
             ),
             session_ttl=read(
                 "BRAINTRUST_EVALS_SESSION_TTL", parse_seconds(0.05, 86_400), defaults.session_ttl
+            ),
+            hosts=(
+                *read("BRAINTRUST_EVALS_HOSTS", parse_own_hosts, ()),
+                # Flask's own setting, which it reads from no variable of the environment.
+                *parse_own_hosts("TRUSTED_HOSTS", config.get("TRUSTED_HOSTS") or ()),
             ),
             no_auth_remote=read("BRAINTRUST_EVALS_NO_AUTH_REMOTE", parse_switch, False),
             blocking=read("BRAINTRUST_EVALS_BLOCKING", parse_switch, False),

@@ -15,6 +15,9 @@ from urllib.parse import SplitResult, urlsplit
 from .errors import ConfigurationError
 
 OriginPattern = str | re.Pattern[str]
+ANY_ORGANIZATION = "*"
+"""Stands for all organisations of Braintrust."""
+_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
 
 
 def refuse(key: str, value: object, allowed: str) -> ConfigurationError:
@@ -101,13 +104,38 @@ def _strings(key: str, value: Any, what: str) -> tuple[Any, ...]:
     raise refuse(key, value, what)
 
 
-def parse_names(key: str, value: Any) -> tuple[str, ...]:
-    """Return names of organisations."""
-    allowed = "the name of an organisation, or a list of names"
+def parse_organizations(key: str, value: Any) -> tuple[str, ...]:
+    """Return ids and names of organisations, or ``("*",)``."""
+    allowed = "the id or the name of an organisation, a list of them, or '*' alone for all"
     names = _strings(key, value, allowed)
     if not all(isinstance(name, str) and name for name in names):
         raise refuse(key, value, allowed)
+    if ANY_ORGANIZATION in names and len(names) > 1:
+        raise refuse(key, value, allowed)
     return names
+
+
+def is_organization_id(text: str) -> bool:
+    """Return whether a text has the form of an organisation's id in Braintrust, a UUID."""
+    return _UUID.fullmatch(text) is not None
+
+
+def parse_own_hosts(key: str, value: Any) -> tuple[str, ...]:
+    """Return host names of this server, in lower case and without ports."""
+    allowed = (
+        "a list of host names such as 'tools.example.com', or '.example.com' for that and all of"
+        " its subdomains"
+    )
+    hosts = []
+    for host in _strings(key, value, allowed):
+        name = host.lower() if isinstance(host, str) else ""
+        parts = _split(f"//{name.removeprefix('.')}")
+        if parts is None or parts.hostname is None or parts.netloc not in name:
+            raise refuse(key, value, allowed)
+        if parts.username is not None or parts.path or parts.query or parts.fragment:
+            raise refuse(key, value, allowed)
+        hosts.append(("." if name.startswith(".") else "") + parts.hostname)
+    return tuple(hosts)
 
 
 def parse_origins(key: str, value: Any) -> tuple[OriginPattern, ...]:

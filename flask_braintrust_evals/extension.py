@@ -16,6 +16,7 @@ from .engine.registry import Registry
 from .runs.prepare import Host
 from .tracing.processor import CaseSpanProcessor
 from .web.run_slots import RunSlots
+from .web.start_warnings import start_warnings
 
 logger = logging.getLogger("flask_braintrust_evals")
 
@@ -72,11 +73,8 @@ def init_app(app: Flask, environ: Mapping[str, str] = os.environ) -> EvalsExtens
     if state is None:
         state = EvalsExtension(Settings.load(app.config, environ))
         app.extensions[EXTENSION_KEY] = state
-        if state.settings.auth == "none":
-            logger.warning(
-                "BRAINTRUST_EVALS_AUTH is 'none': every process on this machine may run the"
-                " evaluators; use it for local development only"
-            )
+        for warning in start_warnings(app, state.settings):
+            logger.warning(warning)
     assert isinstance(state, EvalsExtension)
     return state
 

@@ -12,7 +12,7 @@ from flask.sansio.blueprints import BlueprintSetupState
 from werkzeug.routing import BaseConverter
 
 from .concurrency.turns import Turn, wait_for_turn
-from .config import Settings
+from .config import OPEN_HEADER, Settings
 from .engine.registry import Registry
 from .errors import MethodNotAllowedError, NotFoundError
 from .extension import EXTENSION_KEY, EvalsExtension, current_extension
@@ -88,7 +88,10 @@ class Views:
     def _list(self, **_: Any) -> Response:
         _admit().release()
         detailed = request.args.get("details") == "true"
-        return json_response((detailed_manifest if detailed else manifest)(self._registry))
+        response = json_response((detailed_manifest if detailed else manifest)(self._registry))
+        if current_extension().settings.is_open_by_default:
+            response.headers[OPEN_HEADER] = "every organization"
+        return response
 
     def _eval(self, **_: Any) -> Response:
         wait_for_turn(Turn.BEGIN)

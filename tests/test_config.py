@@ -14,12 +14,16 @@ from flask_braintrust_evals.config import Settings
 
 ADDRESS = "an http:// or https:// address such as 'https://www.braintrust.dev'"
 AUTH = "'braintrust', 'none', or a function that takes a request and returns a Session"
-NAMES = "the name of an organisation, or a list of names"
+NAMES = "the id or the name of an organisation, a list of them, or '*' alone for all"
 ORIGINS = (
     "a list of origins such as 'https://tools.example.com' (scheme, host and port, nothing after"
     " them) or of compiled patterns"
 )
 HOSTS = "a list of hosts such as 'api.example.com', 'api.example.com:8443', '*.example.com'"
+OWN_HOSTS = (
+    "a list of host names such as 'tools.example.com', or '.example.com' for that and all of its"
+    " subdomains"
+)
 SWITCH = "True or False"
 
 ADDRESSES = ("BRAINTRUST_APP_URL", "BRAINTRUST_API_URL", "BRAINTRUST_PROXY_URL")
@@ -78,6 +82,11 @@ def wrong() -> Iterator[tuple[str, Any, str]]:
     for other in ("", "x dev", "[::1", "x.dev:99999", "[x]", "größe.dev", "x.dev?q", None, 5, b"x"):
         yield "BRAINTRUST_EVALS_API_HOSTS", [other], HOSTS
     yield "BRAINTRUST_EVALS_API_HOSTS", 5, HOSTS
+    for several in ("*,acme", ["acme", "*"], ["*", "*"]):
+        yield "BRAINTRUST_EVALS_ORG_NAME", several, NAMES
+    for hosts in (5, True, b"a", [5], [""], ["."], "https://a.dev", "a.dev/", "a dev", "u@a.dev"):
+        yield "BRAINTRUST_EVALS_HOSTS", hosts, OWN_HOSTS
+    yield "TRUSTED_HOSTS", ["https://a.dev"], OWN_HOSTS
     for key in ORIGIN_LISTS:
         for origins in (5, True, b"https://x.dev", {"https://x.dev": 1}, [5], [None], [""]):
             yield key, origins, ORIGINS
@@ -169,6 +178,7 @@ def test_without_any_setting_everything_has_its_default() -> None:
         api_key=None,
         auth="braintrust",
         no_auth_remote=False,
+        hosts=(),
         org_names=(),
         origins=(),
         session_limit=64,
@@ -201,6 +211,10 @@ RIGHT: list[tuple[str, Any, str, Any]] = [
     ("BRAINTRUST_EVALS_ORG_NAME", ("a", "b"), "org_names", ("a", "b")),
     ("BRAINTRUST_EVALS_ORG_NAME", {"acme"}, "org_names", ("acme",)),
     ("BRAINTRUST_EVALS_ORG_NAME", [], "org_names", ()),
+    ("BRAINTRUST_EVALS_ORG_NAME", "*", "org_names", ("*",)),
+    ("BRAINTRUST_EVALS_HOSTS", "Tools.example.com", "hosts", ("tools.example.com",)),
+    ("BRAINTRUST_EVALS_HOSTS", "a.dev, .b.dev:8000", "hosts", ("a.dev", ".b.dev")),
+    ("BRAINTRUST_EVALS_HOSTS", ["buildbox", "[fd00::1]"], "hosts", ("buildbox", "fd00::1")),
     ("BRAINTRUST_EVALS_ORIGINS", [], "origins", ()),
     ("BRAINTRUST_EVALS_ORIGINS", "http://localhost:3000", "origins", ("http://localhost:3000",)),
     (

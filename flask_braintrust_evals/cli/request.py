@@ -109,7 +109,7 @@ def _session(options: RunOptions, settings: Settings) -> UserSession | None:
         raise click.UsageError(
             f"{' and '.join(needed_by)}: set BRAINTRUST_API_KEY to your Braintrust API key"
         )
-    only = settings.org_names[0] if len(settings.org_names) == 1 else None
+    only = settings.only_organization
     try:
         token, org = Token(settings.api_key), options.org or only
         return log_in(token, org, endpoints(settings), named_by="--org")

@@ -9,6 +9,8 @@ from urllib.parse import urlsplit
 
 import requests
 
+from flask_braintrust_evals.config import OPEN_HEADER
+
 from .finding import DEFAULT_TIMEOUT, Answer, Finding, new_session
 from .stream_check import StreamCheck
 
@@ -46,6 +48,7 @@ class ServerCheck:
         self._timeout = timeout
         self._url = url.rstrip("/")
         self._page = page
+        self._is_local = _is_loopback(urlsplit(url).hostname or "")
         self._evaluator = evaluator
         self._http = new_session()
         self._has_token = token is not None
@@ -102,8 +105,7 @@ class ServerCheck:
         return False
 
     def _address(self) -> Iterator[Finding]:
-        parts = urlsplit(self._url)
-        if parts.scheme == "https" or _is_loopback(parts.hostname or ""):
+        if self._is_local or urlsplit(self._url).scheme == "https":
             return
         advice = "serve it over HTTPS, usually through a proxy"
         what = "a page loaded over HTTPS may not call plain HTTP on another machine"
@@ -137,9 +139,8 @@ class ServerCheck:
                 advice = "check the blueprint's prefix, and what the proxy forwards to it"
                 yield Finding(False, f"{self._url}/list does not answer with evaluators", advice)
                 return False
-            local = _is_loopback(urlsplit(self._url).hostname or "")
-            advice = "" if local else "set BRAINTRUST_EVALS_AUTH to 'braintrust'"
-            yield Finding(local, "it lists evaluators without a token", advice)
+            advice = "" if self._is_local else "set BRAINTRUST_EVALS_AUTH to 'braintrust'"
+            yield Finding(self._is_local, "it lists evaluators without a token", advice)
         else:
             yield Finding(True, "without a token it lists nothing")
         if not self._has_token:
@@ -151,6 +152,9 @@ class ServerCheck:
         manifest = answer.json
         if answer.status == 200 and isinstance(manifest, dict):
             yield Finding(True, f"with the token it lists {len(manifest)} evaluators")
+            if OPEN_HEADER in answer.headers:
+                what = "everybody who has an account of Braintrust may run them"
+                yield Finding(self._is_local, what, _OPEN_ADVICE)
             return True
         what = f"the token is refused with status {answer.status}: {answer.error}"
         yield Finding(False, what, "check the token, and the organisation: --org names it")
@@ -201,6 +205,9 @@ class ServerCheck:
         return self._request("OPTIONS", path, headers)
 
 
+_OPEN_ADVICE = (
+    "set BRAINTRUST_EVALS_ORG_NAME to the id of your organisation, or to '*' if that is meant"
+)
 _BODY_ADVICE = (
     "let larger ones through: in nginx 'client_max_body_size 16m;', in ingress-nginx the annotation"
     " proxy-body-size; and see BRAINTRUST_EVALS_MAX_BODY"

@@ -139,7 +139,7 @@ def log_in(
 
     Args:
         token: the caller's token.
-        org_name: the name of the organisation; ``None``: the token's only one.
+        org_name: the name or the id of the organisation; ``None``: the token's only one.
         endpoints: the addresses of Braintrust.
         named_by: the header or setting that names the organisation, for error messages.
 
@@ -205,9 +205,10 @@ def _organizations(answer: Any) -> list[dict[str, Any]]:
 
 def _choose(organizations: list[dict[str, Any]], name: str | None, named_by: str) -> dict[str, Any]:
     if name is not None:
-        for org in organizations:
-            if org["name"] == name:
-                return org
+        for key in ("name", "id"):
+            for org in organizations:
+                if org[key] == name:
+                    return org
         raise AccessDeniedError(
             f"organisation {name!r} is not one of this token's; check {named_by}"
         )

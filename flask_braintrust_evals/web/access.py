@@ -19,9 +19,11 @@ from flask_braintrust_evals.errors import (
 )
 from flask_braintrust_evals.runs.endpoints import endpoints
 
-from .cors import request_origin_allowed
+from .cors import is_other_allowed_page, request_origin_allowed
 from .credentials import Credentials
-from .local_only import check_local
+from .hosts import is_known_host
+from .local_only import check_unauthenticated, unknown_host
+from .organizations import check_named, check_organization
 from .run_slots import Owner
 
 _HOW_TO_SEND = (
@@ -60,7 +62,8 @@ def admit(request: Request, settings: Settings, sessions: SessionCache) -> Calle
     """Return the user that the request acts as.
 
     Raises:
-        AccessDeniedError: the page, the organisation or the client's address is not allowed.
+        AccessDeniedError: the page, the organisation, the client's address or the server's own
+            host name is not allowed.
         AuthenticationError: there is no token, or it is not valid.
         RequestError: a header is not valid, or the token has several organisations and no header
             names one.
@@ -95,10 +98,8 @@ def _digest(identity: Session, settings: Settings, sessions: SessionCache) -> by
 
 def _identify(request: Request, credentials: Credentials, settings: Settings) -> Session:
     if settings.auth == "none":
-        if not settings.no_auth_remote:
-            check_local(request)
-        org_name = settings.org_names[0] if settings.org_names else None
-        return Session(settings.api_key, org_name)
+        check_unauthenticated(request, settings)
+        return Session(settings.api_key, settings.first_organization)
     if settings.auth == "braintrust":
         if credentials.token is None:
             raise AuthenticationError(f"no token: {_HOW_TO_SEND}")
@@ -107,6 +108,11 @@ def _identify(request: Request, credentials: Credentials, settings: Settings) ->
                 f"the Authorization header holds no Braintrust API key: {_HOW_TO_SEND}"
             )
         return Session(credentials.token, credentials.org_name)
+    # The function may go by the network that a request comes from, and so would take a page whose
+    # host name resolves to this server for the user who has opened it. Other pages are known by
+    # their origins.
+    if not is_other_allowed_page(request, settings) and not is_known_host(request, settings):
+        raise unknown_host(request)
     identity: Any = settings.auth(request)
     if identity is None:
         raise AuthenticationError("this server does not know you; sign in first")
@@ -121,9 +127,7 @@ def _identify(request: Request, credentials: Credentials, settings: Settings) ->
 def _lease(
     request: Request, token: Token, org_name: str | None, settings: Settings, sessions: SessionCache
 ) -> Lease:
-    allowed = settings.org_names
-    if allowed and org_name is not None and org_name not in allowed:
-        raise _org_denied(org_name)
+    check_named(org_name, settings)
     lease = sessions.lease(
         token.reveal(),
         org_name,
@@ -131,16 +135,12 @@ def _lease(
         lambda: log_in(token, org_name, endpoints(settings)),
         gave_up=lambda: client_has_left(request),
     )
-    if allowed and lease.session.org.name not in allowed:
+    try:
+        check_organization(lease.session.org, settings)
+    except AccessDeniedError:
         lease.release()
-        raise _org_denied(lease.session.org.name)
+        raise
     return lease
-
-
-def _org_denied(org_name: str) -> AccessDeniedError:
-    return AccessDeniedError(
-        f"organisation {org_name!r} is not allowed on this server (BRAINTRUST_EVALS_ORG_NAME)"
-    )
 
 
 def client_has_left(request: Request) -> bool:

@@ -37,21 +37,29 @@ REQUEST_HEADERS: list[str | re.Pattern[str]] = [
 def request_origin_allowed(request: Request, settings: Settings) -> bool:
     """Return whether the request comes from an allowed page, or not from a page at all."""
     origin = request.headers.get("Origin")
-    if origin is None or is_allowed_origin(origin, allowed_origins(settings)):
+    if origin is None or is_other_allowed_page(request, settings):
         return True
     return settings.playground and _is_own_page(request, origin)
+
+
+def is_other_allowed_page(request: Request, settings: Settings) -> bool:
+    """Return whether the request comes from an allowed page that another server has served."""
+    origin = request.headers.get("Origin")
+    return origin is not None and is_allowed_origin(
+        origin, allowed_origins(settings), with_token=settings.auth == "braintrust"
+    )
 
 
 def _is_own_page(request: Request, origin: str) -> bool:
     """Return whether the page was served under the host name that the request is sent to.
 
     The schemes are not compared, because they differ behind a proxy that terminates TLS. A page
-    whose own host name resolves to this server (DNS rebinding) passes too. It has no token to send,
-    and no-auth mode refuses foreign host names itself.
+    whose own host name resolves to this server (DNS rebinding) passes too. Where requests need a
+    token, it has none to send; otherwise the host name must be a known one, see :mod:`.access`.
     """
     site = request.headers.get("Sec-Fetch-Site", "same-origin")
     host = request.headers.get("Host", "")
-    return site == "same-origin" and bool(host) and urlsplit(origin).netloc == host
+    return site == "same-origin" and bool(host) and origin.partition("://")[2] == host
 
 
 def allowed_origins(settings: Settings) -> tuple[str | re.Pattern[str], ...]:
@@ -65,7 +73,7 @@ def add_cors_headers(request: Request, response: Response, settings: Settings) -
     for name in [name for name in response.headers.keys() if name.lower().startswith(_PREFIX)]:
         del response.headers[name]  # an application-wide CORS(app) adds its own to errors
     origin = request.headers.get("Origin")
-    allowed = origin is not None and is_allowed_origin(origin, allowed_origins(settings))
+    allowed = is_other_allowed_page(request, settings)
     # A refused origin goes through flask-cors too, with a pattern that matches nothing: flask-cors
     # marks the response, so that an application-wide CORS(app) does not allow the origin.
     pattern = re.compile(re.escape(origin) + r"\Z" if allowed and origin else r"(?!)")

@@ -1,60 +1,71 @@
-"""Restricts no-auth mode to clients, and host names, of the machine it runs on."""
+"""Restricts no-auth mode to clients of the machine it runs on, and to its own host names."""
 
 from __future__ import annotations
 
-import ipaddress
 import re
-from urllib.parse import urlsplit
 
 from flask import Request
 
+from flask_braintrust_evals.config import Settings
 from flask_braintrust_evals.errors import AccessDeniedError
 
-_FORWARDED_FOR = re.compile(r'\bfor=("[^"]*"|[^;,\s]*)', re.IGNORECASE)
+from .hosts import host_name, is_known_host, is_listed, is_loopback, is_own_machine
+
+_PROXY_HEADER = re.compile(
+    r"(?:x-)?forwarded(?:-.+)?|via|x-original-.+|x-proxyuser-ip|cdn-loop|"
+    r"(?:.+-)?(?:client|real|connecting|remote|source)-?(?:ip|addr|address)|"
+    r"(?:cf|fastly|fly|akamai|x-amz-cf|x-amzn|x-azure|x-fd|x-envoy|x-appengine|x-vercel|x-arr)-.+|"
+    r"x-proxied-.+|proxy-.+|x-cloud-trace-context",
+    re.IGNORECASE,
+)
+"""Names of the headers with which proxies, load balancers and tunnels mark what they forward."""
 _HINT = "use BRAINTRUST_EVALS_AUTH='braintrust' to serve others"
+_ALONE = "BRAINTRUST_EVALS_AUTH is 'none', which serves this machine alone, not"
 
 
-def check_local(request: Request) -> None:
-    """Refuse a request that does not come from this machine.
+def check_unauthenticated(request: Request, settings: Settings) -> None:
+    """Refuse what no-auth mode does not serve.
 
     Raises:
-        AccessDeniedError: the client, or one that a proxy's header names, is on another machine; or
-            the ``Host`` header is not a name of this machine. With DNS rebinding, the host name of
-            a foreign page resolves to this machine.
+        AccessDeniedError: the client is on another machine, or a proxy has forwarded the request,
+            and the settings do not allow it; or the ``Host`` header is no known name of the server.
     """
-    addresses = [request.remote_addr or ""]
-    # Behind a proxy on this machine, every request has a local address; the proxy's headers name
-    # the client's own.
-    for line in request.headers.getlist("X-Forwarded-For"):
-        addresses += [part.strip() for part in line.split(",")]
-    addresses += request.headers.getlist("X-Real-IP")
-    for line in request.headers.getlist("Forwarded"):
-        addresses += [match.strip('"[]') for match in _FORWARDED_FOR.findall(line)]
-    for address in addresses:
-        if not _is_loopback(address):
-            raise AccessDeniedError(
-                f"BRAINTRUST_EVALS_AUTH is 'none', which serves this machine alone, not"
-                f" {address[:100] or 'a client without an address'}; {_HINT}"
-            )
-    host = _host_name(request)
-    if not (host == "localhost" or host.endswith(".localhost") or _is_loopback(host)):
+    if not settings.no_auth_remote:
+        _check_client(request)
+        _check_own_name(request, settings)
+    elif not is_known_host(request, settings):
+        raise unknown_host(request)
+
+
+def unknown_host(request: Request) -> AccessDeniedError:
+    """Return the error of a request that was sent to a name that the server is not known by."""
+    name = host_name(request)[:300]
+    return AccessDeniedError(
+        f"this server is not known by the name {name!r}; if that is its name, add it to"
+        " BRAINTRUST_EVALS_HOSTS"
+    )
+
+
+def _check_client(request: Request) -> None:
+    address = request.remote_addr or ""
+    if not is_loopback(address):
         raise AccessDeniedError(
-            f"BRAINTRUST_EVALS_AUTH is 'none', which serves this machine alone, not under the name"
-            f" {host[:300]!r}; use the name localhost, or {_HINT}"
+            f"{_ALONE} {address[:100] or 'a client without an address'}; {_HINT}"
         )
+    # Behind a proxy on this machine, every request has a local address. What the proxy's headers
+    # say of the client may have been sent by the client itself, so that any of them is too many.
+    for name in request.headers.keys():
+        if _PROXY_HEADER.fullmatch(name):
+            raise AccessDeniedError(
+                f"{_ALONE} clients of a proxy, and the header {name[:100]} comes from one; {_HINT},"
+                " or set BRAINTRUST_EVALS_NO_AUTH_REMOTE to serve everybody who reaches the proxy"
+            )
 
 
-def _is_loopback(address: str) -> bool:
-    try:
-        parsed = ipaddress.ip_address(address)
-    except ValueError:
-        return False
-    mapped = getattr(parsed, "ipv4_mapped", None)
-    return bool(parsed.is_loopback or (mapped is not None and mapped.is_loopback))
-
-
-def _host_name(request: Request) -> str:
-    try:
-        return urlsplit(f"//{request.headers.get('Host', '')}").hostname or ""
-    except ValueError:
-        return ""
+def _check_own_name(request: Request, settings: Settings) -> None:
+    name = host_name(request)
+    if not is_own_machine(name) and not is_listed(name, settings.hosts):
+        raise AccessDeniedError(
+            f"{_ALONE} under the name {name[:300]!r}; use the name localhost, or {_HINT}; if it is"
+            " a name of this machine, add it to BRAINTRUST_EVALS_HOSTS"
+        )

@@ -211,9 +211,18 @@ def test_a_healthy_server_is_healthy(server: Gunicorn, cloud: StandIn) -> None:
     assert all(line.startswith("ok  ") for line in found)
     assert found[-2].startswith("ok   events come when they happen, the first result after 0.")
     assert found[-1] == "ok   other requests are answered while a run is under way"
-    assert len(found) == 9
+    assert "ok   everybody who has an account of Braintrust may run them" in found
+    assert len(found) == 10
     assert "token-ada" not in result.stdout
     assert {call.path for call in cloud.calls[before:]} <= {"/api/apikey/login"}, "unrecorded"
+
+
+def test_a_server_for_others_that_is_open_to_the_world_is_reported(server: Gunicorn) -> None:
+    # An address that is not one of this machine, and still reaches it.
+    result = check(server.url.replace("127.0.0.1", "0.0.0.0") + "/evals")
+    assert result.exit_code == 1
+    assert "FAIL everybody who has an account of Braintrust may run them" in lines(result)
+    assert "set BRAINTRUST_EVALS_ORG_NAME to the id of your organisation" in result.stdout
 
 
 def test_without_a_token_only_what_needs_none_is_checked(server: Gunicorn) -> None:

@@ -46,7 +46,11 @@ def test_the_commands_of_a_page_do_what_it_says(page: Path, cloud: StandIn, tmp_
     if shutil.which("curl") is None and "curl " in page.read_text("utf-8"):
         pytest.skip("curl is not installed")
     prepare_folder(tmp_path)
-    environ = {"BRAINTRUST_APP_URL": cloud.url, "NO_PROXY": "127.0.0.1"}
+    environ = {
+        "BRAINTRUST_APP_URL": cloud.url,
+        "BRAINTRUST_EVALS_ORG_NAME": cloud.org_id("acme"),
+        "NO_PROXY": "127.0.0.1",
+    }
     with Shell(tmp_path, environ) as shell:
         blocks = [*blocks_of(page)]
         for block, after in zip(blocks, [*blocks[1:], None], strict=True):

@@ -212,7 +212,8 @@ def test_an_organisation_that_is_not_allowed_here_is_403_before_any_login(
 def test_an_organisation_that_was_not_named_is_checked_after_the_login(cloud: StandIn) -> None:
     api = Api(cloud_app(cloud, BRAINTRUST_EVALS_ORG_NAME="globex"))
     assert ask_all(api, 403) == {
-        "organisation 'acme' is not allowed on this server (BRAINTRUST_EVALS_ORG_NAME)"
+        f"organisation 'acme' (id {cloud.org_id('acme')}) is not allowed on this server"
+        " (BRAINTRUST_EVALS_ORG_NAME)"
     }
     assert {call.path for call in cloud.calls} == {"/api/apikey/login"}
 

@@ -189,9 +189,7 @@ def test_the_text_of_a_refusal_does_not_repeat_a_very_long_origin(api: Api) -> N
 @pytest.mark.parametrize(
     "page",
     [
-        "https://braintrust.dev",
-        "http://x.preview.braintrustdata.dev",
-        "https://www.braintrustdata.com",
+        "https://www.braintrust.dev",
         "https://tools.example.com",
         "https://any.example.org",
         "https://self-hosted.example.com",

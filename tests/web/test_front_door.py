@@ -91,7 +91,11 @@ def test_no_auth_mode_serves_this_machine(host: str, address: str) -> None:
 
 
 def test_no_auth_mode_serves_other_machines_if_configured_but_not_foreign_pages() -> None:
-    app = make_app(BRAINTRUST_EVALS_AUTH="none", BRAINTRUST_EVALS_NO_AUTH_REMOTE=True)
+    app = make_app(
+        BRAINTRUST_EVALS_AUTH="none",
+        BRAINTRUST_EVALS_NO_AUTH_REMOTE=True,
+        BRAINTRUST_EVALS_HOSTS="evals.internal",
+    )
     client = app.test_client()
     elsewhere = {"REMOTE_ADDR": "10.0.0.7"}
     host = {"Host": "evals.internal"}

@@ -185,6 +185,28 @@ def test_braintrusts_own_pages_are_allowed(origin: str) -> None:
     assert is_allowed_origin(origin)
 
 
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "http://www.braintrust.dev",
+        "http://anything.braintrust.dev",
+        "https://anything.braintrust.dev",
+        "https://braintrust.dev",
+        "https://www.braintrustdata.dev",
+        "https://www.braintrustdata.com",
+    ],
+)
+def test_without_a_token_no_page_of_braintrust_but_the_playground_is_allowed(origin: str) -> None:
+    assert not is_allowed_origin(origin, with_token=False)
+    assert is_allowed_origin(origin, [origin], with_token=False)
+    assert is_allowed_origin("https://www.braintrust.dev", with_token=False)
+
+
+@pytest.mark.parametrize("origin", HOSTILE.values(), ids=HOSTILE.keys())
+def test_a_hostile_origin_is_refused_without_a_token_too(origin: str) -> None:
+    assert not is_allowed_origin(origin, with_token=False)
+
+
 PATTERN = re.compile(r"https://[a-z]+\.example\.com(:\d+)?")
 
 
