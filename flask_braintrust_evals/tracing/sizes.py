@@ -1,23 +1,52 @@
-"""The approximate sizes of spans, in memory and in a request."""
+"""The sizes of spans in a request, by OTLP's encoding (https://protobuf.dev/programming-guides/encoding)."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.sdk.trace import Event, ReadableSpan
+from opentelemetry.trace import Link
 
 OVERHEAD = 300
-"""Bytes of a span beside its texts: ids, times, names. Estimated."""
+"""Bytes of a span beside its texts and attributes: ids, times, flags. More than there ever are."""
+EVENT_OVERHEAD = 32
+"""Bytes of an event beside its name and attributes, likewise."""
+LINK_OVERHEAD = 64
+"""Bytes of a link beside its attributes, likewise."""
+ATTRIBUTE_OVERHEAD = 20
+"""Bytes of an attribute beside its name and its text, likewise."""
+
+MANY_ITEMS = 1_000
+"""Of lists with more integers, each is counted as the largest one: it is a hundred times faster."""
 
 
 def span_size(span: ReadableSpan) -> int:
-    """Return about how many bytes a span takes."""
+    """Return how many bytes a span takes, or a few more; without its resource and its scope."""
     size = OVERHEAD + text_size(span.name) + text_size(span.status.description or "")
-    size += sum(text_size(event.name) for event in span.events)
-    for attributes in (plain_attributes(span), *(event.attributes for event in span.events)):
-        for name, value in (attributes or {}).items():
-            size += len(name)
-            size += text_size(value) if isinstance(value, str) else sum(text_sizes(value))
+    size += attributes_size(plain_attributes(span))
+    if span.context is not None and span.context.trace_state:
+        size += text_size(span.context.trace_state.to_header())
+    size += sum(map(event_size, span.events))
+    return size + sum(map(link_size, span.links))
+
+
+def event_size(event: Event) -> int:
+    """Return how many bytes an event takes, or a few more."""
+    return EVENT_OVERHEAD + text_size(event.name) + attributes_size(event.attributes)
+
+
+def link_size(link: Link) -> int:
+    """Return how many bytes a link takes, or a few more."""
+    return LINK_OVERHEAD + attributes_size(link.attributes)
+
+
+def attributes_size(attributes: Mapping[str, Any] | None) -> int:
+    """Return how many bytes attributes take, or a few more."""
+    size = 0
+    for name, value in (attributes or {}).items():
+        size += ATTRIBUTE_OVERHEAD + text_size(name)
+        size += text_size(value) if type(value) is str else value_size(value)
     return size
 
 
@@ -33,7 +62,42 @@ def text_size(text: str) -> int:
     return len(text) if text.isascii() else len(text.encode("utf-8", "replace"))
 
 
-def text_sizes(value: Any) -> list[int]:
-    """Return the bytes of each text in an attribute's value."""
-    texts = value if isinstance(value, tuple | list) else (value,)
-    return [text_size(each) for each in texts if isinstance(each, str)]
+def value_size(value: Any) -> int:
+    """Return the bytes of the value of an attribute: an ``AnyValue`` of any kind."""
+    if isinstance(value, str):
+        return _field(text_size(value))
+    if isinstance(value, bool):
+        return 2
+    if isinstance(value, int):
+        return 1 + _varint(value)
+    if isinstance(value, float):
+        return 9
+    if isinstance(value, bytes):
+        return _field(len(value))
+    if isinstance(value, Mapping):
+        return _field(
+            sum(
+                _field(_field(text_size(str(name))) + _field(value_size(each)))
+                for name, each in value.items()
+            )
+        )
+    if isinstance(value, Sequence):
+        return _field(_items_size(value))
+    return 0  # None; the encoder leaves out what is of no other kind
+
+
+def _items_size(values: Sequence[Any]) -> int:
+    if len(values) > MANY_ITEMS and set(map(type, values)) == {int}:
+        largest = max(_varint(min(values)), _varint(max(values)))
+        return len(values) * _field(1 + largest)
+    return sum(_field(value_size(each)) for each in values)
+
+
+def _field(size: int) -> int:
+    """Return the bytes of a field whose content has ``size`` bytes."""
+    return 1 + _varint(size) + size
+
+
+def _varint(number: int) -> int:
+    """Return the bytes of a number. A negative one has all 64 bits."""
+    return 10 if number < 0 else min(10, (max(1, number.bit_length()) + 6) // 7)

@@ -26,6 +26,7 @@ from opentelemetry.trace import (
 
 from flask_braintrust_evals.cloud.tracing.encoder import (
     MAX_CHUNK_SPANS,
+    OtlpChunk,
     OtlpEncoder,
     export_request,
 )
@@ -161,6 +162,29 @@ def test_a_text_that_is_no_text_costs_its_attribute_and_a_name_its_span() -> Non
     assert [span.name for span in spans] == ["täsk", "eval", "text", "täsk", "eval"]
     assert [each.key for each in spans[2].attributes] == ["b"]
     assert encoder.failed == 1
+
+
+def test_a_request_is_bounded_whatever_the_resource_is() -> None:
+    large = Resource({"service.name": "kept", **{f"{n}": "x" * 900_000 for n in range(20)}})
+    recorded = Recorded("scope" * 1_000_000, large)
+    plain(recorded)
+
+    pieces = list(OtlpEncoder().encode((span, 100) for span in recorded.spans))
+    request = export_request(pieces)
+
+    assert len(request) <= sum(piece.size for piece in pieces) < 10_000
+    (of_resource,) = ExportTraceServiceRequest.FromString(request).resource_spans
+    assert [each.key for each in of_resource.resource.attributes] == ["service.name"]
+
+
+@pytest.mark.parametrize("count", [1, 5, 40])
+def test_pieces_of_many_tracers_count_what_they_add_to_a_request(count: int) -> None:
+    pieces: list[OtlpChunk] = []
+    for number in range(count):
+        recorded = Recorded(f"scope {number}", Resource({"text": "x" * 5_000}))
+        plain(recorded)
+        pieces += OtlpEncoder().encode((span, 100) for span in recorded.spans)
+    assert len(export_request(pieces)) <= sum(piece.size for piece in pieces)
 
 
 def test_spans_of_several_tracers_are_separate() -> None:

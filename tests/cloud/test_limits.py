@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
-from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace import Event, ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-from opentelemetry.trace import StatusCode
+from opentelemetry.trace import Link, SpanContext, StatusCode
 
 from flask_braintrust_evals.cloud.tracing.limits import MAX_SPAN_BYTES, within_limits
 from flask_braintrust_evals.tracing.sizes import span_size
@@ -126,3 +126,87 @@ def test_every_text_of_a_span_is_counted_and_cut(parent: str, change: Any) -> No
     encoded = encode_spans([copy]).SerializeToString()
     assert len(encoded) - 1000 <= size <= MAX_SPAN_BYTES  # the resource is not counted
     assert (copy.attributes or {})["braintrust.parent"] == PARENT
+
+
+VALUES = {
+    "dict": {"deep": {"text": LONG}},
+    "list": [{"text": "x" * 4_000_000}, ["y" * 4_000_000]],
+    "bytes": b"\x00" * 8_000_000,
+    "integers": [1] * 1_100_000,
+    "bytes in a list": ["a", b"\x00" * 8_000_000],
+    "many entries": {str(n): "x" * 100 for n in range(70_000)},
+    "long name": {LONG: 1},
+}
+
+
+def unchecked(attributes: dict[str, Any], **fields: Any) -> ReadableSpan:
+    """A span with any attributes, as newer versions of OpenTelemetry's SDK take them."""
+    return ReadableSpan(
+        "it", SpanContext(1, 2, False), attributes=attributes, start_time=1, end_time=2, **fields
+    )
+
+
+def size_in_request(span: ReadableSpan) -> int:
+    return int(encode_spans([span]).ByteSize())
+
+
+@pytest.mark.parametrize("value", VALUES.values(), ids=VALUES.keys())
+@pytest.mark.parametrize("where", ["span", "event", "link"])
+def test_values_of_every_kind_are_cut_and_say_so(where: str, value: Any) -> None:
+    if where == "span":
+        original = unchecked({"v": value, "small": "kept"})
+    elif where == "event":
+        original = unchecked({"small": "kept"}, events=[Event("it", {"v": value}, 1)])
+    else:
+        original = unchecked({"small": "kept"}, links=[Link(SpanContext(1, 2, True), {"v": value})])
+    copy, size = sent(original)
+    assert size_in_request(copy) - 1000 <= size <= MAX_SPAN_BYTES
+    assert (copy.attributes or {})["small"] == "kept"
+    further = [
+        *(event.attributes for event in copy.events),
+        *(link.attributes for link in copy.links),
+    ]
+    holders = [copy.attributes, *further]
+    (cut,) = [each["v"] for each in holders if each and "v" in each]
+    assert "[cut: " in repr(cut)
+
+
+def test_a_deep_value_becomes_json_text_so_that_readers_accept_the_request() -> None:
+    value: Any = "bottom"
+    for _ in range(40):
+        value = {"down": [value]}
+    copy, size = sent(unchecked({"braintrust.parent": PARENT, "v": value, "flat": {"a": [1]}}))
+    attributes = dict(copy.attributes or {})
+    assert json.loads(str(attributes["v"])) == value
+    assert attributes["flat"] == {"a": [1]}
+    assert size == span_size(copy)
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        {"attributes": {f"name {n}": "x" * 900 for n in range(20_000)}},
+        {"events": [Event("it", {"n": n}, n) for n in range(80_000)]},
+        {"links": [Link(SpanContext(1, n, True), {"n": n}) for n in range(1, 60_000)]},
+    ],
+    ids=["attributes", "events", "links"],
+)
+def test_of_too_many_parts_the_last_are_left_out_and_counted(parts: dict[str, Any]) -> None:
+    own = {"braintrust.output_json": '"kept"', "braintrust.parent": PARENT}
+    attributes = {**parts.pop("attributes", {}), **own}
+    failure = Event("exception", {"exception.type": "E"}, 1)
+    events = [*parts.pop("events", []), failure]
+    original = unchecked(attributes, events=events, **parts)
+    copy, size = sent(original)
+    kept = dict(copy.attributes or {})
+    assert size_in_request(copy) - 1000 <= size <= MAX_SPAN_BYTES
+    assert own.items() <= kept.items()
+    assert [event.name for event in copy.events].count("exception") == 1
+    lost = (
+        len(attributes) - (len(kept) - 1),
+        len(events) - len(copy.events),
+        len(original.links) - len(copy.links),
+    )
+    (count,) = [each for each in lost if each]
+    assert str(kept["flask_braintrust_evals.left_out"]).startswith(f"{count} ")
+    assert size > MAX_SPAN_BYTES // 2, "as much as fits is kept"

@@ -29,6 +29,9 @@ logger = logging.getLogger("flask_braintrust_evals")
 MAX_CHUNK_SPANS = 100
 MAX_CHUNK_BYTES = 1_000_000
 """Limits of a chunk; a single span may be larger."""
+MAX_ENVELOPE_BYTES = 100_000
+"""Bytes of a resource with a scope, which are a part of each request. Of larger ones, the large
+attributes are left out."""
 
 _KINDS = {kind: kind.value + 1 for kind in SpanKind}  # OTLP's 0 is "unspecified"
 _FLAGS = SpanFlags.SPAN_FLAGS_CONTEXT_HAS_IS_REMOTE_MASK
@@ -42,16 +45,18 @@ class OtlpChunk:
         envelope: a ``ResourceSpans`` message without spans, shared by all chunks of the tracer.
         spans: a serialized ``ScopeSpans`` without a scope.
         count: the number of spans.
+        envelope_size: the bytes of the envelope.
     """
 
     envelope: Any
     spans: bytes
     count: int
+    envelope_size: int = 0
 
     @property
     def size(self) -> int:
-        """The bytes of the spans."""
-        return len(self.spans)
+        """The bytes that the chunk adds to a request, at most."""
+        return len(self.spans) + self.envelope_size
 
 
 class OtlpEncoder:
@@ -92,12 +97,15 @@ class OtlpEncoder:
 
     def _chunk(self, key: tuple[int, int], messages: Any) -> OtlpChunk:
         envelope = self._envelopes[key][2]
-        return OtlpChunk(envelope, messages.SerializeToString(), len(messages.spans))
+        spans, count = messages.SerializeToString(), len(messages.spans)
+        return OtlpChunk(envelope, spans, count, envelope.ByteSize() + 20)
 
     def _add_envelope(self, key: tuple[int, int], span: ReadableSpan) -> None:
         if key not in self._envelopes:
             envelope = encode_spans([span]).resource_spans[0]
             del envelope.scope_spans[0].spans[:]
+            if envelope.ByteSize() > MAX_ENVELOPE_BYTES:
+                _shrink(envelope)
             self._envelopes[key] = span.resource, span.instrumentation_scope, envelope
 
 
@@ -113,6 +121,18 @@ def export_request(chunks: Iterable[OtlpChunk]) -> bytes:
         # Protobuf merges repeated fields where serialized messages are concatenated.
         scope.scope_spans[0].MergeFromString(b"".join(spans))
     return bytes(message.SerializeToString())
+
+
+def _shrink(envelope: Any) -> None:
+    """Leave out what is large in a resource and its scope, and what is too much."""
+    scope = envelope.scope_spans[0].scope
+    for owner in (envelope.resource, scope):
+        small = [each for each in owner.attributes if each.ByteSize() <= 1000][:40]
+        del owner.attributes[:]
+        owner.attributes.extend(small)
+    scope.name, scope.version = scope.name[:1000], scope.version[:1000]
+    envelope.scope_spans[0].ClearField("schema_url")
+    envelope.ClearField("schema_url")
 
 
 def _add(span: ReadableSpan, messages: Any) -> None:

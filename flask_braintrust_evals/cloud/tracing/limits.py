@@ -2,28 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, TypeVar
 
 from opentelemetry.sdk.trace import Event, ReadableSpan
-from opentelemetry.trace import Status
+from opentelemetry.trace import Link, Status
 
 from flask_braintrust_evals.semconv import PARENT
-from flask_braintrust_evals.serialization import dumps
 from flask_braintrust_evals.tracing.sizes import (
+    ATTRIBUTE_OVERHEAD,
+    EVENT_OVERHEAD,
+    LINK_OVERHEAD,
     OVERHEAD,
+    attributes_size,
+    event_size,
+    link_size,
     plain_attributes,
     span_size,
     text_size,
-    text_sizes,
+    value_size,
 )
 
+from .cuts import cut_attributes, cut_text, is_deep
+
 MAX_ATTRIBUTE_BYTES = 1_000_000
-"""Bytes of one text. A longer one is cut; a note at its end says so."""
+"""Bytes of one text or value. A longer one is cut; a note in it says so."""
 MAX_SPAN_BYTES = 4_000_000
-"""Bytes of all texts of a span. Braintrust refuses requests above about 6 MB."""
+"""Bytes of a span. Braintrust refuses requests above about 6 MB."""
 MIN_CUT_BYTES = 1_000
-"""Bytes of a text that are kept, even if the span is too large."""
+"""Bytes of a text that are kept, unless there are too many texts."""
+LEFT_OUT = "flask_braintrust_evals.left_out"
+"""The attribute that says how many attributes, events and links are left out of a span."""
+
+T = TypeVar("T")
 
 
 def within_limits(span: ReadableSpan, parent: str, size: int) -> tuple[ReadableSpan, int]:
@@ -39,48 +50,100 @@ def within_limits(span: ReadableSpan, parent: str, size: int) -> tuple[ReadableS
     """
     attributes = plain_attributes(span)
     too_large = size > MAX_ATTRIBUTE_BYTES and (
-        size > MAX_SPAN_BYTES or max(_text_sizes(span)) > MAX_ATTRIBUTE_BYTES
+        size > MAX_SPAN_BYTES or max(_sizes(span)) > MAX_ATTRIBUTE_BYTES
     )
-    if attributes.get(PARENT) == parent and not too_large:
+    is_right = not too_large and not _is_deep(span, attributes)
+    if is_right and attributes.get(PARENT) == parent:
         return span, size
-    limit = _limit(span) if too_large else MAX_ATTRIBUTE_BYTES
-    copy = ReadableSpan(
-        name=_cut(span.name, limit),
-        context=span.context,
-        parent=span.parent,
-        resource=span.resource,
-        attributes={**_cut_attributes(attributes, limit), PARENT: parent},
-        events=[
-            Event(
-                _cut(event.name, limit), _cut_attributes(event.attributes, limit), event.timestamp
-            )
-            for event in span.events
-        ],
-        links=span.links,
-        kind=span.kind,
-        instrumentation_scope=span.instrumentation_scope,
+    if is_right:
+        copy = _copy(span, {**attributes, PARENT: parent}, span.events)
+        return copy, size + ATTRIBUTE_OVERHEAD + len(PARENT) + text_size(parent)
+    copy = cut_span(span, _limit(span) if too_large else MAX_ATTRIBUTE_BYTES, parent)
+    size = span_size(copy)
+    if size > MAX_SPAN_BYTES:
+        copy = _without_the_rest(copy)
+        size = span_size(copy)
+    return copy, size
+
+
+def cut_span(span: ReadableSpan, limit: int, parent: str | None = None) -> ReadableSpan:
+    """Return a copy of a span whose names, texts and values have at most ``limit`` bytes each.
+
+    Args:
+        span: the span.
+        limit: the bytes of each.
+        parent: the value of its ``braintrust.parent``; ``None``: the one that it has.
+    """
+    attributes = cut_attributes(plain_attributes(span), limit)
+    if parent is not None:
+        attributes[PARENT] = parent
+    events = [
+        Event(cut_text(event.name, limit), cut_attributes(event.attributes, limit), event.timestamp)
+        for event in span.events
+    ]
+    links = [Link(link.context, cut_attributes(link.attributes, limit)) for link in span.links]
+    return _copy(
+        span,
+        attributes,
+        events,
+        links=links,
+        name=cut_text(span.name, limit),
         status=_cut_status(span.status, limit),
-        start_time=span.start_time,
-        end_time=span.end_time,
     )
-    return copy, span_size(copy)
 
 
-def _text_sizes(span: ReadableSpan) -> list[int]:
-    """Return the size in bytes of each text of a span that :func:`within_limits` can cut."""
-    sizes = [text_size(span.name), text_size(span.status.description or "")]
-    sizes += [text_size(event.name) for event in span.events]
-    for attributes in (span.attributes, *(event.attributes for event in span.events)):
-        for name, value in (attributes or {}).items():
-            sizes.append(text_size(name))
-            sizes.extend(text_sizes(value))
-    return sizes
+def _copy(
+    span: ReadableSpan,
+    attributes: Mapping[str, Any],
+    events: Iterable[Event],
+    **changed: Any,
+) -> ReadableSpan:
+    fields: dict[str, Any] = {
+        "name": span.name,
+        "context": span.context,
+        "parent": span.parent,
+        "resource": span.resource,
+        "attributes": attributes,
+        "events": tuple(events),
+        "links": span.links,
+        "kind": span.kind,
+        "instrumentation_scope": span.instrumentation_scope,
+        "status": span.status,
+        "start_time": span.start_time,
+        "end_time": span.end_time,
+    }
+    return ReadableSpan(**{**fields, **changed})
 
 
 def _cut_status(status: Status, limit: int) -> Status:
     if status.description is None or text_size(status.description) <= limit:
         return status
-    return Status(status.status_code, _cut(status.description, limit))
+    return Status(status.status_code, cut_text(status.description, limit))
+
+
+def _is_deep(span: ReadableSpan, attributes: Mapping[str, Any]) -> bool:
+    """Return whether an attribute of a span, its events or its links has too many levels."""
+    if any(type(value) is not str and is_deep(value) for value in attributes.values()):
+        return True
+    return any(is_deep(value) for each in _further(span) for value in each.values())
+
+
+def _further(span: ReadableSpan) -> list[Mapping[str, Any]]:
+    """Return the attributes of the events and links of a span."""
+    events = [event.attributes or {} for event in span.events]
+    return [*events, *(link.attributes or {} for link in span.links)]
+
+
+def _sizes(span: ReadableSpan) -> Iterator[int]:
+    """Yield the size in bytes of each name, text and value of a span that can be cut."""
+    yield text_size(span.name)
+    yield text_size(span.status.description or "")
+    for event in span.events:
+        yield text_size(event.name)
+    for attributes in (span.attributes or {}, *_further(span)):
+        for name, value in attributes.items():
+            yield text_size(name)
+            yield text_size(value) if isinstance(value, str) else value_size(value)
 
 
 def _limit(span: ReadableSpan) -> int:
@@ -88,8 +151,11 @@ def _limit(span: ReadableSpan) -> int:
 
     Shorter texts stay whole, and leave more bytes to the longer ones.
     """
-    sizes = sorted(_text_sizes(span))
-    remaining = MAX_SPAN_BYTES - 2 * OVERHEAD  # the second one for the parent that is added
+    sizes = sorted(_sizes(span))
+    attributes = len(span.attributes or {}) + sum(map(len, _further(span)))
+    # The second OVERHEAD is for the parent that is added, the other ones for the notes.
+    remaining = MAX_SPAN_BYTES - 2 * OVERHEAD - 2 * ATTRIBUTE_OVERHEAD * attributes
+    remaining -= EVENT_OVERHEAD * len(span.events) + LINK_OVERHEAD * len(span.links)
     for index, size in enumerate(sizes):
         share = remaining // (len(sizes) - index)
         if size > share:
@@ -98,45 +164,44 @@ def _limit(span: ReadableSpan) -> int:
     return MAX_ATTRIBUTE_BYTES
 
 
-def _cut_attributes(attributes: Mapping[str, Any] | None, limit: int) -> dict[str, Any]:
-    return {
-        _cut(name, limit): _cut_value(name, value, limit)
-        for name, value in (attributes or {}).items()
+def _without_the_rest(span: ReadableSpan) -> ReadableSpan:
+    """Return a copy of a span with as many attributes, events and links as fit.
+
+    Braintrust's own attributes and the span's exceptions are the first to be kept.
+    """
+    attributes = plain_attributes(span)
+    budget = _Budget(MAX_SPAN_BYTES - OVERHEAD - span_size(_copy(span, {}, (), links=())))
+    names = sorted(attributes, key=lambda name: not name.startswith("braintrust."))
+    kept_names = budget.take(names, lambda name: attributes_size({name: attributes[name]}))
+    events = sorted(span.events, key=lambda event: event.name != "exception")
+    kept_events = budget.take(events, event_size)
+    kept_links = budget.take(span.links, link_size)
+    left_out = {
+        "attributes": len(names) - len(kept_names),
+        "events": len(events) - len(kept_events),
+        "links": len(span.links) - len(kept_links),
     }
+    note = ", ".join(f"{count} {what}" for what, count in left_out.items() if count)
+    return _copy(
+        span,
+        {**{name: attributes[name] for name in kept_names}, LEFT_OUT: note},
+        sorted(kept_events, key=lambda event: event.timestamp),
+        links=kept_links,
+    )
 
 
-def _cut_value(name: str, value: Any, limit: int) -> Any:
-    if isinstance(value, tuple | list):
-        return _cut_list(value, limit)
-    if not isinstance(value, str) or text_size(value) <= limit:
-        return value
-    # Braintrust parses its own attributes as JSON, and would ignore a JSON text that is cut.
-    if name.startswith("braintrust."):
-        # Quotes and backslashes take a second character inside a JSON string.
-        return dumps(_cut(value, limit // 2))
-    return _cut(value, limit)
+class _Budget:
+    """The bytes that are left for the parts of a span."""
 
+    def __init__(self, size: int) -> None:
+        self._left = size
 
-def _cut_list(values: Sequence[Any], limit: int) -> list[Any]:
-    """Return the items that fit into the limit; in a list of texts, the last item says so."""
-    kept: list[Any] = []
-    remaining = limit
-    for value in values:
-        item = _cut(value, limit) if isinstance(value, str) else value
-        remaining -= text_size(item) + 4 if isinstance(item, str) else 12
-        if kept and remaining < 0:
-            if isinstance(kept[0], str):
-                kept.append(f"… [cut: {len(values)} items]")
-            break
-        kept.append(item)
-    return kept
-
-
-def _cut(text: str, limit: int) -> str:
-    size = text_size(text)
-    if size <= limit:
-        return text
-    marker = f"… [cut: {size} bytes]"
-    marker_size = len(marker) + 2  # the ellipsis has three bytes
-    kept = text.encode("utf-8", "replace")[: max(0, limit - marker_size)]
-    return kept.decode("utf-8", "ignore") + marker
+    def take(self, parts: Iterable[T], size_of: Callable[[T], int]) -> list[T]:
+        """Return the parts that fit, in their order."""
+        taken = []
+        for part in parts:
+            size = size_of(part)
+            if size <= self._left:
+                self._left -= size
+                taken.append(part)
+        return taken
