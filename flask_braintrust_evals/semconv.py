@@ -16,3 +16,8 @@ TAGS = "braintrust.tags"
 ORIGIN = "braintrust.origin"
 SCORES = "braintrust.scores"
 CLASSIFICATIONS = "braintrust.classifications"
+CONTEXT = "braintrust.context_json"
+
+ROW_ID = "flask_braintrust_evals.row_id"
+"""Of this package alone: the id of the row that an ``eval`` span is recorded as, if it has another
+id than the span. It never leaves the process; see ``cloud/tracing/native_rows.py``."""

@@ -18,6 +18,13 @@ _ATTRIBUTE_PREFIXES = {
 _MAX_LENGTH = 50_000
 """Characters of an id, or of the text of an exported span. Servers refuse longer headers."""
 
+_ROW_FIELDS: Mapping[str, tuple[str, Mapping[str, str]]] = {
+    "playground_id": ("prompt_session_id", {"log_id": "x"}),
+    "experiment_id": ("experiment_id", {}),
+    "project_id": ("project_id", {"log_id": "g"}),
+}
+"""The field with an object's id in rows of its kind, and the field that names its log."""
+
 
 @dataclass(frozen=True)
 class Parent:
@@ -64,6 +71,17 @@ class Parent:
         event = None if isinstance(self.value, str) else self.value.get("propagated_event")
         attributes = event.get("span_attributes") if isinstance(event, Mapping) else None
         return attributes.get("generation") if isinstance(attributes, Mapping) else None
+
+    @property
+    def row_fields(self) -> Mapping[str, str] | None:
+        """The fields by which a row that is written natively names the object that it belongs to.
+
+        ``None``: the parent is the text of an exported span, which only Braintrust can read.
+        """
+        if isinstance(self.value, str):
+            return None
+        name, log = _ROW_FIELDS[_ATTRIBUTE_PREFIXES[self.value["object_type"]]]
+        return {name: self.value["object_id"], **log}
 
     def id_if(self, object_type: str) -> str | None:
         """Return the id of the object if it is of this type, else ``None``."""

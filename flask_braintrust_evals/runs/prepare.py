@@ -129,7 +129,8 @@ def _spans(session: UserSession | None, recording: Recording, host: Host) -> Spa
         return None
     host.span_processor.attach()
     timeout = host.settings.request_timeout
-    return SpanPipeline(session, recording.parent.attribute, host.span_processor, timeout)
+    parent = recording.parent
+    return SpanPipeline(session, parent.attribute, host.span_processor, timeout, parent.row_fields)
 
 
 def _remote_scorers(
@@ -183,4 +184,5 @@ def _tracer(spans: SpanPipeline | None, recording: Recording) -> EvalTracer:
         attributes={PARENT: recording.parent.attribute},
         span_attributes={} if generation is None else {"generation": generation},
         link=context if context.is_valid else None,
+        keeps_row_ids=recording.parent.row_fields is not None,
     )

@@ -39,7 +39,7 @@ def failure(transient: bool) -> CloudError:
     return error
 
 
-def fill(outbox: SpanExporter, count: int, size: int = 100) -> None:
+def fill(outbox: SpanExporter[OtlpChunk], count: int, size: int = 100) -> None:
     for number in range(count):
         outbox.add(OtlpChunk(f"span {number}", bytes(size), 1))
 

@@ -37,8 +37,8 @@ def exact_match(output: Any, expected: Any) -> bool:
     return bool(output == expected)
 
 
-def topic(output: Any) -> Classification:
-    return Classification(id="text" if isinstance(output, str) else "other")
+def topic(output: Any) -> Classification | None:
+    return Classification(id="object") if isinstance(output, dict) else None
 
 
 @bp.evaluator("echo", scores=[exact_match], classifiers=[topic], project="echo project")

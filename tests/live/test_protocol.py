@@ -74,20 +74,25 @@ def test_spans_are_in_the_parent_before_the_summary_is_sent(client: Client, clou
             break
         last = event
     names = sorted(span.name for span in cloud.spans)
-    assert names == ["eval", "exact_match", "task", "topic"]
+    assert names == ["exact_match", "task", "topic"]
     by_name = {span.name: span for span in cloud.spans}
-    root = by_name["eval"]
-    assert root.span_id == last.json["id"]
-    assert {span.parent_span_id for span in cloud.spans if span is not root} == {root.span_id}
+    (logged,) = cloud.rows  # it has labels
+    root = logged.row
+    assert (logged.name, logged.token) == ("eval", "token-ada")
+    assert logged.parent == "playground_id:playground-1"
+    assert root["id"] == root["span_id"] == last.json["id"]
+    assert root["span_attributes"]["generation"] == "g-7"
+    assert {span.parent_span_id for span in cloud.spans} == {root["span_id"]}
+    assert {span.trace_id for span in cloud.spans} == {root["root_span_id"]}
     for span in cloud.spans:
         assert span.token == "token-ada"
         assert span.parent_header == "playground_id:playground-1"
         assert span.attributes["braintrust.parent"] == "playground_id:playground-1"
         assert span.json("braintrust.span_attributes")["generation"] == "g-7"
-    assert root.json("braintrust.input_json") == {"deep": [1]}
+    assert root["input"] == root["output"] == {"deep": [1]}
     assert by_name["task"].json("braintrust.output_json") == {"deep": [1]}
     assert by_name["exact_match"].json("braintrust.scores") == {"exact_match": 1.0}
-    assert root.json("braintrust.classifications") == {"topic": [{"id": "other"}]}
+    assert root["classifications"] == {"topic": [{"id": "object"}]}
     stream.close()
 
 

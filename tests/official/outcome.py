@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -120,7 +119,10 @@ class Recorded:
 
 
 def recorded_by_official(cloud: StandIn) -> list[Recorded]:
-    rows = [each.row for each in cloud.rows]
+    # The other server writes the rows of some cases, whose other spans come over OTLP.
+    others = {span.trace_id for span in cloud.spans}
+    logged = [each for each in cloud.rows if each.row["root_span_id"] not in others]
+    rows = [each.row for each in logged]
     names = {row["span_id"]: row["span_attributes"]["name"] for row in rows}
     return [
         Recorded(
@@ -136,42 +138,36 @@ def recorded_by_official(cloud: StandIn) -> list[Recorded]:
             | {"purpose": each.row["span_attributes"].get("purpose")}
             | {"generation": each.row["span_attributes"].get("generation")},
         )
-        for each in cloud.rows
+        for each in logged
     ]
 
 
 def recorded_by_ours(cloud: StandIn) -> list[Recorded]:
-    names = {span.span_id: span.name for span in cloud.spans}
+    traces = {span.trace_id for span in cloud.spans}
+    parents = {span.parent_header for span in cloud.spans}
+    rows = [
+        (parent, row)
+        for parent in sorted(parents)
+        for row in cloud.recorded(parent)
+        if row["root_span_id"] in traces
+    ]
+    names = {row["span_id"]: row["span_attributes"]["name"] for _, row in rows}
     return [
         Recorded(
-            name=span.name,
-            type=span.type,
-            parent=span.parent_header,
-            above=names.get(span.parent_span_id),
+            name=row["span_attributes"]["name"],
+            type=row["span_attributes"].get("type"),
+            parent=parent,
+            above=names.get((row.get("span_parents") or [""])[0]),
             fields={
-                "input": parsed("braintrust.input_json"),
-                "expected": parsed("braintrust.expected_json"),
-                "output": parsed("braintrust.output_json"),
-                "metadata": parsed("braintrust.metadata"),
-                "tags": span.attributes.get("braintrust.tags"),
-                "origin": parsed("braintrust.origin"),
-                "scores": parsed("braintrust.scores"),
-                "classifications": parsed("braintrust.classifications"),
-                "error": span.status_message if span.status_code == "ERROR" else None,
-                "purpose": (parsed("braintrust.span_attributes") or {}).get("purpose"),
-                "generation": (parsed("braintrust.span_attributes") or {}).get("generation"),
-            },
+                key: row.get(key)
+                for key in ("input", "expected", "output", "metadata", "tags", "origin")
+                + ("scores", "classifications", "error")
+            }
+            | {"purpose": row["span_attributes"].get("purpose")}
+            | {"generation": row["span_attributes"].get("generation")},
         )
-        for span in cloud.spans
-        for parsed in [_parser(span.attributes)]
+        for parent, row in rows
     ]
-
-
-def _parser(attributes: dict[str, Any]) -> Callable[[str], Any]:
-    def parsed(name: str) -> Any:
-        return json.loads(attributes[name]) if name in attributes else None
-
-    return parsed
 
 
 def client_of(url: str, cloud: StandIn) -> Client:

@@ -262,3 +262,17 @@ def test_an_experiment_is_compared_with_its_base_alike(pair: Pair, cloud: StandI
         assert each.summary["comparisonExperimentName"] == "earlier"
     assert official.summary["scores"] == ours.summary["scores"]
     assert official.summary["scores"]["exact"]["improvements"] == 1
+
+
+@pytest.mark.parametrize("parent", [PLAYGROUND, ABSENT], ids=["playground", "experiment"])
+def test_the_rows_of_a_rerun_have_the_same_ids_alike(
+    pair: Pair, cloud: StandIn, parent: Any
+) -> None:
+    case = {"input": "a", "upsert_id": "row-1", "trial_count": 3}
+    official, ours = pair.run("echo", [case], parent=parent)
+    ids = [{each["id"] for each in outcome.progress} for outcome in (official, ours)]
+    assert ids[0] == ids[1]
+    assert len(ids[0]) == 3
+    for experiment in cloud.experiments:
+        rows = cloud.recorded(f"experiment_id:{experiment['id']}")
+        assert {row["id"] for row in rows if row["is_root"]} == ids[0]

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Protocol
 
 _CODES = {
     400: "BadRequestError",
@@ -14,8 +14,19 @@ _CODES = {
     403: "ForbiddenError",
     404: "NotFoundError",
     405: "MethodNotAllowedError",
+    413: "PayloadTooLargeError",
     429: "TooManyRequestsError",
 }
+
+
+class Sized(Protocol):
+    """A call, as far as its size goes."""
+
+    body: bytes
+
+
+MAX_BODY = 6 * 1024 * 1024
+"""Bytes of a request with spans or rows, as the SDK takes for granted where nothing is said."""
 
 
 class Refusal(Exception):
@@ -25,6 +36,12 @@ class Refusal(Exception):
         super().__init__(message)
         self.status = status
         self.message = message
+
+
+def check_size(call: Sized) -> None:
+    """Raise `Refusal` for a request with spans that is too large."""
+    if len(call.body) > MAX_BODY:
+        raise Refusal(413, f"The body has {len(call.body)} bytes, more than {MAX_BODY}")
 
 
 @dataclass(frozen=True)

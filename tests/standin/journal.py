@@ -9,7 +9,9 @@ from threading import Condition
 from typing import Any, TypeVar
 
 from .logged import LoggedRow
+from .otlp_rows import row_of
 from .spans import StoredSpan
+from .state import Row
 
 T = TypeVar("T")
 
@@ -64,6 +66,19 @@ class Journal:
     def rows(self) -> list[LoggedRow]:
         with self._changed:
             return list(self._rows.values())
+
+    def recorded(self, parent: str) -> list[Row]:
+        """The rows of an object, whichever way they came in; a later one of an id replaces it."""
+        with self._changed:
+            by_id = {row["id"]: row for row in map(row_of, self._of(parent))}
+            for (owner, id), logged in self._rows.items():
+                if owner == parent:
+                    parents = logged.row.get("span_parents")
+                    by_id[id] = {**logged.row, "is_root": not parents}
+            return list(by_id.values())
+
+    def _of(self, parent: str) -> list[StoredSpan]:
+        return [span for span in self._spans if span.parent_header == parent]
 
     def begin(self, call: Call) -> None:
         with self._changed:

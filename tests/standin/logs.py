@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from .answers import Answer, Refusal, json_answer
+from .answers import Answer, Refusal, check_size, json_answer
 from .logged import LoggedRow
 from .request import Request
+from .row_fields import check_row
 from .state import Experiment, Project, Row
 
 API_VERSION = 2
@@ -16,6 +17,7 @@ def version(request: Request) -> Answer:
 
 
 def insert(request: Request) -> Answer:
+    check_size(request.call)
     # The SDK sends this body without a Content-Type.
     body = request.call.json
     if not isinstance(body, dict) or body.get("api_version") != API_VERSION:
@@ -24,6 +26,8 @@ def insert(request: Request) -> Answer:
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
         raise Refusal(400, "rows must be a list of objects")
     # All are checked before any is kept, so that what is refused changes nothing.
+    for row in rows:
+        check_row(row)
     parents = [_parent(request, row) for row in rows]
     journal, token = request.world.journal, request.caller.token
     for row, parent in zip(rows, parents, strict=True):
@@ -34,8 +38,6 @@ def insert(request: Request) -> Answer:
 
 def _parent(request: Request, row: Row) -> str:
     """Where a row belongs. Raises `Refusal`, for another organisation's objects too."""
-    if not isinstance(row.get("id"), str):
-        raise Refusal(400, "Each row needs an id")
     cloud, caller = request.world.cloud, request.caller
     match row:
         case {"experiment_id": str(id)}:

@@ -231,6 +231,10 @@ class StandIn:
         """Every row that the SDK has logged, each with all that later ones changed in it."""
         return self._journal.rows
 
+    def recorded(self, parent: str) -> list[Row]:
+        """The rows of an object, such as `playground_id:…`, by whichever way they came in."""
+        return self._journal.recorded(parent)
+
     def spans_named(self, name: str) -> list[StoredSpan]:
         return [span for span in self.spans if span.name == name]
 

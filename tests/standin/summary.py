@@ -8,7 +8,6 @@ from statistics import fmean
 from typing import Any
 
 from .journal import Journal
-from .spans import StoredSpan
 from .state import Experiment, Row
 
 _Scores = dict[str, dict[str, list[float]]]
@@ -46,17 +45,10 @@ def _scores(journal: Journal, experiment: Experiment) -> _Scores:
     inputs = {row["root_span_id"]: row["input"] for row in experiment.rows if row["is_root"]}
     for row in experiment.rows:
         _note(found, inputs.get(row["root_span_id"]), row["scores"])
-    parent = f"experiment_id:{experiment.id}"
-    logged = [each.row for each in journal.rows if each.parent == parent]
-    roots_logged = [row for row in logged if not row.get("span_parents")]
-    inputs = {row.get("root_span_id"): row.get("input") for row in roots_logged}
-    for row in logged:
+    recorded = journal.recorded(f"experiment_id:{experiment.id}")
+    inputs = {row.get("root_span_id"): row.get("input") for row in recorded if row["is_root"]}
+    for row in recorded:
         _note(found, inputs.get(row.get("root_span_id")), row.get("scores"))
-    spans = [span for span in journal.spans if span.parent_header == parent]
-    roots = {span.trace_id: span for span in spans if not span.parent_span_id}
-    for span in spans:
-        if "braintrust.scores" in span.attributes:
-            _note(found, _input(roots.get(span.trace_id)), span.json("braintrust.scores"))
     return found
 
 
@@ -65,9 +57,3 @@ def _note(found: _Scores, case_input: Any, scores: Row | None) -> None:
     for name, score in (scores or {}).items():
         if score is not None:
             found[name][case].append(float(score))
-
-
-def _input(root: StoredSpan | None) -> Any:
-    if root is None or "braintrust.input_json" not in root.attributes:
-        return None
-    return root.json("braintrust.input_json")

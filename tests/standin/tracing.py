@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from .answers import Answer, Refusal
+from .answers import Answer, Refusal, check_size
 from .request import Request
 from .spans import decode_spans
 from .state import Experiment, Project
@@ -11,6 +11,7 @@ _PROTOBUF = "application/x-protobuf"
 
 
 def export(request: Request) -> Answer:
+    check_size(request.call)
     headers = request.call.headers
     if headers.get("content-type") != _PROTOBUF:
         raise Refusal(415, f"Content-Type must be {_PROTOBUF}")

@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 
 from flask_braintrust_evals import Evaluator
-from tests.standin import StandIn, StoredSpan
-from tests.web.support import Api, api_of, deltas, echo, exact, last_json
+from tests.standin import StandIn
+from tests.web.support import PLAYGROUND, Api, api_of, deltas, echo, exact, last_json
 
 Classifier = Callable[..., Any]
 
@@ -31,17 +31,24 @@ def returning(result: Any, name: str = "mood") -> Classifier:
     return classifier
 
 
-def run(cloud: StandIn, *classifiers: Classifier, **case: Any) -> StoredSpan:
-    """The `eval` span of a run of one case, which must succeed with a score of 1."""
+def roots(cloud: StandIn) -> list[dict[str, Any]]:
+    """The rows of all cases in the Playground."""
+    rows = cloud.recorded(f"playground_id:{PLAYGROUND['object_id']}")
+    return [row for row in rows if row["is_root"]]
+
+
+def run(cloud: StandIn, *classifiers: Classifier, **case: Any) -> dict[str, Any]:
+    """The row of a run of one case, which must succeed with a score of 1."""
     api = api_of(cloud, Evaluator("e", echo, scores=[exact], classifiers=classifiers))
     events = api.events(name="e", data=[{"input": "x", "expected": "x", **case}])
     assert len(deltas(events)) == 1
     assert last_json(events, "summary")["scores"]["exact"]["score"] == 1
-    (span,) = cloud.spans_named("eval")
-    return span
+    (row,) = roots(cloud)
+    assert row["input"] == "x"
+    return row
 
 
-LABELS = "braintrust.classifications"
+LABELS = "classifications"
 
 
 @pytest.mark.parametrize(
@@ -68,10 +75,10 @@ LABELS = "braintrust.classifications"
         ),
     ],
 )
-def test_labels_are_on_the_span_of_the_case_by_their_names(
+def test_labels_are_in_the_row_of_the_case_by_their_names(
     cloud: StandIn, result: Any, labels: dict[str, Any]
 ) -> None:
-    assert run(cloud, returning(result)).json(LABELS) == labels
+    assert run(cloud, returning(result))[LABELS] == labels
 
 
 def test_on_a_classifiers_span_a_single_label_is_bare_as_in_python(cloud: StandIn) -> None:
@@ -85,20 +92,20 @@ def test_without_labels_nothing_is_recorded_of_them_and_nothing_failed(
     cloud: StandIn, result: Any
 ) -> None:
     case = run(cloud, returning(result))
-    assert LABELS not in case.attributes
-    assert "braintrust.metadata" not in case.attributes
+    assert LABELS not in case
+    assert "metadata" not in case
 
 
 def test_labels_of_several_classifiers_under_one_name_are_in_one_list(cloud: StandIn) -> None:
     first = returning({"name": "topic", "id": "a"}, "first")
     second = returning({"name": "topic", "id": "b"}, "second")
-    assert run(cloud, first, second).json(LABELS) == {"topic": [{"id": "a"}, {"id": "b"}]}
+    assert run(cloud, first, second)[LABELS] == {"topic": [{"id": "a"}, {"id": "b"}]}
 
 
 def test_a_classifiers_span_says_what_it_is_and_what_it_was_given(cloud: StandIn) -> None:
     case = run(cloud, returning({"id": "good"}), metadata={"m": 1})
     (span,) = cloud.spans_named("mood")
-    assert span.parent_span_id == case.span_id
+    assert span.parent_span_id == case["span_id"]
     assert span.json("braintrust.span_attributes") == {
         "type": "classifier",
         "name": "mood",
@@ -127,13 +134,13 @@ def test_a_classifiers_span_says_what_it_is_and_what_it_was_given(cloud: StandIn
 )
 def test_a_failed_classifier_costs_its_own_labels_alone(cloud: StandIn, result: Any) -> None:
     case = run(cloud, returning(result, "broken"), returning({"id": "good"}), metadata={"m": 1})
-    assert case.json(LABELS) == {"mood": [{"id": "good"}]}
-    metadata = case.json("braintrust.metadata")
+    assert case[LABELS] == {"mood": [{"id": "good"}]}
+    metadata = case["metadata"]
     assert (metadata["m"], list(metadata["classifier_errors"])) == (1, ["broken"])
     assert "scorer_errors" not in metadata
     (span,) = cloud.spans_named("broken")
     assert (span.status_code, [name for name, _ in span.events]) == ("ERROR", ["exception"])
-    assert case.status_code != "ERROR"
+    assert "error" not in case
 
 
 def test_failed_scorers_and_classifiers_are_distinguished(cloud: StandIn) -> None:
@@ -143,8 +150,8 @@ def test_failed_scorers_and_classifiers_are_distinguished(cloud: StandIn) -> Non
     classifiers = [returning(RuntimeError("out of order"), "broken")]
     api = api_of(cloud, Evaluator("e", echo, scores=[judge], classifiers=classifiers))
     summary = last_json(api.events(name="e", data=[{"input": "x"}]), "summary")
-    (case,) = cloud.spans_named("eval")
-    assert case.json("braintrust.metadata") == {
+    (case,) = roots(cloud)
+    assert case["metadata"] == {
         "scorer_errors": {"judge": "ValueError: no verdict"},
         "classifier_errors": {"broken": "RuntimeError: out of order"},
     }
@@ -154,8 +161,8 @@ def test_failed_scorers_and_classifiers_are_distinguished(cloud: StandIn) -> Non
 
 def test_where_all_classifiers_failed_there_are_no_labels(cloud: StandIn) -> None:
     case = run(cloud, returning({}, "one"), returning(ValueError("no"), "two"))
-    assert LABELS not in case.attributes
-    assert list(case.json("braintrust.metadata")["classifier_errors"]) == ["one", "two"]
+    assert LABELS not in case
+    assert list(case["metadata"]["classifier_errors"]) == ["one", "two"]
 
 
 def test_each_case_has_its_own_labels(cloud: StandIn) -> None:
@@ -164,10 +171,8 @@ def test_each_case_has_its_own_labels(cloud: StandIn) -> None:
 
     api = api_of(cloud, Evaluator("e", echo, classifiers=[same]))
     api.events(name="e", data=[{"input": each} for each in "abc"])
-    labels = {span.json("braintrust.input_json"): span for span in cloud.spans_named("eval")}
-    assert {key: span.json(LABELS) for key, span in labels.items()} == {
-        key: {"same": [{"id": key}]} for key in "abc"
-    }
+    labels = {row["input"]: row[LABELS] for row in roots(cloud)}
+    assert labels == {key: {"same": [{"id": key}]} for key in "abc"}
 
 
 @pytest.mark.parametrize("scores", [[], [exact]], ids=["classifiers alone", "scorers too"])

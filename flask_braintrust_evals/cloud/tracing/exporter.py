@@ -3,21 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import functools
 import logging
 import threading
 import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Generic, Protocol, TypeVar
 
-from opentelemetry import context as otel_context
-from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY
-
-from flask_braintrust_evals.cloud.sessions import UserSession
 from flask_braintrust_evals.errors import CloudError
 
-from .encoder import OtlpChunk, export_request
 from .limits import MAX_SPAN_BYTES
 
 logger = logging.getLogger("flask_braintrust_evals")
@@ -34,10 +29,23 @@ MAX_PAUSE = 5.0
 ATTEMPT_TIMEOUT = 10.0
 """Seconds that one attempt may take."""
 
-Send = Callable[[list[OtlpChunk], float], None]
+
+class Chunk(Protocol):
+    """Some encoded spans that are sent together."""
+
+    @property
+    def count(self) -> int:
+        """The number of spans."""
+
+    @property
+    def size(self) -> int:
+        """The bytes that they add to a request, at most."""
 
 
-class SpanExporter:
+C = TypeVar("C", bound=Chunk)
+
+
+class SpanExporter(Generic[C]):
     """Sends the spans of one run to Braintrust. Thread-safe.
 
     Args:
@@ -48,25 +56,15 @@ class SpanExporter:
         lost: the number of spans that were dropped or refused.
     """
 
-    def __init__(self, send: Send) -> None:
+    def __init__(self, send: Callable[[list[C], float], None]) -> None:
         self._send = send
         self._changed = threading.Condition()
-        self._queue = _Queue()
+        self._queue: _Queue[C] = _Queue()
         self._batches_under_way = 0
         self._backoff = _Backoff()
         self.lost = 0
 
-    @classmethod
-    def to_braintrust(cls, session: UserSession, parent: str) -> SpanExporter:
-        """Return an exporter that sends with a caller's session.
-
-        Args:
-            session: the caller's.
-            parent: the object that the spans belong to, as the value of ``x-bt-parent``.
-        """
-        return cls(functools.partial(_post, session, parent))
-
-    def add(self, chunk: OtlpChunk) -> None:
+    def add(self, chunk: C) -> None:
         """Queue spans.
 
         If the queue is full, the calling thread first sends a batch. If it runs an event loop, or
@@ -82,7 +80,7 @@ class SpanExporter:
                     continue
             self._send_batch(time.monotonic() + ATTEMPT_TIMEOUT)
 
-    def _add(self, chunk: OtlpChunk) -> bool:
+    def _add(self, chunk: C) -> bool:
         with self._changed:
             if not self._queue.has_room_for(chunk):
                 return False
@@ -141,7 +139,7 @@ class SpanExporter:
                 self._changed.notify_all()
         self._settle(batch, error)
 
-    def _settle(self, batch: list[OtlpChunk], error: Exception | None) -> None:
+    def _settle(self, batch: list[C], error: Exception | None) -> None:
         count = sum(chunk.count for chunk in batch)
         if error is None:
             self._backoff.reset()
@@ -157,10 +155,10 @@ class SpanExporter:
 
 
 @dataclass
-class _Queue:
+class _Queue(Generic[C]):
     """The chunks that are to be sent, with the number of their spans and bytes."""
 
-    chunks: deque[OtlpChunk] = field(default_factory=deque)
+    chunks: deque[C] = field(default_factory=deque)
     spans: int = 0
     bytes: int = 0
 
@@ -168,20 +166,20 @@ class _Queue:
     def has_batch(self) -> bool:
         return self.spans >= BATCH_SPANS or self.bytes >= BATCH_BYTES
 
-    def has_room_for(self, chunk: OtlpChunk) -> bool:
+    def has_room_for(self, chunk: C) -> bool:
         """Return whether a chunk fits; into an empty queue, any does."""
         return not self.chunks or (
             self.spans + chunk.count <= MAX_QUEUED_SPANS
             and self.bytes + chunk.size <= MAX_QUEUED_BYTES
         )
 
-    def append(self, chunk: OtlpChunk) -> None:
+    def append(self, chunk: C) -> None:
         self.chunks.append(chunk)
         self._count(chunk, 1)
 
-    def take_batch(self) -> list[OtlpChunk]:
+    def take_batch(self) -> list[C]:
         """Remove and return the oldest chunks, up to the limits of a batch, but at least one."""
-        batch: list[OtlpChunk] = []
+        batch: list[C] = []
         spans = size = 0
         while self.chunks:
             spans += self.chunks[0].count
@@ -192,13 +190,13 @@ class _Queue:
             self._count(batch[-1], -1)
         return batch
 
-    def put_back(self, batch: list[OtlpChunk]) -> None:
+    def put_back(self, batch: list[C]) -> None:
         """Add a batch at the front again."""
         self.chunks.extendleft(reversed(batch))
         for chunk in batch:
             self._count(chunk, 1)
 
-    def _count(self, chunk: OtlpChunk, sign: int) -> None:
+    def _count(self, chunk: C, sign: int) -> None:
         self.spans += sign * chunk.count
         self.bytes += sign * chunk.size
 
@@ -233,20 +231,3 @@ def _on_event_loop() -> bool:
     except RuntimeError:
         return False
     return True
-
-
-def _post(session: UserSession, parent: str, batch: list[OtlpChunk], seconds: float) -> None:
-    # The application may have instrumented requests: sending spans must not record spans.
-    token = otel_context.attach(otel_context.set_value(_SUPPRESS_INSTRUMENTATION_KEY, True))
-    try:
-        session.api(
-            "POST",
-            "/otel/v1/traces",
-            data=export_request(batch),
-            headers={"Content-Type": "application/x-protobuf", "x-bt-parent": parent},
-            timeout=seconds,
-            retry=False,
-            parse=False,  # OTLP answers in protobuf
-        )
-    finally:
-        otel_context.detach(token)

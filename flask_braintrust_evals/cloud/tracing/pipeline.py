@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import logging
+import time
+from collections.abc import Mapping, Sequence
 
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import Tracer
@@ -11,9 +13,13 @@ from flask_braintrust_evals.cloud.sessions import UserSession
 from flask_braintrust_evals.tracing.collector import SizedSpan, SpanCollector
 from flask_braintrust_evals.tracing.processor import CaseSpanProcessor
 
-from .encoder import OtlpEncoder
+from .encoder import OtlpChunk, OtlpEncoder
 from .exporter import SpanExporter
+from .intake import Intake
 from .limits import within_limits
+from .native_rows import NativeRow, is_native, native_row
+
+logger = logging.getLogger("flask_braintrust_evals")
 
 
 class SpanPipeline:
@@ -21,7 +27,8 @@ class SpanPipeline:
 
     ``tracer`` records spans, and the :class:`SpanCollector` keeps them until their case ends. Then
     they are cut to the sizes that Braintrust accepts, the :class:`OtlpEncoder` encodes them, and
-    the :class:`SpanExporter` queues and sends the bytes.
+    a :class:`SpanExporter` queues and sends the bytes. The few that OTLP cannot express to
+    Braintrust take the same way as rows; see :mod:`.native_rows`.
 
     Args:
         session: the caller's.
@@ -29,16 +36,26 @@ class SpanPipeline:
             ``braintrust.parent`` and of the header ``x-bt-parent``.
         processor: delivers the spans of the application's own tracers.
         timeout: seconds that :meth:`flush` may take.
+        row_fields: the fields by which a row names that object; ``None``: they are not known, and
+            all spans are sent over OTLP.
     """
 
     def __init__(
-        self, session: UserSession, parent: str, processor: CaseSpanProcessor, timeout: float
+        self,
+        session: UserSession,
+        parent: str,
+        processor: CaseSpanProcessor,
+        timeout: float,
+        row_fields: Mapping[str, str] | None = None,
     ) -> None:
         self._parent = parent
         self._timeout = timeout
         self._encoder = OtlpEncoder()
-        self._exporter = SpanExporter.to_braintrust(session, parent)
-        self._collector = SpanCollector(processor, self._encode, self._exporter.send_full_batches)
+        self._row_fields = row_fields
+        intake = Intake(session, parent)
+        self._spans: SpanExporter[OtlpChunk] = SpanExporter(intake.send_spans)
+        self._rows: SpanExporter[NativeRow] = SpanExporter(intake.send_rows)
+        self._collector = SpanCollector(processor, self._encode, self._send_full_batches)
 
     @property
     def tracer(self) -> Tracer:
@@ -48,7 +65,7 @@ class SpanPipeline:
     @property
     def lost(self) -> int:
         """The number of spans that were not delivered."""
-        return self._exporter.lost + self._encoder.failed
+        return self._spans.lost + self._rows.lost + self._encoder.failed
 
     def of_case(self, trace_id: int) -> Sequence[ReadableSpan]:
         """Return the spans of a running case that have ended so far, in the order of their ends."""
@@ -60,13 +77,34 @@ class SpanPipeline:
         Args:
             timeout: seconds that it may take, at most the pipeline's own; default: those.
         """
-        self._exporter.flush(self._timeout if timeout is None else min(timeout, self._timeout))
+        timeout = self._timeout if timeout is None else min(timeout, self._timeout)
+        deadline = time.monotonic() + timeout
+        # Rows are few. If they cannot be sent, the other spans still have their time.
+        self._rows.flush(timeout / 2)
+        self._spans.flush(max(0.0, deadline - time.monotonic()))
 
     def close(self) -> None:
         """Accept no more spans. Called when the last worker of the run has ended."""
         self._collector.close()
 
     def _encode(self, spans: Sequence[SizedSpan]) -> None:
-        sent = (within_limits(span, self._parent, size) for span, size in spans)
+        sent = [within_limits(span, self._parent, size) for span, size in spans]
+        if self._row_fields is not None:
+            sent = [each for each in sent if not self._add_row(each[0], self._row_fields)]
         for chunk in self._encoder.encode(sent):
-            self._exporter.add(chunk)
+            self._spans.add(chunk)
+
+    def _add_row(self, span: ReadableSpan, row_fields: Mapping[str, str]) -> bool:
+        """Queue a span as a row, if it must be one; return whether it is."""
+        if not is_native(span):
+            return False
+        try:
+            self._rows.add(native_row(span, row_fields))
+        except Exception as error:  # the spans are delivered where the user's code ends them
+            logger.warning("an eval span cannot be written as a row: %s", type(error).__name__)
+            return False
+        return True
+
+    def _send_full_batches(self) -> None:
+        self._rows.send_full_batches()
+        self._spans.send_full_batches()

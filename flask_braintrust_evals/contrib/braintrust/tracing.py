@@ -127,7 +127,7 @@ class SdkSpan(EvalSpan, BraintrustSpan):  # type: ignore[misc]
             object_id=object_id,
             compute_object_metadata_args=metadata,
             row_id=self.id,
-            span_id=self.id,
+            span_id=self.span_id,
             root_span_id=self.root_span_id,
             propagated_event=self.propagated_event,
         )
@@ -170,7 +170,7 @@ class CaseContextManager(ContextManager):
         if scope is None or is_user_span:
             return info
         span = SdkSpan(trace.get_current_span(), scope)
-        return SpanInfo(trace_id=span.root_span_id, span_id=span.id, span_object=span)
+        return SpanInfo(trace_id=span.root_span_id, span_id=span.span_id, span_object=span)
 
     def get_parent_span_ids(self) -> ParentSpanIds | None:
         return self._original.get_parent_span_ids()

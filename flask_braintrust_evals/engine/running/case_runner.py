@@ -119,14 +119,15 @@ class _CaseRun:
         self._emit = emit
         case = job.case
         tracer = self._code.tracer
-        self._description = attributes.description(case) if tracer.records else {}
+        row_id = case.row_id(job.trial_index) if tracer.keeps_row_ids else None
+        self._description = attributes.description(case, row_id) if tracer.records else {}
         self._watch = Stopwatch()
         self._span = tracer.start(
             "eval", "eval", attributes=self._description, start_time=self._watch.start
         )
         self._parameters = copy_for_case(runner.parameters)
         self._result = CaseResult(
-            CaseRef(span_id(self._span), job.index, job.trial_index, case.origin),
+            CaseRef(row_id or span_id(self._span), job.index, job.trial_index, case.origin),
             case,
             metadata=_own_copy(case.metadata),
             tags=list(case.tags or ()),

@@ -20,8 +20,13 @@ from flask_braintrust_evals.serialization import clean_text, dumps, dumps_or_rea
 _lock = threading.Lock()
 
 
-def description(case: EvalCase) -> dict[str, Any]:
-    """Return the attributes of a case that are recorded before its task runs."""
+def description(case: EvalCase, row_id: str | None = None) -> dict[str, Any]:
+    """Return the attributes of a case that are recorded before its task runs.
+
+    Args:
+        case: the case.
+        row_id: the id of its row in Braintrust, if it is not that of its span.
+    """
     attributes: dict[str, Any] = {
         semconv.INPUT: dumps_or_reason(case.input),
         semconv.EXPECTED: dumps_or_reason(case.expected),
@@ -32,6 +37,8 @@ def description(case: EvalCase) -> dict[str, Any]:
         attributes[semconv.TAGS] = [clean_text(tag) for tag in case.tags]
     if case.origin:
         attributes[semconv.ORIGIN] = dumps_or_reason(case.origin)
+    if row_id is not None:
+        attributes[semconv.ROW_ID] = row_id
     return attributes
 
 

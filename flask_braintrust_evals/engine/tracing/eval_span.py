@@ -86,14 +86,18 @@ class EvalSpan(Span):
 
     @property
     def id(self) -> str:
-        """The span's id, 16 hex digits; empty if nothing is recorded."""
-        context = self._span.get_span_context()
-        return format_span_id(context.span_id) if context.is_valid else ""
+        """The id of the span's row in Braintrust; empty if nothing is recorded.
+
+        It is :attr:`span_id`, except for the ``eval`` span of a case with an ``upsert_id``.
+        """
+        row_id = self.attributes.get(semconv.ROW_ID)
+        return row_id if isinstance(row_id, str) else self.span_id
 
     @property
     def span_id(self) -> str:
-        """The same as :attr:`id`."""
-        return self.id
+        """The span's id, 16 hex digits; empty if nothing is recorded."""
+        context = self._span.get_span_context()
+        return format_span_id(context.span_id) if context.is_valid else ""
 
     @property
     def root_span_id(self) -> str:

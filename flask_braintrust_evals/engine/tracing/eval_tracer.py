@@ -40,12 +40,14 @@ class EvalTracer:
         attributes: attributes of every span, such as ``braintrust.parent``.
         span_attributes: entries of every ``braintrust.span_attributes``, such as ``generation``.
         link: the span of the request that started the run; each ``eval`` span links to it.
+        keeps_row_ids: whether an ``eval`` span can be recorded as a row with an id of its own.
     """
 
     tracer: Tracer = field(default_factory=NoOpTracer)
     attributes: Mapping[str, str] = field(default_factory=dict)
     span_attributes: Mapping[str, Any] = field(default_factory=dict)
     link: SpanContext | None = None
+    keeps_row_ids: bool = True
 
     def start(
         self,

@@ -5,12 +5,14 @@ from __future__ import annotations
 import dataclasses
 import operator
 import sys
+import uuid
 from collections.abc import Callable, Iterable, Mapping, Set
 from dataclasses import dataclass
 from typing import Any
 
 from flask_braintrust_evals.errors import DataError
 from flask_braintrust_evals.excerpts import MAX_QUOTED, excerpt, shortened
+from flask_braintrust_evals.serialization import clean_text
 
 from .origins import reference_of
 
@@ -29,6 +31,8 @@ class EvalCase:
         origin: a reference to the case in Braintrust: ``object_type``, ``object_id``, ``id``, and
             optionally ``_xact_id`` and ``created``. One that Braintrust would refuse is left out.
         trial_count: how often to run this case; ``None``: as often as the evaluator says.
+        upsert_id: the id of the row in Braintrust that the result is recorded in. Another run with
+            the same id replaces the row. ``None``: each run records a new row.
     """
 
     input: Any
@@ -38,6 +42,7 @@ class EvalCase:
     id: Any = None
     origin: dict[str, Any] | None = None
     trial_count: int | None = None
+    upsert_id: str | None = None
 
     @classmethod
     def of(cls, value: Any) -> EvalCase:
@@ -68,9 +73,27 @@ class EvalCase:
             )
         return case._checked()
 
+    def row_id(self, trial_index: int) -> str | None:
+        """Return the id of the row in Braintrust that a trial replaces; ``None``: a new row.
+
+        The first trial has the ``upsert_id`` itself. The ids of the others are made from it as in
+        the ``braintrust`` SDK, so that trials do not replace each other.
+        """
+        if self.upsert_id is None or trial_index == 0:
+            return self.upsert_id
+        name = f"braintrust:eval:{self.upsert_id}:trial:{trial_index}"
+        return str(uuid.uuid5(uuid.NAMESPACE_URL, name))
+
     def _checked(self) -> EvalCase:
         """Return this case, or a copy of it where a field must have another form."""
-        optional = (self.metadata, self.origin, self.id, self.tags, self.trial_count)
+        optional = (
+            self.metadata,
+            self.origin,
+            self.id,
+            self.tags,
+            self.trial_count,
+            self.upsert_id,
+        )
         if all(value is None for value in optional):
             return self  # a request may have many cases, and most of them have none of these
         changed = {}
@@ -130,6 +153,12 @@ def _trial_count(value: Any) -> int:
     return count
 
 
+def _upsert_id(value: Any) -> str | None:
+    if not isinstance(value, str):
+        raise DataError(f"a case's 'upsert_id' must be a string, not {excerpt(value)}")
+    return clean_text(value) or None  # an empty one is none, as in the SDK
+
+
 _MISSING = ("NAType", "NaTType")
 """The classes of pandas's missing values that are no floats."""
 _CHECKS: dict[str, Callable[[Any], Any]] = {
@@ -138,5 +167,6 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
     "id": _id,
     "tags": _tags,
     "trial_count": _trial_count,
+    "upsert_id": _upsert_id,
 }
 _FIELDS = tuple(field.name for field in dataclasses.fields(EvalCase))

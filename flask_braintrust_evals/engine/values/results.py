@@ -20,7 +20,8 @@ class CaseRef:
     """A reference to a case of a run.
 
     Attributes:
-        id: the id of the case's ``eval`` span, 16 hex digits; unique within the run.
+        id: the id of the row in Braintrust: that of the case's ``eval`` span, 16 hex digits, or one
+            made from the case's ``upsert_id``.
         index: the case's place in the data, from 0.
         trial_index: the number of the repetition of the case, from 0.
         origin: the case's ``origin``; ``None``: it has none.
