@@ -125,6 +125,8 @@ class Settings:
     """``BRAINTRUST_EVALS_MAX_BODY``: maximum size of a request's body, in bytes."""
     max_values: int = 300_000
     """``BRAINTRUST_EVALS_MAX_VALUES``: maximum number of JSON values in a request's body."""
+    body_timeout: float = 120.0
+    """``BRAINTRUST_EVALS_BODY_TIMEOUT``: seconds in which a request's body has to arrive."""
     heartbeat: float = 5.0
     """``BRAINTRUST_EVALS_HEARTBEAT``: seconds without an event after which a comment is sent."""
     request_timeout: float = 30.0
@@ -246,6 +248,9 @@ class Settings:
             max_body=read("BRAINTRUST_EVALS_MAX_BODY", parse_integer(1, 2**40), defaults.max_body),
             max_values=read(
                 "BRAINTRUST_EVALS_MAX_VALUES", parse_integer(1, 2**40), defaults.max_values
+            ),
+            body_timeout=read(
+                "BRAINTRUST_EVALS_BODY_TIMEOUT", parse_seconds(0.05, 3600), defaults.body_timeout
             ),
             heartbeat=read(
                 "BRAINTRUST_EVALS_HEARTBEAT", parse_seconds(0.05, 600), defaults.heartbeat

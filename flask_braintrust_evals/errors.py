@@ -13,6 +13,7 @@
     │   ├── AccessDeniedError       403
     │   ├── NotFoundError           404
     │   ├── MethodNotAllowedError   405
+    │   ├── BodyTimeoutError        408
     │   ├── BodyTooLargeError       413
     │   └── UnsupportedMediaTypeError  415
     ├── TooManyRunsError            the process has as many runs as it may have (503)
@@ -97,6 +98,12 @@ class MethodNotAllowedError(RequestError):
     def __init__(self, message: str, allowed: tuple[str, ...]) -> None:
         super().__init__(message)
         self.allowed = allowed
+
+
+class BodyTimeoutError(RequestError):
+    """The body of the request has not arrived in time."""
+
+    status = 408
 
 
 class BodyTooLargeError(RequestError):

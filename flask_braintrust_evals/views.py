@@ -22,6 +22,7 @@ from .runs.request import EvalRequest
 from .web import page, sse
 from .web.access import Caller, admit, client_has_left
 from .web.body import read_json
+from .web.body_time import BodyTimes
 from .web.cors import add_cors_headers
 from .web.evals import EvalRun
 from .web.manifest import detailed_manifest, manifest
@@ -101,8 +102,10 @@ class Views:
             held.callback(caller.release)
             settings = state.settings
             state.run_slots.runs.check(caller.owner)  # before a large body is received for nothing
+            times = BodyTimes(settings.body_timeout)
             with state.run_slots.bodies.taken_by(caller.owner):
-                body = EvalRequest.of(read_json(request, settings.max_body, settings.max_values))
+                value = read_json(request, settings.max_body, settings.max_values, times)
+                body = EvalRequest.of(value)
             held.callback(state.run_slots.of(body.name).take(caller.owner))
             stream = _wants_stream(body)
             run = self._prepare(body, caller, state)

@@ -50,6 +50,7 @@ INTEGERS = {
 SECONDS = {
     "BRAINTRUST_EVALS_SESSION_TTL": ("session_ttl", 0.05, 86_400),
     "BRAINTRUST_EVALS_MAX_TIMEOUT": ("max_timeout", 0.05, 31_536_000),
+    "BRAINTRUST_EVALS_BODY_TIMEOUT": ("body_timeout", 0.05, 3600),
     "BRAINTRUST_EVALS_HEARTBEAT": ("heartbeat", 0.05, 600),
     "BRAINTRUST_EVALS_REQUEST_TIMEOUT": ("request_timeout", 0.05, 3600),
 }

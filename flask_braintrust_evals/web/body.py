@@ -16,32 +16,35 @@ from flask_braintrust_evals.errors import (
     UnsupportedMediaTypeError,
 )
 
+from .body_time import BodyTimes, read_in_time
 from .json_size import MAX_DEPTH, exceeds
 
 _LARGE = 256 * 1024
 """Bytes of a body during whose parsing the garbage collector does not run."""
 
 
-def read_json(request: Request, limit: int, max_values: int) -> Any:
+def read_json(request: Request, limit: int, max_values: int, times: BodyTimes) -> Any:
     """Return the body's JSON value.
 
     Args:
         request: the request; its body must not have been read yet.
         limit: bytes that the body may have; the application's ``MAX_CONTENT_LENGTH`` applies too.
         max_values: values that the body may have, at any depth.
+        times: how long the body may take to arrive.
 
     Raises:
+        BodyTimeoutError: the body has not arrived in time.
         BodyTooLargeError: the body is larger, or has more values. If the request declares its size,
             a body that is larger is not read.
         UnsupportedMediaTypeError: the body is not declared as JSON.
-        RequestError: the body is not JSON, or nested too deep.
+        RequestError: the body is not complete, not JSON, or nested too deep.
     """
     if request.content_type and not request.is_json:
         raise UnsupportedMediaTypeError(
             f"the body is declared as {request.mimetype!r}; send JSON with 'Content-Type:"
             " application/json'"
         )
-    data = _read(request, limit)
+    data = _read(request, limit, times)
     exceeded = exceeds(data, max_values)
     if exceeded == "values":
         raise BodyTooLargeError(
@@ -74,7 +77,7 @@ def _without_collections(size: int) -> Iterator[None]:
         gc.enable()
 
 
-def _read(request: Request, limit: int) -> bytes:
+def _read(request: Request, limit: int, times: BodyTimes) -> bytes:
     setting = "BRAINTRUST_EVALS_MAX_BODY"
     if request.max_content_length is not None and request.max_content_length < limit:
         limit, setting = request.max_content_length, "MAX_CONTENT_LENGTH"
@@ -87,7 +90,12 @@ def _read(request: Request, limit: int) -> bytes:
     # exactly that size from a larger one.
     terminated = request.environ.get("wsgi.input_terminated")
     stream = request.environ["wsgi.input"] if terminated else request.stream
-    data: bytes = stream.read(limit + 1)
+    data = read_in_time(request.environ, lambda: stream.read(limit + 1), times)
     if len(data) > limit:
         raise too_large
+    if request.content_length is not None and len(data) < request.content_length:
+        raise RequestError(
+            f"the body ended after {len(data)} of {request.content_length} bytes: the client"
+            " disconnected, or declared a wrong length"
+        )
     return data
