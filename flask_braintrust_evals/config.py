@@ -121,6 +121,9 @@ class Settings:
     max_runs_per_org: int | None = None
     """``BRAINTRUST_EVALS_MAX_RUNS_PER_ORG``: of these, runs of one organisation; ``None``: three
     quarters, or all if users of one organisation only are allowed."""
+    max_running_cases: int | None = None
+    """``BRAINTRUST_EVALS_MAX_RUNNING_CASES``: cases of all runs of a process at a time; ``None``:
+    10,000 under gevent, where they are greenlets, or else 200, where they are threads."""
     max_body: int = 16 * 1024 * 1024
     """``BRAINTRUST_EVALS_MAX_BODY``: maximum size of a request's body, in bytes."""
     max_values: int = 300_000
@@ -222,6 +225,9 @@ class Settings:
             ),
             max_runs_per_org=read(
                 "BRAINTRUST_EVALS_MAX_RUNS_PER_ORG", parse_integer(1, 1_000_000), None
+            ),
+            max_running_cases=read(
+                "BRAINTRUST_EVALS_MAX_RUNNING_CASES", parse_integer(1, 1_000_000), None
             ),
             tracer_provider=read("BRAINTRUST_EVALS_TRACER_PROVIDER", parse_switch, False),
             playground=read("BRAINTRUST_EVALS_PLAYGROUND", parse_switch, False),

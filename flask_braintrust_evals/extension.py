@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from flask import Flask, current_app
 
 from .cloud.session_cache import SessionCache
+from .concurrency.places import Places
 from .config import Settings
 from .contrib import braintrust_attachments, braintrust_spans
 from .engine.registry import Registry
@@ -31,6 +32,7 @@ class EvalsExtension:
         registries: the registry of each blueprint.
         sessions: the sessions of recent callers.
         run_slots: limits how many runs are under way, in all and of each caller.
+        places: limits how many cases of all runs are under way.
         span_processor: adds the spans of the application's own tracers to the runs they belong to.
         sdk_attachments: puts the SDK's attachments into the rows of datasets; ``None``: likewise.
         sdk_spans: connects the tracing of the ``braintrust`` SDK with that of a run; ``None``: the
@@ -42,6 +44,7 @@ class EvalsExtension:
         self.registries: list[Registry] = []
         self.sessions = SessionCache(settings.session_limit, settings.session_ttl)
         self.run_slots = RunSlots(settings)
+        self.places = Places(settings.max_running_cases)
         self.span_processor = CaseSpanProcessor(settings.tracer_provider)
         self.sdk_spans = braintrust_spans()
         self.sdk_attachments = braintrust_attachments()
@@ -54,6 +57,7 @@ class EvalsExtension:
             self.settings,
             self.span_processor,
             app.app_context,
+            self.places,
             self.sdk_spans,
             self.sdk_attachments,
         )

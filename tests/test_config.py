@@ -44,6 +44,7 @@ INTEGERS = {
     "BRAINTRUST_EVALS_MAX_RUNS": ("max_runs", 1, 1_000_000),
     "BRAINTRUST_EVALS_MAX_RUNS_PER_CALLER": ("max_runs_per_caller", 1, 1_000_000),
     "BRAINTRUST_EVALS_MAX_RUNS_PER_ORG": ("max_runs_per_org", 1, 1_000_000),
+    "BRAINTRUST_EVALS_MAX_RUNNING_CASES": ("max_running_cases", 1, 1_000_000),
     "BRAINTRUST_EVALS_MAX_BODY": ("max_body", 1, 2**40),
     "BRAINTRUST_EVALS_MAX_VALUES": ("max_values", 1, 2**40),
 }

@@ -12,6 +12,7 @@ from opentelemetry import trace
 from flask_braintrust_evals.cloud import objects
 from flask_braintrust_evals.cloud.sessions import UserSession
 from flask_braintrust_evals.cloud.tracing.pipeline import SpanPipeline
+from flask_braintrust_evals.concurrency.places import Places
 from flask_braintrust_evals.config import Settings
 from flask_braintrust_evals.engine.calls.signatures import ScorerCall
 from flask_braintrust_evals.engine.evaluator import Evaluator
@@ -41,6 +42,7 @@ class Host:
         settings: the settings of the application.
         span_processor: adds the spans of the application's own tracers to a run.
         scope: entered around each case, such as the application's context.
+        places: limits the cases at a time of all runs of requests.
         sdk_spans: see :func:`flask_braintrust_evals.contrib.braintrust_spans`.
         sdk_attachments: see :func:`flask_braintrust_evals.contrib.braintrust_attachments`.
     """
@@ -48,6 +50,7 @@ class Host:
     settings: Settings
     span_processor: CaseSpanProcessor
     scope: Callable[[], AbstractContextManager[Any]]
+    places: Places | None = None
     sdk_spans: Callable[[], Any] | None = None
     sdk_attachments: WithAttachments | None = None
 
@@ -118,6 +121,7 @@ def prepare(
         trial_count=numbers.trial_count,
         timeout=numbers.timeout,
         max_cases=numbers.max_cases,
+        places=host.places if requester.limited else None,
         idle_after=idle_after,
     )
     org_name = session.org.name if session is not None else None

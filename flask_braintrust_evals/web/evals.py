@@ -132,7 +132,10 @@ class EvalRun:
     def _in_thread(self, work: Callable[[], T]) -> Generator[list[Message], None, T]:
         """Run ``work`` in a thread; yield an empty list every ``heartbeat`` seconds meanwhile."""
         job: Job[T] = Job()
-        start_thread(functools.partial(job.run, work), "eval-end")
+        try:
+            start_thread(functools.partial(job.run, work), "eval-end")
+        except RuntimeError:  # the system has no more threads
+            return work()
         while True:
             try:
                 return job.wait(time.monotonic() + self.heartbeat)

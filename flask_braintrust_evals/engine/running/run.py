@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import itertools
 import logging
+import sys
 import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
@@ -19,6 +20,7 @@ from typing import Any
 
 from flask_braintrust_evals.concurrency.channel import Channel, ChannelClosedError
 from flask_braintrust_evals.concurrency.gevent_patch import new_event, start_thread
+from flask_braintrust_evals.concurrency.places import Places
 from flask_braintrust_evals.concurrency.turns import Turn, wait_for_turn
 from flask_braintrust_evals.engine.values.events import (
     CaseStarted,
@@ -62,6 +64,7 @@ class Run:
         trial_count: how often to run each case that does not say so itself.
         timeout: seconds after which the run is given up.
         max_cases: cases that the run may have, each trial counted; ``None``: no limit.
+        places: limits the cases at a time of all runs that share it; ``None``: no limit.
         idle_after: seconds of silence after which to yield :class:`Idle`; ``None``: never.
 
     Attributes:
@@ -79,11 +82,13 @@ class Run:
         trial_count: int = 1,
         timeout: float | None = None,
         max_cases: int | None = None,
+        places: Places | None = None,
         idle_after: float | None = None,
     ) -> None:
         self._executor = executor
         self._source = CaseSource(cases, trial_count, max_cases)
         self._limit = max_concurrency
+        self._places = (places or Places(sys.maxsize)).group(self._start_worker)
         self._timeout = timeout
         self._idle_after = idle_after
         self._channel: Channel[Event] = Channel(MAX_WAITING_EVENTS, MAX_WAITING_BYTES)
@@ -195,6 +200,9 @@ class Run:
 
     def _ending(self) -> RunState:
         """Return how a run ends whose last worker has ended."""
+        if self.state is RunState.RUNNING and not self._source.exhausted:
+            # The system had no thread when another run had just got the place of the last worker.
+            self._fail(EvalsError("no worker could be started for the remaining cases"))
         if self.error is not None:
             return RunState.FAILED
         return RunState.DONE if self.state is RunState.RUNNING else RunState.CANCELLED
@@ -230,10 +238,18 @@ class Run:
             len(self._users) > self._limit
         ):  # the consumer is one of them; spares most cases the lock
             return
+        if self._source.exhausted:
+            return
+        # If there is no place, the worker starts later, when there is one.
+        if self._places.take() and not self._start_worker():
+            self._places.give_back()
+
+    def _start_worker(self) -> bool:
+        """Start a worker, for which a place was taken; return false if none is started."""
         with self._lock:
             may_start = self.state is RunState.RUNNING and not self._source.exhausted
             if not may_start or len(self._users) > self._limit:
-                return
+                return False
             number = next(self._numbers)
             self._users.add(number)
         try:
@@ -243,8 +259,11 @@ class Run:
             if len(self._users - {_CONSUMER}) == 1:
                 self._fail(EvalsError(f"no worker could be started: {error}"))
             self._leave(number)
+            return False
+        return True
 
     def _work(self, number: int) -> None:
+        has_place = True
         try:
             while self.state is RunState.RUNNING:
                 wait_for_turn(Turn.BEGIN)
@@ -252,6 +271,9 @@ class Run:
                 if job is None:
                     break
                 self._executor.run(job, self._emit)
+                if self._places.give_up():  # to another run; other workers of this one go on
+                    has_place = False
+                    break
         except ChannelClosedError:
             pass
         except EvalsError as error:
@@ -260,7 +282,11 @@ class Run:
             logger.exception("a worker failed")
             self._fail(EvalsError(f"{type(error).__name__}: {error}"))
         finally:
-            self._leave(number)
+            try:
+                if has_place:
+                    self._places.give_back()
+            finally:
+                self._leave(number)
 
     def _emit(self, event: Event) -> None:
         self._channel.put(event, event.size)

@@ -1,4 +1,4 @@
-"""Bodies that do not come to their end: they hold no run's slot, and are not waited for."""
+"""Limits of one process: bodies that do not come to their end, and cases of all runs at a time."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
+from benchmarks.machine import threads
 from tests.server import Client, Gunicorn, cases, outputs
 from tests.standin import StandIn
 
@@ -18,6 +19,7 @@ from .conftest import PLAYGROUND, environ
 pytestmark = pytest.mark.live
 
 SECONDS = 1.5
+PLACES = 8
 
 
 @pytest.fixture(scope="module", params=["gevent", "gthread"])
@@ -25,6 +27,8 @@ def server(request: pytest.FixtureRequest, shared_cloud: StandIn) -> Iterator[Gu
     settings = {
         "BRAINTRUST_EVALS_MAX_RUNS": "2",
         "BRAINTRUST_EVALS_BODY_TIMEOUT": str(SECONDS),
+        "BRAINTRUST_EVALS_CONCURRENCY_LIMIT": "1000",
+        "BRAINTRUST_EVALS_MAX_RUNNING_CASES": str(PLACES),
         "LOG_LEVEL": "WARNING",
     }
     options = ("--threads", "12") if request.param == "gthread" else ()
@@ -92,3 +96,22 @@ def test_bodies_whose_clients_leave_are_forgotten_at_once(server: Gunicorn, clou
         if answer.status_code == 200:
             break
     assert answer.status_code == 200
+
+
+def test_one_request_cannot_take_all_threads_and_gives_others_their_share(
+    server: Gunicorn, cloud: StandIn
+) -> None:
+    ada, bob = (Client(server.url + "/evals", token) for token in ("token-ada", "token-bob"))
+    before = threads(server.process.pid)
+    with cloud.gate("GET", "/control/gated/.*") as gate:
+        data = cases(*range(100))
+        stream = ada.stream("gated", data, parent=PLAYGROUND, max_concurrency=1000)
+        cloud.wait_for(lambda: gate.waiting == PLACES)
+        for name in ("echo", "async-echo"):
+            events = bob.run(name, cases(*range(10)), parent=PLAYGROUND)
+            assert sorted(outputs(events)) == list(range(10))
+        assert gate.waiting == PLACES
+        # Requests, the event loop and deliveries have threads of their own.
+        assert threads(server.process.pid) <= before + PLACES + 20
+        gate.release()
+        assert sorted(outputs(list(stream))) == list(range(100))
