@@ -8,16 +8,17 @@
 # make bench-steady    what is held under load, and whether it is given back
 # make bench-tracing    what tracing costs per case
 # make bench-json    what a null in a value costs
+# make bench-import    what importing the package costs an application
 PYTHON ?= python3
 PORT ?= 8300
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test test-fast docs package compare bench bench-steady bench-tracing bench-json lint format types tests clean
+.PHONY: demo test test-fast docs package compare bench bench-steady bench-tracing bench-json bench-import lint format types tests clean
 .DEFAULT_GOAL := help
 
 help:
-	@sed -n '1,10s/^# //p' Makefile
+	@sed -n 's/^# make/make/p' Makefile
 
 demo: $(VENV)/.demo
 	@$(BIN)/python -m example_app.demo --port $(PORT) $(if $(ONCE),--once)
@@ -54,6 +55,9 @@ bench-tracing: $(VENV)/.dev
 
 bench-json: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.json_cost
+
+bench-import: $(VENV)/.dev
+	$(BIN)/python -m benchmarks.import_cost
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

@@ -4,6 +4,8 @@ import gc
 import os
 from typing import Any
 
+from flask_braintrust_evals import warm_up
+
 # Loopback: other machines must reach it through a proxy with TLS only.
 bind = f"127.0.0.1:{os.environ.get('PORT', '8300')}"
 
@@ -31,11 +33,14 @@ preload_app = False
 
 
 def post_worker_init(worker: Any) -> None:
-    """Make the garbage collector examine fewer objects, less often.
+    """Import what requests need, and make the garbage collector examine fewer objects, less often.
+
+    Without the imports, the first user would wait for them.
 
     By default, Python examines all new objects after every 700 of them, and from time to time all
     objects. With many cases under way, that takes up to a third of the time and frees very little.
     """
+    warm_up()
     gc.collect()
     gc.freeze()
     gc.set_threshold(10_000, 10, 10)

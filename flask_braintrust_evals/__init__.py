@@ -1,28 +1,37 @@
-"""Serve evaluators to the Braintrust Playground from inside a Flask application."""
+"""Serve evaluators to the Braintrust Playground from inside a Flask application.
+
+Each public name is imported when it is used first, so that importing the package costs an
+application next to nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
 from . import contrib, serialization
 from ._version import __version__
-from .blueprint import EvalsBlueprint, evals_bp
-from .config import Session
-from .engine.evaluator import Evaluator
-from .engine.parameters.prompts import Prompt
-from .engine.parameters.values import Parameters
-from .engine.running.hooks import EvalHooks
-from .engine.tracing import eval_span
-from .engine.values.cases import EvalCase
-from .engine.values.results import CaseResult, EvalResult
-from .engine.values.scores import Classification, Score
-from .engine.values.summary import ScoreSummary
-from .errors import (
-    ConfigurationError,
-    DuplicateEvaluatorError,
-    EvalsError,
-    RegistrationClosedError,
-    RegistrationError,
-)
+from .engine.tracing import span_classes
 
-eval_span.find_span_class = contrib.spans_if_imported
-serialization.before_values_of("braintrust", contrib.write_attachments)
+if TYPE_CHECKING:
+    from .blueprint import EvalsBlueprint, evals_bp
+    from .config import Session
+    from .engine.evaluator import Evaluator
+    from .engine.parameters.prompts import Prompt
+    from .engine.parameters.values import Parameters
+    from .engine.running.hooks import EvalHooks
+    from .engine.values.cases import EvalCase
+    from .engine.values.results import CaseResult, EvalResult
+    from .engine.values.scores import Classification, Score
+    from .engine.values.summary import ScoreSummary
+    from .errors import (
+        ConfigurationError,
+        DuplicateEvaluatorError,
+        EvalsError,
+        RegistrationClosedError,
+        RegistrationError,
+    )
+    from .warming import warm_up
 
 __all__ = [
     "CaseResult",
@@ -44,4 +53,42 @@ __all__ = [
     "Session",
     "__version__",
     "evals_bp",
+    "warm_up",
 ]
+
+_MODULES = {
+    "blueprint": ("EvalsBlueprint", "evals_bp"),
+    "config": ("Session",),
+    "engine.evaluator": ("Evaluator",),
+    "engine.parameters.prompts": ("Prompt",),
+    "engine.parameters.values": ("Parameters",),
+    "engine.running.hooks": ("EvalHooks",),
+    "engine.values.cases": ("EvalCase",),
+    "engine.values.results": ("CaseResult", "EvalResult"),
+    "engine.values.scores": ("Classification", "Score"),
+    "engine.values.summary": ("ScoreSummary",),
+    "errors": (
+        "ConfigurationError",
+        "DuplicateEvaluatorError",
+        "EvalsError",
+        "RegistrationClosedError",
+        "RegistrationError",
+    ),
+    "warming": ("warm_up",),
+}
+_MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
+
+span_classes.find_span_class = contrib.spans_if_imported
+serialization.before_values_of("braintrust", contrib.write_attachments)
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f".{_MODULE_OF[name]}", __name__), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

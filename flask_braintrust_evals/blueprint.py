@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from os import PathLike
 from typing import Any, TypeVar, overload
 
-from flask import Blueprint, Flask
+from flask import Blueprint, Flask, Response, g, request
 from werkzeug.exceptions import HTTPException, default_exceptions
 
 from .cli import evals_cli
@@ -20,8 +20,8 @@ from .engine.calls.introspection import callable_name, location_of
 from .engine.evaluator import Evaluator
 from .engine.registry import Registry
 from .errors import EvalsError, RegistrationError
-from .extension import init_app
-from .views import Views, after_request, close_unanswered
+from .extension import UNANSWERED, current_extension, init_app
+from .routes import Routes
 from .web.responses import error_response, http_exception_response, unexpected_error_response
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -55,10 +55,10 @@ class EvalsBlueprint(Blueprint):
         self.registry = Registry()
         for evaluator in evaluators:
             self.add(evaluator)
-        self.record(Views(self.registry).add_routes)
+        self.record(Routes(self.registry).add_to)
         self.before_request(self.registry.close)
-        self.after_request(after_request)
-        self.teardown_request(close_unanswered)
+        self.after_request(_add_cors_headers)
+        self.teardown_request(_close_unanswered)
         self.register_error_handler(EvalsError, error_response)
         # For each status, because Flask prefers an application's handler for one status to a
         # blueprint's handler for all.
@@ -184,6 +184,20 @@ def _from_sdk(value: Any) -> Evaluator:
     raise RegistrationError(
         f"add() takes an Evaluator, not {value!r}; for a function, use @bp.evaluator()"
     )
+
+
+def _add_cors_headers(response: Response) -> Response:
+    """Add the CORS headers, to errors too."""
+    from .web.cors import add_cors_headers
+
+    return add_cors_headers(request, response, current_extension().settings)
+
+
+def _close_unanswered(error: BaseException | None) -> None:
+    """Close a run whose answer was lost: an application's own ``after_request`` may have failed."""
+    run = g.pop(UNANSWERED, None)
+    if run is not None and error is not None:
+        run.close()
 
 
 def _documentation(task: Any) -> str | None:

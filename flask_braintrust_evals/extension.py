@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import logging
 import os
-import weakref
+import threading
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from flask import Flask, current_app
 
-from .cloud.session_cache import SessionCache
-from .concurrency.places import Places
 from .config import Settings
-from .contrib import braintrust_attachments, braintrust_spans
 from .engine.registry import Registry
-from .runs.prepare import Host
-from .tracing.processor import CaseSpanProcessor
-from .web.run_slots import RunSlots
 from .web.start_warnings import start_warnings
+
+if TYPE_CHECKING:
+    from .runtime import EvalsRuntime
 
 logger = logging.getLogger("flask_braintrust_evals")
 
 EXTENSION_KEY = "braintrust_evals"
+UNANSWERED = "braintrust_evals_run"
+"""The name in ``flask.g`` of the run of a request, to be closed if its answer is lost."""
 
 
 class EvalsExtension:
@@ -30,37 +30,25 @@ class EvalsExtension:
     Attributes:
         settings: the application's settings.
         registries: the registry of each blueprint.
-        sessions: the sessions of recent callers.
-        run_slots: limits how many runs are under way, in all and of each caller.
-        places: limits how many cases of all runs are under way.
-        span_processor: adds the spans of the application's own tracers to the runs they belong to.
-        sdk_attachments: puts the SDK's attachments into the rows of datasets; ``None``: likewise.
-        sdk_spans: connects the tracing of the ``braintrust`` SDK with that of a run; ``None``: the
-            SDK is not installed, or cannot be connected.
     """
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.registries: list[Registry] = []
-        self.sessions = SessionCache(settings.session_limit, settings.session_ttl)
-        self.run_slots = RunSlots(settings)
-        self.places = Places(settings.max_running_cases)
-        self.span_processor = CaseSpanProcessor(settings.tracer_provider)
-        self.sdk_spans = braintrust_spans()
-        self.sdk_attachments = braintrust_attachments()
-        # Called when the application is deleted, or else when the process ends.
-        weakref.finalize(self, self.sessions.close)
+        self._runtime: EvalsRuntime | None = None
 
-    def host(self, app: Flask) -> Host:
-        """Return the application's part in a run."""
-        return Host(
-            self.settings,
-            self.span_processor,
-            app.app_context,
-            self.places,
-            self.sdk_spans,
-            self.sdk_attachments,
-        )
+    @property
+    def runtime(self) -> EvalsRuntime:
+        """What serving a run needs, which is imported and made at its first use."""
+        if self._runtime is None:
+            # Made here, in one step: the application may have been made before gevent's patch.
+            lock: threading.Lock = vars(self).setdefault("_lock", threading.Lock())
+            with lock:
+                if self._runtime is None:
+                    from .runtime import EvalsRuntime
+
+                    self._runtime = EvalsRuntime(self.settings)
+        return self._runtime
 
 
 def init_app(app: Flask, environ: Mapping[str, str] = os.environ) -> EvalsExtension:

@@ -379,7 +379,7 @@ def test_one_blueprint_may_serve_two_applications_with_settings_of_their_own(
     assert second.get("/evals/list", headers=two).status_code == 200
     states = [app.extensions["braintrust_evals"] for app in apps]
     assert states[0] is not states[1]
-    assert states[0].sessions is not states[1].sessions
+    assert states[0].runtime is not states[1].runtime
 
 
 def test_all_blueprints_of_an_application_share_its_state(

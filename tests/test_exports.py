@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import ast
 import re
-from importlib import resources
+from importlib import import_module, resources
 from pathlib import Path
-from types import ModuleType
 
 import pytest
 
@@ -24,13 +24,31 @@ def test_the_names_that_users_import_are_listed_in_order_and_once() -> None:
     assert names == sorted(set(names))
 
 
-def test_every_public_name_is_listed_and_every_listed_name_is_there() -> None:
-    public = {
-        name
-        for name, value in vars(flask_braintrust_evals).items()
-        if not name.startswith("_") and not isinstance(value, ModuleType)
+def test_every_listed_name_is_there_and_shown() -> None:
+    assert {*flask_braintrust_evals.__all__} <= {*dir(flask_braintrust_evals)}
+    for name in flask_braintrust_evals.__all__:
+        assert getattr(flask_braintrust_evals, name) is not None
+
+
+def test_type_checkers_see_the_names_that_are_listed() -> None:
+    tree = ast.parse((ROOT / "__init__.py").read_text("utf-8"))
+    (checked,) = (node for node in tree.body if isinstance(node, ast.If))
+    seen = {
+        alias.name: f"{flask_braintrust_evals.__name__}.{node.module}"
+        for node in checked.body
+        if isinstance(node, ast.ImportFrom)
+        for alias in node.names
     }
-    assert public | {"__version__"} == set(flask_braintrust_evals.__all__)
+    assert {*seen, "__version__"} == {*flask_braintrust_evals.__all__}
+    for name, module in seen.items():
+        assert getattr(flask_braintrust_evals, name) is getattr(import_module(module), name)
+
+
+def test_a_name_that_is_not_there_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="'flask_braintrust_evals' has no attribute 'Nothing'"):
+        _ = flask_braintrust_evals.Nothing
+    with pytest.raises(ImportError, match="Nothing"):
+        exec("from flask_braintrust_evals import Nothing")
 
 
 @pytest.mark.parametrize("name", PROMISED)

@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
+import inspect
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import KW_ONLY, dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flask_braintrust_evals.errors import RegistrationError
 
 from .calls.introspection import calling_location
 from .calls.plan import CasePlan
 from .calls.signatures import TaskCall, scorer_calls
-from .parameters.declare import declare
-from .parameters.saved import SavedParameterSet
 from .parameters.values import ParameterSet
-from .running.case_runner import CaseRunner
-from .running.local_executor import LocalExecutor
-from .running.own_cases import own_cases, repeatable
-from .running.run import Run
-from .values.events import CaseFinished, RunFailed
 from .values.names import LongName
-from .values.results import CaseResult, EvalResult
+
+if TYPE_CHECKING:
+    from .parameters.saved import SavedParameterSet
+    from .values.results import EvalResult
 
 DEFAULT_CONCURRENCY = 10
 """Cases at a time if nothing else is set; the default of Braintrust's SDK."""
@@ -120,13 +117,13 @@ class Evaluator:
                 self.task_timeout,
                 self.blocking,
             )
-            self.parameter_set = declare(self.parameters, self.name)
+            self.parameter_set = _declared(self.parameters, self.name)
             if self.trial_count is None:
                 raise RegistrationError("trial_count must be a whole number from 1, not None")
             check_numbers(self.trial_count, self.max_concurrency, self.timeout)
             check_seconds("task_timeout", self.task_timeout)
             _check_labels(self.metadata, self.tags)
-            self.data = repeatable(self.data)
+            self.data = _repeatable(self.data)
             if self.error_score_handler is not None and not callable(self.error_score_handler):
                 raise RegistrationError(
                     f"error_score_handler must be a function, not {self.error_score_handler!r}"
@@ -168,21 +165,18 @@ class Evaluator:
         """
         check_numbers(trial_count, max_concurrency, timeout)
         values = self.parameter_set.validate(parameters)
-        run = Run(
-            LocalExecutor(CaseRunner(self.plan, values, scope=scope or nullcontext)),
-            own_cases(self.data if cases is None else cases, self.name),
+        # Not at the top: an application that only registers evaluators does not need it.
+        from .running.local_run import run_locally
+
+        return run_locally(
+            self.plan,
+            values,
+            self.data if cases is None else cases,
             max_concurrency=max_concurrency or self.max_concurrency or DEFAULT_CONCURRENCY,
             trial_count=trial_count or self.trial_count,
             timeout=timeout or self.timeout,
+            scope=scope or nullcontext,
         )
-        results: list[CaseResult] = []
-        for event in run:
-            if isinstance(event, CaseFinished):
-                results.append(event.result)
-            elif isinstance(event, RunFailed):
-                raise event.error
-        results.sort(key=lambda result: (result.ref.index, result.ref.trial_index))
-        return EvalResult(self.name, results, run.summary)
 
 
 def check_numbers(
@@ -211,6 +205,26 @@ def check_seconds(name: str, value: float | None) -> None:
         not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value < math.inf
     ):
         raise RegistrationError(f"{name} must be seconds above 0, not {value!r}")
+
+
+def _declared(parameters: Any, evaluator: str) -> ParameterSet | SavedParameterSet:
+    if parameters is None:
+        return ParameterSet({})
+    from .parameters.declare import declare  # not at the top: it brings pydantic and jsonschema
+
+    return declare(parameters, evaluator)
+
+
+def _repeatable(data: Any) -> Any:
+    """Return ``data`` so that its cases can be read any number of times.
+
+    Iterators, plain or ``async``, and coroutines can be read only once: their cases are kept.
+    """
+    if isinstance(data, Iterator | AsyncIterator) or inspect.isawaitable(data):
+        from .running.own_cases import RememberedCases  # not at the top: it brings the event loop
+
+        return RememberedCases(data)
+    return data
 
 
 def _check_labels(metadata: Any, tags: Any) -> None:

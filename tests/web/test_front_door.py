@@ -229,7 +229,7 @@ def test_an_answer_that_the_application_discards_ends_its_run(cloud: StandIn) ->
     client = app.test_client()
     for _ in range(3):
         assert client.post("/evals/eval", json={**BODY, "stream": True}).status_code == 500
-    assert app.extensions["braintrust_evals"].run_slots.runs.taken == 0
+    assert app.extensions["braintrust_evals"].runtime.run_slots.runs.taken == 0
 
 
 def test_an_address_in_capitals_allows_the_page_that_browsers_write_small() -> None:

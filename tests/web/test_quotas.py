@@ -144,7 +144,7 @@ def test_a_caller_with_a_full_quota_is_told_so_and_others_are_served(app: Flask)
         assert refused.headers["Retry-After"] == "5"
         assert deltas(bob.events(**RUN))
     assert deltas(ada.events(**RUN))
-    assert app.extensions["braintrust_evals"].run_slots.runs.taken == 0
+    assert app.extensions["braintrust_evals"].runtime.run_slots.runs.taken == 0
 
 
 def test_an_organisation_has_a_quota_for_all_of_its_callers(app: Flask) -> None:
@@ -236,11 +236,11 @@ def test_checks_take_no_slots_of_runs_and_have_a_small_number_of_their_own(app: 
         with held(bob, 2, **PROBE):
             full = Api(app, "token-of-eve").eval(**PROBE)
             assert error_of(full, 503).startswith("4 checks are under way in this process")
-        assert app.extensions["braintrust_evals"].run_slots.runs.taken == 0
+        assert app.extensions["braintrust_evals"].runtime.run_slots.runs.taken == 0
         with held(ada, 2, **PLACE):
             pass
     # A case that has begun to wait goes on after its client has left.
-    eventually(lambda: app.extensions["braintrust_evals"].run_slots.probes.taken == 0)
+    eventually(lambda: app.extensions["braintrust_evals"].runtime.run_slots.probes.taken == 0)
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from flask_braintrust_evals.concurrency.job import DeadlineError
 from flask_braintrust_evals.engine.calls.plan import CasePlan
 from flask_braintrust_evals.engine.calls.signatures import ScorerCall, unique_names
 from flask_braintrust_evals.engine.parameters.values import Parameters, copy_for_case
-from flask_braintrust_evals.engine.tracing import attributes, eval_span
+from flask_braintrust_evals.engine.tracing import attributes, span_classes
 from flask_braintrust_evals.engine.tracing.eval_span import EvalSpan
 from flask_braintrust_evals.engine.tracing.eval_tracer import (
     EvalTracer,
@@ -87,7 +87,7 @@ class CaseRunner:
             given = tracer
             tracer, finished_spans = with_memory(given, every_scorer)
             if tracer is not given:
-                span_class = span_class or eval_span.find_span_class()
+                span_class = span_class or span_classes.find_span_class()
         self.code = UserCode(plan, tracer, self.cancellation, span_class, org_url)
         scorers = unique_names((*plan.scorers, *extra_scorers))
         names = [scorer.name for scorer in scorers]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import itertools
 import threading
-from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterable, Iterable, Iterator, Mapping
 from types import TracebackType
 from typing import Any
 
@@ -43,16 +43,6 @@ def own_cases(data: Any, evaluator: str) -> Iterable[Any]:
         raise DataError(f"evaluator {evaluator!r}: data must be an iterable of cases, not {data!r}")
     cases: Iterable[Any] = data
     return cases
-
-
-def repeatable(data: Any) -> Any:
-    """Return ``data`` so that its cases can be read any number of times.
-
-    Iterators, plain or ``async``, and coroutines can be read only once: their cases are kept.
-    """
-    if isinstance(data, Iterator | AsyncIterator) or inspect.isawaitable(data):
-        return RememberedCases(data)
-    return data
 
 
 class RememberedCases:

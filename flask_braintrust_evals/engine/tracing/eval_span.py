@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextvars import ContextVar, Token
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -51,16 +51,6 @@ class SpanScope:
 
 current_scope: ContextVar[SpanScope | None] = ContextVar("braintrust_evals_scope", default=None)
 """Set around each task, scorer and classifier of a run that is recorded for a caller."""
-
-
-def _no_span_class() -> type[EvalSpan] | None:
-    return None
-
-
-find_span_class: Callable[[], type[EvalSpan] | None] = _no_span_class
-"""Returns the class of spans for runs outside of an application, and joins the ``braintrust`` SDK's
-tracing to them where the SDK is imported. The package sets it, since the engine does not know the
-SDK."""
 
 
 class EvalSpan(Span):

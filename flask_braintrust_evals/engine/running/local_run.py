@@ -1,0 +1,62 @@
+"""Runs cases to their end in this process, and collects their results."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from typing import Any
+
+from flask_braintrust_evals.engine.calls.plan import CasePlan
+from flask_braintrust_evals.engine.parameters.values import Parameters
+from flask_braintrust_evals.engine.values.events import CaseFinished, RunFailed
+from flask_braintrust_evals.engine.values.results import CaseResult, EvalResult
+
+from .case_runner import CaseRunner
+from .local_executor import LocalExecutor
+from .own_cases import own_cases
+from .run import Run
+
+
+def run_locally(
+    plan: CasePlan,
+    parameters: Parameters,
+    data: Any,
+    *,
+    max_concurrency: int,
+    trial_count: int,
+    timeout: float | None,
+    scope: Callable[[], AbstractContextManager[Any]],
+) -> EvalResult:
+    """Run the cases of ``data``, without Flask and without Braintrust.
+
+    Args:
+        plan: the evaluator's task and scorers.
+        parameters: the values of its parameters.
+        data: see :func:`.own_cases.own_cases`.
+        max_concurrency: cases at a time.
+        trial_count: how often each case is run.
+        timeout: seconds that the run may take; ``None``: no limit.
+        scope: see :class:`.case_runner.CaseRunner`.
+
+    Returns:
+        the results of all cases, in the order of the data, and the means of their scores.
+
+    Raises:
+        DataError: there are no cases, or one of them is not valid.
+        RunTimeoutError: the time-out was reached before all cases were done.
+    """
+    run = Run(
+        LocalExecutor(CaseRunner(plan, parameters, scope=scope)),
+        own_cases(data, plan.name),
+        max_concurrency=max_concurrency,
+        trial_count=trial_count,
+        timeout=timeout,
+    )
+    results: list[CaseResult] = []
+    for event in run:
+        if isinstance(event, CaseFinished):
+            results.append(event.result)
+        elif isinstance(event, RunFailed):
+            raise event.error
+    results.sort(key=lambda result: (result.ref.index, result.ref.trial_index))
+    return EvalResult(plan.name, results, run.summary)

@@ -1,0 +1,47 @@
+"""What an application needs to serve runs: sessions, limits, and connections to tracing."""
+
+from __future__ import annotations
+
+import weakref
+
+from flask import Flask
+
+from .cloud.session_cache import SessionCache
+from .concurrency.places import Places
+from .config import Settings
+from .contrib import braintrust_attachments, braintrust_spans
+from .runs.prepare import Host
+from .tracing.processor import CaseSpanProcessor
+from .web.run_slots import RunSlots
+
+
+class EvalsRuntime:
+    """The state of serving, which all blueprints of one application share.
+
+    Attributes:
+        sessions: the sessions of recent callers.
+        run_slots: limits how many runs are under way, in all and of each caller.
+        places: limits how many cases of all runs are under way.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self.sessions = SessionCache(settings.session_limit, settings.session_ttl)
+        self.run_slots = RunSlots(settings)
+        self.places = Places(settings.max_running_cases)
+        self._settings = settings
+        self._span_processor = CaseSpanProcessor(settings.tracer_provider)
+        self._sdk_spans = braintrust_spans()
+        self._sdk_attachments = braintrust_attachments()
+        # Called when the application is deleted, or else when the process ends.
+        weakref.finalize(self, self.sessions.close)
+
+    def host(self, app: Flask) -> Host:
+        """Return the application's part in a run."""
+        return Host(
+            self._settings,
+            self._span_processor,
+            app.app_context,
+            self.places,
+            self._sdk_spans,
+            self._sdk_attachments,
+        )
