@@ -46,6 +46,7 @@ REGISTRATION = {
     "engine.values",
     "engine.values.names",
     "errors",
+    "excerpts",
     "extension",
     "object_contents",
     "routes",
