@@ -52,7 +52,9 @@ REGISTRATION = {
     "routes",
     "serialization",
     "web",
+    "web.hosts",
     "web.responses",
+    "web.start_warnings",
 }
 """The modules that may be imported to register a plain evaluator."""
 
