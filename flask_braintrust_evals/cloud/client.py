@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import time
 from collections.abc import Mapping
@@ -54,6 +55,7 @@ class CloudClient:
         data: bytes | None = None,
         timeout: float | None = None,
         retry: bool = True,
+        quick: bool = False,
         repeatable: bool = True,
         limit: int = answers.MAX_ANSWER,
         redirects: bool = False,
@@ -71,6 +73,8 @@ class CloudClient:
             timeout: seconds that one attempt may take in all; default: the client's.
             retry: whether failed attempts are repeated; if not, the caller may do so, guided by
                 the error's ``transient`` and ``retry_after``.
+            quick: whether there is one more attempt at most, and none for which Braintrust asks to
+                wait longer than a second.
             repeatable: whether the call may be repeated even if Braintrust may have carried it out.
             limit: maximum bytes of the answer, unpacked.
             redirects: whether the answer may be had from where a redirect leads.
@@ -100,7 +104,8 @@ class CloudClient:
             data,
             redirects=redirects,
         )
-        content = self._make(call, RETRIES if retry else 0, repeatable)
+        retries = (1 if quick else RETRIES) if retry else 0
+        content = self._make(call, retries, repeatable, 1.0 if quick else math.inf)
         return answers.decode(what, content) if parse else None
 
     def download(self, url: str, what: str, limit: int, timeout: float) -> bytes:
@@ -116,15 +121,17 @@ class CloudClient:
             CloudError: see :meth:`call`.
         """
         call = Call(what, "GET", url, timeout, limit, with_token=False, redirects=True)
-        return self._make(call, 0, repeatable=True)
+        return self._make(call, 0)
 
-    def _make(self, call: Call, retries: int, repeatable: bool) -> bytes:
+    def _make(
+        self, call: Call, retries: int, repeatable: bool = True, max_pause: float = math.inf
+    ) -> bytes:
         pauses = iter(PAUSES[:retries])
         while isinstance(outcome := self._connections.attempt(call), Failure):
             pause = next(pauses, None) if _may_repeat(outcome, repeatable) else None
-            if pause is None:
-                raise outcome.error
             asked = outcome.error.retry_after
+            if pause is None or (asked or 0.0) > max_pause:
+                raise outcome.error
             time.sleep(pause + random.uniform(0, JITTER) if asked is None else asked)
         return outcome
 

@@ -14,18 +14,14 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from types import TracebackType
 
-from flask_braintrust_evals.concurrency.gevent_patch import new_event
-from flask_braintrust_evals.errors import CloudError
-
+from .logins import Login, Logins
 from .sessions import UserSession
+from .tokens import Token
 
 logger = logging.getLogger("flask_braintrust_evals")
-
-CLIENT_CHECK_INTERVAL = 0.25
-"""Seconds between the checks whether the client of a request that waits has disconnected."""
 
 
 @dataclass
@@ -45,23 +41,6 @@ class _Entry:
     expires_at: float
     leases: int
     listed: bool = True
-
-
-@dataclass
-class _Login:
-    """A login that is under way.
-
-    Attributes:
-        done: set when the login has ended.
-        waiting: the number of requests that want its session, the one that logs in included.
-        entry: the session; ``None``: there is none yet, or the login failed.
-        error: why the login failed.
-    """
-
-    done: threading.Event = field(default_factory=new_event)
-    waiting: int = 0
-    entry: _Entry | None = None
-    error: Exception | None = None
 
 
 class Lease:
@@ -108,7 +87,6 @@ class SessionCache:
     def __init__(self, limit: int, ttl: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._limit = limit
         self._entries: OrderedDict[bytes, _Entry] = OrderedDict()  # the last used one is last
-        self._logins: dict[bytes, _Login] = {}
         self._closed = False
         self._ttl = ttl
         self._clock = clock
@@ -116,6 +94,7 @@ class SessionCache:
         # Held for bookkeeping only, never while something is waited for: under --preload it is made
         # before gevent patches, and a greenlet that waits for such a lock stops its whole thread.
         self._lock = threading.Lock()
+        self._logins = Logins(self._lock, self._admit, self._release, clock)
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -125,17 +104,16 @@ class SessionCache:
 
     @property
     def waiting(self) -> int:
-        """The number of requests that wait for a login, those that log in themselves included."""
-        with self._lock:
-            return sum(login.waiting for login in self._logins.values())
+        """The number of requests that wait for a login."""
+        return self._logins.waiting
 
-    def digest(self, *parts: str) -> bytes:
+    def digest(self, *parts: str | Token) -> bytes:
         """Return a digest of some texts, made with the secret of this process."""
         return self._key(*parts)
 
     def lease(
         self,
-        token: str,
+        token: Token,
         org_name: str | None,
         app_url: str,
         log_in: Callable[[], UserSession],
@@ -143,8 +121,9 @@ class SessionCache:
     ) -> Lease:
         """Return a lease of this caller's session, from the cache or else from ``log_in()``.
 
-        If several requests want the same session at the same time, one of them logs in. If that
-        fails, its error is raised for all of them, and nothing is cached.
+        If several requests want the same session at the same time, there is one login for all. If
+        that fails, its error is raised for all of them. If Braintrust refused the token, or asked
+        to wait, it is raised for a moment for further requests, too.
 
         Args:
             token: the caller's token.
@@ -152,10 +131,11 @@ class SessionCache:
             app_url: the control plane that checks the token.
             log_in: makes a session.
             gave_up: returns whether the client has disconnected; called now and then while the
-                request waits for the login of another one.
+                request waits for the login.
 
         Raises:
-            CloudError: the client has disconnected, or the other request's login was interrupted.
+            TooManyLoginsError: too many other logins are under way.
+            CloudError: the client has disconnected, or the login was interrupted.
             Exception: whatever ``log_in`` raises.
         """
         key = self._key(token, org_name, app_url)
@@ -166,14 +146,13 @@ class SessionCache:
                 self._entries.move_to_end(key)
                 entry.leases += 1
                 return self._lease(entry)
-            login = self._logins.get(key)
-            is_first = login is None
-            if login is None:
-                login = self._logins[key] = _Login()
-            login.waiting += 1
+            refusal = self._logins.refusal(key)
+            login = self._logins.join(key, log_in) if refusal is None else None
         _close(retired)
-        entry = self._log_in(key, login, log_in) if is_first else self._wait(login, gave_up)
-        return self._lease(entry)
+        if login is None:
+            assert refusal is not None
+            raise refusal
+        return self._lease(self._logins.wait(login, gave_up))
 
     def close(self) -> None:
         """Remove all sessions. Those that are leased are closed when they are released.
@@ -186,54 +165,25 @@ class SessionCache:
             retired = [entry for entry in entries if self._retire(entry)]
         _close(retired)
 
-    def _log_in(self, key: bytes, login: _Login, log_in: Callable[[], UserSession]) -> _Entry:
+    def _admit(self, login: Login[_Entry], session: UserSession) -> None:
         retired: list[_Entry] = []
-        try:
-            session = log_in()
-        except BaseException as error:
-            with self._lock:
-                del self._logins[key]
-                login.error = (
-                    error
-                    if isinstance(error, Exception)
-                    else CloudError("the login was interrupted")
-                )
-            login.done.set()
-            raise
         with self._lock:
-            del self._logins[key]
+            self._logins.forget(login)
             # The waiting requests get their leases here: before they wake, the session might be
-            # evicted and closed.
-            entry = _Entry(key, session, self._clock() + self._ttl, leases=login.waiting)
+            # evicted and closed. If all of them have left, it is kept for the next one.
+            entry = _Entry(login.key, session, self._clock() + self._ttl, leases=login.waiting)
             session.on_refusal = lambda: self._discard(entry)
             while len(self._entries) >= self._limit:
                 oldest = next(iter(self._entries.values()))
                 if self._retire(oldest):
                     retired.append(oldest)
             if not self._closed:
-                self._entries[key] = entry
+                self._entries[login.key] = entry
+            elif not entry.leases:
+                retired.append(entry)
             entry.listed = not self._closed
             login.entry = entry
-        login.done.set()
         _close(retired)
-        return entry
-
-    def _wait(self, login: _Login, gave_up: Callable[[], bool]) -> _Entry:
-        try:
-            while not login.done.wait(CLIENT_CHECK_INTERVAL):
-                if gave_up():
-                    raise CloudError("the client disconnected during the login")
-        except BaseException:  # also GreenletExit and time-outs of gevent
-            with self._lock:
-                entry = login.entry
-                login.waiting -= 1
-            if entry is not None:  # the login ended meanwhile: this request has a lease
-                self._release(entry)
-            raise
-        if login.entry is None:
-            assert login.error is not None
-            raise login.error
-        return login.entry
 
     def _lease(self, entry: _Entry) -> Lease:
         return Lease(entry.session, lambda: self._release(entry))
@@ -278,10 +228,11 @@ class SessionCache:
         del self._entries[entry.key]
         return entry.leases == 0
 
-    def _key(self, *parts: str | None) -> bytes:
+    def _key(self, *parts: str | Token | None) -> bytes:
         digest = hashlib.blake2b(key=self._secret, digest_size=32)
         for part in parts:
-            data = (part or "").encode("utf-8", "surrogatepass")
+            text = part.reveal() if isinstance(part, Token) else part or ""
+            data = text.encode("utf-8", "surrogatepass")
             digest.update(len(data).to_bytes(8, "big") + data)
         return digest.digest()
 

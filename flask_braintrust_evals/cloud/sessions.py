@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +11,7 @@ from flask_braintrust_evals.errors import (
     AccessDeniedError,
     AuthenticationError,
     CloudAddressError,
+    CloudBusyError,
     CloudError,
     CloudForbiddenError,
     CloudUnauthorizedError,
@@ -20,6 +22,8 @@ from .addresses import AddressRules
 from .client import CloudClient
 from .tokens import Token
 
+DEFAULT_RETRY_AFTER = 5.0
+"""Seconds to wait before the next login, if Braintrust does not say how long."""
 _PROXY_SUFFIX = "/v1/proxy"
 
 
@@ -147,6 +151,7 @@ def log_in(
         AuthenticationError: Braintrust does not accept the token.
         AccessDeniedError: the organisation is not one of the token's.
         RequestError: no organisation was named, and the token has several.
+        CloudBusyError: Braintrust asks to wait before the next login.
         CloudAddressError: the login names an address that may not be called.
         CloudError: Braintrust could not be reached, or its answer could not be read.
     """
@@ -176,7 +181,7 @@ def log_in(
 
 def _check_token(client: CloudClient, app_url: str) -> Any:
     try:
-        return client.call("POST", f"{app_url}/api/apikey/login")
+        return client.call("POST", f"{app_url}/api/apikey/login", quick=True)
     except (CloudUnauthorizedError, CloudForbiddenError):
         raise AuthenticationError(
             f"Braintrust at {app_url} does not accept this token; sign in again, or create a new"
@@ -184,11 +189,23 @@ def _check_token(client: CloudClient, app_url: str) -> Any:
         ) from None
     except CloudError as error:
         status = error.answered or 0
+        if status == 429 or (status == 503 and error.retry_after):
+            raise _busy(error) from None
         if status != 404 and not 300 <= status < 400:
             raise
         raise CloudError(
             f"{app_url} is not Braintrust: {error}; check BRAINTRUST_APP_URL"
         ) from error
+
+
+def _busy(error: CloudError) -> CloudBusyError:
+    seconds = error.retry_after or DEFAULT_RETRY_AFTER
+    busy = CloudBusyError(
+        f"Braintrust accepts no further login at the moment (status {error.answered}); try again in"
+        f" {math.ceil(seconds)} seconds"
+    )
+    busy.answered, busy.transient, busy.retry_after = error.answered, True, seconds
+    return busy
 
 
 def _organizations(answer: Any) -> list[dict[str, Any]]:

@@ -67,6 +67,7 @@ def admit(request: Request, settings: Settings, sessions: SessionCache) -> Calle
         AuthenticationError: there is no token, or it is not valid.
         RequestError: a header is not valid, or the token has several organisations and no header
             names one.
+        TooManyLoginsError: too many other logins are under way.
         CloudError: the token could not be checked.
         ConfigurationError: the function in ``BRAINTRUST_EVALS_AUTH`` returned something else than a
             :class:`Session` or ``None``.
@@ -93,7 +94,7 @@ def _digest(identity: Session, settings: Settings, sessions: SessionCache) -> by
         return sessions.digest("caller", identity.caller)
     if identity.token is None or settings.auth == "none":  # one token for whoever asks
         return None
-    return sessions.digest("token", identity.token)
+    return sessions.digest("token", Token(identity.token))
 
 
 def _identify(request: Request, credentials: Credentials, settings: Settings) -> Session:
@@ -129,7 +130,7 @@ def _lease(
 ) -> Lease:
     check_named(org_name, settings)
     lease = sessions.lease(
-        token.reveal(),
+        token,
         org_name,
         settings.app_url,
         lambda: log_in(token, org_name, endpoints(settings)),

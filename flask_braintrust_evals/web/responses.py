@@ -7,12 +7,19 @@ other: one that sorts keys would change the order of the parameters in the Playg
 from __future__ import annotations
 
 import logging
+import math
 from typing import Any
 
 from flask import Response
 from werkzeug.exceptions import HTTPException
 
-from flask_braintrust_evals.errors import EvalsError, MethodNotAllowedError, TooManyRunsError
+from flask_braintrust_evals.errors import (
+    CloudBusyError,
+    EvalsError,
+    MethodNotAllowedError,
+    TooManyLoginsError,
+    TooManyRunsError,
+)
 from flask_braintrust_evals.excerpts import shortened
 from flask_braintrust_evals.serialization import dumps
 
@@ -32,8 +39,8 @@ def error_response(error: EvalsError) -> Response:
     response = json_response({"error": text}, error.status)
     if isinstance(error, MethodNotAllowedError):
         response.headers["Allow"] = ", ".join(error.allowed)
-    if isinstance(error, TooManyRunsError):
-        response.headers["Retry-After"] = str(error.retry_after)
+    if isinstance(error, TooManyRunsError | TooManyLoginsError | CloudBusyError):
+        response.headers["Retry-After"] = str(max(1, math.ceil(error.retry_after or 0)))
     if error.status == 401:
         response.headers["WWW-Authenticate"] = "Bearer"
     return response

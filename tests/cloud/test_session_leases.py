@@ -15,6 +15,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invaria
 
 from flask_braintrust_evals.cloud.addresses import AddressRules
 from flask_braintrust_evals.cloud.client import CloudClient
+from flask_braintrust_evals.cloud.logins import REFUSAL_TTL
 from flask_braintrust_evals.cloud.session_cache import Lease, SessionCache
 from flask_braintrust_evals.cloud.sessions import Organization, UserSession
 from flask_braintrust_evals.cloud.tokens import Token
@@ -60,7 +61,7 @@ def clock() -> Clock:
 
 
 def take(cache: SessionCache, token: str, log_in: Callable[[], UserSession]) -> Lease:
-    return cache.lease(token, "acme", URL, log_in)
+    return cache.lease(Token(token), "acme", URL, log_in)
 
 
 def test_a_second_request_of_the_same_caller_does_not_log_in(logins: Logins, clock: Clock) -> None:
@@ -78,15 +79,15 @@ def test_token_organisation_and_application_distinguish_callers(
     logins: Logins, other: tuple[str, str | None, str]
 ) -> None:
     cache = SessionCache(8, TTL)
-    cache.lease("ada", "acme", URL, logins).release()
-    cache.lease(*other, logins).release()
+    cache.lease(Token("ada"), "acme", URL, logins).release()
+    cache.lease(Token(other[0]), *other[1:], logins).release()
     assert len(logins.made) == 2
 
 
 def test_parts_of_a_key_cannot_be_shifted_into_each_other(logins: Logins) -> None:
     cache = SessionCache(8, TTL)
-    cache.lease("ab", "c", URL, logins).release()
-    cache.lease("a", "bc", URL, logins).release()
+    cache.lease(Token("ab"), "c", URL, logins).release()
+    cache.lease(Token("a"), "bc", URL, logins).release()
     assert len(logins.made) == 2
 
 
@@ -187,8 +188,10 @@ def test_many_first_requests_of_one_caller_log_in_once(logins: Logins, limit: in
     assert not logins.made[0].closed
 
 
-def test_a_failed_login_fails_all_waiting_requests_and_is_not_kept(logins: Logins) -> None:
-    cache = SessionCache(4, TTL)
+def test_a_failed_login_fails_all_waiting_requests_and_is_kept_for_a_moment(
+    logins: Logins, clock: Clock
+) -> None:
+    cache = SessionCache(4, TTL, clock)
     everybody_is_here = threading.Barrier(2)
     calls: list[int] = []
 
@@ -206,9 +209,14 @@ def test_a_failed_login_fails_all_waiting_requests_and_is_not_kept(logins: Login
         everybody_is_here.wait(10)
         errors = [future.exception(10) for future in futures]
     assert [type(error) for error in errors] == [AuthenticationError] * 8
+    assert len({id(error) for error in errors}) == 8
+    with pytest.raises(AuthenticationError, match="^no$"):
+        take(cache, "ada", logins)
     assert len(calls) == 1
+    take(cache, "bob", logins).release()
+    clock.now = REFUSAL_TTL
     take(cache, "ada", logins).release()
-    assert len(logins.made) == 1
+    assert len(logins.made) == 2
 
 
 def test_a_slow_login_delays_no_other_caller(logins: Logins) -> None:
@@ -240,7 +248,7 @@ def test_a_request_that_waits_for_anothers_login_may_give_up(logins: Logins) -> 
         first = pool.submit(take, cache, "ada", slow)
         eventually(lambda: cache.waiting)
         with pytest.raises(CloudError, match="the client disconnected"):
-            cache.lease("ada", "acme", URL, logins, gave_up=lambda: True)
+            cache.lease(Token("ada"), "acme", URL, logins, gave_up=lambda: True)
         release.set()
         first.result(10).release()
     take(cache, "bob", logins).release()
@@ -261,7 +269,7 @@ def test_a_request_that_is_killed_while_it_waits_keeps_no_lease(logins: Logins) 
     with ThreadPoolExecutor(2) as pool:
         first = pool.submit(take, cache, "ada", slow)
         eventually(lambda: cache.waiting == 1)
-        second = pool.submit(cache.lease, "ada", "acme", URL, slow, killed)
+        second = pool.submit(cache.lease, Token("ada"), "acme", URL, slow, killed)
         assert isinstance(second.exception(10), SystemExit)
         release.set()
         first.result(10).release()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import time
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -116,12 +117,69 @@ def impatient(shared_cloud: StandIn) -> Iterator[Gunicorn]:
         yield server
 
 
-def test_a_passing_outage_is_not_noticed(impatient: Gunicorn, cloud: StandIn) -> None:
-    cloud.add_user("token-lucky")
-    cloud.fault("POST", LOGIN, status=429, headers={"Retry-After": "0"})
-    cloud.fault("POST", LOGIN, status=502)
-    assert "echo" in Client(impatient.url + "/evals", "token-lucky").manifest()
-    assert cloud.logins == 3
+@pytest.mark.parametrize(
+    "fault", [{"status": 429, "headers": {"Retry-After": "0"}}, {"status": 502}, {"close": True}]
+)
+def test_a_passing_outage_is_not_noticed(
+    impatient: Gunicorn, cloud: StandIn, fault: dict[str, Any]
+) -> None:
+    token = f"token-lucky-{uuid.uuid4()}"
+    cloud.add_user(token)
+    cloud.fault("POST", LOGIN, **fault)
+    assert "echo" in Client(impatient.url + "/evals", token).manifest()
+    assert cloud.logins == 2
+
+
+def test_a_flood_of_invented_tokens_keeps_nobody_out_and_floods_nobody(
+    impatient: Gunicorn, cloud: StandIn
+) -> None:
+    cloud.add_user("token-honest")
+    invented = Client(impatient.url + "/evals", "invented")
+    with ThreadPoolExecutor(20) as pool:
+        statuses = list(pool.map(lambda _: invented.post({}).status_code, range(60)))
+        assert set(statuses) == {401}
+        assert cloud.logins == 1
+        each = [Client(impatient.url + "/evals", f"invented-{n}") for n in range(60)]
+        refused = [pool.submit(client.post, {}) for client in each]
+        assert "echo" in Client(impatient.url + "/evals", "token-honest").manifest()
+        assert {answer.result().status_code for answer in refused} == {401}
+    assert cloud.logins == 62
+
+
+def test_a_login_that_braintrust_puts_off_is_answered_at_once_with_when_to_come_back(
+    impatient: Gunicorn, cloud: StandIn
+) -> None:
+    token = f"token-early-{uuid.uuid4()}"
+    cloud.add_user(token)
+    cloud.fault("POST", LOGIN, status=429, headers={"Retry-After": "20"})
+    client = Client(impatient.url + "/evals", token)
+    begun = time.monotonic()
+    for _ in range(3):
+        answer = client.post({"name": "echo", "data": cases(1)})
+        assert answer.status_code == 503
+        assert 15 <= int(answer.headers["Retry-After"]) <= 20
+        assert answer.json()["error"] == (
+            "Braintrust accepts no further login at the moment (status 429); try again in 20"
+            " seconds"
+        )
+    assert time.monotonic() - begun < 10
+    assert cloud.logins == 1
+
+
+def test_a_client_that_leaves_during_its_login_takes_it_from_nobody(
+    gevent_client: Client, cloud: StandIn
+) -> None:
+    token = f"token-shared-{uuid.uuid4()}"
+    cloud.add_user(token)
+    client = Client(gevent_client.url, token)
+    with cloud.gate("POST", LOGIN) as gate, ThreadPoolExecutor(1) as pool:
+        with pytest.raises(requests.ReadTimeout):
+            requests.get(f"{client.url}/list", headers=client.headers, timeout=0.7)
+        cloud.wait_for(lambda: gate.waiting == 1)
+        staying = pool.submit(client.manifest)
+        gate.release()
+        assert "echo" in staying.result(20)
+    assert cloud.logins == 1
 
 
 def test_a_token_that_is_revoked_during_a_run_ends_it_and_is_refused_later(
