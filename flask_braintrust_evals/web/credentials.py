@@ -33,25 +33,52 @@ class Credentials:
             RequestError: a header is too long or has control characters, or the token has others
                 than ASCII.
         """
+        names = ("x-bt-auth-token", "Authorization", "x-bt-org-name", "x-bt-project-id")
+        own, authorization, org_name, project_id = [
+            _Header(name, headers.get(name, "")) for name in names
+        ]
+        # Crash reporters record the variables of every frame: while an exception is raised, none
+        # may have the token, and the repr of werkzeug's headers shows all values.
+        del headers
+        token = own if own.value is not None else authorization
+        for header in (token, org_name, project_id):
+            if header.problem is not None:
+                raise RequestError(f"header {header.name}: {header.problem}")
+        if token.value is not None and not token.value.isascii():
+            raise RequestError("the token has characters that no Braintrust API key has")
         return cls(
-            token=_token(headers),
-            org_name=_value(headers, "x-bt-org-name"),
-            project_id=_value(headers, "x-bt-project-id"),
+            token.value if token is own else _without_scheme(authorization.value),
+            org_name.value,
+            project_id.value,
         )
 
 
-def _token(headers: Headers) -> str | None:
-    token = _any_token(headers)
-    if token is not None and not token.isascii():
-        raise RequestError("the token has characters that no Braintrust API key has")
-    return token
+class _Header:
+    """A header of a request, whose ``repr`` hides its value."""
+
+    def __init__(self, name: str, sent: str) -> None:
+        self.name = name
+        self._text = _decode(sent).strip()
+
+    def __repr__(self) -> str:
+        return f"_Header({self.name!r})"
+
+    @property
+    def value(self) -> str | None:
+        """Its value; ``None``: it is not there, or stands for that."""
+        return None if self._text.lower() in ("", "null") else self._text
+
+    @property
+    def problem(self) -> str | None:
+        """What is wrong with it; ``None``: nothing."""
+        if len(self._text) > MAX_LENGTH:
+            return f"longer than {MAX_LENGTH} characters"
+        return None if self._text.isprintable() else "has control characters"
 
 
-def _any_token(headers: Headers) -> str | None:
-    own = _value(headers, "x-bt-auth-token")
-    if own is not None:
-        return own
-    scheme, _, rest = (_value(headers, "Authorization") or "").partition(" ")
+def _without_scheme(authorization: str | None) -> str | None:
+    """Return what ``Authorization`` has after ``Bearer``, or all of it."""
+    scheme, _, rest = (authorization or "").partition(" ")
     value = rest.strip() if scheme.lower() == "bearer" else f"{scheme} {rest}".strip()
     return None if value.lower() in ("", "null") else value
 
@@ -62,12 +89,3 @@ def _decode(value: str) -> str:
         return value.encode("latin-1").decode("utf-8")
     except UnicodeError:
         return value
-
-
-def _value(headers: Headers, name: str) -> str | None:
-    value = _decode(headers.get(name, "")).strip()
-    if len(value) > MAX_LENGTH:
-        raise RequestError(f"header {name}: longer than {MAX_LENGTH} characters")
-    if not value.isprintable():
-        raise RequestError(f"header {name}: has control characters")
-    return None if not value or value.lower() == "null" else value
