@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from .engine.values.cases import EvalCase
     from .engine.values.results import CaseResult, EvalResult
     from .engine.values.scores import Classification, Score
-    from .engine.values.summary import ScoreSummary
+    from .engine.values.summary import MetricSummary, ScoreSummary
     from .errors import (
         ConfigurationError,
         DuplicateEvaluatorError,
@@ -44,6 +44,7 @@ __all__ = [
     "EvalsBlueprint",
     "EvalsError",
     "Evaluator",
+    "MetricSummary",
     "Parameters",
     "Prompt",
     "RegistrationClosedError",
@@ -66,7 +67,7 @@ _MODULES = {
     "engine.values.cases": ("EvalCase",),
     "engine.values.results": ("CaseResult", "EvalResult"),
     "engine.values.scores": ("Classification", "Score"),
-    "engine.values.summary": ("ScoreSummary",),
+    "engine.values.summary": ("MetricSummary", "ScoreSummary"),
     "errors": (
         "ConfigurationError",
         "DuplicateEvaluatorError",
@@ -79,6 +80,7 @@ _MODULES = {
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
 
 span_classes.find_span_class = contrib.spans_if_imported
+span_classes.sdk_has_logger = contrib.sdk_has_logger
 serialization.before_values_of("braintrust", contrib.write_attachments)
 
 

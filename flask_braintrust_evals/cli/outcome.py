@@ -17,6 +17,7 @@ import click
 from flask_braintrust_evals.engine.values.events import CaseFinished, Event, RunFailed
 from flask_braintrust_evals.engine.values.results import CaseResult, EvalResult
 from flask_braintrust_evals.engine.values.summary import NO_CASES, RunSummary
+from flask_braintrust_evals.runs.comparison import Comparison
 from flask_braintrust_evals.runs.prepared import PreparedRun
 
 ROUNDING = 1e-9
@@ -42,7 +43,7 @@ class Outcome:
         too_low: a message for each score whose mean is below its limit, by the score's name.
         experiment: ``projectName``, ``experimentName``, ``experimentUrl`` and so on of the
             experiment that the run is recorded in; ``None``: it is not recorded.
-        comparison: Braintrust's comparison with an earlier experiment; empty: there is none.
+        comparison: Braintrust's comparison with an earlier experiment.
         lost_spans: number of spans that could not be delivered.
     """
 
@@ -51,7 +52,7 @@ class Outcome:
     interrupted: bool = False
     too_low: dict[str, str] = field(default_factory=dict)
     experiment: Mapping[str, Any] | None = None
-    comparison: Mapping[str, Any] = field(default_factory=dict)
+    comparison: Comparison = Comparison()
     lost_spans: int = 0
 
     def check(self, limits: Mapping[str, float]) -> None:

@@ -6,9 +6,11 @@ import json
 from typing import Any
 
 from flask_braintrust_evals.engine.values.results import CaseResult
+from flask_braintrust_evals.engine.values.summary import MetricSummary
 from flask_braintrust_evals.serialization import clean_text, dumps_or_reason, safe_text
 
 from .outcome import Outcome
+from .summary_tables import compared_score, metric_table, score_table
 from .terminal import styled
 
 MAX_FAILURES = 20
@@ -30,7 +32,8 @@ def report(outcome: Outcome) -> str:
         lines.append(
             styled(f"{name} failed on {count} cases, first with {_shortened(str(error))}", fg="red")
         )
-    lines += _table(outcome)
+    lines += score_table(outcome)
+    lines += metric_table(outcome)
     lines += _recorded(outcome)
     lines += [styled(text, fg="red") for text in outcome.too_low.values()]
     lines.append(_last_line(outcome))
@@ -51,12 +54,15 @@ def as_json(outcome: Outcome) -> str:
         "cases": result.summary.cases,
         "failed": result.summary.failed,
         "scores": {
-            name: {"mean": score.mean, "count": score.count, **_compared(outcome, name)}
+            name: {"mean": score.mean, "count": score.count, **compared_score(outcome, name)}
             for name, score in result.scores.items()
         },
+        "metrics": _metrics(result.metrics),
+        "scorer_metrics": _metrics(result.summary.scorer_metrics),
         "scorer_errors": result.summary.scorer_errors,
         "too_low": outcome.too_low,
         "experiment": _experiment(outcome),
+        "comparison": _comparison(outcome),
         "lost_spans": outcome.lost_spans,
         "results": [_case(each) for each in result.results],
     }
@@ -78,7 +84,25 @@ def _case(result: CaseResult) -> dict[str, Any]:
         "metadata": _plain(result.metadata),
         "tags": _plain(list(result.tags)),
         "seconds": result.duration,
+        "metrics": result.metrics,
+        "scorer_metrics": result.scorer_metrics,
     }
+
+
+def _metrics(summaries: dict[str, MetricSummary]) -> dict[str, Any]:
+    return {
+        name: {"mean": each.mean, "total": each.total, "count": each.count, "unit": each.unit}
+        for name, each in summaries.items()
+    }
+
+
+def _comparison(outcome: Outcome) -> dict[str, Any] | None:
+    """Return whether the experiment was compared; ``None``: there is no experiment."""
+    if outcome.experiment is None:
+        return None
+    if outcome.comparison.skipped:
+        return {"status": "skipped", "reason": outcome.comparison.skipped}
+    return {"status": "success"}
 
 
 def _plain(value: Any) -> Any:
@@ -108,50 +132,10 @@ def _shortened(text: str, length: int = MAX_TEXT) -> str:
     return text if len(text) <= length else text[:length] + "…"
 
 
-def _table(outcome: Outcome) -> list[str]:
-    scores = outcome.result.scores
-    if not scores:
-        return []
-    width = max(len("score"), *map(len, scores))
-    compared = {name: _compared(outcome, name) for name in scores}
-    more = f"  {'change':>7}  {'better':>6}  {'worse':>6}" if any(compared.values()) else ""
-    head = f"{'score':<{width}}  {'mean':>7}  {'cases':>6}{more}"
-    lines = [styled(head, bold=True)]
-    for name, score in scores.items():
-        mean = "-" if score.mean is None else f"{score.mean:.4f}"
-        colour = "red" if name in outcome.too_low else None
-        row = f"{name:<{width}}  {mean:>7}  {score.count:>6}{_changes(compared[name])}"
-        lines.append(styled(row, fg=colour))
-    return lines
-
-
-def _changes(compared: dict[str, Any]) -> str:
-    if not compared:
-        return ""
-    diff = compared.get("diff")
-    change = "-" if diff is None else f"{diff:+.4f}"
-    return f"  {change:>7}  {compared['improvements']:>6}  {compared['regressions']:>6}"
-
-
-def _compared(outcome: Outcome, name: str) -> dict[str, Any]:
-    """Return Braintrust's comparison of a score with an earlier experiment; empty: there is none.
-
-    ``diff`` is the change of the mean; ``improvements`` and ``regressions`` are counts of cases.
-    """
-    scores = outcome.comparison.get("scores")
-    score = scores.get(name) if isinstance(scores, dict) else None
-    if not isinstance(score, dict) or not outcome.comparison.get("comparison_experiment_name"):
-        return {}
-    found: dict[str, Any] = {key: score.get(key) or 0 for key in ("improvements", "regressions")}
-    if isinstance(score.get("diff"), int | float):
-        found["diff"] = score["diff"]
-    return found
-
-
 def _experiment(outcome: Outcome) -> dict[str, Any] | None:
     if outcome.experiment is None:
         return None
-    name = outcome.comparison.get("comparison_experiment_name")
+    name = outcome.comparison.base_name
     return {**outcome.experiment, **({"comparisonExperimentName": name} if name else {})}
 
 
@@ -162,6 +146,8 @@ def _recorded(outcome: Outcome) -> list[str]:
     lines = []
     if "comparisonExperimentName" in experiment:
         lines.append(styled(f"compared with {experiment['comparisonExperimentName']}"))
+    if outcome.comparison.skipped:
+        lines.append(styled(f"not compared: {outcome.comparison.skipped}", fg="yellow"))
     if outcome.lost_spans:
         lost = f"{outcome.lost_spans} spans could not be delivered: the experiment lacks them"
         lines.append(styled(lost, fg="red"))

@@ -80,7 +80,8 @@ def prepare_run(
         trial_count=options.trials,
         experiment_name=options.experiment,
     )
-    requester = Requester(session, recorded=options.experiment is not None, limited=False)
+    recorded = options.experiment is not None
+    requester = Requester(session, recorded=recorded, limited=False, wants_usage=True)
     return prepare(evaluator, spec, requester, host, IDLE_AFTER)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +18,9 @@ logger = logging.getLogger("flask_braintrust_evals")
 
 SUMMARY_TIMEOUT = 5.0
 """Seconds by which each call for a summary may delay the end of a run."""
+MIN_PAUSE = 0.2
+"""Seconds before the second attempt of a call for a summary; each further pause is twice as long.
+"""
 MAX_KNOWN = 100
 """Maximum number of objects that a session keeps for summaries."""
 
@@ -116,16 +120,46 @@ def create_experiment(
     return _object(session.api("POST", "/v1/experiment", json=body, repeatable=False))
 
 
-def summarize_experiment(session: UserSession, experiment_id: str) -> dict[str, Any]:
-    """Return an experiment's scores, compared with those of its base experiment."""
+def summarize_experiment(
+    session: UserSession, experiment_id: str, timeout: float | None = None
+) -> dict[str, Any]:
+    """Return an experiment's scores, compared with those of its base experiment.
+
+    A failure that may pass is followed by another attempt, as long as there is time.
+
+    Args:
+        session: the caller's.
+        experiment_id: the id of the experiment.
+        timeout: seconds that all attempts may take, at most :data:`SUMMARY_TIMEOUT`; default:
+            those.
+
+    Raises:
+        CloudError: Braintrust failed until then, refused, or answered with something else.
+    """
+    limit = SUMMARY_TIMEOUT if timeout is None else min(timeout, SUMMARY_TIMEOUT)
+    deadline, pause = time.monotonic() + limit, MIN_PAUSE
+    while True:
+        try:
+            return _summary(session, experiment_id, max(MIN_PAUSE, deadline - time.monotonic()))
+        except CloudError as error:
+            pause = max(pause, error.retry_after or 0.0)
+            if not error.transient or time.monotonic() + pause >= deadline:
+                raise
+        time.sleep(pause)
+        pause *= 2
+
+
+def _summary(session: UserSession, experiment_id: str, timeout: float) -> dict[str, Any]:
     answer = session.api(
         "GET",
         f"/v1/experiment/{_segment(experiment_id)}/summarize",
         params={"summarize_scores": "true"},
-        timeout=SUMMARY_TIMEOUT,
+        timeout=timeout,
         retry=False,
     )
-    return answer if isinstance(answer, dict) else {}
+    if not isinstance(answer, dict):
+        raise CloudError("Braintrust's answer is not the summary of an experiment")
+    return answer
 
 
 def known_object(session: UserSession, kind: str, id: str) -> CloudObject | None:

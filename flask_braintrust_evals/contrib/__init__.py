@@ -74,3 +74,12 @@ def spans_if_imported() -> Any:
     """
     install = braintrust_spans() if "braintrust" in sys.modules else None
     return None if install is None else install()
+
+
+def sdk_has_logger() -> bool:
+    """Return whether the ``braintrust`` SDK has been told where to log what it traces."""
+    sdk: Any = sys.modules.get("braintrust")
+    try:
+        return sdk is not None and bool(sdk.current_logger() or sdk.current_experiment())
+    except Exception:  # another version of it, or one that is being imported
+        return False

@@ -66,12 +66,15 @@ class Requester:
         recorded: if false, nothing is recorded in Braintrust, even with a session.
         limited: whether the limits of the evaluator and of the settings bind the run; false for
             users who may change both.
+        wants_usage: whether the consumer of the run wants tokens and cost also if it is not
+            recorded.
     """
 
     session: UserSession | None
     project_id: str | None = None
     recorded: bool = True
     limited: bool = True
+    wants_usage: bool = False
 
 
 def prepare(
@@ -115,7 +118,7 @@ def prepare(
     spans = _spans(session, recording, host)
     scorers = _remote_scorers(spec, requester, evaluator.project_id, recording)
     run = Run(
-        _executor(evaluator, parameters, scorers, spans, recording, session, host),
+        _executor(evaluator, parameters, scorers, spans, recording, requester, host),
         data.cases,
         max_concurrency=numbers.max_concurrency,
         trial_count=numbers.trial_count,
@@ -159,10 +162,10 @@ def _executor(
     scorers: list[ScorerCall],
     spans: SpanPipeline | None,
     recording: Recording,
-    session: UserSession | None,
+    requester: Requester,
     host: Host,
 ) -> CaseExecutor:
-    plan = evaluator.plan
+    plan, session = evaluator.plan, requester.session
     if host.settings.blocking:
         plan = replace(plan, blocking=True)
     runner = CaseRunner(
@@ -171,6 +174,8 @@ def _executor(
         extra_scorers=scorers,
         tracer=_tracer(spans, recording),
         finished_spans=(lambda trace_id: ()) if spans is None else spans.of_case,
+        usage_of=None if spans is None else spans.usage_of_case,
+        usage=requester.wants_usage,
         span_class=host.sdk_spans() if host.sdk_spans is not None else None,
         org_url=None if spans is None or session is None else objects.org_url(session),
         scope=host.scope,

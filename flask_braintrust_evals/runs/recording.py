@@ -12,8 +12,8 @@ from flask_braintrust_evals.cloud.parents import Parent
 from flask_braintrust_evals.cloud.sessions import UserSession
 from flask_braintrust_evals.engine.evaluator import Evaluator
 from flask_braintrust_evals.engine.parameters.saved import SavedParameterSet
-from flask_braintrust_evals.errors import CloudError
 
+from .comparison import Comparison
 from .data import CaseData
 from .spec import RunSpec
 
@@ -61,15 +61,18 @@ class Recording:
                 found["experimentUrl"] = url
         return found
 
-    def comparison(self) -> dict[str, Any]:
-        """Return Braintrust's comparison with an earlier experiment; empty: there is none."""
+    def comparison(self, timeout: float | None = None) -> Comparison:
+        """Return Braintrust's comparison of the new experiment, if there is one, or why not.
+
+        Args:
+            timeout: see :meth:`Comparison.of_experiment`.
+        """
         if self.experiment is None or self._session is None:
-            return {}
-        try:
-            return objects.summarize_experiment(self._session, self.experiment.id)
-        except CloudError as error:
-            logger.info("no comparison for experiment %r: %s", self.experiment.name, error)
-            return {}
+            return Comparison()
+        comparison = Comparison.of_experiment(self._session, self.experiment.id, timeout)
+        if comparison.skipped:
+            logger.warning("experiment %r: %s", self.experiment.name, comparison.skipped)
+        return comparison
 
 
 def run_project(session: UserSession, query: Mapping[str, str]) -> objects.CloudObject:

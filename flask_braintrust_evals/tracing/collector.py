@@ -6,13 +6,14 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 
 from opentelemetry.sdk.trace import ReadableSpan
-from opentelemetry.trace import Tracer
+from opentelemetry.trace import SpanContext, Tracer
 
 from flask_braintrust_evals.concurrency.gevent_patch import new_lock
 
 from .processor import RESOURCE, CaseSpanProcessor
 from .sizes import span_size
 from .tracer import RecordingTracer
+from .usage import CaseUsage, UsageByCase, usage_of
 
 MAX_CASE_SPANS = 2000
 """Finished spans of one case that are kept for its scorers. Where there are more, the older half is
@@ -53,6 +54,7 @@ class SpanCollector:
         self._receive = self.add  # one object for all cases
         self._lock = new_lock()
         self._cases: dict[int, list[SizedSpan]] = {}
+        self._usage = UsageByCase()
         self._late: OrderedDict[int, None] = OrderedDict()
         self._closed = False
 
@@ -66,9 +68,18 @@ class SpanCollector:
         with self._lock:
             return tuple(span for span, _ in self._cases.get(trace_id, ()))
 
+    def usage_of_case(self, root: SpanContext, *, ended: bool) -> CaseUsage:
+        """Return tokens and cost of a running case, by the spans that have ended so far.
+
+        The arguments are those of :meth:`UsageByCase.of`.
+        """
+        with self._lock:
+            return self._usage.of(root, ended)
+
     def add(self, span: ReadableSpan) -> None:
         """Add a finished span of one of the run's traces."""
         size = span_size(span)
+        own = usage_of(span.attributes)
         ready: list[SizedSpan] = []
         expired: list[int] = []
         trace_id, is_root = span.context.trace_id, span.parent is None
@@ -80,8 +91,10 @@ class SpanCollector:
                 ready = [(span, size)]
             else:
                 case.append((span, size))
+                self._usage.add(span, own)
                 if is_root:
                     ready = self._cases.pop(trace_id)
+                    self._usage.drop(trace_id)
                     expired = self._expect_late_spans(trace_id)
                 elif len(case) > MAX_CASE_SPANS or size > LARGE_SPAN_BYTES:
                     half = (len(case) + 1) // 2
@@ -97,6 +110,7 @@ class SpanCollector:
             self._closed = True
             traces = [*self._cases, *self._late]
             self._cases.clear()
+            self._usage.clear()
             self._late.clear()
         self._unwatch(traces)
 

@@ -163,7 +163,7 @@ class EvalRun:
         body = summary_body(
             self.prepared.recording.full_description(),
             self.prepared.run.summary,
-            self.prepared.recording.comparison(),
+            self.prepared.recording.comparison(self.grace.time_to_end),
             self.prepared.lost_spans,
         )
         self.log.outcome = "finished"

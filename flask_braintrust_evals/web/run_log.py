@@ -35,7 +35,8 @@ class RunLog:
     def write(self, summary: RunSummary, lost_spans: int) -> None:
         """Write the line.
 
-        It is a warning if the run failed, had no case or lost spans, and otherwise information.
+        It is a warning if the run failed, had no case, no case with one of its scores, or lost
+        spans, and otherwise information.
         """
         warning = summary.warning if self.outcome == "finished" else ""
         duration = time.monotonic() - self._started

@@ -14,7 +14,8 @@ from flask_braintrust_evals.engine.values.events import (
     TaskFinished,
 )
 from flask_braintrust_evals.engine.values.results import CaseRef, CaseResult
-from flask_braintrust_evals.engine.values.summary import RunSummary
+from flask_braintrust_evals.engine.values.summary import MetricSummary, RunSummary, ScoreSummary
+from flask_braintrust_evals.runs.comparison import Comparison
 from flask_braintrust_evals.serialization import dumps, dumps_or_reason
 
 
@@ -49,8 +50,9 @@ def case_result_messages(event: Event) -> Iterator[Message]:
 
     They are sent to clients that ask for them by ``case_results``. The data of ``case_start`` is
     ``{"id", "index", "trial_index", "input", "expected"}``; that of ``case_result`` is ``{"id",
-    "scores", "classifications", "metadata", "tags", "duration"}`` (in seconds), and ``error`` and
-    ``scorer_errors`` if there are any. The output has been sent by then.
+    "scores", "classifications", "metadata", "tags", "duration"}`` (in seconds), and ``metrics``,
+    ``scorer_metrics``, ``error`` and ``scorer_errors`` if there are any. The output has been sent
+    by then.
     """
     if isinstance(event, CaseStarted):
         ref = event.ref
@@ -79,6 +81,10 @@ def _result(result: CaseResult) -> dict[str, Any]:
         "tags": result.tags,
         "duration": result.duration,
     }
+    if result.metrics:
+        body["metrics"] = result.metrics
+    if result.scorer_metrics:
+        body["scorer_metrics"] = result.scorer_metrics
     if result.error is not None:
         body["error"] = str(result.error)
     if result.scorer_errors:
@@ -111,34 +117,51 @@ def _progress(ref: CaseRef, evaluator: str, event: Mapping[str, str]) -> Message
 def summary_body(
     description: Mapping[str, Any],
     summary: RunSummary,
-    comparison: Mapping[str, Any],
+    comparison: Comparison,
     lost_spans: int,
 ) -> dict[str, Any]:
     """Return the data of the ``summary`` event.
 
-    Beyond the protocol, it has ``errors`` (``{"cases", "scorers"}``) if tasks, scorers or
-    classifiers failed, ``lostSpans`` if spans were lost, and ``warning`` if there was no case.
+    ``comparison`` has the form of the ``braintrust`` SDK: ``{"status": "success", "scores",
+    "metrics"}``, or ``{"status": "skipped", "reason"}`` if Braintrust's comparison could not be
+    had. The scores and metrics at the top are there in both cases; they are those of the run.
+
+    Beyond the protocol, there are ``scorerMetrics`` if scorers have tokens or cost, ``errors``
+    (``{"cases", "scorers"}``) if tasks, scorers or classifiers failed, ``lostSpans`` if spans were
+    lost, and ``warning`` if there was no case or a score that no case has.
 
     Args:
         description: project and experiment, as in the ``start`` event.
         summary: the means of the run.
-        comparison: Braintrust's comparison with an earlier experiment; empty: there is none.
+        comparison: Braintrust's comparison with an earlier experiment.
         lost_spans: number of spans that could not be delivered.
     """
-    compared = comparison.get("scores")
-    compared = compared if isinstance(compared, Mapping) else {}
-    metrics = comparison.get("metrics")
+    scores = {
+        score.name: _score(score, comparison.scores.get(score.name, {}))
+        for score in summary.scores.values()
+        if score.mean is not None
+    }
+    metrics = {
+        **comparison.metrics,
+        **{
+            metric.name: _metric(metric, comparison.metrics.get(metric.name, {}))
+            for metric in summary.metrics.values()
+        },
+    }
     body: dict[str, Any] = {
         **description,
-        "scores": {
-            score.name: _score(score.name, score.mean, compared.get(score.name))
-            for score in summary.scores.values()
-            if score.mean is not None
-        },
-        "metrics": metrics if isinstance(metrics, Mapping) else {},
+        "scores": scores,
+        "metrics": metrics,
+        "comparison": {"status": "skipped", "reason": comparison.skipped}
+        if comparison.skipped
+        else {"status": "success", "scores": scores, "metrics": metrics},
     }
-    if isinstance(comparison.get("comparison_experiment_name"), str):
-        body["comparisonExperimentName"] = comparison["comparison_experiment_name"]
+    if comparison.base_name is not None:
+        body["comparisonExperimentName"] = comparison.base_name
+    if summary.scorer_metrics:
+        body["scorerMetrics"] = {
+            metric.name: _metric(metric, {}) for metric in summary.scorer_metrics.values()
+        }
     if summary.failed or summary.scorer_errors:
         body["errors"] = {"cases": summary.failed, "scorers": summary.scorer_errors}
     if lost_spans:
@@ -148,14 +171,21 @@ def summary_body(
     return body
 
 
-def _score(name: str, mean: float, compared: Any) -> dict[str, Any]:
-    compared = compared if isinstance(compared, Mapping) else {}
-    score = {
-        "name": name,
-        "score": mean,
-        "improvements": compared.get("improvements") or 0,
-        "regressions": compared.get("regressions") or 0,
+def _score(score: ScoreSummary, compared: Mapping[str, Any]) -> dict[str, Any]:
+    return {"name": score.name, "score": score.mean, **_changes(compared)}
+
+
+def _metric(metric: MetricSummary, compared: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "name": metric.name,
+        "metric": metric.mean,
+        "unit": metric.unit,
+        **_changes(compared),
     }
+
+
+def _changes(compared: Mapping[str, Any]) -> dict[str, Any]:
+    changes = {name: compared.get(name) or 0 for name in ("improvements", "regressions")}
     if isinstance(compared.get("diff"), int | float):
-        score["diff"] = compared["diff"]
-    return score
+        changes["diff"] = compared["diff"]
+    return changes

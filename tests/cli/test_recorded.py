@@ -12,6 +12,7 @@ from click.testing import Result
 from flask import Flask
 
 from flask_braintrust_evals import Evaluator
+from flask_braintrust_evals.cloud import objects
 from tests.standin import StandIn
 
 from .test_run import app_of, evals, exact
@@ -67,12 +68,27 @@ def test_a_second_experiment_is_compared_with_the_first(cloud: StandIn) -> None:
     result = run("--experiment", "nightly", data=[{"input": "a", "expected": "a"}])
     first, second = (each["name"] for each in cloud.experiments)
     assert second != first, "Braintrust gives it a name of its own"
-    assert result.stdout.splitlines()[:3] == [
+    lines = result.stdout.splitlines()
+    assert lines[:2] == [
         "score     mean   cases   change  better   worse",
         "exact   1.0000       1  +1.0000       1       0",
-        "compared with nightly",
     ]
+    assert "compared with nightly" in lines
     assert f"recorded as {second}: " in result.stdout
+
+
+def test_an_experiment_that_could_not_be_compared_says_so(
+    cloud: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(objects, "SUMMARY_TIMEOUT", 0.3)
+    cloud.fault("GET", "/v1/experiment/.*/summarize", status=500, times=None)
+    result = run("--experiment", "nightly", data=ROWS)
+    assert "not compared: the comparison could not be had from Braintrust: " in result.stdout
+    assert "compared with" not in result.stdout
+    body = json.loads(run("--experiment", "nightly", "--json", data=ROWS).stdout)
+    assert body["comparison"]["status"] == "skipped"
+    assert "status 500" in body["comparison"]["reason"]
+    assert body["passed"] is True, "it was not asked for a comparison"
 
 
 def test_json_and_junit_name_the_experiment(cloud: StandIn, tmp_path: Any) -> None:

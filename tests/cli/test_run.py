@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -241,10 +242,18 @@ def test_the_list_names_evaluators_scores_and_parameters() -> None:
     ]
 
 
-def test_scores_are_a_table_and_the_last_line_sums_up() -> None:
-    assert run().stdout.splitlines() == [
+def test_scores_and_metrics_are_tables_and_the_last_line_sums_up() -> None:
+    def task(input: Any, hooks: EvalHooks) -> Any:
+        hooks.span.log(metrics={"prompt_tokens": 5 if input == "a" else 10})
+        return input
+
+    text = run(evaluator=Evaluator("echo", task, scores=[exact])).stdout
+    assert re.sub(r"[0-9.]+ s", "... s", text).splitlines() == [
         "score     mean   cases",
         "exact   0.5000       2",
+        "metric            mean    total  cases",
+        "duration       ... s  ... s      2",
+        "prompt_tokens      7.5       15      2",
         "echo: 2 cases, 0 failed",
     ]
 
@@ -392,6 +401,11 @@ def test_the_json_has_everything() -> None:
     assert list(body["too_low"]) == ["exact"]
     first, _, bad = body["results"]
     assert first.pop("seconds") > 0
+    assert first.pop("metrics").keys() == {"duration"}
+    duration = body["metrics"]["duration"]
+    assert (duration["count"], duration["unit"]) == (3, "s")
+    assert duration["mean"] == pytest.approx(duration["total"] / 3)
+    assert (body["scorer_metrics"], body["comparison"]) == ({}, None)
     assert first == {
         "id": None,
         "index": 0,
@@ -405,6 +419,7 @@ def test_the_json_has_everything() -> None:
         "scorer_errors": {},
         "metadata": {},
         "tags": [],
+        "scorer_metrics": {},
     }
     assert bad["error"] == "ValueError: no\x00 good"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -16,6 +17,7 @@ from flask_braintrust_evals.errors import (
     CloudError,
     CloudForbiddenError,
     CloudNotFoundError,
+    CloudTimeoutError,
     RequestError,
 )
 from tests.standin import StandIn
@@ -215,14 +217,46 @@ def test_an_experiment_is_made_anew_with_what_is_known(
     assert objects.experiment_by_name(session, {"project_id": project.id}, "run") == first
 
 
-def test_a_summary_compares_and_what_is_none_is_empty(cloud: StandIn, session: UserSession) -> None:
+def test_a_summary_compares_and_what_is_none_is_an_error(
+    cloud: StandIn, session: UserSession
+) -> None:
     cloud.add_experiment("acme", "Geo", "before")
     id = cloud.add_experiment("acme", "Geo", "run")
     assert objects.summarize_experiment(session, id)["comparison_experiment_name"] == "before"
     (call,) = cloud.calls_to("GET", "/v1/experiment/.*")
     assert call.query == {"summarize_scores": "true"}
     cloud.fault("GET", "/v1/experiment/.*", body=[])
-    assert objects.summarize_experiment(session, id) == {}
+    with pytest.raises(CloudError, match="not the summary of an experiment"):
+        objects.summarize_experiment(session, id)
+
+
+@pytest.mark.parametrize(
+    ("fault", "attempts"),
+    [
+        ({"status": 404}, 1),
+        ({"status": 500}, 2),
+        ({"status": 429, "headers": {"Retry-After": "9"}}, 1),
+    ],
+    ids=["final", "transient", "later than there is time"],
+)
+def test_a_summary_is_tried_again_only_if_that_may_help_and_in_time(
+    cloud: StandIn, session: UserSession, fault: dict[str, Any], attempts: int
+) -> None:
+    id = cloud.add_experiment("acme", "Geo", "run")
+    cloud.fault("GET", "/v1/experiment/.*", times=None, **fault)
+    began = time.monotonic()
+    with pytest.raises(CloudError):
+        objects.summarize_experiment(session, id, timeout=0.5)
+    assert time.monotonic() - began < 5
+    assert len(cloud.calls_to("GET", "/v1/experiment/.*")) == attempts
+
+
+def test_a_summary_that_does_not_come_ends_with_the_time_that_it_has(
+    cloud: StandIn, session: UserSession
+) -> None:
+    id = cloud.add_experiment("acme", "Geo", "run")
+    with cloud.gate("GET", "/v1/experiment/.*"), pytest.raises(CloudTimeoutError):
+        objects.summarize_experiment(session, id, timeout=0.2)
 
 
 @pytest.mark.parametrize(

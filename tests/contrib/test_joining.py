@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import logging
 
+import braintrust
 import pytest
 from braintrust.logger import _internal_get_global_state
+from braintrust.span_types import SpanTypeAttribute
+from braintrust.test_helpers import init_test_logger, simulate_login, simulate_logout
+from braintrust.util import LazyValue
 
+from flask_braintrust_evals import Evaluator
 from flask_braintrust_evals.contrib import braintrust_spans
 from flask_braintrust_evals.contrib.braintrust import tracing
 from flask_braintrust_evals.contrib.braintrust.tracing import CaseContextManager, SdkSpan
@@ -34,7 +39,41 @@ def test_an_sdk_whose_spans_have_more_methods_is_not_joined_and_logged(
 
 
 def test_outside_of_cases_the_sdk_has_its_own_current_span() -> None:
-    import braintrust
-
     braintrust_spans()
     assert braintrust.current_span() is braintrust.NOOP_SPAN
+
+
+def usage_of(evaluator: Evaluator) -> dict[str, float]:
+    (case,) = evaluator.run([{"input": 1}]).results
+    return {name: value for name, value in case.metrics.items() if name != "duration"}
+
+
+def call_model(input: object) -> None:
+    """What the SDK's wrappers of language models do."""
+    with braintrust.start_span("chat", type=SpanTypeAttribute.LLM) as span:
+        span.log(metrics={"prompt_tokens": 3, "completion_tokens": 4, "tokens": 7})
+
+
+def test_tokens_that_the_sdk_traces_are_counted_where_it_has_no_logger_of_its_own() -> None:
+    assert usage_of(Evaluator("e", call_model)) == {
+        "prompt_tokens": 3,
+        "completion_tokens": 4,
+        "tokens": 7,
+    }
+
+
+def test_what_the_sdk_logs_to_a_project_of_the_users_stays_there(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    state, sdk = _internal_get_global_state(), braintrust.logger
+    monkeypatch.setattr(sdk, "_compute_logger_metadata", sdk._compute_logger_metadata)
+    simulate_login()
+    try:
+        with sdk._internal_with_memory_background_logger() as logged:
+            monkeypatch.setattr(state, "_global_bg_logger", LazyValue(lambda: logged, False))
+            init_test_logger("of the user")
+            assert usage_of(Evaluator("e", call_model)) == {}
+            (row,) = logged.pop()
+    finally:
+        simulate_logout()
+    assert row["metrics"]["tokens"] == 7

@@ -11,13 +11,14 @@ import pytest
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
-from opentelemetry.trace import Status, StatusCode
+from opentelemetry.trace import Status, StatusCode, get_current_span
 
 from flask_braintrust_evals import EvalHooks, Evaluator
+from flask_braintrust_evals.engine.tracing import span_classes
 from flask_braintrust_evals.engine.tracing.case_trace import CaseTrace
 from tests.support import python
 
-from .support import inputs
+from .support import events_of, inputs
 
 
 def spans(*descriptions: dict[str, Any]) -> tuple[ReadableSpan, ...]:
@@ -137,15 +138,24 @@ def test_in_python_a_scorer_sees_the_spans_of_its_own_case() -> None:
     ]
 
 
-def test_spans_are_not_recorded_where_no_scorer_asks_for_them() -> None:
+def test_spans_are_not_recorded_where_nobody_asks_for_them_or_can_have_any(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(span_classes, "find_span_class", lambda: None)
     seen: list[bool] = []
 
-    def task(input: Any, hooks: EvalHooks) -> None:
-        seen.append(hooks.span.is_recording())
+    def note(input: Any) -> None:
+        seen.append(get_current_span().is_recording())
 
-    Evaluator("e", task, scores=[lambda output: 1]).run(inputs(1))
-    Evaluator("e", task, classifiers=[lambda trace: None]).run(inputs(1))
-    assert seen == [False, True]
+    def with_hooks(input: Any, hooks: EvalHooks) -> None:
+        note(input)
+
+    Evaluator("e", note, scores=[lambda output: 1]).run(inputs(1))
+    Evaluator("e", note, classifiers=[lambda trace: None]).run(inputs(1))
+    Evaluator("e", with_hooks).run(inputs(1))
+    assert seen == [False, True, True]
+    events_of(Evaluator("e", with_hooks), inputs(1))
+    assert seen[-1] is False, "the consumer of this run does not want the tokens"
 
 
 @pytest.mark.slow

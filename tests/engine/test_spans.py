@@ -13,6 +13,7 @@ from pydantic import BaseModel
 
 from flask_braintrust_evals.engine.evaluator import Evaluator
 from flask_braintrust_evals.engine.running.hooks import EvalHooks
+from flask_braintrust_evals.engine.tracing import span_classes
 from flask_braintrust_evals.engine.tracing.eval_span import EvalSpan, SpanScope, current_scope
 from flask_braintrust_evals.engine.tracing.eval_tracer import EvalTracer
 
@@ -267,9 +268,17 @@ def test_what_scorers_start_is_marked_as_theirs(spans: Spans) -> None:
     assert current_scope.get() is None
 
 
-def test_a_run_that_is_not_recorded_does_not_change_other_tracing() -> None:
+@pytest.mark.parametrize("argument", ["input", "hooks"])
+def test_a_run_that_is_not_recorded_does_not_change_what_the_sdk_logs(
+    argument: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(span_classes, "sdk_has_logger", lambda: True)
     scopes: list[Any] = []
-    Evaluator("e", lambda input: scopes.append(current_scope.get())).run([{"input": 1}])
+    tasks: dict[str, Any] = {
+        "input": lambda input: scopes.append(current_scope.get()),
+        "hooks": lambda input, hooks: scopes.append(current_scope.get()),
+    }
+    Evaluator("e", tasks[argument]).run([{"input": 1}])
     assert scopes == [None]
 
 

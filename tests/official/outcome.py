@@ -63,6 +63,13 @@ class Outcome:
         return normal_summary(summary)
 
     @property
+    def comparison(self) -> dict[str, Any]:
+        """Whether the run was compared with an earlier one, or why not."""
+        (summary,) = [each.json for each in self.events if each.event == "summary"]
+        comparison: dict[str, Any] = summary["comparison"]
+        return comparison
+
+    @property
     def scores(self) -> dict[str, float]:
         """The mean of each score."""
         return {name: score["score"] for name, score in self.summary["scores"].items()}

@@ -262,6 +262,9 @@ def test_an_experiment_is_compared_with_its_base_alike(pair: Pair, cloud: StandI
         assert each.summary["comparisonExperimentName"] == "earlier"
     assert official.summary["scores"] == ours.summary["scores"]
     assert official.summary["scores"]["exact"]["improvements"] == 1
+    assert official.comparison["status"] == ours.comparison["status"] == "success"
+    for each in (official, ours):
+        assert each.comparison["scores"]["exact"]["improvements"] == 1
 
 
 @pytest.mark.parametrize("parent", [PLAYGROUND, ABSENT], ids=["playground", "experiment"])
@@ -276,3 +279,24 @@ def test_the_rows_of_a_rerun_have_the_same_ids_alike(
     for experiment in cloud.experiments:
         rows = cloud.recorded(f"experiment_id:{experiment['id']}")
         assert {row["id"] for row in rows if row["is_root"]} == ids[0]
+
+
+def test_metrics_of_an_experiment_have_the_same_form(pair: Pair) -> None:
+    official, ours = pair.run("echo", cases("a", "b"), parent=ABSENT)
+    (theirs,), (mine,) = official.summary["metrics"].values(), ours.summary["metrics"].values()
+    own = {"_longest_metric_name", "diff"}
+    assert theirs.keys() - own == mine.keys() - own
+    assert (theirs["name"], theirs["unit"]) == (mine["name"], mine["unit"]) == ("duration", "s")
+
+
+def test_a_comparison_that_fails_says_so_alike_but_ours_keeps_the_scores(
+    pair: Pair, cloud: StandIn
+) -> None:
+    cloud.add_experiment("acme", "based", "earlier")
+    cloud.fault("GET", "/v1/experiment/.*/summarize", status=400, times=None)
+    official, ours = pair.run("based", cases("a", "b"), parent=ABSENT)
+    for each in (official, ours):
+        assert each.comparison.keys() == {"status", "reason"}
+        assert each.comparison["status"] == "skipped"
+    assert official.scores == {}
+    assert ours.scores == {"exact": 1}

@@ -93,8 +93,7 @@ def summarize_experiment(request: Request) -> Answer:
         "comparison_experiment_name": base.name if base else None,
     }
     if query.get("summarize_scores") == "true":
-        answer["scores"] = summarize(request.world.journal, experiment, base)
-        answer["metrics"] = {}
+        answer |= summarize(request.world.journal, experiment, base)
     return json_answer(answer)
 
 

@@ -1,59 +1,107 @@
-"""An experiment's scores, from all its rows and spans, against an earlier experiment's."""
+"""An experiment's scores and metrics, from all its rows and spans, against an earlier one's."""
 
 from __future__ import annotations
 
 import json
 from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from statistics import fmean
 from typing import Any
 
+from . import metrics
 from .journal import Journal
+from .metrics import Numbers
 from .state import Experiment, Row
 
-_Scores = dict[str, dict[str, list[float]]]
-"""Score name, then the case's input as JSON, then one number per trial."""
+_Values = dict[str, dict[str, list[float]]]
+"""A name, then the case's input as JSON, then one number per trial."""
+
+
+@dataclass
+class _Trace:
+    """What one trial of a case has."""
+
+    case: str
+    scores: list[Numbers] = field(default_factory=list)
+    metrics: Numbers = field(default_factory=dict)
 
 
 def summarize(journal: Journal, experiment: Experiment, base: Experiment | None) -> Row:
-    """The `scores` of a summary, by name."""
-    mine = _scores(journal, experiment)
-    theirs = _scores(journal, base) if base is not None else {}
+    """The `scores` and `metrics` of a summary, by name."""
+    mine = [*_traces(journal, experiment)]
+    theirs = [*_traces(journal, base)] if base is not None else []
+    scores, scores_before = _scores(mine), _scores(theirs)
+    numbers, numbers_before = _metrics(mine), _metrics(theirs)
     return {
-        name: _compared(name, by_case, theirs.get(name)) for name, by_case in sorted(mine.items())
+        "scores": {
+            name: {
+                "name": name,
+                "score": _mean(by_case),
+                **_changes(by_case, scores_before.get(name), 1),
+            }
+            for name, by_case in sorted(scores.items())
+        },
+        "metrics": {
+            name: {
+                "name": name,
+                "metric": _mean(by_case),
+                "unit": metrics.unit(name),
+                **_changes(by_case, numbers_before.get(name), -1),
+            }
+            for name, by_case in sorted(numbers.items())
+        },
     }
 
 
-def _compared(
-    name: str, mine: dict[str, list[float]], theirs: dict[str, list[float]] | None
+def _changes(
+    mine: dict[str, list[float]], theirs: dict[str, list[float]] | None, better: int
 ) -> Row:
-    score = _mean(mine)
-    summary: Row = {"name": name, "score": score, "improvements": 0, "regressions": 0}
-    if theirs is not None:
-        changes = [fmean(mine[case]) - fmean(theirs[case]) for case in mine.keys() & theirs.keys()]
-        summary["diff"] = score - _mean(theirs)
-        summary["improvements"] = sum(change > 0 for change in changes)
-        summary["regressions"] = sum(change < 0 for change in changes)
-    return summary
+    """The changes of the cases that both have; `better` is the sign of a change for the better."""
+    if theirs is None:
+        return {"improvements": 0, "regressions": 0}
+    changes = [fmean(mine[case]) - fmean(theirs[case]) for case in mine.keys() & theirs.keys()]
+    return {
+        "diff": _mean(mine) - _mean(theirs),
+        "improvements": sum(change * better > 0 for change in changes),
+        "regressions": sum(change * better < 0 for change in changes),
+    }
 
 
 def _mean(by_case: dict[str, list[float]]) -> float:
     return fmean(number for numbers in by_case.values() for number in numbers)
 
 
-def _scores(journal: Journal, experiment: Experiment) -> _Scores:
-    found: _Scores = defaultdict(lambda: defaultdict(list))
-    inputs = {row["root_span_id"]: row["input"] for row in experiment.rows if row["is_root"]}
-    for row in experiment.rows:
-        _note(found, inputs.get(row["root_span_id"]), row["scores"])
-    recorded = journal.recorded(f"experiment_id:{experiment.id}")
-    inputs = {row.get("root_span_id"): row.get("input") for row in recorded if row["is_root"]}
-    for row in recorded:
-        _note(found, inputs.get(row.get("root_span_id")), row.get("scores"))
+def _scores(traces: list[_Trace]) -> _Values:
+    found: _Values = defaultdict(lambda: defaultdict(list))
+    for trace in traces:
+        for scores in trace.scores:
+            for name, score in scores.items():
+                found[name][trace.case].append(score)
     return found
 
 
-def _note(found: _Scores, case_input: Any, scores: Row | None) -> None:
-    case = json.dumps(case_input, sort_keys=True)
-    for name, score in (scores or {}).items():
-        if score is not None:
-            found[name][case].append(float(score))
+def _metrics(traces: list[_Trace]) -> _Values:
+    found: _Values = defaultdict(lambda: defaultdict(list))
+    for trace in traces:
+        for name, value in trace.metrics.items():
+            found[name][trace.case].append(value)
+    return found
+
+
+def _traces(journal: Journal, experiment: Experiment) -> Iterator[_Trace]:
+    for rows in (experiment.rows, journal.recorded(f"experiment_id:{experiment.id}")):
+        inputs = {row.get("root_span_id"): row.get("input") for row in rows if row["is_root"]}
+        found: dict[Any, _Trace] = {}
+        for row in rows:
+            root = row.get("root_span_id")
+            case = json.dumps(inputs.get(root), sort_keys=True)
+            trace = found.setdefault(root, _Trace(case))
+            _note(trace, row.get("scores"))
+            for name, value in metrics.of_row(row).items():
+                trace.metrics[name] = trace.metrics.get(name, 0.0) + value
+        yield from found.values()
+
+
+def _note(trace: _Trace, scores: Row | None) -> None:
+    trace.scores.append({k: float(v) for k, v in (scores or {}).items() if v is not None})

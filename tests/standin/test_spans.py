@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+from typing import Any
 
 import pytest
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
@@ -38,6 +39,19 @@ def recorded_spans() -> tuple[ReadableSpan, ...]:
             child.add_event("exception", {"exception.type": "ValueError"})
             child.set_status(Status(StatusCode.ERROR, "went wrong"))
     provider.shutdown()
+    return exporter.get_finished_spans()
+
+
+def traced(*attributes: dict[str, Any]) -> tuple[ReadableSpan, ...]:
+    """Spans with these attributes; the others are below the first one."""
+    exporter = InMemorySpanExporter()
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    tracer = provider.get_tracer("tests")
+    first, *others = attributes
+    with tracer.start_as_current_span("first", attributes=first):
+        for each in others:
+            tracer.start_span("other", attributes=each).end()
     return exporter.get_finished_spans()
 
 
@@ -101,3 +115,53 @@ def test_spans_for_another_organisations_experiment_are_refused(
     assert export(ada, spans, f"experiment_id:{id}") == 200
     summary = ada.get(f"/v1/experiment/{id}/summarize", summarize_scores="true")
     assert summary["scores"]["exact"]["score"] == 0.5
+
+
+@pytest.mark.parametrize(
+    "metrics", ["no JSON", "[1]", '{"tokens": "5"}', '{"tokens": true}', '{"tokens": NaN}', 5]
+)
+def test_metrics_that_are_no_numbers_become_metadata(
+    standin: StandIn, client: MakeClient, metrics: Any
+) -> None:
+    assert export(client(), traced({"braintrust.metrics": metrics}), "playground_id:p") == 200
+    (row,) = standin.recorded("playground_id:p")
+    assert row["metrics"].keys() == {"start", "end"}
+    assert row["metadata"] == {"braintrust.metrics": metrics}
+
+
+def test_a_summary_has_the_metrics_of_tasks_without_those_of_scorers(
+    standin: StandIn, client: MakeClient
+) -> None:
+    base = [
+        {
+            "input": None,
+            "span_attributes": {"type": "task"},
+            "metrics": {"start": 1, "end": 3, "prompt_tokens": 20},
+        }
+    ]
+    standin.add_experiment("acme", "Geo", "before", base)
+    id = standin.add_experiment("acme", "Geo", "run")
+    scorer = {"braintrust.span_attributes": '{"type": "score", "purpose": "scorer"}'}
+    spans = traced(
+        {"braintrust.span_attributes": '{"type": "eval"}'},
+        {"braintrust.span_attributes": '{"type": "task"}'},
+        {"gen_ai.usage.input_tokens": 5},
+        {"braintrust.metrics": '{"prompt_tokens": 7, "estimated_cost": 0.5}'},
+        {**scorer, "braintrust.metrics": '{"prompt_tokens": 100}'},
+    )
+    ada = client()
+    assert export(ada, spans, f"experiment_id:{id}") == 200
+    summary = ada.get(f"/v1/experiment/{id}/summarize", summarize_scores="true")
+    metrics = summary["metrics"]
+    assert metrics.keys() == {"duration", "prompt_tokens", "estimated_cost"}
+    assert metrics["prompt_tokens"] == {
+        "name": "prompt_tokens",
+        "metric": 12.0,
+        "unit": "tok",
+        "diff": -8.0,
+        "improvements": 1,
+        "regressions": 0,
+    }
+    assert (metrics["estimated_cost"]["metric"], metrics["estimated_cost"]["unit"]) == (0.5, "$")
+    assert 0 < metrics["duration"]["metric"] < 2
+    assert (metrics["duration"]["unit"], metrics["duration"]["improvements"]) == ("s", 1)

@@ -358,11 +358,14 @@ def test_no_auth_mode_without_a_key_never_calls_braintrust(
     assert no_auth.get("/list", headers=headers).status_code == 200
     events = no_auth.events(headers, data=[{"input": 1}])
     assert [event.type for event in events] == ["progress", "progress", "summary", "done"]
-    assert no_auth.summary(headers, data=[{"input": 1}]) == {
+    summary = no_auth.summary(headers, data=[{"input": 1}])
+    metrics = {"duration": summary["metrics"]["duration"]}
+    assert summary == {
         "projectName": "echo",
         "experimentName": "echo",
         "scores": {},
-        "metrics": {},
+        "metrics": metrics,
+        "comparison": {"status": "success", "scores": {}, "metrics": metrics},
     }
     assert not cloud.calls
 

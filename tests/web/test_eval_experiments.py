@@ -5,8 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from opentelemetry.trace import get_current_span
 
+from flask_braintrust_evals import EvalHooks, Evaluator
+from flask_braintrust_evals.cloud import objects
 from tests.standin import StandIn
+from tests.support import TOKEN
 
 from .support import CASES, Api, Event, api_of, last_json, scored, types_of
 
@@ -113,10 +117,14 @@ def test_a_new_experiment_starts_the_stream_and_takes_the_spans(cloud: StandIn) 
         "experimentUrl": f"{project_url}/experiments/run%201%2F2",
     }
     summary = last_json(events, "summary")
+    (duration,) = metrics = summary["metrics"]
+    assert duration == "duration"
+    scores = {"exact": {"name": "exact", "score": 0.5, "improvements": 0, "regressions": 0}}
     assert summary == {
         **start,
-        "scores": {"exact": {"name": "exact", "score": 0.5, "improvements": 0, "regressions": 0}},
-        "metrics": {},
+        "scores": scores,
+        "metrics": metrics,
+        "comparison": {"status": "success", "scores": scores, "metrics": metrics},
     }
     assert {span.parent_header for span in cloud.spans} == {f"experiment_id:{experiment['id']}"}
     assert events[-1] == Event("done", "")
@@ -216,18 +224,68 @@ def test_a_base_experiment_is_compared_with(cloud: StandIn, by: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "fault",
-    [{"status": 500}, {"status": 404}, {"nonsense": True}, {"body": []}, {"half": True}],
+    ("fault", "reason"),
+    [
+        ({"status": 500}, "status 500"),
+        ({"status": 404}, "status 404"),
+        ({"nonsense": True}, "is not JSON"),
+        ({"body": []}, "not the summary of an experiment"),
+        ({"half": True}, "ended half-way"),
+    ],
     ids=["500", "404", "html", "array", "half an answer"],
 )
-def test_a_comparison_that_fails_costs_nothing_but_itself(
-    cloud: StandIn, fault: dict[str, Any]
+def test_a_comparison_that_fails_costs_nothing_but_itself_and_says_so(
+    cloud: StandIn,
+    fault: dict[str, Any],
+    reason: str,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(objects, "SUMMARY_TIMEOUT", 0.3)
     api = api_of(cloud, scored())
-    cloud.fault("GET", "/v1/experiment/.*/summarize", **fault)
+    cloud.add_experiment("acme", "greeter", "before")
+    cloud.fault("GET", "/v1/experiment/.*/summarize", times=None, **fault)
     summary = api.summary(name="greeter", data=CASES)
     assert summary["scores"]["exact"]["score"] == 0.5
     assert "comparisonExperimentName" not in summary
+    assert summary["comparison"]["status"] == "skipped"
+    assert reason in summary["comparison"]["reason"]
+    assert TOKEN not in summary["comparison"]["reason"]
+    assert "comparison could not be had" in caplog.text
+
+
+def test_a_comparison_is_tried_again_while_there_is_time(cloud: StandIn) -> None:
+    cloud.add_experiment("acme", "greeter", "before")
+    fault = cloud.fault("GET", "/v1/experiment/.*/summarize", status=503, times=2)
+    summary = api_of(cloud, scored()).summary(name="greeter", data=CASES)
+    assert fault.hits == 2
+    assert summary["comparison"]["status"] == "success"
+    assert summary["comparisonExperimentName"] == "before"
+
+
+def test_tokens_and_costs_of_tasks_and_scorers_are_in_the_summary_as_braintrust_has_them(
+    cloud: StandIn,
+) -> None:
+    def task(input: str, hooks: EvalHooks) -> str:
+        with hooks.span.start_span("agent", metrics={"prompt_tokens": 30}) as agent:
+            for tokens in (10, 20):
+                with agent.start_span("chat", type="llm") as chat:
+                    chat.log(metrics={"prompt_tokens": tokens, "estimated_cost": 0.5})
+        return input
+
+    def judge(output: str) -> float:
+        get_current_span().set_attribute("gen_ai.usage.input_tokens", 7)
+        return 1.0
+
+    evaluator = Evaluator("greeter", task, scores=[judge])
+    summary = api_of(cloud, evaluator).summary(name="greeter", data=CASES)
+    assert {name: each["metric"] for name, each in summary["metrics"].items()} == {
+        "duration": summary["metrics"]["duration"]["metric"],
+        "prompt_tokens": 30,
+        "estimated_cost": 1,
+    }
+    assert summary["metrics"]["estimated_cost"]["unit"] == "$"
+    assert summary["scorerMetrics"]["prompt_tokens"]["metric"] == 7
 
 
 def test_spans_arrive_before_the_comparison_is_asked_for(cloud: StandIn) -> None:

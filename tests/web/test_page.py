@@ -180,6 +180,7 @@ def test_cases_are_sent_in_full_on_request(api: Api) -> None:
     good, bad = of_type(events, "case_result")
     assert (good.pop("id"), bad.pop("id")) == (first["id"], second["id"])
     assert good.pop("duration") > 0
+    assert good.pop("metrics")["duration"] > 0
     assert good == {
         "scores": {"exact": {"score": 1.0, "metadata": {"why": "compared"}}},
         "classifications": {},

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from flask_braintrust_evals.engine.values.summary import RunSummary
+from flask_braintrust_evals.runs.comparison import Comparison
 from flask_braintrust_evals.web.wire import summary_body
 
 from .page_modules import needs_node, run_in_node
@@ -27,6 +28,6 @@ pytestmark = [needs_node, pytest.mark.slow]
 def test_a_run_without_a_case_is_finished_and_says_so(
     tmp_path: Path, cases: int, shown: str
 ) -> None:
-    summary = json.dumps(summary_body({}, RunSummary(cases=cases), {}, 0))
+    summary = json.dumps(summary_body({}, RunSummary(cases=cases), Comparison(), 0))
     found: Any = run_in_node(tmp_path, HANDLE, [summary])
     assert found == {"state": "finished", "shown": shown}

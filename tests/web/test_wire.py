@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from typing import Any
 
@@ -19,6 +20,7 @@ from flask_braintrust_evals.engine.values.events import (
 )
 from flask_braintrust_evals.engine.values.results import CaseError, CaseRef, CaseResult
 from flask_braintrust_evals.engine.values.summary import RunSummary, ScoreSummary
+from flask_braintrust_evals.runs.comparison import Comparison
 from flask_braintrust_evals.web.wire import (
     DONE,
     Message,
@@ -127,43 +129,53 @@ DESCRIPTION = {"projectName": "Geo", "experimentName": "run"}
 
 def summary(**comparison: Any) -> dict[str, Any]:
     run = RunSummary(scores={"exact": ScoreSummary("exact", 1.5, 2)}, cases=2)
-    return summary_body(DESCRIPTION, run, comparison, 0)
+    return summary_body(DESCRIPTION, run, Comparison.of_answer(comparison), 0)
 
 
 def test_a_run_without_scores_has_an_empty_summary() -> None:
-    assert summary_body(DESCRIPTION, RunSummary(cases=1), {}, 0) == {
+    assert summary_body(DESCRIPTION, RunSummary(cases=1), Comparison(), 0) == {
         **DESCRIPTION,
         "scores": {},
         "metrics": {},
+        "comparison": {"status": "success", "scores": {}, "metrics": {}},
     }
 
 
 def test_a_score_is_the_mean_of_the_cases_that_have_it() -> None:
+    scores = {"exact": {"name": "exact", "score": 0.75, "improvements": 0, "regressions": 0}}
     assert summary() == {
         **DESCRIPTION,
-        "scores": {"exact": {"name": "exact", "score": 0.75, "improvements": 0, "regressions": 0}},
+        "scores": scores,
         "metrics": {},
+        "comparison": {"status": "success", "scores": scores, "metrics": {}},
     }
 
 
 def test_a_score_that_no_case_has_is_omitted() -> None:
     run = RunSummary(scores={"none": ScoreSummary("none"), "zero": ScoreSummary("zero", 0.0, 1)})
-    assert summary_body({}, run, {}, 0)["scores"] == {
+    body = summary_body({}, run, Comparison(), 0)
+    assert body["scores"] == {
         "zero": {"name": "zero", "score": 0.0, "improvements": 0, "regressions": 0}
     }
 
 
+def test_a_score_that_no_case_has_is_a_warning() -> None:
+    run = RunSummary()
+    run.add({"none": None, "zero": 0.0}, False, ())
+    assert summary_body({}, run, Comparison(), 0)["warning"] == "no case has a score for 'none'"
+
+
 def test_failures_are_counted_where_there_are_any() -> None:
     run = RunSummary(cases=3, failed=2, scorer_errors={"exact": 1})
-    body = summary_body({}, run, {}, 0)
+    body = summary_body({}, run, Comparison(), 0)
     assert body["errors"] == {"cases": 2, "scorers": {"exact": 1}}
-    only_scorers = summary_body({}, RunSummary(scorer_errors={"exact": 1}), {}, 0)
+    only_scorers = summary_body({}, RunSummary(scorer_errors={"exact": 1}), Comparison(), 0)
     assert only_scorers["errors"] == {"cases": 0, "scorers": {"exact": 1}}
     assert "errors" not in summary()
 
 
 def test_lost_spans_are_counted_where_there_are_any() -> None:
-    assert summary_body({}, RunSummary(), {}, 3)["lostSpans"] == 3
+    assert summary_body({}, RunSummary(), Comparison(), 3)["lostSpans"] == 3
     assert "lostSpans" not in summary()
 
 
@@ -176,20 +188,76 @@ def test_a_comparison_is_sent_with_our_own_means() -> None:
         },
         metrics={"duration": {"name": "duration", "metric": 1.5}},
     )
+    scores = {
+        "exact": {
+            "name": "exact",
+            "score": 0.75,
+            "improvements": 3,
+            "regressions": 1,
+            "diff": 0.25,
+        }
+    }
+    metrics = {"duration": {"name": "duration", "metric": 1.5}}
     assert body == {
         **DESCRIPTION,
         "comparisonExperimentName": "before",
-        "scores": {
-            "exact": {
-                "name": "exact",
-                "score": 0.75,
-                "improvements": 3,
-                "regressions": 1,
-                "diff": 0.25,
-            }
-        },
-        "metrics": {"duration": {"name": "duration", "metric": 1.5}},
+        "scores": scores,
+        "metrics": metrics,
+        "comparison": {"status": "success", "scores": scores, "metrics": metrics},
     }
+
+
+def test_a_comparison_that_could_not_be_had_says_so_beside_our_own_means() -> None:
+    run = RunSummary(scores={"exact": ScoreSummary("exact", 1.5, 2)}, cases=2)
+    body = summary_body(DESCRIPTION, run, Comparison(skipped="no answer"), 0)
+    assert body["comparison"] == {"status": "skipped", "reason": "no answer"}
+    assert body["scores"]["exact"]["score"] == 0.75
+    assert "comparisonExperimentName" not in body
+
+
+def test_metrics_are_our_own_means_with_the_changes_that_braintrust_tells() -> None:
+    run = RunSummary(cases=2)
+    for seconds in (1.0, 2.0):
+        run.add({}, False, (), {"duration": seconds, "tokens": 7, "estimated_cost": 0.5}, {})
+    run.add({}, False, (), {}, {"tokens": 3})
+    compared = {
+        "duration": {"metric": 9, "unit": "s", "diff": -0.5, "improvements": 2, "regressions": 0},
+        "llm_duration": {"name": "llm_duration", "metric": 0.5, "unit": "s"},
+    }
+    body = summary_body({}, run, Comparison.of_answer({"metrics": compared}), 0)
+    none = {"improvements": 0, "regressions": 0}
+    assert body["metrics"] == {
+        "duration": {
+            "name": "duration",
+            "metric": 1.5,
+            "unit": "s",
+            "improvements": 2,
+            "regressions": 0,
+            "diff": -0.5,
+        },
+        "tokens": {"name": "tokens", "metric": 7, "unit": "tok", **none},
+        "estimated_cost": {"name": "estimated_cost", "metric": 0.5, "unit": "$", **none},
+        "llm_duration": compared["llm_duration"],
+    }
+    assert body["scorerMetrics"] == {
+        "tokens": {"name": "tokens", "metric": 3, "unit": "tok", **none}
+    }
+
+
+def test_the_sdk_reads_a_summary_as_its_own() -> None:
+    sdk = pytest.importorskip("braintrust.logger")
+    run = RunSummary(cases=1)
+    run.add({"exact": 1.0}, False, (), {"duration": 0.5}, {})
+    for comparison in (Comparison(), Comparison(skipped="no answer")):
+        body = summary_body(DESCRIPTION, run, comparison, 0)
+        fields = dataclasses.fields(sdk.ExperimentSummary)
+        given = {"comparison": body["comparison"]}
+        read = sdk.ExperimentSummary.from_dict_deep({**{f.name: None for f in fields}, **given})
+        if comparison.skipped:
+            assert "Summary skipped: no answer" in str(read)
+        else:
+            assert read.comparison.scores["exact"].score == 1.0
+            assert read.comparison.metrics["duration"].unit == "s"
 
 
 @pytest.mark.parametrize("diff", [0, 0.0, -0.5])

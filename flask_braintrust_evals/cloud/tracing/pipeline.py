@@ -7,11 +7,12 @@ import time
 from collections.abc import Mapping, Sequence
 
 from opentelemetry.sdk.trace import ReadableSpan
-from opentelemetry.trace import Tracer
+from opentelemetry.trace import SpanContext, Tracer
 
 from flask_braintrust_evals.cloud.sessions import UserSession
 from flask_braintrust_evals.tracing.collector import SizedSpan, SpanCollector
 from flask_braintrust_evals.tracing.processor import CaseSpanProcessor
+from flask_braintrust_evals.tracing.usage import CaseUsage
 
 from .encoder import OtlpChunk, OtlpEncoder
 from .exporter import SpanExporter
@@ -70,6 +71,10 @@ class SpanPipeline:
     def of_case(self, trace_id: int) -> Sequence[ReadableSpan]:
         """Return the spans of a running case that have ended so far, in the order of their ends."""
         return self._collector.of_case(trace_id)
+
+    def usage_of_case(self, root: SpanContext, *, ended: bool) -> CaseUsage:
+        """Return tokens and cost of a running case; see :class:`SpanCollector`."""
+        return self._collector.usage_of_case(root, ended=ended)
 
     def flush(self, timeout: float | None = None) -> None:
         """Send all finished spans. Those that Braintrust does not accept are counted and logged.

@@ -94,6 +94,10 @@ class TaskCall:
             raise _bad_task(function, "takes no positional argument")
         return cls(function, (), _by_keyword(named, {"input": "input", **sources}))
 
+    def takes(self, name: str) -> bool:
+        """Return whether the task gets the value of this name."""
+        return name in self.positional or any(source == name for _, source in self.keywords)
+
     def __call__(self, input: Any, hooks: Any, parameters: Mapping[str, Any]) -> Any:
         given = {"input": input, "hooks": hooks, "parameters": parameters}
         return self.function(

@@ -36,6 +36,7 @@ from flask_braintrust_evals.engine.values.events import (
     TaskFinished,
 )
 from flask_braintrust_evals.engine.values.results import CaseRef, CaseResult
+from flask_braintrust_evals.engine.values.summary import DURATION
 from flask_braintrust_evals.errors import SerializationError
 from flask_braintrust_evals.serialization import dumps_parts
 
@@ -43,7 +44,7 @@ from .case_scorer import CaseScorer
 from .error_scores import add_error_scores
 from .executor import CaseJob, Emit
 from .hooks import EvalHooks
-from .memory_tracing import FinishedSpans, with_memory
+from .memory_tracing import FinishedSpans, UsageOf, memory_for
 from .user_code import ProgressReports, UserCode
 
 
@@ -57,6 +58,9 @@ class CaseRunner:
         tracer: starts spans; ``None``: nothing is recorded.
         finished_spans: returns the spans of the tracer, for scorers that take ``trace``. Where the
             tracer records nothing, they are kept in memory if there is such a scorer.
+        usage_of: returns what the spans of the tracer tell of tokens and cost; ``None``: nothing.
+        usage: whether the consumer of the run wants tokens and cost also where the tracer records
+            nothing.
         span_class: see :class:`UserCode`.
         org_url: see :class:`UserCode`.
         cancellation: set when the run is cancelled.
@@ -73,6 +77,8 @@ class CaseRunner:
         extra_scorers: Sequence[ScorerCall] = (),
         tracer: EvalTracer | None = None,
         finished_spans: FinishedSpans = lambda trace_id: (),
+        usage_of: UsageOf | None = None,
+        usage: bool = False,
         span_class: type[EvalSpan] | None = None,
         org_url: str | None = None,
         cancellation: Cancellation | None = None,
@@ -82,16 +88,22 @@ class CaseRunner:
         self.parameters = parameters
         self.cancellation = cancellation or Cancellation()
         self.scope = scope
+        joins_sdk = tracer is not None
         if tracer is None or not tracer.records:
             every_scorer = (*plan.scorers, *plan.classifiers, *extra_scorers)
-            given = tracer
-            tracer, finished_spans = with_memory(given, every_scorer)
-            if tracer is not given:
+            memory = memory_for(tracer, plan.task, every_scorer, usage)
+            if memory is not None:
+                tracer, finished_spans = memory.tracer, memory.finished
+                usage_of, joins_sdk = memory.usage_of, memory.joins_sdk
+            if memory is not None and joins_sdk:
                 span_class = span_class or span_classes.find_span_class()
-        self.code = UserCode(plan, tracer, self.cancellation, span_class, org_url)
+        self.usage_of = usage_of
+        self.code = UserCode(plan, tracer, self.cancellation, span_class, org_url, joins_sdk)
         scorers = unique_names((*plan.scorers, *extra_scorers))
         names = [scorer.name for scorer in scorers]
-        self.scorer = CaseScorer(scorers, plan.classifiers, names, self.code, finished_spans, scope)
+        self.scorer = CaseScorer(
+            scorers, plan.classifiers, names, self.code, finished_spans, scope, usage_of
+        )
 
     def run(self, job: CaseJob, emit: Emit) -> CaseResult:
         """Run one case.
@@ -120,7 +132,7 @@ class _CaseRun:
         case = job.case
         tracer = self._code.tracer
         row_id = case.row_id(job.trial_index) if tracer.keeps_row_ids else None
-        self._description = attributes.description(case, row_id) if tracer.records else {}
+        self._description = attributes.description(case, row_id) if tracer.records_contents else {}
         self._watch = Stopwatch()
         self._span = tracer.start(
             "eval", "eval", attributes=self._description, start_time=self._watch.start
@@ -146,6 +158,7 @@ class _CaseRun:
             # The scope's own: entering or leaving it may fail, for instance in teardown functions.
             self._fail_scope(error)
         finally:
+            self._add_usage()
             self._span.end(self._watch.end())
         result.duration = time.monotonic() - started
         self._emit(CaseFinished(result))
@@ -159,10 +172,18 @@ class _CaseRun:
             self._emit(TaskFinished(result.ref, result.output_json, result.error))
             failed = self._runner.scorer.score(result, span, self._parameters)
         finally:
-            attributes.record(span, result)
+            if self._code.tracer.records_contents:
+                attributes.record(span, result)
         # After the result is recorded: what the handler logs on the span is merged into it.
         handler = self._runner.plan.error_score_handler
         add_error_scores(handler, failed, result, span, self._code)
+
+    def _add_usage(self) -> None:
+        usage_of = self._runner.usage_of
+        if usage_of is not None:
+            usage = usage_of(self._span.get_span_context(), ended=True)
+            self._result.metrics.update(usage.task)
+            self._result.scorer_metrics = usage.scorers
 
     def _fail_scope(self, error: Exception) -> None:
         result = self._result
@@ -181,6 +202,7 @@ class _CaseRun:
             self._task_cancellation() as cancellation,
         ):
             hooks = self._hooks(span, cancellation, reports)
+            began = time.monotonic()
             try:
                 self._call_task(span, hooks, cancellation, reports)
             # SystemExit and KeyboardInterrupt end the case, never the worker.
@@ -189,6 +211,7 @@ class _CaseRun:
                 set_failure(self._span, error)
                 result.error = self._code.failure("task", error, result.ref)
             finally:
+                result.metrics[DURATION] = time.monotonic() - began
                 reports.close()
                 result.metadata, result.tags = _left_by_task(hooks)
                 if cancellation is not self._runner.cancellation:

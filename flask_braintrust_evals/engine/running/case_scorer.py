@@ -19,7 +19,7 @@ from flask_braintrust_evals.engine.tracing.eval_tracer import set_failure
 from flask_braintrust_evals.engine.values.results import CaseResult
 from flask_braintrust_evals.engine.values.scores import to_classifications, to_scores
 
-from .memory_tracing import FinishedSpans
+from .memory_tracing import FinishedSpans, UsageOf
 from .score_names import name_scores
 from .scorer_run import ScorerRun
 from .user_code import UserCode
@@ -47,6 +47,7 @@ class CaseScorer:
         code: calls them.
         finished_spans: for scorers that take ``trace``.
         scope: where there are several, it is entered around each; see :class:`CaseRunner`.
+        usage_of: for scorers that take ``trace``, likewise.
     """
 
     def __init__(
@@ -57,6 +58,7 @@ class CaseScorer:
         code: UserCode,
         finished_spans: FinishedSpans,
         scope: Callable[[], AbstractContextManager[Any]] = nullcontext,
+        usage_of: UsageOf | None = None,
     ) -> None:
         self._calls = [
             *((scorer, "score") for scorer in scorers),
@@ -66,6 +68,7 @@ class CaseScorer:
         self._reserved_names = reserved_names
         self._code = code
         self._finished_spans = finished_spans
+        self._usage_of = usage_of
         # A single one runs alone, in the scope of its case.
         self._scope = scope if len(self._calls) > 1 and scope is not nullcontext else None
         self._wants_trace = any(scorer.takes("trace") for scorer, _ in self._calls)
@@ -94,7 +97,7 @@ class CaseScorer:
     def _call_all(self, result: CaseResult, span: Span, parameters: Parameters) -> list[ScorerRun]:
         """Call all scorers and classifiers, and wait until the last one has ended."""
         arguments = self._arguments(result, span, parameters)
-        described = attributes.of_scorers(result) if self._code.tracer.records else {}
+        described = attributes.of_scorers(result) if self._code.tracer.records_contents else {}
         runs = [
             ScorerRun(scorer, kind, arguments, described, span, self._code, self._scope)
             for scorer, kind in self._calls
@@ -141,7 +144,8 @@ class CaseScorer:
         scores = to_scores(run.result(), run.scorer.name)
         named = name_scores(scores, run.scorer, (*self._reserved_names, *result.scores))
         result.scores.update(named)
-        attributes.record_scores(run.span, list(named.values()))
+        if self._code.tracer.records_contents:
+            attributes.record_scores(run.span, list(named.values()))
 
     def _add_labels(self, run: ScorerRun, result: CaseResult) -> None:
         # Labels of one name are all kept in one list, so that a number tells nothing apart.
@@ -150,7 +154,8 @@ class CaseScorer:
         for each in classifications:
             items = result.classifications.setdefault(each.name or name, [])
             items.append(each.as_item())
-        attributes.record_classifications(run.span, classifications)
+        if self._code.tracer.records_contents:
+            attributes.record_classifications(run.span, classifications)
 
     def _arguments(
         self, result: CaseResult, parent: Span, parameters: Parameters
@@ -162,12 +167,17 @@ class CaseScorer:
             "metadata": result.metadata,
             "tags": result.tags,
             "id": result.case.id,
-            "trace": self._trace(parent) if self._wants_trace else None,
+            "trace": self._trace(parent, result) if self._wants_trace else None,
             "parameters": parameters,
         }
 
-    def _trace(self, parent: Span) -> CaseTrace:
-        trace_id = parent.get_span_context().trace_id
+    def _trace(self, parent: Span, result: CaseResult) -> CaseTrace:
+        context, usage_of = parent.get_span_context(), self._usage_of
+
+        def metrics() -> dict[str, float]:
+            told = {} if usage_of is None else usage_of(context, ended=False).task
+            return {**result.metrics, **told}
+
         recorded_in = self._code.tracer.attributes.get(semconv.PARENT)
-        finished = functools.partial(self._finished_spans, trace_id)
-        return CaseTrace(finished, recorded_in, format_trace_id(trace_id))
+        finished = functools.partial(self._finished_spans, context.trace_id)
+        return CaseTrace(finished, recorded_in, format_trace_id(context.trace_id), metrics)

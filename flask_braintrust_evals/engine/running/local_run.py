@@ -46,7 +46,7 @@ def run_locally(
         RunTimeoutError: the time-out was reached before all cases were done.
     """
     run = Run(
-        LocalExecutor(CaseRunner(plan, parameters, scope=scope)),
+        LocalExecutor(CaseRunner(plan, parameters, usage=True, scope=scope)),
         own_cases(data, plan.name),
         max_concurrency=max_concurrency,
         trial_count=trial_count,

@@ -1,36 +1,86 @@
-"""Keeps the spans of running cases in memory, for scorers that ask for them."""
+"""Keeps the spans of running cases in memory, where nothing records them and somebody wants them.
+
+Scorers may want the spans of their case, and the consumer of a run the tokens and the cost.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
 
-from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry import trace
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.trace import SpanContext
 
-from flask_braintrust_evals.engine.calls.signatures import ScorerCall
+from flask_braintrust_evals.engine.calls.signatures import ScorerCall, TaskCall
+from flask_braintrust_evals.engine.tracing import span_classes
 from flask_braintrust_evals.engine.tracing.eval_tracer import EvalTracer
 from flask_braintrust_evals.tracing.collector import SpanCollector
 from flask_braintrust_evals.tracing.processor import process_processor
+from flask_braintrust_evals.tracing.usage import CaseUsage
+from flask_braintrust_evals.tracing.usage_collector import UsageCollector
 
 FinishedSpans = Callable[[int], Sequence[ReadableSpan]]
 """Returns the spans of a running case that have ended, by the id of its trace."""
 
 
-def with_memory(
-    tracer: EvalTracer | None, scorers: Iterable[ScorerCall]
-) -> tuple[EvalTracer | None, FinishedSpans]:
-    """Return a tracer that records in memory, where a scorer wants spans and nothing records them.
+class UsageOf(Protocol):
+    """Returns tokens and cost of a running case; see :meth:`SpanCollector.usage_of_case`."""
+
+    def __call__(self, root: SpanContext, *, ended: bool) -> CaseUsage: ...
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Spans of running cases that are recorded in memory.
+
+    Attributes:
+        tracer: the tracer to use.
+        finished: returns its spans.
+        usage_of: returns what its spans tell of tokens and cost.
+        joins_sdk: whether what the ``braintrust`` SDK traces is recorded, too.
+    """
+
+    tracer: EvalTracer
+    finished: FinishedSpans
+    usage_of: UsageOf
+    joins_sdk: bool
+
+
+def memory_for(
+    given: EvalTracer | None, task: TaskCall, scorers: Iterable[ScorerCall], usage: bool
+) -> Memory | None:
+    """Return what records in memory; ``None``: nobody wants spans that there may be.
 
     Args:
-        tracer: that of the run; ``None``: nothing is recorded.
+        given: the run's tracer, which records nothing; ``None``: it has none.
+        task: the task of the run.
         scorers: the scorers and classifiers of the run.
-
-    Returns:
-        the tracer to use, and what returns its spans.
+        usage: whether the consumer of the run wants tokens and cost.
     """
-    if not any(scorer.takes("trace") for scorer in scorers):
-        return tracer, lambda trace_id: ()
+    wants_spans = any(scorer.takes("trace") for scorer in scorers)
+    # A process whose use of the SDK is traced by the SDK's own logger goes on with that.
+    joins_sdk = wants_spans or given is not None or not span_classes.sdk_has_logger()
+    if not wants_spans and not (usage and _may_be_traced(task, joins_sdk)):
+        return None
     processor = process_processor()
     processor.attach()
-    collector = SpanCollector(processor, deliver=lambda spans: None, max_late_cases=0)
-    return dataclasses.replace(tracer or EvalTracer(), tracer=collector.tracer), collector.of_case
+    given = given or EvalTracer()
+    if not wants_spans:
+        adding = UsageCollector(processor)
+        tracer = dataclasses.replace(given, tracer=adding.tracer, contents=False)
+        return Memory(tracer, lambda trace_id: (), adding.usage_of_case, joins_sdk)
+    keeping = SpanCollector(processor, deliver=lambda spans: None, max_late_cases=0)
+    tracer = dataclasses.replace(given, tracer=keeping.tracer)
+    return Memory(tracer, keeping.of_case, keeping.usage_of_case, joins_sdk)
+
+
+def _may_be_traced(task: TaskCall, joins_sdk: bool) -> bool:
+    """Return whether there is a way for spans to have tokens: recording costs time."""
+    return (
+        task.takes("hooks")
+        or (joins_sdk and span_classes.find_span_class() is not None)
+        or isinstance(trace.get_tracer_provider(), TracerProvider)
+    )

@@ -78,11 +78,12 @@ class UserCode:
 
     Args:
         plan: the evaluator's.
-        tracer: starts spans; ``None``: nothing is recorded, and what user code traces by other
-            means is not affected.
+        tracer: starts spans; ``None``: nothing is recorded.
         cancellation: ends what is waited for.
         span_class: the class of the spans that user code gets; default: :class:`EvalSpan`.
         org_url: the web address of the caller's organisation in Braintrust, if known.
+        joins_sdk: whether what the ``braintrust`` SDK traces belongs to the run. If not, it is not
+            affected.
     """
 
     def __init__(
@@ -92,13 +93,14 @@ class UserCode:
         cancellation: Cancellation,
         span_class: type[EvalSpan] | None = None,
         org_url: str | None = None,
+        joins_sdk: bool = True,
     ) -> None:
         self.tracer = tracer or EvalTracer()
         self.cancellation = cancellation
         self._evaluator = plan.name
         # Without gevent, the workers are real threads themselves.
         self.in_real_threads = plan.blocking and is_patched()
-        self._is_recorded = tracer is not None
+        self._joins_sdk = joins_sdk and tracer is not None
         self._span_class = span_class or EvalSpan
         self._org_url = org_url
         greenlet_loops.install()
@@ -134,7 +136,7 @@ class UserCode:
     @contextmanager
     def within(self, span: Span, inherited: Mapping[str, str] = _NOTHING) -> Iterator[None]:
         """Make ``span`` current, so that whatever is traced inside goes below it."""
-        scope = SpanScope(self.tracer, inherited, self._org_url) if self._is_recorded else None
+        scope = SpanScope(self.tracer, inherited, self._org_url) if self._joins_sdk else None
         token = current_scope.set(scope)
         attached = otel_context.attach(set_span_in_context(span))
         try:
@@ -145,7 +147,7 @@ class UserCode:
 
     def make_current(self, span: Span, inherited: Mapping[str, str] = _NOTHING) -> None:
         """Make ``span`` current for good. For a context that is not used for anything else."""
-        if self._is_recorded:
+        if self._joins_sdk:
             current_scope.set(SpanScope(self.tracer, inherited, self._org_url))
         otel_context.attach(set_span_in_context(span))
 

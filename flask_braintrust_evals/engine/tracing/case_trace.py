@@ -43,10 +43,15 @@ class CaseTrace(dict[str, Any]):
         parent: the value of ``braintrust.parent`` of the case's spans; ``None``: they are not
             recorded in Braintrust.
         trace_id: the id of the case's trace, 32 hex digits.
+        metrics: returns the metrics of the task.
     """
 
     def __init__(
-        self, finished: Callable[[], Sequence[ReadableSpan]], parent: str | None, trace_id: str
+        self,
+        finished: Callable[[], Sequence[ReadableSpan]],
+        parent: str | None,
+        trace_id: str,
+        metrics: Callable[[], dict[str, float]] = dict,
     ) -> None:
         kind, _, object_id = (parent or "").partition(":")
         reference = {
@@ -56,6 +61,7 @@ class CaseTrace(dict[str, Any]):
         }
         super().__init__(trace_ref=reference)
         self._finished = finished
+        self._metrics = metrics
 
     def get_configuration(self) -> dict[str, str]:
         """Return where the trace is recorded: ``object_type``, ``object_id``, ``root_span_id``.
@@ -63,6 +69,15 @@ class CaseTrace(dict[str, Any]):
         The ``object_id`` is empty where the case is not recorded in Braintrust.
         """
         return dict(self["trace_ref"])
+
+    def get_metrics(self) -> dict[str, float]:
+        """Return how long the task took, and the tokens and the cost that its spans tell.
+
+        ``duration`` is in seconds. ``prompt_tokens``, ``completion_tokens``, ``tokens`` and others,
+        and ``estimated_cost`` in dollars, are there if spans have them; calls that several spans
+        report are counted once. What scorers use is not included.
+        """
+        return self._metrics()
 
     def get_spans(
         self,

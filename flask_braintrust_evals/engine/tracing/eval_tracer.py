@@ -41,6 +41,7 @@ class EvalTracer:
         span_attributes: entries of every ``braintrust.span_attributes``, such as ``generation``.
         link: the span of the request that started the run; each ``eval`` span links to it.
         keeps_row_ids: whether an ``eval`` span can be recorded as a row with an id of its own.
+        contents: whether anybody reads the inputs and outputs that the engine records on its spans.
     """
 
     tracer: Tracer = field(default_factory=NoOpTracer)
@@ -48,6 +49,7 @@ class EvalTracer:
     span_attributes: Mapping[str, Any] = field(default_factory=dict)
     link: SpanContext | None = None
     keeps_row_ids: bool = True
+    contents: bool = True
 
     def start(
         self,
@@ -88,6 +90,11 @@ class EvalTracer:
     def records(self) -> bool:
         """``True`` if spans are recorded, ``False`` if they are discarded."""
         return not isinstance(self.tracer, NoOpTracer)
+
+    @property
+    def records_contents(self) -> bool:
+        """``True`` if spans are recorded with inputs, outputs and scores."""
+        return self.contents and self.records
 
 
 class Stopwatch:

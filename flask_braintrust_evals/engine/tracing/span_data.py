@@ -12,6 +12,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import StatusCode, format_span_id, format_trace_id
 
 from flask_braintrust_evals import semconv
+from flask_braintrust_evals.tracing.usage import usage_of
 
 _INPUTS = (semconv.INPUT, "gen_ai.input.messages")
 _OUTPUTS = (semconv.OUTPUT, "gen_ai.output.messages")
@@ -29,7 +30,8 @@ class SpanData:
         input, output, expected, metadata, scores: as recorded; ``None``: nothing was recorded.
         error: the text of the failure; ``None``: it did not fail.
         tags: as recorded; ``None`` where there are none.
-        metrics: ``start`` and ``end`` in seconds since 1970, and whatever was logged.
+        metrics: ``start`` and ``end`` in seconds since 1970, whatever was logged, and the numbers
+            of tokens that OpenTelemetry's attributes have, by the SDK's names.
         root_span_id: the id of the case's trace, 32 hex digits.
         attributes: all attributes, in OpenTelemetry's format.
     """
@@ -72,6 +74,7 @@ class SpanData:
             error=(span.status.description or "error") if failed else None,
             tags=_tags(attributes),
             metrics={
+                **usage_of(attributes),
                 **_numbers(_parse(attributes.get(semconv.METRICS))),
                 "start": (span.start_time or 0) / 1e9,
                 "end": (span.end_time or 0) / 1e9,

@@ -9,7 +9,7 @@ from typing import Any
 from .cases import EvalCase
 from .names import free_name
 from .scores import Score
-from .summary import RunSummary, ScoreSummary
+from .summary import MetricSummary, RunSummary, ScoreSummary
 
 MAX_FAILURES = 10
 """Failed cases that the text of a result lists."""
@@ -69,6 +69,10 @@ class CaseResult:
         metadata: the case's metadata, with the changes that the task made.
         tags: the case's tags, with the changes that the task made.
         duration: seconds that the case took, scorers included.
+        metrics: the task's ``duration`` in seconds and, where its spans tell them, numbers of
+            tokens (``prompt_tokens``, ``completion_tokens``, ``tokens`` and others) and the
+            ``estimated_cost`` in dollars.
+        scorer_metrics: the tokens and the cost of the scorers and classifiers, likewise.
     """
 
     ref: CaseRef
@@ -83,6 +87,8 @@ class CaseResult:
     metadata: dict[str, Any] = field(default_factory=dict)
     tags: list[str] = field(default_factory=list)
     duration: float = 0.0
+    metrics: dict[str, float] = field(default_factory=dict)
+    scorer_metrics: dict[str, float] = field(default_factory=dict)
 
     def add_scorer_error(self, name: str, error: CaseError, classifier: bool = False) -> None:
         """Add the failure of a scorer or classifier.
@@ -97,7 +103,13 @@ class CaseResult:
     def count_in(self, summary: RunSummary) -> None:
         """Add this case to a summary."""
         scores = {name: score.score for name, score in self.scores.items()}
-        summary.add(scores, self.error is not None, self.scorer_errors)
+        summary.add(
+            scores,
+            self.error is not None,
+            self.scorer_errors,
+            self.metrics,
+            self.scorer_metrics,
+        )
 
 
 class ScoreSummaries(dict[str, ScoreSummary]):
@@ -127,6 +139,8 @@ class EvalResult:
         for name, score in self.scores.items():
             mean = "no score" if score.mean is None else f"{score.mean:.4f}"
             lines.append(f"{name}: {mean} over {score.count} cases")
+        for name, metric in self.metrics.items():
+            lines.append(f"{name}: {metric.mean:.4g} {metric.unit} over {metric.count} cases")
         for name, count in self.summary.scorer_errors.items():
             lines.append(f"{name} failed on {count} cases")
         failures = self.failures
@@ -145,6 +159,15 @@ class EvalResult:
             KeyError: no case has a score of the name; the message lists those that there are.
         """
         return ScoreSummaries(self.summary.scores)
+
+    @property
+    def metrics(self) -> dict[str, MetricSummary]:
+        """The summaries of the task's metrics by name, each with a ``mean`` and a ``total``.
+
+        ``duration`` is always there if a task has been called. Tokens and cost are there if spans
+        tell them.
+        """
+        return self.summary.metrics
 
     @property
     def failures(self) -> list[CaseResult]:

@@ -4,19 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 
 NO_CASES = "there was no case: the data is empty"
 """What a person is told of a run that finished without a case."""
+DURATION = "duration"
+"""The name of the metric for the seconds that tasks took."""
+
+_UNITS = {DURATION: "s", "estimated_cost": "$"}
+_NONE: Mapping[str, float] = MappingProxyType({})
 
 
 @dataclass
-class ScoreSummary:
-    """The mean of one score over the cases.
+class _Mean:
+    """The mean of one number over the cases.
 
     Attributes:
-        name: the score's name.
-        total: the sum of all scores that are not ``None``.
-        count: the number of these scores.
+        name: what the number is called.
+        total: the sum over the cases that have it.
+        count: the number of these cases.
     """
 
     name: str
@@ -26,11 +32,11 @@ class ScoreSummary:
 
     @property
     def mean(self) -> float | None:
-        """The mean over the cases that have this score; ``None`` if no case has."""
+        """The mean over the cases that have this number; ``None`` if no case has."""
         return (self.total + self._compensation) / self.count if self.count else None
 
     def add(self, value: float) -> None:
-        """Add the score of one case.
+        """Add the number of one case.
 
         Uses Neumaier's summation, so that the mean of ten times 0.1 is 0.1:
         https://en.wikipedia.org/wiki/Kahan_summation_algorithm#Further_enhancements
@@ -44,28 +50,72 @@ class ScoreSummary:
 
 
 @dataclass
+class ScoreSummary(_Mean):
+    """The mean of one score over the cases.
+
+    Attributes:
+        name: the score's name.
+        total: the sum of all scores that are not ``None``.
+        count: the number of these scores.
+    """
+
+
+@dataclass
+class MetricSummary(_Mean):
+    """The mean of one metric over the cases: a duration, a number of tokens or a cost.
+
+    Attributes:
+        name: the metric's name.
+        total: the sum over the cases that have it.
+        count: the number of these cases.
+    """
+
+    @property
+    def unit(self) -> str:
+        """The unit: ``s``, ``tok`` or ``$``."""
+        return _UNITS.get(self.name, "tok")
+
+
+@dataclass
 class RunSummary:
     """The means and counts of a run.
 
     Attributes:
         scores: the summaries of all scores by name.
+        metrics: the summaries of the task's metrics by name: ``duration`` (of the task, in
+            seconds) and, where spans tell them, numbers of tokens such as ``prompt_tokens``, and
+            ``estimated_cost`` (in dollars).
+        scorer_metrics: the tokens and the cost of scorers and classifiers, likewise.
         cases: the number of trials of cases that are done.
         failed: the number of those whose task failed.
         scorer_errors: the number of those that a scorer or classifier failed on, by its name.
     """
 
     scores: dict[str, ScoreSummary] = field(default_factory=dict)
+    metrics: dict[str, MetricSummary] = field(default_factory=dict)
+    scorer_metrics: dict[str, MetricSummary] = field(default_factory=dict)
     cases: int = 0
     failed: int = 0
     scorer_errors: dict[str, int] = field(default_factory=dict)
 
     @property
     def warning(self) -> str:
-        """What is wrong with a run that has finished; empty: nothing."""
-        return "" if self.cases else NO_CASES
+        """What is wrong with a run that has finished; empty: nothing.
+
+        A score that is missing must not be mistaken for one that was not asked for.
+        """
+        if not self.cases:
+            return NO_CASES
+        unscored = [repr(score.name) for score in self.scores.values() if not score.count]
+        return f"no case has a score for {', '.join(unscored)}" if unscored else ""
 
     def add(
-        self, scores: Mapping[str, float | None], failed: bool, scorer_errors: Iterable[str]
+        self,
+        scores: Mapping[str, float | None],
+        failed: bool,
+        scorer_errors: Iterable[str],
+        metrics: Mapping[str, float] = _NONE,
+        scorer_metrics: Mapping[str, float] = _NONE,
     ) -> None:
         """Add one finished case."""
         self.cases += 1
@@ -74,5 +124,15 @@ class RunSummary:
             summary = self.scores.setdefault(name, ScoreSummary(name))
             if value is not None:
                 summary.add(value)
+        _add_metrics(self.metrics, metrics)
+        _add_metrics(self.scorer_metrics, scorer_metrics)
         for name in scorer_errors:
             self.scorer_errors[name] = self.scorer_errors.get(name, 0) + 1
+
+
+def _add_metrics(summaries: dict[str, MetricSummary], metrics: Mapping[str, float]) -> None:
+    for name, value in metrics.items():
+        summary = summaries.get(name)
+        if summary is None:
+            summary = summaries[name] = MetricSummary(name)
+        summary.add(value)
