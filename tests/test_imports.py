@@ -32,7 +32,7 @@ FORBIDDEN = {
 GROUND = {"concurrency", "errors", "excerpts", "semconv", "serialization"}
 ALLOWED = {
     "concurrency": {"errors", "serialization"},
-    "tracing": GROUND,
+    "tracing": GROUND | {"_version"},
     "engine": GROUND | {"tracing"},
     "cloud": GROUND | {"tracing"},
     "contrib": GROUND | {"tracing", "engine"},

@@ -43,10 +43,15 @@ def link_size(link: Link) -> int:
 
 def attributes_size(attributes: Mapping[str, Any] | None) -> int:
     """Return how many bytes attributes take, or a few more."""
-    size = 0
-    for name, value in (attributes or {}).items():
-        size += ATTRIBUTE_OVERHEAD + text_size(name)
-        size += text_size(value) if type(value) is str else value_size(value)
+    if not attributes:
+        return 0
+    size = ATTRIBUTE_OVERHEAD * len(attributes)
+    for name, value in attributes.items():  # of each span: hence without calls for usual texts
+        size += len(name) if name.isascii() else text_size(name)
+        if type(value) is not str:
+            size += value_size(value)
+        else:
+            size += len(value) if value.isascii() else text_size(value)
     return size
 
 

@@ -41,7 +41,10 @@ def test_a_span_that_is_right_is_sent_as_it_is() -> None:
 def test_the_applications_span_is_stamped_on_a_copy() -> None:
     original = span({"a": "b"})
     copy, size = sent(original)
-    assert dict(copy.attributes or {}) == {"a": "b", "braintrust.parent": PARENT}
+    attributes = dict(copy.attributes or {})
+    context = json.loads(str(attributes.pop("braintrust.context_json")))
+    assert context["span_origin"]["instrumentation"] == {"name": "test"}
+    assert attributes == {"a": "b", "braintrust.parent": PARENT}
     assert dict(original.attributes or {}) == {"a": "b"}
     assert copy.get_span_context() == original.get_span_context()
     assert (copy.start_time, copy.end_time, copy.name) == (
@@ -203,7 +206,7 @@ def test_of_too_many_parts_the_last_are_left_out_and_counted(parts: dict[str, An
     assert own.items() <= kept.items()
     assert [event.name for event in copy.events].count("exception") == 1
     lost = (
-        len(attributes) - (len(kept) - 1),
+        len(attributes) - (len(kept) - 2),  # without the context and the note
         len(events) - len(copy.events),
         len(original.links) - len(copy.links),
     )

@@ -75,7 +75,7 @@ def test_every_span_names_the_parent(spans: Spans, tracing: EvalTracer) -> None:
 def keys(span: ReadableSpan) -> set[str]:
     """What a span has beside what every span has."""
     names = {name.removeprefix("braintrust.") for name in span.attributes or {}}
-    return names - {"parent", "span_attributes"}
+    return names - {"parent", "span_attributes", "context_json"}
 
 
 def test_a_case_is_on_its_spans(spans: Spans, tracing: EvalTracer) -> None:

@@ -1,4 +1,4 @@
-"""Cuts finished spans to the sizes that Braintrust accepts, and sets their parent."""
+"""Cuts finished spans to the sizes that Braintrust accepts; sets their parent and context."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from opentelemetry.sdk.trace import Event, ReadableSpan
 from opentelemetry.trace import Link, Status
 
-from flask_braintrust_evals.semconv import PARENT
+from flask_braintrust_evals.semconv import CONTEXT, PARENT
 from flask_braintrust_evals.tracing.sizes import (
     ATTRIBUTE_OVERHEAD,
     EVENT_OVERHEAD,
@@ -22,6 +22,7 @@ from flask_braintrust_evals.tracing.sizes import (
     text_size,
     value_size,
 )
+from flask_braintrust_evals.tracing.span_context import context_of
 
 from .cuts import cut_attributes, cut_text, is_deep
 
@@ -55,10 +56,13 @@ def within_limits(span: ReadableSpan, parent: str, size: int) -> tuple[ReadableS
     is_right = not too_large and not _is_deep(span, attributes)
     if is_right and attributes.get(PARENT) == parent:
         return span, size
+    added = {PARENT: parent}
+    if CONTEXT not in attributes:
+        added[CONTEXT] = context_of(span)
     if is_right:
-        copy = _copy(span, {**attributes, PARENT: parent}, span.events)
-        return copy, size + ATTRIBUTE_OVERHEAD + len(PARENT) + text_size(parent)
-    copy = cut_span(span, _limit(span) if too_large else MAX_ATTRIBUTE_BYTES, parent)
+        copy = _copy(span, {**attributes, **added}, span.events)
+        return copy, size + attributes_size(added)
+    copy = cut_span(span, _limit(span) if too_large else MAX_ATTRIBUTE_BYTES, added)
     size = span_size(copy)
     if size > MAX_SPAN_BYTES:
         copy = _without_the_rest(copy)
@@ -66,17 +70,18 @@ def within_limits(span: ReadableSpan, parent: str, size: int) -> tuple[ReadableS
     return copy, size
 
 
-def cut_span(span: ReadableSpan, limit: int, parent: str | None = None) -> ReadableSpan:
+def cut_span(
+    span: ReadableSpan, limit: int, added: Mapping[str, Any] | None = None
+) -> ReadableSpan:
     """Return a copy of a span whose names, texts and values have at most ``limit`` bytes each.
 
     Args:
         span: the span.
         limit: the bytes of each.
-        parent: the value of its ``braintrust.parent``; ``None``: the one that it has.
+        added: attributes that are added as they are.
     """
     attributes = cut_attributes(plain_attributes(span), limit)
-    if parent is not None:
-        attributes[PARENT] = parent
+    attributes.update(added or {})
     events = [
         Event(cut_text(event.name, limit), cut_attributes(event.attributes, limit), event.timestamp)
         for event in span.events
@@ -123,9 +128,12 @@ def _cut_status(status: Status, limit: int) -> Status:
 
 def _is_deep(span: ReadableSpan, attributes: Mapping[str, Any]) -> bool:
     """Return whether an attribute of a span, its events or its links has too many levels."""
-    if any(type(value) is not str and is_deep(value) for value in attributes.values()):
-        return True
-    return any(is_deep(value) for each in _further(span) for value in each.values())
+    for value in attributes.values():
+        if type(value) is not str and is_deep(value):
+            return True
+    return bool(span.events or span.links) and any(
+        is_deep(value) for each in _further(span) for value in each.values()
+    )
 
 
 def _further(span: ReadableSpan) -> list[Mapping[str, Any]]:

@@ -90,6 +90,7 @@ def _task(task: Any) -> Callable[..., Any]:
     def call(input: Any, hooks: Any) -> Any:
         return task(input, hooks)
 
+    call.wrapped_function = task  # type: ignore[attr-defined]
     call.__name__ = callable_name(task)
     call.__doc__ = inspect.getdoc(task)
     return call

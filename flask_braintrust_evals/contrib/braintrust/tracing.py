@@ -31,6 +31,7 @@ from opentelemetry.trace import (
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from flask_braintrust_evals import semconv
+from flask_braintrust_evals.engine.calls.introspection import LIBRARIES
 from flask_braintrust_evals.engine.tracing.eval_span import EvalSpan, current_scope
 
 from . import attachments
@@ -47,6 +48,8 @@ _OBJECT_TYPES = {
 class SdkSpan(EvalSpan, BraintrustSpan):  # type: ignore[misc]
     """A span of the SDK that records on a span of OpenTelemetry."""
 
+    instrumentation = "braintrust-python-logger"
+
     @property
     def propagated_event(self) -> dict[str, Any] | None:
         """The fields that all spans below inherit, in the SDK's format; ``None``: none."""
@@ -55,7 +58,6 @@ class SdkSpan(EvalSpan, BraintrustSpan):  # type: ignore[misc]
 
     def start_span(self, *args: Any, **options: Any) -> SdkSpan:
         """Start a span below this one; see :meth:`EvalSpan.start_span`."""
-        options.pop("internal", None)  # the place in the SDK's code that starts the span
         propagated = options.pop("propagated_event", None) or {}
         attributes = propagated.get("span_attributes") or {}
         if attributes:
@@ -195,6 +197,7 @@ def install() -> type[SdkSpan]:
         missing = ", ".join(sorted(SdkSpan.__abstractmethods__))
         raise TypeError(f"its spans have methods that are not known here: {missing}")
     attachments.install()
+    LIBRARIES.add("braintrust.")
     state = _internal_get_global_state()
     if not isinstance(state.context_manager, CaseContextManager):
         state._context_manager = CaseContextManager(state.context_manager)

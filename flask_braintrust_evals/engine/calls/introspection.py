@@ -6,11 +6,15 @@ import inspect
 import os
 import sys
 from pathlib import Path
+from types import CodeType, FrameType
 from typing import Any
 
 from flask_braintrust_evals.errors import RegistrationError
+from flask_braintrust_evals.tracing.span_context import Place
 
 _PACKAGE = str(Path(__file__).parents[2]) + os.sep
+LIBRARIES = {"flask_braintrust_evals."}
+"""How the names of modules begin that are not the user's code. Adapters add their library's."""
 _OF_AUTOEVALS = ("Scorer.eval_async", "PartialScorer.eval_async")
 """Names of the methods ``eval_async`` that only call ``_run_eval_async``: that of the base of all
 scorers, and that of a scorer with fixed arguments."""
@@ -76,14 +80,38 @@ def signature_of(function: Any) -> inspect.Signature | None:
 
 def place_of(function: Any) -> str | None:
     """Return ``file:line`` of the code of a function, a method or a callable object, if known."""
+    code = _code_of(function)
+    return None if code is None else f"{code.co_filename}:{code.co_firstlineno}"
+
+
+def user_place(function: Any) -> Place | None:
+    """Return the place of the code of a function, unless it is this package's own."""
+    code = _code_of(function)
+    if code is None or code.co_filename.startswith(_PACKAGE):
+        return None
+    return Place(code.co_name, code.co_filename, code.co_firstlineno)
+
+
+def calling_place() -> Place | None:
+    """Return the place in the user's code that calls this package, or a library that calls it."""
+    libraries = tuple(LIBRARIES)
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None:
+        if not str(frame.f_globals.get("__name__", "")).startswith(libraries):
+            return Place(frame.f_code.co_name, frame.f_code.co_filename, frame.f_lineno)
+        frame = frame.f_back
+    return None
+
+
+def _code_of(function: Any) -> CodeType | None:
     function = getattr(function, "wrapped_function", function)
     while hasattr(function, "func"):  # a partial
         function = function.func
     method = getattr(type(function), "__call__", None)  # noqa: B004 (not a check, but the method)
     for each in (function, method):
         code = getattr(each, "__code__", None)
-        if code is not None:
-            return f"{code.co_filename}:{code.co_firstlineno}"
+        if isinstance(code, CodeType):
+            return code
     return None
 
 

@@ -18,6 +18,7 @@ from flask_braintrust_evals import semconv
 from flask_braintrust_evals.concurrency.cancellation import Cancellation
 from flask_braintrust_evals.concurrency.channel import ChannelClosedError
 from flask_braintrust_evals.concurrency.job import DeadlineError
+from flask_braintrust_evals.engine.calls.introspection import user_place
 from flask_braintrust_evals.engine.calls.plan import CasePlan
 from flask_braintrust_evals.engine.calls.signatures import ScorerCall, unique_names
 from flask_braintrust_evals.engine.parameters.values import Parameters, copy_for_case
@@ -39,6 +40,7 @@ from flask_braintrust_evals.engine.values.results import CaseRef, CaseResult
 from flask_braintrust_evals.engine.values.summary import DURATION
 from flask_braintrust_evals.errors import SerializationError
 from flask_braintrust_evals.serialization import dumps_parts
+from flask_braintrust_evals.tracing.span_context import span_context
 
 from .case_scorer import CaseScorer
 from .error_scores import add_error_scores
@@ -98,6 +100,7 @@ class CaseRunner:
             if memory is not None and joins_sdk:
                 span_class = span_class or span_classes.find_span_class()
         self.usage_of = usage_of
+        self.context = span_context(user_place(plan.task.function))
         self.code = UserCode(plan, tracer, self.cancellation, span_class, org_url, joins_sdk)
         scorers = unique_names((*plan.scorers, *extra_scorers))
         names = [scorer.name for scorer in scorers]
@@ -135,7 +138,11 @@ class _CaseRun:
         self._description = attributes.description(case, row_id) if tracer.records_contents else {}
         self._watch = Stopwatch()
         self._span = tracer.start(
-            "eval", "eval", attributes=self._description, start_time=self._watch.start
+            "eval",
+            "eval",
+            attributes=self._description,
+            context=runner.context,
+            start_time=self._watch.start,
         )
         self._parameters = copy_for_case(runner.parameters)
         self._result = CaseResult(
@@ -198,7 +205,9 @@ class _CaseRun:
         reports = ProgressReports(self._report)
         described = attributes.of_task(self._description)
         with (
-            self._code.span("task", "task", self._span, attributes=described) as span,
+            self._code.span(
+                "task", "task", self._span, attributes=described, context=self._runner.context
+            ) as span,
             self._task_cancellation() as cancellation,
         ):
             hooks = self._hooks(span, cancellation, reports)

@@ -11,6 +11,7 @@ from opentelemetry.trace import Span, format_trace_id
 
 from flask_braintrust_evals import semconv
 from flask_braintrust_evals.concurrency.turns import Turn, wait_for_turn
+from flask_braintrust_evals.engine.calls.introspection import user_place
 from flask_braintrust_evals.engine.calls.signatures import ScorerCall
 from flask_braintrust_evals.engine.parameters.values import Parameters
 from flask_braintrust_evals.engine.tracing import attributes
@@ -18,6 +19,7 @@ from flask_braintrust_evals.engine.tracing.case_trace import CaseTrace
 from flask_braintrust_evals.engine.tracing.eval_tracer import set_failure
 from flask_braintrust_evals.engine.values.results import CaseResult
 from flask_braintrust_evals.engine.values.scores import to_classifications, to_scores
+from flask_braintrust_evals.tracing.span_context import span_context
 
 from .memory_tracing import FinishedSpans, UsageOf
 from .score_names import name_scores
@@ -64,6 +66,7 @@ class CaseScorer:
             *((scorer, "score") for scorer in scorers),
             *((classifier, "classifier") for classifier in classifiers),
         ]
+        self._contexts = [span_context(user_place(call.function)) for call, _ in self._calls]
         self._seconds = [float("inf")] * len(self._calls)
         self._reserved_names = reserved_names
         self._code = code
@@ -99,8 +102,8 @@ class CaseScorer:
         arguments = self._arguments(result, span, parameters)
         described = attributes.of_scorers(result) if self._code.tracer.records_contents else {}
         runs = [
-            ScorerRun(scorer, kind, arguments, described, span, self._code, self._scope)
-            for scorer, kind in self._calls
+            ScorerRun(scorer, kind, arguments, described, context, span, self._code, self._scope)
+            for (scorer, kind), context in zip(self._calls, self._contexts, strict=True)
         ]
         slow = [run for run, took in zip(runs, self._seconds, strict=True) if took > QUICK_SECONDS]
         for run in slow[:-1]:

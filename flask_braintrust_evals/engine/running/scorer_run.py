@@ -34,6 +34,7 @@ class ScorerRun:
         kind: ``"score"`` or ``"classifier"``: the type of its span.
         arguments: what it may ask for, by name.
         attributes: attributes of its span, ready to be recorded.
+        context: what its span stands for in the code; see :meth:`EvalTracer.start`.
         parent: the case's ``eval`` span.
         code: the run's user code.
         scope: see :class:`CaseRunner`; ``None``: it needs none of its own.
@@ -49,6 +50,7 @@ class ScorerRun:
         kind: str,
         arguments: Mapping[str, Any],
         attributes: Mapping[str, Any],
+        context: str,
         parent: Span,
         code: UserCode,
         scope: Callable[[], AbstractContextManager[Any]] | None,
@@ -72,6 +74,7 @@ class ScorerRun:
             parent,
             extra=_SCORER_SPAN,
             attributes=attributes,
+            context=context,
             start_time=self._watch.start,
         )
 

@@ -113,6 +113,7 @@ class UserCode:
         parent: Span,
         inherited: Mapping[str, str] = _NOTHING,
         attributes: Mapping[str, Any] = _NOTHING,
+        context: str | None = None,
     ) -> Iterator[Span]:
         """Start a span for the calls inside.
 
@@ -122,10 +123,17 @@ class UserCode:
             parent: the span above it.
             inherited: entries of ``braintrust.span_attributes``, also of the spans below it.
             attributes: further attributes, ready to be recorded.
+            context: see :meth:`EvalTracer.start`.
         """
         watch = Stopwatch()
         span = self.tracer.start(
-            name, kind, parent, extra=inherited, attributes=attributes, start_time=watch.start
+            name,
+            kind,
+            parent,
+            extra=inherited,
+            attributes=attributes,
+            context=context,
+            start_time=watch.start,
         )
         try:
             with self.within(span, inherited):

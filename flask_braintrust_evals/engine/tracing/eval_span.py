@@ -22,6 +22,8 @@ from opentelemetry.trace import (
 )
 
 from flask_braintrust_evals import semconv
+from flask_braintrust_evals.engine.calls.introspection import calling_place
+from flask_braintrust_evals.tracing.span_context import INSTRUMENTATION, span_context
 
 from .eval_tracer import EvalTracer, set_failure
 from .log import log_event
@@ -62,6 +64,9 @@ class EvalSpan(Span):
         span: the OpenTelemetry span.
         scope: the task, scorer or classifier that it belongs to.
     """
+
+    instrumentation = INSTRUMENTATION
+    """What records the spans that are started below, unless they say otherwise."""
 
     def __init__(self, span: Span, scope: SpanScope) -> None:
         self._span = span
@@ -112,6 +117,7 @@ class EvalSpan(Span):
         start_time: float | None = None,
         set_current: bool | None = None,
         parent: Any = None,
+        internal: Mapping[str, Any] | None = None,
         **event: Any,
     ) -> S:
         """Start a span below this one; use it in a ``with`` statement, or end it.
@@ -124,16 +130,19 @@ class EvalSpan(Span):
             set_current: whether spans started inside the ``with`` statement are below it; default:
                 they are.
             parent: an exported span to start it below instead.
+            internal: as in the SDK; its ``instrumentation`` names what records the span.
             event: fields to log on it; see :meth:`log`.
         """
         attributes = _without_none(span_attributes)
         given_type, given_name = attributes.pop("type", None), attributes.pop("name", None)
         kind = given_type if type is None else type
+        recorder = str((internal or {}).get("instrumentation") or self.instrumentation)
         span = self._scope.tracer.start(
             str(name or given_name or "span"),
             None if kind is None else str(getattr(kind, "value", kind)),
             self._parent(parent),
             extra=self._scope.inherited,
+            context=span_context(calling_place(), recorder),
             start_time=None if start_time is None else _nanoseconds(start_time),
         )
         child = self.__class__(span, self._scope)

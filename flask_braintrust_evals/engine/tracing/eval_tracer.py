@@ -59,6 +59,7 @@ class EvalTracer:
         *,
         extra: Mapping[str, Any] | None = None,
         attributes: Mapping[str, Any] | None = None,
+        context: str | None = None,
         start_time: int | None = None,
     ) -> Span:
         """Start a span.
@@ -69,10 +70,11 @@ class EvalTracer:
             parent: the span above it; ``None`` starts a new trace.
             extra: further entries of ``braintrust.span_attributes``.
             attributes: further attributes, ready to be recorded.
+            context: what it stands for in the code; see :func:`span_context`.
             start_time: nanoseconds since 1970; ``None``: now.
         """
         # Never in the current context: a case must not become a part of the request's trace.
-        context = Context() if parent is None else set_span_in_context(parent, Context())
+        above = Context() if parent is None else set_span_in_context(parent, Context())
         links = [Link(self.link)] if parent is None and self.link is not None else None
         kinds = {**self.span_attributes, "type": kind, "name": name, **(extra or {})}
         if kind is None:
@@ -82,8 +84,10 @@ class EvalTracer:
             semconv.SPAN_ATTRIBUTES: dumps_or_reason(kinds),
             **(attributes or {}),
         }
+        if context is not None:
+            recorded[semconv.CONTEXT] = context
         return self.tracer.start_span(
-            clean_text(name), context, attributes=recorded, links=links, start_time=start_time
+            clean_text(name), above, attributes=recorded, links=links, start_time=start_time
         )
 
     @property
