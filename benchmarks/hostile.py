@@ -27,7 +27,7 @@ from .machine import (
     processor_time,
     server_cores,
 )
-from .servers import ThisProject
+from .servers import Server, ThisProject
 from .servers.hostile_app import BEAT
 from .sink import ORG, TOKEN
 
@@ -63,7 +63,7 @@ class Meanwhile:
 
 
 @contextmanager
-def watched(server: HostileServer, target: Target) -> Iterator[Meanwhile]:
+def watched(server: Server, target: Target) -> Iterator[Meanwhile]:
     """Ask for the server's health, read an honest run, and watch the memory, in threads."""
     found = Meanwhile()
     over = threading.Event()

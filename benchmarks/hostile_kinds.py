@@ -17,7 +17,7 @@ import orjson
 from .scenarios import PLAYGROUND
 
 MB = 1_000_000
-LARGEST = 16 * 1024 * 1024
+LARGEST = 8 * 1024 * 1024
 """Bytes of the largest body that is allowed."""
 VALUES = 300_000
 """Values of a body that are allowed, and of them those outside of its data."""
@@ -151,12 +151,12 @@ BODIES: dict[str, Callable[[], bytes]] = {
     "wrong last case of many": lambda: run(
         "echo", many(b'{"input":1}', 99_999)[:-1] + b',{"inputs":1}]'
     ),
-    "one text of 15 MB": lambda: run("echo", one_case(text(15 * MB))),
-    "one text of 15 MB, escaped": lambda: run(
-        "echo", one_case(b'"' + b"\\n" * (15 * MB // 2) + b'"')
+    "one text of 8 MB": lambda: run("echo", one_case(text(8 * MB))),
+    "one text of 8 MB, escaped": lambda: run(
+        "echo", one_case(b'"' + b"\\n" * (8 * MB // 2) + b'"')
     ),
-    "a case's id of 15 MB": lambda: run("echo", one_case(b"1", id=text(15 * MB))),
-    "a name of 15 MB": lambda: run("ab cdefghij" * (15 * MB // 11)),
+    "a case's id of 8 MB": lambda: run("echo", one_case(b"1", id=text(8 * MB))),
+    "a name of 8 MB": lambda: run("ab cdefghij" * (8 * MB // 11)),
     "levels, as many as are allowed": lambda: run("echo", one_case(deep(190))),
     "one level too many": lambda: run("echo", one_case(deep(252))),
     "wrong tags, all that fit": lambda: run("echo", tags=many(b"1", LARGEST // 2 - 100)),
@@ -170,10 +170,8 @@ BODIES: dict[str, Callable[[], bytes]] = {
     "a text for a pattern of repeats": lambda: parameter("mail", b'"' + b"a" * 40 + b'!"'),
     "a text for a pattern of choices": lambda: parameter("word", b'"' + b"a" * 40_000 + b'!"'),
     "a prompt of loops": lambda: prompt(LOOPS, "y" * 3_000),
-    "a prompt that searches 15 MB": lambda: prompt(SEARCHES, "y" * 15 * MB),
-    "a prompt that writes 15 MB": lambda: prompt(
-        "{{ input|title }}" * 100, "y z " * (15 * MB // 4)
-    ),
+    "a prompt that searches 8 MB": lambda: prompt(SEARCHES, "y" * 8 * MB),
+    "a prompt that writes 8 MB": lambda: prompt("{{ input|title }}" * 100, "y z " * (8 * MB // 4)),
     "a prompt of 1,900 tags": lambda: prompt("{{ input.a.b }}{% if a %}{% endif %}" * 630, {}),
     "a prompt of nested sections": lambda: prompt(
         "{{#input}}" * 900 + "{{" + "a." * 40_000 + "a}}" + "{{/input}}" * 900, {"a": 1}, "mustache"

@@ -124,7 +124,7 @@ class Settings:
     max_running_cases: int | None = None
     """``BRAINTRUST_EVALS_MAX_RUNNING_CASES``: cases of all runs of a process at a time; ``None``:
     10,000 under gevent, where they are greenlets, or else 200, where they are threads."""
-    max_body: int = 16 * 1024 * 1024
+    max_body: int = 8 * 1024 * 1024
     """``BRAINTRUST_EVALS_MAX_BODY``: maximum size of a request's body, in bytes."""
     max_values: int = 300_000
     """``BRAINTRUST_EVALS_MAX_VALUES``: maximum number of JSON values in a request's body."""

@@ -187,7 +187,7 @@ def test_without_any_setting_everything_has_its_default() -> None:
         session_ttl=900,
         max_concurrency=10,
         max_runs=1000,
-        max_body=16 * 1024 * 1024,
+        max_body=8 * 1024 * 1024,
         max_values=300_000,
         heartbeat=5,
         request_timeout=30,

@@ -209,7 +209,7 @@ _OPEN_ADVICE = (
     "set BRAINTRUST_EVALS_ORG_NAME to the id of your organisation, or to '*' if that is meant"
 )
 _BODY_ADVICE = (
-    "let larger ones through: in nginx 'client_max_body_size 16m;', in ingress-nginx the annotation"
+    "let larger ones through: in nginx 'client_max_body_size 8m;', in ingress-nginx the annotation"
     " proxy-body-size; and see BRAINTRUST_EVALS_MAX_BODY"
 )
 

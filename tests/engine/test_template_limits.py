@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
 
 from flask_braintrust_evals.engine.parameters import template_limits
+from flask_braintrust_evals.engine.parameters.prompts import Prompt
 from flask_braintrust_evals.engine.parameters.templates import TemplateError, renderer
 from tests.support import python
 
@@ -62,6 +64,38 @@ HOSTILE: dict[str, tuple[str, str, Any, str]] = {
     "a long template": ("mustache", "x" * 200_001, 1, "has 200001 characters, and may have 200000"),
     "a long template of nunjucks": ("nunjucks", "x" * 200_001, 1, "has 200001 characters"),
     "many tags": ("nunjucks", "{{x}}" * 2001, 1, "has 2001 tags, and may have 2000"),
+    "searches in a long text": (
+        "nunjucks",
+        "{% if " + " or ".join(["'no' in x"] * 100) + " %}{% endif %}",
+        "y" * 1_000_000,
+        TEXT,
+    ),
+    "comparisons of long lists": (
+        "nunjucks",
+        "{% for a in x %}{% if x == x %}{% endif %}{% endfor %}",
+        [1] * 1_000,
+        "more than 200000 steps",
+    ),
+    "tests of a long text": (
+        "nunjucks",
+        "{% if " + " or ".join(["'no' is in(x)"] * 100) + " %}{% endif %}",
+        "y" * 1_000_000,
+        TEXT,
+    ),
+    "parts of a long text": (
+        "nunjucks",
+        "{% if " + " and ".join(["x[1:]"] * 100) + " %}{% endif %}",
+        "y" * 1_000_000,
+        TEXT,
+    ),
+    "a long text sorted": ("nunjucks", "{{ x|sort }}", "y" * 200_001, "more than 200000 steps"),
+    "titles in a long text": (
+        "nunjucks",
+        "{{ x|title }}",
+        "y " * 200_001,
+        "more than 200000 steps",
+    ),
+    "a long expression": ("nunjucks", "{{ " + "1+" * 10_000 + "1 }}", 1, "15000 tokens"),
     "a filter block": (
         "nunjucks",
         "{% filter upper %}x{% endfilter %}",
@@ -87,6 +121,27 @@ def test_what_a_template_may_cause_is_bounded(
         renderer(kind, {"x": value})(template)
     assert text in str(caught.value)
     assert len(str(caught.value)) < 500
+
+
+@pytest.mark.parametrize("kind", ["mustache", "nunjucks"])
+def test_the_templates_of_one_prompt_have_their_limits_together(kind: str) -> None:
+    messages = [{"role": "user", "content": "{{x}}" * 100}] * 21
+    data = {
+        "prompt": {"type": "chat", "messages": messages[:20]},
+        "options": {"model": "m"},
+        "template_format": kind,
+    }
+    assert len(Prompt("p", data).build(x=1)["messages"]) == 20
+    with pytest.raises(ValueError, match="has 2100 tags, and may have 2000"):
+        Prompt("p", {**data, "prompt": {"type": "chat", "messages": messages}}).build(x=1)
+
+
+def test_a_long_path_in_nested_sections_is_followed_as_far_as_it_leads() -> None:
+    template = "{{#x}}" * 900 + "{{" + "x." * 40_000 + "x}}" + "{{/x}}" * 900
+    start = time.monotonic()
+    with pytest.raises(TemplateError, match=STEPS):
+        renderer("mustache", {"x": {"y": 1}})(template)
+    assert time.monotonic() - start < 10
 
 
 def test_a_template_that_takes_too_long_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -144,6 +199,6 @@ def test_under_gevent_other_greenlets_run_meanwhile() -> None:
         try:
             renderer(kind, {"x": [1] * 1000})(template)
         except TemplateError:
-            print(len(turns) > 100)
+            print(len(turns) > 10)
     """
     assert python(script) == "True\nTrue\n"

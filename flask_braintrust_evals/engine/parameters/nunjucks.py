@@ -9,17 +9,22 @@ and what is written count against a :class:`Budget`.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import jinja2
 from jinja2 import nodes
+from jinja2.compiler import CodeGenerator
+from jinja2.ext import Extension
+from jinja2.lexer import Token, TokenStream
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from .template_limits import Budget, TemplateLimitError, check_size
+from .template_limits import Budget, TemplateLimitError
 
 MAX_DIGITS = 100
 """Digits of a number that operators and filters compute with."""
+_ITEM_BY_ITEM = ("list", "sort", "sum", "title", "unique")
+"""Filters that take time for each character of a text."""
 _FILTERS = (
     "abs capitalize default d escape e first float last length count list lower reverse"
     " safe sort string title trim unique upper"
@@ -40,10 +45,41 @@ _REFUSED = {
 }
 _LITERALS = (nodes.List, nodes.Tuple, nodes.Dict)
 _COUNTED = "counted"
+_READ = "read"
+"""Filters that are put into templates; they return what they are given."""
+
+
+class _Pausing(CodeGenerator):
+    """Compiles templates, and lets other greenlets run now and then."""
+
+    environment: _Environment
+
+    def visit(self, node: nodes.Node, *arguments: Any, **options: Any) -> Any:
+        self.environment.budget.step()
+        return super().visit(node, *arguments, **options)
+
+
+class _CountedTokens(Extension):
+    """Counts the tokens of a template as it is parsed."""
+
+    environment: _Environment
+
+    def filter_stream(self, stream: TokenStream) -> Iterator[Token]:
+        for token in stream:
+            self.environment.budget.token()
+            yield token
 
 
 class _Environment(ImmutableSandboxedEnvironment):
     intercepted_binops = frozenset(["*", "**", "%", "+", "-", "//"])
+    code_generator_class = _Pausing
+
+    def __init__(self, budget: Budget, **options: Any) -> None:
+        super().__init__(extensions=[_CountedTokens], **options)
+        self.budget = budget
+        self.globals.clear()
+        self.filters = _filters(self.filters, budget)
+        self.tests = _tests(self.tests, budget)
 
     def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
         numbers = all(isinstance(each, int | float) for each in (left, right))
@@ -63,6 +99,7 @@ class _Environment(ImmutableSandboxedEnvironment):
 def render(
     template: str,
     values: Mapping[str, Any],
+    budget: Budget,
     *,
     strict: bool,
     finalize: Callable[[Any], Any] | None = None,
@@ -72,6 +109,7 @@ def render(
     Args:
         template: the template.
         values: plain JSON values.
+        budget: what the template may cost.
         strict: whether a name without a value is an error.
         finalize: converts values before they are written; default: ``str``.
 
@@ -79,74 +117,105 @@ def render(
         TemplateLimitError: the template uses what is not supported, or reaches a limit.
         Exception: whatever the template's expressions raise.
     """
-    check_size(template)
-    budget = Budget()
+    budget.begin(template)
 
     def write(value: Any) -> Any:
         budget.read(value)
         return value if finalize is None else finalize(value)
 
     environment = _Environment(
+        budget,
         undefined=jinja2.StrictUndefined if strict else jinja2.ChainableUndefined,
         finalize=write,
         keep_trailing_newline=True,
     )
-    environment.globals.clear()
-    environment.filters = _filters(environment.filters, budget)
     tree = environment.parse(template)
-    _check(tree)
-    _count_loops(tree)
+    _prepare(tree, environment)
+    code = environment.compile(tree)
     parts = []
-    for part in jinja2.Template.from_code(
-        environment, environment.compile(tree), environment.globals
-    ).generate(values):
+    for part in jinja2.Template.from_code(environment, code, environment.globals).generate(values):
         budget.write(len(part))
         parts.append(part)
     return "".join(parts)
 
 
-def _check(tree: nodes.Template) -> None:
-    for kind, name in _REFUSED.items():
-        if tree.find(kind) is not None:
-            raise TemplateLimitError(f"{name} is not supported in prompts")
-    for literal in tree.find_all(_LITERALS):
-        is_target = getattr(literal, "ctx", "load") == "store"  # of a loop: for key, value in ...
-        if not is_target and literal.find(nodes.Name) is not None:
-            raise TemplateLimitError("lists and objects of variables are not supported in prompts")
+def _prepare(tree: nodes.Template, environment: _Environment) -> None:
+    """Refuse what is not supported, and have loops, comparisons and slices count what they read."""
+
+    def counting(value: nodes.Node, name: str) -> nodes.Filter:
+        place: dict[str, Any] = {"lineno": value.lineno, "environment": environment}
+        return nodes.Filter(value, name, [], [], None, None, **place)
+
+    for node in _all_nodes(tree):
+        environment.budget.step()
+        refused = _REFUSED.get(type(node))
+        if refused is not None:
+            raise TemplateLimitError(f"{refused} is not supported in prompts")
+        if isinstance(node, nodes.For):
+            node.iter = counting(node.iter, _COUNTED)
+        elif isinstance(node, nodes.Compare):
+            node.expr = counting(node.expr, _READ)
+            for operand in node.ops:
+                operand.expr = counting(operand.expr, _READ)
+        elif isinstance(node, nodes.Getitem) and isinstance(node.arg, nodes.Slice):
+            node.node = counting(node.node, _READ)
+        elif isinstance(node, _LITERALS):
+            is_target = getattr(node, "ctx", "load") == "store"  # of a loop: for key, value in ...
+            if not is_target and node.find(nodes.Name) is not None:
+                raise TemplateLimitError(
+                    "lists and objects of variables are not supported in prompts"
+                )
 
 
-def _count_loops(tree: nodes.Template) -> None:
-    """Have each loop go over a filter of its items that counts them."""
-    for loop in tree.find_all(nodes.For):
-        loop.iter = nodes.Filter(
-            loop.iter,
-            _COUNTED,
-            [],
-            [],
-            None,
-            None,
-            lineno=loop.lineno,
-            environment=tree.environment,
-        )
+def _all_nodes(tree: nodes.Template) -> list[nodes.Node]:
+    """Return all nodes of a tree, before any of them is changed."""
+    found: list[nodes.Node] = [tree]
+    for node in found:  # the loop appends to it
+        found.extend(node.iter_child_nodes())
+    return found
 
 
 def _filters(
     known: Mapping[str, Callable[..., Any]], budget: Budget
 ) -> dict[str, Callable[..., Any]]:
-    filters = {name: _counting(known[name], budget) for name in _FILTERS}
+    filters = {name: _counting(known[name], budget, name) for name in _FILTERS}
     own: dict[str, Callable[[Any], Any]] = {"tojson": _to_json, "int": _to_int, "sum": _sum}
-    filters |= {name: _counting(function, budget) for name, function in own.items()}
-    filters["round"] = _counting(_round, budget)
+    filters |= {name: _counting(function, budget, name) for name, function in own.items()}
+    filters["round"] = _counting(_round, budget, "round")
     filters[_COUNTED] = budget.counted
+    filters[_READ] = _reading(budget)
     return filters
 
 
-def _counting(function: Callable[..., Any], budget: Budget) -> Callable[..., Any]:
+def _tests(known: Mapping[str, Any], budget: Budget) -> dict[str, Any]:
+    """Return tests that count what they compare."""
+    read = _reading(budget)
+
+    def counting(test: Callable[..., Any]) -> Callable[..., Any]:
+        if hasattr(test, "jinja_pass_arg"):  # whether there is a filter or a test of a name
+            return test
+        return lambda *values: test(*map(read, values))
+
+    return {name: counting(test) for name, test in known.items()}
+
+
+def _reading(budget: Budget) -> Callable[[Any], Any]:
+    def read(value: Any) -> Any:
+        budget.read(value)
+        return value
+
+    return read
+
+
+def _counting(function: Callable[..., Any], budget: Budget, name: str) -> Callable[..., Any]:
     """Return a filter that counts what it is given, and what it makes of it."""
     takes_environment = hasattr(function, "jinja_pass_arg")
 
     def counting(*arguments: Any, **options: Any) -> Any:
-        budget.read(arguments[takes_environment])
+        value = arguments[takes_environment]
+        budget.read(value)
+        if isinstance(value, str) and name in _ITEM_BY_ITEM:
+            budget.step(len(value))
         result = function(*arguments, **options)
         budget.read(result if isinstance(result, str | list | tuple | Mapping) else "")
         return result

@@ -14,15 +14,16 @@ optional, and so are ``tools`` and ``params``.
 
 from __future__ import annotations
 
-import copy
 import json
 import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from flask_braintrust_evals.engine.values.copies import deep_copy
 from flask_braintrust_evals.serialization import plain, register_converter
 
 from .attribute_dict import AttributeDict
+from .template_limits import Budget
 from .templates import Render, renderer
 
 _NOT_FOR_MODELS = ("use_cache",)
@@ -170,11 +171,12 @@ class Prompt:
     ) -> dict[str, Any]:
         values, strict = plain(variables), bool(variables.get("strict", False))
         kind = self._data.get("template_format") or "mustache"
-        render = renderer(kind, values, strict=strict)
-        render_json = renderer(kind, values, strict=strict, as_json=True)
+        budget = Budget()
+        render = renderer(kind, values, strict=strict, budget=budget)
+        render_json = renderer(kind, values, strict=strict, as_json=True, budget=budget)
         given = options.get("params") or {}
         # A copy: the caller may change the result, and all cases of a run share the prompt.
-        params = copy.deepcopy({k: v for k, v in given.items() if k not in _NOT_FOR_MODELS})
+        params = deep_copy({k: v for k, v in given.items() if k not in _NOT_FOR_MODELS})
         about = {"variables": variables, "id": None, "project_id": None, "version": None}
         built: dict[str, Any] = {
             **self.defaults,
@@ -186,7 +188,7 @@ class Prompt:
         if prompt["type"] == "completion":
             built["prompt"] = render(prompt["content"])
             return built
-        messages = copy.deepcopy(prompt.get("messages") or [])
+        messages = deep_copy(prompt.get("messages") or [])
         built["messages"] = [_message(each, render) for each in messages]
         tools = prompt.get("tools")
         if tools and tools.strip():

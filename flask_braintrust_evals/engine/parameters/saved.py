@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Mapping
 from typing import Any
 
 import jsonschema
 from referencing.exceptions import Unresolvable
 
+from flask_braintrust_evals.engine.values.copies import deep_copy
 from flask_braintrust_evals.errors import RegistrationError, RequestError
 from flask_braintrust_evals.excerpts import shortened
 
@@ -117,7 +117,7 @@ class SavedParameterSet:
         return merged
 
     def _with_defaults(self, given: Mapping[str, Any]) -> dict[str, Any]:
-        merged = copy.deepcopy({**self._data, **given})
+        merged: dict[str, Any] = deep_copy({**self._data, **given})
         _fill(merged, self.schema)
         return merged
 
@@ -156,7 +156,7 @@ def _fill(values: Any, schema: Any) -> None:
         if not isinstance(inner, Mapping):
             continue
         if name not in values and _has_default(inner):
-            values[name] = copy.deepcopy(inner["default"])
+            values[name] = deep_copy(inner["default"])
         value = values.get(name)
         for each in value if isinstance(value, list) else [value]:
             _fill(each, inner.get("items") if isinstance(value, list) else inner)

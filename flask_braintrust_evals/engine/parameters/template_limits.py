@@ -1,4 +1,4 @@
-"""The limits of a template: how long it is, how much work it causes, how much it writes."""
+"""The limits of the templates of a prompt: their length, the work they cause, what they write."""
 
 from __future__ import annotations
 
@@ -6,20 +6,24 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TypeVar
 
+from flask_braintrust_evals.concurrency.turns import Turn, wait_for_turn
+
 T = TypeVar("T")
 
 MAX_TEMPLATE = 200_000
-"""Characters of a template."""
+"""Characters of the templates of a prompt."""
 MAX_TAGS = 2_000
-"""Tags (``{{`` and ``{%``) of a template. Jinja2 needs about 0.1 ms to compile each."""
+"""Tags (``{{`` and ``{%``) of the templates of a prompt."""
+MAX_TOKENS = 15_000
+"""Tokens of templates in the language of nunjucks: texts between tags, names, operators."""
 MAX_STEPS = 200_000
-"""Steps of rendering: names that are looked up, items that loops go over, parts that are written,
-and items of values that a filter reads."""
+"""Steps of rendering: parts that are compiled, names that are looked up, items that loops go over,
+parts that are written, and items of values that filters and comparisons read."""
 MAX_CHARACTERS = 10_000_000
 """Characters that a template writes, and that its filters make."""
 MAX_SECONDS = 10.0
 """Seconds of the clock on the wall that a template may take."""
-_STEPS_PER_SLICE = 500
+_STEPS_PER_SLICE = 20
 """Steps after which other greenlets may run, under gevent."""
 
 
@@ -27,42 +31,68 @@ class TemplateLimitError(Exception):
     """A template reached one of its limits, or uses what is not supported in prompts."""
 
 
-def check_size(template: str) -> None:
-    """Check the length of a template.
-
-    Raises:
-        TemplateLimitError: it is too long, or has too many tags.
-    """
-    if len(template) > MAX_TEMPLATE:
-        raise TemplateLimitError(
-            f"the template has {len(template)} characters, and may have {MAX_TEMPLATE}"
-        )
-    tags = template.count("{{") + template.count("{%")
-    if tags > MAX_TAGS:
-        raise TemplateLimitError(f"the template has {tags} tags, and may have {MAX_TAGS}")
-
-
 class Budget:
-    """Counts the work of rendering one template. Lets other greenlets run now and then."""
+    """Counts the work of rendering the templates of a prompt. Lets other greenlets run."""
 
     def __init__(self) -> None:
+        self._length = 0
+        self._tags = 0
+        self._tokens = 0
         self._steps = 0
+        self._since_pause = 0
         self._characters = 0
         self._deadline = time.monotonic() + MAX_SECONDS
 
-    def step(self) -> None:
-        """Count one step.
+    def begin(self, template: str) -> None:
+        """Count the length of a template.
+
+        Raises:
+            TemplateLimitError: the templates are too long, or have too many tags.
+        """
+        self._length += len(template)
+        if self._length > MAX_TEMPLATE:
+            raise TemplateLimitError(
+                f"the template has {self._length} characters, and may have {MAX_TEMPLATE}"
+            )
+        self._tags += template.count("{{") + template.count("{%")
+        if self._tags > MAX_TAGS:
+            raise TemplateLimitError(f"the template has {self._tags} tags, and may have {MAX_TAGS}")
+        self.pause()
+
+    def pause(self) -> None:
+        """Let other greenlets run, under gevent.
+
+        Raises:
+            TemplateLimitError: rendering takes too long.
+        """
+        wait_for_turn(Turn.CONTINUE)
+        if time.monotonic() > self._deadline:
+            raise TemplateLimitError(f"rendering takes more than {MAX_SECONDS:g} seconds")
+
+    def token(self) -> None:
+        """Count one token.
+
+        Raises:
+            TemplateLimitError: there are too many.
+        """
+        self._tokens += 1
+        if self._tokens > MAX_TOKENS:
+            raise TemplateLimitError(f"the template has more than {MAX_TOKENS} tokens")
+        self.step()
+
+    def step(self, count: int = 1) -> None:
+        """Count one step, or several.
 
         Raises:
             TemplateLimitError: there were too many, or they took too long.
         """
-        self._steps += 1
+        self._steps += count
         if self._steps > MAX_STEPS:
             raise TemplateLimitError(f"rendering takes more than {MAX_STEPS} steps")
-        if self._steps % _STEPS_PER_SLICE == 0:
-            time.sleep(0)
-            if time.monotonic() > self._deadline:
-                raise TemplateLimitError(f"rendering takes more than {MAX_SECONDS:g} seconds")
+        self._since_pause += count
+        if self._since_pause >= _STEPS_PER_SLICE:
+            self._since_pause = 0
+            self.pause()
 
     def write(self, characters: int) -> None:
         """Count characters that are written.

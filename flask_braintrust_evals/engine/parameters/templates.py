@@ -19,11 +19,13 @@ from typing import Any
 import mstache
 
 from . import nunjucks
-from .template_limits import Budget, TemplateLimitError, check_size
+from .template_limits import Budget, TemplateLimitError
 
 Render = Callable[[str], str]
 
 _MISSING = object()
+_MAX_DIGITS = 9
+"""Digits of an index into a list."""
 
 
 class TemplateError(ValueError):
@@ -31,7 +33,12 @@ class TemplateError(ValueError):
 
 
 def renderer(
-    kind: str, values: Mapping[str, Any], *, strict: bool = False, as_json: bool = False
+    kind: str,
+    values: Mapping[str, Any],
+    *,
+    strict: bool = False,
+    as_json: bool = False,
+    budget: Budget | None = None,
 ) -> Render:
     """Return a function that fills ``values`` into a template.
 
@@ -40,24 +47,23 @@ def renderer(
         values: plain JSON values.
         strict: whether a name without a value is an error.
         as_json: whether values that are not strings are written as JSON, for templates in JSON.
+        budget: what all templates that are rendered may cost together; ``None``: one of their own.
 
     Returns:
         the function. It raises :class:`TemplateError` if the template cannot be rendered.
     """
     if kind == "none":
         return lambda template: template
-    if kind == "nunjucks":
-        return partial(_nunjucks, values, strict, as_json)
-    return partial(_mustache, values, strict, as_json)
+    render = _nunjucks if kind == "nunjucks" else _mustache
+    return partial(render, values, strict, as_json, budget or Budget())
 
 
-def _mustache(values: Mapping[str, Any], strict: bool, as_json: bool, template: str) -> str:
-    budget = Budget()
-
+def _mustache(
+    values: Mapping[str, Any], strict: bool, as_json: bool, budget: Budget, template: str
+) -> str:
     def get(scope: Any, scopes: Sequence[Any], key: str | bytes, default: Any = None) -> Any:
-        budget.step()
         path = key.decode() if isinstance(key, bytes) else key
-        found = _look_up(path, (*scopes, scope))
+        found = _look_up(path, (*scopes, scope), budget)
         if isinstance(found, list):
             return _CountedList(found, budget)
         if found is not _MISSING:
@@ -73,7 +79,7 @@ def _mustache(values: Mapping[str, Any], strict: bool, as_json: bool, template: 
         return b"" if value is None else str(value).encode()
 
     try:
-        check_size(template)
+        budget.begin(template)
         parts = []
         for part in mstache.stream(
             template,
@@ -105,31 +111,40 @@ class _CountedList(list[Any]):
         return self._budget.counted(super().__iter__())
 
 
-def _look_up(path: str, scopes: Sequence[Any]) -> Any:
+def _look_up(path: str, scopes: Sequence[Any], budget: Budget) -> Any:
+    budget.step()
     if path == ".":
         return scopes[-1]
+    steps = path.split(".")
     for scope in reversed(scopes):
         found = scope
-        for step in path.split("."):
-            if isinstance(found, Mapping):
-                found = found.get(step, _MISSING)
-            elif isinstance(found, list) and step.isdecimal() and int(step) < len(found):
-                found = found[int(step)]
-            else:
-                found = _MISSING
-        if found is not _MISSING:
+        for step in steps:
+            budget.step()
+            found = _item(found, step)
+            if found is _MISSING:
+                break
+        else:
             return found
     return _MISSING
+
+
+def _item(value: Any, step: str) -> Any:
+    if isinstance(value, Mapping):
+        return value.get(step, _MISSING)
+    is_index = isinstance(value, list) and len(step) <= _MAX_DIGITS and step.isdecimal()
+    return value[int(step)] if is_index and int(step) < len(value) else _MISSING
 
 
 def _json_text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)
 
 
-def _nunjucks(values: Mapping[str, Any], strict: bool, as_json: bool, template: str) -> str:
+def _nunjucks(
+    values: Mapping[str, Any], strict: bool, as_json: bool, budget: Budget, template: str
+) -> str:
     finalize = _json_text if as_json else None
     try:
-        return nunjucks.render(template, values, strict=strict, finalize=finalize)
+        return nunjucks.render(template, values, budget, strict=strict, finalize=finalize)
     except Exception as error:  # the template's expressions may raise anything
         raise TemplateError(
             f"the template cannot be rendered: {type(error).__name__}: {error}"

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from flask_braintrust_evals.engine.values.copies import deep_copy
 from flask_braintrust_evals.errors import RequestError
 
 from .attribute_dict import AttributeDict
@@ -39,7 +39,7 @@ def copy_for_case(parameters: Parameters) -> Parameters:
     """
     return Parameters(
         {
-            name: copy.deepcopy(value) if type(value) in (dict, list) else value
+            name: deep_copy(value) if type(value) in (dict, list) else value
             for name, value in parameters.items()
         }
     )
@@ -130,7 +130,7 @@ class ParameterSet:
         if parameter.default is None:
             return None
         # A copy, because a task may change it.
-        return parameter.parse(copy.deepcopy(parameter.default))
+        return parameter.parse(deep_copy(parameter.default))
 
 
 def _expected(parameter: Parameter) -> str:

@@ -5,7 +5,6 @@ What user code raises becomes part of the case's result, and goes no further.
 
 from __future__ import annotations
 
-import copy
 import functools
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -30,6 +29,7 @@ from flask_braintrust_evals.engine.tracing.eval_tracer import (
     set_failure,
     span_id,
 )
+from flask_braintrust_evals.engine.values.copies import deep_copy
 from flask_braintrust_evals.engine.values.events import (
     CaseFinished,
     CaseProgress,
@@ -283,7 +283,8 @@ def _own_copy(metadata: Mapping[str, Any] | None) -> dict[str, Any]:
     if not metadata:
         return {}
     try:
-        return copy.deepcopy(dict(metadata))
+        copied: dict[str, Any] = deep_copy(dict(metadata))
+        return copied
     except Exception:  # it holds something that cannot be copied
         return dict(metadata)
 

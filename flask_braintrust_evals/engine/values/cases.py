@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import operator
 import sys
 import uuid
@@ -15,6 +16,9 @@ from flask_braintrust_evals.excerpts import MAX_QUOTED, excerpt, shortened
 from flask_braintrust_evals.serialization import clean_text
 
 from .origins import reference_of
+
+MAX_TAGS = 1_000
+"""Tags that a case may have: each is an attribute of its own in the case's trace."""
 
 
 @dataclass
@@ -128,7 +132,9 @@ def _tags(value: Any) -> list[str]:
         return [value] if value else []
     if isinstance(value, Mapping | bytes) or not isinstance(value, Iterable):
         raise DataError(f"a case's 'tags' must be a list of strings, not {excerpt(value)}")
-    tags = list(value)
+    tags = list(itertools.islice(value, MAX_TAGS + 1))
+    if len(tags) > MAX_TAGS:
+        raise DataError(f"a case may have {MAX_TAGS} tags, and this one has more")
     for tag in tags:
         if not isinstance(tag, str):
             raise DataError(
