@@ -7,8 +7,10 @@ import threading
 from collections.abc import Callable
 
 from opentelemetry import trace
+from opentelemetry.context import Context
 from opentelemetry.sdk.resources import Resource
-from opentelemetry.sdk.trace import ReadableSpan, SpanProcessor, TracerProvider
+from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor, TracerProvider
+from opentelemetry.trace import SpanContext
 
 # Not Resource.create(): its detectors run in a ThreadPoolExecutor, each time, and under --preload
 # the executor's lock is one that stops all greenlets.
@@ -23,12 +25,22 @@ RESOURCE = Resource(
 Receive = Callable[[ReadableSpan], None]
 
 
+class CaseSpanContext(SpanContext):
+    """The ids of a span of a case, as only this process can have them.
+
+    Whoever runs an evaluator learns the ids of its cases, and may send them in a ``traceparent``
+    header. Propagators make a plain ``SpanContext`` of that.
+    """
+
+
 class CaseSpanProcessor(SpanProcessor):
     """A span processor of the application's tracer provider that delivers the spans of cases.
 
     What an instrumented library, or the application's own code, records inside a task or a scorer
-    has the trace id of the case, because the case's span was current when it began. Spans of other
-    traces are ignored.
+    has the trace id of the case, because the case's span was current when it began. A span is
+    delivered if it was made directly below a span of a case, or below another that is delivered.
+    All others are ignored: those of other traces, and those of requests that name a case's trace in
+    a header.
 
     Args:
         install: where the application has no SDK tracer provider, install one.
@@ -37,6 +49,7 @@ class CaseSpanProcessor(SpanProcessor):
     def __init__(self, install: bool) -> None:
         self._install = install
         self._receivers: dict[int, Receive] = {}
+        self._taken: dict[int, set[int]] = {}
         self._provider: object = None
         self._lock = threading.Lock()
 
@@ -65,13 +78,24 @@ class CaseSpanProcessor(SpanProcessor):
     def unwatch(self, trace_id: int) -> None:
         """Stop delivering the spans of a trace."""
         self._receivers.pop(trace_id, None)
+        self._taken.pop(trace_id, None)
+
+    def on_start(self, span: Span, parent_context: Context | None = None) -> None:
+        above = span.parent
+        if above is None or above.trace_id not in self._receivers:
+            return
+        taken = self._taken.setdefault(above.trace_id, set())
+        if isinstance(above, CaseSpanContext) or (not above.is_remote and above.span_id in taken):
+            taken.add(span.context.span_id)
+        if above.trace_id not in self._receivers:  # no longer, since another thread has ended it
+            self._taken.pop(above.trace_id, None)
 
     def on_end(self, span: ReadableSpan) -> None:
         context = span.get_span_context()
         if context is None or not context.trace_flags.sampled:
             return
         receive = self._receivers.get(context.trace_id)
-        if receive is not None:
+        if receive is not None and context.span_id in self._taken.get(context.trace_id, ()):
             receive(span)
 
 

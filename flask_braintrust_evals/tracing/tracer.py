@@ -36,6 +36,8 @@ from opentelemetry.trace import (
 
 from flask_braintrust_evals.serialization import clean_text
 
+from .processor import CaseSpanContext
+
 logger = logging.getLogger("flask_braintrust_evals")
 
 SCOPE = InstrumentationScope("flask_braintrust_evals", "")
@@ -247,7 +249,7 @@ class RecordingTracer(Tracer):
             self._on_new_trace(trace_id)
         else:
             state, trace_id = above.trace_state, above.trace_id
-        own = SpanContext(trace_id, _ids.generate_span_id(), False, _SAMPLED, state)
+        own = CaseSpanContext(trace_id, _ids.generate_span_id(), False, _SAMPLED, state)
         return RecordingSpan(
             name,
             own,

@@ -80,6 +80,19 @@ def test_the_applications_spans_arrive_below_the_task_or_scorer_they_were_made_i
     assert not [span for span in own if "braintrust.parent" in span["attributes"]]
 
 
+def test_a_request_in_the_name_of_a_case_shows_nothing_of_the_application(
+    cloud: StandIn, tmp_path: Path
+) -> None:
+    file = tmp_path / "app-spans"
+    with serve(cloud, "gevent", file) as server:
+        events = Client(server.url + "/evals").run("curious", cases("x"), parent=PLAYGROUND)
+    assert outputs(events) == ["page"]
+    assert {span.name for span in cloud.spans} == {"eval", "task"}
+    (eval_span,) = cloud.spans_named("eval")
+    own = {span["name"]: span for span in read(file)}
+    assert own["in page"]["trace_id"] == own["GET /page"]["trace_id"] == eval_span.trace_id
+
+
 @pytest.mark.parametrize("worker", WORKERS)
 def test_the_request_is_linked_and_leaks_into_nothing(
     cloud: StandIn, tmp_path: Path, worker: str

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import functools
 import json
 import os
 import threading
 from collections.abc import Sequence
 from typing import Any
 
-from flask import Flask
+from flask import Flask, current_app
 from opentelemetry import trace
 from opentelemetry.instrumentation.flask import FlaskInstrumentor
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
@@ -83,6 +84,20 @@ def wordy(input: Any) -> None:
     for _ in range(60):
         with tracer.start_as_current_span("megabyte", attributes={"text": "x" * 900_000}):
             pass
+
+
+@bp.evaluator("curious")
+def curious(input: Any, hooks: Any) -> str:
+    """Ask the application for a page in the name of this case, as its caller could."""
+    headers = {"traceparent": f"00-{hooks.span.root_span_id}-{hooks.span.id}-01"}
+    client, texts = current_app.test_client(), list[str]()
+    # Without this context, of which requests from outside have nothing either.
+    work = functools.partial(client.get, "/page", headers=headers)
+    run = contextvars.Context().run
+    thread = threading.Thread(target=lambda: texts.append(run(work).text))
+    thread.start()
+    thread.join()
+    return texts[0]
 
 
 @bp.evaluator("async-traced")
