@@ -9,7 +9,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from . import contrib, serialization
+from . import contrib, log_filter, serialization
 from ._version import __version__
 from .engine.tracing import span_classes
 
@@ -79,6 +79,7 @@ _MODULES = {
 }
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
 
+log_filter.install()
 span_classes.find_span_class = contrib.spans_if_imported
 span_classes.sdk_has_logger = contrib.sdk_has_logger
 serialization.before_values_of("braintrust", contrib.write_attachments)

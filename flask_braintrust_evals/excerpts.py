@@ -25,7 +25,10 @@ def excerpt(value: Any, limit: int = MAX_QUOTED) -> str:
     """
     if isinstance(value, str):
         return repr(shortened(value, limit))
-    return shortened(_repr.repr(value), limit)
+    try:
+        return shortened(_repr.repr(value), limit)
+    except BaseException:  # of an object's own code
+        return f"<{type(value).__name__} without a text>"
 
 
 def shortened(text: str, limit: int = MAX_MESSAGE) -> str:

@@ -23,6 +23,8 @@ import orjson
 from .errors import SerializationError
 from .object_contents import NO_CONTENT, ContentReader, is_mock
 
+MAX_TEXT = 20_000
+"""Characters of a text that :func:`safe_text` returns."""
 MAX_DEPTH = 200
 """Levels of nesting that a value may have; orjson itself stops at 254."""
 
@@ -125,11 +127,17 @@ def plain_parts(value: Any) -> Any:
 
 
 def safe_text(value: Any) -> str:
-    """Return ``str(value)``, or a placeholder if it fails, as text that can be encoded."""
+    """Return ``str(value)``, or a placeholder if it fails, as text that can be encoded.
+
+    A text of more than ``MAX_TEXT`` characters is cut.
+    """
     try:
-        return clean_text(str(value))
-    except Exception:
+        text = str(value)
+    except BaseException:  # its own code may raise anything, and an exception even itself
         return f"<{type(value).__name__} without a text>"
+    # An exact str, since str() may also return an object with methods of its own.
+    cut = str.__getitem__(text, slice(MAX_TEXT))
+    return clean_text(cut if str.__len__(text) <= MAX_TEXT else f"{cut}…")
 
 
 def clean_text(text: str) -> str:
@@ -305,5 +313,5 @@ def _as_text(value: Any) -> str:
         name = type(value).__name__
         raise SerializationError(
             f"a {name} cannot be written as JSON, and its str() fails with"
-            f" {type(error).__name__}: {error}"
+            f" {type(error).__name__}: {safe_text(error)}"
         ) from error

@@ -1,5 +1,7 @@
 // Finds the cases whose scores are better or worse than in an earlier run.
 
+import { scoreOf } from "./records.js";
+
 // Returns a map from each row of `now` that has a counterpart to { row, scores, verdict }.
 export function compare(now, before) {
   const waiting = new Map();
@@ -20,11 +22,12 @@ const keyOf = (row) => JSON.stringify([row.input, row.trial]);
 
 function compareRows(row, earlier) {
   const finished = [row, earlier].every((each) => each.state === "done" || each.state === "error");
-  const scores = {};
+  const changes = [];
   for (const [name, { score }] of Object.entries(row.scores)) {
-    const old = earlier.scores[name]?.score;
-    if (typeof score === "number" && typeof old === "number" && score !== old) scores[name] = score - old;
+    const old = scoreOf(earlier, name);
+    if (typeof score === "number" && typeof old === "number" && score !== old) changes.push([name, score - old]);
   }
+  const scores = Object.fromEntries(changes);
   return { row: earlier, scores, verdict: finished ? verdict(row, earlier, scores) : "" };
 }
 

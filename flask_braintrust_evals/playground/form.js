@@ -13,12 +13,9 @@ export function parameterForm(parameters) {
   return {
     fields: fields.map((each) => each.node),
     values() {
-      const values = {};
-      for (const each of fields) {
-        const value = each.value();
-        if (value !== undefined) values[each.name] = value;
-      }
-      return values;
+      const values = fields.map((each) => [each.name, each.value()]);
+      // With an assignment, "__proto__" would not be a name as any other.
+      return Object.fromEntries(values.filter(([, value]) => value !== undefined));
     },
   };
 }

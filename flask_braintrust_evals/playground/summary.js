@@ -1,6 +1,7 @@
 // Shows the scores of a run: for each its mean as a bar, and the distribution of its values.
 
 import { element, percent } from "./dom.js";
+import { scoreOf } from "./records.js";
 
 const BINS = 10;
 
@@ -14,7 +15,7 @@ export function scoreCards(run, earlier) {
 
 function valuesOf(run, name) {
   return run.rows.flatMap((row) => {
-    const value = row.scores[name]?.score;
+    const value = scoreOf(row, name);
     return value === undefined || value === null ? [] : [value];
   });
 }

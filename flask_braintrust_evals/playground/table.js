@@ -2,6 +2,7 @@
 
 import { diff } from "./diff.js";
 import { asText, element, seconds } from "./dom.js";
+import { own, scoreOf } from "./records.js";
 import { differs } from "./run.js";
 
 const ROW = 40; // pixels; the same as --row in the style sheet
@@ -120,7 +121,7 @@ export class Table {
       { key: "output", title: "Output", width: "minmax(12rem, 1fr)", fill: output, value: (row) => asText(row.error ?? row.output) },
       ...scoreNames.map((name) => ({
         key: `score ${name}`, title: name, width: "8rem", className: "number", fill: score(name),
-        value: (row) => row.scores[name]?.score ?? -1,
+        value: (row) => scoreOf(row, name) ?? -1,
       })),
       { key: "duration", title: "Time", width: "5.5rem", className: "number", fill: time, value: (row) => row.duration ?? -1 },
     ];
@@ -195,14 +196,14 @@ function output(cell, row) {
 }
 
 const score = (name) => (cell, row, compared) => {
-  const value = row.scores[name]?.score;
-  if (row.scorerErrors?.[name]) {
+  const value = scoreOf(row, name);
+  if (own(row.scorerErrors, name)) {
     cell.textContent = "failed";
     cell.classList.add("failed");
   } else if (value !== undefined && value !== null) {
     cell.textContent = value.toFixed(2);
     cell.classList.add(`s${Math.round(value * 10)}`);
-    const change = compared?.scores[name];
+    const change = own(compared?.scores, name);
     if (change) cell.append(" ", element("span", { className: change > 0 ? "up" : "down" }, `${change > 0 ? "▲" : "▼"} ${Math.abs(change).toFixed(2)}`));
   }
 };

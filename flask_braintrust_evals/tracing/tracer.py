@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import logging
 import time
-import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from types import MappingProxyType, TracebackType
@@ -34,7 +33,8 @@ from opentelemetry.trace import (
     Tracer,
 )
 
-from flask_braintrust_evals.serialization import clean_text
+from flask_braintrust_evals.error_texts import error_text, stack_text
+from flask_braintrust_evals.serialization import safe_text
 
 from .processor import CaseSpanContext
 
@@ -175,11 +175,10 @@ class RecordingSpan(ReadableSpan, Span):
         """
         kind = type(exception)
         module = "" if kind.__module__ in ("builtins", None) else f"{kind.__module__}."
-        stack = traceback.format_exception(kind, exception, exception.__traceback__)
         recorded = {
             "exception.type": f"{module}{kind.__qualname__}",
-            "exception.message": clean_text(str(exception)),
-            "exception.stacktrace": clean_text("".join(stack)),
+            "exception.message": safe_text(exception),
+            "exception.stacktrace": stack_text(exception),
             "exception.escaped": str(escaped),
         }
         self.add_event("exception", {**recorded, **(attributes or {})}, timestamp)
@@ -202,9 +201,7 @@ class RecordingSpan(ReadableSpan, Span):
     ) -> None:
         if error is not None and self.is_recording():
             self.record_exception(error, escaped=True)
-            self.set_status(
-                Status(StatusCode.ERROR, clean_text(f"{type(error).__name__}: {error}"))
-            )
+            self.set_status(Status(StatusCode.ERROR, error_text(error)))
         super().__exit__(kind, error, trace)
 
     def _is_open(self) -> bool:

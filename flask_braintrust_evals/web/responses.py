@@ -21,14 +21,20 @@ from flask_braintrust_evals.errors import (
     TooManyRunsError,
 )
 from flask_braintrust_evals.excerpts import shortened
-from flask_braintrust_evals.serialization import dumps
+from flask_braintrust_evals.serialization import dumps, safe_text
 
 logger = logging.getLogger("flask_braintrust_evals")
+
+_HEADERS = {
+    # Answers depend on the token, and no cache may keep them for somebody who has none.
+    "Cache-Control": "no-store",
+    "X-Content-Type-Options": "nosniff",
+}
 
 
 def json_response(value: Any, status: int = 200) -> Response:
     """Return a response with a value as JSON."""
-    return Response(dumps(value) + "\n", status, content_type="application/json")
+    return Response(dumps(value) + "\n", status, _HEADERS, content_type="application/json")
 
 
 def error_response(error: EvalsError) -> Response:
@@ -49,7 +55,8 @@ def error_response(error: EvalsError) -> Response:
 def http_exception_response(error: HTTPException) -> Response:
     """Return the response to an exception of werkzeug, for instance from ``abort``."""
     original = error.get_response()
-    response = json_response({"error": f"{error.name}: {error.description}"}, original.status_code)
+    text = f"{error.name}: {safe_text(error.description)}"
+    response = json_response({"error": text}, original.status_code)
     for name, value in original.headers:
         if name.lower() not in ("content-type", "content-length"):
             response.headers.add(name, value)

@@ -7,6 +7,7 @@ import time
 from dataclasses import dataclass, field
 
 from flask_braintrust_evals.engine.values.summary import RunSummary
+from flask_braintrust_evals.error_texts import error_text
 
 logger = logging.getLogger("flask_braintrust_evals")
 
@@ -30,7 +31,7 @@ class RunLog:
 
     def failed(self, error: Exception) -> None:
         """Set the outcome to ``"failed"``, and the reason."""
-        self.outcome, self.reason = "failed", f"{type(error).__name__}: {error}"
+        self.outcome, self.reason = "failed", error_text(error)
 
     def write(self, summary: RunSummary, lost_spans: int) -> None:
         """Write the line.

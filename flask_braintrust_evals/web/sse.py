@@ -8,6 +8,7 @@ HEADERS = {
     "Content-Type": "text/event-stream; charset=utf-8",
     "Cache-Control": "no-cache",
     "X-Accel-Buffering": "no",  # nginx
+    "X-Content-Type-Options": "nosniff",
 }
 
 HEARTBEAT = b": heartbeat\n\n"

@@ -9,12 +9,14 @@ from flask import current_app, has_request_context
 
 from flask_braintrust_evals import EvalHooks, Evaluator
 from tests.standin import StandIn
+from tests.support import TOKEN
 
 from .support import (
     CASES,
     PLAYGROUND,
     Api,
     api_of,
+    cloud_app,
     error_of,
     events_of,
     last_json,
@@ -147,3 +149,23 @@ def test_a_run_of_no_case_warns_in_the_summary_and_in_the_log(
 def test_a_dataset_without_rows_warns(cloud: StandIn, api: Api) -> None:
     id = cloud.add_dataset("acme", "Geo", "empty", [])
     assert "no case" in api.summary(data={"dataset_id": id})["warning"]
+
+
+@pytest.mark.parametrize("path", ["/", "/list", "/list?details=true", "/openapi.json", "/nothing"])
+@pytest.mark.parametrize("token", [TOKEN, "nobody's"])
+def test_no_cache_keeps_json_and_no_browser_takes_it_for_html(
+    cloud: StandIn, path: str, token: str
+) -> None:
+    api = Api(cloud_app(cloud, BRAINTRUST_EVALS_OPENAPI=True), token=token)
+    response = api.get(path)
+    assert response.headers["Cache-Control"] == "no-store"
+    assert response.headers["X-Content-Type-Options"] == "nosniff"
+    assert response.headers["Vary"] == "Origin"
+
+
+def test_an_answer_of_a_run_is_neither_kept_nor_taken_for_html(cloud: StandIn) -> None:
+    api = Api(cloud_app(cloud))
+    for stream, kept in ((True, "no-cache"), (False, "no-store")):
+        response = api.eval(stream=stream, parent=PLAYGROUND)
+        assert response.headers["Cache-Control"] == kept
+        assert response.headers["X-Content-Type-Options"] == "nosniff"

@@ -18,6 +18,8 @@ from typing import Any
 
 import mstache
 
+from flask_braintrust_evals.error_texts import error_text
+
 from . import nunjucks
 from .template_limits import Budget, TemplateLimitError
 
@@ -146,6 +148,4 @@ def _nunjucks(
     try:
         return nunjucks.render(template, values, budget, strict=strict, finalize=finalize)
     except Exception as error:  # the template's expressions may raise anything
-        raise TemplateError(
-            f"the template cannot be rendered: {type(error).__name__}: {error}"
-        ) from error
+        raise TemplateError(f"the template cannot be rendered: {error_text(error)}") from error

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from flask_braintrust_evals.engine.values.cases import EvalCase
+from flask_braintrust_evals.error_texts import error_text
 from flask_braintrust_evals.errors import CloudError, DataError, TooManyCasesError
 
 from .executor import CaseJob
@@ -82,8 +83,7 @@ class CaseSource:
         except BaseException as error:
             self.exhausted = True
             raise DataError(
-                f"the data could not be read after {self._taken} cases:"
-                f" {type(error).__name__}: {error}"
+                f"the data could not be read after {self._taken} cases: {error_text(error)}"
             ) from error
         trials = case.trial_count or self._trial_count
         self._left -= trials
@@ -108,9 +108,9 @@ def _iterator_of(cases: Iterable[Any]) -> Iterator[Any]:
     """Return an iterator; where there is none, one that raises the exception when it is read."""
     try:
         return iter(cases)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         return map(_throw, [error])
 
 
-def _throw(error: Exception) -> Any:
+def _throw(error: BaseException) -> Any:
     raise error

@@ -11,6 +11,7 @@ from opentelemetry.trace import Span
 from flask_braintrust_evals.engine.tracing.eval_tracer import set_failure
 from flask_braintrust_evals.engine.values.results import CaseResult
 from flask_braintrust_evals.engine.values.scores import to_scores
+from flask_braintrust_evals.excerpts import excerpt
 
 from .user_code import UserCode
 
@@ -42,7 +43,7 @@ def add_error_scores(
             if given is not None and not isinstance(given, Mapping):
                 raise TypeError(
                     "an error_score_handler must return a dict of scores by name, or None, not"
-                    f" {given!r}"
+                    f" {excerpt(given)}"
                 )
             for name, value in (given or {}).items():
                 (score,) = to_scores({"name": name, "score": value}, name)

@@ -7,6 +7,8 @@ take the greenlets of a thread for one, and raise one of these errors.
 
 from __future__ import annotations
 
+from flask_braintrust_evals.serialization import safe_text
+
 _TEXTS = (
     "cannot be called from a running event loop",
     "this event loop is already running",
@@ -27,6 +29,6 @@ def add_advice(error: RuntimeError) -> None:
 
     The error itself is changed, so that its type and its traceback stay what they are.
     """
-    text = str(error)
+    text = safe_text(error)
     if ADVICE not in text and any(each in text.lower() for each in _TEXTS):
         error.args = (f"{text.rstrip('.')}; {ADVICE}",)

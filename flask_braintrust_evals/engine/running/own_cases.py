@@ -11,7 +11,9 @@ from typing import Any
 
 from flask_braintrust_evals.concurrency.cancellation import Cancellation
 from flask_braintrust_evals.concurrency.event_loop import background_loop
+from flask_braintrust_evals.error_texts import error_text
 from flask_braintrust_evals.errors import DataError
+from flask_braintrust_evals.excerpts import excerpt
 
 
 def own_cases(data: Any, evaluator: str) -> Iterable[Any]:
@@ -26,9 +28,9 @@ def own_cases(data: Any, evaluator: str) -> Iterable[Any]:
     """
     try:
         data = _made(data)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise DataError(
-            f"evaluator {evaluator!r}: data could not be read: {type(error).__name__}: {error}"
+            f"evaluator {evaluator!r}: data could not be read: {error_text(error)}"
         ) from error
     if data is None:
         raise DataError(
@@ -40,7 +42,9 @@ def own_cases(data: Any, evaluator: str) -> Iterable[Any]:
     if isinstance(data, str | bytes | Mapping) or not (
         isinstance(data, Iterable) or hasattr(type(data), "__getitem__")
     ):
-        raise DataError(f"evaluator {evaluator!r}: data must be an iterable of cases, not {data!r}")
+        raise DataError(
+            f"evaluator {evaluator!r}: data must be an iterable of cases, not {excerpt(data)}"
+        )
     cases: Iterable[Any] = data
     return cases
 

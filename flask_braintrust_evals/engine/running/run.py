@@ -30,6 +30,7 @@ from flask_braintrust_evals.engine.values.events import (
     RunFinished,
 )
 from flask_braintrust_evals.engine.values.summary import RunSummary
+from flask_braintrust_evals.error_texts import error_text
 from flask_braintrust_evals.errors import EvalsError, RunError, RunTimeoutError
 
 from .case_source import CaseSource
@@ -279,8 +280,9 @@ class Run:
         except EvalsError as error:
             self._fail(error)
         except BaseException as error:
+            # First of all, so that whatever else goes wrong, the run does not seem to be done.
+            self._fail(EvalsError(error_text(error)))
             logger.exception("a worker failed")
-            self._fail(EvalsError(f"{type(error).__name__}: {error}"))
         finally:
             try:
                 if has_place:

@@ -7,7 +7,6 @@ import functools
 import inspect
 import logging
 import time
-import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -26,7 +25,8 @@ from flask_braintrust_evals.engine.calls.plan import CasePlan
 from flask_braintrust_evals.engine.tracing.eval_span import EvalSpan, SpanScope, current_scope
 from flask_braintrust_evals.engine.tracing.eval_tracer import EvalTracer, Stopwatch
 from flask_braintrust_evals.engine.values.results import CaseError, CaseRef
-from flask_braintrust_evals.serialization import clean_text, safe_text
+from flask_braintrust_evals.error_texts import stack_text
+from flask_braintrust_evals.serialization import safe_text
 
 from .loop_advice import add_advice
 
@@ -236,5 +236,4 @@ class UserCode:
             type(error).__name__,
             exc_info=error,
         )
-        stack = "".join(traceback.format_exception(type(error), error, error.__traceback__))
-        return CaseError(type(error).__name__, safe_text(error), clean_text(stack))
+        return CaseError(type(error).__name__, safe_text(error), stack_text(error))

@@ -8,7 +8,6 @@ it ``task`` and one span per scorer and classifier.
 from __future__ import annotations
 
 import time
-import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from secrets import token_hex
@@ -28,7 +27,8 @@ from opentelemetry.trace import (
 )
 
 from flask_braintrust_evals import semconv
-from flask_braintrust_evals.serialization import clean_text, dumps_or_reason, safe_text
+from flask_braintrust_evals.error_texts import error_text, stack_text
+from flask_braintrust_evals.serialization import clean_text, dumps_or_reason
 
 
 @dataclass(frozen=True)
@@ -131,13 +131,11 @@ def span_id(span: Span) -> str:
 
 def set_failure(span: Span, error: BaseException) -> None:
     """Record an exception with its stack, and mark the span as failed."""
-    message = safe_text(error)
     try:
         span.record_exception(error)
-    except Exception:  # the error's own str() fails
-        stack = "".join(traceback.format_exception(type(error), error, error.__traceback__))
+    except BaseException:  # the error's own str() fails, for which a tracer need not be prepared
         span.add_event(
             "exception",
-            {"exception.type": type(error).__name__, "exception.stacktrace": clean_text(stack)},
+            {"exception.type": type(error).__name__, "exception.stacktrace": stack_text(error)},
         )
-    span.set_status(Status(StatusCode.ERROR, f"{type(error).__name__}: {message}"))
+    span.set_status(Status(StatusCode.ERROR, error_text(error)))

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from flask_braintrust_evals.errors import SerializationError
+from flask_braintrust_evals.excerpts import excerpt
 from flask_braintrust_evals.serialization import plain_parts
 
 TOLERANCE = 1e-6
@@ -72,7 +73,8 @@ class Classification:
             value = getattr(self, field_name)
             if value is not None and not isinstance(value, str):
                 raise ValueError(
-                    f"a classification's {field_name} must be a string or None, not {value!r}"
+                    f"a classification's {field_name} must be a string or None, not"
+                    f" {excerpt(value)}"
                 )
         if self.metadata is not None and not isinstance(self.metadata, Mapping):
             raise ValueError(
@@ -140,7 +142,7 @@ def _to_score(item: Any, name: str) -> Score:
         return _score(item.name, item.score, item.metadata)
     if isinstance(item, Mapping):
         if "score" not in item:
-            raise TypeError(f"a score given as a dict needs the key 'score', not {item!r}")
+            raise TypeError(f"a score given as a dict needs the key 'score', not {excerpt(item)}")
         return _score(item.get("name") or name, item["score"], item.get("metadata"))
     if hasattr(item, "score") and hasattr(item, "name"):
         return _score(item.name or name, item.score, getattr(item, "metadata", None))
@@ -172,7 +174,7 @@ def _number(value: Any) -> float | None:
     if isinstance(value, str | bytes) or not hasattr(value, "__float__"):
         raise TypeError(
             "a scorer must return a number from 0 to 1, a bool, None, a Score, a dict with a"
-            f" 'score', or a list of those, not {value!r}"
+            f" 'score', or a list of those, not {excerpt(value)}"
         )
     number = float(value)
     if math.isnan(number):
@@ -188,7 +190,7 @@ def _to_classification(item: Any, name: str) -> Classification:
     else:
         raise TypeError(
             "a classifier must return a Classification, a dict with an 'id', None, or a list of"
-            f" those, not {item!r}"
+            f" those, not {excerpt(item)}"
         )
     return Classification(
         id=fields["id"],
