@@ -64,6 +64,7 @@ setup(
         "regex>=2023.12.25",
         "requests>=2.32",
         "urllib3>=2.2",
+        "wrapt>=1.14",
     ],
     extras_require={
         "braintrust": ["braintrust>=0.30"],

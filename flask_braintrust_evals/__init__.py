@@ -80,7 +80,7 @@ _MODULES = {
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
 
 log_filter.install()
-span_classes.find_span_class = contrib.spans_if_imported
+span_classes.find_span_class = contrib.braintrust_spans
 span_classes.sdk_has_logger = contrib.sdk_has_logger
 serialization.before_values_of("braintrust", contrib.write_attachments)
 

@@ -9,7 +9,7 @@ from flask import Flask
 from .cloud.session_cache import SessionCache
 from .concurrency.places import Places
 from .config import Settings
-from .contrib import braintrust_attachments, braintrust_spans
+from .contrib import braintrust_attachments, braintrust_spans, join_braintrust_when_imported
 from .runs.prepare import Host
 from .tracing.processor import CaseSpanProcessor
 from .web.run_slots import RunSlots
@@ -30,8 +30,8 @@ class EvalsRuntime:
         self.places = Places(settings.max_running_cases)
         self._settings = settings
         self._span_processor = CaseSpanProcessor(settings.tracer_provider)
-        self._sdk_spans = braintrust_spans()
         self._sdk_attachments = braintrust_attachments()
+        join_braintrust_when_imported()
         # Called when the application is deleted, or else when the process ends.
         weakref.finalize(self, self.sessions.close)
 
@@ -42,6 +42,6 @@ class EvalsRuntime:
             self._span_processor,
             app.app_context,
             self.places,
-            self._sdk_spans,
+            braintrust_spans,
             self._sdk_attachments,
         )

@@ -30,6 +30,7 @@ REGISTRATION = {
     "config",
     "config_values",
     "contrib",
+    "contrib.references",
     "engine",
     "engine.calls",
     "engine.calls.introspection",

@@ -4,28 +4,48 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Callable
 from importlib.util import find_spec
 from typing import Any
+
+from .references import has_reference
 
 logger = logging.getLogger("flask_braintrust_evals")
 
 
-def braintrust_spans() -> Callable[[], Any] | None:
-    """Join the tracing of the ``braintrust`` SDK to that of runs.
+_joins_when_imported = False
+_cannot_join = False
+
+
+def join_braintrust_when_imported() -> None:
+    """Join the tracing of the ``braintrust`` SDK to that of runs as soon as it is imported.
+
+    An application that does not use the SDK, though it is installed, does not pay for its import.
+    """
+    global _joins_when_imported
+    if not _joins_when_imported:
+        from wrapt import register_post_import_hook  # not at the top: `flask --help` comes here
+
+        _joins_when_imported = True
+        register_post_import_hook(lambda module: braintrust_spans(), "braintrust")
+
+
+def braintrust_spans() -> Any:
+    """Join the tracing of the ``braintrust`` SDK, where it is imported, to that of runs.
 
     Returns:
-        a function that does so again, to be called when a run begins; it returns the class of spans
-        that users of the SDK expect. ``None``: the SDK is not installed, or its version cannot be
-        joined, which is logged.
+        the class of spans that users of the SDK expect. ``None``: nothing in this process has
+        imported the SDK, which then traces nothing, or its version cannot be joined, which is
+        logged once.
     """
+    global _cannot_join
+    if _cannot_join or "braintrust" not in sys.modules:
+        return None
     try:
-        if find_spec("braintrust") is None:
-            return None
         from .braintrust.tracing import install
 
-        install()
+        return install()
     except Exception as error:
+        _cannot_join = True
         logger.warning(
             "this version of the braintrust package cannot be joined to runs (%s: %s): the spans"
             " that it records inside of tasks are not part of a run",
@@ -33,7 +53,6 @@ def braintrust_spans() -> Callable[[], Any] | None:
             error,
         )
         return None
-    return install
 
 
 def braintrust_attachments() -> Any:
@@ -41,15 +60,22 @@ def braintrust_attachments() -> Any:
 
     Returns:
         a function of a JSON value, and of what loads attachments. ``None``: the SDK is not
-        installed, or its version has other attachments.
+        installed.
     """
     try:
-        if find_spec("braintrust") is None:
-            return None
-        from .braintrust.attachments import with_attachments
-    except Exception:  # braintrust_spans() has logged it
+        return None if find_spec("braintrust") is None else _with_attachments
+    except ValueError:  # a stand-in for the SDK, without a specification
         return None
-    return with_attachments
+
+
+def _with_attachments(value: Any, loader: Any) -> Any:
+    if not has_reference(value):
+        return value
+    try:
+        from .braintrust.attachments import with_attachments
+    except Exception:  # braintrust_spans() logs it
+        return value
+    return with_attachments(value, loader)
 
 
 def write_attachments() -> None:
@@ -64,16 +90,6 @@ def write_attachments() -> None:
             type(error).__name__,
             error,
         )
-
-
-def spans_if_imported() -> Any:
-    """Return the class of spans that users of the ``braintrust`` SDK expect.
-
-    ``None`` where nothing in this process has imported the SDK, which then traces nothing, or where
-    its version cannot be joined.
-    """
-    install = braintrust_spans() if "braintrust" in sys.modules else None
-    return None if install is None else install()
 
 
 def sdk_has_logger() -> bool:

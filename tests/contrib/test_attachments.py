@@ -71,8 +71,21 @@ def test_an_attachment_of_a_row_is_written_as_its_reference() -> None:
     assert loader.loaded == []
 
 
-def test_the_function_is_found_where_the_sdk_is_installed() -> None:
-    assert braintrust_attachments() is with_attachments
+@pytest.mark.parametrize(
+    "row", [{"input": REFERENCE}, {"input": [{"image": REFERENCE}]}], ids=["bare", "nested"]
+)
+def test_rows_with_attachments_are_converted_where_the_sdk_is_installed(row: Any) -> None:
+    convert, loader = braintrust_attachments(), Loader()
+    assert convert is not None
+    assert type(convert(row, loader)["input"]) is type(with_attachments(row, loader)["input"])
+    assert convert(row, loader) != row
+
+
+def test_rows_without_attachments_stay_as_they_are() -> None:
+    row = {"input": {"type": "text", "filename": "a.png"}, "metadata": [1, None]}
+    convert = braintrust_attachments()
+    assert convert is not None
+    assert convert(row, Loader()) is row
 
 
 @pytest.mark.parametrize("around", [lambda x: x, lambda x: {"a": [x]}], ids=["bare", "nested"])

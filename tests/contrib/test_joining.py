@@ -11,18 +11,18 @@ from braintrust.span_types import SpanTypeAttribute
 from braintrust.test_helpers import init_test_logger, simulate_login, simulate_logout
 from braintrust.util import LazyValue
 
-from flask_braintrust_evals import Evaluator
+from flask_braintrust_evals import Evaluator, contrib
 from flask_braintrust_evals.contrib import braintrust_spans
 from flask_braintrust_evals.contrib.braintrust import tracing
 from flask_braintrust_evals.contrib.braintrust.tracing import CaseContextManager, SdkSpan
+from tests.support import python
 
 
 def test_the_sdk_is_joined_once_however_often_runs_begin() -> None:
-    install = braintrust_spans()
-    assert install is not None
+    assert braintrust_spans() is SdkSpan
     manager = _internal_get_global_state().context_manager
     assert isinstance(manager, CaseContextManager)
-    assert install() is SdkSpan
+    assert braintrust_spans() is SdkSpan
     assert _internal_get_global_state().context_manager is manager
 
 
@@ -30,12 +30,35 @@ def test_an_sdk_whose_spans_have_more_methods_is_not_joined_and_logged(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(tracing.SdkSpan, "__abstractmethods__", frozenset(["paint"]))
+    monkeypatch.setattr(contrib, "_cannot_join", False)
     with caplog.at_level(logging.WARNING):
         assert braintrust_spans() is None
+        assert braintrust_spans() is None
+    assert len(caplog.records) == 1
     assert "cannot be joined to runs (TypeError: its spans have methods that are not known" in (
         caplog.text
     )
     assert "paint" in caplog.text
+
+
+@pytest.mark.slow
+def test_an_sdk_that_a_task_imports_first_is_joined_to_its_run() -> None:
+    printed = python("""
+        import sys, flask
+        from flask_braintrust_evals import EvalsBlueprint
+        bp = EvalsBlueprint("evals", __name__)
+        @bp.evaluator
+        def task(input):
+            assert "braintrust" not in sys.modules  # installed, and of no use so far
+            from braintrust.logger import _internal_get_global_state
+            return type(_internal_get_global_state().context_manager).__name__
+        app = flask.Flask(__name__)
+        app.config["BRAINTRUST_EVALS_AUTH"] = "none"
+        app.register_blueprint(bp, url_prefix="/evals")
+        body = {"name": "task", "data": {"data": [{"input": 1}]}}
+        print(app.test_client().post("/evals/eval", json=body).text)
+    """)
+    assert "CaseContextManager" in printed
 
 
 def test_outside_of_cases_the_sdk_has_its_own_current_span() -> None:

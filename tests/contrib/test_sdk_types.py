@@ -144,8 +144,7 @@ def test_a_prompt_of_a_completion_has_its_text_as_attribute_and_item() -> None:
 
 def test_a_traced_task_logs_its_hooks_in_a_readable_form() -> None:
     spans = Spans()
-    install = braintrust_spans()
-    assert install is not None
+    span_class = braintrust_spans()
 
     @braintrust.traced
     def task(input: Any, hooks: EvalHooks) -> Any:
@@ -158,7 +157,7 @@ def test_a_traced_task_logs_its_hooks_in_a_readable_form() -> None:
         evaluator,
         EvalCase("in", expected="out"),
         tracer=EvalTracer(spans.tracer),
-        span_class=install(),
+        span_class=span_class,
     )
     logged = attribute(spans.named("task")[0], "input_json")
     assert logged["input"] == "in"

@@ -20,9 +20,9 @@ from typing import Any, Protocol
 
 from braintrust.logger import Attachment, BaseAttachment, ReadonlyAttachment
 
+from flask_braintrust_evals.contrib.references import TYPES
 from flask_braintrust_evals.serialization import register_converter
 
-_REFERENCES = ("braintrust_attachment", "external_attachment")
 MAX_BYTES = 700_000
 """Bytes of an attachment. In base64, a larger one would exceed ``MAX_ATTRIBUTE_BYTES``."""
 
@@ -72,7 +72,7 @@ def with_attachments(value: Any, loader: Loader) -> Any:
         return [with_attachments(item, loader) for item in value]
     if not isinstance(value, dict):
         return value
-    if value.get("type") in _REFERENCES:
+    if value.get("type") in TYPES:
         return CallerAttachment(value, loader)
     return {name: with_attachments(item, loader) for name, item in value.items()}
 
