@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import functools
 import os
-from typing import NamedTuple
-
-from opentelemetry.sdk.trace import ReadableSpan
+from typing import TYPE_CHECKING, NamedTuple
 
 from flask_braintrust_evals._version import __version__
 from flask_braintrust_evals.serialization import clean_text, dumps
+
+if TYPE_CHECKING:
+    from opentelemetry.sdk.trace import ReadableSpan
 
 INSTRUMENTATION = "flask-braintrust-evals"
 """What records the spans of this package."""
