@@ -52,6 +52,7 @@ REGISTRATION = {
     "excerpts",
     "extension",
     "log_filter",
+    "log_filter",
     "object_contents",
     "routes",
     "serialization",
