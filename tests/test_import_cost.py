@@ -52,7 +52,6 @@ REGISTRATION = {
     "excerpts",
     "extension",
     "log_filter",
-    "log_filter",
     "object_contents",
     "routes",
     "serialization",
