@@ -386,6 +386,15 @@ def test_where_a_text_is_allowed_it_needs_no_quotes(given: str, value: Any) -> N
     )
 
 
+def test_the_limits_of_requests_do_not_bind_who_can_change_the_evaluator(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for limit in ("MAX_TRIALS", "MAX_CASES", "MAX_RUNNING_CASES", "CONCURRENCY_LIMIT"):
+        monkeypatch.setenv(f"BRAINTRUST_EVALS_{limit}", "1")
+    found = results("--trials", "3", cases=[{"input": 1}, {"input": 2}])
+    assert [each["output"] for each in found["results"]] == ["1"] * 3 + ["2"] * 3
+
+
 def test_trials_and_the_applications_context() -> None:
     evaluator = Evaluator("e", lambda input: current_app.name)
     found = results("--trials", "3", cases=[{"input": 1}], evaluator=evaluator)
