@@ -132,6 +132,8 @@ class Settings:
     """``BRAINTRUST_EVALS_BODY_TIMEOUT``: seconds in which a request's body has to arrive."""
     heartbeat: float = 5.0
     """``BRAINTRUST_EVALS_HEARTBEAT``: seconds without an event after which a comment is sent."""
+    send_timeout: float = 60.0
+    """``BRAINTRUST_EVALS_SEND_TIMEOUT``: seconds that a client may take for a piece of a stream."""
     request_timeout: float = 30.0
     """``BRAINTRUST_EVALS_REQUEST_TIMEOUT``: seconds that one call to Braintrust may take."""
     tracer_provider: bool = False
@@ -260,6 +262,9 @@ class Settings:
             ),
             heartbeat=read(
                 "BRAINTRUST_EVALS_HEARTBEAT", parse_seconds(0.05, 600), defaults.heartbeat
+            ),
+            send_timeout=read(
+                "BRAINTRUST_EVALS_SEND_TIMEOUT", parse_seconds(1, 86_400), defaults.send_timeout
             ),
             request_timeout=read(
                 "BRAINTRUST_EVALS_REQUEST_TIMEOUT",

@@ -22,6 +22,7 @@ from .web.manifest import detailed_manifest, manifest
 from .web.openapi import openapi
 from .web.responses import json_response
 from .web.run_log import RunLog
+from .web.sending import Sending
 from .web.stopping import GracePeriod
 
 
@@ -75,7 +76,12 @@ class Views:
         if evaluator is PROBE:
             check_probe(spec)
         heartbeat = state.settings.heartbeat
-        requester = Requester(caller.session, caller.project_id, recorded=evaluator is not PROBE)
+        requester = Requester(
+            caller.session,
+            caller.project_id,
+            recorded=evaluator is not PROBE,
+            has_left=lambda: client_has_left(request),
+        )
         prepared = prepare(evaluator, spec, requester, state.runtime.host(current_app), heartbeat)
         return EvalRun(
             prepared,
@@ -121,11 +127,12 @@ def _answer_run(run: EvalRun, stream: bool) -> Response:
             return json_response(run.result(lambda: client_has_left(request)))
         finally:
             run.close()
+    sending = Sending(request.environ, current_extension().settings.send_timeout)
     chunks = (
         b"".join(sse.encode(each.event, each.data) for each in messages) or sse.HEARTBEAT
-        for messages in run.messages()
+        for messages in run.messages(sending)
     )
-    response = Response(chunks, headers=sse.HEADERS)
+    response = Response(sending.pieces(chunks), headers=sse.HEADERS)
     # Not left to the generator: one that was never started has no end to clean up at.
     response.call_on_close(run.close)
     return response

@@ -30,6 +30,14 @@ class Cancellation:
         for callback in callbacks:
             callback()
 
+    def sets_too(self, other: Cancellation) -> None:
+        """Have ``other`` set with this one, or at once if this one is set."""
+        with self._lock:
+            self._callbacks[object()] = other.set
+            already = self.event.is_set()
+        if already:
+            other.set()
+
     @contextmanager
     def child(self) -> Iterator[Cancellation]:
         """Yield a flag of its own, which is set with this one if that happens within the block."""

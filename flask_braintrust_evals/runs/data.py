@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import partial
 from typing import Any, Protocol
 
@@ -11,13 +10,15 @@ from flask_braintrust_evals.cloud import objects
 from flask_braintrust_evals.cloud.attachments import AttachmentLoader
 from flask_braintrust_evals.cloud.rows import Row, fetch_rows
 from flask_braintrust_evals.cloud.sessions import UserSession
+from flask_braintrust_evals.concurrency.cancellation import Cancellation
 from flask_braintrust_evals.engine.evaluator import Evaluator
-from flask_braintrust_evals.engine.running.own_cases import own_cases
+from flask_braintrust_evals.engine.running.own_cases import is_to_be_made, make_cases
 from flask_braintrust_evals.engine.values.cases import EvalCase
 from flask_braintrust_evals.engine.values.own_dataset import OwnDataset
 from flask_braintrust_evals.errors import RequestError
 from flask_braintrust_evals.serialization import safe_text
 
+from .case_data import CaseData
 from .spec import DatasetCases, DataSource, ExperimentCases, InlineCases, OwnCases
 
 
@@ -27,27 +28,13 @@ class WithAttachments(Protocol):
     def __call__(self, value: Any, loader: AttachmentLoader) -> Any: ...
 
 
-@dataclass(frozen=True)
-class CaseData:
-    """The cases of a run.
-
-    Attributes:
-        cases: cases, or values that cases can be made from.
-        dataset_id: the dataset that they are from; ``None``: they are from elsewhere.
-        dataset_version: its version; ``None``: the latest.
-    """
-
-    cases: Iterable[Any]
-    dataset_id: str | None = None
-    dataset_version: str | None = None
-
-
 def open_data(
     source: DataSource,
     session: UserSession | None,
     project: Mapping[str, str],
     evaluator: Evaluator,
     with_attachments: WithAttachments | None = None,
+    wait_for: Callable[[Callable[[Cancellation], CaseData]], CaseData] | None = None,
 ) -> CaseData:
     """Return the cases of a run. Rows of Braintrust are fetched later, when they are needed.
 
@@ -58,6 +45,8 @@ def open_data(
             up unless the source names another project.
         evaluator: the evaluator, for its own cases.
         with_attachments: puts objects in place of references to attachments in rows of datasets.
+        wait_for: calls a function that makes the evaluator's own cases, which may take long, or
+            has it called later; ``None``: it is called at once.
 
     Raises:
         RequestError: the evaluator has no cases of its own, or the source needs Braintrust.
@@ -71,10 +60,10 @@ def open_data(
             raise RequestError(
                 f"data.own: evaluator {evaluator.name!r} has no cases of its own; send some"
             )
-        cases = own_cases(evaluator.data, evaluator.name)
-        if isinstance(cases, OwnDataset):
-            return _open_own_dataset(cases, session, evaluator, with_attachments)
-        return CaseData(cases)
+        make = partial(_make_own, evaluator, session, with_attachments)
+        if wait_for is None or not is_to_be_made(evaluator.data):
+            return make(Cancellation())
+        return wait_for(make)
     if session is None:
         raise RequestError(
             f"data.{_field(source)} needs Braintrust, and this server runs without it; send the"
@@ -113,6 +102,19 @@ def _open_dataset(
     if with_attachments is not None:
         rows = map(partial(with_attachments, loader=AttachmentLoader(session)), rows)
     return CaseData(_dataset_cases(rows, dataset.id), dataset.id, version)
+
+
+def _make_own(
+    evaluator: Evaluator,
+    session: UserSession | None,
+    with_attachments: WithAttachments | None,
+    cancellation: Cancellation,
+) -> CaseData:
+    """Return the own cases of an evaluator, which may call what the user wrote."""
+    cases = make_cases(evaluator.data, evaluator.name, cancellation)
+    if isinstance(cases, OwnDataset):
+        return _open_own_dataset(cases, session, evaluator, with_attachments)
+    return CaseData(cases)
 
 
 def _open_own_dataset(

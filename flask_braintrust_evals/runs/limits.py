@@ -19,6 +19,7 @@ from typing import Any
 
 from flask_braintrust_evals.config import Settings
 from flask_braintrust_evals.engine.evaluator import Evaluator
+from flask_braintrust_evals.engine.running.case_source import CasesToMake
 from flask_braintrust_evals.errors import RequestError
 
 from .spec import InlineCases, RunSpec
@@ -69,7 +70,7 @@ class RunNumbers:
             settings.max_cases,
         )
 
-    def check_cases(self, cases: Iterable[Any]) -> int | None:
+    def check_cases(self, cases: Iterable[Any] | CasesToMake) -> int | None:
         """Return how many cases and trials there are; ``None``: not known before they are read.
 
         Raises:

@@ -12,6 +12,7 @@ from opentelemetry import trace
 from flask_braintrust_evals.cloud import objects
 from flask_braintrust_evals.cloud.sessions import UserSession
 from flask_braintrust_evals.cloud.tracing.pipeline import SpanPipeline
+from flask_braintrust_evals.concurrency.cancellation import Cancellation
 from flask_braintrust_evals.concurrency.places import Places
 from flask_braintrust_evals.config import Settings
 from flask_braintrust_evals.engine.calls.signatures import ScorerCall
@@ -26,8 +27,10 @@ from flask_braintrust_evals.errors import RequestError
 from flask_braintrust_evals.semconv import PARENT
 from flask_braintrust_evals.tracing.processor import CaseSpanProcessor
 
+from .case_data import CaseData
 from .data import WithAttachments, open_data
 from .limits import RunNumbers
+from .own_data import made_before_the_run, made_by_the_run
 from .prepared import PreparedRun
 from .recording import Recording, project_query, record_below, record_in_new_experiment
 from .remote_scorers import remote_scorers
@@ -68,6 +71,8 @@ class Requester:
             users who may change both.
         wants_usage: whether the consumer of the run wants tokens and cost also if it is not
             recorded.
+        has_left: returns whether the client of the request has disconnected; ``None``: there is
+            none, and the user waits for the run.
     """
 
     session: UserSession | None
@@ -75,6 +80,7 @@ class Requester:
     recorded: bool = True
     limited: bool = True
     wants_usage: bool = False
+    has_left: Callable[[], bool] | None = None
 
 
 def prepare(
@@ -107,7 +113,9 @@ def prepare(
             " out, or set BRAINTRUST_API_KEY"
         )
     project = project_query(spec, requester.project_id, evaluator)
-    data = open_data(spec.data, session, project, evaluator, host.sdk_attachments)
+    in_experiment = session is not None and requester.recorded and spec.parent is None
+    wait_for = _wait_for_data(evaluator, requester, host, numbers.timeout, in_experiment)
+    data = open_data(spec.data, session, project, evaluator, host.sdk_attachments, wait_for)
     size_hint = numbers.check_cases(data.cases)
     if session is None or not requester.recorded:
         recording = record_below(None, None, project, spec, evaluator)
@@ -126,9 +134,26 @@ def prepare(
         max_cases=numbers.max_cases,
         places=host.places if requester.limited else None,
         idle_after=idle_after,
+        name=evaluator.name,
     )
     org_name = session.org.name if session is not None else None
     return PreparedRun(evaluator.name, run, recording, spans, org_name, size_hint)
+
+
+def _wait_for_data(
+    evaluator: Evaluator,
+    requester: Requester,
+    host: Host,
+    timeout: float | None,
+    in_experiment: bool,
+) -> Callable[[Callable[[Cancellation], CaseData]], CaseData] | None:
+    """Return how a function that makes the evaluator's own cases is called; see ``open_data``."""
+    has_left = requester.has_left
+    if has_left is None:
+        return None
+    if not in_experiment:
+        return lambda make: made_by_the_run(make, host.scope)
+    return lambda make: made_before_the_run(make, host.scope, evaluator.name, timeout, has_left)
 
 
 def _spans(session: UserSession | None, recording: Recording, host: Host) -> SpanPipeline | None:

@@ -13,8 +13,8 @@ from flask_braintrust_evals.cloud.sessions import UserSession
 from flask_braintrust_evals.engine.evaluator import Evaluator
 from flask_braintrust_evals.engine.parameters.saved import SavedParameterSet
 
+from .case_data import CaseData
 from .comparison import Comparison
-from .data import CaseData
 from .spec import RunSpec
 
 logger = logging.getLogger("flask_braintrust_evals")

@@ -12,13 +12,16 @@ from typing import Any, TypeVar
 
 from flask_braintrust_evals.concurrency.gevent_patch import start_thread
 from flask_braintrust_evals.concurrency.job import DeadlineError, Job
+from flask_braintrust_evals.engine.running.run_state import RunState
 from flask_braintrust_evals.engine.values.events import Event, Idle, RunFailed, RunFinished
 from flask_braintrust_evals.errors import RunError
 from flask_braintrust_evals.runs.prepared import PreparedRun
 from flask_braintrust_evals.serialization import dumps
 
 from .run_log import RunLog
+from .sending import Sending
 from .stopping import GracePeriod
+from .watch import RunWatch
 from .wire import (
     DONE,
     Message,
@@ -52,20 +55,27 @@ class EvalRun:
     case_results: bool = False
 
     def __post_init__(self) -> None:
-        self.prepared.run.when_closed(self._end)
+        run = self.prepared.run
+        self._watch = RunWatch(run, self.prepared.evaluator, self.grace, self.heartbeat)
+        run.when_closed(self._end)
 
     def when_closed(self, callback: Callable[[], None]) -> None:
         """Have ``callback`` called when the workers have ended and the spans are delivered."""
         self.prepared.run.when_closed(callback)
 
-    def messages(self) -> Iterator[list[Message]]:
+    def messages(self, sending: Sending | None = None) -> Iterator[list[Message]]:
         """Run, and yield the messages of the stream, in lists of those that are ready together.
 
         An empty list means that ``heartbeat`` seconds have passed without an event.
+
+        Args:
+            sending: the way of the stream to the client. A client that takes nothing for too long
+                ends the run.
         """
         if self.prepared.recording.experiment is not None:
             yield [Message("start", dumps(self.prepared.recording.description))]
         try:
+            self._watch.start(sending)
             for batch in self._batches():
                 last = batch[-1]
                 if isinstance(last, Idle):
@@ -90,13 +100,15 @@ class EvalRun:
         """Run to the end and return the summary.
 
         Args:
-            disconnected: called after each ``heartbeat`` seconds without an event. If it returns
-                true, this raises; the caller then closes the run, which cancels it.
+            disconnected: called every ``heartbeat`` seconds. If it returns true, this raises; the
+                caller then closes the run, which cancels it.
 
         Raises:
             EvalsError: the run failed, or the client has disconnected.
         """
         summary: dict[str, Any] = {}
+        self._watch.start()
+        next_check = time.monotonic() + self.heartbeat
         for batch in self._batches():
             last = batch[-1]
             if isinstance(last, RunFinished):
@@ -105,20 +117,20 @@ class EvalRun:
                 self.log.failed(last.error)
                 self._flush_after_failure()
                 raise last.error
-            elif isinstance(last, Idle) and disconnected():
-                raise RunError("the client disconnected before the run was done")
+            elif isinstance(last, Idle) or time.monotonic() >= next_check:
+                next_check = time.monotonic() + self.heartbeat
+                if disconnected():
+                    raise RunError("the client disconnected before the run was done")
         return summary
 
     def close(self) -> None:
         """End the run unless it has ended; running cases are cancelled."""
+        self._watch.stop()
         self.prepared.run.close()
 
     def _batches(self) -> Iterator[list[Event]]:
         with closing(self.prepared.run.batches()) as batches:
-            for batch in batches:
-                yield batch
-                if self.grace.is_over():
-                    self.prepared.run.give_up(self.grace.reason())
+            yield from batches
 
     def _case_messages(self, batch: list[Event]) -> Iterator[list[Message]]:
         messages: list[Message] = []
@@ -145,6 +157,9 @@ class EvalRun:
     def _end(self) -> None:
         # The spans of the cases that have run are also delivered if the client has disconnected.
         self.prepared.end(self.grace.time_to_end)
+        run = self.prepared.run
+        if run.state is RunState.GIVEN_UP and run.error is not None:
+            self.log.failed(run.error)  # also where the client never took the event that says so
         self.log.write(self.prepared.run.summary, self.prepared.lost_spans)
 
     def _flush_after_failure(self) -> None:

@@ -28,7 +28,7 @@ class GracePeriod:
     """The time that a run has once its worker is being stopped.
 
     Args:
-        heartbeat: maximum seconds between two calls of :meth:`is_over`.
+        heartbeat: maximum seconds between two calls of :meth:`remaining`.
         worker: gunicorn's worker; ``None``: the server is another, whose stop is not noticed.
     """
 
@@ -61,16 +61,19 @@ class GracePeriod:
             return None
         return max(MIN_END_SECONDS, self.seconds * END_SHARE)
 
-    def is_over(self) -> bool:
-        """Return whether a run that has not ended must end now."""
+    def remaining(self) -> float | None:
+        """Return the seconds after which a run that has not ended must end, which may be over.
+
+        ``None``: the worker is not being stopped.
+        """
         time_to_end = self.time_to_end
         if time_to_end is None:
-            return False
+            return None
+        now = time.monotonic()
         if self._ends is None:
             # The stop may have begun up to a heartbeat ago.
-            remaining = self.seconds - self._heartbeat - time_to_end
-            self._ends = time.monotonic() + max(0.0, remaining)
-        return time.monotonic() >= self._ends
+            self._ends = now + max(0.0, self.seconds - self._heartbeat - time_to_end)
+        return self._ends - now
 
     def reason(self) -> ServerStoppingError:
         """Return the error with which a run is ended."""

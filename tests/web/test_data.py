@@ -628,6 +628,7 @@ def test_an_experiments_rows_are_read_page_by_page(
 
 def test_cases_in_the_request_need_neither_session_nor_project() -> None:
     opened = open_data(InlineCases([EvalCase(1)]), None, {}, Evaluator("echo", str))
+    assert isinstance(opened.cases, tuple | list)
     assert [case.input for case in opened.cases] == [1]
     assert (opened.dataset_id, opened.dataset_version) == (None, None)
 

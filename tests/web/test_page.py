@@ -229,9 +229,11 @@ def test_own_data_is_one_source_as_any_other(api: Api) -> None:
     assert api.refusal(400, data={"own": False}) == "data.own: got boolean; expected true"
 
 
-def test_data_that_fails_is_reported_before_the_stream() -> None:
+def test_data_that_fails_is_reported_by_the_stream() -> None:
     def data() -> Any:
         raise OSError("no such file")
 
     api = Api(page_app(Evaluator("echo", echo, data=data)), token=None)
-    assert "data could not be read: OSError: no such file" in api.refusal(500, data={"own": True})
+    text = "evaluator 'echo': data could not be read: OSError: no such file"
+    assert api.events(data={"own": True})[0].data == json.dumps(text)
+    assert api.refusal(500, data={"own": True}, stream=False) == text

@@ -5,21 +5,35 @@ from __future__ import annotations
 import math
 import operator
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
+from flask_braintrust_evals.concurrency.cancellation import Cancellation
 from flask_braintrust_evals.engine.values.cases import EvalCase
 from flask_braintrust_evals.error_texts import error_text
-from flask_braintrust_evals.errors import CloudError, DataError, TooManyCasesError
+from flask_braintrust_evals.errors import CloudError, DataError, EvalsError, TooManyCasesError
 
 from .executor import CaseJob
+
+
+@dataclass(frozen=True)
+class CasesToMake:
+    """Cases that the first worker of a run makes, because that may take long.
+
+    Attributes:
+        make: returns the cases. Its argument is set when the run ends early. An
+            :class:`EvalsError` that it raises is that of the run.
+    """
+
+    make: Callable[[Cancellation], Iterable[Any]]
 
 
 class CaseSource:
     """The cases of a run, each repeated for its trials. Thread-safe.
 
     Args:
-        cases: cases, or what can be made a case; read one at a time.
+        cases: cases, or what can be made a case, read one at a time; or how to make them.
         trial_count: trials of a case that does not say how many it has.
         max_cases: cases that may be handed out, each trial counted; ``None``: no limit.
 
@@ -28,9 +42,12 @@ class CaseSource:
     """
 
     def __init__(
-        self, cases: Iterable[Any], trial_count: int, max_cases: int | None = None
+        self, cases: Iterable[Any] | CasesToMake, trial_count: int, max_cases: int | None = None
     ) -> None:
-        self._iterator = _iterator_of(cases)
+        self._cases = cases
+        self._iterator: Iterator[Any] = iter(())
+        self._opened = False
+        self._cancellation = Cancellation()
         self._trial_count = trial_count
         self._left = math.inf if max_cases is None else max_cases
         self._max_cases = max_cases
@@ -45,7 +62,7 @@ class CaseSource:
         Raises:
             DataError: the source failed, or gave something that is not a case.
             TooManyCasesError: the source has more cases than allowed.
-            CloudError: the source is Braintrust's, and failed.
+            EvalsError: the source is Braintrust's, and failed.
         """
         with self._lock:
             while not self.exhausted:
@@ -60,31 +77,47 @@ class CaseSource:
                 self._current = None
             return None
 
+    def cancel(self) -> None:
+        """Hand out nothing more, and cancel the making of the cases."""
+        self.exhausted = True
+        self._cancellation.set()
+
     def close(self) -> None:
-        """Hand out nothing more, and close the source if it is a generator."""
+        """Hand out nothing more, and close the source if it is a generator.
+
+        Called when no worker uses it, because a generator that is being read cannot be closed.
+        """
         self.exhausted = True
         with self._lock:
-            close = getattr(self._iterator, "close", None)
+            never_read = not self._opened and isinstance(self._cases, Iterator)
+            close = getattr(self._cases if never_read else self._iterator, "close", None)
             if close is not None:
                 close()
 
+    def _open(self) -> Iterator[Any]:
+        cases = self._cases
+        return _iterator_of(
+            cases.make(self._cancellation) if isinstance(cases, CasesToMake) else cases
+        )
+
     def _advance(self) -> None:
         try:
+            if not self._opened:
+                self._iterator = self._open()
+                self._opened = True
             case = EvalCase.of(next(self._iterator))
         except StopIteration:
             self.exhausted = True
             return
-        except DataError as error:
-            self.exhausted = True
-            raise DataError(f"case {self._taken}: {error}") from error
-        except CloudError:
-            self.exhausted = True
-            raise
         except BaseException as error:
             self.exhausted = True
-            raise DataError(
-                f"the data could not be read after {self._taken} cases: {error_text(error)}"
-            ) from error
+            if self._cancellation.is_set():
+                return  # it may fail for that reason
+            if isinstance(error, CloudError) or (
+                isinstance(error, EvalsError) and not self._opened
+            ):
+                raise
+            raise self._failure(error) from error
         trials = case.trial_count or self._trial_count
         self._left -= trials
         if self._left < 0:
@@ -96,6 +129,13 @@ class CaseSource:
             )
         self._current = case, self._taken, iter(range(trials))
         self._taken += 1
+
+    def _failure(self, error: BaseException) -> DataError:
+        if isinstance(error, DataError):
+            return DataError(f"case {self._taken}: {error}")
+        return DataError(
+            f"the data could not be read after {self._taken} cases: {error_text(error)}"
+        )
 
     def _look_ahead(self, trials: Iterator[int]) -> None:
         # Iterators of lists know that they are at their end: no worker is started to find out.

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextvars
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -12,6 +13,7 @@ from flask_braintrust_evals.engine.values.events import CaseFinished, RunFailed
 from flask_braintrust_evals.engine.values.results import CaseResult, EvalResult
 
 from .case_runner import CaseRunner
+from .case_source import CasesToMake
 from .local_executor import LocalExecutor
 from .own_cases import own_cases
 from .run import Run
@@ -47,10 +49,11 @@ def run_locally(
     """
     run = Run(
         LocalExecutor(CaseRunner(plan, parameters, usage=True, scope=scope)),
-        own_cases(data, plan.name),
+        _in_this_context(own_cases(data, plan.name)),
         max_concurrency=max_concurrency,
         trial_count=trial_count,
         timeout=timeout,
+        name=plan.name,
     )
     results: list[CaseResult] = []
     for event in run:
@@ -60,3 +63,11 @@ def run_locally(
             raise event.error
     results.sort(key=lambda result: (result.ref.index, result.ref.trial_index))
     return EvalResult(plan.name, results, run.summary)
+
+
+def _in_this_context(cases: Iterable[Any] | CasesToMake) -> Iterable[Any] | CasesToMake:
+    """Return the cases; if a worker is to make them, in the context of the calling code."""
+    if not isinstance(cases, CasesToMake):
+        return cases
+    context, make = contextvars.copy_context(), cases.make
+    return CasesToMake(lambda cancellation: context.run(make, cancellation))

@@ -15,19 +15,38 @@ from flask_braintrust_evals.error_texts import error_text
 from flask_braintrust_evals.errors import DataError
 from flask_braintrust_evals.excerpts import excerpt
 
+from .case_source import CasesToMake
 
-def own_cases(data: Any, evaluator: str) -> Iterable[Any]:
-    """Return the cases of an evaluator's ``data``.
+
+def own_cases(data: Any, evaluator: str) -> Iterable[Any] | CasesToMake:
+    """Return the cases of an evaluator's ``data``; how to make them, if that calls user code.
 
     Args:
         data: an iterable of cases, or a function that returns one; either may be ``async``.
         evaluator: the evaluator's name, for messages.
 
     Raises:
+        DataError: there is no data, or it is no iterable of cases. What is to be made raises it
+            when it is made.
+    """
+    if is_to_be_made(data):
+        return CasesToMake(lambda cancellation: make_cases(data, evaluator, cancellation))
+    return make_cases(data, evaluator, Cancellation())
+
+
+def make_cases(data: Any, evaluator: str, cancellation: Cancellation) -> Iterable[Any]:
+    """Return the cases of an evaluator's ``data``, which is called or awaited if need be.
+
+    Args:
+        data: see :func:`own_cases`.
+        evaluator: the evaluator's name.
+        cancellation: cancels what is ``async``.
+
+    Raises:
         DataError: there is no data, or making it fails.
     """
     try:
-        data = _made(data)
+        data = _made(data, cancellation, evaluator)
     except (Exception, SystemExit) as error:
         raise DataError(
             f"evaluator {evaluator!r}: data could not be read: {error_text(error)}"
@@ -37,7 +56,7 @@ def own_cases(data: Any, evaluator: str) -> Iterable[Any]:
             f"evaluator {evaluator!r} has no data of its own; pass cases, or give it data="
         )
     if isinstance(data, AsyncIterable):
-        return _one_by_one(data)
+        return _one_by_one(data, cancellation, evaluator)
     # A class with only __getitem__ and __len__, as of PyTorch's datasets, can be iterated over too.
     if isinstance(data, str | bytes | Mapping) or not (
         isinstance(data, Iterable) or hasattr(type(data), "__getitem__")
@@ -47,6 +66,11 @@ def own_cases(data: Any, evaluator: str) -> Iterable[Any]:
         )
     cases: Iterable[Any] = data
     return cases
+
+
+def is_to_be_made(data: Any) -> bool:
+    """Return whether making the cases calls or awaits what the user wrote."""
+    return inspect.isawaitable(data) or _is_function(data) or isinstance(data, AsyncIterable)
 
 
 class RememberedCases:
@@ -76,6 +100,12 @@ class RememberedCases:
                 case = self._cases[index]
             yield case
 
+    def _open(self) -> Iterator[Any]:
+        # Not cancelled with the run that happens to read: other runs get the same cases.
+        never, name = Cancellation(), "data"
+        made = _made(self._source, never, name)
+        return _one_by_one(made, never, name) if isinstance(made, AsyncIterable) else iter(made)
+
     def _read(self) -> bool:
         """Read one more case; return whether there was one."""
         if self._error is not None:
@@ -85,10 +115,7 @@ class RememberedCases:
             return False
         try:
             if self._iterator is None:
-                made = _made(self._source)
-                self._iterator = (
-                    _one_by_one(made) if isinstance(made, AsyncIterable) else iter(made)
-                )
+                self._iterator = self._open()
             self._cases.append(next(self._iterator))
         except StopIteration:
             self._ended = True
@@ -100,18 +127,24 @@ class RememberedCases:
         return True
 
 
-def _made(data: Any) -> Any:
-    """Return ``data``, or what it returns if it is a function, a class or a coroutine."""
+def _is_function(data: Any) -> bool:
     is_iterable = isinstance(data, Iterable | AsyncIterable)
-    if inspect.isclass(data) or (callable(data) and not is_iterable):
+    return inspect.isclass(data) or (callable(data) and not is_iterable)
+
+
+def _made(data: Any, cancellation: Cancellation, evaluator: str) -> Any:
+    """Return ``data``, or what it returns if it is a function, a class or a coroutine."""
+    if _is_function(data):
         data = data()
-    return background_loop().run(data, Cancellation()) if inspect.isawaitable(data) else data
+    return background_loop().run(data, cancellation) if inspect.isawaitable(data) else data
 
 
-def _one_by_one(cases: AsyncIterable[Any]) -> Iterator[Any]:
+def _one_by_one(
+    cases: AsyncIterable[Any], cancellation: Cancellation, evaluator: str
+) -> Iterator[Any]:
     iterator = aiter(cases)
     while True:
         try:
-            yield background_loop().run(anext(iterator), Cancellation())
+            yield background_loop().run(anext(iterator), cancellation)
         except StopAsyncIteration:
             return

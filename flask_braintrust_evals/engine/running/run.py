@@ -8,19 +8,19 @@ data is read ahead of running cases.
 
 from __future__ import annotations
 
-import itertools
 import logging
 import sys
 import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import ExitStack, closing
+from contextlib import closing
 from queue import Empty
 from typing import Any
 
 from flask_braintrust_evals.concurrency.channel import Channel, ChannelClosedError
-from flask_braintrust_evals.concurrency.gevent_patch import new_event, start_thread
+from flask_braintrust_evals.concurrency.gevent_patch import start_thread
 from flask_braintrust_evals.concurrency.places import Places
+from flask_braintrust_evals.concurrency.timers import Timer, call_later
 from flask_braintrust_evals.concurrency.turns import Turn, wait_for_turn
 from flask_braintrust_evals.engine.values.events import (
     CaseStarted,
@@ -33,10 +33,11 @@ from flask_braintrust_evals.engine.values.summary import RunSummary
 from flask_braintrust_evals.error_texts import error_text
 from flask_braintrust_evals.errors import EvalsError, RunError, RunTimeoutError
 
-from .case_source import CaseSource
+from .case_source import CaseSource, CasesToMake
 from .executor import CaseExecutor
 from .open_cases import OpenCases
 from .run_state import RunState
+from .run_users import CONSUMER, RunUsers
 
 logger = logging.getLogger("flask_braintrust_evals")
 
@@ -46,9 +47,8 @@ MAX_WAITING_BYTES = 1_000_000
 """Bytes of their outputs, likewise."""
 MAX_SLICE = 0.0005
 """Seconds for which workers may go on before they let the consumer run."""
-
-_CONSUMER = 0
-"""Stands for the consumer among the users of a run; workers are numbered from 1."""
+RELEASE_AFTER = 5.0
+"""Seconds after an early end for which the run waits for workers that have not ended."""
 
 
 class _NoWorkers(Event):
@@ -60,13 +60,14 @@ class Run:
 
     Args:
         executor: runs each case.
-        cases: an iterable of cases; the workers read it, one item at a time.
+        cases: an iterable of cases, or how to make one; the workers read it, one item at a time.
         max_concurrency: cases at a time.
         trial_count: how often to run each case that does not say so itself.
-        timeout: seconds after which the run is given up.
+        timeout: seconds after which the run is given up, whatever the consumer does.
         max_cases: cases that the run may have, each trial counted; ``None``: no limit.
         places: limits the cases at a time of all runs that share it; ``None``: no limit.
         idle_after: seconds of silence after which to yield :class:`Idle`; ``None``: never.
+        name: the evaluator's name, for the log.
 
     Attributes:
         state: where the run is; see :class:`RunState`.
@@ -77,7 +78,7 @@ class Run:
     def __init__(
         self,
         executor: CaseExecutor,
-        cases: Iterable[Any],
+        cases: Iterable[Any] | CasesToMake,
         *,
         max_concurrency: int,
         trial_count: int = 1,
@@ -85,6 +86,7 @@ class Run:
         max_cases: int | None = None,
         places: Places | None = None,
         idle_after: float | None = None,
+        name: str = "",
     ) -> None:
         self._executor = executor
         self._source = CaseSource(cases, trial_count, max_cases)
@@ -95,10 +97,8 @@ class Run:
         self._channel: Channel[Event] = Channel(MAX_WAITING_EVENTS, MAX_WAITING_BYTES)
         self._consumer_ran = 0.0
         self._lock = threading.Lock()
-        self._numbers = itertools.count(1)
-        self._users = {_CONSUMER}
-        self._no_workers = new_event()
-        self._callbacks: list[Callable[[], None]] = []
+        self._users = RunUsers(name, self._source.close)
+        self._deadline: Timer | None = None
         self.state = RunState.NEW
         self.error: EvalsError | None = None
         self.summary = RunSummary()
@@ -110,12 +110,11 @@ class Run:
 
     def batches(self) -> Generator[list[Event], None, None]:
         """Yield the same events in lists: all that are there at a time, and at least one."""
-        deadline = None if self._timeout is None else time.monotonic() + self._timeout
         open_cases = OpenCases()
         try:
             self._start()
             while not self.state.is_end:
-                batch, is_last = self._next_batch(deadline, open_cases)
+                batch, is_last = self._next_batch(open_cases)
                 if batch:
                     yield batch
                 if is_last:
@@ -132,34 +131,37 @@ class Run:
         with self._lock:
             if not self.state.is_end:
                 self.state = RunState.STOPPING
-        self._executor.cancel()
+        self._cancel()
 
-    def give_up(self, reason: RunError) -> None:
+    def give_up(self, reason: RunError, release_after: float | None = None) -> None:
         """End the run at once. The next events report running cases as failed, and the run too.
 
         Args:
             reason: why.
+            release_after: seconds after which the run no longer waits for those that use it;
+                default: :data:`RELEASE_AFTER`.
         """
-        self._end(RunState.GIVEN_UP, reason)
+        self._end(RunState.GIVEN_UP, reason, release_after)
 
     def close(self) -> None:
         """Cancel the run unless it has ended. The consumer reads no more. May be called again."""
         self._end(RunState.CANCELLED)
-        self._leave(_CONSUMER)
+        self._leave(CONSUMER)
 
     def when_closed(self, callback: Callable[[], None]) -> None:
         """Have ``callback`` called when neither the consumer nor a worker uses the run any more.
 
-        It is called on the thread of whichever was the last. Several callbacks are called in the
-        order added, each also if the one before raises. Add them before the run is iterated over
-        or closed.
+        If the run was closed or given up, it is called after :data:`RELEASE_AFTER` seconds at the
+        latest, also if workers have not ended. It is called on the thread of whichever was the
+        last. Several callbacks are called in the order added, each also if the one before raises.
+        Add them before the run is iterated over or closed.
         """
-        self._callbacks.append(callback)
+        self._users.when_released(callback)
 
     def wait_for_workers(self, timeout: float) -> None:
         """Wait until all workers have ended, at most ``timeout`` seconds. Cancel the run first."""
-        if self._users - {_CONSUMER}:
-            self._no_workers.wait(timeout)
+        if self._users.workers:
+            self._users.no_workers.wait(timeout)
 
     # --- On the consumer's thread ---
 
@@ -167,25 +169,27 @@ class Run:
         with self._lock:
             if self.state is RunState.NEW:
                 self.state = RunState.RUNNING
-        if self.state is RunState.RUNNING:
-            self._add_worker()
-        else:  # stopped before it began
+        self._start_deadline()
+        if not self._add_worker() and not self._users.no_workers.is_set():
+            # It was stopped before it began.
             self._channel.put_last(_NoWorkers())
 
-    def _next_batch(
-        self, deadline: float | None, open_cases: OpenCases
-    ) -> tuple[list[Event], bool]:
-        """Wait for events; return them, which may be none, and whether no others will come."""
-        remaining = None if deadline is None else deadline - time.monotonic()
-        if remaining is not None and remaining <= 0:
-            message = f"the run's time-out of {self._timeout:g} seconds was reached"
-            self.give_up(RunTimeoutError(message))
-            return [], False
+    def _start_deadline(self) -> None:
+        """Have the run given up at its time-out, also while its consumer asks for nothing."""
+        if self._timeout is None or self.state is not RunState.RUNNING:
+            return
+        reason = RunTimeoutError(f"the run's time-out of {self._timeout:g} seconds was reached")
         try:
-            batch = self._channel.take(_shortest(self._idle_after, remaining))
+            self._deadline = call_later(self._timeout, lambda: self.give_up(reason))
+        except RuntimeError as error:
+            self._fail(EvalsError(f"no timer could be started for the run's time-out: {error}"))
+
+    def _next_batch(self, open_cases: OpenCases) -> tuple[list[Event], bool]:
+        """Wait for events; return them, which may be none, and whether no others will come."""
+        try:
+            batch = self._channel.take(self._idle_after)
         except Empty:
-            is_idle = remaining is None or remaining > (self._idle_after or remaining)
-            return [Idle()] if is_idle else [], False
+            return [Idle()], False
         except ChannelClosedError:  # the run was ended by another thread
             return [], False
         wait_for_turn(Turn.CONSUME)
@@ -208,7 +212,12 @@ class Run:
             return RunState.FAILED
         return RunState.DONE if self.state is RunState.RUNNING else RunState.CANCELLED
 
-    def _end(self, state: RunState, error: EvalsError | None = None) -> None:
+    def _end(
+        self,
+        state: RunState,
+        error: EvalsError | None = None,
+        release_after: float | None = None,
+    ) -> None:
         """End the run, unless it has ended: the one place where it does, for whatever reason.
 
         From here on, a worker that emits an event gets :class:`ChannelClosedError`.
@@ -218,6 +227,14 @@ class Run:
                 return
             self.state, self.error = state, error or self.error
         self._channel.close()
+        if self._deadline is not None:
+            self._deadline.cancel()
+        if state in (RunState.CANCELLED, RunState.GIVEN_UP):
+            self._users.let_go_after(RELEASE_AFTER if release_after is None else release_after)
+        self._cancel()
+
+    def _cancel(self) -> None:
+        self._source.cancel()
         self._executor.cancel()
 
     def _last_batch(self, open_cases: OpenCases) -> list[Event]:
@@ -234,16 +251,16 @@ class Run:
 
     # --- On the threads of workers ---
 
-    def _add_worker(self) -> None:
-        if (
-            len(self._users) > self._limit
-        ):  # the consumer is one of them; spares most cases the lock
-            return
-        if self._source.exhausted:
-            return
+    def _add_worker(self) -> bool:
+        """Have a worker started, if the run needs and may have one more; return whether it is."""
+        # The consumer is one of the users. This spares most cases the lock.
+        if len(self._users) > self._limit or self._source.exhausted:
+            return False
         # If there is no place, the worker starts later, when there is one.
-        if self._places.take() and not self._start_worker():
-            self._places.give_back()
+        if not self._places.take() or self._start_worker():
+            return True
+        self._places.give_back()
+        return False
 
     def _start_worker(self) -> bool:
         """Start a worker, for which a place was taken; return false if none is started."""
@@ -251,13 +268,12 @@ class Run:
             may_start = self.state is RunState.RUNNING and not self._source.exhausted
             if not may_start or len(self._users) > self._limit:
                 return False
-            number = next(self._numbers)
-            self._users.add(number)
+            number = self._users.add_worker()
         try:
             start_thread(lambda: self._work(number), f"eval-{number}")
         except RuntimeError as error:
             # The workers that there are go on; where there are none, the run has failed.
-            if len(self._users - {_CONSUMER}) == 1:
+            if self._users.workers == 1:
                 self._fail(EvalsError(f"no worker could be started: {error}"))
             self._leave(number)
             return False
@@ -305,24 +321,6 @@ class Run:
                 self.state = RunState.STOPPING
 
     def _leave(self, user: int) -> None:
-        """Note that the consumer or a worker no longer uses the run; the last one releases it."""
-        with self._lock:
-            if user not in self._users:
-                return
-            self._users.remove(user)
-            no_workers, unused = self._users <= {_CONSUMER}, not self._users
-        if no_workers:
-            self._no_workers.set()
+        """Note that the consumer or a worker no longer uses the run."""
+        if self._users.leave(user):
             self._channel.put_last(_NoWorkers())
-        if unused:
-            self._release()
-
-    def _release(self) -> None:
-        with ExitStack() as callbacks:
-            for callback in reversed(self._callbacks):
-                callbacks.callback(callback)
-            self._source.close()
-
-
-def _shortest(*durations: float | None) -> float | None:
-    return min((each for each in durations if each is not None), default=None)

@@ -1,0 +1,80 @@
+"""Notices a client that takes nothing of what is sent to it, and closes its connection.
+
+A server writes the stream to the client's connection, and waits while the connection is full: for
+ever, if the client stays connected and does not read. So the stream is written in small pieces. A
+client that has not taken a piece within the limit counts as one that has left.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from typing import Any
+
+PIECE = 64 * 1024
+"""Bytes that are handed to the server at a time."""
+_CONNECTION_KEYS = ("gunicorn.socket", "werkzeug.socket")
+"""Where servers put the client's connection into the WSGI environment."""
+
+
+class Sending:
+    """The way of a stream to its client.
+
+    Args:
+        environ: the WSGI environment of the request.
+        limit: seconds that the client may take for one piece.
+    """
+
+    def __init__(self, environ: dict[str, Any], limit: float) -> None:
+        self.limit = limit
+        self._connection = next((environ[key] for key in _CONNECTION_KEYS if key in environ), None)
+        self._since: float | None = None
+        self._limit_unanswered()
+
+    def pieces(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
+        """Yield ``chunks``, the large ones in pieces, and note how long each of them takes."""
+        for chunk in chunks:
+            if len(chunk) <= PIECE:
+                self._since = time.monotonic()
+                yield chunk
+                self._since = None
+                continue
+            for start in range(0, len(chunk), PIECE):
+                self._since = time.monotonic()
+                yield chunk[start : start + PIECE]
+                self._since = None
+
+    @property
+    def seconds(self) -> float:
+        """How long the client has been taking for a piece; 0: there is none to take."""
+        since = self._since
+        return 0.0 if since is None else time.monotonic() - since
+
+    def cut(self) -> None:
+        """Close the connection, so that the server no longer waits for the client.
+
+        With servers that do not tell the connection, nothing happens.
+        """
+        if self._connection is None:
+            return
+        with suppress(OSError, ValueError):
+            # By another descriptor: what the server's own object does depends on its kind, such as
+            # TLS, and it is in use.
+            with socket.socket(fileno=os.dup(self._connection.fileno())) as connection:
+                connection.shutdown(socket.SHUT_RDWR)
+
+    def _limit_unanswered(self) -> None:
+        """Have the system end a connection whose other side does not answer any more.
+
+        A machine that was switched off closes nothing. Without this, Linux tries for a quarter of
+        an hour to reach it. The time is twice the limit, since the same option would end the
+        connection of a client that does not read, which gunicorn reports as an error of its own.
+        """
+        option = getattr(socket, "TCP_USER_TIMEOUT", None)
+        if self._connection is not None and option is not None:
+            with suppress(OSError, ValueError):
+                milliseconds = int(self.limit * 2000)
+                self._connection.setsockopt(socket.IPPROTO_TCP, option, milliseconds)
