@@ -63,13 +63,13 @@ DECLARED = [
         'class Style(BaseModel):\n    tone: Literal["friendly", "formal"] = "friendly"\n'
         "    words: int = 100",
     ),
-    Declared('"model": {"type": "model", "default": "gpt-5-mini"},'),
+    Declared('"model": {"type": "model", "default": "gpt-6.1-terra"},'),
     Declared(
         '"main": {\n    "type": "prompt",\n    "default": {\n        "prompt": {\n'
         '            "type": "chat",\n            "messages": [\n'
         '                {"role": "system", "content": "Be kind."},\n'
         '                {"role": "user", "content": "{{input}}"},\n            ],\n        },\n'
-        '        "options": {"model": "gpt-5-mini"},\n    },\n},'
+        '        "options": {"model": "gpt-6.1-terra"},\n    },\n},'
     ),
     Declared('"notes": None,'),
 ]

@@ -14,13 +14,12 @@ from opentelemetry import trace
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 
 from flask_braintrust_evals import Evaluator
-from flask_braintrust_evals.cloud.client import CloudClient
-from flask_braintrust_evals.cloud.sessions import Organization, UserSession
-from flask_braintrust_evals.cloud.tracing.pipeline import SpanPipeline
 from flask_braintrust_evals.engine.parameters.values import Parameters
 from flask_braintrust_evals.engine.running.case_runner import CaseRunner
+from flask_braintrust_evals.engine.running.local_executor import LocalExecutor
 from flask_braintrust_evals.engine.running.run import Run
 from flask_braintrust_evals.engine.tracing.eval_tracer import EvalTracer
+from flask_braintrust_evals.tracing.collector import SpanCollector
 from flask_braintrust_evals.tracing.processor import CaseSpanProcessor
 
 OURS, THEIRS = "#4f6df5", "#e0912f"
@@ -29,19 +28,10 @@ ROW, LEFT, WIDTH, TOP = 34, 250, 620, 56
 tracer = trace.get_tracer("the.application")
 
 
-class Kept(SpanPipeline):
-    """Keeps what it should send."""
-
-    sent: list[ReadableSpan] = []
-
-    def _send(self, batch: list[ReadableSpan], seconds: float) -> None:
-        self.sent += batch
-
-
 def answer(input: str) -> str:
     with tracer.start_as_current_span("SELECT articles"):
         time.sleep(0.03)
-    with tracer.start_as_current_span("chat gpt-5-mini"):
+    with tracer.start_as_current_span("chat model"):
         time.sleep(0.09)
         with tracer.start_as_current_span("POST api.example.com"):
             time.sleep(0.06)
@@ -62,20 +52,19 @@ def helpful(output: str) -> float:
 def spans_of_one_case() -> list[ReadableSpan]:
     """Run one case and return its spans, in the order of their starts."""
     trace.set_tracer_provider(TracerProvider())
-    router = CaseSpanProcessor(install=False)
-    router.attach()
-    url = "http://127.0.0.1:1"
-    session = UserSession(CloudClient("none", 1), Organization("id", "org"), url, url, url)
-    spans = Kept(session, "playground_id:p", router, 1)
+    processor = CaseSpanProcessor(install=False)
+    processor.attach()
+    found: list[ReadableSpan] = []
+    collector = SpanCollector(processor, lambda spans: found.extend(span for span, _ in spans))
     runner = CaseRunner(
-        Evaluator("answer", answer, scores=[exact_match, helpful]),
+        Evaluator("answer", answer, scores=[exact_match, helpful]).plan,
         Parameters(),
-        tracing=EvalTracer(spans.tracer, finished=spans.finished),
+        tracer=EvalTracer(collector.tracer),
     )
-    for _ in Run(runner, [{"input": "Is it?", "expected": "yes"}], max_concurrency=1):
+    cases = [{"input": "Is it?", "expected": "yes"}]
+    for _ in Run(LocalExecutor(runner), cases, max_concurrency=1):
         pass
-    spans.flush()
-    return sorted(spans.sent, key=lambda span: span.start_time or 0)
+    return sorted(found, key=lambda span: span.start_time or 0)
 
 
 def draw(spans: list[ReadableSpan]) -> str:

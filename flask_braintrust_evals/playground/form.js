@@ -36,7 +36,7 @@ function field(name, parameter) {
 }
 
 function modelField(parameter) {
-  const input = element("input", { type: "text", value: parameter.default ?? "", placeholder: "such as gpt-5-mini", spellcheck: false });
+  const input = element("input", { type: "text", value: parameter.default ?? "", placeholder: "such as gpt-6.1-terra", spellcheck: false });
   return { node: input, value: () => input.value.trim() || undefined };
 }
 

@@ -9,6 +9,7 @@ from typing import Any
 from flask import Flask
 
 from flask_braintrust_evals import Classification, EvalHooks, EvalsBlueprint, Score
+from tests.example_model import EXAMPLE_MODEL
 
 bp = EvalsBlueprint("evals", __name__)
 
@@ -41,12 +42,12 @@ def length(output: Any) -> Score:
         "shout": {"type": "boolean", "default": False},
         "tone": {"type": "string", "enum": ["plain", "warm"], "default": "plain"},
         "extra": {"type": "object", "default": {"a": 1}},
-        "model": {"type": "model", "default": "gpt-5-mini"},
+        "model": {"type": "model", "default": EXAMPLE_MODEL},
         "prompt": {
             "type": "prompt",
             "default": {
                 "prompt": {"type": "chat", "messages": [{"role": "user", "content": "{{input}}"}]},
-                "options": {"model": "gpt-5-mini"},
+                "options": {"model": EXAMPLE_MODEL},
             },
         },
     },

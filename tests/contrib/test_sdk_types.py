@@ -17,6 +17,7 @@ from flask_braintrust_evals.contrib import braintrust_spans
 from flask_braintrust_evals.contrib.braintrust.evaluators import from_sdk
 from flask_braintrust_evals.engine.tracing.eval_tracer import EvalTracer
 from tests.engine.support import Spans, attribute, run_case
+from tests.example_model import EXAMPLE_MODEL
 
 from .support import echo, sdk_evaluator
 
@@ -29,7 +30,7 @@ CHAT = {
             {"role": "user", "content": [{"type": "text", "text": "{{input}}"}]},
         ],
     },
-    "options": {"model": "gpt-5-mini", "params": {"temperature": 0}},
+    "options": {"model": EXAMPLE_MODEL, "params": {"temperature": 0}},
 }
 
 
@@ -101,7 +102,7 @@ def test_an_edited_prompt_is_one_for_code_that_checks_types() -> None:
             return str(value.build(mood="kind", input="hi")["model"])
         return "the default"
 
-    assert helper(prompt) == "gpt-5-mini"
+    assert helper(prompt) == EXAMPLE_MODEL
     assert isinstance(prompt, Prompt)
     assert type(prompt) is Prompt
     pickled = pickle.loads(pickle.dumps(prompt))

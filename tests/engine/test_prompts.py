@@ -17,12 +17,13 @@ from flask_braintrust_evals.engine.parameters.values import ParameterSet
 from flask_braintrust_evals.errors import RegistrationError, RequestError
 from flask_braintrust_evals.serialization import plain
 from flask_braintrust_evals.web.manifest import manifest
+from tests.example_model import EXAMPLE_MODEL
 
 # Importing it turns off the escaping for HTML that the SDK's renderer has by default.
 assert autoevals.llm
 
 
-def chat(*messages: Any, model: str | None = "gpt-5-mini", **more: Any) -> dict[str, Any]:
+def chat(*messages: Any, model: str | None = EXAMPLE_MODEL, **more: Any) -> dict[str, Any]:
     prompt = {"type": "chat", "messages": list(messages), **more}
     return {"prompt": prompt, "options": {} if model is None else {"model": model}}
 
@@ -175,10 +176,10 @@ def test_building_changes_neither_the_prompt_nor_the_variables() -> None:
 def test_a_prompt_shows_its_parts() -> None:
     prompt = Prompt("p", PROMPTS["messages"])
     assert (prompt.name, prompt.slug, prompt.version) == ("p", "p", None)
-    assert prompt.options["model"] == prompt.options.model == "gpt-5-mini"
+    assert prompt.options["model"] == prompt.options.model == EXAMPLE_MODEL
     assert prompt.prompt is not None
     assert prompt.prompt.messages[0]["role"] == "system"
-    assert repr(prompt) == "Prompt('p', model='gpt-5-mini')"
+    assert repr(prompt) == f"Prompt('p', model={EXAMPLE_MODEL!r})"
 
 
 def listed(declaration: Any) -> Any:

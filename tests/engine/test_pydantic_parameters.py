@@ -15,6 +15,7 @@ from flask_braintrust_evals.engine.parameters.declare import declare
 from flask_braintrust_evals.engine.parameters.values import Parameters, ParameterSet
 from flask_braintrust_evals.errors import RegistrationError, RequestError
 from flask_braintrust_evals.web.manifest import manifest
+from tests.example_model import EXAMPLE_MODEL
 
 
 class Mood(enum.Enum):
@@ -233,8 +234,8 @@ def test_declarations_may_be_mixed() -> None:
             "temperature": Temperature,
             "style": Style,
             "word": {"type": "string", "default": "w"},
-            "model": {"type": "model", "default": "gpt-5-mini"},
+            "model": {"type": "model", "default": EXAMPLE_MODEL},
         },
     )
     result = evaluator.run([{"input": 1}], {"style": {"mood": "loud"}})
-    assert result.results[0].output == [0.5, "loud", "w", "gpt-5-mini"]
+    assert result.results[0].output == [0.5, "loud", "w", EXAMPLE_MODEL]

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.example_model import EXAMPLE_MODEL
 from tests.server import Client, Gunicorn
 from tests.standin import StandIn
 
@@ -16,13 +17,13 @@ from .outcome import Pair, client_of
 HERE = Path(__file__).parent
 CHAT = {
     "prompt": {"type": "chat", "messages": [{"role": "user", "content": "Greet {{name}}."}]},
-    "options": {"model": "gpt-5-mini"},
+    "options": {"model": EXAMPLE_MODEL},
 }
 SAVED: dict[str, Any] = {
     "schema": {
         "type": "object",
         "properties": {
-            "model": {"type": "string", "x-bt-type": "model", "default": "gpt-5-mini"},
+            "model": {"type": "string", "x-bt-type": "model", "default": EXAMPLE_MODEL},
             "temperature": {"type": "number", "minimum": 0, "default": 0.5},
             "greeting": {"type": "string"},
             "main": {"type": "object", "x-bt-type": "prompt", "default": CHAT},
@@ -66,6 +67,7 @@ def environ(shared_cloud: StandIn, tmp_path_factory: pytest.TempPathFactory) -> 
         "BRAINTRUST_PARAMETERS_CACHE_DIR": cache,
         "BRAINTRUST_PROMPT_CACHE_DIR": cache,
         "BRAINTRUST_EVALS_HEARTBEAT": "0.2",
+        "EXAMPLE_MODEL": EXAMPLE_MODEL,
         "CONTROL_URL": shared_cloud.url,
         "PROJECT_ID": shared_cloud.add_project("acme", "of its own"),
         "NO_PROXY": "127.0.0.1",

@@ -13,6 +13,7 @@ from pydantic import BaseModel
 
 from flask_braintrust_evals import EvalsBlueprint, Evaluator
 from flask_braintrust_evals.web.manifest_schema import MANIFEST_SCHEMA
+from tests.example_model import EXAMPLE_MODEL
 
 from .support import Api, echo, make_app
 
@@ -59,7 +60,7 @@ def test_a_manifest_is_exactly_as_the_page_wants_it() -> None:
         classifiers=[topic],
         parameters={
             "prefix": {"type": "string", "default": "hi", "description": "First word"},
-            "model": {"type": "model", "default": "gpt-5-mini"},
+            "model": {"type": "model", "default": EXAMPLE_MODEL},
             "count": {"type": "integer", "minimum": 1},
             "nothing": {"type": ["string", "null"], "default": None},
         },
@@ -77,7 +78,7 @@ def test_a_manifest_is_exactly_as_the_page_wants_it() -> None:
                         "default": "hi",
                         "description": "First word",
                     },
-                    "model": {"type": "model", "default": "gpt-5-mini"},
+                    "model": {"type": "model", "default": EXAMPLE_MODEL},
                     "count": {"type": "data", "schema": {"type": "integer", "minimum": 1}},
                     "nothing": {"type": "data", "schema": {"type": ["string", "null"]}},
                 },

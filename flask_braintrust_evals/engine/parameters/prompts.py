@@ -5,7 +5,7 @@ The data has the form of a prompt saved in Braintrust (``PromptData`` of its SDK
     {"prompt": {"type": "chat",
                 "messages": [{"role": "user", "content": "Hi {{name}}"}],
                 "tools": "[...]"},
-     "options": {"model": "gpt-5-mini", "params": {"temperature": 0}},
+     "options": {"model": "gpt-6.1-terra", "params": {"temperature": 0}},
      "template_format": "mustache"}
 
 or with ``{"type": "completion", "content": "..."}`` as the ``prompt``. Each of the three is

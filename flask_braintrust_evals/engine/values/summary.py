@@ -72,7 +72,7 @@ class MetricSummary(_Mean):
 
     @property
     def unit(self) -> str:
-        """The unit: ``s``, ``tok`` or ``$``."""
+        """Seconds (``s``), tokens (``tok``) or dollars (``$``)."""
         return _UNITS.get(self.name, "tok")
 
 

@@ -4,10 +4,13 @@
 # mypy: disable-error-code="arg-type, list-item"
 
 import enum
+import os
 from typing import Any
 
 from braintrust import Eval
 from pydantic import BaseModel, Field
+
+MODEL = os.environ["EXAMPLE_MODEL"]
 
 
 class Prefix(BaseModel):
@@ -55,7 +58,7 @@ PROMPT = {
             {"role": "user", "content": "Greet {{name}}."},
         ],
     },
-    "options": {"model": "gpt-5-mini", "params": {"temperature": 0}},
+    "options": {"model": MODEL, "params": {"temperature": 0}},
 }
 
 
@@ -93,7 +96,11 @@ ALL: dict[str, Any] = {
     "loud": Loud,
     "words": Words,
     "style": Style,
-    "model": {"type": "model", "default": "gpt-5-mini", "description": "Which model"},
+    "model": {
+        "type": "model",
+        "default": MODEL,
+        "description": "Which model",
+    },
     "main": {"type": "prompt", "default": PROMPT, "description": "What is asked"},
     "notes": None,
 }
