@@ -141,6 +141,9 @@ class Settings:
     application has none, so that spans of its libraries are recorded."""
     playground: bool = False
     """``BRAINTRUST_EVALS_PLAYGROUND``: serve a page that runs evaluators at ``/playground``."""
+    git_metadata: bool = True
+    """``BRAINTRUST_EVALS_GIT_METADATA``: whether experiments have the commit that the server runs
+    from, if their organisation collects it."""
     openapi: bool = False
     """``BRAINTRUST_EVALS_OPENAPI``: serve a description of the endpoints at ``/openapi.json``."""
 
@@ -233,6 +236,7 @@ class Settings:
             ),
             tracer_provider=read("BRAINTRUST_EVALS_TRACER_PROVIDER", parse_switch, False),
             playground=read("BRAINTRUST_EVALS_PLAYGROUND", parse_switch, False),
+            git_metadata=read("BRAINTRUST_EVALS_GIT_METADATA", parse_switch, True),
             openapi=read("BRAINTRUST_EVALS_OPENAPI", parse_switch, False),
             max_concurrency=read(
                 "BRAINTRUST_EVALS_MAX_CONCURRENCY", parse_integer(1, 1000), defaults.max_concurrency

@@ -51,12 +51,31 @@ class Endpoints:
         return AddressRules.of((self.app_url, self.api_url, self.proxy_url), self.api_hosts)
 
 
+GIT_FIELDS = (
+    "commit",
+    "branch",
+    "tag",
+    "dirty",
+    "author_name",
+    "author_email",
+    "commit_message",
+    "commit_time",
+)
+"""What an organisation may collect about the code of an experiment. Braintrust's own list also has
+``git_diff``, which is never sent."""
+
+
 @dataclass(frozen=True)
 class Organization:
-    """An organisation in Braintrust, with its id and its name."""
+    """An organisation in Braintrust, with its id and its name.
+
+    Attributes:
+        git_fields: those of :data:`GIT_FIELDS` that its settings collect.
+    """
 
     id: str
     name: str
+    git_fields: frozenset[str] = frozenset()
 
 
 class UserSession:
@@ -169,7 +188,7 @@ def log_in(
         proxy_url = endpoints.proxy_url or _url(org, "proxy_url", rules) or api_url
         return UserSession(
             client,
-            Organization(org["id"], org["name"]),
+            Organization(org["id"], org["name"], _git_fields(org)),
             endpoints.app_url,
             api_url,
             proxy_url.removesuffix(_PROXY_SUFFIX),
@@ -237,6 +256,18 @@ def _choose(organizations: list[dict[str, Any]], name: str | None, named_by: str
             f"this token belongs to several organisations ({names}); name one in {named_by}"
         )
     return organizations[0]
+
+
+def _git_fields(org: Mapping[str, Any]) -> frozenset[str]:
+    """Return what an organisation collects about code; as in the SDK, nothing by default."""
+    settings = org.get("git_metadata")
+    settings = settings if isinstance(settings, Mapping) else {}
+    if settings.get("collect") == "all":
+        return frozenset(GIT_FIELDS)
+    fields = settings.get("fields")
+    if settings.get("collect") != "some" or not isinstance(fields, list):
+        return frozenset()
+    return frozenset(name for name in GIT_FIELDS if name in fields)
 
 
 def _url(org: Mapping[str, Any], key: str, rules: AddressRules) -> str | None:

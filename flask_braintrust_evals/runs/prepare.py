@@ -34,6 +34,7 @@ from .own_data import made_before_the_run, made_by_the_run
 from .prepared import PreparedRun
 from .recording import Recording, project_query, record_below, record_in_new_experiment
 from .remote_scorers import remote_scorers
+from .repository import begin_reading, git_fields_for
 from .spec import RunSpec
 
 
@@ -114,6 +115,11 @@ def prepare(
         )
     project = project_query(spec, requester.project_id, evaluator)
     in_experiment = session is not None and requester.recorded and spec.parent is None
+    git_fields: frozenset[str] = frozenset()
+    if session is not None and in_experiment:
+        git_fields = git_fields_for(session.org, host.settings)
+    if git_fields:
+        begin_reading()  # meanwhile, Braintrust is asked for the data and the project
     wait_for = _wait_for_data(evaluator, requester, host, numbers.timeout, in_experiment)
     data = open_data(spec.data, session, project, evaluator, host.sdk_attachments, wait_for)
     size_hint = numbers.check_cases(data.cases)
@@ -122,7 +128,7 @@ def prepare(
     elif spec.parent is not None:
         recording = record_below(spec.parent, session, project, spec, evaluator)
     else:
-        recording = record_in_new_experiment(session, project, spec, evaluator, data)
+        recording = record_in_new_experiment(session, project, spec, evaluator, data, git_fields)
     spans = _spans(session, recording, host)
     scorers = _remote_scorers(spec, requester, evaluator.project_id, recording)
     run = Run(

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from typing import TypeVar
 
-from .answers import Answer, json_answer
+from .answers import Answer, Refusal, json_answer
 from .request import Request
 from .state import Dataset, Experiment, Project, Row, Table
 from .summary import summarize
@@ -23,6 +24,19 @@ _EXPERIMENT_FIELDS = (
     "tags",
     "public",
 )
+
+
+_REPO_INFO = {
+    "commit",
+    "branch",
+    "tag",
+    "dirty",
+    "author_name",
+    "author_email",
+    "commit_message",
+    "commit_time",
+    "git_diff",
+}
 
 
 def create_project(request: Request) -> Answer:
@@ -68,6 +82,7 @@ def create_experiment(request: Request) -> Answer:
     if base_id := request.optional_text("base_exp_id"):
         cloud.get(request.caller, Experiment, base_id)
     body = request.body
+    check_code(body)
     fields = {key: body[key] for key in _EXPERIMENT_FIELDS if body.get(key) is not None}
     with cloud.lock:
         name = request.optional_text("name") or f"experiment-{cloud.next_serial()}"
@@ -77,6 +92,24 @@ def create_experiment(request: Request) -> Answer:
         if taken:
             name = f"{name}-{cloud.next_serial():08x}"
         return json_answer(cloud.experiment_named(project, name, **fields).record)
+
+
+def check_code(body: Row) -> None:
+    """Raise `Refusal` for what is no state of a checkout."""
+    info, commits = body.get("repo_info"), body.get("ancestor_commits")
+    if info is not None and (not isinstance(info, dict) or info.keys() - _REPO_INFO):
+        raise Refusal(400, f"repo_info must be an object of {sorted(_REPO_INFO)}")
+    if info is not None and not all(
+        isinstance(value, bool if name == "dirty" else str)
+        for name, value in info.items()
+        if value is not None
+    ):
+        raise Refusal(400, "An entry of repo_info has the wrong type")
+    if commits is not None and not (
+        isinstance(commits, list)
+        and all(isinstance(each, str) and re.fullmatch("[0-9a-f]{40,64}", each) for each in commits)
+    ):
+        raise Refusal(400, "ancestor_commits must be a list of commits")
 
 
 def summarize_experiment(request: Request) -> Answer:

@@ -64,7 +64,7 @@ def _login(world: World, call: Call) -> Answer:
                     "id": world.cloud.org_id(name),
                     "name": name,
                     "api_url": world.url,
-                    "git_metadata": None,
+                    "git_metadata": world.cloud.git_metadata.get(name),
                     "is_universal_api": None,
                     "proxy_url": world.url,
                     "realtime_url": "wss://realtime.invalid",

@@ -97,6 +97,10 @@ class StandIn:
         """Have the login name other addresses, as an organisation's owner can: `api_url=` etc."""
         self._world.addresses[org] = addresses
 
+    def collect_git(self, org: str, collect: str, fields: Iterable[str] = ()) -> None:
+        """Have an organisation collect the state of checkouts: `all`, `none`, or `some` fields."""
+        self._cloud.git_metadata[org] = {"collect": collect, "fields": list(fields)}
+
     def org_id(self, org: str) -> str:
         """An organisation's id, which depends on its name alone."""
         return self._cloud.org_id(org)

@@ -127,6 +127,7 @@ class Cloud:
     def reset(self) -> None:
         with self.lock:
             self._users: dict[str, tuple[str, ...]] = {}
+            self.git_metadata: dict[str, Row] = {}
             self._items: dict[str, Item] = {}
             self._serial = 0
 
