@@ -109,14 +109,17 @@ def test_many_runs_share_a_few_places_and_lose_no_case() -> None:
 # --- Threads that cannot be started ---
 
 
+NO_THREAD = RuntimeError("can't start new thread")
+
+
 @contextmanager
-def threads_left(monkeypatch: pytest.MonkeyPatch, count: int) -> Any:
-    """Let only so many workers be started."""
+def threads_left(monkeypatch: pytest.MonkeyPatch, count: int, error: Exception = NO_THREAD) -> Any:
+    """Let only so many workers be started; the others raise ``error``."""
     left = [None] * count
 
     def start_if_left(work: Callable[[], None], name: str) -> None:
         if not left:
-            raise RuntimeError("can't start new thread")
+            raise error
         left.pop()
         start_thread(work, name)
 
@@ -125,13 +128,16 @@ def threads_left(monkeypatch: pytest.MonkeyPatch, count: int) -> Any:
         yield
 
 
-def test_a_run_without_any_thread_fails_and_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("error", [NO_THREAD, MemoryError("no stack")])
+def test_a_run_without_any_thread_fails_and_says_why(
+    monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
     places = Places(4)
-    with threads_left(monkeypatch, 0):
+    with threads_left(monkeypatch, 0, error):
         events = events_of(Evaluator("e", echo), inputs(1, 2), places=places)
     (failed,) = events
     assert isinstance(failed, RunFailed)
-    assert str(failed.error) == "no worker could be started: can't start new thread"
+    assert str(failed.error) == f"no worker could be started: {error}"
     assert places.taken == 0
 
 

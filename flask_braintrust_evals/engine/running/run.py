@@ -271,7 +271,7 @@ class Run:
             number = self._users.add_worker()
         try:
             start_thread(lambda: self._work(number), f"eval-{number}")
-        except RuntimeError as error:
+        except (RuntimeError, MemoryError) as error:
             # The workers that there are go on; where there are none, the run has failed.
             if self._users.workers == 1:
                 self._fail(EvalsError(f"no worker could be started: {error}"))
