@@ -62,7 +62,7 @@ setup(
         "pydantic>=2.8",
         "referencing>=0.30",
         "regex>=2023.12.25",
-        "requests>=2.32",
+        "requests>=2.32.4",
         "urllib3>=2.2",
         "wrapt>=1.14",
     ],

@@ -9,6 +9,7 @@ import orjson
 import requests
 from urllib3.exceptions import IncompleteRead
 
+from flask_braintrust_evals.concurrency.turns import Turn, wait_for_turn
 from flask_braintrust_evals.errors import CloudError
 
 MAX_ANSWER = 8 * 1024 * 1024
@@ -21,6 +22,8 @@ MAX_OBJECTS = 2_000_000
 """Maximum number of lists and objects of a large answer: each takes far more memory than text."""
 
 _PIECE = 65_536
+_STEP = 1024 * 1024
+"""Bytes that are unpacked at a time, before other greenlets may run."""
 ACCEPTED = {"Accept": "application/json", "Accept-Encoding": "gzip"}
 """Headers that ask for answers that can be read here."""
 
@@ -83,11 +86,13 @@ class _Unpacked:
             if self._decoder.eof:  # a body may be several packed parts
                 self._decoder = zlib.decompressobj(16 + zlib.MAX_WBITS)
             try:
-                self.content += self._decoder.decompress(piece, self._limit + 1 - len(self.content))
+                most = min(_STEP, self._limit + 1 - len(self.content))
+                self.content += self._decoder.decompress(piece, most)
             except zlib.error:
                 raise CloudError(
                     f"Braintrust's answer to {self._what} cannot be unpacked"
                 ) from None
+            wait_for_turn(Turn.CONTINUE)
             piece = self._decoder.unused_data or self._decoder.unconsumed_tail
 
     def end(self) -> bytes:

@@ -3,7 +3,7 @@
 Where many cases run at a time, thousands of greenlets may be ready at once. gevent runs greenlets
 in the order in which they became ready, so that any other request would wait for all of them. The
 greenlets of cases and streams therefore wait in queues of their own, and after each slice gevent
-runs the rest of the process.
+runs the rest of the process: what is ready on sockets, and timers.
 
 Without gevent nothing here does anything, since the operating system schedules threads fairly.
 """
@@ -42,6 +42,7 @@ class _Queues:
         self._waiting: tuple[deque[Any], ...] = tuple(deque() for _ in Turn)
         self._expects_to_run = False
         self._ends = 0.0
+        self._next: Any = None
 
     def wait(self, hub: Any, turn: Turn) -> None:
         now = time.monotonic()
@@ -56,12 +57,23 @@ class _Queues:
 
     def _run(self, hub: Any) -> None:
         """Run waiting greenlets for one slice. Called by gevent's hub, between other callbacks."""
+        self.cancel()
         self._ends = time.monotonic() + SLICE
         while (queue := self._first()) is not None and time.monotonic() < self._ends:
             queue.popleft().switch(None)
         self._expects_to_run = queue is not None
         if queue is not None:
-            hub.loop.run_callback(self._run, hub)
+            # By a timer, which gevent looks at when it has also looked at sockets and other timers.
+            # Of callbacks it may run fifty before that, each of them a slice.
+            self._next = hub.loop.timer(0)
+            self._next.start(self._run, hub)
+
+    def cancel(self) -> None:
+        """Do not run the next slice, if one is to be run."""
+        timer, self._next = self._next, None
+        if timer is not None:
+            timer.stop()
+            timer.close()
 
     def _first(self) -> deque[Any] | None:
         for queue in self._waiting:
@@ -87,5 +99,11 @@ def wait_for_turn(turn: Turn) -> None:
     queues.wait(hub, turn)
 
 
-# Callbacks that the parent's hub was to run do not run in a forked child.
-os.register_at_fork(after_in_child=_queues.clear)
+def _forget() -> None:
+    """Leave the greenlets of the parent to the parent: called in a forked child."""
+    for queues in list(_queues.values()):
+        queues.cancel()
+    _queues.clear()
+
+
+os.register_at_fork(after_in_child=_forget)

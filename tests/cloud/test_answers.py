@@ -115,6 +115,55 @@ def test_an_answer_that_drips_has_no_more_time_than_any_other(cloud: StandIn, af
     client.close()
 
 
+ENDLESS = """
+import socket, sys
+server = socket.create_server(("127.0.0.1", 0))
+print(server.getsockname()[1], flush=True)
+connection, _ = server.accept()
+connection.recv(65536)
+connection.sendall(b"HTTP/1.1 200 OK\\r\\nTransfer-Encoding: chunked\\r\\n\\r\\n0\\r\\n")
+try:
+    while True:
+        connection.sendall(b"a: b\\r\\n" * 10_000)
+except OSError:
+    pass
+"""
+
+
+@pytest.mark.slow
+def test_under_gevent_an_answer_that_comes_without_a_pause_does_not_stop_other_greenlets() -> None:
+    printed = python(f"""
+        from gevent import monkey
+        monkey.patch_all()
+        import subprocess, sys, time
+        import gevent
+        from flask_braintrust_evals.cloud.addresses import AddressRules
+        from flask_braintrust_evals.cloud.client import CloudClient
+        from flask_braintrust_evals.cloud.tokens import Token
+        from flask_braintrust_evals.errors import CloudTimeoutError
+
+        sender = subprocess.Popen([sys.executable, "-c", {ENDLESS!r}], stdout=subprocess.PIPE)
+        url = f"http://127.0.0.1:{{int(sender.stdout.readline())}}"
+        client = CloudClient(Token("t"), 2, AddressRules.of([url]))
+        ticks = []
+
+        def tick():
+            while True:
+                gevent.sleep(0.01)
+                ticks.append(time.monotonic())
+
+        ticking = gevent.spawn(tick)
+        try:
+            client.call("GET", url + "/x")
+        except CloudTimeoutError:
+            print("timed out", len(ticks) > 10)
+        ticking.kill()
+        sender.kill()
+        sender.wait()
+    """)
+    assert printed == "timed out True\n"
+
+
 @pytest.mark.slow
 def test_under_gevent_nothing_that_is_waited_for_takes_longer_than_the_limit() -> None:
     printed = python("""
