@@ -35,7 +35,7 @@ from .prepared import PreparedRun
 from .recording import Recording, project_query, record_below, record_in_new_experiment
 from .remote_scorers import remote_scorers
 from .repository import begin_reading, git_fields_for
-from .spec import RunSpec
+from .spec import OwnCases, RunSpec
 
 
 @dataclass(frozen=True)
@@ -138,6 +138,8 @@ def prepare(
         trial_count=numbers.trial_count,
         timeout=numbers.timeout,
         max_cases=numbers.max_cases,
+        # An evaluator's own cases; rows of a dataset are fetched for each run.
+        outlive_run=isinstance(spec.data, OwnCases) and data.dataset_id is None,
         places=host.places if requester.limited else None,
         idle_after=idle_after,
         name=evaluator.name,

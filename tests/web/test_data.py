@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from flask_braintrust_evals import EvalCase, Evaluator
+from flask_braintrust_evals import EvalCase, EvalHooks, Evaluator
 from flask_braintrust_evals.runs.data import open_data
 from flask_braintrust_evals.runs.spec import InlineCases
 from tests.standin import StandIn
 from tests.support import TOKEN
 
-from .support import PLAYGROUND, Api, deltas, events_of, parse_events, types_of
+from .support import PLAYGROUND, Api, cloud_app, deltas, events_of, parse_events, types_of
 
 SOURCES = (
     "give exactly one of: data.data (a list of cases), data.dataset_id, data.dataset_name (with"
@@ -641,3 +641,33 @@ def test_a_stream_of_cases_is_complete(api: Api, dataset: str) -> None:
 def test_a_case_cannot_ask_for_more_trials_than_a_request(api: Api) -> None:
     refusal = api.refusal(400, name="echo", data=[{"input": 1, "trial_count": 10_001}])
     assert refusal == "data.data[0]: trial_count is 10001, and may be 10000 at most"
+
+
+@pytest.mark.parametrize("lazily", [True, False], ids=["made by a function", "a list"])
+def test_what_a_task_changes_of_own_data_is_seen_by_no_other_caller(
+    cloud: StandIn, lazily: bool
+) -> None:
+    own = [{"input": {"messages": []}, "expected": []}]
+
+    def chat(input: Any, hooks: EvalHooks) -> list[int]:
+        input["messages"].append("x")
+        hooks.expected.append("x")
+        return [len(input["messages"]), len(hooks.expected)]
+
+    evaluator = Evaluator("chat", chat, data=(lambda: own) if lazily else own)
+    app = cloud_app(cloud, evaluator)
+    cloud.add_user("token-of-bob")
+    for token in (TOKEN, "token-of-bob", TOKEN):
+        found = Api(app, token=token).outputs(name="chat", data={"own": True}, trial_count=2)
+        assert found == [[1, 1], [1, 1]]
+    assert own == [{"input": {"messages": []}, "expected": []}]
+
+
+def test_trials_of_a_requests_cases_share_nothing(cloud: StandIn) -> None:
+    def chat(input: Any) -> int:
+        input.append("x")
+        return len(input)
+
+    api = Api(cloud_app(cloud, Evaluator("chat", chat)))
+    cases = [{"input": []}, {"input": [1], "trial_count": 2}]
+    assert api.outputs(name="chat", data=cases, trial_count=3) == [1, 1, 1, 2, 2]

@@ -11,6 +11,7 @@ from flask_braintrust_evals.errors import RegistrationError, RequestError
 from flask_braintrust_evals.excerpts import shortened
 from flask_braintrust_evals.serialization import plain
 
+from .model_params import check_params, extra_params
 from .prompts import Prompt, without_nulls
 from .pydantic_errors import first_errors, found
 from .schemas import path_text
@@ -82,7 +83,8 @@ def prompt_parameter(name: str, spec: Mapping[str, Any], where: str) -> Paramete
     Args:
         name: the parameter's name.
         spec: optionally with ``name`` (the prompt's own), ``default`` (in the form that
-            :mod:`.prompts` describes, or as the SDK's ``PromptData``) and ``description``.
+            :mod:`.prompts` describes, or as the SDK's ``PromptData``), ``description``, and
+            ``extra_params``, see :mod:`.model_params`.
         where: the evaluator and the parameter, for messages.
 
     Raises:
@@ -92,13 +94,17 @@ def prompt_parameter(name: str, spec: Mapping[str, Any], where: str) -> Paramete
     if own_name is not None and not isinstance(own_name, str):
         raise RegistrationError(f"{where}: 'name' must be a string, not {own_name!r}")
 
-    def parse(value: Any) -> Prompt:
-        check_prompt(value, name)
-        return Prompt(own_name or name, value)
-
+    extra = extra_params(spec, where)
     default = spec.get("default")
     if default is not None:
         default = without_nulls(plain(default))
+
+    def parse(value: Any) -> Prompt:
+        check_prompt(value, name)
+        check_params(value, name, default, extra)
+        return Prompt(own_name or name, value)
+
+    if default is not None:
         try:
             parse(default)
         except RequestError as error:

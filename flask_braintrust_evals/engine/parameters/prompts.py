@@ -80,10 +80,11 @@ class Prompt:
         self.name = name
         self.slug = name
         self.defaults: dict[str, Any] = {}
-        self._data = without_nulls(plain(data))
+        self._data: dict[str, Any] = without_nulls(plain(data))
+        self._is_own = False  # whether user code may have parts of the data
 
     def __repr__(self) -> str:
-        return f"Prompt({self.name!r}, model={self.options.get('model')!r})"
+        return f"Prompt({self.name!r}, model={(self._data.get('options') or {}).get('model')!r})"
 
     @property
     def __class__(self) -> type:
@@ -97,12 +98,12 @@ class Prompt:
     @property
     def options(self) -> AttributeDict:
         """``model``, ``params`` and whatever else belongs to the call."""
-        return AttributeDict(self._data.get("options") or {})
+        return AttributeDict(self._own_data().get("options") or {})
 
     @property
     def prompt(self) -> PromptMessage | None:
         """The text, as ``type`` with ``messages`` and ``tools``, or with ``content``."""
-        prompt = self._data.get("prompt")
+        prompt = self._own_data().get("prompt")
         if prompt is None:
             return None
         messages = prompt.get("messages")
@@ -113,7 +114,21 @@ class Prompt:
     @property
     def prompt_data(self) -> AttributeDict:
         """``prompt`` and ``options`` together."""
-        return AttributeDict({**self._data, "prompt": self.prompt, "options": self.options})
+        return AttributeDict({**self._own_data(), "prompt": self.prompt, "options": self.options})
+
+    def __deepcopy__(self, memo: Any) -> Prompt:
+        # Each case has a copy, and most tasks only build it: the data is copied when it is read.
+        made = Prompt.__new__(Prompt)
+        made.__dict__.update(self.__dict__, defaults=deep_copy(self.defaults), _is_own=False)
+        if self._is_own:
+            made._data = deep_copy(self._data)
+        return made
+
+    def _own_data(self) -> dict[str, Any]:
+        """Return data of which user code may change any part."""
+        if not self._is_own:
+            self._data, self._is_own = deep_copy(self._data), True
+        return self._data
 
     def __reduce__(self) -> Any:
         state = {"defaults": self.defaults, "no_trace": self.no_trace}

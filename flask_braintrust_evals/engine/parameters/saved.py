@@ -12,6 +12,7 @@ from flask_braintrust_evals.engine.values.copies import deep_copy
 from flask_braintrust_evals.errors import RegistrationError, RequestError
 from flask_braintrust_evals.excerpts import shortened
 
+from .model_params import check_params
 from .prompt_parameters import check_prompt
 from .prompts import Prompt
 from .schema_check import SchemaCheck
@@ -113,6 +114,8 @@ class SavedParameterSet:
                 and schema.get("x-bt-type") == "prompt"
             ):
                 check_prompt(merged[name], name)
+                own = self._data.get(name)
+                check_params(merged[name], name, schema.get("default") if own is None else own)
                 merged[name] = Prompt(name, merged[name])
         return merged
 

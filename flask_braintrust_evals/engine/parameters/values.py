@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from flask_braintrust_evals.engine.values.copies import deep_copy
+from flask_braintrust_evals.engine.values.copies import deep_copy, own_copy
 from flask_braintrust_evals.errors import RequestError
 
 from .attribute_dict import AttributeDict
@@ -33,16 +33,8 @@ class Parameters(AttributeDict):
 
 
 def copy_for_case(parameters: Parameters) -> Parameters:
-    """Return parameters whose dicts and lists a task may change without changing the run's.
-
-    Prompts and instances of pydantic models are shared by all cases.
-    """
-    return Parameters(
-        {
-            name: deep_copy(value) if type(value) in (dict, list) else value
-            for name, value in parameters.items()
-        }
-    )
+    """Return parameters that a task may change without changing the run's."""
+    return Parameters({name: own_copy(value) for name, value in parameters.items()})
 
 
 @dataclass(frozen=True)

@@ -36,18 +36,24 @@ class CaseSource:
         cases: cases, or what can be made a case, read one at a time; or how to make them.
         trial_count: trials of a case that does not say how many it has.
         max_cases: cases that may be handed out, each trial counted; ``None``: no limit.
+        outlive_run: whether the cases exist before and after the run, so that others get them too.
 
     Attributes:
         exhausted: whether there are no more cases.
     """
 
     def __init__(
-        self, cases: Iterable[Any] | CasesToMake, trial_count: int, max_cases: int | None = None
+        self,
+        cases: Iterable[Any] | CasesToMake,
+        trial_count: int,
+        max_cases: int | None = None,
+        outlive_run: bool = False,
     ) -> None:
         self._cases = cases
         self._iterator: Iterator[Any] = iter(())
         self._opened = False
         self._cancellation = Cancellation()
+        self._outlive_run = outlive_run
         self._trial_count = trial_count
         self._left = math.inf if max_cases is None else max_cases
         self._max_cases = max_cases
@@ -59,11 +65,21 @@ class CaseSource:
     def take(self) -> CaseJob | None:
         """Return the next trial; ``None`` when there are no more.
 
+        Its case is a copy where another trial, or another run, gets the same case: user code may
+        change what it is given. A case that nobody else gets is not copied.
+
         Raises:
             DataError: the source failed, or gave something that is not a case.
             TooManyCasesError: the source has more cases than allowed.
             EvalsError: the source is Braintrust's, and failed.
         """
+        job = self._take()
+        if job is None:
+            return None
+        is_shared = self._outlive_run or (job.case.trial_count or self._trial_count) > 1
+        return CaseJob(job.case.own_copy(), job.index, job.trial_index) if is_shared else job
+
+    def _take(self) -> CaseJob | None:
         with self._lock:
             while not self.exhausted:
                 if self._current is None:

@@ -54,6 +54,7 @@ def run_locally(
         trial_count=trial_count,
         timeout=timeout,
         name=plan.name,
+        outlive_run=True,
     )
     results: list[CaseResult] = []
     for event in run:

@@ -65,6 +65,7 @@ class Run:
         trial_count: how often to run each case that does not say so itself.
         timeout: seconds after which the run is given up, whatever the consumer does.
         max_cases: cases that the run may have, each trial counted; ``None``: no limit.
+        outlive_run: see :class:`CaseSource`.
         places: limits the cases at a time of all runs that share it; ``None``: no limit.
         idle_after: seconds of silence after which to yield :class:`Idle`; ``None``: never.
         name: the evaluator's name, for the log.
@@ -84,12 +85,13 @@ class Run:
         trial_count: int = 1,
         timeout: float | None = None,
         max_cases: int | None = None,
+        outlive_run: bool = False,
         places: Places | None = None,
         idle_after: float | None = None,
         name: str = "",
     ) -> None:
         self._executor = executor
-        self._source = CaseSource(cases, trial_count, max_cases)
+        self._source = CaseSource(cases, trial_count, max_cases, outlive_run)
         self._limit = max_concurrency
         self._places = (places or Places(sys.maxsize)).group(self._start_worker)
         self._timeout = timeout

@@ -15,6 +15,7 @@ from flask_braintrust_evals.errors import DataError
 from flask_braintrust_evals.excerpts import MAX_QUOTED, excerpt, shortened
 from flask_braintrust_evals.serialization import clean_text
 
+from .copies import own_copy
 from .origins import reference_of
 
 MAX_TAGS = 1_000
@@ -87,6 +88,17 @@ class EvalCase:
             return self.upsert_id
         name = f"braintrust:eval:{self.upsert_id}:trial:{trial_index}"
         return str(uuid.uuid5(uuid.NAMESPACE_URL, name))
+
+    def own_copy(self) -> EvalCase:
+        """Return a copy that user code may change, see :func:`.copies.own_copy`."""
+        return dataclasses.replace(
+            self,
+            input=own_copy(self.input),
+            expected=own_copy(self.expected),
+            metadata=own_copy(self.metadata),
+            tags=own_copy(self.tags),
+            origin=own_copy(self.origin),
+        )
 
     def _checked(self) -> EvalCase:
         """Return this case, or a copy of it where a field must have another form."""

@@ -22,6 +22,31 @@ def deep_copy(value: Any) -> Any:
         return copy.deepcopy(value)
 
 
+def own_copy(value: Any) -> Any:
+    """Return a copy that user code may change without changing the value.
+
+    A part that cannot be copied, such as a connection or a lock, is the same in the copy; dicts,
+    lists and tuples around it are copied all the same.
+    """
+    if type(value) in _ATOMS:
+        return value
+    try:
+        return deep_copy(value)
+    except Exception:
+        return _copy_of_parts(value)
+
+
+def _copy_of_parts(value: Any) -> Any:
+    try:
+        if type(value) is dict:
+            return {key: own_copy(item) for key, item in value.items()}
+        if type(value) in (list, tuple):
+            return type(value)(own_copy(item) for item in value)
+    except RecursionError:  # it contains itself
+        pass
+    return value
+
+
 def _copy(value: Any, memo: dict[int, Any]) -> Any:
     kind = type(value)
     if kind is dict:
