@@ -16,6 +16,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+from werkzeug.exceptions import HTTPException
+
 from flask_braintrust_evals.concurrency.gevent_patch import new_lock, original
 from flask_braintrust_evals.concurrency.timers import call_later
 from flask_braintrust_evals.errors import BodyTimeoutError, RequestError
@@ -61,7 +63,9 @@ def read_in_time(environ: Mapping[str, Any], read: Callable[[], bytes], times: B
             raise BodyTimeoutError(
                 f"no byte of the body has arrived for {times.idle:g} s; send the request again"
             ) from None
-        except OSError as error:
+        except HTTPException:
+            raise
+        except Exception as error:  # each server has exceptions of its own, such as for chunks
             if not deadline.is_over:
                 raise RequestError(f"the body cannot be read: {type(error).__name__}") from None
             data = b""

@@ -103,17 +103,24 @@ def test_a_client_that_leaves_ends_the_reading_at_once(
     assert receive(ours, 4, BodyTimes(LONG)) == b"bo"
 
 
+class InvalidChunkSize(Exception):
+    """Stands for what a server raises that cannot read the size of a chunk."""
+
+
+@pytest.mark.parametrize(
+    "error", [ConnectionResetError(104, "reset by 10.0.0.1"), InvalidChunkSize("ZZ")]
+)
 def test_a_connection_that_breaks_is_an_error_of_the_request(
-    pair: tuple[socket.socket, socket.socket],
+    pair: tuple[socket.socket, socket.socket], error: Exception
 ) -> None:
     ours, _ = pair
 
     def read() -> bytes:
-        raise ConnectionResetError(104, "reset by 10.0.0.1")
+        raise error
 
     with pytest.raises(RequestError) as broken:
         read_in_time({"gunicorn.socket": ours}, read, BodyTimes(LONG))
-    assert str(broken.value) == "the body cannot be read: ConnectionResetError"
+    assert str(broken.value) == f"the body cannot be read: {type(error).__name__}"
 
 
 def test_a_deadline_does_not_touch_what_the_connection_is_used_for_later(
