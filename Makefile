@@ -6,6 +6,7 @@
 # make compare    the same evaluators under the official dev server and under this one
 # make bench    our speed beside that of the official dev servers (QUICK=1: a small run)
 # make bench-steady    what is held under load, and whether it is given back
+# make bench-hostile    what one hostile request does to everybody else
 # make bench-tracing    what tracing costs per case
 # make bench-json    what a null in a value costs
 # make bench-import    what importing the package costs an application
@@ -17,7 +18,7 @@ BIN := $(VENV)/bin
 # Tests start many interpreters. Without compiled modules, each of them takes half a second more.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test test-fast docs package compare bench bench-steady bench-tracing bench-json bench-import lint format types tests clean
+.PHONY: demo test test-fast docs package compare bench bench-steady bench-hostile bench-tracing bench-json bench-import lint format types tests clean
 .DEFAULT_GOAL := help
 
 help:
@@ -52,6 +53,9 @@ bench: $(VENV)/.dev
 
 bench-steady: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.steadiness
+
+bench-hostile: $(VENV)/.dev
+	$(BIN)/python -m benchmarks.hostile $(KINDS)
 
 bench-tracing: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.tracing_cost

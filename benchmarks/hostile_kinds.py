@@ -19,7 +19,7 @@ from .scenarios import PLAYGROUND
 MB = 1_000_000
 LARGEST = 8 * 1024 * 1024
 """Bytes of the largest body that is allowed."""
-VALUES = 300_000
+VALUES = 250_000
 """Values of a body that are allowed, and of them those outside of its data."""
 OTHER_VALUES = 20_000
 LIMIT = 60.0

@@ -126,7 +126,7 @@ class Settings:
     10,000 under gevent, where they are greenlets, or else 200, where they are threads."""
     max_body: int = 8 * 1024 * 1024
     """``BRAINTRUST_EVALS_MAX_BODY``: maximum size of a request's body, in bytes."""
-    max_values: int = 300_000
+    max_values: int = 250_000
     """``BRAINTRUST_EVALS_MAX_VALUES``: maximum number of JSON values in a request's body."""
     body_timeout: float = 120.0
     """``BRAINTRUST_EVALS_BODY_TIMEOUT``: seconds in which a request's body has to arrive."""

@@ -188,7 +188,7 @@ def test_without_any_setting_everything_has_its_default() -> None:
         max_concurrency=10,
         max_runs=1000,
         max_body=8 * 1024 * 1024,
-        max_values=300_000,
+        max_values=250_000,
         heartbeat=5,
         request_timeout=30,
         tracer_provider=False,

@@ -22,6 +22,8 @@ from .gevent_patch import is_patched
 
 SLICE = 0.005
 """Seconds that the greenlets of cases may run at a stretch."""
+LARGE = 100_000
+"""Bytes or characters of a value that takes about a millisecond to write or to copy."""
 
 
 class Turn(IntEnum):
@@ -97,6 +99,16 @@ def wait_for_turn(turn: Turn) -> None:
     if queues is None:
         queues = _queues[hub] = _Queues()
     queues.wait(hub, turn)
+
+
+def wait_after(size: int) -> None:
+    """Let others run if something large has just been made, which has taken milliseconds.
+
+    Args:
+        size: bytes or characters of what has been made.
+    """
+    if size > LARGE:
+        wait_for_turn(Turn.CONTINUE)
 
 
 def _forget() -> None:

@@ -25,8 +25,6 @@ def encode(event: str, data: str) -> bytes:
         event: the type of the event.
         data: its data; each of its lines becomes a ``data:`` line.
     """
-    if "\n" in data or "\r" in data:
-        lines = "".join(f"data: {line}\n" for line in _LINE_END.split(data))
-    else:  # nearly all, and large ones take long to split
-        lines = f"data: {data}\n"
-    return f"event: {event}\n{lines}\n".encode()
+    if "\n" in data or "\r" in data:  # only few, and large ones take long to split
+        data = "\ndata: ".join(_LINE_END.split(data))
+    return b"".join((b"event: ", event.encode(), b"\ndata: ", data.encode(), b"\n\n"))

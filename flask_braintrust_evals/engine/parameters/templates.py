@@ -12,6 +12,7 @@ process that has imported autoevals: nothing is escaped for HTML, since the mode
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
@@ -26,6 +27,8 @@ from .template_limits import Budget, TemplateLimitError
 Render = Callable[[str], str]
 
 _MISSING = object()
+_SECTIONS = re.compile(r"[{%<|\[(]\s*[#^]")
+"""Beginnings of sections, with any delimiters that are usual."""
 _MAX_DIGITS = 9
 """Digits of an index into a list."""
 
@@ -82,6 +85,8 @@ def _mustache(
 
     try:
         budget.begin(template)
+        # The library keeps the text of each section, that of the sections in it included.
+        budget.write(len(template) * len(_SECTIONS.findall(template)))
         parts = []
         for part in mstache.stream(
             template,

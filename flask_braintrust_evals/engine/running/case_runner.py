@@ -17,6 +17,7 @@ from flask_braintrust_evals import semconv
 from flask_braintrust_evals.concurrency.cancellation import Cancellation
 from flask_braintrust_evals.concurrency.channel import ChannelClosedError
 from flask_braintrust_evals.concurrency.job import DeadlineError
+from flask_braintrust_evals.concurrency.turns import wait_after
 from flask_braintrust_evals.engine.calls.introspection import user_place
 from flask_braintrust_evals.engine.calls.plan import CasePlan
 from flask_braintrust_evals.engine.calls.signatures import ScorerCall, unique_names
@@ -265,6 +266,7 @@ class _CaseRun:
             message = f"the task's time-out of {plan.task_timeout or 0:g} seconds was reached"
             raise TimeoutError(message) from None
         result.output_json = _output_json(output)
+        wait_after(len(result.output_json))
         result.output = output
         span.set_attribute(semconv.OUTPUT, result.output_json)
 

@@ -10,6 +10,7 @@ import orjson
 from opentelemetry.trace import Span
 
 from flask_braintrust_evals import semconv
+from flask_braintrust_evals.concurrency.turns import wait_after
 from flask_braintrust_evals.engine.values.cases import EvalCase
 from flask_braintrust_evals.engine.values.results import CaseResult
 from flask_braintrust_evals.engine.values.scores import Classification, Score
@@ -28,11 +29,11 @@ def description(case: EvalCase, row_id: str | None = None) -> dict[str, Any]:
         row_id: the id of its row in Braintrust, if it is not that of its span.
     """
     attributes: dict[str, Any] = {
-        semconv.INPUT: dumps_or_reason(case.input),
-        semconv.EXPECTED: dumps_or_reason(case.expected),
+        semconv.INPUT: _json(case.input),
+        semconv.EXPECTED: _json(case.expected),
     }
     if case.metadata:
-        attributes[semconv.METADATA] = dumps_or_reason(case.metadata)
+        attributes[semconv.METADATA] = _json(case.metadata)
     if case.tags:
         attributes[semconv.TAGS] = [clean_text(tag) for tag in case.tags]
     if case.origin:
@@ -56,15 +57,24 @@ def of_scorers(result: CaseResult) -> dict[str, str]:
     """
     case = result.case
     fields = {
-        "input": dumps_or_reason(case.input),
-        "expected": dumps_or_reason(case.expected),
-        "metadata": dumps_or_reason(result.metadata),
+        "input": _json(case.input),
+        "expected": _json(case.expected),
+        "metadata": _json(result.metadata),
         "output": result.output_json or "null",
-        "id": dumps_or_reason(case.id),
+        "id": _json(case.id),
         "tags": dumps_or_reason(result.tags),
     }
-    text = ",".join(f'"{name}":{json}' for name, json in fields.items())
-    return {semconv.INPUT: "{" + text + "}"}
+    pieces = [piece for name, json in fields.items() for piece in (f',"{name}":', json)]
+    pieces[0] = '{"input":'
+    text = "".join((*pieces, "}"))  # in one step: each of them may be large
+    wait_after(len(text))
+    return {semconv.INPUT: text}
+
+
+def _json(value: Any) -> str:
+    text = dumps_or_reason(value)
+    wait_after(len(text))
+    return text
 
 
 def record(span: Span, result: CaseResult) -> None:
