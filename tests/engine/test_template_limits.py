@@ -137,10 +137,12 @@ def test_the_templates_of_one_prompt_have_their_limits_together(kind: str) -> No
 
 
 def test_a_long_path_in_nested_sections_is_followed_as_far_as_it_leads() -> None:
-    template = "{{#x}}" * 900 + "{{" + "x." * 40_000 + "x}}" + "{{/x}}" * 900
+    inside = "{{" + "x." * 40_000 + "x}}"
+    values = {"x": {"x": {"y": 1}}}
     start = time.monotonic()
-    with pytest.raises(TemplateError, match=STEPS):
-        renderer("mustache", {"x": {"y": 1}})(template)
+    assert renderer("mustache", values)("{{#x}}" * 100 + inside + "{{/x}}" * 100) == ""
+    with pytest.raises(TemplateError, match=TEXT):  # of all sections, which are kept
+        renderer("mustache", values)("{{#x}}" * 900 + inside + "{{/x}}" * 900)
     assert time.monotonic() - start < 10
 
 
