@@ -16,9 +16,10 @@ worker_class = "gevent"
 # Each worker has its own sessions and its own limit of runs. One per core is plenty.
 workers = int(os.environ.get("WEB_CONCURRENCY", "1"))
 
-# Connections of one worker. More than it may have runs (BRAINTRUST_EVALS_MAX_RUNS, 1000), so that
-# health checks and refusals still get through when it has that many.
-worker_connections = 2000
+# Connections of one worker. More than twice the number of runs that it may have at a time
+# (BRAINTRUST_EVALS_MAX_RUNS, 1000), since it may also be receiving as many requests. So health
+# checks and refusals still get through.
+worker_connections = 2500
 
 # Under gevent this does not end long streams. It ends a worker that sends its master process no
 # sign of life, because a task computes without ever waiting.
