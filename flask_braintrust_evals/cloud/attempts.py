@@ -9,6 +9,7 @@ from __future__ import annotations
 import enum
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from http.cookiejar import DefaultCookiePolicy
 from typing import TypeVar
 from urllib.parse import urljoin
 
@@ -107,6 +108,17 @@ class _NoAuth(AuthBase):
         return request
 
 
+class _Http(requests.Session):
+    """A session that leaves redirects alone, and keeps no cookies."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.cookies.set_policy(DefaultCookiePolicy(allowed_domains=()))
+
+    def get_redirect_target(self, response: requests.Response) -> None:
+        """Return that there is none: ``requests`` would read the whole body of the redirect."""
+
+
 class Connections:
     """The HTTP connections of one user. Thread-safe.
 
@@ -118,7 +130,7 @@ class Connections:
     def __init__(self, token: Token, rules: AddressRules) -> None:
         self._token = token
         self._rules = rules
-        self._http = requests.Session()
+        self._http = _Http()
         self._http.auth = BearerAuth(token)
         for scheme in ("http://", "https://"):
             self._http.mount(scheme, CheckedAdapter(rules))

@@ -345,6 +345,26 @@ def test_an_answer_that_stops_half_way_is_a_time_out(sent: bytes) -> None:
     assert type(error) is CloudTimeoutError
 
 
+def test_calls_one_after_another_share_a_connection_also_after_refusals(
+    cloud: StandIn, client: CloudClient
+) -> None:
+    for number in range(20):
+        if number % 4 == 3:
+            cloud.fault("GET", PATH, status=404)
+            failure(client, cloud.url)
+        else:
+            cloud.fault("GET", PATH, body={"a": number})
+            client.call("GET", cloud.url + PATH)
+    assert len({call.port for call in cloud.calls}) == 1
+
+
+def test_cookies_are_not_kept(cloud: StandIn, client: CloudClient) -> None:
+    cloud.fault("GET", PATH, body={}, headers={"Set-Cookie": "a=b; Path=/"}, times=2)
+    client.call("GET", cloud.url + PATH)
+    client.call("GET", cloud.url + PATH)
+    assert "cookie" not in cloud.calls[1].headers
+
+
 # --- Whose token, and where it goes ---
 
 

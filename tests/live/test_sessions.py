@@ -131,17 +131,17 @@ def test_a_passing_outage_is_not_noticed(
 
 
 def test_a_flood_of_invented_tokens_keeps_nobody_out_and_floods_nobody(
-    impatient: Gunicorn, cloud: StandIn
+    gevent_client: Client, cloud: StandIn
 ) -> None:
     cloud.add_user("token-honest")
-    invented = Client(impatient.url + "/evals", "invented")
+    invented = Client(gevent_client.url, "invented")
     with ThreadPoolExecutor(20) as pool:
         statuses = list(pool.map(lambda _: invented.post({}).status_code, range(60)))
         assert set(statuses) == {401}
         assert cloud.logins == 1
-        each = [Client(impatient.url + "/evals", f"invented-{n}") for n in range(60)]
+        each = [Client(gevent_client.url, f"invented-{n}") for n in range(60)]
         refused = [pool.submit(client.post, {}) for client in each]
-        assert "echo" in Client(impatient.url + "/evals", "token-honest").manifest()
+        assert "echo" in Client(gevent_client.url, "token-honest").manifest()
         assert {answer.result().status_code for answer in refused} == {401}
     assert cloud.logins == 62
 
