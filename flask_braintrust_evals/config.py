@@ -139,6 +139,9 @@ class Settings:
     tracer_provider: bool = False
     """``BRAINTRUST_EVALS_TRACER_PROVIDER``: install an OpenTelemetry SDK tracer provider if the
     application has none, so that spans of its libraries are recorded."""
+    stack_traces: bool = True
+    """``BRAINTRUST_EVALS_STACK_TRACES``: whether the traces in the callers' projects have the stack
+    traces of exceptions."""
     playground: bool = False
     """``BRAINTRUST_EVALS_PLAYGROUND``: serve a page that runs evaluators at ``/playground``."""
     git_metadata: bool = True
@@ -235,6 +238,7 @@ class Settings:
                 "BRAINTRUST_EVALS_MAX_RUNNING_CASES", parse_integer(1, 1_000_000), None
             ),
             tracer_provider=read("BRAINTRUST_EVALS_TRACER_PROVIDER", parse_switch, False),
+            stack_traces=read("BRAINTRUST_EVALS_STACK_TRACES", parse_switch, True),
             playground=read("BRAINTRUST_EVALS_PLAYGROUND", parse_switch, False),
             git_metadata=read("BRAINTRUST_EVALS_GIT_METADATA", parse_switch, True),
             openapi=read("BRAINTRUST_EVALS_OPENAPI", parse_switch, False),

@@ -33,6 +33,7 @@ SWITCHES = {
     "BRAINTRUST_EVALS_NO_AUTH_REMOTE": "no_auth_remote",
     "BRAINTRUST_EVALS_OPENAPI": "openapi",
     "BRAINTRUST_EVALS_PLAYGROUND": "playground",
+    "BRAINTRUST_EVALS_STACK_TRACES": "stack_traces",
     "BRAINTRUST_EVALS_TRACER_PROVIDER": "tracer_provider",
 }
 INTEGERS = {
@@ -192,6 +193,7 @@ def test_without_any_setting_everything_has_its_default() -> None:
         heartbeat=5,
         request_timeout=30,
         tracer_provider=False,
+        stack_traces=True,
         openapi=False,
     )
 

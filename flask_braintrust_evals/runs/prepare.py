@@ -168,9 +168,15 @@ def _spans(session: UserSession | None, recording: Recording, host: Host) -> Spa
     if session is None or recording.parent is None:
         return None
     host.span_processor.attach()
-    timeout = host.settings.request_timeout
-    parent = recording.parent
-    return SpanPipeline(session, parent.attribute, host.span_processor, timeout, parent.row_fields)
+    settings, parent = host.settings, recording.parent
+    return SpanPipeline(
+        session,
+        parent.attribute,
+        host.span_processor,
+        settings.request_timeout,
+        parent.row_fields,
+        settings.stack_traces,
+    )
 
 
 def _remote_scorers(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from typing import Any
 
@@ -15,6 +16,7 @@ from .support import (
     PLAYGROUND,
     Api,
     api_of,
+    cloud_app,
     deltas,
     error_of,
     events_of,
@@ -96,3 +98,24 @@ def test_more_runs_than_the_process_may_have_are_503_until_one_has_ended(cloud: 
         body: dict[int, dict[str, Any]] = {404: {"name": "other"}, 400: {"data": None}, 200: {}}
         response = api.eval(**{"name": "greeter", "data": CASES, "stream": False, **body[status]})
         assert response.status_code == status
+
+
+@pytest.mark.parametrize("given", [None, True, False])
+def test_stack_traces_are_recorded_unless_they_are_left_out(
+    cloud: StandIn, given: bool | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    def scorer(output: Any) -> Any:
+        raise LookupError("the scorer failed")
+
+    evaluator = Evaluator("e", sometimes, scores=[scorer])
+    api = Api(cloud_app(cloud, evaluator, BRAINTRUST_EVALS_STACK_TRACES=given))
+    with caplog.at_level(logging.INFO, "flask_braintrust_evals"):
+        api.events(name="e", data=[{"input": each} for each in "ab"])
+    events = [event for span in cloud.spans for event in span.events]
+    assert len(events) == 3  # of the task, of its case, and of the scorer
+    for name, attributes in events:
+        assert name == "exception"
+        assert attributes["exception.type"] in ("ValueError", "LookupError")
+        assert attributes["exception.message"] in ("no such key", "the scorer failed")
+        assert ("exception.stacktrace" in attributes) == (given is not False)
+    assert "in sometimes" in caplog.text

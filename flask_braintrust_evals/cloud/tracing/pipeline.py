@@ -19,6 +19,7 @@ from .exporter import SpanExporter
 from .intake import Intake
 from .limits import within_limits
 from .native_rows import NativeRow, is_native, native_row
+from .stack_traces import without_stack_traces
 
 logger = logging.getLogger("flask_braintrust_evals")
 
@@ -39,6 +40,7 @@ class SpanPipeline:
         timeout: seconds that :meth:`flush` may take.
         row_fields: the fields by which a row names that object; ``None``: they are not known, and
             all spans are sent over OTLP.
+        stack_traces: whether spans are sent with the stack traces of their exceptions.
     """
 
     def __init__(
@@ -48,7 +50,9 @@ class SpanPipeline:
         processor: CaseSpanProcessor,
         timeout: float,
         row_fields: Mapping[str, str] | None = None,
+        stack_traces: bool = True,
     ) -> None:
+        self._stack_traces = stack_traces
         self._parent = parent
         self._timeout = timeout
         self._encoder = OtlpEncoder()
@@ -93,6 +97,8 @@ class SpanPipeline:
         self._collector.close()
 
     def _encode(self, spans: Sequence[SizedSpan]) -> None:
+        if not self._stack_traces:
+            spans = [(without_stack_traces(span), size) for span, size in spans]
         sent = [within_limits(span, self._parent, size) for span, size in spans]
         if self._row_fields is not None:
             sent = [each for each in sent if not self._add_row(each[0], self._row_fields)]
