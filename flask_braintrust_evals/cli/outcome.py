@@ -16,7 +16,7 @@ import click
 
 from flask_braintrust_evals.engine.values.events import CaseFinished, Event, RunFailed
 from flask_braintrust_evals.engine.values.results import CaseResult, EvalResult
-from flask_braintrust_evals.engine.values.summary import NO_CASES, RunSummary
+from flask_braintrust_evals.engine.values.summary import RunSummary
 from flask_braintrust_evals.runs.comparison import Comparison
 from flask_braintrust_evals.runs.prepared import PreparedRun
 
@@ -28,8 +28,6 @@ EXIT_TIMEOUT = 0.5
 """Seconds after a second Ctrl-C in which spans may be delivered."""
 IDLE_AFTER = 0.2
 """Seconds without an event after which the run yields ``Idle``, so that Ctrl-C is noticed."""
-CANCELLED = "CancelledError"
-"""The type of the error of a case whose coroutine was cancelled."""
 
 
 @dataclass
@@ -71,7 +69,8 @@ class Outcome:
     def is_good(self) -> bool:
         """Return whether nothing failed, no span was lost, and no mean is too low."""
         summary = self.result.summary
-        failed = self.error or summary.failed or summary.scorer_errors or self.lost_spans
+        failed = self.error or summary.failed or summary.scorer_errors or summary.interrupted
+        failed = failed or self.lost_spans
         return not (failed or self.too_low)
 
 
@@ -90,7 +89,7 @@ def run(prepared: PreparedRun) -> Outcome:
         _consume(prepared, outcome)
         _deliver(prepared, outcome)
         if not outcome.error and not outcome.result.results:
-            outcome.error = NO_CASES
+            outcome.error = outcome.result.summary.warning
         if not outcome.error:
             outcome.comparison = recording.comparison()
     except KeyboardInterrupt:  # a second Ctrl-C, or one while Braintrust compares experiments
@@ -169,9 +168,8 @@ def _add(event: Event, outcome: Outcome) -> int:
     """Add an event to the outcome; return how many cases it finishes."""
     if isinstance(event, CaseFinished):
         result: CaseResult = event.result
-        if outcome.interrupted and result.error and result.error.type == CANCELLED:
-            return 0  # not a failure: Ctrl-C has cancelled it
-        outcome.result.results.append(result)
+        kept = outcome.result.interrupted if result.interrupted else outcome.result.results
+        kept.append(result)
         result.count_in(outcome.result.summary)
         return 1
     if isinstance(event, RunFailed):

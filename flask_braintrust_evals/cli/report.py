@@ -35,6 +35,8 @@ def report(outcome: Outcome) -> str:
     lines += score_table(outcome)
     lines += metric_table(outcome)
     lines += _recorded(outcome)
+    if result.results and result.summary.warning:
+        lines.append(styled(result.summary.warning, fg="yellow"))
     lines += [styled(text, fg="red") for text in outcome.too_low.values()]
     lines.append(_last_line(outcome))
     return "\n".join(lines)
@@ -53,6 +55,7 @@ def as_json(outcome: Outcome) -> str:
         "error": outcome.error,
         "cases": result.summary.cases,
         "failed": result.summary.failed,
+        "interrupted": result.summary.interrupted,
         "scores": {
             name: {"mean": score.mean, "count": score.count, **compared_score(outcome, name)}
             for name, score in result.scores.items()
@@ -158,8 +161,7 @@ def _recorded(outcome: Outcome) -> list[str]:
 
 
 def _last_line(outcome: Outcome) -> str:
-    summary = outcome.result.summary
-    text = f"{outcome.result.evaluator}: {summary.cases} cases, {summary.failed} failed"
+    text = outcome.result.head
     if outcome.error:
         text += f"; {outcome.error}"
     return styled(text, fg="green" if outcome.is_good else "red")

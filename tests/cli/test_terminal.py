@@ -134,7 +134,8 @@ def test_ctrl_c_cancels_and_shows_what_there_is(tmp_path: Path) -> None:
     assert process.returncode == 130, errors
     assert "told\n" in errors
     body = json.loads(output)
-    assert [each["output"] for each in body["results"]] == [0, 1, 2], "and nothing new was begun"
+    assert [each["output"] for each in body["results"]] == [0, 1], "what was done by then"
+    assert (body["cases"], body["interrupted"]) == (2, 1), "and nothing new was begun"
     assert (body["error"], body["passed"]) == ("interrupted", False)
     assert body["scores"] == {}
 
@@ -158,9 +159,11 @@ def test_what_was_done_by_ctrl_c_is_in_the_experiment(tmp_path: Path) -> None:
             output, errors = process.communicate(timeout=30)
         assert process.returncode == 130, errors
         assert "recorded as nightly: " in output
-        assert "slow: 3 cases, 0 failed; interrupted" in output
-        inputs = {each.json("braintrust.input_json") for each in cloud.spans_named("eval")}
-    assert inputs == {0, 1, 2}
+        assert "slow: 2 cases, 0 failed, 1 interrupted; interrupted" in output
+        spans = {each.json("braintrust.input_json"): each for each in cloud.spans_named("eval")}
+    assert spans.keys() == {0, 1, 2}
+    assert [spans[n].status_code for n in range(3)] == ["UNSET", "UNSET", "ERROR"]
+    assert "braintrust.output_json" not in spans[2].attributes, "it is not taken for a result"
 
 
 def test_spans_that_a_second_ctrl_c_abandons_are_counted(tmp_path: Path) -> None:

@@ -273,6 +273,7 @@ def test_a_result_as_text_lists_scores_and_failures() -> None:
         "exact_match: 0.0000 over 1 cases",
         "skipped: no score over 0 cases",
         "duration: ... s over 2 cases",
+        "no case has a score for 'skipped'",
         "broken failed on 1 cases",
         "case 2 failed: ValueError: too much",
     ]

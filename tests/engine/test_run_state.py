@@ -140,7 +140,7 @@ def test_a_run_that_is_given_up_reports_running_cases_as_failed(reason: RunError
     assert run.state is RunState.GIVEN_UP
     assert run.error is reason
     assert executor.cancelled.is_set()
-    assert (run.summary.cases, run.summary.failed) == (1, 1)
+    assert (run.summary.cases, run.summary.failed, run.summary.interrupted) == (0, 0, 1)
     assert isinstance(rest[-1], RunFailed)
     assert str(rest[-1].error) == f"{reason}; 0 cases were done by then"
 

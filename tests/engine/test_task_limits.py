@@ -109,16 +109,18 @@ def test_a_tasks_own_time_out_keeps_its_text(own: Exception) -> None:
 
 @pytest.mark.parametrize("limit", [None, 10])
 def test_the_end_of_a_run_reaches_tasks_with_and_without_a_limit(limit: float | None) -> None:
-    cancellation = Cancellation()
+    cancellation, told = Cancellation(), threading.Event()
 
     def task(input: Any, hooks: EvalHooks) -> str:
         cancellation.set()
         happens(hooks.cancel_event)
+        told.set()
         return "cancelled"
 
     evaluator = Evaluator("e", task, task_timeout=limit)
     result, _ = run_case(evaluator, cancellation=cancellation)
-    assert result.output == "cancelled"
+    assert told.is_set()
+    assert (result.interrupted, result.output) == (True, None)
 
 
 def test_a_task_with_a_limit_reports_progress_in_order_and_not_after_its_end() -> None:

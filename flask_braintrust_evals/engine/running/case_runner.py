@@ -39,14 +39,14 @@ from flask_braintrust_evals.engine.values.events import (
 )
 from flask_braintrust_evals.engine.values.results import CaseRef, CaseResult
 from flask_braintrust_evals.engine.values.summary import DURATION
-from flask_braintrust_evals.errors import SerializationError
+from flask_braintrust_evals.errors import RunError, SerializationError
 from flask_braintrust_evals.serialization import dumps_parts
 from flask_braintrust_evals.tracing.span_context import span_context
 
 from .case_scorer import CaseScorer
 from .error_scores import add_error_scores
 from .executor import CaseJob, Emit
-from .hooks import EvalHooks
+from .hooks import EvalHooks, left_by_task
 from .memory_tracing import FinishedSpans, UsageOf, memory_for
 from .user_code import ProgressReports, UserCode
 
@@ -182,6 +182,8 @@ class _CaseRun:
         finally:
             if self._code.tracer.records_contents:
                 attributes.record(span, result)
+        if result.interrupted:
+            return  # neither done nor failed
         # After the result is recorded: what the handler logs on the span is merged into it.
         handler = self._runner.plan.error_score_handler
         add_error_scores(handler, failed, result, span, self._code)
@@ -220,10 +222,11 @@ class _CaseRun:
                 set_failure(span, error)
                 set_failure(self._span, error)
                 result.error = self._code.failure("task", error, result.ref)
+                result.interrupted = self._runner.cancellation.is_set()
             finally:
                 result.metrics[DURATION] = time.monotonic() - began
                 reports.close()
-                result.metadata, result.tags = _left_by_task(hooks)
+                result.metadata, result.tags = left_by_task(hooks)
                 if cancellation is not self._runner.cancellation:
                     # A task that timed out goes on, and may still change them.
                     result.metadata, result.tags = _own_copy(result.metadata), [*result.tags]
@@ -265,19 +268,12 @@ class _CaseRun:
             cancellation.set()
             message = f"the task's time-out of {plan.task_timeout or 0:g} seconds was reached"
             raise TimeoutError(message) from None
+        if self._runner.cancellation.is_set():
+            raise RunError("the run was cancelled before the task returned")
         result.output_json = _output_json(output)
         wait_after(len(result.output_json))
         result.output = output
         span.set_attribute(semconv.OUTPUT, result.output_json)
-
-
-def _left_by_task(hooks: EvalHooks) -> tuple[dict[str, Any], list[str]]:
-    """Return the metadata and the tags of a case as its task left them, as attributes or items."""
-    metadata, tags = hooks.get("metadata"), hooks.get("tags")
-    return (
-        dict(metadata) if isinstance(metadata, Mapping) else {},
-        [tags] if isinstance(tags, str) else [*(tags or ())],
-    )
 
 
 def _own_copy(metadata: Mapping[str, Any] | None) -> dict[str, Any]:

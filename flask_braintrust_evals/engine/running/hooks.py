@@ -132,3 +132,12 @@ class EvalHooks(dict[str, Any]):
                 "data": clean_text(data) if isinstance(data, str) else dumps_parts(data),
             }
         )
+
+
+def left_by_task(hooks: EvalHooks) -> tuple[dict[str, Any], list[str]]:
+    """Return the metadata and the tags of a case as its task left them, as attributes or items."""
+    metadata, tags = hooks.get("metadata"), hooks.get("tags")
+    return (
+        dict(metadata) if isinstance(metadata, Mapping) else {},
+        [tags] if isinstance(tags, str) else [*(tags or ())],
+    )

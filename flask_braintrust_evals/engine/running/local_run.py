@@ -57,13 +57,15 @@ def run_locally(
         outlive_run=True,
     )
     results: list[CaseResult] = []
+    interrupted: list[CaseResult] = []
     for event in run:
         if isinstance(event, CaseFinished):
-            results.append(event.result)
+            (interrupted if event.result.interrupted else results).append(event.result)
         elif isinstance(event, RunFailed):
             raise event.error
-    results.sort(key=lambda result: (result.ref.index, result.ref.trial_index))
-    return EvalResult(plan.name, results, run.summary)
+    for each in (results, interrupted):
+        each.sort(key=lambda result: (result.ref.index, result.ref.trial_index))
+    return EvalResult(plan.name, results, run.summary, interrupted)
 
 
 def _in_this_context(cases: Iterable[Any] | CasesToMake) -> Iterable[Any] | CasesToMake:

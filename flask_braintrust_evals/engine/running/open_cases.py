@@ -36,14 +36,14 @@ class OpenCases:
             result.count_in(summary)
 
     def fail(self, reason: EvalsError, summary: RunSummary) -> list[Event]:
-        """Return the events by which all open cases fail; add these cases to ``summary``."""
+        """Return the events by which all open cases fail, and count them as interrupted."""
         kind = "TimeoutError" if isinstance(reason, RunTimeoutError) else type(reason).__name__
         events: list[Event] = []
         for trial, started in self._started.items():
             error = CaseError(kind, str(reason))
             if trial not in self._answered:
                 events.append(TaskFinished(started.ref, None, error))
-            result = CaseResult(started.ref, started.case, error=error)
+            result = CaseResult(started.ref, started.case, error=error, interrupted=True)
             events.append(CaseFinished(result))
             result.count_in(summary)
         return events

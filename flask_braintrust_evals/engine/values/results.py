@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .cases import EvalCase
+from .html import as_html
 from .names import free_name
 from .scores import Score
 from .summary import MetricSummary, RunSummary, ScoreSummary
@@ -73,6 +74,8 @@ class CaseResult:
             tokens (``prompt_tokens``, ``completion_tokens``, ``tokens`` and others) and the
             ``estimated_cost`` in dollars.
         scorer_metrics: the tokens and the cost of the scorers and classifiers, likewise.
+        interrupted: whether the run was cancelled before the task returned. What the task then
+            returned, if it did, is not kept.
     """
 
     ref: CaseRef
@@ -89,6 +92,7 @@ class CaseResult:
     duration: float = 0.0
     metrics: dict[str, float] = field(default_factory=dict)
     scorer_metrics: dict[str, float] = field(default_factory=dict)
+    interrupted: bool = False
 
     def add_scorer_error(self, name: str, error: CaseError, classifier: bool = False) -> None:
         """Add the failure of a scorer or classifier.
@@ -101,7 +105,10 @@ class CaseResult:
             self.failed_classifiers.add(name)
 
     def count_in(self, summary: RunSummary) -> None:
-        """Add this case to a summary."""
+        """Add this case to a summary. An interrupted one is only counted."""
+        if self.interrupted:
+            summary.interrupted += 1
+            return
         scores = {name: score.score for name, score in self.scores.items()}
         summary.add(
             scores,
@@ -120,36 +127,67 @@ class ScoreSummaries(dict[str, ScoreSummary]):
         raise KeyError(f"no case has a score named {name!r}; there are: {known}")
 
 
-@dataclass
+@dataclass(repr=False)
 class EvalResult:
-    """The results of a whole run. ``str(result)`` lists its scores and failures.
+    """The results of a whole run.
+
+    ``str(result)`` lists its scores and failures; notebooks show them as a table. ``bool(result)``
+    is true if there was a case, no task, scorer or classifier failed, no case was interrupted, and
+    every score is there in at least one case.
 
     Attributes:
         evaluator: the evaluator's name.
-        results: one :class:`CaseResult` per case and trial, in the order of the data.
+        results: one :class:`CaseResult` per case and trial that is done, in the order of the data.
         summary: means and counts over them.
+        interrupted: those whose task was cancelled with the run before it returned. They count in
+            no mean.
     """
 
     evaluator: str
     results: list[CaseResult]
     summary: RunSummary
+    interrupted: list[CaseResult] = field(default_factory=list)
+
+    def __bool__(self) -> bool:
+        summary = self.summary
+        failed = summary.failed or summary.scorer_errors or summary.interrupted
+        return not (failed or summary.warning)
+
+    def __repr__(self) -> str:
+        return str(self)  # what pytest shows of a result that is the message of an assertion
+
+    def _repr_html_(self) -> str:
+        return as_html(self.head, self.scores, self.metrics, self.problems)
 
     def __str__(self) -> str:
-        lines = [f"{self.evaluator}: {self.summary.cases} cases, {self.summary.failed} failed"]
+        lines = [self.head]
         for name, score in self.scores.items():
             mean = "no score" if score.mean is None else f"{score.mean:.4f}"
             lines.append(f"{name}: {mean} over {score.count} cases")
         for name, metric in self.metrics.items():
             lines.append(f"{name}: {metric.mean:.4g} {metric.unit} over {metric.count} cases")
-        for name, count in self.summary.scorer_errors.items():
+        return "\n".join([*lines, *self.problems])
+
+    @property
+    def head(self) -> str:
+        """The evaluator, and how many cases there are of each kind, in one line."""
+        summary = self.summary
+        text = f"{self.evaluator}: {summary.cases} cases, {summary.failed} failed"
+        return f"{text}, {summary.interrupted} interrupted" if summary.interrupted else text
+
+    @property
+    def problems(self) -> list[str]:
+        """What went wrong, a line each, of which there are not too many."""
+        summary, failures = self.summary, self.failures
+        lines = [summary.warning] if summary.warning else []
+        for name, count in summary.scorer_errors.items():
             lines.append(f"{name} failed on {count} cases")
-        failures = self.failures
         for each in failures[:MAX_FAILURES]:
             trial = f", trial {each.ref.trial_index + 1}" if each.ref.trial_index else ""
             lines.append(f"case {each.ref.index + 1}{trial} failed: {each.error}")
         if len(failures) > MAX_FAILURES:
             lines.append(f"... and {len(failures) - MAX_FAILURES} more")
-        return "\n".join(lines)
+        return lines
 
     @property
     def scores(self) -> ScoreSummaries:

@@ -8,6 +8,7 @@ from types import MappingProxyType
 
 NO_CASES = "there was no case: the data is empty"
 """What a person is told of a run that finished without a case."""
+ALL_INTERRUPTED = "no case is done: all were interrupted"
 DURATION = "duration"
 """The name of the metric for the seconds that tasks took."""
 
@@ -86,9 +87,10 @@ class RunSummary:
             seconds) and, where spans tell them, numbers of tokens such as ``prompt_tokens``, and
             ``estimated_cost`` (in dollars).
         scorer_metrics: the tokens and the cost of scorers and classifiers, likewise.
-        cases: the number of trials of cases that are done.
+        cases: the number of trials of cases that are done. Interrupted ones count nowhere else.
         failed: the number of those whose task failed.
         scorer_errors: the number of those that a scorer or classifier failed on, by its name.
+        interrupted: the number of trials whose task was cancelled with the run before it returned.
     """
 
     scores: dict[str, ScoreSummary] = field(default_factory=dict)
@@ -97,6 +99,7 @@ class RunSummary:
     cases: int = 0
     failed: int = 0
     scorer_errors: dict[str, int] = field(default_factory=dict)
+    interrupted: int = 0
 
     @property
     def warning(self) -> str:
@@ -105,7 +108,7 @@ class RunSummary:
         A score that is missing must not be mistaken for one that was not asked for.
         """
         if not self.cases:
-            return NO_CASES
+            return ALL_INTERRUPTED if self.interrupted else NO_CASES
         unscored = [repr(score.name) for score in self.scores.values() if not score.count]
         return f"no case has a score for {', '.join(unscored)}" if unscored else ""
 
