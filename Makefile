@@ -18,7 +18,7 @@ BIN := $(VENV)/bin
 # Tests start many interpreters. Without compiled modules, each of them takes half a second more.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test test-fast docs package compare bench bench-steady bench-hostile bench-tracing bench-json bench-import lint format types tests clean
+.PHONY: demo test test-fast docs package compare bench bench-steady bench-hostile bench-tracing bench-json bench-import checks lint format types tests clean
 .DEFAULT_GOAL := help
 
 help:
@@ -27,7 +27,9 @@ help:
 demo: $(VENV)/.demo
 	@$(BIN)/python -m example_app.demo --port $(PORT) $(if $(ONCE),--once)
 
-test: lint types tests
+# The checks of the code run beside the tests, which wait for servers much of the time.
+test: $(VENV)/.dev
+	@$(MAKE) --no-print-directory --jobs=2 checks tests
 	@echo "Passed: lint (ruff), types (mypy --strict), tests (pytest)."
 
 # No plugin but xdist is needed here, and importing the others takes as long as many of the tests.
@@ -65,6 +67,8 @@ bench-json: $(VENV)/.dev
 
 bench-import: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.import_cost
+
+checks: lint types
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
