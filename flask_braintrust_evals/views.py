@@ -66,7 +66,7 @@ class Views:
             stream = _wants_stream(body)
             run = self._prepare(body, caller, state)
             # From here on the run holds them, for as long as it has workers.
-            run.when_closed(held.pop_all().close)
+            run.when_closed(run.prepared.after_uploads(held.pop_all().close))
         setattr(g, UNANSWERED, run)
         return _answer_run(run, stream)
 

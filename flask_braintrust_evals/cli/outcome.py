@@ -26,6 +26,8 @@ STOP_TIMEOUT = 5.0
 """Seconds after Ctrl-C in which running tasks may end, and then as many to deliver spans."""
 EXIT_TIMEOUT = 0.5
 """Seconds after a second Ctrl-C in which spans may be delivered."""
+UPLOAD_TIMEOUT = 60.0
+"""Seconds that uploads of attachments may take after the last case."""
 IDLE_AFTER = 0.2
 """Seconds without an event after which the run yields ``Idle``, so that Ctrl-C is noticed."""
 
@@ -128,7 +130,9 @@ def _deliver(prepared: PreparedRun, outcome: Outcome) -> None:
         timeouts.insert(0, None)
     while timeouts:
         try:
-            prepared.end(timeouts.pop(0))
+            timeout = timeouts.pop(0)
+            prepared.end(timeout)
+            prepared.wait_for_uploads(UPLOAD_TIMEOUT if timeout is None else timeout)
             return
         except KeyboardInterrupt:
             outcome.interrupted, outcome.error = True, "interrupted"

@@ -178,12 +178,13 @@ class Connections:
 
     def _send(self, call: Call, url: str, first: bool) -> requests.Response:
         with_token = call.with_token and (first or Origin.of(url) == Origin.of(call.url))
+        with_headers = with_token or (first and not call.with_token)
         return self._http.request(
             call.method if first else "GET",
             url,
             params=call.params if first else None,
             data=call.data if first else None,
-            headers={**answers.ACCEPTED, **(call.headers if with_token else {})},
+            headers={**answers.ACCEPTED, **(call.headers if with_headers else {})},
             auth=None if with_token else _NoAuth(),
             timeout=Timeout(connect=min(CONNECT_TIMEOUT, call.timeout), total=call.timeout),  # type: ignore[arg-type]
             allow_redirects=False,

@@ -123,6 +123,33 @@ class CloudClient:
         call = Call(what, "GET", url, timeout, limit, with_token=False, redirects=True)
         return self._make(call, 0)
 
+    def upload(
+        self, url: str, what: str, content: bytes, headers: Mapping[str, str], timeout: float
+    ) -> None:
+        """Send content to an address, to which the token is not sent.
+
+        Args:
+            url: the address.
+            what: names the call, for errors.
+            content: the content.
+            headers: further headers.
+            timeout: seconds that one attempt may take in all.
+
+        Raises:
+            CloudError: see :meth:`call`.
+        """
+        call = Call(
+            what,
+            "PUT",
+            url,
+            timeout,
+            answers.MAX_ANSWER,
+            headers=headers,
+            data=content,
+            with_token=False,
+        )
+        self._make(call, 1)
+
     def _make(
         self, call: Call, retries: int, repeatable: bool = True, max_pause: float = math.inf
     ) -> bytes:

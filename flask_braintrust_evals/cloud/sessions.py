@@ -124,6 +124,12 @@ class UserSession:
         """Return what is at an address: see :meth:`CloudClient.download`."""
         return self._client.download(url, what, limit, timeout)
 
+    def upload(
+        self, url: str, what: str, content: bytes, headers: Mapping[str, str], timeout: float
+    ) -> None:
+        """Send content to an address: see :meth:`CloudClient.upload`."""
+        self._client.upload(url, what, content, headers, timeout)
+
     def _call(
         self,
         method: str,

@@ -12,6 +12,7 @@ from opentelemetry import trace
 from flask_braintrust_evals.cloud import objects
 from flask_braintrust_evals.cloud.sessions import UserSession
 from flask_braintrust_evals.cloud.tracing.pipeline import SpanPipeline
+from flask_braintrust_evals.cloud.uploads import AttachmentUploads
 from flask_braintrust_evals.concurrency.cancellation import Cancellation
 from flask_braintrust_evals.concurrency.places import Places
 from flask_braintrust_evals.config import Settings
@@ -131,8 +132,9 @@ def prepare(
         recording = record_in_new_experiment(session, project, spec, evaluator, data, git_fields)
     spans = _spans(session, recording, host)
     scorers = _remote_scorers(spec, requester, evaluator.project_id, recording)
+    uploads = None if spans is None or session is None else AttachmentUploads(session)
     run = Run(
-        _executor(evaluator, parameters, scorers, spans, recording, requester, host),
+        _executor(evaluator, parameters, scorers, spans, recording, requester, host, uploads),
         data.cases,
         max_concurrency=numbers.max_concurrency,
         trial_count=numbers.trial_count,
@@ -145,7 +147,7 @@ def prepare(
         name=evaluator.name,
     )
     org_name = session.org.name if session is not None else None
-    return PreparedRun(evaluator.name, run, recording, spans, org_name, size_hint)
+    return PreparedRun(evaluator.name, run, recording, spans, org_name, size_hint, uploads)
 
 
 def _wait_for_data(
@@ -203,6 +205,7 @@ def _executor(
     recording: Recording,
     requester: Requester,
     host: Host,
+    uploads: AttachmentUploads | None,
 ) -> CaseExecutor:
     plan, session = evaluator.plan, requester.session
     if host.settings.blocking:
@@ -219,7 +222,7 @@ def _executor(
         org_url=None if spans is None or session is None else objects.org_url(session),
         scope=host.scope,
     )
-    return LocalExecutor(runner)
+    return LocalExecutor(runner, uploads)
 
 
 def _tracer(spans: SpanPipeline | None, recording: Recording) -> EvalTracer:

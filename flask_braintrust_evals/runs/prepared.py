@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from flask_braintrust_evals.cloud.tracing.pipeline import SpanPipeline
+from flask_braintrust_evals.cloud.uploads import AttachmentUploads
 from flask_braintrust_evals.engine.running.run import Run
 
 from .recording import Recording
@@ -21,6 +24,7 @@ class PreparedRun:
         spans: records and delivers its spans; ``None``: none are recorded.
         org_name: the organisation that the run acts in; ``None``: it acts without Braintrust.
         size_hint: how many cases and trials there are; ``None``: not known before they are read.
+        uploads: stores large attachments; ``None``: the run is not recorded.
     """
 
     evaluator: str
@@ -29,6 +33,7 @@ class PreparedRun:
     spans: SpanPipeline | None = None
     org_name: str | None = None
     size_hint: int | None = None
+    uploads: AttachmentUploads | None = None
 
     @property
     def lost_spans(self) -> int:
@@ -56,3 +61,16 @@ class PreparedRun:
         if self.spans is not None:
             self.spans.close()
         self.flush(timeout)
+
+    def after_uploads(self, callback: Callable[[], None]) -> Callable[[], None]:
+        """Return a function that has ``callback`` called when the attachments are stored.
+
+        It does not wait, and from then on no attachment is accepted.
+        """
+        uploads = self.uploads
+        return callback if uploads is None else functools.partial(uploads.finish, callback)
+
+    def wait_for_uploads(self, timeout: float) -> None:
+        """Wait until the attachments are stored, at most ``timeout`` seconds."""
+        if self.uploads is not None:
+            self.uploads.wait(timeout)

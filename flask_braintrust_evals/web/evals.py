@@ -157,6 +157,9 @@ class EvalRun:
     def _end(self) -> None:
         # The spans of the cases that have run are also delivered if the client has disconnected.
         self.prepared.end(self.grace.time_to_end)
+        left = self.grace.time_to_end
+        if left is not None:  # the process ends; in all other cases nobody waits for attachments
+            self.prepared.wait_for_uploads(left)
         run = self.prepared.run
         if run.state is RunState.GIVEN_UP and run.error is not None:
             self.log.failed(run.error)  # also where the client never took the event that says so

@@ -183,6 +183,22 @@ def image() -> braintrust.Attachment:
     return braintrust.Attachment(data=b"\x89PNG", filename="a.png", content_type="image/png")
 
 
+def large(name: str) -> braintrust.Attachment:
+    return braintrust.Attachment(data=bytes(2_000_000), filename=name, content_type="image/png")
+
+
+@bp.evaluator("large attachment")
+def large_attachment(input: str, hooks: EvalHooks) -> Any:
+    hooks.span.log(metadata={"logged": large("logged.png")})
+    return large("returned.png")
+
+
+@bp.evaluator("large attachment, blocking", blocking=True)
+def blocking_attachment(input: str, hooks: EvalHooks) -> Any:
+    hooks.span.log(metadata={"logged": large("logged.png")})  # in a thread of its own
+    return large("returned.png")
+
+
 @bp.evaluator("feedback")
 def feedback(input: str) -> None:
     current_span().log_feedback(scores={"liked": 1}, comment="nice")

@@ -321,3 +321,21 @@ def test_with_preload_spans_are_recorded_in_each_worker(cloud: StandIn, openai_u
     assert len(cloud.spans_named("async helper")) == 30
     assert len(cloud.spans_named("look_up")) == 18
     assert {span.token for span in cloud.spans} == {"token-ada"}
+
+
+@pytest.mark.parametrize("name", ["large attachment", "large attachment, blocking"])
+def test_large_attachments_are_stored_beside_the_run(
+    client: Client, cloud: StandIn, name: str
+) -> None:
+    (output,) = outputs(run(client, name, "a"))
+    cloud.wait_for(
+        lambda: [each.status.get("upload_status") for each in cloud.attachments] == ["done"] * 2
+    )
+    stored = {each.reference["filename"]: each for each in cloud.attachments}
+    assert output == {"type": "braintrust_attachment", **stored["returned.png"].reference}
+    (task,) = cloud.spans_named("task")
+    logged = {"type": "braintrust_attachment", **stored["logged.png"].reference}
+    assert task.json("braintrust.metadata") == {"logged": logged}
+    assert {(each.token, each.content) for each in stored.values()} == {
+        ("token-ada", bytes(2_000_000))
+    }

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from urllib.parse import unquote
 
-from . import functions, logs, objects, parameters, reading, tracing
+from . import attachments, functions, logs, objects, parameters, reading, tracing
 from .answers import Answer, Refusal, error_answer, json_answer
 from .journal import Call
 from .request import Request, World
@@ -40,6 +40,9 @@ _ROUTES = [
     _route("GET", "/v1/function", parameters.list_functions),
     _route("GET", "/v1/function/{id}", parameters.get_function),
     _route("POST", "/otel/v1/traces", tracing.export),
+    _route("POST", "/attachment", attachments.announce),
+    _route("GET", "/attachment", attachments.describe),
+    _route("POST", "/attachment/status", attachments.report),
     _route("GET", "/version", logs.version),
     _route("POST", "/logs3", logs.insert),
 ]
@@ -50,6 +53,8 @@ def respond(world: World, call: Call) -> Answer:
     try:
         if (call.method, call.path) == ("POST", _LOGIN):
             return _login(world, call)
+        if call.path.startswith(attachments.STORE):
+            return attachments.store(world, call)
         return _dispatch(world, call)
     except Refusal as refusal:
         return error_answer(refusal.status, refusal.message)

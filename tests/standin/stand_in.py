@@ -8,6 +8,7 @@ from threading import Condition
 from types import TracebackType
 from typing import Any, TypeVar
 
+from .attachments import StoredAttachment
 from .faults import Fault, Faults, Gate
 from .journal import Call, Journal
 from .logged import LoggedRow
@@ -238,6 +239,11 @@ class StandIn:
     def recorded(self, parent: str) -> list[Row]:
         """The rows of an object, such as `playground_id:…`, by whichever way they came in."""
         return self._journal.recorded(parent)
+
+    @property
+    def attachments(self) -> list[StoredAttachment]:
+        """Every attachment that was announced, the oldest first."""
+        return list(self._cloud.attachments.values())
 
     def spans_named(self, name: str) -> list[StoredSpan]:
         return [span for span in self.spans if span.name == name]

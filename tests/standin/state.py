@@ -128,6 +128,7 @@ class Cloud:
         with self.lock:
             self._users: dict[str, tuple[str, ...]] = {}
             self.git_metadata: dict[str, Row] = {}
+            self.attachments: dict[str, Any] = {}
             self._items: dict[str, Item] = {}
             self._serial = 0
 

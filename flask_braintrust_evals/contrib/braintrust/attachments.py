@@ -4,8 +4,9 @@ The SDK would upload or fetch an attachment with the application's own token. In
 the caller's token may be used, so an attachment is written as a ``data:`` URL. Braintrust takes
 such URLs out of spans and stores them as attachments itself (repository
 ``braintrustdata/braintrust-spec``,
-``skills/instrumentation-spec/references/features/attachments.md``). An attachment that Braintrust
-has already stored is written as a reference.
+``skills/instrumentation-spec/references/features/attachments.md``). A larger one is written as a
+reference, and uploaded beside the run. An attachment that Braintrust has already stored is written
+as a reference, too.
 
 References in the rows of datasets become :class:`CallerAttachment` objects, as the SDK does it with
 its ``ReadonlyAttachment``.
@@ -14,6 +15,7 @@ its ``ReadonlyAttachment``.
 from __future__ import annotations
 
 import base64
+import os
 import threading
 from collections.abc import Mapping
 from typing import Any, Protocol
@@ -21,6 +23,7 @@ from typing import Any, Protocol
 from braintrust.logger import Attachment, BaseAttachment, ReadonlyAttachment
 
 from flask_braintrust_evals.contrib.references import TYPES
+from flask_braintrust_evals.engine.values.attachments import current_store
 from flask_braintrust_evals.serialization import register_converter
 
 MAX_BYTES = 700_000
@@ -84,14 +87,37 @@ def install() -> None:
         register_converter(kind, lambda attachment: dict(attachment.reference))
 
 
-def inline(attachment: Attachment) -> str:
-    """Return an attachment as a ``data:`` URL, or a text that says why it is left out."""
+def inline(attachment: Attachment) -> str | dict[str, Any]:
+    """Return an attachment as a ``data:`` URL, or as a reference if it is large.
+
+    If it cannot be read or stored, return a text that says why it is left out.
+    """
     reference: dict[str, Any] = dict(attachment.reference)
     kind, name = reference["content_type"], reference["filename"]
+    store = current_store.get()
     try:
+        size = _size_of_file(attachment)
+        if size is not None and size > (MAX_BYTES if store is None else store.max_bytes):
+            return _left_out(reference, size)  # without reading it
         data = attachment.data
     except OSError as error:
         return f"attachment {name!r} ({kind}) could not be read: {type(error).__name__}"
-    if len(data) > MAX_BYTES:
-        return f"attachment {name!r} ({kind}) of {len(data)} bytes is too large for a trace"
-    return f"data:{kind};base64,{base64.b64encode(data).decode()}"
+    if len(data) <= MAX_BYTES:
+        return f"data:{kind};base64,{base64.b64encode(data).decode()}"
+    if store is None or len(data) > store.max_bytes:
+        return _left_out(reference, len(data))
+    stored = store.add(reference, data)
+    return f"{_left_out(reference, len(data))}: {stored}" if isinstance(stored, str) else stored
+
+
+def _left_out(reference: Mapping[str, Any], size: int) -> str:
+    kind, name = reference["content_type"], reference["filename"]
+    return f"attachment {name!r} ({kind}) of {size} bytes is too large for a trace"
+
+
+def _size_of_file(attachment: Attachment) -> int | None:
+    """Return the size of the file of an attachment; ``None``: its content is in memory."""
+    source = attachment.debug_info().get("input_data")
+    if not isinstance(source, str) or source.startswith("<"):
+        return None
+    return os.stat(source).st_size

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextvars
 
+from flask_braintrust_evals.engine.values.attachments import AttachmentStore, current_store
+
 from .case_runner import CaseRunner
 from .executor import CaseJob, Emit
 
@@ -13,15 +15,20 @@ class LocalExecutor:
 
     Args:
         runner: runs each case.
+        store: takes the large attachments in the values of the cases; ``None``: there is none.
     """
 
-    def __init__(self, runner: CaseRunner) -> None:
+    def __init__(self, runner: CaseRunner, store: AttachmentStore | None = None) -> None:
         self._runner = runner
+        self._store = store
 
     def run(self, job: CaseJob, emit: Emit) -> None:
         """Run one case; see :class:`CaseExecutor`."""
         # In an empty context: a case sees no context variable of the request, nor of another case.
-        contextvars.Context().run(self._runner.run, job, emit)
+        context = contextvars.Context()
+        if self._store is not None:
+            context.run(current_store.set, self._store)
+        context.run(self._runner.run, job, emit)
 
     def cancel(self) -> None:
         """Set the cancel events of running tasks, and cancel coroutines."""

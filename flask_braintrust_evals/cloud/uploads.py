@@ -1,0 +1,211 @@
+"""Stores attachments of a run in Braintrust, with the caller's session, beside the run.
+
+As in the SDKs, that takes three calls: Braintrust names an address of its object store, the content
+is sent there, and Braintrust is told how that went.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import threading
+import time
+import uuid
+from collections import deque
+from collections.abc import Callable, Mapping
+from typing import Any
+from urllib.parse import urlsplit
+
+from flask_braintrust_evals.concurrency.gevent_patch import is_patched, real_thread_id, start_thread
+from flask_braintrust_evals.errors import CloudError
+
+from .sessions import UserSession
+
+logger = logging.getLogger("flask_braintrust_evals")
+
+MAX_BYTES = 50_000_000
+"""Bytes of an attachment that is uploaded."""
+MAX_WAITING_BYTES = 100_000_000
+"""Bytes of attachments of all runs of the process that may wait for their upload."""
+MAX_UPLOADS = 1_000
+"""Attachments of one run."""
+TIMEOUT = 60.0
+"""Seconds that sending the content of an attachment may take."""
+MAX_SECONDS = 60.0
+"""Seconds after the end of a run in which uploads may begin."""
+TELL_SECONDS = 5.0
+"""Seconds that telling Braintrust of failed uploads may take, likewise."""
+_AZURE = ".blob.core.windows.net"
+_OWN_HEADERS = {"authorization", "content-length", "cookie", "host", "transfer-encoding"}
+"""Headers that an answer must not set."""
+
+_waiting_bytes = 0
+_waiting_lock = threading.Lock()
+
+
+class AttachmentUploads:
+    """The uploads of one run, one after another. Thread-safe.
+
+    Args:
+        session: the caller's session.
+
+    Attributes:
+        lost: the number of attachments that are referred to, but could not be stored.
+    """
+
+    max_bytes = MAX_BYTES
+
+    def __init__(self, session: UserSession) -> None:
+        self._session = session
+        self._changed = threading.Condition()
+        self._queue: deque[tuple[Mapping[str, Any], bytes]] = deque()
+        self._keys: set[str] = set()
+        self._namespace = uuid.uuid4()
+        self._thread = real_thread_id()
+        self._is_running = False
+        self._ends = math.inf
+        self._callbacks: list[Callable[[], None]] = []
+        self.lost = 0
+
+    def add(self, reference: Mapping[str, Any], content: bytes) -> dict[str, Any] | str:
+        """Have an attachment uploaded; the same one only once. See :class:`AttachmentStore`.
+
+        An attachment of an evaluator's own cases is used by runs of several organisations. Each run
+        stores it under a key of its own.
+        """
+        key = str(uuid.uuid5(self._namespace, str(reference["key"])))
+        stored = {**reference, "key": key}
+        with self._changed:
+            if key in self._keys:
+                return stored
+            if self._ends < math.inf:
+                return "the run has ended"
+            if len(self._keys) >= MAX_UPLOADS:
+                return f"a run may have {MAX_UPLOADS} large attachments"
+            if not _reserve(len(content)):
+                return "too many other attachments wait for their upload"
+            self._keys.add(key)
+            self._queue.append((stored, content))
+        self._start()
+        return stored
+
+    def _start(self) -> None:
+        """Have the queue worked off, unless that is done, or must wait for :meth:`finish`."""
+        # Under gevent, a greenlet belongs to the thread that starts it, and a task that blocks has
+        # a thread of its own, which runs no other greenlets.
+        if is_patched() and real_thread_id() != self._thread:
+            return
+        with self._changed:
+            if self._is_running or not self._queue:
+                return
+            self._is_running = True
+        try:
+            start_thread(self._work, "eval-uploads")
+        except RuntimeError:  # the system has no more threads: the next one tries again
+            with self._changed:
+                self._is_running = False
+
+    def finish(self, then: Callable[[], None]) -> None:
+        """Accept no more, and have ``then`` called when the uploads have ended. Does not wait.
+
+        They may take :data:`MAX_SECONDS` more. It is called on the thread of the uploads, or at
+        once if there are none.
+        """
+        with self._changed:
+            self._ends = time.monotonic() + MAX_SECONDS
+        self._start()
+        with self._changed:
+            running = self._is_running
+            if running:
+                self._callbacks.append(then)
+        if not running:
+            then()
+
+    def wait(self, timeout: float) -> None:
+        """Wait until the uploads have ended, at most ``timeout`` seconds."""
+        deadline = time.monotonic() + timeout
+        with self._changed:
+            while self._is_running and (left := deadline - time.monotonic()) > 0:
+                self._changed.wait(left)
+
+    def _work(self) -> None:
+        while (item := self._next()) is not None:
+            reference, content = item
+            try:
+                if time.monotonic() >= self._ends:
+                    raise CloudError("the run has ended before the upload")
+                self._upload(reference, content)
+            except Exception as error:
+                reason = str(error) if isinstance(error, CloudError) else type(error).__name__
+                self._report_loss(reference, reason)
+            finally:
+                _release(len(content))
+                del item, content
+
+    def _next(self) -> tuple[Mapping[str, Any], bytes] | None:
+        with self._changed:
+            if self._queue:
+                return self._queue.popleft()
+            self._is_running = False
+            callbacks, self._callbacks = self._callbacks, []
+            self._changed.notify_all()
+        for callback in callbacks:
+            callback()
+        return None
+
+    def _upload(self, reference: Mapping[str, Any], content: bytes) -> None:
+        request = {name: reference[name] for name in ("key", "filename", "content_type")}
+        request["org_id"] = self._session.org.id
+        answer = self._session.api("POST", "/attachment", json=request, optional=True)
+        url = answer.get("signedUrl") if isinstance(answer, dict) else None
+        given = answer.get("headers") if isinstance(answer, dict) else None
+        if not isinstance(url, str) or not isinstance(given, dict):
+            raise CloudError("Braintrust does not say where to upload it")
+        headers = {
+            name: value
+            for name, value in given.items()
+            if isinstance(value, str) and name.lower() not in _OWN_HEADERS
+        }
+        headers.setdefault("Content-Type", str(reference["content_type"]))
+        if (urlsplit(url).hostname or "").endswith(_AZURE):
+            headers["x-ms-blob-type"] = "BlockBlob"
+        what = f"the upload of {_name(reference)}"
+        self._session.upload(url, what, content, headers, TIMEOUT)
+        self._tell(reference, {"upload_status": "done"})
+
+    def _report_loss(self, reference: Mapping[str, Any], reason: str) -> None:
+        self.lost += 1
+        logger.warning("%s could not be stored: %s", _name(reference), reason)
+        if time.monotonic() >= self._ends + TELL_SECONDS:
+            return
+        status = {"upload_status": "error", "error_message": reason}
+        try:
+            self._tell(reference, status, timeout=TELL_SECONDS, retry=False)
+        except CloudError as error:
+            logger.info("Braintrust was not told so: %s", error)
+
+    def _tell(
+        self, reference: Mapping[str, Any], status: Mapping[str, str], **options: Any
+    ) -> None:
+        body = {"key": reference["key"], "org_id": self._session.org.id, "status": status}
+        path = "/attachment/status"
+        self._session.api("POST", path, json=body, parse=False, optional=True, **options)
+
+
+def _reserve(size: int) -> bool:
+    global _waiting_bytes
+    with _waiting_lock:
+        if _waiting_bytes and _waiting_bytes + size > MAX_WAITING_BYTES:
+            return False
+        _waiting_bytes += size
+        return True
+
+
+def _release(size: int) -> None:
+    global _waiting_bytes
+    with _waiting_lock:
+        _waiting_bytes -= size
+
+
+def _name(reference: Mapping[str, Any]) -> str:
+    return f"attachment {reference.get('filename')!r}"
