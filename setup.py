@@ -47,9 +47,10 @@ setup(
     # So that `flask evals check` works where there is no application, too.
     entry_points={"flask.commands": ["evals = flask_braintrust_evals.cli:evals_cli"]},
     python_requires=">=3.10",
+    # The bounds are above the known faults of each: docs/security.md, "Dependencies".
     install_requires=[
         "click>=8.1",
-        "flask>=3.0",
+        "flask>=3.1.3",
         "flask-cors>=6.0",
         "jinja2>=3.1.6",
         "jsonschema>=4.18",
@@ -58,12 +59,13 @@ setup(
         "opentelemetry-exporter-otlp-proto-common>=1.27",
         "opentelemetry-proto>=1.27",
         "opentelemetry-sdk>=1.27",
-        "orjson>=3.9.15",
+        "orjson>=3.11.6",
         "pydantic>=2.8",
         "referencing>=0.30",
         "regex>=2023.12.25",
-        "requests>=2.32.4",
-        "urllib3>=2.2",
+        "requests>=2.33",
+        "urllib3>=2.7",
+        "werkzeug>=3.1.6",
         "wrapt>=1.14",
     ],
     extras_require={

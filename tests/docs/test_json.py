@@ -85,3 +85,18 @@ def test_every_option_of_the_command_line_is_documented() -> None:
             for name in parameter.opts:
                 if name.startswith("--") and name != "--token":
                     assert f"`{name}" in text, name
+
+
+def numbers(version: str) -> list[int]:
+    """The parts of a version, without zeros at its end."""
+    return [*map(int, version.removesuffix(".0").split("."))]
+
+
+def test_the_bounds_of_requirements_are_those_of_the_page_about_security() -> None:
+    page = (ROOT / "docs" / "security.md").read_text("utf-8").partition("## Dependencies")[2]
+    documented = dict(re.findall(r"^\| (\S+) \| (\d[\d.]*) \|", page, re.MULTILINE))
+    setup = (ROOT / "setup.py").read_text("utf-8")
+    required = dict(re.findall(r'"([\w-]+)(?:\[\w+\])?>=([\d.]+)"', setup))
+    assert len(documented) >= 8
+    for name, version in documented.items():
+        assert numbers(required[name.lower()]) == numbers(version), name
