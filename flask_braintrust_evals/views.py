@@ -6,6 +6,7 @@ from contextlib import ExitStack
 
 from flask import Response, current_app, g, request
 
+from .concurrency.loop_health import loop_health
 from .concurrency.turns import Turn, wait_for_turn
 from .config import OPEN_HEADER
 from .engine.registry import Registry
@@ -38,7 +39,15 @@ class Views:
 
     def index(self) -> Response:
         """Say that the server is there; for health checks."""
-        return json_response({"status": "ok"})
+        health = loop_health()
+        if health.blocked_for:
+            text = (
+                f"the event loop of this process has been blocked for {health.blocked_for:.0f} s by"
+                " a coroutine; see the server's log"
+            )
+            return json_response({"status": "blocked", "error": text}, 503)
+        given_up = {"blocked_event_loops": health.given_up} if health.given_up else {}
+        return json_response({"status": "ok", **given_up})
 
     def list_evaluators(self) -> Response:
         """List the evaluators with their parameters and scores."""

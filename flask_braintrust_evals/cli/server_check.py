@@ -96,9 +96,14 @@ class ServerCheck:
             advice = "give the Playground that address: browsers follow no redirect of a preflight"
             yield Finding(False, f"{self._url}/ redirects to {where}", advice)
             return False
-        if answer.status == 200 and answer.json == {"status": "ok"}:
+        said = answer.json.get("status") if isinstance(answer.json, dict) else None
+        if (answer.status, said) == (200, "ok"):
             yield Finding(True, "the server is there")
             return True
+        if (answer.status, said) == (503, "blocked"):
+            advice = "find the coroutine in the server's log, or restart the server"
+            yield Finding(False, str(answer.json.get("error")), advice)
+            return False
         advice = "check the blueprint's prefix, and what the proxy forwards to it"
         what = f"{self._url}/ answers with status {answer.status}, and not as an EvalsBlueprint"
         yield Finding(False, what, advice)

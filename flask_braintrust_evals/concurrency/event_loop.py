@@ -9,65 +9,45 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import functools
 import inspect
 import logging
 import os
 import sys
 import threading
 from collections.abc import Awaitable, Callable
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any
-from weakref import WeakKeyDictionary
 
 from .cancellation import Cancellation
 from .gevent_patch import MAX_WAIT, is_patched, new_event, real_thread_id, start_real_thread
 from .job import DeadlineError, Job
-from .native_threads import NativeThreads
+from .loop_health import LoopHealth, told_by
+from .loop_watch import LoopWatch
+from .thread_loop import ThreadLoop
 
 logger = logging.getLogger("flask_braintrust_evals")
 
+MAX_GIVEN_UP = 3
+"""Blocked loops in whose place another one is made. Each of them may take all of a processor."""
 
-MAX_THREADS = 32
-"""Functions of ``asyncio.to_thread`` and ``run_in_executor`` that run at a time."""
 
-
-class _Loop(asyncio.SelectorEventLoop):
-    """A loop that runs functions in real threads, whatever executor they are submitted to.
-
-    Under gevent the threads of a ``ThreadPoolExecutor`` are greenlets. Those that a coroutine
-    starts would run on the loop's own thread and stop the loop, and gevent's queues break when
-    greenlets of two threads use the same one.
-    """
-
-    owns_its_thread = True  # greenlet_loops need not track it: no other greenlet runs a loop there
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._threads = NativeThreads(MAX_THREADS)
-        self._in_place_of: WeakKeyDictionary[Any, NativeThreads] = WeakKeyDictionary()
-
-    def run_in_executor(  # type: ignore[override]
-        self, executor: Any, func: Callable[..., Any], *args: Any
-    ) -> Any:
-        if executor is None:
-            executor = self._threads
-        elif is_patched() and isinstance(executor, ThreadPoolExecutor):
-            executor = self._in_place_of.setdefault(
-                executor, NativeThreads(getattr(executor, "_max_workers", MAX_THREADS))
-            )
-        # So that spans of the function belong to the same case. asyncio.to_thread does so itself.
-        context = contextvars.copy_context()
-        return super().run_in_executor(executor, functools.partial(context.run, func), *args)
+class LoopError(RuntimeError):
+    """The event loop could not be made, or is blocked by a coroutine."""
 
 
 class BackgroundLoop:
-    """An event loop that runs until the process ends."""
+    """An event loop that runs until the process ends, or until it is given up and then goes on."""
 
     def __init__(self) -> None:
         self._loop: asyncio.AbstractEventLoop
+        self._watch: LoopWatch
         self._thread: int | None = None
         self._ready = new_event()
+        self._failure: BaseException | None = None
+        self._given_up: str | None = None
+        self._ended = False
+        # What runs, or waits to be run: for whom, and its task. Changed by single operations only.
+        self._under_way: dict[Job[Any], tuple[str, list[asyncio.Task[None]]]] = {}
         start_real_thread(self._serve)
 
     def run(
@@ -76,6 +56,7 @@ class BackgroundLoop:
         cancellation: Cancellation,
         job: Job[Any] | None = None,
         deadline: float | None = None,
+        name: str = "",
     ) -> Any:
         """Await ``awaitable`` on the loop, in a copy of the caller's context, and wait for it.
 
@@ -84,16 +65,18 @@ class BackgroundLoop:
             cancellation: cancels it when set.
             job: receives what the coroutine posts while it runs.
             deadline: when to cancel it and stop waiting, by ``time.monotonic()``.
+            name: the evaluator's name, for the log.
 
         Returns:
             what the awaitable returns; raises what it raises, ``asyncio.CancelledError`` included.
 
         Raises:
             DeadlineError: the deadline has passed.
+            LoopError: the loop could not be made, or is blocked.
             RuntimeError: the caller runs on the loop itself, and would wait forever.
         """
         job = Job() if job is None else job
-        self.start(awaitable, cancellation, job)
+        self.start(awaitable, cancellation, job, name)
         with cancellation.calling(job.cancel):
             try:
                 return job.wait(deadline)
@@ -101,7 +84,13 @@ class BackgroundLoop:
                 job.cancel()
                 raise
 
-    def start(self, awaitable: Awaitable[Any], cancellation: Cancellation, job: Job[Any]) -> None:
+    def start(
+        self,
+        awaitable: Awaitable[Any],
+        cancellation: Cancellation,
+        job: Job[Any],
+        name: str = "",
+    ) -> None:
         """Await ``awaitable`` on the loop, in a copy of the caller's context, without waiting.
 
         Args:
@@ -109,8 +98,10 @@ class BackgroundLoop:
             cancellation: if it is set by the time the loop comes to the awaitable, that is
                 cancelled at once. Later, ``job.cancel()`` does that.
             job: gets the result.
+            name: the evaluator's name, for the log.
 
         Raises:
+            LoopError: the loop could not be made, or is blocked.
             RuntimeError: the caller runs on the loop itself, and would wait forever.
         """
         if self.is_current():
@@ -144,40 +135,124 @@ class BackgroundLoop:
             task.add_done_callback(finish)
 
         def finish(task: asyncio.Task[None]) -> None:
+            self._under_way.pop(job, None)
             if task.cancelled():
                 job.fail(asyncio.CancelledError())
 
         def cancel() -> None:
-            self._loop.call_soon_threadsafe(lambda: [task.cancel() for task in tasks])
+            with suppress(RuntimeError):  # the loop is closed, and nothing runs on it
+                self._loop.call_soon_threadsafe(lambda: [task.cancel() for task in tasks])
 
-        while not self._ready.is_set():
-            self._ready.wait(MAX_WAIT)
-        job.when_cancelled(cancel)
-        self._loop.call_soon_threadsafe(begin)
+        try:
+            self._check()
+            job.when_cancelled(cancel)
+            self._under_way[job] = name, tasks
+            self._loop.call_soon_threadsafe(begin)
+        except RuntimeError:
+            self._under_way.pop(job, None)
+            if inspect.iscoroutine(awaitable):
+                awaitable.close()
+            raise
+        self._watch.ensure()
 
     def is_current(self) -> bool:
         """Return whether the caller runs on the loop's thread."""
         return self._thread == real_thread_id()
 
+    @property
+    def blocked_for(self) -> float:
+        """Seconds for which the loop has been blocked; 0: it is not."""
+        return self._watch.seconds if self._ready.is_set() and self._failure is None else 0.0
+
+    def _check(self) -> None:
+        """Wait until the loop is there.
+
+        Raises:
+            LoopError: it could not be made, or was given up.
+        """
+        while not self._ready.is_set():
+            self._ready.wait(MAX_WAIT)
+        if self._failure is not None:
+            kind = type(self._failure).__name__
+            raise LoopError(
+                f"the event loop could not be made: {kind}: {self._failure}"
+            ) from self._failure
+        if self._given_up is not None:
+            raise LoopError(f"{self._given_up}, and cannot be replaced; restart the server")
+
     def _serve(self) -> None:
-        # Made here: under gevent, a loop's selector belongs to the hub of the thread it is made in.
-        self._loop = _Loop()
-        asyncio.set_event_loop(self._loop)
-        self._thread = real_thread_id()
+        try:
+            # Here: under gevent, a loop's selector belongs to the hub of the thread it is made in.
+            self._loop = ThreadLoop()
+            asyncio.set_event_loop(self._loop)
+            self._thread = real_thread_id()
+            self._watch = LoopWatch(self)
+        except BaseException as error:  # the process may have no free descriptor, or no memory
+            self._failure = error
+            _replace(self)
+            self._ready.set()
+            return
         self._ready.set()
-        while True:
+        while not self._ended:
             try:
                 self._loop.run_forever()
-            except BaseException:
+            except (SystemExit, KeyboardInterrupt):
                 logger.exception("a callback that a task left on the event loop failed")
+            except BaseException as error:
+                # The loop itself: a task may have closed its descriptors.
+                logger.exception("the event loop failed")
+                self.give_up(f"the event loop failed: {type(error).__name__}: {error}")
+                break
+        with suppress(Exception):  # one that failed may not have what it wants to close
+            self._loop.close()
+        _note_ended(self)
+        self._watch.loop_has_ended()
+        if is_patched():
+            sys.modules["gevent"].get_hub().destroy(destroy_loop=True)
+
+    # --- For LoopWatch ---
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether coroutines are under way."""
+        return bool(self._under_way)
+
+    def ask(self, answer: Callable[[], Any]) -> None:
+        """Have the loop call ``answer``."""
+        self._loop.call_soon_threadsafe(answer)
+
+    def culprit(self) -> str:
+        """Return whose coroutine runs, as far as is known."""
+        running = asyncio.current_task(self._loop)
+        under_way = list(self._under_way.values())
+        names = {name for name, tasks in under_way if running in tasks}
+        names = names or {name for name, _ in under_way}
+        known = " or ".join(sorted(repr(name) for name in names if name))
+        return f"evaluator {known}" if known else "an evaluator"
+
+    def give_up(self, reason: str) -> None:
+        """Have another loop made for further coroutines, and fail those that are under way."""
+        replaced = _replace(self)
+        if not replaced:
+            logger.error("%s; %d loops are blocked, and no other is made", reason, MAX_GIVEN_UP)
+        self._given_up = reason
+        for job in list(self._under_way):
+            job.fail(LoopError(reason))
+            job.cancel()  # if the loop goes on after all
+
+    def end(self) -> None:
+        """End a loop that was given up and goes on after all."""
+        self._ended = True
+        self._loop.call_soon_threadsafe(self._loop.stop)
 
 
 _current: BackgroundLoop | None = None
+_given_up: list[BackgroundLoop] = []
 _lock = threading.Lock()
 
 
 def background_loop() -> BackgroundLoop:
-    """Return the loop of this process, started by the first call."""
+    """Return the loop of this process, made by the first call, and again if it was given up."""
     global _current
     if is_patched():
         # Two hubs that are made at the same time, here and on the loop's thread, deadlock.
@@ -189,10 +264,40 @@ def background_loop() -> BackgroundLoop:
         return _current
 
 
+def _health() -> LoopHealth:
+    loop = _current
+    return LoopHealth(0.0 if loop is None else loop.blocked_for, len(_given_up))
+
+
+def _replace(loop: BackgroundLoop) -> bool:
+    """Have the next call of :func:`background_loop` make another loop; return whether it will."""
+    global _current
+    with _lock:
+        if _current is not loop:
+            return True
+        if loop._failure is None:
+            if len(_given_up) >= MAX_GIVEN_UP:
+                return False
+            _given_up.append(loop)
+        _current = None
+        return True
+
+
+def _note_ended(loop: BackgroundLoop) -> None:
+    global _current
+    with _lock:
+        if loop in _given_up:
+            _given_up.remove(loop)
+        if _current is loop:
+            _current = None
+
+
 def _forget() -> None:
     global _current, _lock
     _current, _lock = None, threading.Lock()
+    _given_up.clear()
 
 
+told_by(_health)
 # A forked child has the loop's memory but not its thread.
 os.register_at_fork(after_in_child=_forget)

@@ -53,9 +53,20 @@ def openapi(server_url: str) -> dict[str, Any]:
                 {
                     "type": "object",
                     "required": ["status"],
-                    "properties": {"status": {"const": "ok"}},
+                    "properties": {
+                        "status": {"const": "ok"},
+                        "blocked_event_loops": {"type": "integer"},
+                    },
                 },
-            )
+            ),
+            "503": _json(
+                "A coroutine blocks the event loop, so that asynchronous evaluators do not run",
+                {
+                    "type": "object",
+                    "required": ["status", "error"],
+                    "properties": {"status": {"const": "blocked"}, "error": {"type": "string"}},
+                },
+            ),
         },
     }
     return {

@@ -102,7 +102,7 @@ class RememberedCases:
 
     def _open(self) -> Iterator[Any]:
         # Not cancelled with the run that happens to read: other runs get the same cases.
-        never, name = Cancellation(), "data"
+        never, name = Cancellation(), ""
         made = _made(self._source, never, name)
         return _one_by_one(made, never, name) if isinstance(made, AsyncIterable) else iter(made)
 
@@ -136,7 +136,9 @@ def _made(data: Any, cancellation: Cancellation, evaluator: str) -> Any:
     """Return ``data``, or what it returns if it is a function, a class or a coroutine."""
     if _is_function(data):
         data = data()
-    return background_loop().run(data, cancellation) if inspect.isawaitable(data) else data
+    if not inspect.isawaitable(data):
+        return data
+    return background_loop().run(data, cancellation, name=evaluator)
 
 
 def _one_by_one(
@@ -145,6 +147,6 @@ def _one_by_one(
     iterator = aiter(cases)
     while True:
         try:
-            yield background_loop().run(anext(iterator), cancellation)
+            yield background_loop().run(anext(iterator), cancellation, name=evaluator)
         except StopAsyncIteration:
             return

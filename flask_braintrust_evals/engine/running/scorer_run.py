@@ -149,7 +149,8 @@ class ScorerRun:
                 self.seconds = time.perf_counter() - began
             if inspect.isawaitable(returned):
                 job = self._job = job or Job()
-                background_loop().start(returned, self._code.cancellation, job)
+                code = self._code
+                background_loop().start(returned, code.cancellation, job, code.evaluator)
             elif job is not None:
                 job.succeed(returned)
             else:

@@ -97,7 +97,7 @@ class UserCode:
     ) -> None:
         self.tracer = tracer or EvalTracer()
         self.cancellation = cancellation
-        self._evaluator = plan.name
+        self.evaluator = plan.name
         # Without gevent, the workers are real threads themselves.
         self.in_real_threads = plan.blocking and is_patched()
         self._joins_sdk = joins_sdk and tracer is not None
@@ -197,7 +197,7 @@ class UserCode:
                 return returned
             with reports.through_job() as job:
                 return background_loop().run(
-                    returned, cancellation or self.cancellation, job, deadline
+                    returned, cancellation or self.cancellation, job, deadline, self.evaluator
                 )
         finally:
             wait_for_turn(Turn.CONTINUE)
@@ -230,7 +230,7 @@ class UserCode:
         """Log a failure, and return it in the form that results have."""
         logger.info(
             "evaluator %r: %s failed on case %d: %s",
-            self._evaluator,
+            self.evaluator,
             what,
             ref.index,
             type(error).__name__,

@@ -1,0 +1,167 @@
+"""Notices that an event loop is blocked: that one of its coroutines does not let the others run.
+
+A thread of the operating system asks the loop for a sign of life every second, as long as there are
+coroutines under way. If none comes, it logs where the loop's thread is.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, Protocol
+
+from .gevent_patch import is_patched, new_lock, original, real_thread_id, start_real_thread
+
+logger = logging.getLogger("flask_braintrust_evals")
+
+INTERVAL = 1.0
+"""Seconds between two questions. Nothing is asked while no coroutine is under way."""
+BLOCKED_AFTER = 5.0
+"""Seconds without a sign of life after which a loop counts as blocked, and a warning is logged."""
+GIVE_UP_AFTER = 30.0
+"""Seconds without a sign of life after which coroutines are no longer started on the loop."""
+
+
+class WatchedLoop(Protocol):
+    """What is watched."""
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether coroutines are under way."""
+
+    def ask(self, answer: Callable[[], Any]) -> None:
+        """Have the loop call ``answer``."""
+
+    def culprit(self) -> str:
+        """Return whose coroutine runs, for a message."""
+
+    def give_up(self, reason: str) -> None:
+        """Start nothing on the loop any more, and wait for nothing."""
+
+    def end(self) -> None:
+        """End a loop that was given up and goes on after all."""
+
+
+class LoopWatch:
+    """Watches one event loop. Made on the thread of the loop.
+
+    Args:
+        loop: the loop.
+
+    Attributes:
+        blocked_since: when the loop was asked for a sign of life that has not come, by
+            ``time.monotonic()``; ``None``: it is not blocked.
+        given_up: whether coroutines are no longer started on the loop.
+    """
+
+    def __init__(self, loop: WatchedLoop) -> None:
+        self.blocked_since: float | None = None
+        self.given_up = False
+        self._loop = loop
+        self._thread = real_thread_id()
+        # Under gevent, a coroutine that calls time.sleep switches to the hub of the loop's thread.
+        self._greenlet = sys.modules["greenlet"].getcurrent() if is_patched() else None
+        self._lock = new_lock()
+        self._is_watching = False
+        self._has_ended = False
+        self._question: threading.Lock | None = None
+
+    def ensure(self) -> None:
+        """Watch the loop from now on, until no coroutine is under way."""
+        if not self._is_watching:
+            self._start()
+
+    def _start(self) -> None:
+        with self._lock:
+            if self._is_watching:
+                return
+            self._is_watching = True
+        try:
+            start_real_thread(self._watch)
+        except RuntimeError as error:  # the system has no more threads
+            self._is_watching = False
+            logger.warning("the event loop is not watched: %s", error)
+
+    def loop_has_ended(self) -> None:
+        """Stop watching: the loop will give no sign of life any more."""
+        self._has_ended = True
+        if self._question is not None:
+            _unlock(self._question)
+
+    @property
+    def seconds(self) -> float:
+        """For how long the loop has been blocked; 0: it is not."""
+        since = self.blocked_since
+        return 0.0 if since is None else time.monotonic() - since
+
+    def _watch(self) -> None:
+        # A lock that is not gevent's: only this thread waits, and it has no greenlets.
+        sleep = original("time", "sleep")
+        has_logged = False
+        try:
+            while not self._may_end():
+                self._question = answered = new_lock()
+                answered.acquire()
+                asked = time.monotonic()
+                self._loop.ask(lambda question=answered: _unlock(question))  # type: ignore[misc]
+                if not answered.acquire(timeout=BLOCKED_AFTER):
+                    has_logged = True
+                    self._follow(asked, answered)
+                if self._has_ended:
+                    return
+                sleep(INTERVAL)
+        except RuntimeError:  # the loop is closed
+            self._is_watching = False
+        finally:
+            if has_logged and is_patched():
+                # The handlers of the log may have waited here, which makes a gevent hub.
+                sys.modules["gevent"].get_hub().destroy(destroy_loop=True)
+
+    def _may_end(self) -> bool:
+        with self._lock:
+            self._is_watching = False
+            # Asked after that: who starts a coroutine looks at the flag after it is under way.
+            if self._loop.is_busy:
+                self._is_watching = True
+                return False
+        if self.given_up:
+            self._loop.end()
+        return True
+
+    def _follow(self, asked: float, answered: threading.Lock) -> None:
+        """Report a loop that is blocked, and wait until it is not."""
+        self.blocked_since = asked
+        culprit = self._loop.culprit()
+        logger.warning(
+            "the event loop has been blocked for %.0f s by a coroutine of %s, and no other"
+            " coroutine of this process runs meanwhile; have asyncio.to_thread call what blocks. It"
+            " is here:\n%s",
+            self.seconds,
+            culprit,
+            self._stack(),
+        )
+        if not answered.acquire(timeout=max(0.0, GIVE_UP_AFTER - self.seconds)):
+            self.given_up = True
+            self._loop.give_up(
+                f"the event loop was blocked for {self.seconds:.0f} s by a coroutine of {culprit}"
+            )
+            answered.acquire()
+        if self._has_ended:
+            return
+        logger.warning("the event loop goes on; it was blocked for %.1f s", self.seconds)
+        self.blocked_since = None
+
+    def _stack(self) -> str:
+        frame = getattr(self._greenlet, "gr_frame", None)  # only of one that does not run
+        frame = frame or sys._current_frames().get(self._thread)
+        return "".join(traceback.format_stack(frame)).rstrip()
+
+
+def _unlock(lock: threading.Lock) -> None:
+    with suppress(RuntimeError):  # it is unlocked
+        lock.release()

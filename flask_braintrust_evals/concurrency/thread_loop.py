@@ -1,0 +1,59 @@
+"""An event loop for a thread of the operating system, also where gevent has patched."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import functools
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from .gevent_patch import is_patched
+from .native_threads import NativeThreads
+
+MAX_THREADS = 32
+"""Functions of ``asyncio.to_thread`` and ``run_in_executor`` that run at a time."""
+
+
+class ThreadLoop(asyncio.SelectorEventLoop):
+    """A loop that runs functions in real threads, whatever executor they are submitted to.
+
+    Under gevent the threads of a ``ThreadPoolExecutor`` are greenlets. Those that a coroutine
+    starts would run on the loop's own thread and stop the loop, and gevent's queues break when
+    greenlets of two threads use the same one.
+    """
+
+    owns_its_thread = True  # greenlet_loops need not track it: no other greenlet runs a loop there
+
+    def __init__(self) -> None:
+        try:
+            super().__init__()
+        except BaseException:
+            vars(self)["_closed"] = True  # it has nothing that could be closed
+            raise
+        self._threads = NativeThreads(MAX_THREADS)
+        self._in_place_of: WeakKeyDictionary[Any, NativeThreads] = WeakKeyDictionary()
+
+    def run_in_executor(  # type: ignore[override]
+        self, executor: Any, func: Callable[..., Any], *args: Any
+    ) -> Any:
+        if executor is None:
+            executor = self._threads
+        elif is_patched() and isinstance(executor, ThreadPoolExecutor):
+            executor = self._in_place_of.setdefault(
+                executor, NativeThreads(getattr(executor, "_max_workers", MAX_THREADS))
+            )
+        # So that spans of the function belong to the same case. asyncio.to_thread does so itself.
+        context = contextvars.copy_context()
+        return super().run_in_executor(executor, functools.partial(context.run, func), *args)
+
+    def close(self) -> None:
+        """Close the loop, and have its threads end."""
+        try:
+            super().close()
+        finally:
+            vars(self)["_closed"] = True  # also if descriptors of it are gone
+        if vars(self).get("_threads") is not None:
+            self._threads.close()
