@@ -46,7 +46,7 @@ class RunLog:
         level = logging.WARNING if is_bad else logging.INFO
         logger.log(
             level,
-            "run of %r for %s %s after %.3f s: %d cases, %d failed, %d scorer errors%s%s%s",
+            "run of %r for %s %s after %.3f s: %d cases, %d failed, %d scorer errors%s%s%s%s",
             self.evaluator,
             f"organisation {self.org!r}" if self.org is not None else "no organisation",
             self.outcome,
@@ -54,6 +54,7 @@ class RunLog:
             summary.cases,
             summary.failed,
             scorer_errors,
+            f", {summary.interrupted} interrupted" if summary.interrupted else "",
             f", {lost_spans} spans lost" if lost_spans else "",
             f"; {warning}" if warning else "",
             f" ({self.reason})" if self.reason else "",
@@ -65,6 +66,7 @@ class RunLog:
                 "cases": summary.cases,
                 "failed_cases": summary.failed,
                 "scorer_errors": scorer_errors,
+                "interrupted_cases": summary.interrupted,
                 "lost_spans": lost_spans,
             },
         )

@@ -215,6 +215,48 @@ def test_a_mean_that_is_too_low_fails_the_command(limit: str, status: int, said:
     assert said in result.stdout
 
 
+def failing_task(input: Any) -> Any:
+    raise ValueError
+
+
+def interrupted_task(input: Any, hooks: EvalHooks) -> Any:
+    hooks.cancel_event.set()
+    return input
+
+
+@pytest.mark.parametrize(
+    ("task", "scorer", "cases"),
+    [
+        (str, broken, CASES),
+        (str, lambda output: None, CASES),
+        (str, exact, []),
+        (failing_task, exact, CASES),
+        (interrupted_task, exact, CASES),
+    ],
+    ids=["the scorer fails", "no case is scored", "no case", "all tasks fail", "interrupted"],
+)
+def test_a_limit_for_a_score_that_is_missing_is_never_reached(
+    task: Any, scorer: Any, cases: Any, tmp_path: Path
+) -> None:
+    def score(output: Any, expected: Any) -> Any:
+        return exact(output, expected) if scorer is exact else scorer(output)
+
+    app = app_of(Evaluator("e", task, scores=[score], data=cases))
+    file = tmp_path / "junit.xml"
+    arguments = ("run", "e", "--fail-under", "score=0", "--json", "--junit", str(file))
+    result = evals(app, *arguments)
+    body = json.loads(result.stdout)
+    assert (result.exit_code, body["passed"]) == (1, False)
+    assert body["too_low"] == {"score": "no case has the score score, which must be 0 or more"}
+    (suite,) = ElementTree.parse(file).getroot()
+    assert "mean of score" in [test.get("name") for test in suite.findall("testcase")]
+
+
+def test_a_score_that_no_case_has_is_told_without_a_limit_too() -> None:
+    result = run(evaluator=Evaluator("e", str, scores=[lambda output: None]))
+    assert "no case has a score for 'scorer_0'" in result.stdout
+
+
 def test_data_that_breaks_off_keeps_what_was_done() -> None:
     def data() -> Any:
         yield {"input": "a"}

@@ -96,7 +96,8 @@ def test_the_line_that_is_logged_of_a_run(caplog: pytest.LogCaptureFixture) -> N
     quoted = text_with("settings.md", "run of").text.strip()
     assert re.sub(r"[\d.]+ s:", "s:", record.getMessage()) == re.sub(r"[\d.]+ s:", "s:", quoted)
     told = (ROOT / "docs" / "settings.md").read_text("utf-8")
-    for name in ("evaluator", "organization", "outcome", "duration", "cases", "failed_cases"):
+    names = ("evaluator", "organization", "outcome", "duration", "cases", "failed_cases")
+    for name in (*names, "scorer_errors", "interrupted_cases", "lost_spans"):
         assert f"`{name}`" in told
         assert hasattr(record, name)
 
