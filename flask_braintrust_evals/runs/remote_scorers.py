@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Any
 
 from opentelemetry import trace
@@ -18,6 +20,11 @@ from flask_braintrust_evals.errors import CloudError
 
 from .spec import RemoteScorer
 
+_LARGE = 1_000_000
+"""Characters, roughly, of an input that is large."""
+_LARGE_AT_A_TIME = 2
+"""Large inputs of one run that are sent at a time: the scorers of a case are called together, and
+each has the input in memory as JSON."""
 _ARGUMENTS = ("input", "output", "expected", "metadata", "parameters")
 
 
@@ -39,6 +46,8 @@ def remote_scorers(
         strict: see :func:`invoke`.
     """
 
+    large = threading.Semaphore(_LARGE_AT_A_TIME)
+
     def scorer(remote: RemoteScorer) -> ScorerCall:
         def score(
             input: Any, output: Any, expected: Any, metadata: Any, parameters: Parameters
@@ -51,20 +60,37 @@ def remote_scorers(
             }
             if parameters:
                 arguments["parameters"] = dict(parameters)
-            result = invoke(
-                session,
-                remote.function_id,
-                arguments,
-                parent=_below_current_span(parent),
-                project_id=project_id,
-                strict=strict,
-            )
+            with large if _is_large(arguments) else nullcontext():
+                result = invoke(
+                    session,
+                    remote.function_id,
+                    arguments,
+                    parent=_below_current_span(parent),
+                    project_id=project_id,
+                    strict=strict,
+                )
             _check(result, remote.name)
             return result
 
         return ScorerCall(remote.name, score, (), _ARGUMENTS)
 
     return [scorer(remote) for remote in scorers]
+
+
+def _is_large(value: Any) -> bool:
+    """Return whether a value is large, without reading more of it than that takes."""
+    size = 0
+    containers = [[value]]
+    for container in containers:  # the loop appends to it
+        for each in container:
+            size += len(each) if isinstance(each, str) else 8
+            if isinstance(each, dict):
+                containers.append(list(each.values()))
+            elif isinstance(each, list):
+                containers.append(each)
+            if size > _LARGE:
+                return True
+    return False
 
 
 def _check(result: Any, name: str) -> None:

@@ -18,6 +18,8 @@ from .spec import RemoteScorer as RemoteScorerSpec
 
 MAX_OTHER_VALUES = 20_000
 """JSON values that a body may have besides its cases. They are checked as a whole, before a run."""
+MAX_SCORES = 100
+"""Scorers of Braintrust's that a body may name: each case calls all of them at the same time."""
 _MAX_ERRORS = 5
 """Fields that a message names."""
 Name = Annotated[str, Field(max_length=MAX_NAME)]
@@ -64,7 +66,9 @@ class EvalRequest(BaseModel):
     name: Name
     data: Any = None
     parameters: dict[str, Any] | None = None
-    scores: Annotated[list[RemoteScorer], Field(fail_fast=True)] | None = None
+    scores: Annotated[list[RemoteScorer], Field(fail_fast=True, max_length=MAX_SCORES)] | None = (
+        None
+    )
     parent: dict[str, Any] | str | None = None
     experiment_name: Name | None = None
     project_id: Name | None = None

@@ -116,9 +116,15 @@ def test_several_mistakes_are_reported_at_once_up_to_a_limit() -> None:
     assert refusal(**{name: [] for name in fields}).count(": got array; ") == 5
 
 
+def test_a_body_may_name_only_so_many_scorers() -> None:
+    scorers = [{"name": "a", "function_id": "f"}] * 101
+    assert EvalRequest.of({"name": "echo", "scores": scorers[:100]}).scores is not None
+    assert refusal(scores=scorers).startswith("scores: got array; list should have at most 100 ")
+
+
 @pytest.mark.parametrize("field", ["tags", "scores"])
 def test_of_a_list_only_the_first_mistake_is_reported(field: str) -> None:
-    text = refusal(**{field: list(range(1000))})
+    text = refusal(**{field: list(range(100))})
     assert text.startswith(f"{field}[0]: got integer; ")
     assert text.count(f"{field}[") == 1
 

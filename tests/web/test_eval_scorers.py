@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import pytest
@@ -118,3 +119,28 @@ def test_a_remote_scorer_receives_the_project_of_a_new_experiment(cloud: StandIn
     api.summary(data=CASES[:1], scores=scores)
     (call,) = cloud.calls_to("POST", "/function/invoke")
     assert call.headers.get("x-bt-project-id") == cloud.add_project("acme", "echo")
+
+
+@pytest.mark.parametrize(("length", "together"), [(10, True), (1_000_001, False)])
+def test_large_inputs_are_sent_to_two_scorers_at_a_time(
+    cloud: StandIn, length: int, together: bool
+) -> None:
+    three = threading.Barrier(3)
+    met: list[bool] = []
+
+    def remote(input: Any) -> Any:
+        try:
+            three.wait(10 if together else 0.5)
+            met.append(True)
+        except threading.BrokenBarrierError:
+            met.append(False)
+        return 1
+
+    scores = [
+        {"name": f"far {n}", "function_id": {"function_id": cloud.add_function(remote)}}
+        for n in range(3)
+    ]
+    case = {"input": {"text": ["x" * length]}}
+    events = api_of(cloud, scored()).events(name="greeter", data=[case], scores=scores)
+    assert {f"far {n}" for n in range(3)} <= set(last_json(events, "summary")["scores"])
+    assert met == [together] * 3
