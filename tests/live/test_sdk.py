@@ -85,6 +85,11 @@ def test_what_the_sdk_traces_in_tasks_and_scorers_is_part_of_the_case(
         events = run(client, "assistant", "hi")
         summary = events[-2].json
         assert summary["scores"]["sees"]["score"] == 1
+        # One call of the task and one of a scorer told their tokens; a stream tells none.
+        for metrics in (summary["metrics"], summary["scorerMetrics"]):
+            used = {name: metrics[name]["metric"] for name in metrics if "tokens" in name}
+            assert used == {"prompt_tokens": 2, "completion_tokens": 3, "tokens": 5}
+        assert summary["metrics"]["duration"]["metric"] > 0
         # Delivered before the summary was sent, all of it as the caller.
         assert {(span.token, span.parent_header) for span in cloud.spans} == {
             ("token-ada", "playground_id:playground-1")
