@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import atexit
+import logging
 import os
 import sys
 import time
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
+from enum import Enum
 from queue import Empty
 from typing import ParamSpec, TypeVar
 from weakref import WeakSet
 
 from .gevent_patch import is_patched, original, start_real_thread
+
+logger = logging.getLogger("flask_braintrust_evals")
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -28,11 +33,56 @@ IDLE_SECONDS = 30.0
 _all: WeakSet[NativeThreads] = WeakSet()
 
 
-class NativeThreads(Executor):
-    """Runs functions in up to ``limit`` real threads, which are started as they are needed.
+class CallState(Enum):
+    """The state of a call; each but the first two is an end."""
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    CANCELLED = "cancelled"
+    """It was cancelled before it began, and is never made."""
+    GIVEN_UP = "given up"
+    """It runs, but nobody waits for it, and its thread no longer counts."""
+    DONE = "done"
+
+
+class NativeCall:
+    """A function that is to be called in a real thread. Start it with :meth:`NativeThreads.start`.
 
     Args:
-        limit: how many functions run at a time; others wait in a queue.
+        threads: calls it.
+        work: the function, which raises nothing.
+        owner: those of one owner are called in their order. Owners take turns.
+    """
+
+    __slots__ = ("_threads", "owner", "state", "work")
+
+    def __init__(
+        self, threads: NativeThreads, work: Callable[[], None], owner: object = None
+    ) -> None:
+        self._threads = threads
+        self.work = work
+        self.owner = owner
+        self.state = CallState.WAITING
+
+    def cancel(self) -> bool:
+        """Do not make the call, if it has not begun; return whether it had not."""
+        return self._threads.cancel(self)
+
+    def give_up(self) -> bool:
+        """Have another thread in place of the one in which the call runs; return whether there is.
+
+        False: the call does not run, or there are as many such threads as are allowed.
+        """
+        return self._threads.give_up(self)
+
+
+class NativeThreads(Executor):
+    """Calls functions in up to ``limit`` real threads, which are started as they are needed.
+
+    Threads of calls that were given up do not count, up to as many again.
+
+    Args:
+        limit: how many functions run at a time; others wait, and their owners take turns.
         idle_seconds: seconds without work after which a thread ends.
     """
 
@@ -41,16 +91,23 @@ class NativeThreads(Executor):
         self._idle_seconds = idle_seconds
         # None of these is gevent's: they belong to threads that have no other greenlets to run.
         self._lock = original("_thread", "allocate_lock")()
-        self._jobs = original("queue", "SimpleQueue")()
-        self._unfinished = 0  # functions that wait for a thread or run in one
-        self._accepting = 0  # threads that take functions; one that has decided to end does not
+        self._signals = original("queue", "SimpleQueue")()  # at least one for each waiting call
+        self._waiting: dict[object, deque[NativeCall]] = {}  # the owner whose turn is next is first
+        self._unfinished = 0  # calls that wait for a thread or run in one
+        self._accepting = 0  # threads that take calls; one that has decided to end does not
         self._alive = 0  # threads that have not ended
+        self._given_up = 0  # threads whose call was given up
         _all.add(self)
 
     @property
     def thread_count(self) -> int:
         """The number of threads that have not ended."""
         return self._alive
+
+    @property
+    def given_up(self) -> int:
+        """The number of threads whose call was given up, and has not ended."""
+        return self._given_up
 
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """Have ``fn`` called in one of the threads; see :meth:`concurrent.futures.Executor.submit`.
@@ -60,34 +117,74 @@ class NativeThreads(Executor):
         """
         future: Future[T] = Future()
 
-        def job() -> None:
+        def work() -> None:
             if future.set_running_or_notify_cancel():
                 try:
                     future.set_result(fn(*args, **kwargs))
                 except BaseException as error:
                     future.set_exception(error)
 
-        with self._lock:
-            self._unfinished += 1
-            is_wanted = self._accepting < min(self._unfinished, self._limit)
-            self._accepting += is_wanted
-            self._alive += is_wanted
-        if is_wanted:
-            self._start()
-        self._jobs.put(job)
+        self.start(NativeCall(self, work))
         return future
 
-    def _start(self) -> None:
+    def start(self, call: NativeCall) -> None:
+        """Make a call as soon as there is a thread and its owner has the turn.
+
+        Raises:
+            RuntimeError: the system has no more threads, and this executor has none.
+        """
+        with self._lock:
+            self._waiting.setdefault(call.owner, deque()).append(call)
+            self._unfinished += 1
+            is_wanted = self._count_thread()
+        if is_wanted and not self._start_thread() and not self._accepting and call.cancel():
+            raise RuntimeError("can't start new thread")
+        self._signals.put(True)
+
+    def cancel(self, call: NativeCall) -> bool:
+        """See :meth:`NativeCall.cancel`."""
+        with self._lock:
+            if call.state is not CallState.WAITING:
+                return False
+            call.state = CallState.CANCELLED
+            calls = self._waiting[call.owner]
+            calls.remove(call)
+            if not calls:
+                del self._waiting[call.owner]
+            self._unfinished -= 1
+            return True
+
+    def give_up(self, call: NativeCall) -> bool:
+        """See :meth:`NativeCall.give_up`."""
+        with self._lock:
+            if call.state is not CallState.RUNNING or self._given_up >= self._limit:
+                return False
+            call.state = CallState.GIVEN_UP
+            self._given_up += 1
+            self._accepting -= 1
+            self._unfinished -= 1
+            is_wanted = self._count_thread()
+        if is_wanted:
+            self._start_thread()
+        return True
+
+    def _count_thread(self) -> bool:
+        """Count one more thread, if one is needed and allowed; return whether it is."""
+        is_wanted = self._accepting < min(self._unfinished, self._limit)
+        self._accepting += is_wanted
+        self._alive += is_wanted
+        return is_wanted
+
+    def _start_thread(self) -> bool:
+        """Start a thread that is counted already; return whether the system had one."""
         try:
             start_real_thread(self._work)
+            return True
         except RuntimeError:
             with self._lock:
                 self._accepting -= 1
                 self._alive -= 1
-                alone = self._accepting == 0
-                self._unfinished -= alone
-            if alone:
-                raise
+            return False
 
     def _work(self) -> None:
         while self._work_once():
@@ -99,20 +196,50 @@ class NativeThreads(Executor):
             self._alive -= 1
 
     def _work_once(self) -> bool:
-        """Run the next function; return whether the thread goes on."""
+        """Make the next call; return whether the thread goes on."""
         try:
-            job = self._jobs.get(timeout=self._idle_seconds)
+            signal = self._signals.get(timeout=self._idle_seconds)
         except Empty:
             return not self._decide_to_end()
-        if job is None:
+        if signal is None:
             with self._lock:
                 self._accepting -= 1
             return False
-        job()
-        del job  # with its arguments and its result
+        call = self._next()
+        if call is None:  # the one that the signal was for was cancelled
+            return True
+        try:
+            call.work()
+        except BaseException:
+            logger.exception("a call in a real thread failed")
+        return self._finish(call)
+
+    def _next(self) -> NativeCall | None:
+        """Return the next call of the owner whose turn it is, and let the next owner have it."""
         with self._lock:
-            self._unfinished -= 1
-        return True
+            if not self._waiting:
+                return None
+            owner = next(iter(self._waiting))
+            calls = self._waiting.pop(owner)
+            call = calls.popleft()
+            if calls:
+                self._waiting[owner] = calls
+            call.state = CallState.RUNNING
+            return call
+
+    def _finish(self, call: NativeCall) -> bool:
+        """Note the end of a call; return whether its thread is still needed."""
+        with self._lock:
+            was_given_up = call.state is CallState.GIVEN_UP
+            call.state = CallState.DONE
+            call.work = _nothing  # with its arguments and its result
+            if not was_given_up:
+                self._unfinished -= 1
+                return True
+            self._given_up -= 1
+            is_needed = self._accepting < min(self._unfinished, self._limit)
+            self._accepting += is_needed
+            return is_needed
 
     def _decide_to_end(self) -> bool:
         """Return whether the calling thread is not needed; it then no longer counts as accepting.
@@ -132,10 +259,14 @@ class NativeThreads(Executor):
         it, may crash the interpreter.
         """
         for _ in range(self._accepting):
-            self._jobs.put(None)
+            self._signals.put(None)
         deadline = time.monotonic() + timeout
         while self._alive and time.monotonic() < deadline:
             original("time", "sleep")(0.001)
+
+
+def _nothing() -> None:
+    pass
 
 
 @atexit.register

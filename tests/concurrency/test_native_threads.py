@@ -9,7 +9,11 @@ from typing import Any
 import pytest
 
 from flask_braintrust_evals.concurrency import native_threads
-from flask_braintrust_evals.concurrency.native_threads import NativeThreads
+from flask_braintrust_evals.concurrency.native_threads import (
+    CallState,
+    NativeCall,
+    NativeThreads,
+)
 from tests.support import PATIENCE, Counter, eventually, happens, python
 
 
@@ -90,6 +94,104 @@ def test_a_system_without_threads_is_an_error(monkeypatch: pytest.MonkeyPatch) -
     assert pool.submit(lambda: 5).result(PATIENCE) == 5
 
 
+class Calls:
+    """Calls that say when they begin, and go on until they are let go."""
+
+    def __init__(self, pool: NativeThreads) -> None:
+        self._pool = pool
+        self.made: list[str] = []
+        self.running = Counter()
+        self.let_go = threading.Event()
+
+    def start(self, name: str, owner: object = None) -> NativeCall:
+        def work() -> None:
+            self.made.append(name)
+            self.running.add()
+            happens(self.let_go)
+            self.running.add(-1)
+
+        call = NativeCall(self._pool, work, owner)
+        self._pool.start(call)
+        return call
+
+
+def test_owners_take_turns() -> None:
+    calls = Calls(NativeThreads(1))
+    first = calls.start("first")
+    assert calls.running.reaches(1)
+    for number in range(3):
+        calls.start(f"a{number}", "a")
+    for number in range(2):
+        calls.start(f"b{number}", "b")
+    last = calls.start("c0", "c")
+    calls.let_go.set()
+    eventually(lambda: len(calls.made) == 7)
+    assert calls.made == ["first", "a0", "b0", "c0", "a1", "b1", "a2"]
+    eventually(lambda: {first.state, last.state} == {CallState.DONE})
+
+
+def test_a_call_that_is_cancelled_before_it_begins_is_never_made() -> None:
+    pool = NativeThreads(1)
+    calls = Calls(pool)
+    running = calls.start("running")
+    assert calls.running.reaches(1)
+    waiting = [calls.start(f"{number}", number % 2) for number in range(4)]
+    assert [call.cancel() for call in waiting] == [True] * 4
+    assert [call.cancel() for call in (waiting[0], running)] == [False, False]
+    calls.let_go.set()
+    assert pool.submit(lambda: 5).result(PATIENCE) == 5
+    assert calls.made == ["running"]
+    assert waiting[0].state is CallState.CANCELLED
+
+
+def test_a_thread_of_a_call_that_was_given_up_does_not_count_up_to_a_limit() -> None:
+    pool = NativeThreads(2)
+    calls = Calls(pool)
+    hanging = [calls.start("hangs") for _ in range(2)]
+    assert calls.running.reaches(2)
+    waiting: Future[int] = pool.submit(lambda: 5)
+    assert [call.give_up() for call in hanging] == [True, True]
+    assert [call.give_up() for call in hanging] == [False, False]
+    assert waiting.result(PATIENCE) == 5
+    assert pool.given_up == 2
+    more = [calls.start("hangs, too") for _ in range(2)]
+    assert calls.running.reaches(4)
+    # There are as many threads of this kind as are allowed.
+    assert [call.give_up() for call in more] == [False, False]
+    stuck: Future[int] = pool.submit(lambda: 6)
+    assert pool.thread_count == 4
+    calls.let_go.set()
+    assert stuck.result(PATIENCE) == 6
+    eventually(lambda: pool.given_up == 0)
+    assert hanging[0].state is CallState.DONE
+    # No thread is left over, and none is missing.
+    again = Calls(pool)
+    for number in range(3):
+        again.start(f"{number}")
+    assert again.running.reaches(2)
+    again.let_go.set()
+    eventually(lambda: len(again.made) == 3)
+    assert again.running.peak == 2
+
+
+def test_a_call_that_has_not_begun_or_has_ended_cannot_be_given_up() -> None:
+    pool = NativeThreads(1)
+    calls = Calls(pool)
+    first, second = calls.start("first"), calls.start("second")
+    assert not second.give_up()
+    calls.let_go.set()
+    eventually(lambda: second.state is CallState.DONE)
+    assert not first.give_up()
+    assert pool.given_up == 0
+
+
+def test_a_call_that_raises_costs_no_thread(caplog: pytest.LogCaptureFixture) -> None:
+    pool = NativeThreads(1)
+    pool.start(NativeCall(pool, lambda: 1 // 0))  # type: ignore[arg-type]
+    assert pool.submit(lambda: 5).result(PATIENCE) == 5
+    assert "a call in a real thread failed" in caplog.text
+
+
 @pytest.mark.slow
 def test_under_gevent_functions_do_not_block_greenlets() -> None:
     script = """
@@ -101,7 +203,7 @@ def test_under_gevent_functions_do_not_block_greenlets() -> None:
 
     def block():
         # A lock that is not gevent's stops the thread, and this thread alone.
-        monkey.get_original("time", "sleep")(0.05)
+        monkey.get_original("time", "sleep")(0.3)
         return real_thread_id()
 
     pool, ticks = NativeThreads(5), []

@@ -102,7 +102,7 @@ class ScorerRun:
             context.run(self._run, job)
 
         try:
-            self._code.start_thread(work, "eval-scorer")
+            self._code.start_thread(work, "eval-scorer", job)
         except RuntimeError:  # the system has no more threads
             work()
 

@@ -18,8 +18,8 @@ from flask_braintrust_evals.concurrency import greenlet_loops
 from flask_braintrust_evals.concurrency.cancellation import Cancellation
 from flask_braintrust_evals.concurrency.event_loop import background_loop
 from flask_braintrust_evals.concurrency.gevent_patch import is_patched, start_thread
-from flask_braintrust_evals.concurrency.job import Job
-from flask_braintrust_evals.concurrency.native_threads import blocking_threads
+from flask_braintrust_evals.concurrency.job import DeadlineError, Job
+from flask_braintrust_evals.concurrency.native_threads import NativeCall
 from flask_braintrust_evals.concurrency.turns import Turn, wait_for_turn
 from flask_braintrust_evals.engine.calls.plan import CasePlan
 from flask_braintrust_evals.engine.tracing.eval_span import EvalSpan, SpanScope, current_scope
@@ -28,6 +28,7 @@ from flask_braintrust_evals.engine.values.results import CaseError, CaseRef
 from flask_braintrust_evals.error_texts import stack_text
 from flask_braintrust_evals.serialization import safe_text
 
+from .blocking_calls import BlockingCalls
 from .loop_advice import add_advice
 
 logger = logging.getLogger("flask_braintrust_evals")
@@ -100,6 +101,7 @@ class UserCode:
         self.evaluator = plan.name
         # Without gevent, the workers are real threads themselves.
         self.in_real_threads = plan.blocking and is_patched()
+        self._blocking_calls = BlockingCalls(plan.name)
         self._joins_sdk = joins_sdk and tracer is not None
         self._span_class = span_class or EvalSpan
         self._org_url = org_url
@@ -189,7 +191,9 @@ class UserCode:
                 if timeout is None and not self.in_real_threads:
                     returned = function()
                 else:
-                    returned = self._call_in_thread(function, reports, deadline)
+                    returned = self._call_in_thread(
+                        function, reports, deadline, cancellation or self.cancellation
+                    )
             except RuntimeError as error:
                 self.advise(error)
                 raise
@@ -208,23 +212,44 @@ class UserCode:
             add_advice(error)
 
     def _call_in_thread(
-        self, function: Callable[[], Any], reports: ProgressReports, deadline: float | None
+        self,
+        function: Callable[[], Any],
+        reports: ProgressReports,
+        deadline: float | None,
+        cancellation: Cancellation,
     ) -> Any:
         in_context = functools.partial(contextvars.copy_context().run, function)
         with reports.through_job() as job:
-            self.start_thread(functools.partial(job.run, in_context), "eval-with-timeout")
-            return job.wait(deadline)
+            call = self.start_thread(
+                functools.partial(job.run, in_context), "eval-with-timeout", job
+            )
+            if call is None:
+                return job.wait(deadline)
+            with cancellation.calling(job.cancel):
+                try:
+                    return job.wait(deadline)
+                except DeadlineError:
+                    self._blocking_calls.give_up(call)
+                    raise
 
-    def start_thread(self, work: Callable[[], None], name: str) -> None:
+    def start_thread(self, work: Callable[[], None], name: str, job: Job[Any]) -> NativeCall | None:
         """Run ``work`` in a thread: one of the operating system's if the user code blocks.
+
+        Args:
+            work: ends ``job``.
+            name: the name of a thread that is started for it.
+            job: what waits for it.
+
+        Returns:
+            the call, if it is made in one of the threads that all runs share.
 
         Raises:
             RuntimeError: the system has no more threads.
         """
         if self.in_real_threads:
-            blocking_threads().submit(work)
-        else:
-            start_thread(work, name)
+            return self._blocking_calls.start(work, job)
+        start_thread(work, name)
+        return None
 
     def failure(self, what: str, error: BaseException, ref: CaseRef) -> CaseError:
         """Log a failure, and return it in the form that results have."""
