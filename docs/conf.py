@@ -24,7 +24,10 @@ nitpick_ignore_regex = [
         "py:.*",
         r"(click|collections|contextlib|flask|opentelemetry|os|re|threading|typing|werkzeug)\..*",
     ),
-    ("py:.*", r"(Any|Callable|Iterable|Iterator|KW_ONLY|Mapping|PathLike|Sequence|glob)"),
+    (
+        "py:.*",
+        r"(AbstractContextManager|Any|Callable|Iterable|Iterator|KW_ONLY|Mapping|PathLike|Sequence|glob)",
+    ),
     ("py:.*", r"(Readable)?Span"),
     # Type variables, and types of the inside that show in signatures.
     ("py:.*", r"(SpanScope|.*\.[FS]|.*\.(ParameterSet|SavedParameterSet|ScoreSummaries))"),
