@@ -29,7 +29,15 @@ FORBIDDEN = {
 }
 """The libraries that the modules of a package must not import."""
 
-GROUND = {"concurrency", "error_texts", "errors", "excerpts", "semconv", "serialization"}
+GROUND = {
+    "concurrency",
+    "error_texts",
+    "errors",
+    "excerpts",
+    "json_size",
+    "semconv",
+    "serialization",
+}
 ALLOWED = {
     "concurrency": {"errors", "serialization"},
     "tracing": GROUND | {"_version"},

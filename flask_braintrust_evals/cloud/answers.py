@@ -11,6 +11,7 @@ from urllib3.exceptions import IncompleteRead
 
 from flask_braintrust_evals.concurrency.turns import Turn, wait_for_turn
 from flask_braintrust_evals.errors import CloudError
+from flask_braintrust_evals.json_size import exceeds, without_collections
 
 MAX_ANSWER = 8 * 1024 * 1024
 """Maximum bytes of an answer, unpacked."""
@@ -18,8 +19,10 @@ MAX_PAGE = 48 * 1024 * 1024
 """Maximum bytes of a page of rows, unpacked."""
 MAX_REFUSAL = 64 * 1024
 """Bytes that are read of an answer that is an error."""
-MAX_OBJECTS = 2_000_000
-"""Maximum number of lists and objects of a large answer: each takes far more memory than text."""
+MAX_VALUES = 250_000
+"""Maximum number of JSON values of an answer: each takes far more memory and time than text."""
+MAX_PAGE_VALUES = 2_000_000
+"""Maximum number of JSON values of a page of rows."""
 
 _PIECE = 65_536
 _STEP = 1024 * 1024
@@ -101,20 +104,24 @@ class _Unpacked:
         return bytes(self.content)
 
 
-def decode(what: str, content: bytes) -> Any:
+def decode(what: str, content: bytes, max_values: int = MAX_VALUES) -> Any:
     """Return the JSON value of a body; ``None`` for an empty one.
 
+    Args:
+        what: names the call, for errors.
+        content: the body.
+        max_values: values that it may have, at any depth.
+
     Raises:
-        CloudError: it is not JSON, or has too many lists and objects.
+        CloudError: it is not JSON, or has too many values.
     """
     if not content:
         return None
-    if len(content) > MAX_OBJECTS and content.count(b"[") + content.count(b"{") > MAX_OBJECTS:
-        raise CloudError(
-            f"Braintrust's answer to {what} has more than {MAX_OBJECTS:,} lists and objects"
-        )
+    if exceeds(content, max_values, depth=len(content)):  # orjson limits the depth
+        raise CloudError(f"Braintrust's answer to {what} has more than {max_values:,} JSON values")
     try:
-        return orjson.loads(content)
+        with without_collections(len(content)):
+            return orjson.loads(content)
     except orjson.JSONDecodeError:
         pass
     raise CloudError(f"Braintrust's answer to {what} is not JSON")

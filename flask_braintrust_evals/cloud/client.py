@@ -58,6 +58,7 @@ class CloudClient:
         quick: bool = False,
         repeatable: bool = True,
         limit: int = answers.MAX_ANSWER,
+        max_values: int = answers.MAX_VALUES,
         redirects: bool = False,
         parse: bool = True,
     ) -> Any:
@@ -77,6 +78,7 @@ class CloudClient:
                 wait longer than a second.
             repeatable: whether the call may be repeated even if Braintrust may have carried it out.
             limit: maximum bytes of the answer, unpacked.
+            max_values: maximum number of JSON values of the answer.
             redirects: whether the answer may be had from where a redirect leads.
             parse: whether the answer is JSON; if not, ``None`` is returned.
 
@@ -106,7 +108,7 @@ class CloudClient:
         )
         retries = (1 if quick else RETRIES) if retry else 0
         content = self._make(call, retries, repeatable, 1.0 if quick else math.inf)
-        return answers.decode(what, content) if parse else None
+        return answers.decode(what, content, max_values) if parse else None
 
     def download(self, url: str, what: str, limit: int, timeout: float) -> bytes:
         """Return what is at an address, to which the token is not sent.

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from flask_braintrust_evals.errors import CloudError
 
-from .answers import MAX_PAGE
+from .answers import MAX_PAGE, MAX_PAGE_VALUES
 from .sessions import UserSession
 
 PAGE_SIZE = 1000
@@ -16,7 +16,11 @@ MAX_PAGES_WITHOUT_ROWS = 1000
 """Pages in succession that may have no row that is new. Pages go through the history of an object,
 so that some of them may have older states of rows alone, or nothing."""
 
-_PAGE: dict[str, Any] = {"limit": MAX_PAGE, "redirects": True}
+_PAGE: dict[str, Any] = {
+    "limit": MAX_PAGE,
+    "max_values": MAX_PAGE_VALUES,
+    "redirects": True,
+}
 """Braintrust's data planes answer with a large page by a redirect to where it is stored."""
 
 ObjectType = Literal["dataset", "experiment"]

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import orjson
@@ -15,12 +12,9 @@ from flask_braintrust_evals.errors import (
     RequestError,
     UnsupportedMediaTypeError,
 )
+from flask_braintrust_evals.json_size import MAX_DEPTH, exceeds, without_collections
 
 from .body_time import BodyTimes, read_in_time
-from .json_size import MAX_DEPTH, exceeds
-
-_LARGE = 256 * 1024
-"""Bytes of a body during whose parsing the garbage collector does not run."""
 
 
 def read_json(request: Request, limit: int, max_values: int, times: BodyTimes) -> Any:
@@ -54,27 +48,10 @@ def read_json(request: Request, limit: int, max_values: int, times: BodyTimes) -
     if exceeded == "depth":
         raise RequestError(f"the body is nested too deep; at most {MAX_DEPTH} levels are allowed")
     try:
-        with _without_collections(len(data)):
+        with without_collections(len(data)):
             return orjson.loads(data)
     except orjson.JSONDecodeError as error:
         raise RequestError(f"the body is not JSON: {error}") from None
-
-
-@contextmanager
-def _without_collections(size: int) -> Iterator[None]:
-    """Keep the garbage collector from running while a large body is parsed.
-
-    Before Python 3.12 it runs inside of the parser, again and again, over all values made so far
-    and over the rest of the process: parsing takes several times as long, and nothing else runs.
-    """
-    if size < _LARGE or not gc.isenabled():
-        yield
-        return
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()
 
 
 def _read(request: Request, limit: int, times: BodyTimes) -> bytes:

@@ -64,10 +64,19 @@ def test_a_small_answer_that_unpacks_to_a_large_one_takes_no_memory(
     assert peak < 4 * answers.MAX_ANSWER
 
 
-def test_an_answer_of_very_many_lists_is_not_made_into_objects() -> None:
-    with pytest.raises(CloudError, match="more than 2,000,000 lists and objects"):
-        answers.decode("GET /x", b"[" + b"[]," * 2_000_000 + b"[]]")
-    assert len(answers.decode("GET /x", b"[" + b"[]," * 10_000 + b"[]]")) == 10_001
+@pytest.mark.parametrize("item", [b"[],", b'{"a":1},', b"1,", b'"",'])
+def test_an_answer_of_very_many_values_is_not_made_into_objects(item: bytes) -> None:
+    with pytest.raises(CloudError) as caught:
+        answers.decode("GET /x", b"[" + item * 250_001 + b"1]")
+    assert str(caught.value) == "Braintrust's answer to GET /x has more than 250,000 JSON values"
+    assert len(answers.decode("GET /x", b"[" + item * 100_000 + b"1]")) == 100_001
+    page = b"[" + item * 500_000 + b"1]"
+    assert len(answers.decode("GET /x", page, answers.MAX_PAGE_VALUES)) == 500_001
+
+
+def test_commas_and_brackets_in_texts_are_no_values() -> None:
+    text = '"' + "[,{" * 300_000 + '"'
+    assert len(answers.decode("GET /x", text.encode())) == 900_000
 
 
 @pytest.mark.parametrize("kind", ["br", "deflate", "gzip, gzip", "compress"])

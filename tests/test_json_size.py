@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flask_braintrust_evals.web import json_size
-from flask_braintrust_evals.web.json_size import exceeds
+from flask_braintrust_evals import json_size
+from flask_braintrust_evals.json_size import exceeds
 
 TEXTS = st.text('ab\\",:[]{}\u00e9\n', max_size=8)
 VALUES = st.recursive(
