@@ -18,6 +18,8 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any
 
+from flask_braintrust_evals.serialization import safe_text
+
 from .cancellation import Cancellation
 from .gevent_patch import MAX_WAIT, is_patched, new_event, real_thread_id, start_real_thread
 from .job import DeadlineError, Job
@@ -201,7 +203,7 @@ class BackgroundLoop:
             except BaseException as error:
                 # The loop itself: a task may have closed its descriptors.
                 logger.exception("the event loop failed")
-                self.give_up(f"the event loop failed: {type(error).__name__}: {error}")
+                self.give_up(f"the event loop failed: {type(error).__name__}: {safe_text(error)}")
                 break
         with suppress(Exception):  # one that failed may not have what it wants to close
             self._loop.close()
