@@ -31,7 +31,7 @@ from flask_braintrust_evals.cloud.tracing.pipeline import SpanPipeline
 from flask_braintrust_evals.engine.parameters.values import Parameters
 from flask_braintrust_evals.engine.running.case_runner import CaseRunner
 from flask_braintrust_evals.engine.running.local_executor import LocalExecutor
-from flask_braintrust_evals.engine.running.memory_tracing import FinishedSpans
+from flask_braintrust_evals.engine.running.memory_tracing import FinishedSpans, UsageOf
 from flask_braintrust_evals.engine.running.run import Run
 from flask_braintrust_evals.engine.tracing.eval_tracer import EvalTracer
 from flask_braintrust_evals.semconv import PARENT
@@ -68,25 +68,27 @@ class Spans:
     Attributes:
         tracer: records spans.
         of_case: returns the finished spans of a running case.
+        usage_of: returns its tokens and cost.
         end: called when the run has ended.
     """
 
     tracer: Tracer
     of_case: FinishedSpans
+    usage_of: UsageOf
     end: Callable[[], None]
 
 
 def discarded(processor: CaseSpanProcessor) -> Spans:
     """Record spans, and discard them when their case ends."""
     collector = SpanCollector(processor, lambda spans: None)
-    return Spans(collector.tracer, collector.of_case, collector.close)
+    return Spans(collector.tracer, collector.of_case, collector.usage_of_case, collector.close)
 
 
 def encoded(processor: CaseSpanProcessor) -> Spans:
     """Encode spans, and discard the bytes."""
     encoder = OtlpEncoder()
     collector = SpanCollector(processor, lambda spans: [*encoder.encode(spans)].clear())
-    return Spans(collector.tracer, collector.of_case, collector.close)
+    return Spans(collector.tracer, collector.of_case, collector.usage_of_case, collector.close)
 
 
 def sent(session: UserSession, processor: CaseSpanProcessor) -> Spans:
@@ -98,7 +100,7 @@ def sent(session: UserSession, processor: CaseSpanProcessor) -> Spans:
         assert pipeline.lost == 0
         pipeline.close()
 
-    return Spans(pipeline.tracer, pipeline.of_case, end)
+    return Spans(pipeline.tracer, pipeline.of_case, pipeline.usage_of_case, end)
 
 
 def one(output: Any) -> float:
@@ -115,7 +117,11 @@ def run(cases: int, spans: Spans | None) -> None:
     else:
         tracer = EvalTracer(spans.tracer, {PARENT: PARENT_VALUE})
         runner = CaseRunner(
-            EVALUATOR.plan, Parameters(), tracer=tracer, finished_spans=spans.of_case
+            EVALUATOR.plan,
+            Parameters(),
+            tracer=tracer,
+            finished_spans=spans.of_case,
+            usage_of=spans.usage_of,
         )
     data = [{"input": n} for n in range(cases)]
     for _ in Run(LocalExecutor(runner), data, max_concurrency=10):
