@@ -18,6 +18,8 @@ from jsonschema import ValidationError
 
 from flask_braintrust_evals.errors import RequestError
 
+from .check_work import current
+
 Keyword = Callable[[Any, Any, Any, Any], Iterable[ValidationError] | None]
 
 MAX_ERRORS = 20
@@ -36,13 +38,14 @@ def matches(pattern: str, text: str) -> bool:
     """Return whether a pattern matches anywhere in a text.
 
     Raises:
-        RequestError: the text is too long, or matching takes too long.
+        RequestError: the text is too long, or matching takes too long, or the check as a whole.
     """
     if len(text) > MAX_MATCHED:
         raise RequestError(
             f"parameters: a text has {len(text)} characters, and one that must match the pattern"
             f" {pattern!r} may have {MAX_MATCHED}"
         )
+    current.get().pause()
     try:
         return _compiled(pattern).search(text, timeout=MATCH_SECONDS) is not None
     except TimeoutError:
@@ -136,6 +139,7 @@ def _unique_items(
         return
     known: set[str] = set()
     for item in instance:
+        current.get().step()
         # Of the text, not of the value: numbers can be chosen so that their hashes are the same.
         text = json.dumps(_comparable(item), default=repr, sort_keys=True)
         if text in known:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import functools
-import time
 from collections.abc import Callable, Iterable, Mapping
-from contextvars import ContextVar
 from itertools import islice
 from typing import Any
 
@@ -14,16 +12,11 @@ from jsonschema import ValidationError
 from jsonschema.exceptions import best_match
 from referencing import Registry
 
-from flask_braintrust_evals.concurrency.turns import Turn, wait_for_turn
-from flask_braintrust_evals.errors import RequestError
 from flask_braintrust_evals.excerpts import excerpt
 
 from .bounded_keywords import MAX_ERRORS, Keyword, bounded
+from .check_work import Work, current
 
-MAX_SECONDS = 10.0
-"""Seconds that the check of a value may take."""
-_STEPS_PER_SLICE = 20
-"""Keywords after which other greenlets may run, under gevent."""
 _SMALL = 1_000
 """Characters, roughly, of a value that messages quote as a whole."""
 
@@ -68,34 +61,14 @@ class SchemaCheck:
             RequestError: the check takes too long, or a limit of a keyword is exceeded.
             referencing.exceptions.Unresolvable: a reference leads nowhere.
         """
-        token = _work.set(_Work())
+        token = current.set(Work())
         try:
             errors = self._validator.iter_errors(_shown_in_part(value))
             counted = (error for error in errors if error.validator not in ignore)
             best: ValidationError | None = best_match(islice(counted, MAX_ERRORS))
             return best
         finally:
-            _work.reset(token)
-
-
-class _Work:
-    """Counts the steps of one check. Lets other greenlets run now and then."""
-
-    def __init__(self) -> None:
-        self._steps = 0
-        self._deadline = time.monotonic() + MAX_SECONDS
-
-    def step(self) -> None:
-        self._steps += 1
-        if self._steps % _STEPS_PER_SLICE == 0:
-            wait_for_turn(Turn.BEGIN)
-            if time.monotonic() > self._deadline:
-                raise RequestError(
-                    f"parameters: checking them takes more than {MAX_SECONDS:g} seconds"
-                )
-
-
-_work: ContextVar[_Work] = ContextVar("work")
+            current.reset(token)
 
 
 @functools.cache
@@ -109,7 +82,7 @@ def _stepping(keyword: Keyword) -> Callable[..., Iterable[ValidationError] | Non
     def stepping(
         validator: Any, value: Any, instance: Any, schema: Any
     ) -> Iterable[ValidationError] | None:
-        _work.get().step()
+        current.get().step()
         return keyword(validator, value, instance, schema)
 
     return stepping
