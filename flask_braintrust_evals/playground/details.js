@@ -43,6 +43,8 @@ export function showDetails(dialog, table, at, compared) {
       part("Metadata", notEmpty(row.metadata)),
       part("Tags", row.tags?.length ? row.tags : undefined),
       part("Time", row.duration === undefined ? undefined : seconds(row.duration)),
+      part("Tokens and cost", used(row.metrics)),
+      part("Tokens and cost of scorers", used(row.scorerMetrics)),
       part("Span", row.id),
     ].flat().filter(Boolean),
   );
@@ -51,6 +53,12 @@ export function showDetails(dialog, table, at, compared) {
 }
 
 const notEmpty = (value) => (value && Object.keys(value).length ? value : undefined);
+
+// Returns the metrics of a row without its duration, which has a place of its own.
+export function used(metrics) {
+  const { duration, ...others } = metrics ?? {};
+  return notEmpty(others);
+}
 
 function part(title, value) {
   if (value === undefined || value === null) return null;

@@ -64,8 +64,8 @@ export class Run {
   #result(result) {
     const row = this.byId.get(result.id);
     if (!row) return;
-    const { scores, classifications, scorer_errors: scorerErrors, metadata, tags, duration, error } = result;
-    Object.assign(row, { scores, classifications, scorerErrors, metadata, tags, duration });
+    const { scores, classifications, scorer_errors: scorerErrors, metadata, tags, duration, metrics, scorer_metrics: scorerMetrics, error } = result;
+    Object.assign(row, { scores, classifications, scorerErrors, metadata, tags, duration, metrics, scorerMetrics });
     row.error = error;
     row.state = error ? "error" : "done";
     this.done += 1;
