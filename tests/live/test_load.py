@@ -118,7 +118,7 @@ def test_streams_that_wait_are_cheap_and_are_released(server: Gunicorn, cloud: S
     with cloud.gate("GET", started):
         # They wait where their tasks ask the stand-in, one connection each.
         streams = [open_stream(server, body("patient", cases(1))) for _ in range(200)]
-        cloud.wait_for(lambda: len(cloud.calls_to("GET", started)) == 200)
+        cloud.wait_for(lambda: len(cloud.calls_to("GET", started)) == 200, LIMIT)
         grown = held_memory(pid) - memory
         for each in streams:
             each.close()
