@@ -21,9 +21,9 @@ def start_warnings(app: Flask, settings: Settings) -> Iterator[str]:
         )
     if settings.is_open_by_default and not is_local_development(app):
         yield (
-            "BRAINTRUST_EVALS_ORG_NAME is not set: everybody who has an account of Braintrust may"
-            " run the evaluators, in whatever organisation; set it to the id of yours, or to '*'"
-            " if that is what you want"
+            "BRAINTRUST_EVALS_ORG_NAME is not set: everybody who has an account at"
+            f" {settings.app_url} may run the evaluators, in whatever organisation; set it to the"
+            " id of yours, or to '*' if that is what you want"
         )
 
 

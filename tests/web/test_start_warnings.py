@@ -12,7 +12,10 @@ from flask.cli import FlaskGroup
 
 from flask_braintrust_evals import EvalsBlueprint, Session
 
-OPEN = "BRAINTRUST_EVALS_ORG_NAME is not set: everybody who has an account of Braintrust may run"
+OPEN = (
+    "BRAINTRUST_EVALS_ORG_NAME is not set: everybody who has an account at"
+    " https://www.braintrust.dev may run the evaluators, "
+)
 
 
 def start(blueprints: int = 1, debug: bool = False, **config: Any) -> Flask:
