@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 from .gevent_patch import new_event
 
@@ -27,8 +27,9 @@ class Cancellation:
                 return
             self.event.set()
             callbacks = list(self._callbacks.values())
-        for callback in callbacks:
-            callback()
+        with ExitStack() as all_of_them:  # each also if another one raises
+            for callback in reversed(callbacks):
+                all_of_them.callback(callback)
 
     def sets_too(self, other: Cancellation) -> None:
         """Have ``other`` set with this one, or at once if this one is set."""

@@ -137,14 +137,7 @@ class LoopWatch:
         """Report a loop that is blocked, and wait until it is not."""
         self.blocked_since = asked
         culprit = self._loop.culprit()
-        logger.warning(
-            "the event loop has been blocked for %.0f s by a coroutine of %s, and no other"
-            " coroutine of this process runs meanwhile; have asyncio.to_thread call what blocks. It"
-            " is here:\n%s",
-            self.seconds,
-            culprit,
-            self._stack(),
-        )
+        self._report(culprit)
         if not answered.acquire(timeout=max(0.0, GIVE_UP_AFTER - self.seconds)):
             self.given_up = True
             self._loop.give_up(
@@ -155,6 +148,23 @@ class LoopWatch:
             return
         logger.warning("the event loop goes on; it was blocked for %.1f s", self.seconds)
         self.blocked_since = None
+
+    def _report(self, culprit: str) -> None:
+        # The stack is no part of the message, which is kept in one line.
+        record = logger.makeRecord(
+            logger.name,
+            logging.WARNING,
+            __file__,
+            0,
+            "the event loop has been blocked for %.0f s by a coroutine of %s, and no other"
+            " coroutine of this process runs meanwhile; have asyncio.to_thread call what blocks."
+            " The stack shows where it is",
+            (self.seconds, culprit),
+            None,
+            sinfo=self._stack(),
+        )
+        if logger.isEnabledFor(record.levelno):
+            logger.handle(record)
 
     def _stack(self) -> str:
         frame = getattr(self._greenlet, "gr_frame", None)  # only of one that does not run

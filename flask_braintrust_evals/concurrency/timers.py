@@ -75,17 +75,21 @@ class _Timers:
                 self._cancelled = 0
 
     def _serve(self) -> None:
-        while True:
-            timer = self._next()
-            if timer is None:
-                return
-            callback, timer.callback = timer.callback, None
-            try:
-                if callback is not None:
-                    callback()
-            except Exception:
-                logger.exception("a timer failed")
-            del callback, timer
+        try:
+            while (timer := self._next()) is not None:
+                callback, timer.callback = timer.callback, None
+                try:
+                    if callback is not None:
+                        callback()
+                except Exception:
+                    logger.exception("a timer failed")
+                del callback, timer
+        except BaseException:
+            # gunicorn ends a worker by SystemExit, wherever it runs. The next timer starts a
+            # thread again.
+            with self._changed:
+                self._has_thread = False
+            raise
 
     def _next(self) -> Timer | None:
         """Wait for the next timer and return it; ``None``: the thread is no longer needed."""

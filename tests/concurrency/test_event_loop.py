@@ -79,7 +79,7 @@ def test_a_coroutine_that_blocks_is_reported_once_with_its_place_and_its_evaluat
     assert re.match(
         r"the event loop has been blocked for \d s by a coroutine of evaluator 'bad',", text
     )
-    assert "self.let_go.wait(PATIENCE)" in text
+    assert "self.let_go.wait(PATIENCE)" in str(record.stack_info)
     assert loop_health().blocked_for >= 0.1
     assert loop_health().given_up == 0
     block.let_go.set()
@@ -220,7 +220,7 @@ def test_under_gevent_a_blocked_loop_is_found_and_replaced(how: str) -> None:
     import gevent, logging, threading, time
     logging.basicConfig(format="%(message)s", handlers=[handler := logging.StreamHandler()])
     lines = []
-    handler.emit = lambda record: lines.append(record.getMessage())
+    handler.emit = lambda record: lines.append(handler.format(record))
     from flask_braintrust_evals import Evaluator
     from flask_braintrust_evals.concurrency import loop_watch
     from flask_braintrust_evals.concurrency.loop_health import loop_health

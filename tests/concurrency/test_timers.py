@@ -86,6 +86,20 @@ def test_the_thread_ends_when_there_is_no_call_to_make(monkeypatch: pytest.Monke
     happens(again)
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_thread_that_was_made_to_exit_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
+    def leave() -> None:
+        raise SystemExit  # as gunicorn's handler of SIGABRT does, in whatever thread runs
+
+    monkeypatch.setattr(timers, "_timers", None)
+    call_later(0.01, leave)
+    assert timers._timers is not None
+    eventually(lambda: timers._timers is not None and not timers._timers._has_thread)
+    done = threading.Event()
+    call_later(0.01, done.set)
+    happens(done)
+
+
 def test_a_system_without_threads_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(work: Any, name: str) -> None:
         raise RuntimeError("can't start new thread")
