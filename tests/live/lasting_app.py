@@ -75,6 +75,14 @@ def plain(input: Any) -> None:
     time.sleep(LONG)
 
 
+@bp.evaluator("spinning")
+def spin(input: Any) -> None:
+    """Lets nothing else of its process run."""
+    ends = time.monotonic() + LONG
+    while time.monotonic() < ends:
+        pass
+
+
 def create_app() -> Flask:
     logging.basicConfig(level=logging.INFO)
     app = Flask(__name__)

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import signal
 import socket
 import time
 from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager, suppress
 
 import pytest
+import requests
 
 from tests.server import Client, Gunicorn, cases, outputs
 from tests.standin import StandIn
@@ -128,3 +132,30 @@ def test_what_does_not_end_with_its_client_gives_its_slot_back(cloud: StandIn) -
         server.process.send_signal(signal.SIGTERM)
         assert server.process.wait(20) == 0
         assert "SIGKILL" not in server.log
+
+
+def test_a_worker_that_is_aborted_while_a_task_spins_ends_well(cloud: StandIn) -> None:
+    with serve(cloud, "gevent") as server:
+        client = Client(server.url + "/evals")
+        victim = client.stream("plain-task", {"own": True}, parent=PLAYGROUND)
+        assert victim.next_comment() == ": heartbeat"
+        (pid,) = re.findall(r"Booting worker with pid: (\d+)", server.log)
+        with ThreadPoolExecutor(1) as pool:
+            spinning = pool.submit(client.run, "spinning", cases(1), parent=PLAYGROUND)
+            seconds_until(lambda: not is_alive(server))
+            # As gunicorn's master does with a worker that gives no sign of life. The handler raises
+            # SystemExit in whatever runs, which is the task.
+            os.kill(int(pid), signal.SIGABRT)
+            events = spinning.result(30)
+        failed = [e.json["data"] for e in events if e.event == "progress"]
+        assert any(each.startswith("SystemExit: ") for each in failed)
+        assert [event.event for event in list(victim)[-2:]] == ["error", "done"]
+        # Another worker takes its place.
+        seconds_until(lambda: len(re.findall("Booting worker", server.log)) == 2)
+        assert outputs(client.run("echo", cases("next"), parent=PLAYGROUND)) == ["next"]
+
+
+def is_alive(server: Gunicorn) -> bool:
+    with suppress(requests.RequestException):
+        return requests.get(f"{server.url}/evals/", timeout=0.3).ok
+    return False
