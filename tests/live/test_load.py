@@ -123,6 +123,8 @@ def test_streams_that_wait_are_cheap_and_are_released(server: Gunicorn, cloud: S
         for each in streams:
             each.close()
     assert grown / 200 < 400_000
+    # Delivering the spans of all of them opens connections once more.
+    cloud.wait_for(lambda: len(cloud.spans_named("eval")) == 201, LIMIT)
     assert settled(lambda: open_files(pid)) <= files + POOL_SIZE
 
 
