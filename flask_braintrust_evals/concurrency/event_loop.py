@@ -8,6 +8,7 @@ while the worker that needs their result waits.
 from __future__ import annotations
 
 import asyncio
+import atexit
 import contextvars
 import inspect
 import logging
@@ -21,7 +22,14 @@ from typing import Any
 from flask_braintrust_evals.serialization import safe_text
 
 from .cancellation import Cancellation
-from .gevent_patch import MAX_WAIT, is_patched, new_event, real_thread_id, start_real_thread
+from .gevent_patch import (
+    MAX_WAIT,
+    is_patched,
+    new_event,
+    new_lock,
+    real_thread_id,
+    start_real_thread,
+)
 from .job import DeadlineError, Job
 from .loop_health import LoopHealth, told_by
 from .loop_watch import LoopWatch
@@ -31,6 +39,10 @@ logger = logging.getLogger("flask_braintrust_evals")
 
 MAX_GIVEN_UP = 3
 """Blocked loops in whose place another one is made. Each of them may take all of a processor."""
+
+
+EXIT_TIMEOUT = 1.0
+"""Seconds for which the end of the process waits for the end of the loop's thread."""
 
 
 class LoopError(RuntimeError):
@@ -50,7 +62,9 @@ class BackgroundLoop:
         self._ended = False
         # What runs, or waits to be run: for whom, and its task. Changed by single operations only.
         self._under_way: dict[Job[Any], tuple[str, list[asyncio.Task[None]]]] = {}
-        start_real_thread(self._serve)
+        self._exited = new_lock()
+        self._exited.acquire()
+        start_real_thread(self._serve_and_exit)
 
     def run(
         self,
@@ -182,6 +196,12 @@ class BackgroundLoop:
         if self._given_up is not None:
             raise LoopError(f"{self._given_up}, and cannot be replaced; restart the server")
 
+    def _serve_and_exit(self) -> None:
+        try:
+            self._serve()
+        finally:
+            self._exited.release()
+
     def _serve(self) -> None:
         try:
             # Here: under gevent, a loop's selector belongs to the hub of the thread it is made in.
@@ -247,6 +267,16 @@ class BackgroundLoop:
         self._ended = True
         self._loop.call_soon_threadsafe(self._loop.stop)
 
+    def end_with_process(self) -> None:
+        """End the loop and wait for its thread, unless a coroutine blocks it."""
+        if not self._ready.is_set() or self._failure is not None:
+            return
+        # asyncio would report the coroutines that are still under way, which nobody waits for.
+        self._loop.set_exception_handler(lambda loop, context: None)
+        with suppress(RuntimeError):  # it is closed
+            self.end()
+            self._exited.acquire(timeout=EXIT_TIMEOUT)
+
 
 _current: BackgroundLoop | None = None
 _given_up: list[BackgroundLoop] = []
@@ -300,6 +330,13 @@ def _forget() -> None:
     _given_up.clear()
 
 
+def _end_with_process() -> None:
+    # Python ends other threads wherever they are. Within a switch of greenlets, that crashes.
+    if _current is not None:
+        _current.end_with_process()
+
+
 told_by(_health)
+atexit.register(_end_with_process)
 # A forked child has the loop's memory but not its thread.
 os.register_at_fork(after_in_child=_forget)

@@ -253,3 +253,28 @@ def test_under_gevent_a_blocked_loop_is_found_and_replaced(how: str) -> None:
     assert python(script) == (
         "(None, 'LoopError') (None, 'LoopError') (1, None) 1\nTrue True\n(1, None)\n"
     )
+
+
+def test_the_thread_of_the_loop_ends_before_the_interpreter_does() -> None:
+    """Python would end the thread wherever it is; within a switch of greenlets, that crashes."""
+    printed = python("""
+        import atexit, sys, threading, time
+        from gevent import monkey
+        monkey.patch_all()
+
+        def report():  # registered first, and so called last
+            deadline = time.monotonic() + 5
+            while loop._thread in sys._current_frames() and time.monotonic() < deadline:
+                time.sleep(0.001)
+            print(loop._thread in sys._current_frames())
+
+        atexit.register(report)
+        import asyncio
+        from flask_braintrust_evals.concurrency.cancellation import Cancellation
+        from flask_braintrust_evals.concurrency.event_loop import background_loop
+        from flask_braintrust_evals.concurrency.job import Job
+        loop = background_loop()
+        loop.start(asyncio.sleep(60), Cancellation(), Job())  # still under way at the end
+        print(loop.run(asyncio.sleep(0, "done"), Cancellation()))
+    """)
+    assert printed == "done\nFalse\n"

@@ -236,8 +236,11 @@ def test_a_value_that_contains_itself_is_copied() -> None:
     value["self"] = value
     copied = own_copy(value)
     assert copied is not value and copied["self"] is copied
-    value["c"] = Connection()
-    own_copy(value)  # ends
+    value["c"] = connection = Connection()
+    copied = own_copy(value)
+    assert copied is not value and copied["self"] is copied
+    assert copied["xs"] == [1] and copied["xs"] is not value["xs"]
+    assert copied["c"] is connection
 
 
 def test_a_task_may_have_an_input_that_cannot_be_copied() -> None:

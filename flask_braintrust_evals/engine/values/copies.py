@@ -38,18 +38,38 @@ def own_copy(value: Any) -> Any:
     try:
         return deep_copy(value)
     except Exception:
-        return _copy_of_parts(value)
-
-
-def _copy_of_parts(value: Any) -> Any:
-    try:
-        if type(value) is dict:
-            return {key: own_copy(item) for key, item in value.items()}
-        if type(value) in (list, tuple):
-            return type(value)(own_copy(item) for item in value)
-    except RecursionError:  # it contains itself
         pass
-    return value
+    try:
+        return _copy_of_parts(value, {})
+    except RecursionError:
+        return value
+
+
+def _copy_of_parts(value: Any, copies: dict[int, Any]) -> Any:
+    """Return a copy in which each dict, list and tuple is copied once.
+
+    Args:
+        value: what to copy.
+        copies: the copies made so far, by the id of the original.
+    """
+    kind = type(value)
+    if id(value) in copies:
+        return copies[id(value)]
+    if kind is dict:
+        new_dict = copies[id(value)] = {}
+        for key, item in value.items():
+            new_dict[key] = _copy_of_parts(item, copies)
+        return new_dict
+    if kind is list:
+        new_list = copies[id(value)] = []
+        new_list.extend(_copy_of_parts(item, copies) for item in value)
+        return new_list
+    if kind is tuple:
+        return tuple(_copy_of_parts(item, copies) for item in value)
+    try:
+        return deep_copy(value)
+    except Exception:
+        return value
 
 
 class _Copier:
