@@ -82,7 +82,7 @@ types: $(VENV)/.dev
 	$(BIN)/mypy
 
 tests: $(VENV)/.dev
-	$(BIN)/python -m pytest --numprocesses 4 --dist loadscope --no-loadscope-reorder \
+	$(BIN)/python -m pytest --numprocesses 3 --dist loadscope --no-loadscope-reorder \
 		$(addprefix --ignore tests/,official packaging)
 
 $(VENV)/bin/python:
