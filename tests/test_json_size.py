@@ -32,6 +32,7 @@ def commas_and_brackets(value: Any) -> int:
     return 1 + max(0, len(value) - 1) + sum(map(commas_and_brackets, inner))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("slice_length", [1, 2, 3, 7, 65536])
 @pytest.mark.parametrize("ensure_ascii", [True, False])
 @settings(max_examples=60, deadline=None)

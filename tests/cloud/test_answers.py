@@ -48,6 +48,7 @@ def test_an_answer_may_be_as_large_as_the_limit_and_no_larger(
     assert client.call("GET", cloud.url + "/x") == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("status", [200, 302, 400])
 def test_a_small_answer_that_unpacks_to_a_large_one_takes_no_memory(
     cloud: StandIn, client: CloudClient, status: int

@@ -153,6 +153,7 @@ def size_in_request(span: ReadableSpan) -> int:
     return int(encode_spans([span]).ByteSize())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("value", VALUES.values(), ids=VALUES.keys())
 @pytest.mark.parametrize("where", ["span", "event", "link"])
 def test_values_of_every_kind_are_cut_and_say_so(where: str, value: Any) -> None:
@@ -185,6 +186,7 @@ def test_a_deep_value_becomes_json_text_so_that_readers_accept_the_request() -> 
     assert size == span_size(copy)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "parts",
     [

@@ -102,6 +102,7 @@ def test_prompts_report_the_first_of_many_wrong_parts() -> None:
     assert text.startswith("parameter 'p'['prompt']['messages'][0]['content']")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("build", [list, lambda items: [*items, items[0]]], ids=["unique", "not"])
 @pytest.mark.parametrize(
     "item",
@@ -224,6 +225,7 @@ def test_a_check_ends_when_its_time_is_up(monkeypatch: pytest.MonkeyPatch) -> No
     assert text == "parameters: checking them takes more than -1 seconds"
 
 
+@pytest.mark.slow
 def test_messages_quote_an_excerpt_of_a_large_value() -> None:
     tracemalloc.start()
     try:

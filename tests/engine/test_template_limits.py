@@ -111,6 +111,7 @@ HOSTILE: dict[str, tuple[str, str, Any, str]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "template", "value", "text"), HOSTILE.values(), ids=HOSTILE.keys()
 )

@@ -62,6 +62,7 @@ KNOWS_ALL_VALUES = len(UNUSUAL.spans[0].attributes) == 2
 """Whether the installed encoder knows every kind of value."""
 
 
+@pytest.mark.slow
 @settings(max_examples=60, deadline=None)
 @given(ATTRIBUTES, MANY, MANY, TEXTS)
 def test_a_span_is_counted_with_all_it_has(
@@ -75,6 +76,7 @@ def test_a_span_is_counted_with_all_it_has(
         assert span_size(whole) <= encoded(whole) + 300 + 40 * parts
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "value",
     [

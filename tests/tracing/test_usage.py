@@ -199,6 +199,7 @@ def test_nothing_is_kept_of_a_case_that_has_ended() -> None:
     assert not case.collector._usage
 
 
+@pytest.mark.slow
 def test_what_is_kept_of_a_case_is_bounded() -> None:
     case = Case()
     for _ in range(MAX_OPEN + 100):

@@ -228,6 +228,7 @@ def test_a_caller_that_is_no_text_is_refused(caller: Any) -> None:
 # --- The evaluator of flask evals check ---
 
 
+@pytest.mark.slow
 def test_checks_take_no_slots_of_runs_and_have_a_small_number_of_their_own(app: Flask) -> None:
     ada, bob = Api(app), Api(app, "token-of-bob")
     with held(ada, 2, **PROBE):

@@ -93,6 +93,7 @@ def test_what_is_no_connection_is_left_alone() -> None:
     Sending({"gunicorn.socket": left}, 60).cut()  # closed by now
 
 
+@pytest.mark.slow
 def test_a_client_that_takes_nothing_ends_its_run_and_gives_its_slot_back(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
