@@ -11,9 +11,8 @@ from .references import has_reference
 
 logger = logging.getLogger("flask_braintrust_evals")
 
-
 _joins_when_imported = False
-_cannot_join = False
+_has_logged = False
 
 
 def join_braintrust_when_imported() -> None:
@@ -37,21 +36,23 @@ def braintrust_spans() -> Any:
         imported the SDK, which then traces nothing, or its version cannot be joined, which is
         logged once.
     """
-    global _cannot_join
-    if _cannot_join or "braintrust" not in sys.modules:
+    global _has_logged
+    if "braintrust" not in sys.modules:
         return None
     try:
         from .braintrust.tracing import install
 
         return install()
     except Exception as error:
-        _cannot_join = True
-        logger.warning(
-            "this version of the braintrust package cannot be joined to runs (%s: %s): the spans"
-            " that it records inside of tasks are not part of a run",
-            type(error).__name__,
-            error,
-        )
+        # Tried again by the next run: another thread may just be importing the SDK.
+        if not _has_logged:
+            _has_logged = True
+            logger.warning(
+                "this version of the braintrust package cannot be joined to runs (%s: %s): the"
+                " spans that it records inside of tasks are not part of a run",
+                type(error).__name__,
+                error,
+            )
         return None
 
 

@@ -29,11 +29,12 @@ def test_the_sdk_is_joined_once_however_often_runs_begin() -> None:
 def test_an_sdk_whose_spans_have_more_methods_is_not_joined_and_logged(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(tracing.SdkSpan, "__abstractmethods__", frozenset(["paint"]))
-    monkeypatch.setattr(contrib, "_cannot_join", False)
-    with caplog.at_level(logging.WARNING):
+    monkeypatch.setattr(contrib, "_has_logged", False)
+    with monkeypatch.context() as patch, caplog.at_level(logging.WARNING):
+        patch.setattr(tracing.SdkSpan, "__abstractmethods__", frozenset(["paint"]))
         assert braintrust_spans() is None
         assert braintrust_spans() is None
+    assert braintrust_spans() is SdkSpan, "a failure that has passed is not remembered"
     assert len(caplog.records) == 1
     assert "cannot be joined to runs (TypeError: its spans have methods that are not known" in (
         caplog.text
