@@ -20,7 +20,6 @@ from opentelemetry.attributes import BoundedAttributes
 from opentelemetry.context import Context
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import Event, ReadableSpan
-from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import (
     Link,
@@ -37,13 +36,13 @@ from flask_braintrust_evals.error_texts import error_text, stack_text
 from flask_braintrust_evals.serialization import safe_text
 
 from .processor import CaseSpanContext
+from .span_ids import SpanIds, ids_in, new_ids, new_span_id
 
 logger = logging.getLogger("flask_braintrust_evals")
 
 SCOPE = InstrumentationScope("flask_braintrust_evals", "")
 _SAMPLED = TraceFlags(TraceFlags.SAMPLED)
 _UNSET = Status()
-_ids = RandomIdGenerator()
 
 
 class RecordingSpan(ReadableSpan, Span):
@@ -242,11 +241,12 @@ class RecordingTracer(Tracer):
     ) -> Span:
         above: SpanContext | None = trace.get_current_span(context).get_span_context()
         if above is None or not above.is_valid:
-            above, state, trace_id = None, None, _ids.generate_trace_id()
-            self._on_new_trace(trace_id)
+            ids = ids_in(context) or new_ids()
+            above, state = None, None
+            self._on_new_trace(ids.trace_id)
         else:
-            state, trace_id = above.trace_state, above.trace_id
-        own = CaseSpanContext(trace_id, _ids.generate_span_id(), False, _SAMPLED, state)
+            state, ids = above.trace_state, SpanIds(above.trace_id, new_span_id())
+        own = CaseSpanContext(ids.trace_id, ids.span_id, False, _SAMPLED, state)
         return RecordingSpan(
             name,
             own,

@@ -144,6 +144,7 @@ class _CaseRun:
             attributes=self._description,
             context=runner.context,
             start_time=self._watch.start,
+            ids=job.ids,
         )
         self._parameters = copy_for_case(runner.parameters)
         self._result = CaseResult(

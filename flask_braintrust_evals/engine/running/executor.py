@@ -8,6 +8,7 @@ from typing import Protocol
 
 from flask_braintrust_evals.engine.values.cases import EvalCase
 from flask_braintrust_evals.engine.values.events import Event
+from flask_braintrust_evals.tracing.span_ids import SpanIds
 
 Emit = Callable[[Event], None]
 """Adds an event to a run. Raises ``ChannelClosedError`` once the run has ended."""
@@ -21,11 +22,13 @@ class CaseJob:
         case: the case.
         index: its place in the data, from 0.
         trial_index: which repeat of the case this is, from 0.
+        ids: the ids of its ``eval`` span; ``None``: the tracer chooses them.
     """
 
     case: EvalCase
     index: int
     trial_index: int
+    ids: SpanIds | None = None
 
 
 class CaseExecutor(Protocol):

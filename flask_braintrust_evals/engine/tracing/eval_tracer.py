@@ -29,6 +29,7 @@ from opentelemetry.trace import (
 from flask_braintrust_evals import semconv
 from flask_braintrust_evals.error_texts import error_text, stack_text
 from flask_braintrust_evals.serialization import clean_text, dumps_or_reason
+from flask_braintrust_evals.tracing.span_ids import SpanIds, with_ids
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,7 @@ class EvalTracer:
         attributes: Mapping[str, Any] | None = None,
         context: str | None = None,
         start_time: int | None = None,
+        ids: SpanIds | None = None,
     ) -> Span:
         """Start a span.
 
@@ -72,9 +74,13 @@ class EvalTracer:
             attributes: further attributes, ready to be recorded.
             context: what it stands for in the code; see :func:`span_context`.
             start_time: nanoseconds since 1970; ``None``: now.
+            ids: those of a span that starts a new trace; ``None``: the tracer chooses them.
         """
         # Never in the current context: a case must not become a part of the request's trace.
-        above = Context() if parent is None else set_span_in_context(parent, Context())
+        if parent is not None:
+            above = set_span_in_context(parent, Context())
+        else:
+            above = Context() if ids is None else with_ids(ids)
         links = [Link(self.link)] if parent is None and self.link is not None else None
         kinds = {**self.span_attributes, "type": kind, "name": name, **(extra or {})}
         if kind is None:
