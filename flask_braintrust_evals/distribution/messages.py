@@ -1,0 +1,132 @@
+"""Writes and reads the messages between owners and workers: signed JSON, compressed if large."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+import json
+import re
+import zlib
+from typing import Any, Literal, NamedTuple
+
+import orjson
+
+from flask_braintrust_evals.errors import EvalsError
+from flask_braintrust_evals.serialization import dumps
+
+VERSION = 1
+"""The version of the messages. Processes with another version refuse each other's messages."""
+COMPRESS_FROM = 10_000
+"""Characters from which on a message is compressed."""
+_COMPRESSED = "z"
+_PLAIN = "j"
+_LARGE_INTEGER = re.compile(r"\d{19}")
+
+Kind = Literal["order", "report", "notice"]
+
+
+class Message(NamedTuple):
+    """A message as it travels: two texts.
+
+    Attributes:
+        text: the content as JSON, or compressed and in base64.
+        signature: 64 hex digits.
+    """
+
+    text: str
+    signature: str
+
+
+class MessageError(EvalsError):
+    """A message cannot be read: it is not signed with the key of the application, or is no JSON."""
+
+
+class MessageTooLargeError(EvalsError):
+    """A message is larger than the broker may be given."""
+
+
+class MessageWriter:
+    """Signs messages, and reads those that are signed with the same key.
+
+    Args:
+        secret: the secret that all processes of the application share: Flask's ``SECRET_KEY``.
+        max_bytes: bytes that a message may have, after compression.
+    """
+
+    def __init__(self, secret: str | bytes, max_bytes: int) -> None:
+        given = secret.encode() if isinstance(secret, str) else secret
+        # Derived, so that a signature here is of no use where the secret itself signs.
+        self._key = hmac.digest(given, b"flask-braintrust-evals messages", "sha256")
+        self._max_bytes = max_bytes
+
+    def write(self, kind: Kind, content: Any) -> Message:
+        """Return a value of JSON as a message.
+
+        Raises:
+            SerializationError: the value has no JSON form.
+            MessageTooLargeError: the message would be too large.
+        """
+        text = dumps(content)
+        if len(text) < COMPRESS_FROM:
+            text = _PLAIN + text
+        else:
+            # Level 1: most of what larger levels save is not worth their time.
+            packed = zlib.compress(text.encode(), 1)
+            text = _COMPRESSED + base64.b64encode(packed).decode()
+        if len(text) > self._max_bytes:
+            raise MessageTooLargeError(
+                f"the message of {len(text):,} bytes is larger than the broker may be given:"
+                f" {self._max_bytes:,} bytes (BRAINTRUST_EVALS_MAX_MESSAGE)"
+            )
+        return Message(text, self._signature(kind, text))
+
+    def read(self, kind: Kind, message: Any) -> Any:
+        """Return the content of a message.
+
+        Args:
+            kind: what it must be: a signature of another kind is not accepted.
+            message: what was received.
+
+        Raises:
+            MessageError: it cannot be read, and nothing of it may be used.
+        """
+        if not (
+            isinstance(message, list | tuple)
+            and len(message) == 2
+            and all(isinstance(part, str) for part in message)
+        ):
+            raise MessageError("a message must have a text and a signature")
+        text, signature = message
+        if not hmac.compare_digest(
+            signature.encode("utf-8", "replace"), self._signature(kind, text).encode()
+        ):
+            raise MessageError(
+                "the signature is not that of this application: all of its processes need the same"
+                " SECRET_KEY"
+            )
+        try:
+            content = text[1:]
+            if text[:1] == _COMPRESSED:
+                content = _unpacked(content, self._max_bytes * 100).decode()
+            return _loads(content)
+        except (ValueError, zlib.error, binascii.Error) as error:
+            raise MessageError(f"the message cannot be read: {type(error).__name__}") from None
+
+    def _signature(self, kind: Kind, text: str) -> str:
+        signed = f"{kind}:{text}".encode("utf-8", "surrogatepass")
+        return hmac.new(self._key, signed, hashlib.sha256).hexdigest()
+
+
+def _loads(text: str) -> Any:
+    # orjson reads integers above 64 bits as floats.
+    return json.loads(text) if _LARGE_INTEGER.search(text) else orjson.loads(text)
+
+
+def _unpacked(text: str, limit: int) -> bytes:
+    unpacker = zlib.decompressobj()
+    content = unpacker.decompress(base64.b64decode(text, validate=True), limit)
+    if unpacker.unconsumed_tail:
+        raise ValueError("too large")
+    return content
