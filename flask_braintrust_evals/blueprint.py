@@ -21,7 +21,7 @@ from .engine.evaluator import Evaluator
 from .engine.registry import Registry
 from .errors import EvalsError, RegistrationError
 from .extension import UNANSWERED, current_extension, init_app
-from .routes import Routes
+from .routes import Routes, add_host
 from .web.responses import error_response, http_exception_response, unexpected_error_response
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -43,6 +43,9 @@ class EvalsBlueprint(Blueprint):
         DuplicateEvaluatorError: two of the evaluators have the same name.
     """
 
+    enable_openapi = False
+    """For applications of APIFlask: that the blueprint is no part of their documentation."""
+
     def __init__(
         self,
         name: str = "braintrust_evals",
@@ -56,6 +59,7 @@ class EvalsBlueprint(Blueprint):
         for evaluator in evaluators:
             self.add(evaluator)
         self.record(Routes(self.registry).add_to)
+        self.url_defaults(add_host)
         self.before_request(self.registry.close)
         self.after_request(_add_cors_headers)
         self.teardown_request(_close_unanswered)

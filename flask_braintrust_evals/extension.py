@@ -12,6 +12,7 @@ from flask import Flask, current_app
 
 from .config import Settings
 from .engine.registry import Registry
+from .unrouted import Unrouted
 from .web.start_warnings import start_warnings
 
 if TYPE_CHECKING:
@@ -30,11 +31,13 @@ class EvalsExtension:
     Attributes:
         settings: the application's settings.
         registries: the registry of each blueprint.
+        unrouted: answers what the application has no route for, below the blueprints' prefixes.
     """
 
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.registries: list[Registry] = []
+        self.unrouted = Unrouted()
         self._runtime: EvalsRuntime | None = None
 
     @property

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from flask import Response, request
+from flask import Response, current_app, has_request_context, request
 from flask.sansio.blueprints import BlueprintSetupState
-from werkzeug.routing import BaseConverter
 
 from .config import Settings
 from .engine.registry import Registry
@@ -21,6 +21,10 @@ from .extension import EXTENSION_KEY, current_extension
 
 if TYPE_CHECKING:
     from .views import Views
+
+_ANY_HOST = "evals_host"
+"""The variable for the host, in applications that match hosts. It is no argument of our views."""
+_MATCHING: dict[str, Any] = {"strict_slashes": False, "merge_slashes": False}
 
 
 class Routes:
@@ -36,29 +40,28 @@ class Routes:
     def add_to(self, state: BlueprintSetupState) -> None:
         """Add the routes, with the methods that each has.
 
-        What no route names would be answered by the application, outside of the blueprint: without
-        CORS headers, and not as JSON. So there is a rule for all other paths and methods below the
-        prefix. A blueprint without a prefix has rules for the other methods of its own paths alone:
-        all other paths are the application's.
+        They are rules like any other of the application, so that whatever lists its rules, for a
+        page of documentation or for a site map, can do so. What they do not name is answered by
+        :mod:`.unrouted`.
+
+        An application that matches hosts may name ours where it registers the blueprint:
+        ``register_blueprint(bp, host="evals.example.com")``. Otherwise all hosts are.
         """
-        has_prefix = bool((state.url_prefix or "").strip("/"))
-        for path, route in self._routes(state.app.extensions[EXTENSION_KEY].settings).items():
+        matching = {**_MATCHING}
+        if state.app.url_map.host_matching:
+            matching["host"] = state.options.get("host", f"<{_ANY_HOST}>")
+        extension = state.app.extensions[EXTENSION_KEY]
+        routes = self._routes(extension.settings)
+        for path, route in routes.items():
             state.add_url_rule(
                 path,
                 route.endpoint,
-                route.view,
-                methods=route.methods,
+                route.answer,
+                methods=(*route.methods, "OPTIONS"),
                 provide_automatic_options=False,
-                strict_slashes=False,
-                merge_slashes=False,
+                **matching,
             )
-            if not has_prefix or path == "/":  # which also is the prefix without its slash
-                other = f"{route.endpoint}_other"
-                _add_rule_for_any_method(state, path, other, route.answer_other)
-        if has_prefix:
-            state.app.url_map.converters[_Rest.name] = _Rest
-            path = f"/<{_Rest.name}:evals_rest>"
-            _add_rule_for_any_method(state, path, "unknown", self._unknown)
+        extension.unrouted.add(state, self._answer_other, self._is_known, routes, matching)
 
     def _routes(self, settings: Settings) -> dict[str, _Route]:
         routes = {
@@ -84,18 +87,46 @@ class Routes:
     def _playground_file(self, file: str, **_: Any) -> Response:
         return self._views().playground_file(file)
 
-    def _unknown(self, evals_rest: str = "", **_: Any) -> Response:
-        # A page that was given the address with a slash at its end asks for "//list", and a browser
-        # does not follow redirects of preflights.
-        known = self._routes(current_extension().settings).get("/" + evals_rest.strip("/"))
-        if known is not None:
-            return known.answer()
+    def _is_known(self, rest: str) -> bool:
+        return self._route_at(rest) is not None
+
+    def _route_at(self, rest: str) -> Callable[[], Response] | None:
+        """Return what answers requests for a path below the prefix, with any slashes around it.
+
+        A page that was given the address with a slash at its end asks for "//list", and a browser
+        does not follow redirects of preflights.
+        """
+        path = "/" + rest.strip("/")
+        routes = self._routes(current_extension().settings)
+        folder, _, file = path.rpartition("/")
+        if (pattern := f"{folder}/<file>") in routes:
+            return partial(routes[pattern].answer, file=file)
+        return routes[path].answer if path in routes else None
+
+    def _answer_other(self, rest: str) -> Response:
+        """Answer what no route names, such as another method.
+
+        Raises:
+            MethodNotAllowedError: the path does not have this method.
+            NotFoundError: there is nothing at this path.
+        """
+        answer = self._route_at(rest)
+        if answer is not None:
+            return answer()
         if request.method == "OPTIONS":
             return _preflight()
         raise NotFoundError(
             f"there is nothing at {request.path!r}; the evaluators are at /list and /eval below the"
             " blueprint's prefix"
         )
+
+
+def add_host(endpoint: str, values: dict[str, Any]) -> None:
+    """Add the host to what an address of ours is built from, where all hosts are ours."""
+    rules = current_app.url_map
+    if rules.host_matching and rules.is_endpoint_expecting(endpoint, _ANY_HOST):
+        host = request.host if has_request_context() else current_app.config["SERVER_NAME"]
+        values.setdefault(_ANY_HOST, host)
 
 
 @dataclass(frozen=True)
@@ -106,17 +137,18 @@ class _Route:
     methods: tuple[str, ...]
     view: Callable[..., Response]
 
-    def answer(self) -> Response:
-        """Answer a request by any method."""
-        method = "GET" if request.method == "HEAD" else request.method
-        return self.view() if method in self.methods else self.answer_other()
+    def answer(self, **arguments: Any) -> Response:
+        """Answer a request by any method.
 
-    def answer_other(self, **_: Any) -> Response:
-        """Answer a request by another method than the view has.
+        Args:
+            arguments: the variables of the path.
 
         Raises:
-            MethodNotAllowedError: unless it is OPTIONS.
+            MethodNotAllowedError: the view does not have this method.
         """
+        method = "GET" if request.method == "HEAD" else request.method
+        if method in self.methods:
+            return self.view(**arguments)
         if request.method == "OPTIONS":
             return _preflight()
         raise MethodNotAllowedError(
@@ -124,35 +156,6 @@ class _Route:
             f" {' or '.join(self.methods)}",
             (*self.methods, "OPTIONS"),
         )
-
-
-def _add_rule_for_any_method(
-    state: BlueprintSetupState, path: str, endpoint: str, view: Callable[..., Response]
-) -> None:
-    """Add a rule for all methods that no rule before it names.
-
-    Flask's own ``add_url_rule`` always limits a rule to some methods, so this widens what it adds.
-    """
-    state.add_url_rule(
-        path,
-        endpoint,
-        view,
-        provide_automatic_options=False,
-        strict_slashes=False,
-        merge_slashes=False,
-    )
-    name = f"{state.name_prefix}.{state.name}.{endpoint}".lstrip(".")
-    for rule in state.app.url_map.iter_rules(name):
-        rule.methods = None
-
-
-class _Rest(BaseConverter):
-    """Any rest of a path, slashes at its beginning included."""
-
-    name = "braintrust_evals_rest"
-    regex = ".*?"
-    part_isolating = False
-    weight = 1000  # after everything that the application has below the prefix
 
 
 def _preflight() -> Response:

@@ -60,6 +60,7 @@ REGISTRATION = {
     "serialization",
     "tracing",
     "tracing.span_context",
+    "unrouted",
     "web",
     "web.hosts",
     "web.responses",

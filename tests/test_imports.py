@@ -14,7 +14,7 @@ import flask_braintrust_evals
 PACKAGE = Path(_directory)
 NAME = PACKAGE.name
 FLASK = ("flask", "werkzeug")
-EDGE = ("blueprint", "routes", "extension", "runtime", "views", "cli", "web")
+EDGE = ("blueprint", "routes", "unrouted", "extension", "runtime", "views", "cli", "web")
 """The modules and packages that may know Flask."""
 
 FORBIDDEN = {

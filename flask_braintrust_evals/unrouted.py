@@ -1,0 +1,140 @@
+"""Answers what no route of the application names, below the prefixes of its blueprints.
+
+Flask answers such a request outside of the blueprint: without CORS headers, and not as JSON. A rule
+for all paths and methods would lead it into the blueprint. But the application's rules are for all
+to read: extensions that list or document them expect of each an address and a few methods. So those
+rules are in a map of their own, where a request is looked up that the application has no route for.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from flask import current_app, request
+from flask.sansio.app import App
+from flask.sansio.blueprints import BlueprintSetupState
+from flask.typing import ResponseReturnValue
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
+from werkzeug.routing import BaseConverter, Map, MapAdapter, Rule
+
+_REST = "evals_rest"
+
+View = Callable[[str], ResponseReturnValue]
+"""A function that answers the current request; its argument is the path below the prefix."""
+
+
+class Unrouted:
+    """The rules for what the routes of one application do not name."""
+
+    def __init__(self) -> None:
+        self._map: Map | None = None
+        self._is_known: dict[str, Callable[[str], bool]] = {}
+
+    def add(
+        self,
+        state: BlueprintSetupState,
+        view: View,
+        is_known: Callable[[str], bool],
+        paths: Iterable[str],
+        matching: Mapping[str, Any],
+    ) -> None:
+        """Add the rules of one registration of a blueprint.
+
+        A blueprint without a prefix gets rules for the other methods of its own paths alone: all
+        other paths are the application's.
+
+        Args:
+            state: the registration.
+            view: answers what no route names.
+            is_known: whether a path below the prefix is one of the blueprint's own.
+            paths: the paths of the blueprint.
+            matching: further arguments of each rule.
+        """
+        name = f"{state.name_prefix}.{state.name}.unknown".lstrip(".")
+        prefix = (state.url_prefix or "").rstrip("/")
+        rests = {f"{prefix}/": ""}
+        if prefix:
+            rests[f"{prefix}/<{_Rest.name}:{_REST}>"] = ""
+        else:
+            rests.update((path, path) for path in paths)
+        for path, rest in rests.items():
+            defaults = {**state.url_defaults}
+            if _REST not in path:
+                defaults[_REST] = rest
+            rule = Rule(
+                path, endpoint=name, defaults=defaults, subdomain=state.subdomain, **matching
+            )
+            self._map_of(state.app).add(rule)
+        self._is_known[name] = is_known
+        state.app.view_functions[name] = lambda **arguments: _answer(view, arguments[_REST])
+
+    def _map_of(self, app: App) -> Map:
+        if self._map is None:
+            self._map = Map(
+                default_subdomain=app.url_map.default_subdomain,
+                host_matching=app.url_map.host_matching,
+                strict_slashes=False,
+                merge_slashes=False,
+                redirect_defaults=False,
+            )
+            app.url_value_preprocessor(self._find)
+        # The prefix may have converters of the application.
+        self._map.converters = {**app.url_map.converters, _Rest.name: _Rest}
+        return self._map
+
+    def _find(self, *_: Any) -> None:
+        """Lead the current request to the view of a rule here, if it is not the application's."""
+        error = request.routing_exception
+        if not isinstance(error, NotFound | MethodNotAllowed):
+            return
+        adapter = self._adapter()
+        if adapter is None:
+            return
+        try:
+            rule, arguments = adapter.match(return_rule=True)
+        except HTTPException:
+            return
+        if isinstance(error, MethodNotAllowed) and not self._is_known[rule.endpoint](
+            arguments[_REST]
+        ):
+            return  # the path is a route of the application's own, below the prefix
+        request.routing_exception = None
+        request.url_rule, request.view_args = rule, dict(arguments)
+
+    def _adapter(self) -> MapAdapter | None:
+        """Return what looks up the current request in the map here, as Flask does in its own."""
+        adapter = current_app.create_url_adapter(request)
+        if adapter is None or self._map is None:
+            return None
+        return MapAdapter(
+            self._map,
+            adapter.server_name,
+            adapter.script_name,
+            adapter.subdomain,
+            adapter.url_scheme,
+            adapter.path_info,
+            adapter.default_method,
+            adapter.query_args,
+        )
+
+
+def _answer(view: View, rest: str) -> ResponseReturnValue:
+    """Return the answer of a view, or that of the blueprint's own ``before_request``, as usual.
+
+    Flask has chosen the functions to call before the request was led here.
+    """
+    for name in reversed(request.blueprints):
+        for function in current_app.before_request_funcs.get(name, ()):
+            answer: ResponseReturnValue | None = current_app.ensure_sync(function)()
+            if answer is not None:
+                return answer
+    return view(rest)
+
+
+class _Rest(BaseConverter):
+    """Any rest of a path, slashes at its beginning included."""
+
+    name = "braintrust_evals_rest"
+    regex = ".*?"
+    part_isolating = False
