@@ -70,6 +70,9 @@ setup(
     ],
     extras_require={
         "braintrust": ["braintrust>=0.30"],
+        # The client of the broker is the application's choice: Celery brings that of RabbitMQ, and
+        # celery[redis] that of Redis.
+        "celery": ["celery>=5.6", "kombu>=5.6"],
         "gunicorn": ["gunicorn[gevent]>=23.0", "gevent>=24.10.1"],
         "opentelemetry": ["opentelemetry-instrumentation-flask>=0.48b0"],
     },

@@ -1,0 +1,146 @@
+"""Receives reports and notices, each on a connection of its own."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from typing import Any
+
+import orjson
+from kombu import Connection, Consumer, Queue
+
+from flask_braintrust_evals.distribution.messages import Message
+from flask_braintrust_evals.distribution.transport import Receive, Stopped
+
+from .connections import Connections, close, failures, untraced
+
+logger = logging.getLogger("flask_braintrust_evals")
+
+ANSWER_SECONDS = 5.0
+"""Seconds within which a connection is made, and the broker answers."""
+POLL_SECONDS = 0.5
+"""Seconds to wait for a message at a stretch."""
+PREFETCH = 500
+"""Messages that an AMQP broker sends before the first of them is acknowledged."""
+ACKNOWLEDGE_EVERY = 32
+"""Messages that are acknowledged together: for each alone it takes half as long as receiving it."""
+
+
+class Inbox:
+    """Takes the messages of one queue, also over several connections to the broker, one by one.
+
+    An AMQP broker keeps what was not acknowledged when a connection is lost, and delivers it again.
+    Redis has no such thing: what was on its way is lost. (Kombu's emulation would deliver it again
+    after an hour, and takes four commands for each message.)
+
+    Args:
+        receive: called with each message, once.
+    """
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self._unacknowledged: set[str] = set()
+        self._last: Any = None
+
+    def start(self) -> None:
+        """Begin with a new connection."""
+        self._last = None
+
+    def take(self, received: Any) -> None:
+        """Hand on a message as Kombu delivers it."""
+        message = _message_of(received)
+        if message is not None:
+            self._receive(message)
+
+    def take_and_note(self, received: Any) -> None:
+        """Hand on a message unless it was handed on before; acknowledge it now or later."""
+        self._last = received
+        message = _message_of(received)
+        if message is not None:
+            known = message.signature in self._unacknowledged
+            if not (known and received.delivery_info.get("redelivered")):
+                self._unacknowledged.add(message.signature)
+                self._receive(message)
+        if len(self._unacknowledged) >= ACKNOWLEDGE_EVERY:
+            self.acknowledge()
+
+    def acknowledge(self) -> None:
+        """Acknowledge everything that was noted."""
+        if self._last is not None:
+            self._last.ack(multiple=True)
+        self._last = None
+        self._unacknowledged.clear()
+
+
+def listen(
+    connections: Connections,
+    queue: Queue,
+    inbox: Inbox,
+    ready: Callable[[], None],
+    stopped: Stopped,
+) -> None:
+    """Receive what comes into a queue, until ``stopped`` returns true.
+
+    Raises:
+        ConnectionFailedError: the broker cannot be reached, or the connection is lost.
+    """
+    with untraced():
+        connection = connections.open(ANSWER_SECONDS, to_listen=True)
+        try:
+            with failures(connection):
+                consumer = _consume(connection, queue, inbox)
+                ready()
+                _drain(connection, inbox, stopped)
+                consumer.cancel()
+                inbox.acknowledge()
+        finally:
+            close(connection)
+
+
+def _consume(connection: Connection, queue: Queue, inbox: Inbox) -> Consumer:
+    inbox.start()
+    driver = connection.transport.driver_type
+    # What an exclusive queue holds is gone with the connection.
+    to_acknowledge = driver == "amqp" and not queue.exclusive
+    consumer = Consumer(
+        connection.default_channel,
+        [queue],
+        no_ack=not to_acknowledge,
+        on_message=inbox.take_and_note if to_acknowledge else inbox.take,
+    )
+    if to_acknowledge:
+        consumer.qos(prefetch_count=PREFETCH)
+    consumer.consume()
+    if driver == "redis" and queue.exchange.type == "fanout":
+        # Kombu subscribes when it first waits: the answer to that is the first event.
+        connection.drain_events(timeout=ANSWER_SECONDS)
+    return consumer
+
+
+def _drain(connection: Connection, inbox: Inbox, stopped: Stopped) -> None:
+    checks_heartbeat = connection.supports_heartbeats
+    checked = time.monotonic()
+    while not stopped():
+        try:
+            connection.drain_events(timeout=POLL_SECONDS)
+        except TimeoutError:
+            inbox.acknowledge()
+        if checks_heartbeat and time.monotonic() - checked >= 1:
+            checked = time.monotonic()
+            connection.heartbeat_check()
+
+
+def _message_of(received: Any) -> Message | None:
+    """Return a message as it was sent; ``None`` if it is none of ours, which is logged."""
+    # Decoded here, not by Kombu, whose formats beside JSON can run code.
+    try:
+        if received.content_type != "application/json":
+            raise ValueError("it is no JSON")
+        text, signature = orjson.loads(received.body)
+        if not (isinstance(text, str) and isinstance(signature, str)):
+            raise ValueError("it has no text and signature")
+        return Message(text, signature)
+    except (ValueError, TypeError) as error:
+        logger.warning("a message from the broker cannot be read: %s", type(error).__name__)
+        return None
