@@ -91,6 +91,7 @@ class EvalsBlueprint(Blueprint):
         max_concurrency: int | None = None,
         timeout: float | None = None,
         task_timeout: float | None = None,
+        retries: int = 0,
         blocking: bool = False,
         description: str | None = None,
         error_score_handler: Callable[..., Any] | None = None,

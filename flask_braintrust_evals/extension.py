@@ -6,13 +6,14 @@ import logging
 import os
 import threading
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from flask import Flask, current_app
 
 from .config import Settings
 from .engine.registry import Registry
 from .unrouted import Unrouted
+from .web.setting_mistakes import changed_settings, settings_in, unknown_settings
 from .web.start_warnings import start_warnings
 
 if TYPE_CHECKING:
@@ -28,14 +29,20 @@ UNANSWERED = "braintrust_evals_run"
 class EvalsExtension:
     """The state that all blueprints of one application share.
 
+    Args:
+        settings: the application's settings.
+        config: the application's configuration, which they were read from.
+
     Attributes:
         settings: the application's settings.
         registries: the registry of each blueprint.
         unrouted: answers what the application has no route for, below the blueprints' prefixes.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, config: Mapping[str, Any]) -> None:
         self.settings = settings
+        self._config = config
+        self._read = settings_in(config)
         self.registries: list[Registry] = []
         self.unrouted = Unrouted()
         self._runtime: EvalsRuntime | None = None
@@ -50,6 +57,8 @@ class EvalsExtension:
                 if self._runtime is None:
                     from .runtime import EvalsRuntime
 
+                    for warning in changed_settings(self._read, self._config):
+                        logger.warning(warning)
                     self._runtime = EvalsRuntime(self.settings)
         return self._runtime
 
@@ -66,9 +75,10 @@ def init_app(app: Flask, environ: Mapping[str, str] = os.environ) -> EvalsExtens
     """
     state = app.extensions.get(EXTENSION_KEY)
     if state is None:
-        state = EvalsExtension(Settings.load(app.config, environ))
+        state = EvalsExtension(Settings.load(app.config, environ), app.config)
         app.extensions[EXTENSION_KEY] = state
-        for warning in start_warnings(app, state.settings):
+        unknown = unknown_settings(app.config, environ)
+        for warning in (*start_warnings(app, state.settings), *unknown):
             logger.warning(warning)
     assert isinstance(state, EvalsExtension)
     return state

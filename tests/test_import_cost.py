@@ -41,6 +41,7 @@ REGISTRATION = {
     "engine.calls.signatures",
     "engine.evaluator",
     "engine.naming",
+    "engine.option_checks",
     "engine.parameters",
     "engine.parameters.attribute_dict",
     "engine.parameters.values",
@@ -58,12 +59,14 @@ REGISTRATION = {
     "object_contents",
     "routes",
     "serialization",
+    "suggestions",
     "tracing",
     "tracing.span_context",
     "unrouted",
     "web",
     "web.hosts",
     "web.responses",
+    "web.setting_mistakes",
     "web.start_warnings",
 }
 """The modules that may be imported to register a plain evaluator."""

@@ -38,6 +38,7 @@ GROUND = {
     "json_size",
     "semconv",
     "serialization",
+    "suggestions",
 }
 ALLOWED = {
     "concurrency": {"errors", "serialization"},
@@ -52,7 +53,17 @@ ALLOWED = {
 }
 """What the modules of a package may import of the others."""
 
-ENGINE = ("values", "calls", "parameters", "tracing", "running", "evaluator", "naming", "registry")
+ENGINE = (
+    "values",
+    "calls",
+    "parameters",
+    "tracing",
+    "running",
+    "option_checks",
+    "evaluator",
+    "naming",
+    "registry",
+)
 """The parts of the engine, each of which imports only those before it."""
 
 

@@ -10,12 +10,14 @@ from typing import Any
 
 import click
 
-from flask_braintrust_evals.engine.values.cases import EvalCase
+from flask_braintrust_evals.engine.values.cases import FIELDS, EvalCase, misspelled_key
 from flask_braintrust_evals.errors import DataError
+from flask_braintrust_evals.excerpts import MAX_QUOTED, shortened
 from flask_braintrust_evals.runs.spec import InlineCases
 
 from .case_json import parse_json
 from .tables import table_cases
+from .terminal import echo, styled
 
 LIST_KEYS = ("data", "cases")
 """Keys under which an object that is not a case may have a list of cases."""
@@ -38,7 +40,9 @@ def read_cases(source: str) -> list[EvalCase]:
     except OSError as error:
         raise click.UsageError(f"{name} cannot be read: {error.strerror or error}") from None
     try:
-        return [_checked(case, number) for number, case in enumerate(parse_cases(data), 1)]
+        cases = parse_cases(data)
+        _tell_ignored(cases, name)
+        return [_checked(case, number) for number, case in enumerate(cases, 1)]
     except ValueError as error:
         raise click.UsageError(f"{name}: {error}") from None
     except RecursionError:
@@ -59,6 +63,9 @@ def parse_cases(data: bytes) -> list[dict[str, Any]]:
     """
     cases = _parse(_decoded(data))
     for number, case in enumerate(cases, 1):
+        problem = misspelled_key(case) if isinstance(case, dict) else None
+        if problem is not None:
+            raise ValueError(f"case {number}: {problem}")
         if not isinstance(case, dict) or "input" not in case:
             raise ValueError(f"case {number} must be an object with an 'input'")
     if not cases:
@@ -117,6 +124,15 @@ def _json(text: str, problem: str) -> Any:
         return parse_json(text)
     except json.JSONDecodeError as error:
         raise ValueError(f"{problem}: {error}") from None
+
+
+def _tell_ignored(cases: list[dict[str, Any]], name: str) -> None:
+    """Say which keys of the cases mean nothing."""
+    ignored = sorted({key for case in cases for key in case.keys() - FIELDS})
+    if ignored:
+        keys = shortened(", ".join(map(repr, ignored)), MAX_QUOTED)
+        hint = "put what scorers need into 'metadata'"
+        echo(styled(f"{name}: these keys of cases are ignored: {keys}; {hint}", fg="yellow"), True)
 
 
 def _checked(case: dict[str, Any], number: int) -> EvalCase:

@@ -28,7 +28,7 @@ from .report import as_json, report
 from .request import RunOptions, prepare_run
 from .server_check import PAGE, ServerCheck
 from .terminal import echo, reserve_stdout, styled
-from .values import parse_thresholds
+from .thresholds import check_score_names, parse_thresholds
 
 INTERRUPTED = 130
 """The exit status after Ctrl-C, as in shells."""
@@ -134,6 +134,7 @@ def run_evaluator(
     extension = _extension()
     evaluator = evaluator_named(name, extension.registries)
     limits = parse_thresholds(thresholds)
+    check_score_names(limits, [evaluator])
     if junit_file == Path():
         raise click.UsageError("--junit: give the name of a file")
     if junit_file is not None and not os.access(junit_file.parent, os.W_OK):

@@ -8,6 +8,7 @@ import click
 
 from flask_braintrust_evals.engine.evaluator import Evaluator
 from flask_braintrust_evals.engine.registry import Registry
+from flask_braintrust_evals.suggestions import did_you_mean
 
 
 def every_evaluator(registries: Iterable[Registry]) -> list[Evaluator]:
@@ -25,8 +26,8 @@ def evaluator_named(name: str, registries: Iterable[Registry]) -> Evaluator:
     found = [each for each in (registry.find(name) for registry in registries) if each is not None]
     if not found:
         evaluators = every_evaluator(registries)
-        known = ", ".join(sorted({each.name for each in evaluators})) or "none"
-        raise click.UsageError(f"evaluator {name!r} not found; there are: {known}")
+        hint = did_you_mean(name, sorted({each.name for each in evaluators}))
+        raise click.UsageError(f"evaluator {name!r} not found; {hint}")
     if len(found) > 1:
         places = " and ".join(each.location for each in found)
         raise click.UsageError(f"several evaluators are named {name!r}: at {places}")

@@ -10,6 +10,8 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
+from flask_braintrust_evals.suggestions import is_misspelled
+
 from .case_json import parse_json
 
 FIELDS = ("input", "expected", "metadata", "tags", "id")
@@ -141,6 +143,9 @@ def _check_names(names: list[str]) -> None:
     for name in names:
         if name not in FIELDS and name.lower() in FIELDS:
             raise ValueError(f"column {name!r} must be written {name.lower()!r}")
+        for field in FIELDS:
+            if name not in FIELDS and field not in names and is_misspelled(name, field):
+                raise ValueError(f"there is a column {name!r}; did you mean {field!r}?")
 
 
 def _case(row: dict[str, str]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Values of options: parameters, read as their declared types, and limits of mean scores."""
+"""Values of parameters in options, read as their declared types."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from flask_braintrust_evals.engine.evaluator import Evaluator
 from flask_braintrust_evals.engine.parameters.saved import SavedParameterSet
 from flask_braintrust_evals.engine.parameters.schemas import json_type, referred
 from flask_braintrust_evals.engine.parameters.values import Parameter
+from flask_braintrust_evals.suggestions import did_you_mean
 
 MAX_DEPTH = 20
 """Maximum nesting of references and alternatives in a schema that are followed."""
@@ -33,37 +34,30 @@ def parse_parameters(options: Sequence[str], evaluator: Evaluator) -> dict[str, 
     """
     values = {}
     for option in options:
-        name, text = _pair(option, option.partition("="), "--param")
+        name, text = split_pair(option, option.partition("="), "--param")
         values[name] = _value(name, text, evaluator)
     return values
 
 
-def parse_thresholds(options: Sequence[str]) -> dict[str, float]:
-    """Return the limits of mean scores, by the names of the scores.
+def split_pair(option: str, parts: tuple[str, str, str], hint: str) -> tuple[str, str]:
+    """Return the name and the value of an option of the form ``NAME=VALUE``.
+
+    Args:
+        option: the option's text.
+        parts: the text before its ``=``, the ``=``, and the text after it.
+        hint: the option's name, for the message.
 
     Raises:
-        click.BadParameter: an option is not ``SCORE=NUMBER``, or the number is not from 0 to 1.
+        click.BadParameter: it does not have this form.
     """
-    limits = {}
-    for option in options:
-        name, text = _pair(option, option.rpartition("="), "--fail-under")
-        try:
-            limits[name] = float(text)
-        except ValueError:
-            limits[name] = -1.0
-        if not 0 <= limits[name] <= 1:
-            raise _bad(f"{name}={text}: a mean is a number from 0 to 1", "--fail-under")
-    return limits
-
-
-def _pair(option: str, parts: tuple[str, str, str], hint: str) -> tuple[str, str]:
     name, separator, text = parts
     if not separator or not name:
-        raise _bad(f"{option!r} is not of the form NAME=VALUE", hint)
+        raise bad_option(f"{option!r} is not of the form NAME=VALUE", hint)
     return name, text
 
 
-def _bad(message: str, hint: str) -> click.BadParameter:
+def bad_option(message: str, hint: str) -> click.BadParameter:
+    """Return the error of an option whose value is wrong; ``hint`` is the option's name."""
     return click.BadParameter(message, param_hint=f"'{hint}'")
 
 
@@ -77,7 +71,7 @@ def _value(name: str, text: str, evaluator: Evaluator) -> Any:
         if not types or "string" in types:
             return text
         wanted = " or ".join(sorted(types))
-        raise _bad(
+        raise bad_option(
             f"{name}={text[:100]}: not valid JSON for type {wanted}: {error}", "--param"
         ) from None
     return text if "string" in types and not _is_any(value, types) else value
@@ -127,8 +121,8 @@ def _declared(name: str, evaluator: Evaluator) -> set[str]:
     """Return the types that a parameter is declared with; empty: none."""
     parameters = evaluator.parameter_set
     if name not in parameters.names:
-        known = ", ".join(parameters.names) or "none"
-        raise _bad(f"no parameter is named {name!r}; there are: {known}", "--param")
+        hint = did_you_mean(name, parameters.names)
+        raise bad_option(f"no parameter is named {name!r}; {hint}", "--param")
     if isinstance(parameters, SavedParameterSet):
         return _types(parameters.schema["properties"][name], parameters.schema)
     (declared,) = (each for each in parameters if each.name == name)

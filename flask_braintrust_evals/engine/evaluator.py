@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
-import math
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import KW_ONLY, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from flask_braintrust_evals.errors import RegistrationError
+from flask_braintrust_evals.suggestions import did_you_mean
 
 from .calls.introspection import calling_location
 from .calls.plan import CasePlan
 from .calls.signatures import TaskCall, scorer_calls
+from .option_checks import check_labels, check_names, check_numbers, check_retries, check_seconds
 from .parameters.values import ParameterSet
 from .values.names import LongName
 
@@ -49,6 +51,10 @@ class Evaluator:
         timeout: seconds that a whole run may take; ``None``: no limit.
         task_timeout: seconds that the task may take for one case; after that the case has failed,
             and the run continues without waiting for the task. ``None``: no limit.
+        retries: how often the task is called again for a case that it failed on, after a pause. It
+            doubles from half a second to 30, or is what the error asks for, as ``retry_after`` or
+            in the header ``Retry-After`` of its ``response``. A task that reached its
+            ``task_timeout`` is not called again.
         blocking: whether the task and the scorers may run for long without letting other greenlets
             run, as C extensions and long computations do. They are then called in threads of the
             operating system, at most 40 at a time in one process.
@@ -87,6 +93,7 @@ class Evaluator:
     max_concurrency: int | None = None
     timeout: float | None = None
     task_timeout: float | None = None
+    retries: int = 0
     blocking: bool = False
     description: str | None = None
     error_score_handler: Callable[..., Any] | None = None
@@ -98,6 +105,17 @@ class Evaluator:
     location: str = field(default="", repr=False)
     plan: CasePlan = field(init=False, repr=False)
     parameter_set: ParameterSet | SavedParameterSet = field(init=False, repr=False)
+
+    def __new__(cls, *arguments: Any, **options: Any) -> Evaluator:
+        """Make an evaluator; say which option an unknown one stands for.
+
+        Raises:
+            TypeError: there is no option of this name.
+        """
+        for name in options:
+            if name not in _OPTIONS:
+                raise TypeError(f"an evaluator has no option {name!r}; {_meant(name)}")
+        return super().__new__(cls)
 
     def __post_init__(self) -> None:
         self.location = self.location or calling_location()
@@ -116,13 +134,16 @@ class Evaluator:
                 self.error_score_handler,
                 self.task_timeout,
                 self.blocking,
+                self.retries,
             )
             self.parameter_set = _declared(self.parameters, self.name)
+            _check_second_argument(self.plan.task, self.parameter_set.names)
             if self.trial_count is None:
                 raise RegistrationError("trial_count must be a whole number from 1, not None")
             check_numbers(self.trial_count, self.max_concurrency, self.timeout)
             check_seconds("task_timeout", self.task_timeout)
-            _check_labels(self.metadata, self.tags)
+            check_retries(self.retries)
+            check_labels(self.metadata, self.tags)
             self.data = _repeatable(self.data)
             if self.error_score_handler is not None and not callable(self.error_score_handler):
                 raise RegistrationError(
@@ -139,6 +160,7 @@ class Evaluator:
         max_concurrency: int | None = None,
         trial_count: int | None = None,
         timeout: float | None = None,
+        retries: int | None = None,
         scope: Callable[[], AbstractContextManager[Any]] | None = None,
     ) -> EvalResult:
         """Run the evaluator in this process, without Flask and without Braintrust.
@@ -151,6 +173,8 @@ class Evaluator:
             max_concurrency: cases at a time; default: the evaluator's, or else 10.
             trial_count: how often each case is run; default: the evaluator's.
             timeout: seconds that the run may take; default: the evaluator's.
+            retries: how often the task is called again for a case that it failed on; default: the
+                evaluator's.
             scope: entered around each case, on the thread that runs it, such as
                 ``app.app_context`` for tasks that need Flask's ``current_app``.
 
@@ -158,18 +182,20 @@ class Evaluator:
             the results of all cases, in the order of the data, and the means of their scores.
 
         Raises:
-            RequestError: the value of a parameter is not valid.
+            RequestError: the value of a parameter is not valid, or there is no such parameter.
             RegistrationError: a number is not valid.
             DataError: there are no cases, or one of them is not valid.
             RunTimeoutError: the time-out was reached before all cases were done.
         """
         check_numbers(trial_count, max_concurrency, timeout)
+        check_retries(retries)
+        check_names(self.parameter_set.names, parameters)
         values = self.parameter_set.validate(parameters)
         # Not at the top: an application that only registers evaluators does not need it.
         from .running.local_run import run_locally
 
         return run_locally(
-            self.plan,
+            self.plan if retries is None else dataclasses.replace(self.plan, retries=retries),
             values,
             self.data if cases is None else cases,
             max_concurrency=max_concurrency or self.max_concurrency or DEFAULT_CONCURRENCY,
@@ -179,32 +205,19 @@ class Evaluator:
         )
 
 
-def check_numbers(
-    trial_count: int | None, max_concurrency: int | None, timeout: float | None
-) -> None:
-    """Check the numbers of a run. ``None``: not set.
-
-    Raises:
-        RegistrationError: one of them is not valid.
-    """
-    for name, value in (("trial_count", trial_count), ("max_concurrency", max_concurrency)):
-        if value is None:
-            continue
-        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-            raise RegistrationError(f"{name} must be a whole number from 1, not {value!r}")
-    check_seconds("timeout", timeout)
+def _check_second_argument(task: TaskCall, names: Sequence[str]) -> None:
+    """Refuse a task whose argument for the hooks has the name of a parameter."""
+    name = task.hooks_name
+    if name in names:
+        raise RegistrationError(
+            f"the second argument of the task is {name!r}, which is also the name of a parameter,"
+            f" but tasks get their hooks there; write task(input, hooks), and read"
+            f" hooks.parameters[{name!r}]"
+        )
 
 
-def check_seconds(name: str, value: float | None) -> None:
-    """Check a duration in seconds. ``None``: not set.
-
-    Raises:
-        RegistrationError: it is not valid.
-    """
-    if value is not None and (
-        not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value < math.inf
-    ):
-        raise RegistrationError(f"{name} must be seconds above 0, not {value!r}")
+def _meant(name: str) -> str:
+    return "did you mean 'scores'?" if name == "scorers" else did_you_mean(name, _OPTIONS)
 
 
 def _declared(parameters: Any, evaluator: str) -> ParameterSet | SavedParameterSet:
@@ -227,12 +240,5 @@ def _repeatable(data: Any) -> Any:
     return data
 
 
-def _check_labels(metadata: Any, tags: Any) -> None:
-    if metadata is not None and not isinstance(metadata, Mapping):
-        raise RegistrationError(f"metadata must be a dict, not {metadata!r}")
-    if tags is not None and (
-        isinstance(tags, str)
-        or not isinstance(tags, Iterable)
-        or not all(isinstance(tag, str) for tag in tags)
-    ):
-        raise RegistrationError(f"tags must be a list of strings, not {tags!r}")
+_OPTIONS = tuple(each.name for each in dataclasses.fields(Evaluator) if each.init)
+"""The names of what an evaluator is made from."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import difflib
 import threading
 from collections.abc import Iterator
 
 from flask_braintrust_evals.errors import NotFoundError, RegistrationClosedError
-from flask_braintrust_evals.excerpts import MAX_QUOTED, excerpt
+from flask_braintrust_evals.excerpts import excerpt
+from flask_braintrust_evals.suggestions import did_you_mean
 
 from .evaluator import Evaluator
 from .naming import by_name, with_long_name
@@ -64,14 +64,6 @@ class Registry:
         evaluator = self.find(name)
         if evaluator is not None:
             return evaluator
-        names = list(self._evaluators)
-        # Names are compared character by character, which takes long for a long one.
-        is_short = len(name) <= MAX_QUOTED
-        similar = difflib.get_close_matches(name, names, n=3, cutoff=0.5) if is_short else []
-        if similar:
-            hint = f"did you mean {' or '.join(map(repr, similar))}?"
-        elif names:
-            hint = f"there are: {', '.join(map(repr, sorted(names)[:20]))}"
-        else:
-            hint = "none are registered"
+        names = sorted(self._evaluators)
+        hint = did_you_mean(name, names) if names else "none are registered"
         raise NotFoundError(f"evaluator {excerpt(name)} not found; {hint}")

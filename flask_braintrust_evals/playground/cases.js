@@ -1,7 +1,10 @@
 // Reads cases from a text: JSON, JSON Lines, or CSV with a header.
 // cli/cases.py does the same for the command line. Both pass the files in tests/tables.
 
+import { isMisspelled } from "./names.js";
 import { tableCases } from "./tables.js";
+
+const FIELDS = ["input", "expected", "metadata", "tags", "id", "origin", "trial_count", "upsert_id"];
 
 // Keys under which an object that is not a case may have a list of cases.
 const LIST_KEYS = ["data", "cases"];
@@ -22,11 +25,24 @@ export function decodeText(buffer) {
 export function parseCases(text) {
   const cases = parse(text.replace(/^\uFEFF/, ""));
   cases.forEach((each, index) => {
+    const problem = misspelledKey(each);
+    if (problem) throw new Error(`case ${index + 1}: ${problem}`);
     if (typeof each !== "object" || each === null || Array.isArray(each) || !Object.hasOwn(each, "input"))
       throw new Error(`case ${index + 1} must be an object with an 'input'`);
   });
   if (!cases.length) throw new Error("there are no cases");
   return cases;
+}
+
+// Returns a message about a key that stands for a field that is not there.
+function misspelledKey(value) {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return null;
+  const missing = FIELDS.filter((field) => !Object.hasOwn(value, field));
+  for (const key of Object.keys(value).filter((each) => !FIELDS.includes(each))) {
+    const meant = missing.find((field) => isMisspelled(key, field));
+    if (meant) return `a case has no key '${key}'; did you mean '${meant}'?`;
+  }
+  return null;
 }
 
 function parse(text) {

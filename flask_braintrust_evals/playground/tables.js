@@ -1,6 +1,8 @@
 // Reads cases from a table: CSV with a header, as spreadsheets and other programs write it.
 // cli/tables.py does the same for the command line. Both pass the files in tests/tables.
 
+import { isMisspelled } from "./names.js";
+
 const FIELDS = ["input", "expected", "metadata", "tags", "id"];
 const DELIMITERS = [",", ";", "\t"];
 // A first line by which Excel is told the delimiter.
@@ -111,7 +113,10 @@ function checkNames(names) {
   });
   for (const name of names) {
     const lower = name.toLowerCase();
-    if (!FIELDS.includes(name) && FIELDS.includes(lower)) throw new Error(`column '${name}' must be written '${lower}'`);
+    if (FIELDS.includes(name)) continue;
+    if (FIELDS.includes(lower)) throw new Error(`column '${name}' must be written '${lower}'`);
+    const meant = FIELDS.find((field) => !names.includes(field) && isMisspelled(name, field));
+    if (meant) throw new Error(`there is a column '${name}'; did you mean '${meant}'?`);
   }
 }
 

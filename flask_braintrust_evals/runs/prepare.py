@@ -147,7 +147,9 @@ def prepare(
         name=evaluator.name,
     )
     org_name = session.org.name if session is not None else None
-    return PreparedRun(evaluator.name, run, recording, spans, org_name, size_hint, uploads)
+    return PreparedRun(
+        evaluator.name, run, recording, spans, org_name, size_hint, uploads, evaluator.plan
+    )
 
 
 def _wait_for_data(

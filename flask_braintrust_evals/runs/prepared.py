@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from flask_braintrust_evals.cloud.tracing.pipeline import SpanPipeline
 from flask_braintrust_evals.cloud.uploads import AttachmentUploads
+from flask_braintrust_evals.engine.calls.plan import CasePlan
 from flask_braintrust_evals.engine.running.run import Run
 
 from .recording import Recording
@@ -25,6 +26,7 @@ class PreparedRun:
         org_name: the organisation that the run acts in; ``None``: it acts without Braintrust.
         size_hint: how many cases and trials there are; ``None``: not known before they are read.
         uploads: stores large attachments; ``None``: the run is not recorded.
+        plan: the evaluator's task and scorers.
     """
 
     evaluator: str
@@ -34,6 +36,12 @@ class PreparedRun:
     org_name: str | None = None
     size_hint: int | None = None
     uploads: AttachmentUploads | None = None
+    plan: CasePlan | None = None
+
+    @property
+    def notes(self) -> list[str]:
+        """What may be a mistake in the cases of the run, which has ended; a line each."""
+        return [] if self.plan is None else self.plan.notes(self.run.summary)
 
     @property
     def lost_spans(self) -> int:

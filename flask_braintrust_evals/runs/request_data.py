@@ -84,7 +84,7 @@ def _inline_cases(data: Mapping[str, Any]) -> list[EvalCase]:
                 f"data.data[{index}]: got {json_type(value)}; expected an object with an 'input'"
             )
         try:
-            case = InlineCases.case_of(value)
+            case = InlineCases.case_of(value, takes_misspelled=True)
         except DataError as error:
             raise RequestError(f"data.data[{index}]: {error}") from None
         if case.origin is None and dataset_id is not None and case.id is not None:

@@ -23,13 +23,13 @@ class InlineCases:
     cases: Sequence[EvalCase]
 
     @staticmethod
-    def case_of(value: Any) -> EvalCase:
-        """Return ``value`` as a case of a run.
+    def case_of(value: Any, *, takes_misspelled: bool = False) -> EvalCase:
+        """Return ``value`` as a case of a run; see :meth:`EvalCase.of`.
 
         Raises:
             DataError: it is not a case, or has too many trials.
         """
-        case = EvalCase.of(value)
+        case = EvalCase.of(value, takes_misspelled=takes_misspelled)
         if case.trial_count is not None and case.trial_count > MAX_TRIALS:
             raise DataError(f"trial_count is {case.trial_count}, and may be {MAX_TRIALS} at most")
         return case

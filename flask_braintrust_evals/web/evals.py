@@ -183,6 +183,7 @@ class EvalRun:
             self.prepared.run.summary,
             self.prepared.recording.comparison(self.grace.time_to_end),
             self.prepared.lost_spans,
+            self.prepared.notes,
         )
         self.log.outcome = "finished"
         return body

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -119,6 +119,7 @@ def summary_body(
     summary: RunSummary,
     comparison: Comparison,
     lost_spans: int,
+    notes: Sequence[str] = (),
 ) -> dict[str, Any]:
     """Return the data of the ``summary`` event.
 
@@ -128,13 +129,15 @@ def summary_body(
 
     Beyond the protocol, there are ``scorerMetrics`` if scorers have tokens or cost, ``errors``
     (``{"cases", "scorers"}``) if tasks, scorers or classifiers failed, ``lostSpans`` if spans were
-    lost, and ``warning`` if there was no case or a score that no case has.
+    lost, and ``warning`` if there was no case, or a score that no case has, or no case with an
+    ``expected`` where a scorer needs one.
 
     Args:
         description: project and experiment, as in the ``start`` event.
         summary: the means of the run.
         comparison: Braintrust's comparison with an earlier experiment.
         lost_spans: number of spans that could not be delivered.
+        notes: what may be a mistake in the cases, which is told as a warning.
     """
     scores = {
         score.name: _score(score, comparison.scores.get(score.name, {}))
@@ -166,8 +169,9 @@ def summary_body(
         body["errors"] = {"cases": summary.failed, "scorers": summary.scorer_errors}
     if lost_spans:
         body["lostSpans"] = lost_spans
-    if summary.warning:
-        body["warning"] = summary.warning
+    warning = "; ".join([*filter(None, [summary.warning]), *notes])
+    if warning:
+        body["warning"] = warning
     return body
 
 

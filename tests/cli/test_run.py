@@ -75,13 +75,17 @@ def results(*arguments: str, **options: Any) -> Any:
     ("arguments", "said"),
     [
         (["-p", "prefix"], "'prefix' is not of the form NAME=VALUE"),
-        (["-p", "nobody=1"], "no parameter is named 'nobody'; there are: prefix, number, list"),
+        (
+            ["-p", "nobody=1"],
+            "no parameter is named 'nobody'; there are: 'prefix', 'number', ",
+        ),
         (["-p", "number=many"], "'--param': number=many: not valid JSON for type integer"),
         (["-p", "number=" + "9" * 5000], "not valid JSON for type integer"),
         (["--junit", "nowhere/junit.xml"], "--junit: 'nowhere' is not a writable folder"),
         (["--experiment", ""], "need a value that is not empty"),
         (["--fail-under", "exact=high"], "exact=high: a mean is a number from 0 to 1"),
         (["--fail-under", "exact=2"], "exact=2: a mean is a number from 0 to 1"),
+        (["--fail-under", "exct=0.5"], "no scorer is named 'exct'; did you mean 'exact'?"),
         (["--trials", "0"], "0 is not in the range 1<=x<=10000"),
         (["--max-concurrency", "0"], "0 is not in the range"),
     ],
@@ -157,7 +161,7 @@ def test_data_that_cannot_be_made_is_an_error() -> None:
 
 def test_an_unknown_evaluator_is_reported_with_the_known_ones() -> None:
     result = evals(app_of(echo()), "run", "ech")
-    assert (result.exit_code, "there are: echo" in result.stderr) == (2, True)
+    assert (result.exit_code, "did you mean 'echo'?" in result.stderr) == (2, True)
 
 
 @pytest.mark.parametrize("arguments", [["list"], ["run", "echo"]])

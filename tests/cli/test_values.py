@@ -73,5 +73,5 @@ def test_a_text_that_all_parts_of_a_schema_forbid_is_an_error(evaluator: Evaluat
 
 
 def test_a_name_that_is_not_saved_is_an_error(evaluator: Evaluator) -> None:
-    with pytest.raises(click.BadParameter, match="no parameter is named 'nobody'; there are: ch"):
+    with pytest.raises(click.BadParameter, match="no parameter is named 'nobody'; there are: 'ch"):
         parse_parameters(["nobody=1"], evaluator)

@@ -274,6 +274,7 @@ def test_a_result_as_text_lists_scores_and_failures() -> None:
         "skipped: no score over 0 cases",
         "duration: ... s over 2 cases",
         "no case has a score for 'skipped'",
+        "no case has an 'expected', which is an argument of 'exact_match'",
         "broken failed on 1 cases",
         "case 2 failed: ValueError: too much",
     ]

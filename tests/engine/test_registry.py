@@ -148,7 +148,7 @@ def test_of_many_names_twenty_are_shown() -> None:
         registry_of(*(f"{n:02}" for n in range(30))).get("greeter")
 
     shown = ", ".join(f"'{n:02}'" for n in range(20))
-    assert str(refused.value) == f"evaluator 'greeter' not found; there are: {shown}"
+    assert str(refused.value) == f"evaluator 'greeter' not found; there are: {shown}, …"
 
 
 def test_a_name_that_is_too_long_is_shown_in_part() -> None:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .signatures import ScorerCall, TaskCall
+
+if TYPE_CHECKING:
+    from flask_braintrust_evals.engine.values.summary import RunSummary
 
 
 @dataclass(frozen=True)
@@ -23,6 +26,7 @@ class CasePlan:
         task_timeout: seconds that the task may take for one case; ``None``: no limit.
         blocking: whether the code is called in threads of the operating system, because it may
             compute for long without letting other greenlets run.
+        retries: how often the task is called again for a case that it failed on.
     """
 
     name: str
@@ -32,3 +36,14 @@ class CasePlan:
     error_score_handler: Callable[..., Any] | None = None
     task_timeout: float | None = None
     blocking: bool = False
+    retries: int = 0
+
+    def notes(self, summary: RunSummary) -> list[str]:
+        """Return what may be a mistake in the cases of a run that has ended, a line each."""
+        if not summary.cases or summary.with_expected:
+            return []
+        calls = (*self.scorers, *self.classifiers)
+        names = [repr(call.name) for call in calls if "expected" in call.required]
+        if not names:
+            return []
+        return [f"no case has an 'expected', which is an argument of {', '.join(names)}"]

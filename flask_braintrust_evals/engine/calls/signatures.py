@@ -53,11 +53,13 @@ class TaskCall:
         function: the task.
         positional: the values that it gets by position.
         keywords: the values that it gets by keyword, as pairs of an argument and a value's name.
+        hooks_name: the name of its argument for the hooks; ``None``: it takes none.
     """
 
     function: Callable[..., Any]
     positional: tuple[Argument, ...] = ("input",)
     keywords: tuple[tuple[str, str], ...] = ()
+    hooks_name: str | None = None
 
     @classmethod
     def of(cls, function: Any) -> TaskCall:
@@ -80,6 +82,7 @@ class TaskCall:
             named.sort(key=lambda parameter: parameter.name != "input")
         first, *others = named
         sources = _task_sources(function, others)
+        hooks_name = next((name for name, source in sources.items() if source == "hooks"), None)
         if first.kind is not first.KEYWORD_ONLY:
             # By position where possible: the wrapper of a decorator may take *args only.
             leading = _leading(others, sources)
@@ -89,10 +92,11 @@ class TaskCall:
                 *(sources[p.name] for p in leading),
                 *_positional_only(rest, sources),
             )
-            return cls(function, positional, _by_keyword(rest, sources))
+            return cls(function, positional, _by_keyword(rest, sources), hooks_name)
         if first.name != "input":
             raise _bad_task(function, "takes no positional argument")
-        return cls(function, (), _by_keyword(named, {"input": "input", **sources}))
+        keywords = _by_keyword(named, {"input": "input", **sources})
+        return cls(function, (), keywords, hooks_name)
 
     def takes(self, name: str) -> bool:
         """Return whether the task gets the value of this name."""
@@ -116,6 +120,7 @@ class ScorerCall:
         positional: the values that it gets by position.
         keywords: the names of the values that it gets by keyword.
         own_name: its name before :func:`unique_names` changed it.
+        required: the names of the values without which it cannot be called.
     """
 
     name: str
@@ -123,6 +128,7 @@ class ScorerCall:
     positional: tuple[Argument, ...]
     keywords: tuple[str, ...]
     own_name: str = ""
+    required: frozenset[str] = frozenset()
 
     @classmethod
     def of(cls, scorer: Any, kind: str, index: int) -> ScorerCall:
@@ -146,7 +152,7 @@ class ScorerCall:
         if name == "<lambda>":
             name = f"{kind}_{index}"
         positional, keywords = _accepted(function, kind, name)
-        return cls(name, function, positional, keywords)
+        return cls(name, function, positional, keywords, required=_required(function))
 
     def takes(self, argument: str) -> bool:
         """Return whether it asks for an argument of :data:`SCORER_ARGUMENTS`."""
@@ -299,3 +305,9 @@ def _accepted(function: Any, kind: str, name: str) -> tuple[tuple[Argument, ...]
         taken = signature.parameters
         keywords += [each for each in SCORER_ARGUMENTS if each not in taken]
     return _positional_only(named, sources), tuple(keywords)
+
+
+def _required(function: Any) -> frozenset[str]:
+    signature = signature_of(function)
+    named = [] if signature is None else _named(signature, function)
+    return frozenset(each.name for each in named if each.default is each.empty)

@@ -30,7 +30,7 @@ from flask_braintrust_evals.engine.tracing.eval_tracer import (
     set_failure,
     span_id,
 )
-from flask_braintrust_evals.engine.values.copies import deep_copy
+from flask_braintrust_evals.engine.values.copies import deep_copy, own_copy
 from flask_braintrust_evals.engine.values.events import (
     CaseFinished,
     CaseProgress,
@@ -38,7 +38,7 @@ from flask_braintrust_evals.engine.values.events import (
     TaskFinished,
 )
 from flask_braintrust_evals.engine.values.results import CaseRef, CaseResult
-from flask_braintrust_evals.engine.values.summary import DURATION
+from flask_braintrust_evals.engine.values.summary import DURATION, RETRIES
 from flask_braintrust_evals.errors import RunError, SerializationError
 from flask_braintrust_evals.serialization import dumps_parts
 from flask_braintrust_evals.tracing.span_context import span_context
@@ -48,6 +48,7 @@ from .error_scores import add_error_scores
 from .executor import CaseJob, Emit
 from .hooks import EvalHooks, left_by_task
 from .memory_tracing import FinishedSpans, UsageOf, memory_for
+from .retries import call_with_retries
 from .user_code import ProgressReports, UserCode
 
 
@@ -215,7 +216,7 @@ class _CaseRun:
             self._task_cancellation() as cancellation,
         ):
             hooks = self._hooks(span, cancellation, reports)
-            began = time.monotonic()
+            self._began = time.monotonic()
             try:
                 self._call_task(span, hooks, cancellation, reports)
             # SystemExit and KeyboardInterrupt end the case, never the worker.
@@ -225,7 +226,7 @@ class _CaseRun:
                 result.error = self._code.failure("task", error, result.ref)
                 result.interrupted = self._runner.cancellation.is_set()
             finally:
-                result.metrics[DURATION] = time.monotonic() - began
+                result.metrics[DURATION] = time.monotonic() - self._began
                 reports.close()
                 result.metadata, result.tags = left_by_task(hooks)
                 if cancellation is not self._runner.cancellation:
@@ -260,11 +261,14 @@ class _CaseRun:
         self, span: Span, hooks: EvalHooks, cancellation: Cancellation, reports: ProgressReports
     ) -> None:
         result, plan = self._result, self._runner.plan
-        task = functools.partial(plan.task, result.case.input, hooks, self._parameters)
         try:
-            output = self._code.call(
-                task, reports=reports, timeout=plan.task_timeout, cancellation=cancellation
-            )
+            if plan.retries:
+                output = self._call_again(span, hooks, cancellation, reports)
+            else:
+                task = functools.partial(plan.task, result.case.input, hooks, self._parameters)
+                output = self._code.call(
+                    task, reports=reports, timeout=plan.task_timeout, cancellation=cancellation
+                )
         except DeadlineError:
             cancellation.set()
             message = f"the task's time-out of {plan.task_timeout or 0:g} seconds was reached"
@@ -275,6 +279,33 @@ class _CaseRun:
         wait_after(len(result.output_json))
         result.output = output
         span.set_attribute(semconv.OUTPUT, result.output_json)
+
+    def _call_again(
+        self, span: Span, hooks: EvalHooks, cancellation: Cancellation, reports: ProgressReports
+    ) -> Any:
+        """Call the task until it succeeds. Each call gets the case as it was at first."""
+        result, plan, case = self._result, self._runner.plan, self._result.case
+        failures = 0
+
+        def call() -> Any:
+            task = functools.partial(plan.task, own_copy(case.input), hooks, self._parameters)
+            return self._code.call(
+                task, reports=reports, timeout=plan.task_timeout, cancellation=cancellation
+            )
+
+        def begin_again() -> None:
+            nonlocal failures
+            failures += 1
+            self._began = time.monotonic()
+            self._parameters = copy_for_case(self._runner.parameters)
+            hooks.begin_again(_own_copy(case.metadata), case.tags or (), self._parameters)
+
+        try:
+            return call_with_retries(call, plan.retries, cancellation, begin_again, plan.name)
+        finally:
+            if failures:
+                result.metrics[RETRIES] = failures
+                attributes.merge_json(span, semconv.METRICS, {RETRIES: failures})
 
 
 def _own_copy(metadata: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 import math
 import operator
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from flask_braintrust_evals.concurrency.cancellation import Cancellation
-from flask_braintrust_evals.engine.values.cases import EvalCase
+from flask_braintrust_evals.engine.values.cases import FIELDS, EvalCase
 from flask_braintrust_evals.error_texts import error_text
 from flask_braintrust_evals.errors import CloudError, DataError, EvalsError, TooManyCasesError
+from flask_braintrust_evals.excerpts import MAX_QUOTED, shortened
 
 from .executor import CaseJob
+
+logger = logging.getLogger("flask_braintrust_evals")
 
 
 @dataclass(frozen=True)
@@ -60,6 +64,7 @@ class CaseSource:
         self._lock = threading.Lock()
         self._current: tuple[EvalCase, int, Iterator[int]] | None = None
         self._taken = 0
+        self._told_ignored = False
         self.exhausted = False
 
     def take(self) -> CaseJob | None:
@@ -121,7 +126,8 @@ class CaseSource:
             if not self._opened:
                 self._iterator = self._open()
                 self._opened = True
-            case = EvalCase.of(next(self._iterator))
+            value = next(self._iterator)
+            case = EvalCase.of(value)
         except StopIteration:
             self.exhausted = True
             return
@@ -134,6 +140,8 @@ class CaseSource:
             ):
                 raise
             raise self._failure(error) from error
+        if isinstance(value, dict | Mapping) and not value.keys() <= FIELDS:
+            self._tell_ignored(value)
         trials = case.trial_count or self._trial_count
         self._left -= trials
         if self._left < 0:
@@ -145,6 +153,18 @@ class CaseSource:
             )
         self._current = case, self._taken, iter(range(trials))
         self._taken += 1
+
+    def _tell_ignored(self, value: Mapping[Any, Any]) -> None:
+        """Log once that keys of a case mean nothing."""
+        if not self._told_ignored:
+            self._told_ignored = True
+            keys = sorted(map(repr, value.keys() - FIELDS))
+            logger.warning(
+                "case %d of the data has keys that are ignored: %s; put what scorers need into"
+                " 'metadata'",
+                self._taken,
+                shortened(", ".join(keys), MAX_QUOTED),
+            )
 
     def _failure(self, error: BaseException) -> DataError:
         if isinstance(error, DataError):

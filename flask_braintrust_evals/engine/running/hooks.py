@@ -94,6 +94,12 @@ class EvalHooks(dict[str, Any]):
             raise TypeError(f"hooks.tags must be a list of strings, not {tags!r}")
         self["tags"] = list(tags or ())
 
+    def begin_again(
+        self, metadata: dict[str, Any], tags: Sequence[str], parameters: Parameters
+    ) -> None:
+        """Take back what a call of the task has changed that failed, before the next one."""
+        self["metadata"], self["tags"], self.parameters = metadata, list(tags), parameters
+
     def meta(self, **info: Any) -> None:
         """Add to the metadata. Deprecated in the ``braintrust`` SDK: change :attr:`metadata`."""
         warnings.warn(

@@ -65,7 +65,7 @@ def run_locally(
             raise event.error
     for each in (results, interrupted):
         each.sort(key=lambda result: (result.ref.index, result.ref.trial_index))
-    return EvalResult(plan.name, results, run.summary, interrupted)
+    return EvalResult(plan.name, results, run.summary, interrupted, plan.notes(run.summary))
 
 
 def _in_this_context(cases: Iterable[Any] | CasesToMake) -> Iterable[Any] | CasesToMake:

@@ -14,6 +14,7 @@ from typing import Any
 from flask_braintrust_evals.errors import DataError
 from flask_braintrust_evals.excerpts import MAX_QUOTED, excerpt, shortened
 from flask_braintrust_evals.serialization import clean_text
+from flask_braintrust_evals.suggestions import is_misspelled
 
 from .copies import own_copy
 from .origins import reference_of
@@ -50,7 +51,7 @@ class EvalCase:
     upsert_id: str | None = None
 
     @classmethod
-    def of(cls, value: Any) -> EvalCase:
+    def of(cls, value: Any, *, takes_misspelled: bool = False) -> EvalCase:
         """Return ``value`` as a case.
 
         Tags may be any iterable of strings, or one string. ``NaN`` and the missing values of pandas
@@ -59,13 +60,19 @@ class EvalCase:
         Args:
             value: an :class:`EvalCase`, a mapping with an ``input``, or an object with the fields
                 of a case, such as the ``EvalCase`` of the ``braintrust`` SDK.
+            takes_misspelled: whether a key of a mapping that is a misspelled field is ignored, as
+                other unknown keys are; so it is in requests.
 
         Raises:
-            DataError: it is none of these, or one of its fields has the wrong type.
+            DataError: it is none of these, one of its fields has the wrong type, or one of its keys
+                is a misspelled field.
         """
         if isinstance(value, cls):
             case = value
         elif isinstance(value, dict | Mapping):  # dict is checked much faster
+            problem = None if takes_misspelled else misspelled_key(value)
+            if problem is not None:
+                raise DataError(problem)
             if "input" not in value:
                 names = shortened(", ".join(map(str, value)), MAX_QUOTED)
                 raise DataError(f"a case needs an 'input', but this one has only: {names}")
@@ -119,6 +126,21 @@ class EvalCase:
             if checked is not value:
                 changed[name] = checked
         return dataclasses.replace(self, **changed) if changed else self
+
+
+def misspelled_key(value: Mapping[Any, Any]) -> str | None:
+    """Return a message about a key that stands for a field that is not there; ``None``: none does.
+
+    Other unknown keys are ignored, so that rows of tables and of datasets are cases.
+    """
+    if value.keys() <= FIELDS:
+        return None
+    missing = [field for field in _FIELDS if field not in value]
+    for key in value:
+        for field in missing:
+            if isinstance(key, str) and key not in FIELDS and is_misspelled(key, field):
+                return f"a case has no key {key!r}; did you mean {field!r}?"
+    return None
 
 
 def _is_missing(value: Any) -> bool:
@@ -188,3 +210,5 @@ _CHECKS: dict[str, Callable[[Any], Any]] = {
     "upsert_id": _upsert_id,
 }
 _FIELDS = tuple(field.name for field in dataclasses.fields(EvalCase))
+FIELDS = frozenset(_FIELDS)
+"""The names of a case's fields."""

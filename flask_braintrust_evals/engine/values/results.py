@@ -109,6 +109,8 @@ class CaseResult:
         if self.interrupted:
             summary.interrupted += 1
             return
+        if self.case.expected is not None:
+            summary.with_expected += 1
         scores = {name: score.score for name, score in self.scores.items()}
         summary.add(
             scores,
@@ -141,12 +143,14 @@ class EvalResult:
         summary: means and counts over them.
         interrupted: those whose task was cancelled with the run before it returned. They count in
             no mean.
+        notes: what may be a mistake in the cases, a line each.
     """
 
     evaluator: str
     results: list[CaseResult]
     summary: RunSummary
     interrupted: list[CaseResult] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
     def __bool__(self) -> bool:
         summary = self.summary
@@ -179,7 +183,7 @@ class EvalResult:
     def problems(self) -> list[str]:
         """What went wrong, a line each, of which there are not too many."""
         summary, failures = self.summary, self.failures
-        lines = [summary.warning] if summary.warning else []
+        lines = [*filter(None, [summary.warning]), *self.notes]
         for name, count in summary.scorer_errors.items():
             lines.append(f"{name} failed on {count} cases")
         for each in failures[:MAX_FAILURES]:

@@ -10,9 +10,11 @@ NO_CASES = "there was no case: the data is empty"
 """What a person is told of a run that finished without a case."""
 ALL_INTERRUPTED = "no case is done: all were interrupted"
 DURATION = "duration"
-"""The name of the metric for the seconds that tasks took."""
+"""The name of the metric for the seconds that tasks took; of several calls, the last one."""
+RETRIES = "retries"
+"""The name of the metric for how often tasks were called again after they had failed."""
 
-_UNITS = {DURATION: "s", "estimated_cost": "$"}
+_UNITS = {DURATION: "s", "estimated_cost": "$", RETRIES: ""}
 _NONE: Mapping[str, float] = MappingProxyType({})
 
 
@@ -73,7 +75,7 @@ class MetricSummary(_Mean):
 
     @property
     def unit(self) -> str:
-        """Seconds (``s``), tokens (``tok``) or dollars (``$``)."""
+        """Seconds (``s``), tokens (``tok``), dollars (``$``), or none for a count."""
         return _UNITS.get(self.name, "tok")
 
 
@@ -91,6 +93,7 @@ class RunSummary:
         failed: the number of those whose task failed.
         scorer_errors: the number of those that a scorer or classifier failed on, by its name.
         interrupted: the number of trials whose task was cancelled with the run before it returned.
+        with_expected: the number of trials that are done and whose case has an ``expected``.
     """
 
     scores: dict[str, ScoreSummary] = field(default_factory=dict)
@@ -100,6 +103,7 @@ class RunSummary:
     failed: int = 0
     scorer_errors: dict[str, int] = field(default_factory=dict)
     interrupted: int = 0
+    with_expected: int = 0
 
     @property
     def warning(self) -> str:

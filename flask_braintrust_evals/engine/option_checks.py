@@ -1,0 +1,82 @@
+"""Checks the options of an evaluator, and of its runs."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from flask_braintrust_evals.errors import RegistrationError, RequestError
+from flask_braintrust_evals.suggestions import did_you_mean
+
+MAX_RETRIES = 100
+"""How often a task may be called again for one case."""
+
+
+def check_numbers(
+    trial_count: int | None, max_concurrency: int | None, timeout: float | None
+) -> None:
+    """Check the numbers of a run. ``None``: not set.
+
+    Raises:
+        RegistrationError: one of them is not valid.
+    """
+    for name, value in (("trial_count", trial_count), ("max_concurrency", max_concurrency)):
+        if value is None:
+            continue
+        if not isinstance(value, int) or isinstance(value, bool) or value < 1:
+            raise RegistrationError(f"{name} must be a whole number from 1, not {value!r}")
+    check_seconds("timeout", timeout)
+
+
+def check_retries(value: int | None) -> None:
+    """Check how often a task may be called again. ``None``: not set.
+
+    Raises:
+        RegistrationError: it is not valid.
+    """
+    if value is not None and (
+        not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= MAX_RETRIES
+    ):
+        raise RegistrationError(
+            f"retries must be a whole number from 0 to {MAX_RETRIES}, not {value!r}"
+        )
+
+
+def check_seconds(name: str, value: float | None) -> None:
+    """Check a duration in seconds. ``None``: not set.
+
+    Raises:
+        RegistrationError: it is not valid.
+    """
+    if value is not None and (
+        not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value < math.inf
+    ):
+        raise RegistrationError(f"{name} must be seconds above 0, not {value!r}")
+
+
+def check_names(known: Sequence[str], given: Mapping[str, Any] | None) -> None:
+    """Check that values are given only for parameters that there are.
+
+    Raises:
+        RequestError: there is no parameter of one of the names.
+    """
+    for name in given or ():
+        if name not in known:
+            raise RequestError(f"no parameter is named {name!r}; {did_you_mean(name, known)}")
+
+
+def check_labels(metadata: Any, tags: Any) -> None:
+    """Check the metadata and the tags of experiments. ``None``: not set.
+
+    Raises:
+        RegistrationError: one of them is not valid.
+    """
+    if metadata is not None and not isinstance(metadata, Mapping):
+        raise RegistrationError(f"metadata must be a dict, not {metadata!r}")
+    if tags is not None and (
+        isinstance(tags, str)
+        or not isinstance(tags, Iterable)
+        or not all(isinstance(tag, str) for tag in tags)
+    ):
+        raise RegistrationError(f"tags must be a list of strings, not {tags!r}")
