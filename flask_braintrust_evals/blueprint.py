@@ -93,6 +93,7 @@ class EvalsBlueprint(Blueprint):
         task_timeout: float | None = None,
         retries: int = 0,
         blocking: bool = False,
+        distributed: bool = True,
         description: str | None = None,
         error_score_handler: Callable[..., Any] | None = None,
         base_experiment_name: str | None = None,

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, TypeVar
 
+from .config_distribution import DistributionSettings, load_distribution
 from .config_values import (
     ANY_ORGANIZATION,
     OriginPattern,
@@ -39,7 +40,15 @@ OPEN_HEADER = "x-evals-open-to"
 """A header in answers of ``/list``, where :attr:`Settings.is_open_by_default`. Only callers who are
 let in see it. ``flask evals check`` reads it."""
 
-__all__ = ["OPEN_HEADER", "Auth", "OriginPattern", "Session", "Settings", "is_organization_id"]
+__all__ = [
+    "OPEN_HEADER",
+    "Auth",
+    "DistributionSettings",
+    "OriginPattern",
+    "Session",
+    "Settings",
+    "is_organization_id",
+]
 
 
 @dataclass(frozen=True)
@@ -149,6 +158,8 @@ class Settings:
     from, if their organisation collects it."""
     openapi: bool = False
     """``BRAINTRUST_EVALS_OPENAPI``: serve a description of the endpoints at ``/openapi.json``."""
+    distribution: DistributionSettings | None = None
+    """Where cases run, if not in the process that serves the run."""
 
     @property
     def runs_per_caller(self) -> int:
@@ -242,6 +253,7 @@ class Settings:
             playground=read("BRAINTRUST_EVALS_PLAYGROUND", parse_switch, False),
             git_metadata=read("BRAINTRUST_EVALS_GIT_METADATA", parse_switch, True),
             openapi=read("BRAINTRUST_EVALS_OPENAPI", parse_switch, False),
+            distribution=load_distribution(read, config.get("SECRET_KEY")),
             max_concurrency=read(
                 "BRAINTRUST_EVALS_MAX_CONCURRENCY", parse_integer(1, 1000), defaults.max_concurrency
             ),

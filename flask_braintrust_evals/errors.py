@@ -19,9 +19,11 @@
     ├── TooManyRunsError            the process has as many runs as it may have (503)
     │   └── QuotaError              the caller or the organisation has (429)
     ├── TooManyLoginsError          the process has as many logins under way as it may have (503)
+    ├── BrokerError                 the broker that leads to other machines does not answer (503)
     ├── RunError                    a run could not be finished (500)
     │   ├── RunTimeoutError
     │   ├── ServerStoppingError     the worker is being stopped before the run is done (503)
+    │   ├── WorkersError            no worker runs cases, or all have other code (503)
     │   └── DataError               the source of the cases failed
     │       └── TooManyCasesError   the source has more cases than a run may have (400)
     └── CloudError                  Braintrust failed, or refused a call (502)
@@ -139,6 +141,13 @@ class TooManyLoginsError(EvalsError):
     retry_after = 5
 
 
+class BrokerError(EvalsError):
+    """The message broker that leads to other machines does not answer. ``retry_after``: seconds."""
+
+    status = 503
+    retry_after = 5
+
+
 class RunError(EvalsError):
     """A run ended before all of its cases were done."""
 
@@ -151,6 +160,13 @@ class ServerStoppingError(RunError):
     """The server's worker is being stopped, and the run could not be finished before that."""
 
     status = 503
+
+
+class WorkersError(RunError):
+    """No worker takes cases, or all of them have other code. ``retry_after``: seconds to wait."""
+
+    status = 503
+    retry_after = 10
 
 
 class DataError(RunError):

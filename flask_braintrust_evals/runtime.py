@@ -10,7 +10,7 @@ from .cloud.session_cache import SessionCache
 from .concurrency.places import Places
 from .config import Settings
 from .contrib import braintrust_attachments, braintrust_spans, join_braintrust_when_imported
-from .runs.prepare import Host
+from .runs.host import Host
 from .tracing.processor import CaseSpanProcessor
 from .web.run_slots import RunSlots
 

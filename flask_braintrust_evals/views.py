@@ -11,7 +11,8 @@ from .concurrency.turns import Turn, wait_for_turn
 from .config import OPEN_HEADER
 from .engine.registry import Registry
 from .extension import UNANSWERED, EvalsExtension, current_extension
-from .runs.prepare import Requester, prepare
+from .runs.host import Requester
+from .runs.prepare import prepare
 from .runs.probe import PROBE, check_probe
 from .runs.request import EvalRequest
 from .web import page, sse

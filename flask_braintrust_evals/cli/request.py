@@ -14,7 +14,8 @@ from flask_braintrust_evals.config import Settings
 from flask_braintrust_evals.engine.evaluator import Evaluator
 from flask_braintrust_evals.errors import RequestError
 from flask_braintrust_evals.runs.endpoints import endpoints
-from flask_braintrust_evals.runs.prepare import Host, Requester, prepare
+from flask_braintrust_evals.runs.host import Host, Requester
+from flask_braintrust_evals.runs.prepare import prepare
 from flask_braintrust_evals.runs.prepared import PreparedRun
 from flask_braintrust_evals.runs.spec import (
     DatasetCases,

@@ -58,6 +58,8 @@ class Evaluator:
         blocking: whether the task and the scorers may run for long without letting other greenlets
             run, as C extensions and long computations do. They are then called in threads of the
             operating system, at most 40 at a time in one process.
+        distributed: whether its cases may run on other machines, where the application is set up
+            for that (``BRAINTRUST_EVALS_EXECUTOR``). If false, they run in the server's process.
         description: the purpose of the evaluator, for people.
         error_score_handler: ``handler(span, case, names)``, called when the task or scorers failed,
             with the ``eval`` span, the case, and the names of the scorers that failed, or of all
@@ -95,6 +97,7 @@ class Evaluator:
     task_timeout: float | None = None
     retries: int = 0
     blocking: bool = False
+    distributed: bool = True
     description: str | None = None
     error_score_handler: Callable[..., Any] | None = None
     base_experiment_name: str | None = None

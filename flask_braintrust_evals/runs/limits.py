@@ -42,9 +42,19 @@ class RunNumbers:
     max_cases: int | None
 
     @classmethod
-    def as_asked(cls, spec: RunSpec, evaluator: Evaluator, settings: Settings) -> RunNumbers:
-        """Return the numbers of a run whose user may change the evaluator as well."""
-        asked = spec.max_concurrency or evaluator.max_concurrency or settings.max_concurrency
+    def as_asked(
+        cls, spec: RunSpec, evaluator: Evaluator, settings: Settings, distributed: bool = False
+    ) -> RunNumbers:
+        """Return the numbers of a run whose user may change the evaluator as well.
+
+        Args:
+            spec: what is asked for.
+            evaluator: the evaluator.
+            settings: those of the application.
+            distributed: whether the cases run on other machines.
+        """
+        usual = evaluator.max_concurrency or _usual_concurrency(settings, distributed)
+        asked = spec.max_concurrency or usual
         return cls(
             int(asked),
             spec.trial_count or evaluator.trial_count,
@@ -53,14 +63,18 @@ class RunNumbers:
         )
 
     @classmethod
-    def within_limits(cls, spec: RunSpec, evaluator: Evaluator, settings: Settings) -> RunNumbers:
+    def within_limits(
+        cls, spec: RunSpec, evaluator: Evaluator, settings: Settings, distributed: bool = False
+    ) -> RunNumbers:
         """Return the numbers of a run that a caller of the server asks for.
+
+        The arguments are those of :meth:`as_asked`.
 
         Raises:
             RequestError: the request asks for more trials than are allowed.
         """
         _check_trials(spec, evaluator, settings)
-        usual = evaluator.max_concurrency or settings.max_concurrency
+        usual = evaluator.max_concurrency or _usual_concurrency(settings, distributed)
         limit = evaluator.max_concurrency or max(usual, settings.concurrency_limit)
         longest = evaluator.timeout or settings.max_timeout
         return cls(
@@ -85,6 +99,12 @@ class RunNumbers:
                 " allowed (BRAINTRUST_EVALS_MAX_CASES): send fewer cases, or lower trial_count"
             )
         return count
+
+
+def _usual_concurrency(settings: Settings, distributed: bool) -> int:
+    if distributed and settings.distribution is not None:
+        return settings.distribution.concurrency
+    return settings.max_concurrency
 
 
 def _check_trials(spec: RunSpec, evaluator: Evaluator, settings: Settings) -> None:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
-from typing import Any
+from dataclasses import replace
 
 from opentelemetry import trace
 
@@ -14,8 +12,7 @@ from flask_braintrust_evals.cloud.sessions import UserSession
 from flask_braintrust_evals.cloud.tracing.pipeline import SpanPipeline
 from flask_braintrust_evals.cloud.uploads import AttachmentUploads
 from flask_braintrust_evals.concurrency.cancellation import Cancellation
-from flask_braintrust_evals.concurrency.places import Places
-from flask_braintrust_evals.config import Settings
+from flask_braintrust_evals.distribution.executor import RemoteExecutor
 from flask_braintrust_evals.engine.calls.signatures import ScorerCall
 from flask_braintrust_evals.engine.evaluator import Evaluator
 from flask_braintrust_evals.engine.parameters.values import Parameters
@@ -26,63 +23,18 @@ from flask_braintrust_evals.engine.running.run import Run
 from flask_braintrust_evals.engine.tracing.eval_tracer import EvalTracer
 from flask_braintrust_evals.errors import RequestError
 from flask_braintrust_evals.semconv import PARENT
-from flask_braintrust_evals.tracing.processor import CaseSpanProcessor
 
 from .case_data import CaseData
-from .data import WithAttachments, open_data
+from .data import open_data
+from .host import Host, Requester
 from .limits import RunNumbers
 from .own_data import made_before_the_run, made_by_the_run
 from .prepared import PreparedRun
 from .recording import Recording, project_query, record_below, record_in_new_experiment
+from .remote import Distribution, recording_order
 from .remote_scorers import remote_scorers
 from .repository import begin_reading, git_fields_for
 from .spec import OwnCases, RunSpec
-
-
-@dataclass(frozen=True)
-class Host:
-    """The application's part in every run.
-
-    Attributes:
-        settings: the settings of the application.
-        span_processor: adds the spans of the application's own tracers to a run.
-        scope: entered around each case, such as the application's context.
-        places: limits the cases at a time of all runs of requests.
-        sdk_spans: see :func:`flask_braintrust_evals.contrib.braintrust_spans`.
-        sdk_attachments: see :func:`flask_braintrust_evals.contrib.braintrust_attachments`.
-    """
-
-    settings: Settings
-    span_processor: CaseSpanProcessor
-    scope: Callable[[], AbstractContextManager[Any]]
-    places: Places | None = None
-    sdk_spans: Callable[[], Any] | None = None
-    sdk_attachments: WithAttachments | None = None
-
-
-@dataclass(frozen=True)
-class Requester:
-    """The user that a run is for.
-
-    Attributes:
-        session: the user's session; ``None``: the run acts without Braintrust.
-        project_id: the project that a header of the request names; one in the specification has
-            priority.
-        recorded: if false, nothing is recorded in Braintrust, even with a session.
-        limited: whether the limits of the evaluator and of the settings bind the run; false for
-            users who may change both.
-        wants_usage: whether the consumer of the run wants tokens and cost also if it is not
-            recorded.
-        has_left: returns whether the client of the request has disconnected; ``None``: there is
-            none, and the user waits for the run.
-    """
-
-    session: UserSession | None
-    project_id: str | None = None
-    recorded: bool = True
-    limited: bool = True
-    wants_usage: bool = False
-    has_left: Callable[[], bool] | None = None
 
 
 def prepare(
@@ -104,9 +56,12 @@ def prepare(
             or cases than are allowed.
         DataError: the evaluator's own cases could not be made.
         CloudError: Braintrust failed, or does not have something that the specification names.
+        BrokerError: cases are to run on other machines, and the broker does not answer.
+        WorkersError: likewise, and there is no worker.
     """
+    distribution = _distribution(evaluator, requester, host)
     numbers_of = RunNumbers.within_limits if requester.limited else RunNumbers.as_asked
-    numbers = numbers_of(spec, evaluator, host.settings)
+    numbers = numbers_of(spec, evaluator, host.settings, distribution is not None)
     parameters = evaluator.parameter_set.validate(spec.parameters)
     session = requester.session
     if spec.scores and session is None:
@@ -124,6 +79,8 @@ def prepare(
     wait_for = _wait_for_data(evaluator, requester, host, numbers.timeout, in_experiment)
     data = open_data(spec.data, session, project, evaluator, host.sdk_attachments, wait_for)
     size_hint = numbers.check_cases(data.cases)
+    if distribution is not None:
+        distribution.dispatcher.check()
     if session is None or not requester.recorded:
         recording = record_below(None, None, project, spec, evaluator)
     elif spec.parent is not None:
@@ -133,8 +90,23 @@ def prepare(
     spans = _spans(session, recording, host)
     scorers = _remote_scorers(spec, requester, evaluator.project_id, recording)
     uploads = None if spans is None or session is None else AttachmentUploads(session)
+    org_url = None if spans is None or session is None else objects.org_url(session)
+    runner = _runner(evaluator, parameters, scorers, spans, recording, requester, host, org_url)
+    executor: CaseExecutor = LocalExecutor(runner, uploads)
+    if distribution is not None:
+        executor = distribution.executor(
+            evaluator,
+            spec,
+            runner,
+            executor,
+            scorers,
+            recording_order(recording, spans, org_url, host.settings.stack_traces),
+            spans,
+            numbers.max_concurrency,
+            requester.wants_usage,
+        )
     run = Run(
-        _executor(evaluator, parameters, scorers, spans, recording, requester, host, uploads),
+        executor,
         data.cases,
         max_concurrency=numbers.max_concurrency,
         trial_count=numbers.trial_count,
@@ -142,10 +114,12 @@ def prepare(
         max_cases=numbers.max_cases,
         # An evaluator's own cases; rows of a dataset are fetched for each run.
         outlive_run=isinstance(spec.data, OwnCases) and data.dataset_id is None,
-        places=host.places if requester.limited else None,
+        places=host.places if requester.limited and distribution is None else None,
         idle_after=idle_after,
         name=evaluator.name,
     )
+    if isinstance(executor, RemoteExecutor):
+        run.when_closed(executor.close)
     org_name = session.org.name if session is not None else None
     return PreparedRun(
         evaluator.name, run, recording, spans, org_name, size_hint, uploads, evaluator.plan
@@ -199,7 +173,13 @@ def _remote_scorers(
     return remote_scorers(spec.scores, session, recording.parent, project_id, strict)
 
 
-def _executor(
+def _distribution(evaluator: Evaluator, requester: Requester, host: Host) -> Distribution | None:
+    """Return the way to the workers that run the cases; ``None``: this process runs them."""
+    may_be = evaluator.distributed and requester.distributed
+    return host.distribution if may_be else None
+
+
+def _runner(
     evaluator: Evaluator,
     parameters: Parameters,
     scorers: list[ScorerCall],
@@ -207,12 +187,12 @@ def _executor(
     recording: Recording,
     requester: Requester,
     host: Host,
-    uploads: AttachmentUploads | None,
-) -> CaseExecutor:
-    plan, session = evaluator.plan, requester.session
+    org_url: str | None,
+) -> CaseRunner:
+    plan = evaluator.plan
     if host.settings.blocking:
         plan = replace(plan, blocking=True)
-    runner = CaseRunner(
+    return CaseRunner(
         plan,
         parameters,
         extra_scorers=scorers,
@@ -221,10 +201,9 @@ def _executor(
         usage_of=None if spans is None else spans.usage_of_case,
         usage=requester.wants_usage,
         span_class=host.sdk_spans() if host.sdk_spans is not None else None,
-        org_url=None if spans is None or session is None else objects.org_url(session),
+        org_url=org_url,
         scope=host.scope,
     )
-    return LocalExecutor(runner, uploads)
 
 
 def _tracer(spans: SpanPipeline | None, recording: Recording) -> EvalTracer:

@@ -30,6 +30,7 @@ PROBE = Evaluator(
     data=[{"input": number} for number in range(CASES)],
     max_concurrency=1,
     timeout=TIMEOUT,
+    distributed=False,
 )
 
 

@@ -14,17 +14,27 @@ from flask import Response
 from werkzeug.exceptions import HTTPException
 
 from flask_braintrust_evals.errors import (
+    BrokerError,
     CloudBusyError,
     EvalsError,
     MethodNotAllowedError,
     TooManyLoginsError,
     TooManyRunsError,
+    WorkersError,
 )
 from flask_braintrust_evals.excerpts import shortened
 from flask_braintrust_evals.serialization import dumps, safe_text
 
 logger = logging.getLogger("flask_braintrust_evals")
 
+_WORTH_RETRYING = (
+    BrokerError,
+    CloudBusyError,
+    TooManyLoginsError,
+    TooManyRunsError,
+    WorkersError,
+)
+"""Exceptions that say in ``retry_after`` when the same request may succeed."""
 _HEADERS = {
     # Answers depend on the token, and no cache may keep them for somebody who has none.
     "Cache-Control": "no-store",
@@ -45,7 +55,7 @@ def error_response(error: EvalsError) -> Response:
     response = json_response({"error": text}, error.status)
     if isinstance(error, MethodNotAllowedError):
         response.headers["Allow"] = ", ".join(error.allowed)
-    if isinstance(error, TooManyRunsError | TooManyLoginsError | CloudBusyError):
+    if isinstance(error, _WORTH_RETRYING):
         response.headers["Retry-After"] = str(max(1, math.ceil(error.retry_after or 0)))
     if error.status == 401:
         response.headers["WWW-Authenticate"] = "Bearer"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import SpanContext, Tracer
@@ -17,9 +18,9 @@ from flask_braintrust_evals.tracing.usage import CaseUsage
 from .encoder import OtlpChunk, OtlpEncoder
 from .exporter import SpanExporter
 from .intake import Intake
-from .limits import within_limits
 from .native_rows import NativeRow, is_native, native_row
-from .stack_traces import without_stack_traces
+from .outgoing import outgoing
+from .packing import Unpacker
 
 logger = logging.getLogger("flask_braintrust_evals")
 
@@ -56,6 +57,7 @@ class SpanPipeline:
         self._parent = parent
         self._timeout = timeout
         self._encoder = OtlpEncoder()
+        self._unpacker = Unpacker()
         self._row_fields = row_fields
         intake = Intake(session, parent)
         self._spans: SpanExporter[OtlpChunk] = SpanExporter(intake.send_spans)
@@ -96,10 +98,19 @@ class SpanPipeline:
         """Accept no more spans. Called when the last worker of the run has ended."""
         self._collector.close()
 
+    def add_packed(self, packed: Sequence[Mapping[str, Any]], lost: int = 0) -> None:
+        """Queue spans that a worker has encoded; see :class:`WorkerSpans`.
+
+        Args:
+            packed: the spans.
+            lost: the number of spans that could not be sent from there.
+        """
+        for each in packed:
+            self._spans.add(self._unpacker.chunk(each))
+        self._spans.lost += lost
+
     def _encode(self, spans: Sequence[SizedSpan]) -> None:
-        if not self._stack_traces:
-            spans = [(without_stack_traces(span), size) for span, size in spans]
-        sent = [within_limits(span, self._parent, size) for span, size in spans]
+        sent = outgoing(spans, self._parent, self._stack_traces)
         if self._row_fields is not None:
             sent = [each for each in sent if not self._add_row(each[0], self._row_fields)]
         for chunk in self._encoder.encode(sent):

@@ -59,6 +59,8 @@ class CaseRunner:
         plan: the evaluator's.
         parameters: the run's validated parameters.
         extra_scorers: scorers besides the evaluator's own.
+        reserved_names: the names of scorers that the case has besides all of these, which are
+            called elsewhere.
         tracer: starts spans; ``None``: nothing is recorded.
         finished_spans: returns the spans of the tracer, for scorers that take ``trace``. Where the
             tracer records nothing, they are kept in memory if there is such a scorer.
@@ -79,6 +81,7 @@ class CaseRunner:
         parameters: Parameters,
         *,
         extra_scorers: Sequence[ScorerCall] = (),
+        reserved_names: Sequence[str] = (),
         tracer: EvalTracer | None = None,
         finished_spans: FinishedSpans = lambda trace_id: (),
         usage_of: UsageOf | None = None,
@@ -105,7 +108,7 @@ class CaseRunner:
         self.context = span_context(user_place(plan.task.function))
         self.code = UserCode(plan, tracer, self.cancellation, span_class, org_url, joins_sdk)
         scorers = unique_names((*plan.scorers, *extra_scorers))
-        names = [scorer.name for scorer in scorers]
+        names = [*(scorer.name for scorer in scorers), *reserved_names]
         self.scorer = CaseScorer(
             scorers, plan.classifiers, names, self.code, finished_spans, scope, usage_of
         )

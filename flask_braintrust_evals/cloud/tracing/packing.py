@@ -1,0 +1,44 @@
+"""Encoded spans as JSON, for their way from the process that records them to the one that sends."""
+
+from __future__ import annotations
+
+import base64
+import threading
+from collections.abc import Mapping
+from typing import Any
+
+from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans
+
+from .encoder import OtlpChunk
+
+
+def pack(chunk: OtlpChunk) -> dict[str, Any]:
+    """Return encoded spans as JSON: ``envelope`` and ``spans`` in base64, and their ``count``."""
+    return {
+        "envelope": base64.b64encode(chunk.envelope.SerializeToString()).decode(),
+        "spans": base64.b64encode(chunk.spans).decode(),
+        "count": chunk.count,
+    }
+
+
+class Unpacker:
+    """Reads what :func:`pack` returned, for one run. Thread-safe.
+
+    Chunks of one tracer share one envelope, whichever process they come from: what is sent has it
+    once for all of them.
+    """
+
+    def __init__(self) -> None:
+        self._envelopes: dict[str, Any] = {}
+        self._lock = threading.Lock()
+
+    def chunk(self, packed: Mapping[str, Any]) -> OtlpChunk:
+        """Return encoded spans."""
+        key = packed["envelope"]
+        with self._lock:
+            envelope = self._envelopes.get(key)
+            if envelope is None:
+                envelope = ResourceSpans.FromString(base64.b64decode(key))
+                self._envelopes[key] = envelope
+        spans = base64.b64decode(packed["spans"])
+        return OtlpChunk(envelope, spans, packed["count"], envelope.ByteSize() + 20)

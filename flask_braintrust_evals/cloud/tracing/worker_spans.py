@@ -1,0 +1,78 @@
+"""The spans of a run on a worker, which has no session to send them with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from opentelemetry.sdk.trace import ReadableSpan
+from opentelemetry.trace import SpanContext, Tracer
+
+from flask_braintrust_evals.tracing.collector import SizedSpan, SpanCollector
+from flask_braintrust_evals.tracing.processor import CaseSpanProcessor
+from flask_braintrust_evals.tracing.usage import CaseUsage
+
+from .encoder import OtlpEncoder
+from .outgoing import outgoing
+from .packing import pack
+
+Packed = dict[str, Any]
+
+
+class WorkerSpans:
+    """Collects spans by case and encodes them, for the process that sends them.
+
+    It is the first half of :class:`SpanPipeline`. The ``eval`` span of a case is not encoded: the
+    other process goes on with it.
+
+    Args:
+        parent: the value of ``braintrust.parent``.
+        processor: delivers the spans of the application's own tracers.
+        late: called with spans that do not belong to a case that just ends.
+        stack_traces: whether spans are sent with the stack traces of their exceptions.
+    """
+
+    def __init__(
+        self,
+        parent: str,
+        processor: CaseSpanProcessor,
+        late: Callable[[list[Packed]], None],
+        stack_traces: bool = True,
+    ) -> None:
+        self._parent = parent
+        self._late = late
+        self._stack_traces = stack_traces
+        self._encoder = OtlpEncoder()
+        self._ended: dict[int, tuple[ReadableSpan, list[Packed]]] = {}
+        self._collector = SpanCollector(processor, self._deliver)
+
+    @property
+    def tracer(self) -> Tracer:
+        """The tracer whose spans are encoded."""
+        return self._collector.tracer
+
+    def of_case(self, trace_id: int) -> Sequence[ReadableSpan]:
+        """Return the spans of a running case that have ended so far, in the order of their ends."""
+        return self._collector.of_case(trace_id)
+
+    def usage_of_case(self, root: SpanContext, *, ended: bool) -> CaseUsage:
+        """Return tokens and cost of a running case; see :class:`SpanCollector`."""
+        return self._collector.usage_of_case(root, ended=ended)
+
+    def take(self, trace_id: int) -> tuple[ReadableSpan | None, list[Packed]]:
+        """Return the ``eval`` span of a case that has ended, and its other spans, encoded."""
+        return self._ended.pop(trace_id, (None, []))
+
+    def close(self) -> None:
+        """Accept no more spans."""
+        self._collector.close()
+
+    def _deliver(self, spans: Sequence[SizedSpan]) -> None:
+        sent = outgoing(spans, self._parent, self._stack_traces)
+        root = next((span for span, _ in sent if span.parent is None), None)
+        others = [each for each in sent if each[0] is not root]
+        packed = [pack(chunk) for chunk in self._encoder.encode(others)]
+        if root is not None and root.context is not None:
+            self._ended[root.context.trace_id] = root, packed
+        elif packed:
+            self._late(packed)

@@ -1,0 +1,89 @@
+"""The settings of runs whose cases run on other machines."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from .config_values import parse_integer, parse_seconds, refuse
+from .errors import ConfigurationError
+
+LOCAL = "local"
+CELERY = "celery"
+
+
+@dataclass(frozen=True)
+class DistributionSettings:
+    """The settings of one application. Each field names its key."""
+
+    secret: str | bytes = field(repr=False)
+    """Flask's ``SECRET_KEY``, from which the key is derived that signs messages."""
+    queue: str = "braintrust_evals"
+    """``BRAINTRUST_EVALS_QUEUE``: the queue that workers take cases from."""
+    lease: float = 15.0
+    """``BRAINTRUST_EVALS_WORKER_LEASE``: seconds without a sign of life after which a worker, or
+    the process that waits for it, is taken to be gone."""
+    concurrency: int = 100
+    """``BRAINTRUST_EVALS_DISTRIBUTED_CONCURRENCY``: cases of one run at a time, by default."""
+    max_message: int = 16 * 1024 * 1024
+    """``BRAINTRUST_EVALS_MAX_MESSAGE``: maximum size of a message to the broker, in bytes."""
+    release: str = ""
+    """``BRAINTRUST_EVALS_RELEASE``: the release of the application, such as a commit. A worker of
+    another release refuses the cases."""
+
+
+def load_distribution(
+    read: Callable[[str, Callable[[str, Any], Any], Any], Any], secret: Any
+) -> DistributionSettings | None:
+    """Read these settings.
+
+    Args:
+        read: returns the value of a key, by what parses it and its default.
+        secret: the application's ``SECRET_KEY``.
+
+    Returns:
+        the settings; ``None``: cases run in the process that serves the run.
+
+    Raises:
+        ConfigurationError: a value is of the wrong type or range, or there is no secret.
+    """
+    if read("BRAINTRUST_EVALS_EXECUTOR", _executor, LOCAL) == LOCAL:
+        return None
+    if not isinstance(secret, str | bytes) or not secret:
+        raise ConfigurationError(
+            "BRAINTRUST_EVALS_EXECUTOR is 'celery', but the application has no SECRET_KEY: set one,"
+            " the same for the server and the workers. It signs the messages between them"
+        )
+    defaults = DistributionSettings(secret)
+    return DistributionSettings(
+        secret,
+        read("BRAINTRUST_EVALS_QUEUE", _queue, defaults.queue),
+        read("BRAINTRUST_EVALS_WORKER_LEASE", parse_seconds(0.5, 3600), defaults.lease),
+        read(
+            "BRAINTRUST_EVALS_DISTRIBUTED_CONCURRENCY",
+            parse_integer(1, 10_000),
+            defaults.concurrency,
+        ),
+        read("BRAINTRUST_EVALS_MAX_MESSAGE", parse_integer(10_000, 2**29), defaults.max_message),
+        read("BRAINTRUST_EVALS_RELEASE", _release, defaults.release),
+    )
+
+
+def _executor(key: str, value: Any) -> str:
+    if value in (LOCAL, CELERY):
+        return str(value)
+    raise refuse(key, value, "'local' or 'celery'")
+
+
+def _queue(key: str, value: Any) -> str:
+    if isinstance(value, str) and re.fullmatch(r"[A-Za-z0-9_.:-]{1,100}", value):
+        return value
+    raise refuse(key, value, "a name of letters, digits, '_', '-', '.' and ':'")
+
+
+def _release(key: str, value: Any) -> str:
+    if isinstance(value, str) and len(value) <= 200:
+        return value
+    raise refuse(key, value, "a text of 200 characters at most")

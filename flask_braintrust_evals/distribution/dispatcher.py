@@ -1,0 +1,185 @@
+"""Orders cases from workers for the runs of this process."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from flask_braintrust_evals.concurrency.gevent_patch import start_real_thread
+from flask_braintrust_evals.concurrency.job import Job
+from flask_braintrust_evals.errors import BrokerError
+
+from .attempts import OpenCase, OrderedRun
+from .messages import MessageWriter
+from .order_sender import OrderSender
+from .orders import CaseOrder, RunOrder
+from .owner_state import HEARD_LATELY, OwnerState
+from .report_receiver import ReportReceiver
+from .reports import Report
+from .transport import Transport, WorkerInfo
+
+CHECK_SECONDS = 3.0
+"""Seconds that the broker has to pass a message on, before a run begins."""
+HELLO_SECONDS = 1.0
+"""Seconds that workers have to say hello, likewise."""
+
+
+class Dispatcher:
+    """What a process has that orders cases: one for all of its runs. Thread-safe.
+
+    It has two threads, which start with the first run: one sends, and one listens.
+
+    Args:
+        transport: the broker.
+        writer: signs orders, and reads reports.
+        lease: seconds without a sign of life after which an attempt is lost.
+    """
+
+    def __init__(self, transport: Transport, writer: MessageWriter, lease: float) -> None:
+        self._transport = transport
+        self._state = OwnerState(transport, lease)
+        self._receiver = ReportReceiver(self._state, transport, writer, lambda: self._sender)
+        self._sender = OrderSender(
+            self._state, transport, writer, lease / 3, self._receiver.reconnect
+        )
+        self._is_started = False
+
+    def check(self) -> None:
+        """Check that the broker passes messages on, and that a worker is there. May wait.
+
+        Raises:
+            BrokerError: the broker does not answer.
+            WorkersError: no worker takes cases from the queue.
+        """
+        self._start()
+        self._state.pong.clear()
+        self._state.unheard_pings = 0
+        self._sender.send_notice_now()
+        if not self._state.pong.wait(CHECK_SECONDS):
+            raise self._broker_error(self._sender.error or self._receiver.error)
+        if self._state.has_heard(HEARD_LATELY):
+            return
+        if not self.workers(HELLO_SECONDS, first_only=True) and not self._broker_has_workers():
+            raise self._state.supervision.no_workers()
+
+    def workers(self, timeout: float, first_only: bool = False) -> list[WorkerInfo]:
+        """Ask all worker processes to say hello; return those that have.
+
+        Args:
+            timeout: seconds that they have.
+            first_only: whether to return with the first one.
+        """
+        self._start()
+        began = time.monotonic()
+        self._state.hello.clear()
+        self._state.notices.ask_who()
+        self._sender.send_notice_now()
+        self._state.hello.wait(timeout)
+        left = began + timeout - time.monotonic()
+        if not first_only and left > 0:
+            time.sleep(left)
+        return self._state.said_hello_since(began)
+
+    def open(
+        self,
+        order: RunOrder,
+        window: int,
+        receive_spans: Callable[[Any], None] = lambda spans: None,
+    ) -> OrderedRun:
+        """Begin a run.
+
+        Args:
+            order: what all of its orders have in common; its owner is set here.
+            window: cases that may be under way at a time.
+            receive_spans: called with encoded spans that end when their case is done.
+        """
+        self._start()
+        order = dataclasses.replace(order, owner=self._state.reply_to)
+        run = OrderedRun(order, window, receive_spans)
+        with self._state.lock:
+            self._state.runs[order.run] = run
+        self._sender.send_notice_now()  # so that workers know the owner before the first order
+        return run
+
+    def run_case(
+        self, run: OrderedRun, order: CaseOrder, receive: Callable[[Report], None]
+    ) -> Mapping[str, Any]:
+        """Have a case run, and wait until it is done.
+
+        Args:
+            run: its run.
+            order: the first attempt at it.
+            receive: called, by the calling thread, with what is reported in between; must not
+                raise.
+
+        Returns:
+            the outcome that the worker reports; see :func:`outcome_of`.
+
+        Raises:
+            CaseLostError: it could not be run.
+            CaseCancelledError: the run was cancelled.
+            EvalsError: no case of the run can be run.
+        """
+
+        def take(report: Report) -> None:
+            if report.kind == "progress":
+                case.progress_received(report)
+            receive(report)
+
+        case = OpenCase(run, order, Job(take))
+        with self._state.lock:
+            if run.failure is not None:
+                raise run.failure
+            run.cases[order.number] = case
+        try:
+            self._sender.order(case)
+            outcome: Mapping[str, Any] = case.job.wait()
+            return outcome
+        finally:
+            with self._state.lock:
+                run.cases.pop(order.number, None)
+
+    def cancel(self, run: OrderedRun) -> None:
+        """Have the cases of a run cancelled wherever they are. May be called again."""
+        with self._state.lock:
+            if run.cancelled_at is not None:
+                return
+            run.cancelled_at = time.monotonic()
+        self._state.notices.run_is_over(run.order.run)
+        self._sender.send_notice_now()
+
+    def close(self, run: OrderedRun) -> None:
+        """End a run. Workers forget it."""
+        with self._state.lock:
+            self._state.runs.pop(run.order.run, None)
+        self.cancel(run)
+
+    def stop(self) -> None:
+        """End the threads, at the end of the process."""
+        self._sender.stop()
+        self._receiver.stop()
+
+    def _start(self) -> None:
+        with self._state.lock:
+            if self._is_started:
+                return
+            self._is_started = True
+        self._receiver.start()
+        self._sender.start()
+
+    def _broker_has_workers(self) -> bool:
+        job: Job[bool] = Job()
+        start_real_thread(lambda: job.run(lambda: self._transport.has_workers(HELLO_SECONDS)))
+        try:
+            return job.wait()
+        except self._transport.errors as error:
+            raise self._broker_error(error) from None
+
+    def _broker_error(self, error: Exception | None) -> BrokerError:
+        why = "" if error is None else f" ({type(error).__name__})"
+        return BrokerError(
+            f"the broker at {self._transport.address} does not answer{why}, and cases of this"
+            " evaluator run on other machines (BRAINTRUST_EVALS_EXECUTOR)"
+        )

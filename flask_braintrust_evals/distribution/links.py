@@ -1,0 +1,198 @@
+"""Threads that send and listen over a broker, and connect again when a connection is lost.
+
+They are threads of the operating system also under gevent. What a broker's client library does (its
+waiting, its retries, looking up names) then stops no greenlet, whatever it was imported before.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from _queue import Empty, SimpleQueue
+from collections import deque
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+from flask_braintrust_evals.concurrency.gevent_patch import new_event, original, start_real_thread
+
+from .transport import Sender, Stopped, Transport
+
+logger = logging.getLogger("flask_braintrust_evals")
+
+CONNECT_TIMEOUT = 5.0
+"""Seconds that making a connection may take."""
+MIN_PAUSE = 0.2
+MAX_PAUSE = 5.0
+"""Seconds between attempts to connect; each pause is twice the last one."""
+
+T = TypeVar("T")
+
+
+class LinkLostError(Exception):
+    """The connection is to be made anew, though no error of the broker says so."""
+
+
+class _Link:
+    """A thread that serves one connection after another, until it is stopped.
+
+    Attributes:
+        error: why the last connection could not be made or was lost; ``None``: it stands.
+    """
+
+    def __init__(self, transport: Transport, purpose: str) -> None:
+        self._transport = transport
+        self._purpose = purpose
+        self._stopped = new_event()
+        self.error: Exception | None = None
+
+    def start(self) -> None:
+        """Start the thread."""
+        start_real_thread(self._work)
+
+    def stop(self) -> None:
+        """Have the thread end soon."""
+        self._stopped.set()
+
+    def serve(self) -> None:
+        """Make a connection and use it until the link is stopped, or it is lost."""
+        raise NotImplementedError
+
+    def _work(self) -> None:
+        sleep = original("time", "sleep")
+        pause = MIN_PAUSE
+        while not self._stopped.is_set():
+            began = time.monotonic()
+            try:
+                self.serve()
+            except Exception as error:
+                if isinstance(error, (*self._transport.errors, LinkLostError)):
+                    self._note(error)
+                else:
+                    self.error = error
+                    logger.exception("%s failed, and begins anew", self._purpose)
+            if self._stopped.is_set():
+                return
+            pause = MIN_PAUSE if time.monotonic() - began > MAX_PAUSE else pause
+            sleep(pause)
+            pause = min(MAX_PAUSE, pause * 2)
+
+    def _note(self, error: Exception) -> None:
+        if self.error is None:
+            logger.warning(
+                "the connection to the broker at %s is lost (%s; %s); trying again",
+                self._transport.address,
+                self._purpose,
+                type(error).__name__,
+            )
+        self.error = error
+
+    def _connected(self) -> None:
+        if self.error is not None:
+            logger.warning(
+                "connected to the broker at %s again (%s)", self._transport.address, self._purpose
+            )
+        self.error = None
+
+
+class Outbox(_Link, Generic[T]):
+    """Sends what is put into it.
+
+    Args:
+        transport: the broker.
+        purpose: what is sent, for the log.
+        deliver: called with a connection and all that waits; removes what it has sent. Whatever is
+            left when it raises is delivered over the next connection.
+        tick: called with the connection; returns the seconds after which to call it again.
+        connected: called when a connection was made, with whether it is not the first one.
+    """
+
+    def __init__(
+        self,
+        transport: Transport,
+        purpose: str,
+        deliver: Callable[[Sender, deque[T]], None],
+        tick: Callable[[Sender], float],
+        connected: Callable[[bool], None],
+    ) -> None:
+        super().__init__(transport, purpose)
+        self._deliver = deliver
+        self._tick = tick
+        self._on_connected = connected
+        self._is_first = True
+        self._arrived: SimpleQueue[T | None] = SimpleQueue()
+        self._waiting: deque[T] = deque()
+
+    def put(self, item: T) -> None:
+        """Have something sent. Never waits."""
+        self._arrived.put(item)
+
+    def wake(self) -> None:
+        """Have ``tick`` called now."""
+        self._arrived.put(None)
+
+    def serve(self) -> None:
+        sender = self._transport.connect(CONNECT_TIMEOUT)
+        try:
+            self._connected()
+            self._on_connected(not self._is_first)
+            self._is_first = False
+            next_tick = 0.0
+            while not self._stopped.is_set():
+                woken = self._collect(0 if self._waiting else next_tick - time.monotonic())
+                if self._waiting:
+                    self._deliver(sender, self._waiting)
+                if woken or time.monotonic() >= next_tick:
+                    next_tick = time.monotonic() + self._tick(sender)
+        finally:
+            sender.close()
+
+    def _collect(self, timeout: float) -> bool:
+        """Wait for something to send, and take all there is; return whether to tick now."""
+        woken = False
+        try:
+            item = self._arrived.get(timeout=max(0.0, timeout))
+            while True:
+                if item is None:
+                    woken = True
+                else:
+                    self._waiting.append(item)
+                item = self._arrived.get_nowait()
+        except Empty:
+            return woken
+
+
+class Listener(_Link):
+    """Listens.
+
+    Args:
+        transport: the broker.
+        purpose: what is listened for, for the log.
+        listen: a method of the transport, with all arguments but the last two.
+        connected: called when messages are received, with whether it is not the first time.
+    """
+
+    def __init__(
+        self,
+        transport: Transport,
+        purpose: str,
+        listen: Callable[[Callable[[], None], Stopped], None],
+        connected: Callable[[bool], None],
+    ) -> None:
+        super().__init__(transport, purpose)
+        self._listen = listen
+        self._on_connected = connected
+        self._is_first = True
+        self._connection = 0
+
+    def reconnect(self) -> None:
+        """Drop the connection and make another one."""
+        self._connection += 1
+
+    def serve(self) -> None:
+        number = self._connection
+        self._listen(self._ready, lambda: self._stopped.is_set() or self._connection != number)
+
+    def _ready(self) -> None:
+        self._connected()
+        self._on_connected(not self._is_first)
+        self._is_first = False

@@ -1,0 +1,132 @@
+"""Orders: what a worker is told about a run, and about each of its cases."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from opentelemetry.trace import format_span_id, format_trace_id
+
+from flask_braintrust_evals.engine.values.cases import EvalCase
+from flask_braintrust_evals.tracing.span_ids import SpanIds
+
+from .messages import VERSION, MessageError
+
+
+@dataclass(frozen=True)
+class RecordingOrder:
+    """How the spans of a run are to be recorded. It has ids of Braintrust's objects, and no token.
+
+    Attributes:
+        parent: the value of ``braintrust.parent`` of all spans.
+        generation: the entry ``generation`` of ``braintrust.span_attributes``; ``None``: none.
+        org_url: the address of the organisation's pages, for links to spans.
+        keeps_row_ids: see :class:`EvalTracer`.
+        stack_traces: whether spans have the stack traces of exceptions.
+    """
+
+    parent: str
+    generation: Any = None
+    org_url: str | None = None
+    keeps_row_ids: bool = True
+    stack_traces: bool = True
+
+
+@dataclass(frozen=True)
+class RunOrder:
+    """What all cases of a run have in common.
+
+    Attributes:
+        owner: the name of the queue that reports go to.
+        run: the id of the run; no other run has it.
+        evaluator: the name of the evaluator.
+        fingerprint: what the owner's evaluator is made of; see :mod:`.fingerprint`.
+        parameters: the parameters as they were requested, before any default.
+        recording: how the spans are recorded; ``None``: they are not.
+        usage: see :class:`CaseRunner`.
+        reserved_names: the names of the scorers that the owner calls itself.
+        error_scores: whether the worker calls the evaluator's ``error_score_handler``.
+    """
+
+    owner: str
+    run: str
+    evaluator: str
+    fingerprint: Mapping[str, str]
+    parameters: Mapping[str, Any] | None = None
+    recording: RecordingOrder | None = None
+    usage: bool = False
+    reserved_names: Sequence[str] = ()
+    error_scores: bool = True
+
+
+@dataclass(frozen=True)
+class CaseOrder:
+    """One trial of a case.
+
+    Attributes:
+        number: its number in the run, from 0.
+        attempt: how often it has been ordered, from 1.
+        index: see :class:`CaseJob`.
+        trial_index: likewise.
+        ids: the ids of its ``eval`` span.
+        case: the fields of the :class:`EvalCase` that are not ``None``; all of them JSON.
+    """
+
+    number: int
+    attempt: int
+    index: int
+    trial_index: int
+    ids: SpanIds
+    case: Mapping[str, Any] = field(repr=False)
+
+    def eval_case(self) -> EvalCase:
+        """Return the case."""
+        return EvalCase(**self.case)
+
+
+def order_content(run: RunOrder, cases: Sequence[CaseOrder]) -> dict[str, Any]:
+    """Return an order as JSON."""
+    recording = run.recording
+    return {
+        "version": VERSION,
+        **vars(run),
+        "reserved_names": list(run.reserved_names),
+        "recording": None if recording is None else vars(recording),
+        "cases": [
+            {
+                **vars(case),
+                "ids": [format_trace_id(case.ids.trace_id), format_span_id(case.ids.span_id)],
+            }
+            for case in cases
+        ],
+    }
+
+
+def read_order(content: Any) -> tuple[RunOrder, list[CaseOrder]]:
+    """Return the run and the cases of an order.
+
+    Raises:
+        MessageError: it is not an order, or one of another version.
+    """
+    try:
+        fields = dict(content)
+        version = fields.pop("version")
+        if version != VERSION:
+            raise MessageError(
+                f"the order has version {version} of the messages, and this worker reads version"
+                f" {VERSION}: both need the same version of flask-braintrust-evals"
+            )
+        cases = [_case(each) for each in fields.pop("cases")]
+        recording = fields.pop("recording")
+        order = RunOrder(
+            **fields, recording=None if recording is None else RecordingOrder(**recording)
+        )
+    except (TypeError, ValueError, KeyError, LookupError) as error:
+        raise MessageError(f"the order cannot be read: {error}") from None
+    return order, cases
+
+
+def _case(fields: Mapping[str, Any]) -> CaseOrder:
+    trace_id, span_id = fields["ids"]
+    return CaseOrder(**{**fields, "ids": SpanIds(int(trace_id, 16), int(span_id, 16))})

@@ -1,0 +1,114 @@
+"""What a worker process has heard from the owners of runs."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping
+from typing import Any, Generic, TypeVar
+
+from .notices import AttemptKey
+
+MAX_REMEMBERED = 10_000
+"""Runs that are over, and attempts that are not wanted, that are remembered."""
+
+K = TypeVar("K", bound=Hashable)
+
+
+class _Remembered(Generic[K]):
+    """The last things of a kind."""
+
+    def __init__(self) -> None:
+        self._items: OrderedDict[K, None] = OrderedDict()
+
+    def add(self, items: Iterable[K]) -> None:
+        for item in items:
+            self._items[item] = None
+        while len(self._items) > MAX_REMEMBERED:
+            self._items.popitem(last=False)
+
+    def __contains__(self, item: K) -> bool:
+        return item in self._items
+
+
+class Owners:
+    """The owners of runs, by what their notices say. Thread-safe.
+
+    Args:
+        lease: seconds without a notice after which an owner is taken to be gone.
+        ask: asks an owner whether an attempt may start.
+    """
+
+    def __init__(self, lease: float, ask: Callable[[str, AttemptKey], None]) -> None:
+        self._lease = lease
+        self._ask = ask
+        self._changed = threading.Condition()
+        self._heard_at: OrderedDict[str, float] = OrderedDict()
+        self._gone_since: dict[str, float] = {}
+        self._over: _Remembered[str] = _Remembered()
+        self._unwanted: _Remembered[AttemptKey] = _Remembered()
+        self._allowed: _Remembered[AttemptKey] = _Remembered()
+
+    def take(self, notice: Mapping[str, Any]) -> Collection[str]:
+        """Take a notice; return the runs that it says are over."""
+        over = {*notice["over"]}
+        with self._changed:
+            owner = notice["owner"]
+            self._heard_at[owner] = time.monotonic()
+            self._heard_at.move_to_end(owner)
+            while len(self._heard_at) > MAX_REMEMBERED:
+                self._heard_at.popitem(last=False)
+            self._over.add(over)
+            self._unwanted.add(map(_key, notice["drop"]))
+            self._allowed.add(map(_key, notice["go"]))
+            self._changed.notify_all()
+        return over
+
+    def is_gone(self, owner: str) -> bool:
+        """Return whether an owner was not heard of for the lease."""
+        return time.monotonic() - self._heard_at.get(owner, -self._lease) > self._lease
+
+    def wants(self, attempt: AttemptKey) -> bool:
+        """Return whether an attempt is still wanted, as far as is known."""
+        with self._changed:
+            return attempt[0] not in self._over and attempt not in self._unwanted
+
+    def allow(self, owner: str, attempts: list[AttemptKey], ask: bool) -> list[AttemptKey]:
+        """Return which attempts may start. May wait for the lease.
+
+        Args:
+            owner: whose they are.
+            attempts: all of one order.
+            ask: whether to ask also if the owner was heard of: the order may be an old one.
+        """
+        if ask or self.is_gone(owner):
+            # It was asked lately, and did not answer: its other orders need not wait as long.
+            if time.monotonic() - self._gone_since.get(owner, -self._lease) < self._lease:
+                return []
+            for attempt in attempts:
+                self._ask(owner, attempt)
+            if not self._wait_for_answers(owner, attempts):
+                return []
+            attempts = [each for each in attempts if each in self._allowed]
+        return [each for each in attempts if self.wants(each)]
+
+    def _wait_for_answers(self, owner: str, attempts: list[AttemptKey]) -> bool:
+        def answered() -> bool:
+            return all(
+                each in self._allowed or each in self._unwanted or each[0] in self._over
+                for each in attempts
+            )
+
+        with self._changed:
+            if self._changed.wait_for(answered, self._lease):
+                self._gone_since.pop(owner, None)
+                return True
+            if self.is_gone(owner):
+                self._gone_since[owner] = time.monotonic()
+            return False
+
+
+def _key(value: Any) -> AttemptKey:
+    run, number, attempt = value
+    return run, number, attempt

@@ -1,0 +1,130 @@
+"""Sends reports to the owners of runs, on a thread of its own; several in one message."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable
+
+from flask_braintrust_evals.engine.values.results import CaseError
+from flask_braintrust_evals.errors import EvalsError
+
+from .links import Outbox
+from .messages import MessageTooLargeError, MessageWriter
+from .reports import Report, error_fields, failed_outcome, without_spans
+from .transport import Sender, Transport
+
+logger = logging.getLogger("flask_braintrust_evals")
+
+MAX_REPORTS = 200
+"""Reports in one message."""
+
+_Item = tuple[str, Report]
+
+
+class ReportSender:
+    """Sends the reports of a process.
+
+    Args:
+        transport: the broker.
+        writer: signs the messages.
+        beat: seconds between two calls of ``tick``.
+        tick: called on the thread that sends.
+    """
+
+    def __init__(
+        self,
+        transport: Transport,
+        writer: MessageWriter,
+        beat: float,
+        tick: Callable[[], None],
+    ) -> None:
+        self._writer = writer
+        self._process = ""
+        self._beat = beat
+        self._on_tick = tick
+        self._changed = threading.Condition()
+        self._put = 0
+        self._sent = 0
+        self._outbox: Outbox[_Item] = Outbox(
+            transport, "reports", self._deliver, self._tick, lambda again: None
+        )
+
+    def start(self, process: str) -> None:
+        """Start the thread.
+
+        Args:
+            process: the name of this process; see :class:`WorkerInfo`.
+        """
+        self._process = process
+        self._outbox.start()
+
+    def stop(self) -> None:
+        """Have the thread end soon."""
+        self._outbox.stop()
+
+    def put(self, owner: str, report: Report) -> None:
+        """Have a report sent to an owner. Never waits."""
+        with self._changed:
+            self._put += 1
+            self._outbox.put((owner, report))
+
+    def flush(self, timeout: float) -> bool:
+        """Wait until everything that was put has been sent; return whether it has."""
+        with self._changed:
+            goal = self._put
+            return self._changed.wait_for(lambda: self._sent >= goal, timeout)
+
+    # --- On the thread ---
+
+    def _deliver(self, sender: Sender, waiting: deque[_Item]) -> None:
+        while waiting:
+            owner = waiting[0][0]
+            reports: list[Report] = []
+            for each, report in waiting:
+                if each != owner or len(reports) == MAX_REPORTS:
+                    break
+                reports.append(report)
+            self._send(sender, owner, reports)
+            for _ in reports:
+                waiting.popleft()
+            with self._changed:
+                self._sent += len(reports)
+                self._changed.notify_all()
+
+    def _send(self, sender: Sender, owner: str, reports: list[Report]) -> None:
+        try:
+            content = {"process": self._process, "reports": [[*each] for each in reports]}
+            message = self._writer.write("report", content)
+        except EvalsError as error:
+            if len(reports) > 1:
+                for report in reports:
+                    self._send(sender, owner, [report])
+                return
+            smaller = _smaller(reports[0], error)
+            if smaller is not None:
+                self._send(sender, owner, [smaller])
+            return
+        sender.send_report(owner, message)
+
+    def _tick(self, sender: Sender) -> float:
+        self._on_tick()
+        return self._beat
+
+
+def _smaller(report: Report, error: EvalsError) -> Report | None:
+    """Return what to report where a report cannot be sent; ``None``: nothing."""
+    too_large = isinstance(error, MessageTooLargeError)
+    what = "is too large to be sent from the worker" if too_large else "cannot be sent"
+    if report.kind == "task":
+        failure = CaseError("WorkerError", f"the output of the task {what}: {error}")
+        return report._replace(content=[None, error_fields(failure)])
+    if report.kind == "finished" and report.content["spans"]:
+        logger.warning("the spans of a case are lost: their message %s: %s", what, error)
+        return report._replace(content=without_spans(report.content))
+    if report.kind == "finished" and not report.content["error"]:
+        failure = CaseError("WorkerError", f"the result of the case {what}: {error}")
+        return report._replace(content=failed_outcome(failure))
+    logger.warning("a report of the kind %r %s: %s", report.kind, what, error)
+    return None

@@ -1,0 +1,122 @@
+"""Reports: what workers tell the owner of a run, and how they are read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal, NamedTuple
+
+from flask_braintrust_evals.engine.values.cases import EvalCase
+from flask_braintrust_evals.engine.values.results import CaseError, CaseRef, CaseResult
+from flask_braintrust_evals.engine.values.scores import Score
+
+from .messages import MessageError
+
+ReportKind = Literal[
+    "started",  # the case's task is about to be called
+    "progress",  # the task reported progress: the event
+    "task",  # the task returned or failed: [output as JSON text, error]
+    "finished",  # the case is done: see outcome_of()
+    "spans",  # some spans of the run, encoded
+    "refused",  # this worker cannot run it: the reason
+    "lost",  # the process that ran it has died: the reason
+    "ask",  # may it be started?
+    "alive",  # what the process runs: [[run, number, attempt], ...]
+    "hello",  # the fields of a WorkerInfo
+    "ping",  # from the owner itself
+]
+
+
+class Report(NamedTuple):
+    """One report.
+
+    Attributes:
+        kind: see :data:`ReportKind`.
+        run: the id of the run; empty if it is about none.
+        number: the number of the case; -1 if it is about none.
+        attempt: the attempt at the case.
+        content: what it says.
+    """
+
+    kind: ReportKind
+    run: str = ""
+    number: int = -1
+    attempt: int = 0
+    content: Any = None
+
+    @classmethod
+    def of(cls, value: Any) -> Report:
+        """Return a report that was read.
+
+        Raises:
+            MessageError: it is none.
+        """
+        if not isinstance(value, list) or len(value) != len(cls._fields):
+            raise MessageError("a report has another form")
+        return cls(*value)
+
+
+def outcome_of(
+    result: CaseResult, root: Mapping[str, Any] | None = None, spans: Sequence[Any] = ()
+) -> dict[str, Any]:
+    """Return the result of a case as JSON, without its output, which was reported before.
+
+    Args:
+        result: the result.
+        root: the record of its ``eval`` span; ``None``: it is not recorded.
+        spans: the other spans of the case, encoded.
+    """
+    return {
+        "error": error_fields(result.error),
+        "scores": {name: score.as_dict() for name, score in result.scores.items()},
+        "classifications": result.classifications,
+        "scorer_errors": {
+            name: error_fields(error) for name, error in result.scorer_errors.items()
+        },
+        "failed_classifiers": sorted(result.failed_classifiers),
+        "metadata": result.metadata,
+        "tags": result.tags,
+        "metrics": result.metrics,
+        "scorer_metrics": result.scorer_metrics,
+        "duration": result.duration,
+        "interrupted": result.interrupted,
+        "root": root,
+        "spans": spans,
+        "lost_spans": 0,
+    }
+
+
+def failed_outcome(error: CaseError) -> dict[str, Any]:
+    """Return the outcome of a case of which nothing but a failure can be reported."""
+    nothing = CaseResult(CaseRef("", 0, 0, None), EvalCase(None), error=error)
+    return outcome_of(nothing)
+
+
+def without_spans(outcome: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an outcome whose spans are counted as lost."""
+    lost = sum(each["count"] for each in outcome["spans"])
+    return {**outcome, "root": None, "spans": [], "lost_spans": lost}
+
+
+def add_outcome(outcome: Mapping[str, Any], result: CaseResult) -> None:
+    """Set the fields of a result to what :func:`outcome_of` returned for it."""
+    result.error = error_of(outcome["error"]) or result.error
+    result.scores = {name: Score(**fields) for name, fields in outcome["scores"].items()}
+    result.classifications = outcome["classifications"]
+    result.scorer_errors = {
+        name: error_of(fields) or CaseError("Exception", "")
+        for name, fields in outcome["scorer_errors"].items()
+    }
+    result.failed_classifiers = set(outcome["failed_classifiers"])
+    result.metadata, result.tags = outcome["metadata"], outcome["tags"]
+    result.metrics, result.scorer_metrics = outcome["metrics"], outcome["scorer_metrics"]
+    result.duration, result.interrupted = outcome["duration"], outcome["interrupted"]
+
+
+def error_fields(error: CaseError | None) -> list[str] | None:
+    """Return a failure as JSON."""
+    return None if error is None else [error.type, error.message, error.stack]
+
+
+def error_of(fields: Any) -> CaseError | None:
+    """Return the failure that :func:`error_fields` returned the fields of."""
+    return None if fields is None else CaseError(*fields)

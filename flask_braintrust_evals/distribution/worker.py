@@ -1,0 +1,258 @@
+"""Runs the cases of orders, in a worker process, and reports to their owners."""
+
+from __future__ import annotations
+
+import dataclasses
+import logging
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from flask_braintrust_evals._version import __version__
+from flask_braintrust_evals.concurrency.channel import ChannelClosedError
+from flask_braintrust_evals.concurrency.gevent_patch import new_lock
+from flask_braintrust_evals.engine.evaluator import Evaluator
+from flask_braintrust_evals.engine.running.executor import CaseJob
+from flask_braintrust_evals.engine.values.events import (
+    CaseFinished,
+    CaseProgress,
+    CaseStarted,
+    Event,
+    TaskFinished,
+)
+from flask_braintrust_evals.errors import EvalsError
+
+from .fingerprint import Fingerprints, differences
+from .links import CONNECT_TIMEOUT, Listener
+from .messages import Message, MessageError, MessageWriter
+from .notices import AttemptKey
+from .orders import CaseOrder, RunOrder, read_order
+from .owners import Owners
+from .report_sender import ReportSender
+from .reports import Report, error_fields, outcome_of
+from .transport import Transport, WorkerInfo
+from .worker_runs import MakeRun, WorkerRun, WorkerRuns
+
+logger = logging.getLogger("flask_braintrust_evals")
+
+FLUSH_SECONDS = 30.0
+"""Seconds that the last reports of an order may take to reach the broker. Later, the owner notices
+that the case is lost, and has it run again."""
+
+
+class CaseWorker:
+    """What a process has that runs cases which others have ordered. Thread-safe.
+
+    Args:
+        transport: the broker.
+        writer: reads orders and notices, and signs reports.
+        evaluators: returns the evaluators of the application.
+        make_run: makes what runs the cases of a run.
+        fingerprints: those of the evaluators.
+        lease: seconds without a notice after which the cases of an owner are cancelled.
+        release: the release of the application; empty: it has none.
+    """
+
+    def __init__(
+        self,
+        transport: Transport,
+        writer: MessageWriter,
+        evaluators: Callable[[], Iterable[Evaluator]],
+        make_run: MakeRun,
+        fingerprints: Fingerprints,
+        lease: float,
+        release: str = "",
+    ) -> None:
+        self._transport = transport
+        self._writer = writer
+        self._evaluators = evaluators
+        self._fingerprints = fingerprints
+        self._release = release
+        self._lock = new_lock()
+        self._running: dict[AttemptKey, str] = {}
+        self._info: WorkerInfo | None = None
+        self._runs = WorkerRuns(make_run)
+        self._reports = ReportSender(transport, writer, lease / 3, self._tick)
+        self._owners = Owners(lease, self._ask)
+        self._listener = Listener(
+            transport,
+            "notices",
+            lambda ready, stopped: transport.listen_for_notices(self.take_notice, ready, stopped),
+            lambda again: None,
+        )
+
+    def start(self, name: str, process: str, pool: str, slots: int) -> None:
+        """Start the threads that listen and report. Later calls do nothing.
+
+        Args:
+            name: see :class:`WorkerInfo`, also for the others.
+        """
+        with self._lock:
+            if self._info is not None:
+                return
+            names = tuple(evaluator.name for evaluator in self._evaluators())
+            self._info = WorkerInfo(
+                name, process, pool, slots, 0, names, __version__, self._release
+            )
+        self._reports.start(process)
+        self._listener.start()
+
+    def stop(self) -> None:
+        """End the threads."""
+        self._listener.stop()
+        self._reports.stop()
+
+    def perform(self, message: Message, redelivered: bool) -> None:
+        """Run the cases of an order. Returns when their results have reached the broker.
+
+        Args:
+            message: the order.
+            redelivered: whether another worker may have had it before.
+        """
+        try:
+            order, cases = read_order(self._writer.read("order", message))
+        except MessageError as error:
+            logger.error("an order is ignored: %s", error)
+            return
+        keys = [(order.run, case.number, case.attempt) for case in cases]
+        with self._lock:
+            self._running.update(dict.fromkeys(keys, order.owner))
+        try:
+            allowed = {*self._owners.allow(order.owner, keys, ask=redelivered)}
+            wanted = [case for case, key in zip(cases, keys, strict=True) if key in allowed]
+            if wanted:
+                self._perform(order, wanted)
+        finally:
+            with self._lock:
+                for key in keys:
+                    self._running.pop(key, None)
+        if not self._reports.flush(FLUSH_SECONDS):
+            logger.error("the results of cases could not be reported: the broker does not answer")
+
+    def lost(self, message: Message, reason: str) -> None:
+        """Report that the process that had an order has died. For the process that started it.
+
+        Args:
+            message: the order.
+            reason: what is known of it.
+        """
+        try:
+            order, cases = read_order(self._writer.read("order", message))
+            reports = [
+                [*Report("lost", order.run, case.number, case.attempt, reason)] for case in cases
+            ]
+            report = self._writer.write("report", {"process": "", "reports": reports})
+            sender = self._transport.connect(CONNECT_TIMEOUT)
+            try:
+                sender.send_report(order.owner, report)
+            finally:
+                sender.close()
+        except Exception as error:  # of the broker, most of all
+            # The owner notices it later, because nobody names the case.
+            logger.warning("a lost case could not be reported (%s)", type(error).__name__)
+
+    def take_notice(self, message: Message) -> None:
+        """Take a notice of an owner. Whatever is wrong with it, it is logged and ignored."""
+        try:
+            notice = self._writer.read("notice", message)
+            over = self._owners.take(notice)
+            if over:
+                self._runs.end(lambda run, owner: run in over)
+            if notice["who"]:
+                self._say_hello(notice["owner"])
+        except MessageError as error:
+            logger.warning("a notice is ignored: %s", error)
+        except Exception as error:  # of an owner that writes other notices
+            logger.warning("a notice is ignored: %s", type(error).__name__)
+
+    def _perform(self, order: RunOrder, cases: list[CaseOrder]) -> None:
+        evaluator, refusal = self._find(order)
+        if evaluator is None:
+            self._refuse(order, cases, refusal)
+            return
+        try:
+            run = self._runs.use(order, evaluator, self._receive_spans(order))
+        except EvalsError as error:
+            self._refuse(order, cases, f"evaluator {order.evaluator!r} cannot be run: {error}")
+            return
+        try:
+            for case in cases:
+                if self._owners.wants((order.run, case.number, case.attempt)):
+                    self._run_case(order, run, case)
+        finally:
+            self._runs.leave(order.run)
+
+    def _run_case(self, order: RunOrder, run: WorkerRun, case: CaseOrder) -> None:
+        def report(kind: Any, content: Any = None) -> None:
+            said = Report(kind, order.run, case.number, case.attempt, content)
+            self._reports.put(order.owner, said)
+
+        def emit(event: Event) -> None:
+            if isinstance(event, CaseStarted):
+                report("started")
+            elif isinstance(event, CaseProgress):
+                report("progress", dict(event.event))
+            elif isinstance(event, TaskFinished):
+                report("task", [event.output_json, error_fields(event.error)])
+            elif isinstance(event, CaseFinished):
+                root, spans = run.take_spans(case.ids.trace_id)
+                report("finished", outcome_of(event.result, root, spans))
+
+        job = CaseJob(case.eval_case(), case.index, case.trial_index, case.ids)
+        try:
+            run.executor.run(job, emit)
+        except ChannelClosedError:
+            return
+        with self._lock:
+            self._running.pop((order.run, case.number, case.attempt), None)
+
+    def _find(self, order: RunOrder) -> tuple[Evaluator | None, str]:
+        """Return the evaluator of an order, or why there is none."""
+        named = [each for each in self._evaluators() if each.name == order.evaluator]
+        if not named:
+            return None, (
+                f"{self._name} has no evaluator {order.evaluator!r}; restart the worker with the"
+                " code of the server"
+            )
+        for each in named:
+            if self._fingerprints.of(each) == order.fingerprint:
+                return each, ""
+        different = differences(self._fingerprints.of(named[0]), order.fingerprint)
+        return None, (
+            f"{self._name} has another version of evaluator {order.evaluator!r}; what differs:"
+            f" {', '.join(different)}; restart the worker with the code of the server"
+        )
+
+    def _refuse(self, order: RunOrder, cases: list[CaseOrder], reason: str) -> None:
+        logger.warning("cases are refused: %s", reason)
+        for case in cases:
+            said = Report("refused", order.run, case.number, case.attempt, reason)
+            self._reports.put(order.owner, said)
+
+    def _receive_spans(self, order: RunOrder) -> Callable[[Any], None]:
+        return lambda spans: self._reports.put(
+            order.owner, Report("spans", order.run, content=spans)
+        )
+
+    def _ask(self, owner: str, attempt: AttemptKey) -> None:
+        self._reports.put(owner, Report("ask", *attempt))
+
+    def _say_hello(self, owner: str) -> None:
+        if self._info is not None:
+            with self._lock:
+                busy = len(self._running)
+            info = dataclasses.replace(self._info, busy=min(busy, self._info.slots))
+            self._reports.put(owner, Report("hello", content=vars(info)))
+
+    @property
+    def _name(self) -> str:
+        return "the worker" if self._info is None else f"worker {self._info.name}"
+
+    def _tick(self) -> None:
+        """Say what runs here, and cancel what nobody waits for. Called each beat."""
+        self._runs.end(lambda run, owner: self._owners.is_gone(owner))
+        by_owner: dict[str, list[list[Any]]] = {}
+        with self._lock:
+            for key, owner in self._running.items():
+                by_owner.setdefault(owner, []).append([*key])
+        for owner, attempts in by_owner.items():
+            self._reports.put(owner, Report("alive", content=attempts))

@@ -1,0 +1,66 @@
+"""What a run gets from the application that it runs in, and from the user that it is for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any
+
+from flask_braintrust_evals.cloud.sessions import UserSession
+from flask_braintrust_evals.concurrency.places import Places
+from flask_braintrust_evals.config import Settings
+from flask_braintrust_evals.tracing.processor import CaseSpanProcessor
+
+from .data import WithAttachments
+from .remote import Distribution
+
+
+@dataclass(frozen=True)
+class Host:
+    """The application's part in every run.
+
+    Attributes:
+        settings: the settings of the application.
+        span_processor: adds the spans of the application's own tracers to a run.
+        scope: entered around each case, such as the application's context.
+        places: limits the cases at a time of all runs of requests.
+        sdk_spans: see :func:`flask_braintrust_evals.contrib.braintrust_spans`.
+        sdk_attachments: see :func:`flask_braintrust_evals.contrib.braintrust_attachments`.
+        distribution: the way to workers on other machines; ``None``: cases run in this process.
+    """
+
+    settings: Settings
+    span_processor: CaseSpanProcessor
+    scope: Callable[[], AbstractContextManager[Any]]
+    places: Places | None = None
+    sdk_spans: Callable[[], Any] | None = None
+    sdk_attachments: WithAttachments | None = None
+    distribution: Distribution | None = None
+
+
+@dataclass(frozen=True)
+class Requester:
+    """The user that a run is for.
+
+    Attributes:
+        session: the user's session; ``None``: the run acts without Braintrust.
+        project_id: the project that a header of the request names; one in the specification has
+            priority.
+        recorded: if false, nothing is recorded in Braintrust, even with a session.
+        limited: whether the limits of the evaluator and of the settings bind the run; false for
+            users who may change both.
+        wants_usage: whether the consumer of the run wants tokens and cost also if it is not
+            recorded.
+        has_left: returns whether the client of the request has disconnected; ``None``: there is
+            none, and the user waits for the run.
+        distributed: whether cases may run on other machines, if application and evaluator let them.
+    """
+
+    session: UserSession | None
+    project_id: str | None = None
+    recorded: bool = True
+    limited: bool = True
+    wants_usage: bool = False
+    has_left: Callable[[], bool] | None = None
+    distributed: bool = True

@@ -1,0 +1,90 @@
+"""Runs the cases of a run on a worker, as its order says."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from flask_braintrust_evals.cloud.tracing.worker_spans import WorkerSpans
+from flask_braintrust_evals.distribution.orders import RecordingOrder, RunOrder
+from flask_braintrust_evals.distribution.span_records import record_of
+from flask_braintrust_evals.distribution.worker_runs import ReceiveSpans
+from flask_braintrust_evals.engine.evaluator import Evaluator
+from flask_braintrust_evals.engine.running.case_runner import CaseRunner
+from flask_braintrust_evals.engine.running.executor import CaseExecutor
+from flask_braintrust_evals.engine.running.local_executor import LocalExecutor
+from flask_braintrust_evals.engine.tracing.eval_tracer import EvalTracer
+from flask_braintrust_evals.semconv import PARENT
+
+from .host import Host
+
+
+class WorkerCases:
+    """What runs the cases of one run on a worker: a :class:`WorkerRun`.
+
+    Args:
+        order: the order of the run.
+        evaluator: the evaluator.
+        host: the application's part.
+        receive_spans: takes spans that end after their case.
+
+    Raises:
+        RequestError: the parameters are not valid for this evaluator.
+    """
+
+    def __init__(
+        self, order: RunOrder, evaluator: Evaluator, host: Host, receive_spans: ReceiveSpans
+    ) -> None:
+        parameters = evaluator.parameter_set.validate(order.parameters)
+        plan = evaluator.plan
+        if host.settings.blocking:
+            plan = replace(plan, blocking=True)
+        if not order.error_scores:
+            plan = replace(plan, error_score_handler=None)
+        self._spans = spans = _worker_spans(order, host, receive_spans)
+        recording = order.recording
+        runner = CaseRunner(
+            plan,
+            parameters,
+            reserved_names=order.reserved_names,
+            tracer=_worker_tracer(recording, spans),
+            finished_spans=(lambda trace_id: ()) if spans is None else spans.of_case,
+            usage_of=None if spans is None else spans.usage_of_case,
+            usage=order.usage,
+            span_class=host.sdk_spans() if host.sdk_spans is not None else None,
+            org_url=None if recording is None else recording.org_url,
+            scope=host.scope,
+        )
+        self.executor: CaseExecutor = LocalExecutor(runner)
+
+    def take_spans(self, trace_id: int) -> tuple[dict[str, Any] | None, list[Any]]:
+        """Return the spans of a case that has ended."""
+        if self._spans is None:
+            return None, []
+        root, packed = self._spans.take(trace_id)
+        return None if root is None else record_of(root), packed
+
+    def close(self) -> None:
+        """Record no more spans."""
+        if self._spans is not None:
+            self._spans.close()
+
+
+def _worker_spans(order: RunOrder, host: Host, receive_spans: ReceiveSpans) -> WorkerSpans | None:
+    recording = order.recording
+    if recording is None:
+        return None
+    host.span_processor.attach()
+    return WorkerSpans(recording.parent, host.span_processor, receive_spans, recording.stack_traces)
+
+
+def _worker_tracer(recording: RecordingOrder | None, spans: WorkerSpans | None) -> EvalTracer:
+    if recording is None or spans is None:
+        return EvalTracer()
+    generation = recording.generation
+    return EvalTracer(
+        spans.tracer,
+        attributes={PARENT: recording.parent},
+        span_attributes={} if generation is None else {"generation": generation},
+        keeps_row_ids=recording.keeps_row_ids,
+    )

@@ -1,0 +1,186 @@
+"""A broker within this process, and workers in threads: all messages travel as text."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import threading
+from collections.abc import Callable, Iterable
+from queue import Empty, Queue
+from typing import Any
+
+from flask_braintrust_evals.distribution.dispatcher import Dispatcher
+from flask_braintrust_evals.distribution.fingerprint import Fingerprints
+from flask_braintrust_evals.distribution.messages import Message, MessageWriter
+from flask_braintrust_evals.distribution.transport import Receive, Stopped
+from flask_braintrust_evals.distribution.worker import CaseWorker
+from flask_braintrust_evals.distribution.worker_runs import MakeRun
+from flask_braintrust_evals.engine.evaluator import Evaluator
+
+SECRET = "a secret of this test"
+
+
+class BrokerDownError(Exception):
+    """The broker does not answer."""
+
+
+class MemoryBroker:
+    """A :class:`Transport` whose queues are in memory. It can be stopped, and emptied."""
+
+    address = "memory://"
+    queue = "cases"
+    advice = "celery worker"
+    errors: tuple[type[Exception], ...] = (BrokerDownError,)
+
+    def __init__(self) -> None:
+        self.orders: Queue[str] = Queue()
+        self.log: list[tuple[str, str]] = []
+        self.is_up = True
+        self.silent = False
+        self._queues: dict[str, Queue[str]] = {}
+        self._listeners: list[Queue[str]] = []
+
+    def connect(self, timeout: float) -> _Sender:
+        self.check()
+        return _Sender(self)
+
+    def listen_for_reports(
+        self, reply_to: str, receive: Receive, ready: Callable[[], None], stopped: Stopped
+    ) -> None:
+        self._listen(self.queue_of(reply_to), receive, ready, stopped)
+
+    def listen_for_notices(
+        self, receive: Receive, ready: Callable[[], None], stopped: Stopped
+    ) -> None:
+        own: Queue[str] = Queue()
+        self._listeners.append(own)
+        try:
+            self._listen(own, receive, ready, stopped)
+        finally:
+            self._listeners.remove(own)
+
+    def has_workers(self, timeout: float) -> bool:
+        return False
+
+    def queue_of(self, name: str) -> Queue[str]:
+        return self._queues.setdefault(name, Queue())
+
+    def put(self, kind: str, message: Message, reply_to: str = "") -> None:
+        self.check()
+        text = json.dumps(message)
+        self.log.append((kind, text))
+        if self.silent:
+            return
+        if kind == "order":
+            self.orders.put(text)
+        elif kind == "report":
+            self.queue_of(reply_to).put(text)
+        else:
+            for each in list(self._listeners):
+                each.put(text)
+
+    def check(self) -> None:
+        if not self.is_up:
+            raise BrokerDownError
+
+    def restart_empty(self) -> None:
+        """Be back without what was in the queues."""
+        self.orders = Queue()
+        self._queues.clear()
+        self.is_up = True
+
+    def _listen(
+        self,
+        source: Queue[str],
+        receive: Receive,
+        ready: Callable[[], None],
+        stopped: Stopped,
+    ) -> None:
+        self.check()
+        ready()
+        while not stopped():
+            self.check()
+            try:
+                text = source.get(timeout=0.02)
+            except Empty:
+                continue
+            receive(Message(*json.loads(text)))
+
+
+class _Sender:
+    def __init__(self, broker: MemoryBroker) -> None:
+        self._broker = broker
+
+    def send_order(self, order: Message) -> None:
+        self._broker.put("order", order)
+
+    def send_notice(self, notice: Message) -> None:
+        self._broker.put("notice", notice)
+
+    def send_report(self, reply_to: str, report: Message) -> None:
+        self._broker.put("report", report, reply_to)
+
+    def close(self) -> None:
+        pass
+
+
+class Workers:
+    """Worker processes, each a :class:`CaseWorker` with some threads that take orders."""
+
+    def __init__(
+        self,
+        broker: MemoryBroker,
+        evaluators: Iterable[Evaluator],
+        make_run: MakeRun,
+        *,
+        lease: float = 1.0,
+        release: str = "",
+        secret: str = SECRET,
+    ) -> None:
+        self._broker = broker
+        self._numbers = itertools.count(1)
+        self._stopped = threading.Event()
+        self._make: Callable[[], CaseWorker] = lambda: CaseWorker(
+            broker,
+            MessageWriter(secret, 1_000_000),
+            lambda: evaluators,
+            make_run,
+            Fingerprints(release),
+            lease,
+            release,
+        )
+        self.all: list[CaseWorker] = []
+
+    def start(self, slots: int = 2) -> CaseWorker:
+        """Start one more process."""
+        number = next(self._numbers)
+        worker = self._make()
+        worker.start(f"celery@h{number}", f"celery@h{number}/{number}", "threads", slots)
+        self.all.append(worker)
+        for _ in range(slots):
+            threading.Thread(target=self._take_orders, args=[worker], daemon=True).start()
+        return worker
+
+    def stop(self) -> None:
+        self._stopped.set()
+        for worker in self.all:
+            worker.stop()
+
+    def _take_orders(self, worker: CaseWorker) -> None:
+        while not self._stopped.is_set():
+            try:
+                text = self._broker.orders.get(timeout=0.02)
+            except Empty:
+                continue
+            worker.perform(Message(*json.loads(text)), redelivered=False)
+
+
+def new_dispatcher(broker: MemoryBroker, lease: float = 1.0, secret: str = SECRET) -> Dispatcher:
+    """What a server has."""
+    return Dispatcher(broker, MessageWriter(secret, 1_000_000), lease)
+
+
+def contents_of(broker: MemoryBroker, kind: str) -> list[Any]:
+    """What the messages of a kind said."""
+    reader: Any = MessageWriter(SECRET, 1_000_000)
+    return [reader.read(kind, json.loads(text)) for each, text in broker.log if each == kind]
