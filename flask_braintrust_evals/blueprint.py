@@ -200,9 +200,12 @@ def _add_cors_headers(response: Response) -> Response:
 
 
 def _close_unanswered(error: BaseException | None) -> None:
-    """Close a run whose answer was lost: an application's own ``after_request`` may have failed."""
+    """Close a run whose answer is lost.
+
+    An application's own ``after_request`` may have failed, or answered with another response.
+    """
     run = g.pop(UNANSWERED, None)
-    if run is not None and error is not None:
+    if run is not None and (error is not None or run.is_abandoned):
         run.close()
 
 

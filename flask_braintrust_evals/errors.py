@@ -20,6 +20,7 @@
     │   └── QuotaError              the caller or the organisation has (429)
     ├── TooManyLoginsError          the process has as many logins under way as it may have (503)
     ├── BrokerError                 the broker that leads to other machines does not answer (503)
+    ├── StreamReadError             code of the application reads a stream before it is sent (500)
     ├── RunError                    a run could not be finished (500)
     │   ├── RunTimeoutError
     │   ├── ServerStoppingError     the worker is being stopped before the run is done (503)
@@ -146,6 +147,10 @@ class BrokerError(EvalsError):
 
     status = 503
     retry_after = 5
+
+
+class StreamReadError(EvalsError, RuntimeError):
+    """Code of the application reads the whole stream of a run before it is sent."""
 
 
 class RunError(EvalsError):

@@ -26,6 +26,7 @@ from .web.responses import json_response
 from .web.run_log import RunLog
 from .web.sending import Sending
 from .web.stopping import GracePeriod
+from .web.stream_response import StreamResponse
 
 
 class Views:
@@ -140,9 +141,8 @@ def _answer_run(run: EvalRun, stream: bool) -> Response:
     sending = Sending(request.environ, current_extension().settings.send_timeout)
     chunks = (
         b"".join(sse.encode(each.event, each.data) for each in messages) or sse.HEARTBEAT
-        for messages in run.messages(sending)
+        for messages in run.messages()
     )
-    response = Response(sending.pieces(chunks), headers=sse.HEADERS)
-    # Not left to the generator: one that was never started has no end to clean up at.
-    response.call_on_close(run.close)
+    response = StreamResponse(sending, chunks, run.close)
+    run.watch(sending)
     return response

@@ -126,7 +126,7 @@ class StreamCheck:
             )
             yield Finding(False, what, _BUFFERING)
             return
-        if encoding:
+        if encoding not in (None, "identity"):
             yield Finding(False, f"the stream is compressed ({encoding})", _COMPRESSION)
         if watched.error:
             yield Finding(False, f"the run failed: {watched.error}", _SEE_LOG)

@@ -57,25 +57,38 @@ class EvalRun:
     def __post_init__(self) -> None:
         run = self.prepared.run
         self._watch = RunWatch(run, self.prepared.evaluator, self.grace, self.heartbeat)
+        self._sending: Sending | None = None
         run.when_closed(self._end)
 
     def when_closed(self, callback: Callable[[], None]) -> None:
         """Have ``callback`` called when the workers have ended and the spans are delivered."""
         self.prepared.run.when_closed(callback)
 
-    def messages(self, sending: Sending | None = None) -> Iterator[list[Message]]:
+    def watch(self, sending: Sending | None = None) -> None:
+        """Have the run ended if the server is stopped, or nobody takes the stream.
+
+        Args:
+            sending: the way of the stream to the client; ``None``: there is no stream.
+
+        Raises:
+            RuntimeError: the system has no more threads.
+        """
+        self._sending = sending
+        self._watch.start(sending)
+
+    @property
+    def is_abandoned(self) -> bool:
+        """Whether its stream is lost, although the run was not closed."""
+        return self._sending is not None and self._sending.is_abandoned
+
+    def messages(self) -> Iterator[list[Message]]:
         """Run, and yield the messages of the stream, in lists of those that are ready together.
 
         An empty list means that ``heartbeat`` seconds have passed without an event.
-
-        Args:
-            sending: the way of the stream to the client. A client that takes nothing for too long
-                ends the run.
         """
         if self.prepared.recording.experiment is not None:
             yield [Message("start", dumps(self.prepared.recording.description))]
         try:
-            self._watch.start(sending)
             for batch in self._batches():
                 last = batch[-1]
                 if isinstance(last, Idle):
@@ -107,7 +120,7 @@ class EvalRun:
             EvalsError: the run failed, or the client has disconnected.
         """
         summary: dict[str, Any] = {}
-        self._watch.start()
+        self.watch()
         next_check = time.monotonic() + self.heartbeat
         for batch in self._batches():
             last = batch[-1]

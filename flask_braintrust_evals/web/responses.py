@@ -64,6 +64,9 @@ def error_response(error: EvalsError) -> Response:
 
 def http_exception_response(error: HTTPException) -> Response:
     """Return the response to an exception of werkzeug, for instance from ``abort``."""
+    cause = getattr(error, "original_exception", None)
+    if isinstance(cause, EvalsError):  # raised after the view, where Flask knows no other handler
+        return error_response(cause)
     original = error.get_response()
     text = f"{error.name}: {safe_text(error.description)}"
     response = json_response({"error": text}, original.status_code)

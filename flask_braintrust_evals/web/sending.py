@@ -10,9 +10,12 @@ from __future__ import annotations
 import os
 import socket
 import time
-from collections.abc import Iterable, Iterator
+import weakref
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from typing import Any
+
+from werkzeug.wsgi import ClosingIterator
 
 PIECE = 64 * 1024
 """Bytes that are handed to the server at a time."""
@@ -26,16 +29,39 @@ class Sending:
     Args:
         environ: the WSGI environment of the request.
         limit: seconds that the client may take for one piece.
+
+    Attributes:
+        has_begun: whether the server has begun to take the stream.
     """
 
     def __init__(self, environ: dict[str, Any], limit: float) -> None:
         self.limit = limit
         self._connection = next((environ[key] for key in _CONNECTION_KEYS if key in environ), None)
         self._since: float | None = None
+        self._body: weakref.ref[ClosingIterator] | None = None
+        self.has_begun = False
         self._limit_unanswered()
+
+    def body_of(self, chunks: Iterable[bytes], close: Callable[[], None]) -> ClosingIterator:
+        """Return the body of the response, which yields ``chunks`` in pieces.
+
+        Args:
+            chunks: the stream.
+            close: called when the body is closed.
+        """
+        self._since = time.monotonic()
+        body = ClosingIterator(self.pieces(chunks), close)
+        self._body = weakref.ref(body)
+        return body
+
+    @property
+    def is_abandoned(self) -> bool:
+        """Whether nobody has the body any more, who could take the rest of it or close it."""
+        return self._body is not None and self._body() is None
 
     def pieces(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
         """Yield ``chunks``, the large ones in pieces, and note how long each of them takes."""
+        self.has_begun, self._since = True, None
         for chunk in chunks:
             if len(chunk) <= PIECE:
                 self._since = time.monotonic()
@@ -49,7 +75,8 @@ class Sending:
 
     @property
     def seconds(self) -> float:
-        """How long the client has been taking for a piece; 0: there is none to take."""
+        """How long the client has been taking for a piece, or the server has not begun to take any;
+        0: there is none to take."""
         since = self._since
         return 0.0 if since is None else time.monotonic() - since
 

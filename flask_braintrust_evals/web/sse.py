@@ -7,6 +7,9 @@ import re
 HEADERS = {
     "Content-Type": "text/event-stream; charset=utf-8",
     "Cache-Control": "no-cache",
+    # Whatever compresses answers, such as Flask-Compress, leaves those alone that say how they are
+    # encoded. Compressed, events would wait until a block is full.
+    "Content-Encoding": "identity",
     "X-Accel-Buffering": "no",  # nginx
     "X-Content-Type-Options": "nosniff",
 }

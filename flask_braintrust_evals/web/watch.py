@@ -60,7 +60,11 @@ class RunWatch:
     def _check(self) -> None:
         if self._stopped:
             return
-        next_check = min(self._check_server(), self._check_client(), self._interval)
+        client = self._check_client()
+        if client is None:
+            self.stop()
+            return
+        next_check = min(self._check_server(), client, self._interval)
         self._timer = call_later(max(next_check, MIN_INTERVAL), self._check)
 
     def _check_server(self) -> float:
@@ -72,17 +76,33 @@ class RunWatch:
             self._run.give_up(self._grace.reason(), min(RELEASE_AFTER, self._time_to_leave()))
         return remaining if remaining > 0 else self._interval
 
-    def _check_client(self) -> float:
-        """Cancel the run if its client takes nothing; return the seconds to the next check."""
+    def _check_client(self) -> float | None:
+        """Cancel the run if its client takes nothing; return the seconds to the next check.
+
+        ``None``: there is nothing left to check.
+        """
         sending = self._sending
         if sending is None:
             return self._interval
+        if sending.is_abandoned:  # without having been closed
+            self._end_run()
+            return None
         limit = sending.limit
         if (self._grace.remaining() or 1) <= 0:
             limit = min(limit, self._time_to_leave())
         seconds = sending.seconds
         if seconds < limit:
             return limit - seconds
+        self._sending = None
+        if not sending.has_begun:
+            logger.warning(
+                "evaluator %r: the stream was not sent for %.1f s, and its run is ended; the"
+                " application, or what is around it, keeps the response",
+                self._evaluator,
+                seconds,
+            )
+            self._end_run()
+            return None
         logger.warning(
             "evaluator %r: the client has taken nothing of the stream for %.1f s; its connection is"
             " closed (%s)",
@@ -90,11 +110,13 @@ class RunWatch:
             seconds,
             "BRAINTRUST_EVALS_SEND_TIMEOUT" if limit == sending.limit else "the server is stopped",
         )
-        self._sending = None
         sending.cut()
+        self._end_run()
+        return self._interval
+
+    def _end_run(self) -> None:
         # In a thread: spans may have to be delivered, for which other timers must not wait.
         start_thread(self._run.close, "eval-release")
-        return self._interval
 
     def _time_to_leave(self) -> float:
         """Seconds, once the grace period is over, after which nothing is waited for any more."""
