@@ -14,6 +14,7 @@
     │   ├── NotFoundError           404
     │   ├── MethodNotAllowedError   405
     │   ├── BodyTimeoutError        408
+    │   ├── LengthRequiredError     411
     │   ├── BodyTooLargeError       413
     │   └── UnsupportedMediaTypeError  415
     ├── TooManyRunsError            the process has as many runs as it may have (503)
@@ -109,6 +110,12 @@ class BodyTimeoutError(RequestError):
     status = 408
 
 
+class LengthRequiredError(RequestError):
+    """The body of the request has no declared length, and the server does not tell its end."""
+
+    status = 411
+
+
 class BodyTooLargeError(RequestError):
     """The body of the request is larger than ``BRAINTRUST_EVALS_MAX_BODY`` or Flask's own limit, or
     has more values than ``BRAINTRUST_EVALS_MAX_VALUES``, or too many outside of its data."""
@@ -117,7 +124,7 @@ class BodyTooLargeError(RequestError):
 
 
 class UnsupportedMediaTypeError(RequestError):
-    """The body of the request is not declared as JSON."""
+    """The body of the request is not declared as JSON, or is compressed."""
 
     status = 415
 

@@ -21,6 +21,7 @@ from typing import Any
 import orjson
 
 from .errors import SerializationError
+from .json_reading import loads
 from .object_contents import NO_CONTENT, ContentReader, is_mock
 
 MAX_TEXT = 20_000
@@ -114,7 +115,7 @@ def plain(value: Any) -> Any:
     Raises:
         SerializationError: see :func:`dumps`.
     """
-    return orjson.loads(dumps(value))
+    return loads(dumps(value))
 
 
 def plain_parts(value: Any) -> Any:
@@ -123,7 +124,7 @@ def plain_parts(value: Any) -> Any:
     Raises:
         SerializationError: the value itself has no JSON form.
     """
-    return orjson.loads(dumps_parts(value))
+    return loads(dumps_parts(value))
 
 
 def safe_text(value: Any) -> str:

@@ -55,6 +55,7 @@ REGISTRATION = {
     "errors",
     "excerpts",
     "extension",
+    "json_reading",
     "log_filter",
     "object_contents",
     "routes",

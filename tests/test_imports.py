@@ -35,6 +35,7 @@ GROUND = {
     "error_texts",
     "errors",
     "excerpts",
+    "json_reading",
     "json_size",
     "semconv",
     "serialization",

@@ -11,6 +11,7 @@ from urllib3.exceptions import IncompleteRead
 
 from flask_braintrust_evals.concurrency.turns import Turn, wait_for_turn
 from flask_braintrust_evals.errors import CloudError
+from flask_braintrust_evals.json_reading import loads
 from flask_braintrust_evals.json_size import exceeds, without_collections
 
 MAX_ANSWER = 8 * 1024 * 1024
@@ -121,7 +122,7 @@ def decode(what: str, content: bytes, max_values: int = MAX_VALUES) -> Any:
         raise CloudError(f"Braintrust's answer to {what} has more than {max_values:,} JSON values")
     try:
         with without_collections(len(content)):
-            return orjson.loads(content)
+            return loads(content)
     except orjson.JSONDecodeError:
         pass
     raise CloudError(f"Braintrust's answer to {what} is not JSON")

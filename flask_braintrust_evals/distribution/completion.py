@@ -6,7 +6,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import orjson
 from opentelemetry.trace import Span, Status, StatusCode
 
 from flask_braintrust_evals.engine.calls.signatures import ScorerCall, unique_names
@@ -17,6 +16,7 @@ from flask_braintrust_evals.engine.running.error_scores import add_error_scores
 from flask_braintrust_evals.engine.tracing import attributes
 from flask_braintrust_evals.engine.tracing.eval_tracer import set_failure
 from flask_braintrust_evals.engine.values.results import CaseResult
+from flask_braintrust_evals.json_reading import loads
 from flask_braintrust_evals.tracing.span_ids import SpanIds
 
 from .span_records import restore
@@ -71,7 +71,7 @@ class CaseCompletion:
             ordered_at: when the case was ordered, in nanoseconds since 1970.
         """
         if result.output_json is not None:
-            result.output = orjson.loads(result.output_json)
+            result.output = loads(result.output_json)
         if outcome is not None:
             self._add_spans(outcome["spans"], outcome["lost_spans"])
         record = None if outcome is None else outcome["root"]

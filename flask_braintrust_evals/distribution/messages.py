@@ -6,14 +6,11 @@ import base64
 import binascii
 import hashlib
 import hmac
-import json
-import re
 import zlib
 from typing import Any, Literal, NamedTuple
 
-import orjson
-
 from flask_braintrust_evals.errors import EvalsError
+from flask_braintrust_evals.json_reading import loads
 from flask_braintrust_evals.serialization import dumps
 
 VERSION = 1
@@ -22,7 +19,6 @@ COMPRESS_FROM = 10_000
 """Characters from which on a message is compressed."""
 _COMPRESSED = "z"
 _PLAIN = "j"
-_LARGE_INTEGER = re.compile(r"\d{19}")
 
 Kind = Literal["order", "report", "notice"]
 
@@ -110,18 +106,13 @@ class MessageWriter:
             content = text[1:]
             if text[:1] == _COMPRESSED:
                 content = _unpacked(content, self._max_bytes * 100).decode()
-            return _loads(content)
+            return loads(content)
         except (ValueError, zlib.error, binascii.Error) as error:
             raise MessageError(f"the message cannot be read: {type(error).__name__}") from None
 
     def _signature(self, kind: Kind, text: str) -> str:
         signed = f"{kind}:{text}".encode("utf-8", "surrogatepass")
         return hmac.new(self._key, signed, hashlib.sha256).hexdigest()
-
-
-def _loads(text: str) -> Any:
-    # orjson reads integers above 64 bits as floats.
-    return json.loads(text) if _LARGE_INTEGER.search(text) else orjson.loads(text)
 
 
 def _unpacked(text: str, limit: int) -> bytes:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import tempfile
 from typing import Any
 
 import orjson
@@ -9,9 +11,11 @@ from flask import Request
 
 from flask_braintrust_evals.errors import (
     BodyTooLargeError,
+    LengthRequiredError,
     RequestError,
     UnsupportedMediaTypeError,
 )
+from flask_braintrust_evals.json_reading import loads
 from flask_braintrust_evals.json_size import MAX_DEPTH, exceeds, without_collections
 
 from .body_time import BodyTimes, read_in_time
@@ -30,9 +34,11 @@ def read_json(request: Request, limit: int, max_values: int, times: BodyTimes) -
         BodyTimeoutError: the body has not arrived in time.
         BodyTooLargeError: the body is larger, or has more values. If the request declares its size,
             a body that is larger is not read.
-        UnsupportedMediaTypeError: the body is not declared as JSON.
+        UnsupportedMediaTypeError: the body is not declared as JSON, or is compressed.
+        LengthRequiredError: the server does not tell where the body ends.
         RequestError: the body is not complete, not JSON, or nested too deep.
     """
+    _check_encoding(request)
     if request.content_type and not request.is_json:
         raise UnsupportedMediaTypeError(
             f"the body is declared as {request.mimetype!r}; send JSON with 'Content-Type:"
@@ -49,9 +55,18 @@ def read_json(request: Request, limit: int, max_values: int, times: BodyTimes) -
         raise RequestError(f"the body is nested too deep; at most {MAX_DEPTH} levels are allowed")
     try:
         with without_collections(len(data)):
-            return orjson.loads(data)
+            return loads(data)
     except orjson.JSONDecodeError as error:
         raise RequestError(f"the body is not JSON: {error}") from None
+
+
+def _check_encoding(request: Request) -> None:
+    encoding = request.headers.get("Content-Encoding", "").strip().lower()
+    if encoding not in ("", "identity"):
+        raise UnsupportedMediaTypeError(
+            f"the body is compressed ('Content-Encoding: {encoding[:100]}'), which this server does"
+            " not read; send it as it is"
+        )
 
 
 def _read(request: Request, limit: int, times: BodyTimes) -> bytes:
@@ -63,10 +78,8 @@ def _read(request: Request, limit: int, times: BodyTimes) -> bytes:
     )
     if request.content_length is not None and request.content_length > limit:
         raise too_large
-    # If the server itself marks the end of the body, werkzeug's limit cannot distinguish a body of
-    # exactly that size from a larger one.
-    terminated = request.environ.get("wsgi.input_terminated")
-    stream = request.environ["wsgi.input"] if terminated else request.stream
+    received: bytes | None = getattr(request, "_cached_data", None)
+    stream = _stream(request) if received is None else io.BytesIO(received)
     data = read_in_time(request.environ, lambda: stream.read(limit + 1), times)
     if len(data) > limit:
         raise too_large
@@ -76,3 +89,33 @@ def _read(request: Request, limit: int, times: BodyTimes) -> bytes:
             " disconnected, or declared a wrong length"
         )
     return data
+
+
+def _stream(request: Request) -> Any:
+    """Return what the body can be read from to its end.
+
+    Raises:
+        LengthRequiredError: the body is sent in chunks, and the server does not tell its end.
+    """
+    stream = request.environ["wsgi.input"]
+    if request.environ.get("wsgi.input_terminated"):
+        # werkzeug's limit cannot distinguish a body of exactly that size from a larger one.
+        return stream
+    if request.content_length is None:
+        if _ends_by_itself(stream):
+            return stream
+        if request.headers.get("Transfer-Encoding"):
+            raise LengthRequiredError(
+                "the body is sent in chunks, whose end this application's server does not tell;"
+                " send it with a Content-Length"
+            )
+    return request.stream
+
+
+def _ends_by_itself(stream: Any) -> bool:
+    """Return whether a server that does not say so has received the whole body before, or ends it.
+
+    Those that serve WSGI applications by ASGI do.
+    """
+    received = isinstance(stream, io.BytesIO | tempfile.SpooledTemporaryFile)
+    return received or type(stream).__module__.partition(".")[0] == "a2wsgi"

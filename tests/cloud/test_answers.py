@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gzip
+import json
+import sys
 import time
 import tracemalloc
 import zlib
@@ -210,3 +212,20 @@ def test_under_gevent_nothing_that_is_waited_for_takes_longer_than_the_limit() -
             client.call("GET", cloud.url + "/quick")
     """)
     assert printed == "{'CloudTimeoutError'} True\n"
+
+
+def test_integers_of_any_size_are_read_as_they_are() -> None:
+    row = {"input": [2**64, 2**64 + 1, -(2**63) - 1, 2**53 + 1, 0.1], "id": "9" * 25}
+    assert answers.decode("rows", json.dumps(row).encode()) == row
+    deep = b"[" * 900 + b"1" * 30 + b"]" * 900
+    assert answers.decode("rows", deep) is not None
+
+
+def test_a_large_integer_too_deep_to_be_read_is_an_error() -> None:
+    def at_depth(depth: int) -> Any:
+        if depth:
+            return at_depth(depth - 1)
+        return answers.decode("rows", b"[" * 1000 + b"1" * 30 + b"]" * 1000)
+
+    with pytest.raises(CloudError, match="is not JSON"):
+        at_depth(sys.getrecursionlimit() // 2)

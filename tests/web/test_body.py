@@ -5,13 +5,16 @@ from __future__ import annotations
 import gc
 import io
 import json
+import tempfile
 from typing import Any
 
 import pytest
+from flask import request
 from werkzeug.test import TestResponse
 
 from .support import Api, error_of, make_app
 
+JSON = "application/json"
 LIMIT = 2_000
 TOO_LARGE = (
     f"the body is larger than {LIMIT} bytes; use a dataset, or raise BRAINTRUST_EVALS_MAX_BODY"
@@ -238,3 +241,93 @@ def test_a_body_of_nearly_that_depth_is_taken() -> None:
         b'{"name": "echo", "data": [{"input": ' + b"[" * 190 + b"]" * 190 + b'}], "stream":false}'
     )
     assert post(make_api(), body).status_code == 200
+
+
+# --- What is in a body is what arrives ---
+
+INTEGERS = [0, 2**53 + 1, 2**63, 2**64 - 1, 2**64, 2**64 + 1, -(2**63), -(2**63) - 1, 10**40 + 7]
+
+
+def test_integers_of_any_size_arrive_as_they_are() -> None:
+    api = make_api(BRAINTRUST_EVALS_MAX_BODY=10_000)
+    (output,) = api.outputs(data=[{"input": {"numbers": INTEGERS, "text": "1" * 30}}])
+    assert output["numbers"] == INTEGERS
+    assert [type(each) for each in output["numbers"]] == [int] * len(INTEGERS)
+
+
+def test_numbers_beside_large_integers_stay_what_they_are() -> None:
+    values = [10**25, 0.1, 0.30000000000000004, -0.0, 1e25, 1e-300, "\ud83d\ude00", None, True]
+    (output,) = make_api().outputs(data=[{"input": values}])
+    assert json.dumps(output) == json.dumps(values)
+
+
+@pytest.mark.parametrize("text", ["[1" + "0" * 30 + ", NaN]", '["' + "1" * 30 + '", Infinity]'])
+def test_what_is_not_json_is_refused_beside_large_integers_too(text: str) -> None:
+    body = b'{"name": "echo", "data": [{"input": ' + text.encode() + b"}]}"
+    assert "the body is not JSON" in error_of(post(make_api(), body), 400)
+
+
+@pytest.mark.parametrize("digits", [310, 5_000])
+def test_an_integer_with_more_digits_than_any_float_has_is_400(digits: int) -> None:
+    body = b'{"name": "echo", "data": [{"input": ' + b"1" * digits + b"}]}"
+    text = error_of(post(make_api(BRAINTRUST_EVALS_MAX_BODY=10_000), body), 400)
+    assert text.startswith("the body is not JSON: ")
+
+
+# --- How a body is sent ---
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "br", "Deflate", "gzip, br"])
+def test_a_compressed_body_is_415_with_its_encoding(small: Api, encoding: str) -> None:
+    headers = {"Content-Encoding": encoding}
+    response = small.post("/eval", data=b"\x1f\x8b", content_type=JSON, headers=headers)
+    text = error_of(response, 415)
+    assert f"'Content-Encoding: {encoding.lower()}'" in text
+
+
+@pytest.mark.parametrize("encoding", ["identity", "", " Identity "])
+def test_a_body_that_says_it_is_not_compressed_is_taken(small: Api, encoding: str) -> None:
+    headers = {"Content-Encoding": encoding}
+    response = small.post("/eval", data=SOUND, content_type=JSON, headers=headers)
+    assert response.status_code == 200, response.text
+
+
+def received() -> Any:
+    return io.BytesIO(SOUND)
+
+
+def spooled() -> Any:
+    stream = tempfile.SpooledTemporaryFile()
+    stream.write(SOUND)
+    stream.seek(0)
+    return stream
+
+
+def chunked(api: Api, stream: Any) -> TestResponse:
+    """Send a body in chunks to a server that does not say whether it tells the end."""
+    environ = {"wsgi.input": stream, "wsgi.input_terminated": False, "CONTENT_LENGTH": ""}
+    headers = {"Transfer-Encoding": "chunked"}
+    return api.post("/eval", content_type=JSON, environ_overrides=environ, headers=headers)
+
+
+@pytest.mark.parametrize("made", [received, spooled])
+def test_a_body_in_chunks_that_the_server_has_received_is_taken(small: Api, made: Any) -> None:
+    with made() as stream:
+        assert chunked(small, stream).status_code == 200
+
+
+def test_a_body_in_chunks_without_an_end_is_411_unread(small: Api) -> None:
+    assert "send it with a Content-Length" in error_of(chunked(small, Unread()), 411)
+
+
+@pytest.mark.parametrize("read", [lambda: request.get_data(), lambda: request.get_json()])
+def test_a_body_that_the_application_has_read_before_is_taken(read: Any) -> None:
+    app = make_app(BRAINTRUST_EVALS_AUTH="none")
+    seen = []
+
+    @app.before_request
+    def note() -> None:
+        seen.append(read())
+
+    assert Api(app, token=None).outputs(data=[{"input": 1}]) == [1]
+    assert len(seen) == 1

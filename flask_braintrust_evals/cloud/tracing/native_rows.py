@@ -20,6 +20,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import StatusCode, format_span_id, format_trace_id
 
 from flask_braintrust_evals import semconv
+from flask_braintrust_evals.json_reading import loads
 from flask_braintrust_evals.serialization import clean_text, dumps, dumps_or_reason
 from flask_braintrust_evals.tracing.sizes import plain_attributes
 
@@ -178,7 +179,7 @@ _NOT_JSON = object()
 
 def _parsed(text: Any) -> Any:
     try:
-        return orjson.loads(text)
+        return loads(text)
     except orjson.JSONDecodeError:
         return _NOT_JSON
 

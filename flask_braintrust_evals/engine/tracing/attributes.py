@@ -14,6 +14,7 @@ from flask_braintrust_evals.concurrency.turns import wait_after
 from flask_braintrust_evals.engine.values.cases import EvalCase
 from flask_braintrust_evals.engine.values.results import CaseResult
 from flask_braintrust_evals.engine.values.scores import Classification, Score
+from flask_braintrust_evals.json_reading import loads
 from flask_braintrust_evals.serialization import clean_text, dumps, dumps_or_reason, safe_text
 
 # Held while an attribute is read, merged and written, so that no other change is lost. Meanwhile no
@@ -145,7 +146,7 @@ def merge_json(span: Span, name: str, value: Any) -> None:
     with _lock:
         known = recorded(span, name)
         if isinstance(known, dict):
-            new = orjson.loads(text)
+            new = loads(text)
             if isinstance(new, dict):
                 text = dumps(_merged(known, new))
         span.set_attribute(name, text)
@@ -157,7 +158,7 @@ def recorded(span: Span, name: str) -> Any:
     if not isinstance(text, str):
         return None
     try:
-        return orjson.loads(text)
+        return loads(text)
     except orjson.JSONDecodeError:
         return None
 

@@ -12,6 +12,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import StatusCode, format_span_id, format_trace_id
 
 from flask_braintrust_evals import semconv
+from flask_braintrust_evals.json_reading import loads
 from flask_braintrust_evals.tracing.usage import usage_of
 
 _INPUTS = (semconv.INPUT, "gen_ai.input.messages")
@@ -110,6 +111,6 @@ def _parse(value: Any) -> Any:
     if not isinstance(value, str):
         return value
     try:
-        return orjson.loads(value)
+        return loads(value)
     except orjson.JSONDecodeError:
         return value
