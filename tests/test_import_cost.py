@@ -31,6 +31,7 @@ REGISTRATION = {
     "concurrency.gevent_patch",
     "concurrency.turns",
     "config",
+    "config_distribution",
     "config_values",
     "contrib",
     "contrib.references",
