@@ -18,8 +18,25 @@ from typing import Any
 
 import requests
 
+from .forked import Forked, nursery
+
 ROOT = Path(__file__).parent.parent
 START_UP = 30.0
+LIBRARIES = (
+    *("asyncio", "flask", "flask_cors", "gunicorn.app.wsgiapp", "jinja2.ext", "jinja2.sandbox"),
+    *("jsonschema", "mstache", "opentelemetry.exporter.otlp.proto.common.trace_encoder"),
+    *("opentelemetry.proto.collector.trace.v1.trace_service_pb2", "opentelemetry.sdk.trace"),
+    *("orjson", "pydantic.fields", "pydantic.main", "pydantic.types", "regex", "requests"),
+)
+"""The libraries that the application of the live tests has imported with its first answer."""
+SDK = (
+    *LIBRARIES,
+    *("braintrust.integrations.openai", "httpcore2", "openai.resources.audio.audio"),
+    *("openai.resources.beta.beta", "openai.resources.chat.completions"),
+    *("openai.resources.embeddings", "openai.resources.images", "openai.resources.moderations"),
+    "openai.resources.responses.responses",
+)
+"""The same, of an application whose model is OpenAI's, traced by the SDK."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +56,19 @@ class Gunicorn:
     """gunicorn on a free port of 127.0.0.1, ready when the constructor returns.
 
     The socket is bound here and handed over, so that no other process can take the port meanwhile.
+
+    Args:
+        app: what gunicorn serves.
+        worker_class: gunicorn's kind of worker.
+        options: further ones of gunicorn's command line.
+        environ: variables beside those of this process.
+        log: what gunicorn writes to; a temporary file if None.
+        wait: whether to return only when the server answers.
+        libraries: what is imported already in the process that the server is forked from.
+        fresh: start gunicorn by its command line, in an interpreter of its own, and fork nothing.
+            Tests do so where the start, the end or the memory of a process is their subject, or
+            where a library reads settings while it is imported. Under gevent, a forked master is
+            patched as its workers are. With ``--preload`` it is always so.
     """
 
     def __init__(
@@ -50,29 +80,45 @@ class Gunicorn:
         environ: Mapping[str, str] | None = None,
         log: Path | None = None,
         wait: bool = True,
+        libraries: tuple[str, ...] = LIBRARIES,
+        fresh: bool = False,
     ) -> None:
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        # As many as gunicorn lets wait by itself. By default it is 128, and in a crowd some clients
+        # get their connection a minute later.
+        self._listener = socket.create_server(("127.0.0.1", 0), backlog=2048)
         self.port = self._listener.getsockname()[1]
         self.url = f"http://127.0.0.1:{self.port}"
         self._log = log.open("wb") if log else tempfile.NamedTemporaryFile("w+b", suffix=".log")
-        fd = self._listener.fileno()
-        command = [sys.executable, "-m", "gunicorn", "--bind", f"fd://{fd}", "--worker-class"]
-        command += [worker_class, "--workers", "1", "--graceful-timeout", "5", *options, app]
+        arguments = ["--worker-class", worker_class, "--workers", "1", "--graceful-timeout", "5"]
+        arguments += [*options, app]
         clean = {k: v for k, v in os.environ.items() if not k.startswith("BRAINTRUST")}
-        self.process = subprocess.Popen(
-            command,
-            cwd=ROOT,
-            env={**clean, **(environ or {})},
-            stdout=self._log,
-            stderr=subprocess.STDOUT,
-            pass_fds=(fd,),
-        )
+        variables = {**clean, **(environ or {})}
+        self.process: subprocess.Popen[bytes] | Forked
+        if fresh or "--preload" in options:
+            self.process = self._start(arguments, variables)
+        else:
+            forks = nursery(worker_class == "gevent", libraries)
+            arguments = ["--bind", "fd://{1}", *arguments]
+            fds = (self._log.fileno(), self._listener.fileno())
+            self.process = forks.fork("gunicorn", arguments, variables, *fds)
         if wait:
             try:
                 self._wait_until_ready()
             except BaseException:
                 self.close()
                 raise
+
+    def _start(self, arguments: list[str], environ: dict[str, str]) -> subprocess.Popen[bytes]:
+        """Start gunicorn by its command line, in an interpreter of its own."""
+        fd = self._listener.fileno()
+        return subprocess.Popen(
+            [sys.executable, "-m", "gunicorn", "--bind", f"fd://{fd}", *arguments],
+            cwd=ROOT,
+            env=environ,
+            stdout=self._log,
+            stderr=subprocess.STDOUT,
+            pass_fds=(fd,),
+        )
 
     @property
     def log(self) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import functools
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 
 import pytest
 
@@ -36,20 +38,31 @@ def environ(cloud: StandIn) -> dict[str, str]:
     }
 
 
-@pytest.fixture(scope="session", params=WORKERS)
-def any_server(request: pytest.FixtureRequest, shared_cloud: StandIn) -> Iterator[Gunicorn]:
-    """The same application under each kind of worker."""
-    options = ("--threads", "40") if request.param == "gthread" else ()
-    with Gunicorn(
-        worker_class=request.param, options=options, environ=environ(shared_cloud)
-    ) as server:
-        yield server
-
-
 @pytest.fixture(scope="session")
-def gevent_server(shared_cloud: StandIn) -> Iterator[Gunicorn]:
-    with Gunicorn(environ=environ(shared_cloud)) as server:
-        yield server
+def server_of(shared_cloud: StandIn) -> Iterator[Callable[[str], Gunicorn]]:
+    """Returns the server under a kind of worker, which is started when it is first asked for."""
+    with ExitStack() as stack:
+
+        @functools.cache
+        def server_of(worker: str) -> Gunicorn:
+            options = ("--threads", "40") if worker == "gthread" else ()
+            variables = environ(shared_cloud)
+            fresh = worker == "gevent"
+            server = Gunicorn(worker_class=worker, options=options, environ=variables, fresh=fresh)
+            return stack.enter_context(server)
+
+        yield server_of
+
+
+@pytest.fixture(params=WORKERS)
+def any_server(request: pytest.FixtureRequest, server_of: Callable[[str], Gunicorn]) -> Gunicorn:
+    """The same application under each kind of worker."""
+    return server_of(request.param)
+
+
+@pytest.fixture
+def gevent_server(server_of: Callable[[str], Gunicorn]) -> Gunicorn:
+    return server_of("gevent")
 
 
 @pytest.fixture

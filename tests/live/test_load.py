@@ -43,7 +43,7 @@ def server(shared_cloud: StandIn) -> Iterator[Gunicorn]:
     # gevent resolves names in threads that it starts as it needs them, up to ten, and keeps.
     settings = {**environ(shared_cloud), "LOG_LEVEL": "WARNING", "GEVENT_RESOLVER": "block"}
     options = ("--worker-connections", "2000")
-    with Gunicorn(environ=settings, options=options) as server:
+    with Gunicorn(environ=settings, options=options, fresh=True) as server:
         yield server
 
 

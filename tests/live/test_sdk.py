@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -12,7 +12,7 @@ import pytest
 import requests
 
 from tests.openai_api import openai_api
-from tests.server import Client, Gunicorn, cases, outputs
+from tests.server import SDK, Client, Gunicorn, cases, outputs
 from tests.standin import StandIn, StoredSpan
 
 from .conftest import PLAYGROUND, WORKERS, environ
@@ -27,7 +27,12 @@ def openai_url() -> Iterator[str]:
 
 
 def serve(
-    cloud: StandIn, openai_url: str, worker: str = "gevent", *options: str, **more: str
+    cloud: StandIn,
+    openai_url: str,
+    worker: str = "gevent",
+    *options: str,
+    settings: Mapping[str, str] | None = None,
+    fresh: bool = False,
 ) -> Gunicorn:
     cloud.add_user("token-app", orgs=("the application's",))
     if worker == "gthread":
@@ -38,15 +43,22 @@ def serve(
         # The application's own, which no run may use.
         "BRAINTRUST_API_KEY": "token-app",
         "BRAINTRUST_EVALS_TRACER_PROVIDER": "true",
-        **more,
+        **(settings or {}),
     }
     app = "tests.live.sdk_app:create_app()"
-    return Gunicorn(app, worker_class=worker, options=options, environ=variables)
+    return Gunicorn(
+        app,
+        worker_class=worker,
+        options=options,
+        environ=variables,
+        libraries=SDK,
+        fresh=fresh,
+    )
 
 
 @pytest.fixture(scope="module")
 def server(shared_cloud: StandIn, openai_url: str) -> Iterator[Gunicorn]:
-    with serve(shared_cloud, openai_url) as server:
+    with serve(shared_cloud, openai_url, fresh=True) as server:
         yield server
 
 
@@ -290,7 +302,7 @@ def test_in_no_auth_mode_nothing_that_is_traced_in_a_task_goes_anywhere(
 ) -> None:
     # The key is in the SDK's hands alone: it comes from a file, not from the environment.
     settings = {"BRAINTRUST_EVALS_AUTH": "none", "BRAINTRUST_API_KEY": "", "SDK_KEY": "token-app"}
-    with serve(cloud, openai_url, **settings) as server:
+    with serve(cloud, openai_url, settings=settings) as server:
         client = Client(server.url + "/evals", token=None)
         (output,) = outputs(client.run("assistant", cases("hi")))
         assert output["exported"] == ""
@@ -302,7 +314,8 @@ def test_in_no_auth_mode_nothing_that_is_traced_in_a_task_goes_anywhere(
 def test_with_opentelemetry_compatibility_on_spans_still_nest(
     cloud: StandIn, openai_url: str
 ) -> None:
-    with serve(cloud, openai_url, BRAINTRUST_OTEL_COMPAT="true") as server:
+    settings = {"BRAINTRUST_OTEL_COMPAT": "true"}
+    with serve(cloud, openai_url, settings=settings) as server:
         client = Client(server.url + "/evals")
         run(client, "assistant", "hi")
     assert tree(cloud.spans)["eval"]["task"]["opentelemetry"] == {"look_up": {"database": {}}}

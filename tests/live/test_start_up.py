@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.server import Client, Gunicorn, cases, outputs
+from tests.server import LIBRARIES, SDK, Client, Gunicorn, cases, outputs
 from tests.standin import StandIn
 
 from .conftest import PLAYGROUND, environ
@@ -59,8 +59,9 @@ def test_a_server_does_not_start_with_two_evaluators_of_one_name(
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text)
     settings = {**environ(cloud), "EVALS": str(tmp_path)}
+    libraries = LIBRARIES if app == "decorated" else SDK
     app = f"tests.live.duplicate_app:{app}()"
-    with Gunicorn(app, environ=settings, wait=False) as server:
+    with Gunicorn(app, environ=settings, wait=False, libraries=libraries) as server:
         assert server.process.wait(20) != 0
         assert "two evaluators are named 'twin'" in server.log
         assert "give one of them another name, such as 'twin-2'" in server.log
@@ -74,7 +75,8 @@ def test_a_server_does_not_start_if_a_file_cannot_be_imported(
 ) -> None:
     (tmp_path / "eval_broken.py").write_text("import braintrust\n\n1 / 0\n")
     settings = {**environ(cloud), "EVALS": str(tmp_path)}
-    with Gunicorn("tests.live.duplicate_app:loaded()", environ=settings, wait=False) as server:
+    app = "tests.live.duplicate_app:loaded()"
+    with Gunicorn(app, environ=settings, wait=False, fresh=True) as server:
         assert server.process.wait(20) != 0
         log = server.log
     assert f"{tmp_path}/eval_broken.py could not be imported: ZeroDivisionError" in log
@@ -83,7 +85,7 @@ def test_a_server_does_not_start_if_a_file_cannot_be_imported(
 
 def test_a_server_does_not_start_with_a_wrong_setting(cloud: StandIn) -> None:
     settings = {**environ(cloud), "BRAINTRUST_EVALS_HEARTBEAT": "soon"}
-    with Gunicorn(environ=settings, wait=False) as server:
+    with Gunicorn(environ=settings, wait=False, fresh=True) as server:
         assert server.process.wait(20) != 0
         assert (
             "ConfigurationError: BRAINTRUST_EVALS_HEARTBEAT is 'soon', but must be a number of"

@@ -16,11 +16,17 @@ from .conftest import PLAYGROUND, environ
 pytestmark = pytest.mark.live
 
 
+def serve(cloud: StandIn, worker: str, *options: str) -> Gunicorn:
+    options += ("--threads", "10") if worker == "gthread" else ()
+    variables = environ(cloud)
+    return Gunicorn(worker_class=worker, options=options, environ=variables, fresh=True)
+
+
 @pytest.mark.parametrize("options", [(), ("--preload",)], ids=["", "preload"])
 def test_coroutines_may_use_threads_and_the_worker_still_ends_on_sigterm(
     cloud: StandIn, options: tuple[str, ...]
 ) -> None:
-    with Gunicorn(options=options, environ=environ(cloud)) as server:
+    with Gunicorn(options=options, environ=environ(cloud), fresh=True) as server:
         client = Client(server.url + "/evals")
 
         def run(number: int) -> None:
@@ -57,9 +63,8 @@ def test_a_run_that_cannot_be_finished_before_its_worker_ends_reports_it(
 ) -> None:
     # Below the second or two that gunicorn takes to notice a stop, nothing can be promised.
     options = ["--graceful-timeout", "4"]
-    options += ["--threads", "10"] if worker == "gthread" else []
     options += ["--max-requests", "3"] if how == "max_requests" else []
-    with Gunicorn(worker_class=worker, options=tuple(options), environ=environ(cloud)) as server:
+    with serve(cloud, worker, *options) as server:
         client = Client(server.url + "/evals")
         stream = client.stream("patient", cases("a", "b", "c"), parent=PLAYGROUND)
         started = "/control/patient/.*/started"
@@ -83,9 +88,8 @@ def test_a_run_that_cannot_be_finished_before_its_worker_ends_reports_it(
 def test_a_run_that_can_be_finished_before_its_worker_ends_is_finished(
     cloud: StandIn, worker: str
 ) -> None:
-    options = ("--graceful-timeout", "20", *(("--threads", "10") if worker == "gthread" else ()))
     with (
-        Gunicorn(worker_class=worker, options=options, environ=environ(cloud)) as server,
+        serve(cloud, worker, "--graceful-timeout", "20") as server,
         cloud.gate("GET", "/control/gated/.*") as gate,
     ):
         client = Client(server.url + "/evals")

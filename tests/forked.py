@@ -1,0 +1,140 @@
+"""Processes that need no imports: each is forked by one that has imported everything.
+
+Starting a server takes two seconds of processor time, nearly all of it for importing what it uses.
+A `Nursery` is a process which has done that, and which forks a server whenever a test wants one.
+Forked are an application's libraries alone: neither this package nor the application is imported
+before the fork, so that both are imported under the settings of the test, as they are at a start.
+
+How servers start, and how they end, is tested with those that are started by their command line.
+"""
+
+from __future__ import annotations
+
+import atexit
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+GIVEN_UP = -signal.SIGKILL
+"""The status of a process whose nursery ended before it."""
+
+
+class Forked:
+    """A process that a nursery has forked, with what tests use of `subprocess.Popen`.
+
+    Args:
+        status: what the nursery writes to: the process's id, and later how it ended.
+    """
+
+    def __init__(self, status: int) -> None:
+        self._status = status
+        self._text = b""
+        self.returncode: int | None = None
+        while b"\n" not in self._text:
+            self._read()
+        self.pid = int(self._text.split()[0])
+
+    def poll(self) -> int | None:
+        """Return how the process ended, as Popen has it, or None while it runs."""
+        while self.returncode is None and select.select([self._status], [], [], 0)[0]:
+            self._read()
+        return self.returncode
+
+    def wait(self, timeout: float | None = None) -> int:
+        """Wait until the process has ended.
+
+        Raises:
+            subprocess.TimeoutExpired: it has not, after ``timeout`` seconds.
+        """
+        while self.returncode is None:
+            if not select.select([self._status], [], [], timeout)[0]:
+                raise subprocess.TimeoutExpired("a forked process", timeout or 0)
+            self._read()
+        return self.returncode
+
+    def send_signal(self, number: int) -> None:
+        if self.poll() is None:
+            os.kill(self.pid, number)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
+
+    def _read(self) -> None:
+        chunk = os.read(self._status, 100)
+        self._text += chunk
+        ended = self._text.split()[1:]
+        if ended or not chunk:
+            self.returncode = int(ended[0]) if ended else GIVEN_UP
+            os.close(self._status)
+        if not chunk and not ended and b"\n" not in self._text:
+            raise RuntimeError("the process that forks servers has ended")
+
+
+class Nursery:
+    """A process that has imported ``modules``, after gevent's patch if it is ``patched``."""
+
+    def __init__(self, patched: bool, modules: Sequence[str]) -> None:
+        self._socket, theirs = socket.socketpair()
+        command = [sys.executable, "-m", "tests.forking", str(theirs.fileno())]
+        clean = {k: v for k, v in os.environ.items() if not k.startswith(("BRAINTRUST", "OTEL"))}
+        with theirs:
+            self._process = subprocess.Popen(
+                [*command, "patched" if patched else "unpatched", *modules],
+                cwd=ROOT,
+                env=clean,
+                stdin=subprocess.DEVNULL,
+                pass_fds=(theirs.fileno(),),
+            )
+
+    def fork(
+        self, module: str, arguments: Sequence[str], environ: Mapping[str, str], *fds: int
+    ) -> Forked:
+        """Fork a process that does what ``python -m module`` does.
+
+        Args:
+            module: the module's name.
+            arguments: of the command line; ``{0}`` and so on stand for descriptors of ``fds``.
+            environ: its whole environment.
+            fds: what it writes to, and then other descriptors that it gets.
+        """
+        status, theirs = os.pipe()
+        request = {"module": module, "arguments": arguments, "environ": dict(environ)}
+        try:
+            message = json.dumps(request).encode()
+            head = len(message).to_bytes(4, "big")
+            socket.send_fds(self._socket, [head], [theirs, *fds])
+            self._socket.sendall(message)
+        finally:
+            os.close(theirs)
+        return Forked(status)
+
+    def close(self) -> None:
+        """End the process. Those it has forked go on, if they have not been stopped."""
+        self._socket.close()
+        self._process.wait(10)
+
+
+@dataclass(frozen=True)
+class _Kind:
+    patched: bool
+    modules: tuple[str, ...]
+
+
+_nurseries: dict[_Kind, Nursery] = {}
+
+
+def nursery(patched: bool, modules: Sequence[str]) -> Nursery:
+    """Return this process's nursery of a kind, started with the first call and ended with it."""
+    kind = _Kind(patched, tuple(modules))
+    if kind not in _nurseries:
+        _nurseries[kind] = Nursery(patched, modules)
+        atexit.register(_nurseries[kind].close)
+    return _nurseries[kind]

@@ -1,0 +1,123 @@
+"""The process behind `tests.forked.Nursery`: imports, and forks on request.
+
+It has one thread and, patched or not, waits with what gevent does not replace.
+"""
+
+from __future__ import annotations
+
+import gc
+import importlib
+import json
+import os
+import runpy
+import select
+import signal
+import socket
+import sys
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+# Bound here, before a patch can replace them.
+_select, _fork, _wait, _signal = select.select, os.fork, os.waitpid, signal.signal
+_Socket, _receive = socket.socket, socket.recv_fds
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a forked process is to do."""
+
+    module: str
+    arguments: list[str]
+    environ: dict[str, str]
+    fds: list[int]
+
+
+def main(control: int, patched: bool, modules: list[str]) -> Task | None:
+    """Import, and fork until nobody asks any more; in a forked process, return its task."""
+    if patched:
+        from gevent import monkey
+
+        # The master's children are none of gevent's, as always. Its workers patch the rest.
+        monkey.patch_all(os=False, signal=False)
+        warnings.filterwarnings("ignore", "Patching more than once")
+    for name in modules:
+        importlib.import_module(name)
+    gc.collect()
+    gc.freeze()  # what is never looked at is never copied
+    return _serve(_Socket(fileno=control), patched)
+
+
+def _serve(control: Any, patched: bool) -> Task | None:
+    wake, waker = os.pipe()
+    os.set_blocking(waker, False)
+    signal.set_wakeup_fd(waker, warn_on_full_buffer=False)
+    before = _signal(signal.SIGCHLD, lambda *_: None)
+    running: dict[int, int] = {}
+    while True:
+        ready, _, _ = _select([control, wake], [], [])
+        if wake in ready:
+            os.read(wake, 4096)
+            _reap(running)
+        if control in ready:
+            request = _read(control)
+            if request is None:
+                return None
+            task, status = request
+            pid = _fork()
+            if pid == 0:
+                signal.set_wakeup_fd(-1)
+                _signal(signal.SIGCHLD, before)
+                control.close()
+                for fd in (wake, waker, status, *running.values()):
+                    os.close(fd)
+                if patched:
+                    import gevent
+
+                    gevent.reinit()
+                return task
+            running[pid] = status
+            os.write(status, b"%d\n" % pid)
+            for fd in task.fds:
+                os.close(fd)
+
+
+def _reap(running: dict[int, int]) -> None:
+    """Tell how processes ended."""
+    while running:
+        pid, how = _wait(-1, os.WNOHANG)
+        if not pid:
+            break
+        status = running.pop(pid)
+        os.write(status, b"%d\n" % os.waitstatus_to_exitcode(how))
+        os.close(status)
+
+
+def _read(control: Any) -> tuple[Task, int] | None:
+    head, fds, _, _ = _receive(control, 4, 16)
+    if not head:
+        return None
+    size, message = int.from_bytes(head, "big"), b""
+    while len(message) < size:
+        message += control.recv(size - len(message))
+    return Task(**json.loads(message), fds=fds[1:]), fds[0]
+
+
+def become(task: Task) -> None:
+    """Do what ``python -m module`` does, with the descriptors and the environment of the task."""
+    output, *_ = task.fds
+    os.dup2(output, 1)
+    os.dup2(output, 2)
+    os.close(output)
+    os.environ.clear()
+    os.environ.update(task.environ)
+    arguments = [each.format(*task.fds) for each in task.arguments]
+    sys.argv = [task.module, *arguments]
+    runpy.run_module(task.module, run_name="__main__", alter_sys=True)
+
+
+if __name__ == "__main__":
+    # What is forked leaves every function above before it begins.
+    task = main(int(sys.argv[1]), sys.argv[2] == "patched", sys.argv[3:])
+    if task is not None:
+        become(task)
