@@ -63,7 +63,7 @@ def dumps(value: Any) -> str:
         SerializationError: the value is circular or nested too deep, it is an iterator or a
             coroutine, or its own code fails.
     """
-    return _dumps(value, tolerant=False)
+    return encoded(value).decode()
 
 
 def dumps_parts(value: Any) -> str:
@@ -75,20 +75,36 @@ def dumps_parts(value: Any) -> str:
     Raises:
         SerializationError: the value itself has no JSON form.
     """
-    return _dumps(value, tolerant=True)
+    return encoded(value, tolerant=True).decode()
 
 
 def dumps_or_reason(value: Any) -> str:
     """Return ``value`` as JSON text. What has no JSON form, a part or all, becomes the reason."""
+    return encoded_or_reason(value).decode()
+
+
+def encoded_or_reason(value: Any) -> bytes:
+    """Return the same as :func:`dumps_or_reason` in UTF-8, see :func:`encoded`."""
     try:
-        return dumps_parts(value)
+        return encoded(value, tolerant=True)
     except SerializationError as error:
-        return dumps(_reason(str(error)))
+        return encoded(_reason(str(error)))
 
 
-def _dumps(value: Any, tolerant: bool) -> str:
+def encoded(value: Any, *, tolerant: bool = False) -> bytes:
+    """Return ``value`` as JSON in UTF-8, in one line: no character below U+0020 is in it.
+
+    For what may be large: a text takes up to four times as much memory as its bytes.
+
+    Args:
+        value: the value.
+        tolerant: whether a part that has no JSON form is replaced, see :func:`dumps_parts`.
+
+    Raises:
+        SerializationError: see :func:`dumps`.
+    """
     if value is None:
-        return "null"
+        return b"null"
     try:
         data = orjson.dumps(value, default=_Converter().simplify, option=_OPTIONS)
     except (TypeError, RecursionError):
@@ -99,10 +115,11 @@ def _dumps(value: Any, tolerant: bool) -> str:
         # orjson writes NaN and the infinities as null.
         nulls = data.count(b"null")
         if not nulls or _has_nones(value, nulls) or not _has_nan(value):
-            return data.decode()
+            return data
     try:
         plain_value = _Converter(tolerant).plain(value, ())
-        return json.dumps(plain_value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        text = json.dumps(plain_value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+        return text.encode()
     except SerializationError:
         raise
     except Exception as error:  # the value's own code: properties, iterators, str()
@@ -115,7 +132,7 @@ def plain(value: Any) -> Any:
     Raises:
         SerializationError: see :func:`dumps`.
     """
-    return loads(dumps(value))
+    return loads(encoded(value))
 
 
 def plain_parts(value: Any) -> Any:
@@ -124,7 +141,7 @@ def plain_parts(value: Any) -> Any:
     Raises:
         SerializationError: the value itself has no JSON form.
     """
-    return loads(dumps_parts(value))
+    return loads(encoded(value, tolerant=True))
 
 
 def safe_text(value: Any) -> str:

@@ -15,7 +15,7 @@ from .runs.host import Requester
 from .runs.prepare import prepare
 from .runs.probe import PROBE, check_probe
 from .runs.request import EvalRequest
-from .web import page, sse
+from .web import page
 from .web.access import Caller, admit, client_has_left
 from .web.body import read_json
 from .web.body_time import BodyTimes
@@ -27,6 +27,7 @@ from .web.run_log import RunLog
 from .web.sending import Sending
 from .web.stopping import GracePeriod
 from .web.stream_response import StreamResponse
+from .web.wire import as_stream
 
 
 class Views:
@@ -139,10 +140,7 @@ def _answer_run(run: EvalRun, stream: bool) -> Response:
         finally:
             run.close()
     sending = Sending(request.environ, current_extension().settings.send_timeout)
-    chunks = (
-        b"".join(sse.encode(each.event, each.data) for each in messages) or sse.HEARTBEAT
-        for messages in run.messages()
-    )
+    chunks = (chunk for messages in run.messages() for chunk in as_stream(messages))
     response = StreamResponse(sending, chunks, run.close)
     run.watch(sending)
     return response

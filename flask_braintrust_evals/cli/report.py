@@ -79,7 +79,7 @@ def _case(result: CaseResult) -> dict[str, Any]:
         "trial_index": result.ref.trial_index,
         "input": _plain(result.case.input),
         "expected": _plain(result.case.expected),
-        "output": None if result.output_json is None else json.loads(result.output_json),
+        "output": None if result.output_data is None else json.loads(result.output_data),
         "error": None if result.error is None else str(result.error),
         "scores": {name: score.score for name, score in result.scores.items()},
         "classifications": _plain(result.classifications),

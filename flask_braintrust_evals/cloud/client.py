@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from flask_braintrust_evals.serialization import dumps_parts
+from flask_braintrust_evals.serialization import encoded
 
 from . import answers
 from .addresses import AddressRules
@@ -93,7 +93,7 @@ class CloudClient:
         what = f"{method} {urlsplit(url).path}"
         all_headers = dict(headers or {})
         if json is not None:
-            data = dumps_parts(json).encode()
+            data = encoded(json, tolerant=True)
             all_headers["Content-Type"] = "application/json"
         call = Call(
             what,

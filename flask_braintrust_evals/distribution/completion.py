@@ -70,8 +70,8 @@ class CaseCompletion:
             ids: the ids of the span.
             ordered_at: when the case was ordered, in nanoseconds since 1970.
         """
-        if result.output_json is not None:
-            result.output = loads(result.output_json)
+        if result.output_data is not None:
+            result.output = loads(result.output_data)
         if outcome is not None:
             self._add_spans(outcome["spans"], outcome["lost_spans"])
         record = None if outcome is None else outcome["root"]

@@ -130,29 +130,30 @@ class _RemoteCase:
             self._emit(CaseProgress(self.result.ref, report.content))
         elif report.kind == "task":
             output_json, failure = report.content
-            self.result.output_json, self.result.error = output_json, error_of(failure)
+            self.result.output_data = None if output_json is None else output_json.encode()
+            self.result.error = error_of(failure)
             self.finish_task()
 
     def interrupt(self) -> None:
         """Note that the run was cancelled before the task returned."""
         result = self.result
-        if result.output_json is None and result.error is None:
+        if result.output_data is None and result.error is None:
             error = RunError("the run was cancelled before the task returned")
             self.fail(CaseError(type(error).__name__, str(error)))
             result.interrupted = True
 
     def fail(self, error: CaseError) -> None:
         """Note that the case could not be run."""
-        self.result.output_json, self.result.error = None, error
+        self.result.output_data, self.result.error = None, error
 
     def finish_task(self) -> None:
         """Emit the output, or the failure, of the task: once, whatever a second attempt returns."""
         result = self.result
         if result.error is not None:
-            result.output_json = None
+            result.output_data = None
         if not self._is_answered:
             self._is_answered = True
-            self._emit(TaskFinished(result.ref, result.output_json, result.error))
+            self._emit(TaskFinished(result.ref, result.output_data, result.error))
 
     def finish(self) -> None:
         """Emit the result, or raise that the run has ended."""

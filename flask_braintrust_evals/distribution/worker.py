@@ -192,7 +192,8 @@ class CaseWorker:
             elif isinstance(event, CaseProgress):
                 report("progress", dict(event.event))
             elif isinstance(event, TaskFinished):
-                report("task", [event.output_json, error_fields(event.error)])
+                output = None if event.output_data is None else event.output_data.decode()
+                report("task", [output, error_fields(event.error)])
             elif isinstance(event, CaseFinished):
                 root, spans = run.take_spans(case.ids.trace_id)
                 report("finished", outcome_of(event.result, root, spans))

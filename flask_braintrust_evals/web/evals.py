@@ -16,7 +16,7 @@ from flask_braintrust_evals.engine.running.run_state import RunState
 from flask_braintrust_evals.engine.values.events import Event, Idle, RunFailed, RunFinished
 from flask_braintrust_evals.errors import RunError
 from flask_braintrust_evals.runs.prepared import PreparedRun
-from flask_braintrust_evals.serialization import dumps
+from flask_braintrust_evals.serialization import encoded
 
 from .run_log import RunLog
 from .sending import Sending
@@ -87,7 +87,7 @@ class EvalRun:
         An empty list means that ``heartbeat`` seconds have passed without an event.
         """
         if self.prepared.recording.experiment is not None:
-            yield [Message("start", dumps(self.prepared.recording.description))]
+            yield [Message("start", encoded(self.prepared.recording.description))]
         try:
             for batch in self._batches():
                 last = batch[-1]
@@ -95,7 +95,7 @@ class EvalRun:
                     yield []
                 elif isinstance(last, RunFinished):
                     summary = yield from self._in_thread(self._finish)
-                    yield [Message("summary", dumps(summary))]
+                    yield [Message("summary", encoded(summary))]
                 elif isinstance(last, RunFailed):
                     self.log.failed(last.error)
                     yield from self._case_messages(batch)
@@ -103,6 +103,7 @@ class EvalRun:
                     yield [error_message(str(last.error))]
                 else:
                     yield from self._case_messages(batch)
+                del batch, last  # while waiting for the next one: there may be large values in it
         except Exception as error:
             self.log.failed(error)
             logger.exception("evaluator %r: the run failed", self.prepared.evaluator)

@@ -23,7 +23,7 @@ from flask_braintrust_evals.errors import (
     WorkersError,
 )
 from flask_braintrust_evals.excerpts import shortened
-from flask_braintrust_evals.serialization import dumps, safe_text
+from flask_braintrust_evals.serialization import encoded, safe_text
 
 logger = logging.getLogger("flask_braintrust_evals")
 
@@ -44,7 +44,7 @@ _HEADERS = {
 
 def json_response(value: Any, status: int = 200) -> Response:
     """Return a response with a value as JSON."""
-    return Response(dumps(value) + "\n", status, _HEADERS, content_type="application/json")
+    return Response(encoded(value) + b"\n", status, _HEADERS, content_type="application/json")
 
 
 def error_response(error: EvalsError) -> Response:

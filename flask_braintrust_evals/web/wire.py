@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from flask_braintrust_evals.concurrency.turns import Turn, wait_for_turn
 from flask_braintrust_evals.engine.values.events import (
     CaseFinished,
     CaseProgress,
@@ -16,18 +17,68 @@ from flask_braintrust_evals.engine.values.events import (
 from flask_braintrust_evals.engine.values.results import CaseRef, CaseResult
 from flask_braintrust_evals.engine.values.summary import MetricSummary, RunSummary, ScoreSummary
 from flask_braintrust_evals.runs.comparison import Comparison
-from flask_braintrust_evals.serialization import dumps, dumps_or_reason
+from flask_braintrust_evals.serialization import encoded, encoded_or_reason
+
+from . import sse
+
+LARGE = 64 * 1024
+"""Bytes of an output from which on it is written into its message piece by piece."""
+_BACKSLASH, _QUOTE = b"\\", b'"'
 
 
 @dataclass(frozen=True)
 class Message:
-    """One event of the stream: its type, and its data as text."""
+    """One event of the stream.
+
+    Attributes:
+        event: its type.
+        data: its data: JSON in UTF-8, or nothing.
+        output: JSON that follows ``data`` as the content of a JSON string. It may be large, and so
+            may not be held twice.
+        rest: what follows ``output``.
+    """
 
     event: str
-    data: str
+    data: bytes = b""
+    output: bytes = b""
+    rest: bytes = b""
+
+    @property
+    def is_large(self) -> bool:
+        """Whether it should be sent in pieces."""
+        return bool(self.output) or len(self.data) > LARGE
+
+    def pieces(self) -> Iterator[bytes]:
+        """Yield the whole data, ``output`` in pieces."""
+        yield self.data
+        for start in range(0, len(self.output), LARGE):
+            piece = self.output[start : start + LARGE]
+            # JSON has nothing else that a string would have to escape.
+            yield piece.replace(_BACKSLASH, _BACKSLASH * 2).replace(_QUOTE, _BACKSLASH + _QUOTE)
+        if self.rest:
+            yield self.rest
 
 
-DONE = Message("done", "")
+DONE = Message("done")
+
+
+def as_stream(messages: Sequence[Message]) -> Iterator[bytes]:
+    """Yield messages that are ready together as bytes of the stream; none are a heartbeat."""
+    if not messages:
+        yield sse.HEARTBEAT
+    small: list[bytes] = []
+    for message in messages:
+        if not message.is_large:
+            small.append(sse.encode(message.event, message.data))
+            continue
+        if small:
+            yield b"".join(small)
+            small.clear()
+        for piece in sse.encode_pieces(message.event, message.pieces()):
+            yield piece
+            wait_for_turn(Turn.CONTINUE)  # not before the cases of others
+    if small:
+        yield b"".join(small)
 
 
 def case_messages(event: Event, evaluator: str) -> Iterator[Message]:
@@ -38,9 +89,7 @@ def case_messages(event: Event, evaluator: str) -> Iterator[Message]:
         if event.error is not None:
             yield _progress(event.ref, evaluator, _completion("error", str(event.error)))
         else:
-            yield _progress(
-                event.ref, evaluator, _completion("json_delta", event.output_json or "null")
-            )
+            yield _output(event.ref, evaluator, event.output_data or b"null")
     elif isinstance(event, CaseFinished):
         yield _progress(event.result.ref, evaluator, _completion("done", ""))
 
@@ -94,13 +143,15 @@ def _result(result: CaseResult) -> dict[str, Any]:
 
 def _of_values(event: str, **values: Any) -> Message:
     """Return a message with any values; if one has no JSON form, the reason is in its place."""
-    items = (f"{dumps(name)}:{dumps_or_reason(value)}" for name, value in values.items())
-    return Message(event, "{" + ",".join(items) + "}")
+    pieces: list[bytes] = []
+    for name, value in values.items():
+        pieces += [b"," if pieces else b"{", encoded(name), b":", encoded_or_reason(value)]
+    return Message(event, b"".join((*pieces, b"}")))  # in one step: each of them may be large
 
 
 def error_message(text: str) -> Message:
     """Return the message of a run that failed. Clients parse its data as a JSON string."""
-    return Message("error", dumps(text))
+    return Message("error", encoded(text))
 
 
 def _completion(event: str, data: str) -> dict[str, str]:
@@ -111,7 +162,16 @@ def _progress(ref: CaseRef, evaluator: str, event: Mapping[str, str]) -> Message
     body: dict[str, Any] = {"id": ref.id, "object_type": "task", "name": evaluator, **event}
     if ref.origin is not None:
         body["origin"] = ref.origin
-    return Message("progress", dumps(body))
+    return Message("progress", encoded(body))
+
+
+def _output(ref: CaseRef, evaluator: str, output: bytes) -> Message:
+    if len(output) < LARGE:
+        return _progress(ref, evaluator, _completion("json_delta", output.decode()))
+    empty = _progress(ref, evaluator, _completion("json_delta", ""))
+    # The first one outside of strings, in which each quote has a backslash before it.
+    before, name, after = empty.data.partition(b'"data":"')
+    return Message("progress", before + name, output, after)
 
 
 def summary_body(

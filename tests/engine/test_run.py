@@ -63,7 +63,7 @@ def test_events_of_each_case_come_in_order_and_that_of_the_run_last(
         ]
         finished, last = own[-2:]
         assert isinstance(finished, TaskFinished) and isinstance(last, CaseFinished)
-        assert (finished.output_json, last.result.output) == (str(number), number)
+        assert (finished.output_data, last.result.output) == (b"%d" % number, number)
     assert kinds(events).count("RunFinished") == 1
     assert isinstance(events[-1], RunFinished)
     assert events[-1].summary.cases == 20

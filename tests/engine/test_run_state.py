@@ -40,11 +40,11 @@ class Executor:
         emit(CaseStarted(ref, job.case))
         self.body(job)
         try:
-            emit(TaskFinished(ref, "1", None))
+            emit(TaskFinished(ref, b"1", None))
         except ChannelClosedError:
             self.refused.set()
             raise
-        emit(CaseFinished(CaseResult(ref, job.case, output=1, output_json="1")))
+        emit(CaseFinished(CaseResult(ref, job.case, output=1, output_data=b"1")))
 
     def cancel(self) -> None:
         self.cancelled.set()

@@ -75,7 +75,7 @@ def test_at_its_time_out_a_run_gives_up_the_cases_that_are_not_done() -> None:
     )
     assert [result.error for result in results_of(events)] == [None, error, error]
     assert in_task[1] == TaskFinished(run_ref(in_task), None, error)
-    assert in_scorer[1] == TaskFinished(run_ref(in_scorer), '"scorer hangs"', None)
+    assert in_scorer[1] == TaskFinished(run_ref(in_scorer), b'"scorer hangs"', None)
     last = events[-1]
     assert isinstance(last, RunFailed)
     assert isinstance(last.error, RunTimeoutError)

@@ -39,7 +39,7 @@ from .support import Event, parse_events
     ],
 )
 def test_an_event_is_its_type_and_one_line_per_line_of_data(data: str, lines: bytes) -> None:
-    assert sse.encode("progress", data) == b"event: progress\n" + lines + b"\n"
+    assert sse.encode("progress", data.encode()) == b"event: progress\n" + lines + b"\n"
 
 
 def test_a_heartbeat_is_a_comment_without_an_event() -> None:
@@ -66,7 +66,7 @@ def test_what_is_encoded_is_what_a_browser_reads(
     events: list[tuple[str, str]], heartbeats: bool
 ) -> None:
     pause = sse.HEARTBEAT if heartbeats else b""
-    stream = b"".join(sse.encode(type, data) + pause for type, data in events)
+    stream = b"".join(sse.encode(type, data.encode()) + pause for type, data in events)
     # A browser does not distinguish the kinds of line ends.
     sent = [
         Event(type, data.replace("\r\n", "\n").translate(as_line_ends)) for type, data in events

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -21,13 +22,18 @@ from flask_braintrust_evals.engine.values.events import (
 from flask_braintrust_evals.engine.values.results import CaseError, CaseRef, CaseResult
 from flask_braintrust_evals.engine.values.summary import RunSummary, ScoreSummary
 from flask_braintrust_evals.runs.comparison import Comparison
+from flask_braintrust_evals.serialization import encoded
 from flask_braintrust_evals.web.wire import (
     DONE,
+    LARGE,
     Message,
+    as_stream,
     case_messages,
     error_message,
     summary_body,
 )
+
+from .support import parse_events
 
 ORIGIN = {"object_type": "dataset", "object_id": "d", "id": "r", "_xact_id": "7", "created": "now"}
 CASE = EvalCase("in")
@@ -79,7 +85,57 @@ def test_a_failed_case_has_its_message_as_plain_text_and_no_stack(
 
 @pytest.mark.parametrize("output", ['{"a":[1,null]}', '"text"', "null", "0", '""'])
 def test_an_output_is_json_text(output: str) -> None:
-    assert bodies(TaskFinished(ref(), output, None)) == [progress("json_delta", output)]
+    assert bodies(TaskFinished(ref(), output.encode(), None)) == [progress("json_delta", output)]
+
+
+BITS = ('a"b', "\\", '\\"', "\n", "größe 🎈 \u2028", "\x00\x1f", '"data":"', "</script>")
+
+
+@pytest.mark.parametrize("bit", BITS)
+@pytest.mark.parametrize("origin", [None, ORIGIN], ids=["without origin", "with origin"])
+@pytest.mark.parametrize("name", ["greeter", 'a "data":"" b'])
+def test_a_large_output_is_sent_as_a_small_one_is(
+    bit: str, origin: dict[str, Any] | None, name: str
+) -> None:
+    def sent(text: str) -> tuple[Message, list[tuple[str, Any]]]:
+        output = encoded({"text": text, "bit": bit})
+        (message,) = case_messages(TaskFinished(ref(origin), output, None), name)
+        (event,) = parse_events(b"".join(as_stream([message])))
+        fields = json.loads(event.data)
+        assert json.loads(fields["data"]) == {"text": text, "bit": bit}
+        assert event.type == "progress"
+        return message, [*(fields | {"data": ""}).items()]
+
+    small, large = sent(bit), sent(bit * LARGE)
+    assert (small[0].is_large, large[0].is_large) == (False, True)
+    assert small[1] == large[1], "the same fields, in the same order"
+
+
+@pytest.mark.parametrize("text", ["x" * 8_000_000, '\\"' * 2_000_000, "🎈" * 2_000_000])
+def test_a_large_output_is_not_held_once_more_while_it_is_sent(text: str) -> None:
+    output = encoded(text)
+    tracemalloc.start()
+    try:
+        (message,) = case_messages(TaskFinished(ref(), output, None), "greeter")
+        assert sum(map(len, as_stream([message]))) > len(output)
+        assert tracemalloc.get_traced_memory()[1] < 1_000_000
+    finally:
+        tracemalloc.stop()
+
+
+def test_messages_keep_their_order_whatever_their_size() -> None:
+    sizes = (1, LARGE, 1, 1, 2 * LARGE, LARGE, 1)
+    results = [TaskFinished(ref(), b'"%b"' % (b"x" * size), None) for size in sizes]
+    messages = [message for each in results for message in case_messages(each, "greeter")]
+    pieces = list(as_stream(messages))
+    read = [json.loads(event.data)["data"] for event in parse_events(b"".join(pieces))]
+    assert [len(data) - 2 for data in read] == list(sizes)
+    assert b"" not in pieces, "an empty piece would end the answer"
+    assert b"heartbeat" not in b"".join(pieces)
+
+
+def test_where_there_is_no_message_there_is_a_heartbeat() -> None:
+    assert list(as_stream([])) == [b": heartbeat\n\n"]
 
 
 def test_a_finished_case_is_done_whether_it_failed_or_not() -> None:
@@ -98,7 +154,7 @@ def test_what_a_task_reports_is_filled_in() -> None:
     "make",
     [
         lambda ref: CaseProgress(ref, {"event": "text_delta", "data": "a"}),
-        lambda ref: TaskFinished(ref, "1", None),
+        lambda ref: TaskFinished(ref, b"1", None),
         lambda ref: TaskFinished(ref, None, CaseError("E", "")),
         lambda ref: CaseFinished(CaseResult(ref, CASE)),
     ],
@@ -119,7 +175,7 @@ def test_a_failed_run_has_its_message_as_a_json_string(text: str) -> None:
 
 
 def test_the_last_message_is_done_and_empty() -> None:
-    assert Message("done", "") == DONE
+    assert Message("done", b"") == DONE
 
 
 # --- The summary ---

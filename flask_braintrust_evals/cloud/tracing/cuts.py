@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from flask_braintrust_evals.serialization import dumps, dumps_or_reason
+from flask_braintrust_evals.serialization import dumps_or_reason
+from flask_braintrust_evals.tracing.json_cuts import json_within
 from flask_braintrust_evals.tracing.sizes import ATTRIBUTE_OVERHEAD, text_size, value_size
 
 MAX_DEPTH = 16
@@ -23,7 +24,8 @@ def cut_text(text: str, limit: int) -> str:
     if size <= limit:
         return text
     note = f"… [cut: {size} bytes]"
-    kept = text.encode("utf-8", "replace")[: max(0, limit - text_size(note))]
+    # First by characters, of which there are no more than bytes: the text may be very large.
+    kept = _utf8(text[:limit])[: max(0, limit - text_size(note))]
     return kept.decode("utf-8", "ignore") + note
 
 
@@ -51,17 +53,13 @@ def _cut_attribute(name: str, value: Any, limit: int) -> Any:
     if is_deep(value):
         value = dumps_or_reason(value)
     if isinstance(value, str) and name.startswith("braintrust."):
-        return _cut_json(value, limit)
+        # Not encoded if it is short, as most texts are.
+        return value if text_size(value) <= limit else json_within(_utf8(value), limit)
     return _cut_value(value, limit)
 
 
-def _cut_json(text: str, limit: int) -> str:
-    """Return JSON text that is still JSON: Braintrust would ignore a text that is just cut."""
-    if text_size(text) <= limit:
-        return text
-    # Quotes and backslashes take a second character inside a JSON string.
-    kept = dumps(cut_text(text, limit // 2))
-    return kept if text_size(kept) <= limit else dumps(cut_text(text, 0))
+def _utf8(text: str) -> bytes:
+    return text.encode("utf-8", "replace")
 
 
 def _cut_value(value: Any, limit: int) -> Any:

@@ -40,7 +40,8 @@ from flask_braintrust_evals.engine.values.events import (
 from flask_braintrust_evals.engine.values.results import CaseRef, CaseResult
 from flask_braintrust_evals.engine.values.summary import DURATION, RETRIES
 from flask_braintrust_evals.errors import RunError, SerializationError
-from flask_braintrust_evals.serialization import dumps_parts
+from flask_braintrust_evals.serialization import encoded
+from flask_braintrust_evals.tracing.json_cuts import json_within
 from flask_braintrust_evals.tracing.span_context import span_context
 
 from .case_scorer import CaseScorer
@@ -140,7 +141,9 @@ class _CaseRun:
         case = job.case
         tracer = self._code.tracer
         row_id = case.row_id(job.trial_index) if tracer.keeps_row_ids else None
-        self._description = attributes.description(case, row_id) if tracer.records_contents else {}
+        self._description = (
+            attributes.description(case, row_id, tracer.max_json) if tracer.records_contents else {}
+        )
         self._watch = Stopwatch()
         self._span = tracer.start(
             "eval",
@@ -182,11 +185,12 @@ class _CaseRun:
         failed: list[str] = []
         try:
             self._run_task()
-            self._emit(TaskFinished(result.ref, result.output_json, result.error))
+            self._emit(TaskFinished(result.ref, result.output_data, result.error))
             failed = self._runner.scorer.score(result, span, self._parameters)
         finally:
-            if self._code.tracer.records_contents:
-                attributes.record(span, result)
+            tracer = self._code.tracer
+            if tracer.records_contents:
+                attributes.record(span, result, tracer.max_json)
         if result.interrupted:
             return  # neither done nor failed
         # After the result is recorded: what the handler logs on the span is merged into it.
@@ -203,7 +207,7 @@ class _CaseRun:
     def _fail_scope(self, error: Exception) -> None:
         result = self._result
         set_failure(self._span, error)
-        answered = result.error is not None or result.output_json is not None
+        answered = result.error is not None or result.output_data is not None
         result.error = result.error or self._code.failure("application context", error, result.ref)
         if not answered:
             self._emit(TaskFinished(result.ref, None, result.error))
@@ -278,10 +282,12 @@ class _CaseRun:
             raise TimeoutError(message) from None
         if self._runner.cancellation.is_set():
             raise RunError("the run was cancelled before the task returned")
-        result.output_json = _output_json(output)
-        wait_after(len(result.output_json))
+        result.output_data = _output_data(output)
+        wait_after(len(result.output_data))
         result.output = output
-        span.set_attribute(semconv.OUTPUT, result.output_json)
+        if self._code.tracer.records_contents:
+            text = json_within(result.output_data, self._code.tracer.max_json)
+            span.set_attribute(semconv.OUTPUT, text)
 
     def _call_again(
         self, span: Span, hooks: EvalHooks, cancellation: Cancellation, reports: ProgressReports
@@ -322,8 +328,8 @@ def _own_copy(metadata: Mapping[str, Any] | None) -> dict[str, Any]:
         return dict(metadata)
 
 
-def _output_json(output: Any) -> str:
-    """Return an output as JSON.
+def _output_data(output: Any) -> bytes:
+    """Return an output as JSON, in UTF-8.
 
     As in the ``braintrust`` SDK, a part that has no JSON form is replaced by a text that says so.
 
@@ -331,6 +337,6 @@ def _output_json(output: Any) -> str:
         SerializationError: the output itself has no JSON form.
     """
     try:
-        return dumps_parts(output)
+        return encoded(output, tolerant=True)
     except SerializationError as error:
         raise SerializationError(f"the task's output cannot be written as JSON: {error}") from error

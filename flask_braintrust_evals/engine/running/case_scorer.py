@@ -100,7 +100,10 @@ class CaseScorer:
     def _call_all(self, result: CaseResult, span: Span, parameters: Parameters) -> list[ScorerRun]:
         """Call all scorers and classifiers, and wait until the last one has ended."""
         arguments = self._arguments(result, span, parameters)
-        described = attributes.of_scorers(result) if self._code.tracer.records_contents else {}
+        tracer = self._code.tracer
+        described = (
+            attributes.of_scorers(result, tracer.max_json) if tracer.records_contents else {}
+        )
         runs = [
             ScorerRun(scorer, kind, arguments, described, context, span, self._code, self._scope)
             for (scorer, kind), context in zip(self._calls, self._contexts, strict=True)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import orjson
@@ -15,26 +15,36 @@ from flask_braintrust_evals.engine.values.cases import EvalCase
 from flask_braintrust_evals.engine.values.results import CaseResult
 from flask_braintrust_evals.engine.values.scores import Classification, Score
 from flask_braintrust_evals.json_reading import loads
-from flask_braintrust_evals.serialization import clean_text, dumps, dumps_or_reason, safe_text
+from flask_braintrust_evals.serialization import (
+    clean_text,
+    dumps,
+    dumps_or_reason,
+    encoded_or_reason,
+    safe_text,
+)
+from flask_braintrust_evals.tracing.json_cuts import json_within, pieces_within
 
 # Held while an attribute is read, merged and written, so that no other change is lost. Meanwhile no
 # user code runs and nothing is waited for: under --preload this lock is not gevent's.
 _lock = threading.Lock()
 
 
-def description(case: EvalCase, row_id: str | None = None) -> dict[str, Any]:
+def description(
+    case: EvalCase, row_id: str | None = None, limit: int | None = None
+) -> dict[str, Any]:
     """Return the attributes of a case that are recorded before its task runs.
 
     Args:
         case: the case.
         row_id: the id of its row in Braintrust, if it is not that of its span.
+        limit: bytes of each value that are kept; ``None``: all.
     """
     attributes: dict[str, Any] = {
-        semconv.INPUT: _json(case.input),
-        semconv.EXPECTED: _json(case.expected),
+        semconv.INPUT: json_within(_json(case.input), limit),
+        semconv.EXPECTED: json_within(_json(case.expected), limit),
     }
     if case.metadata:
-        attributes[semconv.METADATA] = _json(case.metadata)
+        attributes[semconv.METADATA] = json_within(_json(case.metadata), limit)
     if case.tags:
         attributes[semconv.TAGS] = [clean_text(tag) for tag in case.tags]
     if case.origin:
@@ -51,37 +61,46 @@ def of_task(description: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def of_scorers(result: CaseResult) -> dict[str, str]:
+def of_scorers(result: CaseResult, limit: int | None = None) -> dict[str, str]:
     """Return the attributes of the spans of scorers and classifiers: their input, as they get it.
 
     The form is that of the official SDKs: what a scorer may ask for, apart from the trace.
+
+    Args:
+        result: the result of the case so far.
+        limit: bytes of it that are kept; ``None``: all.
     """
+    return {semconv.INPUT: pieces_within(_of_scorers(result), limit)}
+
+
+def _of_scorers(result: CaseResult) -> Iterator[bytes]:
+    # One by one: each of them may be large.
     case = result.case
-    fields = {
-        "input": _json(case.input),
-        "expected": _json(case.expected),
-        "metadata": _json(result.metadata),
-        "output": result.output_json or "null",
-        "id": _json(case.id),
-        "tags": dumps_or_reason(result.tags),
-    }
-    pieces = [piece for name, json in fields.items() for piece in (f',"{name}":', json)]
-    pieces[0] = '{"input":'
-    text = "".join((*pieces, "}"))  # in one step: each of them may be large
-    wait_after(len(text))
-    return {semconv.INPUT: text}
+    yield b'{"input":'
+    yield _json(case.input)
+    yield b',"expected":'
+    yield _json(case.expected)
+    yield b',"metadata":'
+    yield _json(result.metadata)
+    yield b',"output":'
+    yield result.output_data or b"null"
+    yield b',"id":'
+    yield _json(case.id)
+    yield b',"tags":'
+    yield encoded_or_reason(result.tags)
+    yield b"}"
 
 
-def _json(value: Any) -> str:
-    text = dumps_or_reason(value)
-    wait_after(len(text))
-    return text
+def _json(value: Any) -> bytes:
+    data = encoded_or_reason(value)
+    wait_after(len(data))
+    return data
 
 
-def record(span: Span, result: CaseResult) -> None:
-    """Record the result of a case on its span."""
-    if result.output_json is not None:
-        span.set_attribute(semconv.OUTPUT, result.output_json)
+def record(span: Span, result: CaseResult, limit: int | None = None) -> None:
+    """Record the result of a case on its span; ``limit`` is that of :func:`description`."""
+    if result.output_data is not None:
+        span.set_attribute(semconv.OUTPUT, json_within(result.output_data, limit))
     metadata = dict(result.metadata)
     errors_of_kind: dict[str, dict[str, str]] = {}
     for name, error in result.scorer_errors.items():
@@ -90,7 +109,7 @@ def record(span: Span, result: CaseResult) -> None:
     metadata |= errors_of_kind
     # Also where the task has emptied them: the span has those of the case so far.
     if metadata or result.case.metadata:
-        set_json(span, semconv.METADATA, metadata)
+        span.set_attribute(semconv.METADATA, json_within(_json(metadata), limit))
     if result.tags or result.case.tags:
         span.set_attribute(semconv.TAGS, [safe_text(tag) for tag in result.tags])
     if result.classifications:

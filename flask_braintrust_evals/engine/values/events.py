@@ -48,16 +48,16 @@ class CaseProgress(Event):
 class TaskFinished(Event):
     """A task returned or failed; its scorers come next.
 
-    Exactly one of ``output_json`` (the output as JSON text) and ``error`` is not ``None``.
+    Exactly one of ``output_data`` (the output as JSON, in UTF-8) and ``error`` is not ``None``.
     """
 
     ref: CaseRef
-    output_json: str | None
+    output_data: bytes | None
     error: CaseError | None
 
     @property
     def size(self) -> int:
-        return len(self.output_json or "")
+        return len(self.output_data or b"")
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class CaseFinished(Event):
 
     @property
     def size(self) -> int:
-        return len(self.result.output_json or "")
+        return len(self.result.output_data or b"")
 
 
 @dataclass(frozen=True)

@@ -60,7 +60,7 @@ class CaseResult:
         ref: the case and the trial.
         case: the case itself.
         output: the value that the task returned; ``None`` if it failed.
-        output_json: the output as JSON text; ``None`` if the task failed.
+        output_data: the output as JSON, in UTF-8; ``None`` if the task failed.
         error: why the task failed; ``None`` if it did not.
         scores: all scores by name.
         classifications: all labels by the names of classifications; each is ``{"id", "label"?,
@@ -81,7 +81,7 @@ class CaseResult:
     ref: CaseRef
     case: EvalCase
     output: Any = None
-    output_json: str | None = None
+    output_data: bytes | None = field(default=None, repr=False)
     error: CaseError | None = None
     scores: dict[str, Score] = field(default_factory=dict)
     classifications: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
@@ -93,6 +93,12 @@ class CaseResult:
     metrics: dict[str, float] = field(default_factory=dict)
     scorer_metrics: dict[str, float] = field(default_factory=dict)
     interrupted: bool = False
+
+    @property
+    def output_json(self) -> str | None:
+        """The output as JSON text; ``None`` if the task failed."""
+        # Not kept: a text takes up to four times as much memory as its bytes.
+        return None if self.output_data is None else self.output_data.decode()
 
     def add_scorer_error(self, name: str, error: CaseError, classifier: bool = False) -> None:
         """Add the failure of a scorer or classifier.

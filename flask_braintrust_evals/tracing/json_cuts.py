@@ -1,0 +1,42 @@
+"""Cuts JSON text so that it is still JSON: Braintrust would ignore a text that is just cut."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from flask_braintrust_evals.serialization import dumps
+
+from .sizes import text_size
+
+
+def json_within(data: bytes, limit: int | None) -> str:
+    """Return JSON text of at most ``limit`` bytes: what there is of a longer one is a JSON string.
+
+    Args:
+        data: the JSON text in UTF-8.
+        limit: the bytes; ``None``: any number. If not even the note has room that says how many
+            bytes there were, it is returned alone.
+    """
+    if limit is None or len(data) <= limit:
+        return data.decode()
+    return _cut(data, len(data), limit)
+
+
+def pieces_within(pieces: Iterable[bytes], limit: int | None) -> str:
+    """Return the same of JSON text in pieces. No more of them are held than are returned."""
+    kept: list[bytes] = []
+    size = 0
+    for piece in pieces:
+        kept.append(piece if limit is None else piece[: max(0, limit - size)])
+        size += len(piece)
+        del piece  # it may be large, and so may be the next one
+    data = b"".join(kept)
+    return data.decode() if limit is None or size <= limit else _cut(data, size, limit)
+
+
+def _cut(data: bytes, size: int, limit: int) -> str:
+    note = f"… [cut: {size} bytes]"
+    # Quotes and backslashes take a second character inside a JSON string.
+    kept = data[: max(0, limit // 2 - text_size(note))].decode("utf-8", "ignore")
+    text = dumps(kept + note)
+    return text if text_size(text) <= limit else dumps(note)
