@@ -155,6 +155,18 @@ BODIES: dict[str, Callable[[], bytes]] = {
     "one text of 8 MB, escaped": lambda: run(
         "echo", one_case(b'"' + b"\\n" * (8 * MB // 2) + b'"')
     ),
+    "one text of 8 MB, one wide character": lambda: run(
+        "echo", one_case(text(8 * MB)[:-1] + "\N{GRINNING FACE}".encode() + b'"')
+    ),
+    "100 trials of one text of 8 MB": lambda: run(
+        "wait", one_case(text(8 * MB)), trial_count=b"100", max_concurrency=b"null"
+    ),
+    "100 trials of as many empty lists": lambda: run(
+        "wait",
+        one_case(many(b"[]", VALUES // 2 - 100)),
+        trial_count=b"100",
+        max_concurrency=b"null",
+    ),
     "a case's id of 8 MB": lambda: run("echo", one_case(b"1", id=text(8 * MB))),
     "a name of 8 MB": lambda: run("ab cdefghij" * (8 * MB // 11)),
     "levels, as many as are allowed": lambda: run("echo", one_case(deep(190))),

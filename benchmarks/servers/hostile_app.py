@@ -36,6 +36,12 @@ def echo(input: Any) -> Any:
     return input
 
 
+@bp.evaluator("wait", scores=[lambda output: 1.0])
+def wait(input: Any) -> Any:
+    time.sleep(BEAT)
+    return input
+
+
 @bp.evaluator(
     "typed",
     parameters={

@@ -9,15 +9,18 @@ from opentelemetry import trace
 
 from flask_braintrust_evals.cloud import objects
 from flask_braintrust_evals.cloud.sessions import UserSession
+from flask_braintrust_evals.cloud.tracing.limits import MAX_ATTRIBUTE_BYTES
 from flask_braintrust_evals.cloud.tracing.pipeline import SpanPipeline
 from flask_braintrust_evals.cloud.uploads import AttachmentUploads
 from flask_braintrust_evals.concurrency.cancellation import Cancellation
 from flask_braintrust_evals.distribution.executor import RemoteExecutor
+from flask_braintrust_evals.engine.calls.plan import CasePlan
 from flask_braintrust_evals.engine.calls.signatures import ScorerCall
 from flask_braintrust_evals.engine.evaluator import Evaluator
 from flask_braintrust_evals.engine.parameters.values import Parameters
 from flask_braintrust_evals.engine.running.case_runner import CaseRunner
 from flask_braintrust_evals.engine.running.executor import CaseExecutor
+from flask_braintrust_evals.engine.running.large_cases import Room
 from flask_braintrust_evals.engine.running.local_executor import LocalExecutor
 from flask_braintrust_evals.engine.running.run import Run
 from flask_braintrust_evals.engine.tracing.eval_tracer import EvalTracer
@@ -115,6 +118,7 @@ def prepare(
         # An evaluator's own cases; rows of a dataset are fetched for each run.
         outlive_run=isinstance(spec.data, OwnCases) and data.dataset_id is None,
         places=host.places if requester.limited and distribution is None else None,
+        room=Room() if requester.limited else None,
         idle_after=idle_after,
         name=evaluator.name,
     )
@@ -196,7 +200,7 @@ def _runner(
         plan,
         parameters,
         extra_scorers=scorers,
-        tracer=_tracer(spans, recording),
+        tracer=_tracer(spans, recording, plan),
         finished_spans=(lambda trace_id: ()) if spans is None else spans.of_case,
         usage_of=None if spans is None else spans.usage_of_case,
         usage=requester.wants_usage,
@@ -206,7 +210,7 @@ def _runner(
     )
 
 
-def _tracer(spans: SpanPipeline | None, recording: Recording) -> EvalTracer:
+def _tracer(spans: SpanPipeline | None, recording: Recording, plan: CasePlan) -> EvalTracer:
     if spans is None or recording.parent is None:
         return EvalTracer()
     generation = recording.parent.generation
@@ -217,4 +221,6 @@ def _tracer(spans: SpanPipeline | None, recording: Recording) -> EvalTracer:
         span_attributes={} if generation is None else {"generation": generation},
         link=context if context.is_valid else None,
         keeps_row_ids=recording.parent.row_fields is not None,
+        # What is sent is cut to this anyway. Until then, nobody but such scorers reads it.
+        max_json=None if plan.wants_spans else MAX_ATTRIBUTE_BYTES,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
 import math
 import operator
@@ -17,6 +18,7 @@ from flask_braintrust_evals.errors import CloudError, DataError, EvalsError, Too
 from flask_braintrust_evals.excerpts import MAX_QUOTED, shortened
 
 from .executor import CaseJob
+from .large_cases import Room, size_if_large
 
 logger = logging.getLogger("flask_braintrust_evals")
 
@@ -41,6 +43,7 @@ class CaseSource:
         trial_count: trials of a case that does not say how many it has.
         max_cases: cases that may be handed out, each trial counted; ``None``: no limit.
         outlive_run: whether the cases exist before and after the run, so that others get them too.
+        room: limits the large cases that are handed out at a time; ``None``: no limit.
 
     Attributes:
         exhausted: whether there are no more cases.
@@ -52,23 +55,25 @@ class CaseSource:
         trial_count: int,
         max_cases: int | None = None,
         outlive_run: bool = False,
+        room: Room | None = None,
     ) -> None:
         self._cases = cases
         self._iterator: Iterator[Any] = iter(())
         self._opened = False
         self._cancellation = Cancellation()
         self._outlive_run = outlive_run
+        self._room = room
         self._trial_count = trial_count
         self._left = math.inf if max_cases is None else max_cases
         self._max_cases = max_cases
         self._lock = threading.Lock()
-        self._current: tuple[EvalCase, int, Iterator[int]] | None = None
+        self._current: tuple[EvalCase, int, int, Iterator[int]] | None = None
         self._taken = 0
         self._told_ignored = False
         self.exhausted = False
 
     def take(self) -> CaseJob | None:
-        """Return the next trial; ``None`` when there are no more.
+        """Return the next trial; ``None`` when there are no more. Waits for room if it is large.
 
         Its case is a copy where another trial, or another run, gets the same case: user code may
         change what it is given. A case that nobody else gets is not copied.
@@ -81,8 +86,16 @@ class CaseSource:
         job = self._take()
         if job is None:
             return None
+        if self._room is not None and job.size:
+            if not self._room.enter((job.index, job.trial_index), job.size):
+                return None
         is_shared = self._outlive_run or (job.case.trial_count or self._trial_count) > 1
-        return CaseJob(job.case.own_copy(), job.index, job.trial_index) if is_shared else job
+        return dataclasses.replace(job, case=job.case.own_copy()) if is_shared else job
+
+    def done(self, index: int, trial_index: int) -> None:
+        """Note that a trial is no longer in memory, so that another large one may be handed out."""
+        if self._room is not None and not self._room.is_empty:
+            self._room.leave((index, trial_index))
 
     def _take(self) -> CaseJob | None:
         with self._lock:
@@ -90,17 +103,19 @@ class CaseSource:
                 if self._current is None:
                     self._advance()
                     continue
-                case, index, trials = self._current
+                case, index, size, trials = self._current
                 trial = next(trials, None)
                 if trial is not None:
                     self._look_ahead(trials)
-                    return CaseJob(case, index, trial)
+                    return CaseJob(case, index, trial, size=size)
                 self._current = None
             return None
 
     def cancel(self) -> None:
         """Hand out nothing more, and cancel the making of the cases."""
         self.exhausted = True
+        if self._room is not None:
+            self._room.close()
         self._cancellation.set()
 
     def close(self) -> None:
@@ -112,8 +127,9 @@ class CaseSource:
         with self._lock:
             never_read = not self._opened and isinstance(self._cases, Iterator)
             close = getattr(self._cases if never_read else self._iterator, "close", None)
-            if close is not None:
-                close()
+            self._current, self._cases, self._iterator = None, (), iter(())
+        if close is not None:
+            close()
 
     def _open(self) -> Iterator[Any]:
         cases = self._cases
@@ -151,7 +167,8 @@ class CaseSource:
                 f" (BRAINTRUST_EVALS_MAX_CASES); the first {self._taken} of the data were run, and"
                 " there are more"
             )
-        self._current = case, self._taken, iter(range(trials))
+        size = 0 if self._room is None else size_if_large(case)
+        self._current = case, self._taken, size, iter(range(trials))
         self._taken += 1
 
     def _tell_ignored(self, value: Mapping[Any, Any]) -> None:

@@ -23,12 +23,14 @@ class CaseJob:
         index: its place in the data, from 0.
         trial_index: which repeat of the case this is, from 0.
         ids: the ids of its ``eval`` span; ``None``: the tracer chooses them.
+        size: see :func:`.size_if_large`.
     """
 
     case: EvalCase
     index: int
     trial_index: int
     ids: SpanIds | None = None
+    size: int = 0
 
 
 class CaseExecutor(Protocol):

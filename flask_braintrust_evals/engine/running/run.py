@@ -8,6 +8,7 @@ data is read ahead of running cases.
 
 from __future__ import annotations
 
+import functools
 import logging
 import sys
 import threading
@@ -23,6 +24,7 @@ from flask_braintrust_evals.concurrency.places import Places
 from flask_braintrust_evals.concurrency.timers import Timer, call_later
 from flask_braintrust_evals.concurrency.turns import Turn, wait_for_turn
 from flask_braintrust_evals.engine.values.events import (
+    CaseFinished,
     CaseStarted,
     Event,
     Idle,
@@ -34,7 +36,8 @@ from flask_braintrust_evals.error_texts import error_text
 from flask_braintrust_evals.errors import EvalsError, RunError, RunTimeoutError
 
 from .case_source import CaseSource, CasesToMake
-from .executor import CaseExecutor
+from .executor import CaseExecutor, Emit
+from .large_cases import Room
 from .open_cases import OpenCases
 from .run_state import RunState
 from .run_users import CONSUMER, RunUsers
@@ -65,7 +68,7 @@ class Run:
         trial_count: how often to run each case that does not say so itself.
         timeout: seconds after which the run is given up, whatever the consumer does.
         max_cases: cases that the run may have, each trial counted; ``None``: no limit.
-        outlive_run: see :class:`CaseSource`.
+        outlive_run, room: see :class:`CaseSource`.
         places: limits the cases at a time of all runs that share it; ``None``: no limit.
         idle_after: seconds of silence after which to yield :class:`Idle`; ``None``: never.
         name: the evaluator's name, for the log.
@@ -86,12 +89,13 @@ class Run:
         timeout: float | None = None,
         max_cases: int | None = None,
         outlive_run: bool = False,
+        room: Room | None = None,
         places: Places | None = None,
         idle_after: float | None = None,
         name: str = "",
     ) -> None:
         self._executor = executor
-        self._source = CaseSource(cases, trial_count, max_cases, outlive_run)
+        self._source = CaseSource(cases, trial_count, max_cases, outlive_run, room)
         self._limit = max_concurrency
         self._places = (places or Places(sys.maxsize)).group(self._start_worker)
         self._timeout = timeout
@@ -119,6 +123,8 @@ class Run:
                 batch, is_last = self._next_batch(open_cases)
                 if batch:
                     yield batch
+                    self._release(batch)
+                del batch  # while waiting for the next one: there may be large values in it
                 if is_last:
                     self._end(self._ending())
             yield self._last_batch(open_cases)
@@ -205,6 +211,12 @@ class Run:
                 self._add_worker()
         return batch, no_workers
 
+    def _release(self, batch: list[Event]) -> None:
+        """Note what the consumer is done with, since it has come back for more."""
+        for event in batch:
+            if isinstance(event, CaseFinished):
+                self._source.done(event.result.ref.index, event.result.ref.trial_index)
+
     def _ending(self) -> RunState:
         """Return how a run ends whose last worker has ended."""
         if self.state is RunState.RUNNING and not self._source.exhausted:
@@ -289,7 +301,12 @@ class Run:
                 job = self._source.take()
                 if job is None:
                     break
-                self._executor.run(job, self._emit)
+                try:
+                    self._executor.run(job, self._emitter(job.size))
+                except BaseException:  # its last event does not come
+                    self._source.done(job.index, job.trial_index)
+                    raise
+                del job  # while waiting for the next one
                 if self._places.give_up():  # to another run; other workers of this one go on
                     has_place = False
                     break
@@ -308,8 +325,12 @@ class Run:
             finally:
                 self._leave(number)
 
-    def _emit(self, event: Event) -> None:
-        self._channel.put(event, event.size)
+    def _emitter(self, size: int) -> Emit:
+        """Return what emits the events of a case; each of a large one keeps all of it in memory."""
+        return functools.partial(self._emit, size=size) if size else self._emit
+
+    def _emit(self, event: Event, size: int = 0) -> None:
+        self._channel.put(event, size + event.size)
         # Tasks that never wait would keep gevent from ever running the consumer.
         overdue = time.monotonic() - self._consumer_ran > MAX_SLICE
         if overdue and not isinstance(event, CaseStarted):

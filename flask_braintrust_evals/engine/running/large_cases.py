@@ -1,0 +1,90 @@
+"""Bounds the memory of a run's large cases: only so many of them run at a time.
+
+A caller can send one large case and ask for many trials of it. Each trial has the output and its
+JSON in memory, and its own copy of what a task could change.
+"""
+
+from __future__ import annotations
+
+import threading
+
+from flask_braintrust_evals.engine.values.cases import EvalCase
+
+Trial = tuple[int, int]
+"""The index of a case, and of one of its trials."""
+LARGE = 100_000
+"""Bytes from which on a case is large."""
+ROOM = 24_000_000
+"""Bytes that the large cases of a run may have that run at a time; a single one may have more."""
+_OTHER = 64
+"""Bytes of a key, and of a value that is no text, dict or list."""
+_HEAD = 24
+"""Bytes of a dict or list besides those that it tells."""
+
+
+def size_if_large(case: EvalCase) -> int:
+    """Return about how many bytes of memory the values of a case take; 0: it is not large.
+
+    Objects of user code count little: callers cannot send them. Not more is counted than there is
+    room for.
+    """
+    size = 0
+    containers: list[object] = [(case.input, case.expected, case.metadata)]
+    for container in containers:  # the loop appends to it
+        if type(container) is dict:
+            size += _OTHER * len(container)
+        for item in container.values() if type(container) is dict else container:  # type: ignore[attr-defined]
+            kind = type(item)
+            if kind is str:
+                size += str.__sizeof__(item)
+            elif kind is dict or kind is list:
+                size += _HEAD + kind.__sizeof__(item)
+                containers.append(item)
+            else:
+                size += _OTHER
+        if size > ROOM:
+            break
+    return size if size >= LARGE else 0
+
+
+class Room:
+    """The room that the large cases of one run share. Thread-safe.
+
+    Args:
+        size: bytes that there are.
+    """
+
+    def __init__(self, size: int = ROOM) -> None:
+        self._size = size
+        self._inside: dict[Trial, int] = {}
+        self._closed = False
+        # As in Channel: with a plain Lock, a Condition costs gevent a switch.
+        self._changed = threading.Condition(threading.RLock())
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether no case is inside, as of most runs."""
+        return not self._inside
+
+    def enter(self, trial: Trial, size: int) -> bool:
+        """Wait until there is room for a trial; return false if the run has ended instead."""
+        with self._changed:
+            while self._inside and sum(self._inside.values()) + size > self._size:
+                if self._closed:
+                    break
+                self._changed.wait()
+            if not self._closed:
+                self._inside[trial] = size
+            return not self._closed
+
+    def leave(self, trial: Trial) -> None:
+        """Give the room of a trial back, if it has any."""
+        with self._changed:
+            if self._inside.pop(trial, None) is not None:
+                self._changed.notify_all()
+
+    def close(self) -> None:
+        """Let nothing more in."""
+        with self._changed:
+            self._closed = True
+            self._changed.notify_all()

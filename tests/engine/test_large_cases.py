@@ -1,0 +1,169 @@
+"""Large cases of a run: only so many run at a time as have room together."""
+
+from __future__ import annotations
+
+import threading
+import time
+import weakref
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from flask_braintrust_evals.engine.evaluator import Evaluator
+from flask_braintrust_evals.engine.running.executor import CaseJob, Emit
+from flask_braintrust_evals.engine.running.hooks import EvalHooks
+from flask_braintrust_evals.engine.running.large_cases import LARGE, ROOM, Room, size_if_large
+from flask_braintrust_evals.engine.running.run import Run
+from flask_braintrust_evals.engine.values.cases import EvalCase
+from flask_braintrust_evals.engine.values.events import CaseFinished, RunFailed
+from tests.support import PATIENCE, eventually, happens, in_time, waiting_in
+
+from .support import echo, inputs, kinds, new_run, results_of
+
+TEXT = "x" * LARGE
+
+
+class Crowd:
+    """A task that notes how many run at a time."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._running = 0
+        self.most = 0
+
+    def __call__(self, input: Any) -> int:
+        with self._lock:
+            self._running += 1
+            self.most = max(self.most, self._running)
+        time.sleep(0.01)
+        with self._lock:
+            self._running -= 1
+        return len(input)
+
+
+def most_at_a_time(values: list[Any], room: Room | None, **options: Any) -> int:
+    crowd = Crowd()
+    run = new_run(Evaluator("e", crowd), inputs(*values), max_concurrency=8, room=room, **options)
+    events = in_time(lambda: list(run))
+    assert len(results_of(events)) == len(values) * options.get("trial_count", 1)
+    assert kinds(events)[-1] == "RunFinished"
+    return crowd.most
+
+
+def test_only_so_many_large_cases_run_at_a_time_as_have_room() -> None:
+    assert most_at_a_time([TEXT] * 12, Room(int(2.5 * LARGE))) <= 2
+    assert most_at_a_time([TEXT], Room(int(2.5 * LARGE)), trial_count=12) <= 2
+    assert most_at_a_time([[[] for _ in range(LARGE // 50)]], Room(1), trial_count=5) == 1
+
+
+def test_one_that_is_larger_than_the_room_runs_alone() -> None:
+    assert most_at_a_time([TEXT] * 4, Room(1)) == 1
+
+
+def test_other_cases_and_runs_are_not_held_up() -> None:
+    assert most_at_a_time(["x" * 1000] * 60, Room(1)) > 2
+    assert most_at_a_time([TEXT] * 60, None) > 2
+
+
+@pytest.mark.parametrize(
+    ("case", "least", "most"),
+    [
+        (EvalCase("small", "small", {"a": [1, {"b": None}]}), 0, 0),
+        (EvalCase("x" * LARGE), LARGE, 1.1 * LARGE),
+        (EvalCase(1, "x" * LARGE), LARGE, 1.1 * LARGE),
+        (EvalCase(1, metadata={"a": {"b": ["x" * LARGE]}}), LARGE, 1.1 * LARGE),
+        (EvalCase("x" * LARGE + "🎈"), 4 * LARGE, 4.1 * LARGE),
+        (EvalCase([[] for _ in range(10_000)]), 600_000, 900_000),
+        (EvalCase({str(number): number for number in range(10_000)}), 600_000, 1_800_000),
+        (EvalCase("x" * 2 * ROOM), ROOM, 2.1 * ROOM),
+        (EvalCase([[[] for _ in range(1000)] for _ in range(1000)]), ROOM, 1.1 * ROOM),
+    ],
+    ids=["small", "input", "expected", "metadata", "wide", "lists", "names", "huge", "too many"],
+)
+def test_the_size_is_about_that_in_memory(case: EvalCase, least: float, most: float) -> None:
+    assert least <= size_if_large(case) <= most
+
+
+def test_objects_of_the_user_are_not_asked_for_their_size() -> None:
+    class Odd(dict[str, Any]):
+        def __sizeof__(self) -> int:
+            raise AssertionError
+
+        def values(self) -> Any:
+            raise AssertionError
+
+    assert size_if_large(EvalCase(Odd(a=1), [Odd(), object()])) == 0
+
+
+# --- Ends ---
+
+
+def held_run(task: Callable[..., Any], **options: Any) -> Run:
+    """A run of large cases of which only one has room."""
+    return new_run(Evaluator("e", task), inputs(*[TEXT] * 4), room=Room(1), **options)
+
+
+@pytest.mark.parametrize("end", [Run.stop, Run.close], ids=["stop", "close"])
+def test_a_run_that_ends_early_does_not_wait_for_room(end: Callable[[Run], None]) -> None:
+    started, ended = threading.Event(), threading.Event()
+
+    def task(input: Any, hooks: EvalHooks) -> None:
+        started.set()
+        happens(hooks.cancel_event)
+
+    run = held_run(task, when_closed=ended.set)
+    reading = threading.Thread(target=lambda: list(run))
+    reading.start()
+    happens(started)
+    eventually(lambda: waiting_in(Room.enter, "eval-"))
+    end(run)
+    happens(ended)
+    reading.join(PATIENCE)
+    assert not reading.is_alive()
+
+
+def test_a_case_without_an_end_gives_its_room_back() -> None:
+    class Failing:
+        def run(self, job: CaseJob, emit: Emit) -> None:
+            raise ValueError("no")
+
+        def cancel(self) -> None:
+            pass
+
+    run = Run(Failing(), inputs(*[TEXT] * 3), max_concurrency=2, room=Room(1))
+    assert isinstance(in_time(lambda: list(run))[-1], RunFailed)
+
+
+def test_room_is_given_back_when_the_consumer_has_come_back_for_more() -> None:
+    running = threading.Semaphore(0)
+
+    def task(input: Any) -> None:
+        running.release()
+
+    run = held_run(task)
+    batches = run.batches()
+
+    def next_finished() -> None:
+        while not any(isinstance(event, CaseFinished) for event in next(batches)):
+            pass
+
+    in_time(next_finished)
+    assert running.acquire(timeout=PATIENCE)
+    assert not running.acquire(timeout=0.1), "the consumer still has the case before"
+    in_time(next_finished)
+    assert running.acquire(timeout=PATIENCE)
+    run.close()
+
+
+def test_a_run_that_is_over_keeps_nothing_of_its_data() -> None:
+    class Value:
+        pass
+
+    value = Value()
+    known = weakref.ref(value)
+    run = new_run(Evaluator("e", echo), [EvalCase(value)])
+    del value
+    in_time(lambda: [None for _ in run])
+    eventually(lambda: known() is None)
+    assert run.summary.cases == 1
