@@ -158,13 +158,13 @@ BODIES: dict[str, Callable[[], bytes]] = {
     "one text of 8 MB, one wide character": lambda: run(
         "echo", one_case(text(8 * MB)[:-1] + "\N{GRINNING FACE}".encode() + b'"')
     ),
-    "100 trials of one text of 8 MB": lambda: run(
-        "wait", one_case(text(8 * MB)), trial_count=b"100", max_concurrency=b"null"
+    "20 trials of one text of 8 MB": lambda: run(
+        "wait", one_case(text(8 * MB)), trial_count=b"20", max_concurrency=b"null"
     ),
-    "100 trials of as many empty lists": lambda: run(
+    "20 trials of as many empty lists": lambda: run(
         "wait",
         one_case(many(b"[]", VALUES // 2 - 100)),
-        trial_count=b"100",
+        trial_count=b"20",
         max_concurrency=b"null",
     ),
     "a case's id of 8 MB": lambda: run("echo", one_case(b"1", id=text(8 * MB))),

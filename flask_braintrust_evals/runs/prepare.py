@@ -14,7 +14,6 @@ from flask_braintrust_evals.cloud.tracing.pipeline import SpanPipeline
 from flask_braintrust_evals.cloud.uploads import AttachmentUploads
 from flask_braintrust_evals.concurrency.cancellation import Cancellation
 from flask_braintrust_evals.distribution.executor import RemoteExecutor
-from flask_braintrust_evals.engine.calls.plan import CasePlan
 from flask_braintrust_evals.engine.calls.signatures import ScorerCall
 from flask_braintrust_evals.engine.evaluator import Evaluator
 from flask_braintrust_evals.engine.parameters.values import Parameters
@@ -200,7 +199,7 @@ def _runner(
         plan,
         parameters,
         extra_scorers=scorers,
-        tracer=_tracer(spans, recording, plan),
+        tracer=_tracer(spans, recording),
         finished_spans=(lambda trace_id: ()) if spans is None else spans.of_case,
         usage_of=None if spans is None else spans.usage_of_case,
         usage=requester.wants_usage,
@@ -210,7 +209,7 @@ def _runner(
     )
 
 
-def _tracer(spans: SpanPipeline | None, recording: Recording, plan: CasePlan) -> EvalTracer:
+def _tracer(spans: SpanPipeline | None, recording: Recording) -> EvalTracer:
     if spans is None or recording.parent is None:
         return EvalTracer()
     generation = recording.parent.generation
@@ -221,6 +220,5 @@ def _tracer(spans: SpanPipeline | None, recording: Recording, plan: CasePlan) ->
         span_attributes={} if generation is None else {"generation": generation},
         link=context if context.is_valid else None,
         keeps_row_ids=recording.parent.row_fields is not None,
-        # What is sent is cut to this anyway. Until then, nobody but such scorers reads it.
-        max_json=None if plan.wants_spans else MAX_ATTRIBUTE_BYTES,
+        max_json=MAX_ATTRIBUTE_BYTES,  # what is sent is cut to this anyway
     )

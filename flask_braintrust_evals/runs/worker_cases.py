@@ -10,7 +10,6 @@ from flask_braintrust_evals.cloud.tracing.worker_spans import WorkerSpans
 from flask_braintrust_evals.distribution.orders import RecordingOrder, RunOrder
 from flask_braintrust_evals.distribution.span_records import record_of
 from flask_braintrust_evals.distribution.worker_runs import ReceiveSpans
-from flask_braintrust_evals.engine.calls.plan import CasePlan
 from flask_braintrust_evals.engine.evaluator import Evaluator
 from flask_braintrust_evals.engine.running.case_runner import CaseRunner
 from flask_braintrust_evals.engine.running.executor import CaseExecutor
@@ -49,7 +48,7 @@ class WorkerCases:
             plan,
             parameters,
             reserved_names=order.reserved_names,
-            tracer=_worker_tracer(recording, spans, plan),
+            tracer=_worker_tracer(recording, spans),
             finished_spans=(lambda trace_id: ()) if spans is None else spans.of_case,
             usage_of=None if spans is None else spans.usage_of_case,
             usage=order.usage,
@@ -80,9 +79,7 @@ def _worker_spans(order: RunOrder, host: Host, receive_spans: ReceiveSpans) -> W
     return WorkerSpans(recording.parent, host.span_processor, receive_spans, recording.stack_traces)
 
 
-def _worker_tracer(
-    recording: RecordingOrder | None, spans: WorkerSpans | None, plan: CasePlan
-) -> EvalTracer:
+def _worker_tracer(recording: RecordingOrder | None, spans: WorkerSpans | None) -> EvalTracer:
     if recording is None or spans is None:
         return EvalTracer()
     generation = recording.generation
@@ -91,5 +88,5 @@ def _worker_tracer(
         attributes={PARENT: recording.parent},
         span_attributes={} if generation is None else {"generation": generation},
         keeps_row_ids=recording.keeps_row_ids,
-        max_json=None if plan.wants_spans else MAX_ATTRIBUTE_BYTES,
+        max_json=MAX_ATTRIBUTE_BYTES,
     )

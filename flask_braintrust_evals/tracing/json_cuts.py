@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
 
 from flask_braintrust_evals.serialization import dumps
@@ -25,13 +26,16 @@ def json_within(data: bytes, limit: int | None) -> str:
 def pieces_within(pieces: Iterable[bytes], limit: int | None) -> str:
     """Return the same of JSON text in pieces. No more of them are held than are returned."""
     kept: list[bytes] = []
-    size = 0
+    size, most = 0, sys.maxsize if limit is None else limit
     for piece in pieces:
-        kept.append(piece if limit is None else piece[: max(0, limit - size)])
         size += len(piece)
+        if size <= most:
+            kept.append(piece)
+        elif size - len(piece) < most:
+            kept.append(piece[: most - size])
         del piece  # it may be large, and so may be the next one
     data = b"".join(kept)
-    return data.decode() if limit is None or size <= limit else _cut(data, size, limit)
+    return data.decode() if size <= most else _cut(data, size, most)
 
 
 def _cut(data: bytes, size: int, limit: int) -> str:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from flask_braintrust_evals.concurrency.turns import Turn, wait_for_turn
 from flask_braintrust_evals.engine.values.events import (
@@ -26,8 +25,7 @@ LARGE = 64 * 1024
 _BACKSLASH, _QUOTE = b"\\", b'"'
 
 
-@dataclass(frozen=True)
-class Message:
+class Message(NamedTuple):
     """One event of the stream.
 
     Attributes:

@@ -374,3 +374,20 @@ def test_a_scorer_that_fails_is_recorded_where_it_failed(spans: Spans, tracing: 
         "m": 1,
         "scorer_errors": {"failing": "ValueError: no"},
     }
+
+
+def test_of_large_values_only_a_part_is_kept_where_nobody_reads_more(spans: Spans) -> None:
+    case = EvalCase("i" * 5000, "e" * 5000, {"m": "m" * 5000})
+    evaluator = Evaluator("e", lambda input: "o" * 5000, scores=[accuracy])
+    result, _ = run_case(evaluator, case, tracer=EvalTracer(spans.tracer, max_json=1000))
+
+    assert result.output_json == '"' + "o" * 5000 + '"'
+    for name, fields in {
+        "eval": {"input_json": "i", "expected_json": "e", "output_json": "o", "metadata": "m"},
+        "task": {"input_json": "i", "expected_json": "e", "output_json": "o"},
+        "accuracy": {"input_json": "i"},
+    }.items():
+        for field, letter in fields.items():
+            kept = attribute(spans.one(name), field)
+            assert letter * 400 in kept and " bytes]" in kept, (name, field)
+            assert len(kept) < 1000

@@ -1,6 +1,6 @@
 """No single request stops the others: a worker answers meanwhile, and refuses or serves it.
 
-What exactly others feel, and how much memory is taken, is measured in ``benchmarks/hostile.py``.
+What exactly others feel, and how much memory each takes, is measured in ``benchmarks/hostile.py``.
 """
 
 from __future__ import annotations
@@ -9,11 +9,13 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 import requests
 
-from benchmarks.hostile_kinds import BODIES, Target, post
+from benchmarks.hostile_kinds import BODIES, LARGEST, Target, post, run
+from benchmarks.machine import family, held_memory, peak_memory
 from tests.server import Client, Gunicorn
 from tests.standin import StandIn
 
@@ -21,6 +23,18 @@ from .conftest import environ
 
 pytestmark = pytest.mark.live
 
+PROC = Path("/proc")
+
+MEMORY = 10 * LARGEST
+"""Bytes by which the server's memory may grow: ten times the largest body that is allowed."""
+TAKES_MEMORY = (
+    "one text of 8 MB",
+    "one text of 8 MB, escaped",
+    "one text of 8 MB, one wide character",
+    "20 trials of one text of 8 MB",
+    "a case's metadata of as many",
+    "names, as many as are allowed",
+)
 HEALTHY = 3.0
 """Seconds for a health check on a busy machine; without bounds, many of these take far longer."""
 
@@ -53,6 +67,28 @@ def server(shared_cloud: StandIn) -> Iterator[Gunicorn]:
     app = "benchmarks.servers.hostile_app:create_app()"
     with Gunicorn(app, environ=environ(shared_cloud), options=("--timeout", "120")) as server:
         yield server
+
+
+def forget_peaks(server: Gunicorn) -> int:
+    """Have the system measure the peaks of the server's memory anew; return what is held now."""
+    for pid in family(server.process.pid):
+        (PROC / str(pid) / "clear_refs").write_text("5")
+    return held_memory(server.process.pid)
+
+
+@pytest.mark.skipif(not PROC.exists(), reason="a system without /proc")
+def test_the_memory_that_a_request_takes_is_bounded(shared_cloud: StandIn, cloud: StandIn) -> None:
+    app = "benchmarks.servers.hostile_app:create_app()"
+    with Gunicorn(app, environ=environ(shared_cloud), options=("--timeout", "120")) as server:
+        target = Target(server.port, Client(server.url).headers)
+        assert post(lambda: run("echo", b'[{"input":1}]'), target).status == "200"
+        took = {}
+        for kind in TAKES_MEMORY:
+            before = forget_peaks(server)
+            assert post(BODIES[kind], target).status == "200"
+            took[kind] = sum(peak_memory(server.process.pid)) - before
+    assert max(took.values()) < MEMORY, took
+    assert max(took.values()) > LARGEST, took
 
 
 @contextmanager

@@ -38,11 +38,6 @@ class CasePlan:
     blocking: bool = False
     retries: int = 0
 
-    @property
-    def wants_spans(self) -> bool:
-        """Whether a scorer or classifier reads the spans of its case."""
-        return any(call.takes("trace") for call in (*self.scorers, *self.classifiers))
-
     def notes(self, summary: RunSummary) -> list[str]:
         """Return what may be a mistake in the cases of a run that has ended, a line each."""
         if not summary.cases or summary.with_expected:

@@ -43,7 +43,7 @@ class EvalTracer:
         link: the span of the request that started the run; each ``eval`` span links to it.
         keeps_row_ids: whether an ``eval`` span can be recorded as a row with an id of its own.
         contents: whether anybody reads the inputs and outputs that the engine records on its spans.
-        max_json: bytes of each of these that are kept, since nobody reads more; ``None``: all.
+        max_json: bytes of each of these that are kept, since no more is sent; ``None``: all.
     """
 
     tracer: Tracer = field(default_factory=NoOpTracer)
