@@ -158,6 +158,15 @@ BODIES: dict[str, Callable[[], bytes]] = {
     "one text of 8 MB, one wide character": lambda: run(
         "echo", one_case(text(8 * MB)[:-1] + "\N{GRINNING FACE}".encode() + b'"')
     ),
+    "as many values with a large integer": lambda: run(
+        "echo", one_case(b"[1" + b"0" * 30 + b"," + many(b"[]", VALUES // 2 - 100) + b"]")
+    ),
+    "wide text of 8 MB with a large integer": lambda: run(
+        "echo",
+        one_case(
+            b"[1" + b"0" * 30 + b"," + text(8 * MB)[:-1] + "\N{GRINNING FACE}".encode() + b'"]'
+        ),
+    ),
     "20 trials of one text of 8 MB": lambda: run(
         "wait", one_case(text(8 * MB)), trial_count=b"20", max_concurrency=b"null"
     ),
