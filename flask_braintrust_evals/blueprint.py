@@ -20,8 +20,8 @@ from .engine.calls.introspection import callable_name, location_of
 from .engine.evaluator import Evaluator
 from .engine.registry import Registry
 from .errors import EvalsError, RegistrationError
-from .extension import UNANSWERED, current_extension, init_app
-from .routes import Routes, add_host
+from .extension import OWN_ANSWER, UNANSWERED, current_extension, init_app
+from .routes import Routes, add_host, is_preflight, preflight
 from .web.responses import error_response, http_exception_response, unexpected_error_response
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -61,7 +61,7 @@ class EvalsBlueprint(Blueprint):
         self.record(Routes(self.registry).add_to)
         self.url_defaults(add_host)
         self.before_request(self.registry.close)
-        self.after_request(_add_cors_headers)
+        self.after_request(_own_answer)
         self.teardown_request(_close_unanswered)
         self.register_error_handler(EvalsError, error_response)
         # For each status, because Flask prefers an application's handler for one status to a
@@ -178,6 +178,9 @@ class EvalsBlueprint(Blueprint):
         if self.registry not in state.registries:
             state.registries.append(self.registry)
         app.cli.commands.setdefault("evals", evals_cli)
+        last = app.after_request_funcs.setdefault(None, [])
+        if _finish_answer not in last:
+            last.insert(0, _finish_answer)  # Flask calls the first one last
         super().register(app, options)
 
 
@@ -192,11 +195,22 @@ def _from_sdk(value: Any) -> Evaluator:
     )
 
 
-def _add_cors_headers(response: Response) -> Response:
-    """Add the CORS headers, to errors too."""
-    from .web.cors import add_cors_headers
+def _own_answer(response: Response) -> Response:
+    """Add the CORS headers, to errors too, and answer every preflight."""
+    from .web.own_answer import OwnAnswer
 
-    return add_cors_headers(request, response, current_extension().settings)
+    # Of an application that requires a login of all requests, or redirects them, for instance.
+    if is_preflight() and response.status_code != 204:
+        response = preflight()
+    own = OwnAnswer(request, response, current_extension().settings)
+    setattr(g, OWN_ANSWER, own)
+    return own.response
+
+
+def _finish_answer(response: Response) -> Response:
+    """Undo what the application has changed of an answer of ours and must not; called last."""
+    own = g.pop(OWN_ANSWER, None)
+    return response if own is None else own.finish(response)
 
 
 def _close_unanswered(error: BaseException | None) -> None:
@@ -204,6 +218,7 @@ def _close_unanswered(error: BaseException | None) -> None:
 
     An application's own ``after_request`` may have failed, or answered with another response.
     """
+    g.pop(OWN_ANSWER, None)  # it has the response, whose stream counts as lost once nothing has it
     run = g.pop(UNANSWERED, None)
     if run is not None and (error is not None or run.is_abandoned):
         run.close()

@@ -18,12 +18,14 @@ from .config import Settings
 from .engine.registry import Registry
 from .errors import MethodNotAllowedError, NotFoundError
 from .extension import EXTENSION_KEY, current_extension
+from .unrouted import UNKNOWN
 
 if TYPE_CHECKING:
     from .views import Views
 
 _ANY_HOST = "evals_host"
 """The variable for the host, in applications that match hosts. It is no argument of our views."""
+_ENDPOINTS = frozenset({"index", "list", "eval", "openapi", "playground", "playground_file"})
 _MATCHING: dict[str, Any] = {"strict_slashes": False, "merge_slashes": False}
 
 
@@ -114,7 +116,7 @@ class Routes:
         if answer is not None:
             return answer()
         if request.method == "OPTIONS":
-            return _preflight()
+            return preflight()
         raise NotFoundError(
             f"there is nothing at {request.path!r}; the evaluators are at /list and /eval below the"
             " blueprint's prefix"
@@ -150,7 +152,7 @@ class _Route:
         if method in self.methods:
             return self.view(**arguments)
         if request.method == "OPTIONS":
-            return _preflight()
+            return preflight()
         raise MethodNotAllowedError(
             f"{request.method} is not allowed for {request.path!r}; use"
             f" {' or '.join(self.methods)}",
@@ -158,7 +160,17 @@ class _Route:
         )
 
 
-def _preflight() -> Response:
+def is_preflight() -> bool:
+    """Return whether the current request asks what may be sent to one of a blueprint's own paths.
+
+    The paths that an application has added to the blueprint are its own.
+    """
+    endpoint = (request.endpoint or "").rpartition(".")[2]
+    return request.method == "OPTIONS" and (endpoint in _ENDPOINTS or endpoint == UNKNOWN)
+
+
+def preflight() -> Response:
+    """Return the answer to a preflight; its CORS headers are added to every answer."""
     response = Response(status=204)
     del response.headers["Content-Type"]
     return response

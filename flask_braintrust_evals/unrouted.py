@@ -18,6 +18,8 @@ from flask.typing import ResponseReturnValue
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 from werkzeug.routing import BaseConverter, Map, MapAdapter, Rule
 
+UNKNOWN = "unknown"
+"""The last part of the endpoint's name."""
 _REST = "evals_rest"
 
 View = Callable[[str], ResponseReturnValue]
@@ -51,7 +53,7 @@ class Unrouted:
             paths: the paths of the blueprint.
             matching: further arguments of each rule.
         """
-        name = f"{state.name_prefix}.{state.name}.unknown".lstrip(".")
+        name = f"{state.name_prefix}.{state.name}.{UNKNOWN}".lstrip(".")
         prefix = (state.url_prefix or "").rstrip("/")
         rests = {f"{prefix}/": ""}
         if prefix:

@@ -11,5 +11,6 @@ def warm_up() -> None:
     """
     from . import runtime, views
     from .engine.parameters import declare
+    from .web import own_answer
 
-    del runtime, views, declare
+    del runtime, views, declare, own_answer

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from flask import Request, Response
 from flask_cors import cross_origin
+from flask_cors.core import FLASK_CORS_EVALUATED
 
 from flask_braintrust_evals.config import Settings
 
@@ -21,7 +22,8 @@ METHODS = "GET, POST, OPTIONS"
 EXPOSED_HEADERS = "x-bt-cursor, x-bt-found-existing-experiment, x-bt-span-id, x-bt-span-export"
 MAX_AGE = 86400
 """Seconds for which browsers may keep the answer to a preflight."""
-_PREFIX = "access-control-"
+CORS_PREFIX = "access-control-"
+"""What the names of all of these headers begin with, in lower case."""
 REQUEST_HEADERS: list[str | re.Pattern[str]] = [
     "content-type",
     "authorization",
@@ -70,8 +72,9 @@ def allowed_origins(settings: Settings) -> tuple[str | re.Pattern[str], ...]:
 
 def add_cors_headers(request: Request, response: Response, settings: Settings) -> Response:
     """Add the headers that an allowed origin needs; for any other origin, only ``Vary``."""
-    for name in [name for name in response.headers.keys() if name.lower().startswith(_PREFIX)]:
+    for name in [name for name in response.headers.keys() if name.lower().startswith(CORS_PREFIX)]:
         del response.headers[name]  # an application-wide CORS(app) adds its own to errors
+    vars(response).pop(FLASK_CORS_EVALUATED, None)
     origin = request.headers.get("Origin")
     allowed = is_other_allowed_page(request, settings)
     # A refused origin goes through flask-cors too, with a pattern that matches nothing: flask-cors

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from typing import Any
 
 from flask import Request
 
 from flask_braintrust_evals.config import Settings
 from flask_braintrust_evals.errors import AccessDeniedError
 
+from .connections import CONNECTION_KEYS
 from .hosts import host_name, is_known_host, is_listed, is_loopback, is_own_machine
 
 _PROXY_HEADER = re.compile(
@@ -47,11 +51,11 @@ def unknown_host(request: Request) -> AccessDeniedError:
 
 
 def _check_client(request: Request) -> None:
-    address = request.remote_addr or ""
-    if not is_loopback(address):
-        raise AccessDeniedError(
-            f"{_ALONE} {address[:100] or 'a client without an address'}; {_HINT}"
-        )
+    for address in _addresses(request):
+        if not is_loopback(address):
+            raise AccessDeniedError(
+                f"{_ALONE} {address[:100] or 'a client without an address'}; {_HINT}"
+            )
     # Behind a proxy on this machine, every request has a local address. What the proxy's headers
     # say of the client may have been sent by the client itself, so that any of them is too many.
     for name in request.headers.keys():
@@ -60,6 +64,23 @@ def _check_client(request: Request) -> None:
                 f"{_ALONE} clients of a proxy, and the header {name[:100]} comes from one; {_HINT},"
                 " or set BRAINTRUST_EVALS_NO_AUTH_REMOTE to serve everybody who reaches the proxy"
             )
+
+
+def _addresses(request: Request) -> Iterator[str]:
+    """Yield the client's address, and those that it had before a middleware replaced it.
+
+    ProxyFix takes it from a header, which the client itself may have sent.
+    """
+    yield request.remote_addr or ""
+    original = request.environ.get("werkzeug.proxy_fix.orig")
+    if isinstance(original, Mapping):
+        yield str(original.get("REMOTE_ADDR") or "")
+    for key in CONNECTION_KEYS:
+        connection = request.environ.get(key)
+        if connection is not None:
+            with suppress(OSError, ValueError):
+                name: Any = connection.getpeername()
+                yield str(name[0]) if isinstance(name, tuple) else ""
 
 
 def _check_own_name(request: Request, settings: Settings) -> None:
