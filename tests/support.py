@@ -13,6 +13,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
+from flask_braintrust_evals.concurrency.signals import ThreadSignal
+
 T = TypeVar("T")
 
 TOKEN = "token-of-ada"
@@ -58,7 +60,7 @@ def eventually(condition: Callable[[], T]) -> T:
 
 
 def waiting_in(function: Callable[..., Any], name: str) -> int:
-    """How many threads whose names begin with ``name`` wait for a condition in ``function``.
+    """How many threads whose names begin with ``name`` wait for a signal in ``function``.
 
     Once a thread waits, and nobody does what it waits for, it stays where it is.
     """
@@ -68,7 +70,7 @@ def waiting_in(function: Callable[..., Any], name: str) -> int:
         for ident, innermost in sys._current_frames().items()
         if names.get(ident, "").startswith(name)
     ]
-    wait = threading.Condition.wait.__code__
+    wait = ThreadSignal.wait.__code__
     return sum(stack[0] is wait and function.__code__ in stack for stack in stacks)
 
 

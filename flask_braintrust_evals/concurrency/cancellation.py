@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from types import TracebackType
 
-from .gevent_patch import new_event
+from .gevent_patch import new_event, new_lock
 
 
 class Cancellation:
-    """A flag that is set once, with callbacks that are called then. Thread-safe."""
+    """A flag that is set once, with callbacks that are called then. Thread-safe.
+
+    Attributes:
+        event: set with the flag, for user code to wait for.
+    """
 
     def __init__(self) -> None:
         self.event = new_event()
-        self._lock = threading.Lock()
+        self._is_set = False
+        self._lock = new_lock()
         self._callbacks: dict[object, Callable[[], None]] = {}
 
     def is_set(self) -> bool:
@@ -23,21 +28,18 @@ class Cancellation:
     def set(self) -> None:
         """Set the flag and call every callback; later calls do nothing."""
         with self._lock:
-            if self.event.is_set():
+            if self._is_set:
                 return
-            self.event.set()
+            self._is_set = True
             callbacks = list(self._callbacks.values())
+        self.event.set()  # which may wait for a lock of those that wait for it
         with ExitStack() as all_of_them:  # each also if another one raises
             for callback in reversed(callbacks):
                 all_of_them.callback(callback)
 
     def sets_too(self, other: Cancellation) -> None:
         """Have ``other`` set with this one, or at once if this one is set."""
-        with self._lock:
-            self._callbacks[object()] = other.set
-            already = self.event.is_set()
-        if already:
-            other.set()
+        self.add(object(), other.set)
 
     @contextmanager
     def child(self) -> Iterator[Cancellation]:
@@ -46,17 +48,40 @@ class Cancellation:
         with self.calling(child.set):
             yield child
 
-    @contextmanager
-    def calling(self, callback: Callable[[], None]) -> Iterator[None]:
+    def calling(self, callback: Callable[[], None]) -> _Calling:
         """Call ``callback`` if the flag is set within the block, or was set before."""
-        key = object()
+        return _Calling(self, callback)
+
+    def add(self, key: object, callback: Callable[[], None]) -> None:
+        """Call ``callback`` when the flag is set, unless ``key`` is removed before."""
         with self._lock:
             self._callbacks[key] = callback
-            already = self.event.is_set()
+            already = self._is_set
         if already:
             callback()
-        try:
-            yield
-        finally:
-            with self._lock:
-                self._callbacks.pop(key, None)
+
+    def remove(self, key: object) -> None:
+        """Forget the callback that was added with ``key``."""
+        with self._lock:
+            self._callbacks.pop(key, None)
+
+
+class _Calling:
+    """A block in which a callback is called; see :meth:`Cancellation.calling`."""
+
+    __slots__ = ("_callback", "_cancellation")
+
+    def __init__(self, cancellation: Cancellation, callback: Callable[[], None]) -> None:
+        self._cancellation = cancellation
+        self._callback = callback
+
+    def __enter__(self) -> None:
+        self._cancellation.add(self, self._callback)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._cancellation.remove(self)

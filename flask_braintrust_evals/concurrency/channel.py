@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-import threading
 import time
 from queue import Empty
 from typing import Generic, TypeVar
 
-from .gevent_patch import MAX_WAIT
+from .gevent_patch import new_lock
+from .signals import Signal, new_signal
 
 T = TypeVar("T")
 
@@ -34,11 +34,9 @@ class Channel(Generic[T]):
         self._items: list[T] = []
         self._size = 0
         self._closed = False
-        # A Condition finds out whether a plain Lock is held by trying to take it, and gevent's Lock
-        # then switches to another greenlet: once for each event.
-        self._lock = threading.RLock()
-        self._filled = threading.Condition(self._lock)
-        self._drained = threading.Condition(self._lock)
+        self._lock = new_lock()
+        self._consumer: Signal | None = None
+        self._producers: list[Signal] = []
 
     def put(self, item: T, size: int = 0) -> None:
         """Add an item of ``size`` bytes, waiting while the channel is full.
@@ -46,13 +44,17 @@ class Channel(Generic[T]):
         Raises:
             ChannelClosedError: the channel is closed, or was closed while waiting.
         """
-        with self._lock:
-            while self._is_full(size) and not self._closed:
-                self._drained.wait()
-            if self._closed:
-                raise ChannelClosedError
-            self._size += size
-            self._add(item)
+        while True:
+            with self._lock:
+                if self._closed:
+                    raise ChannelClosedError
+                if not self._is_full(size):
+                    self._size += size
+                    self._add(item)
+                    return
+                drained = new_signal()
+                self._producers.append(drained)
+            drained.wait()
 
     def put_last(self, item: T) -> None:
         """Add an item even if the channel is full; do nothing if it is closed.
@@ -70,26 +72,28 @@ class Channel(Generic[T]):
             queue.Empty: there was none.
             ChannelClosedError: the channel is closed, or was closed while waiting.
         """
-        with self._lock:
-            limit = math.inf if timeout is None else time.monotonic() + timeout
-            while not self._items:
+        limit = None if timeout is None else time.monotonic() + timeout
+        while True:
+            with self._lock:
                 if self._closed:
                     raise ChannelClosedError
-                left = limit - time.monotonic()
-                if left <= 0:
+                if self._items:
+                    items, self._items, self._size = self._items, [], 0
+                    self._wake_producers()
+                    return items
+                left = None if limit is None else limit - time.monotonic()
+                if left is not None and left <= 0:
                     raise Empty
-                self._filled.wait(min(left, MAX_WAIT))
-            items, self._items, self._size = self._items, [], 0
-            self._drained.notify_all()
-            return items
+                self._consumer = filled = new_signal()
+            filled.wait(left)
 
     def close(self) -> None:
         """Drop what is waiting, and have every waiting and later call fail."""
         with self._lock:
             self._closed = True
             self._items.clear()
-            self._drained.notify_all()
-            self._filled.notify_all()
+            self._wake_producers()
+            self._wake_consumer()
 
     def _is_full(self, size: int) -> bool:
         waiting = len(self._items)
@@ -97,5 +101,14 @@ class Channel(Generic[T]):
 
     def _add(self, item: T) -> None:
         self._items.append(item)
-        if len(self._items) == 1:
-            self._filled.notify()
+        self._wake_consumer()
+
+    def _wake_consumer(self) -> None:
+        consumer, self._consumer = self._consumer, None
+        if consumer is not None:
+            consumer.set()
+
+    def _wake_producers(self) -> None:
+        producers, self._producers = self._producers, []
+        for producer in producers:
+            producer.set()

@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import atexit
-import contextvars
 import inspect
 import logging
 import os
 import sys
 import threading
+from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any
@@ -31,6 +31,7 @@ from .gevent_patch import (
     start_real_thread,
 )
 from .job import DeadlineError, Job
+from .loop_call import LoopCall
 from .loop_health import LoopHealth, told_by
 from .loop_watch import LoopWatch
 from .thread_loop import ThreadLoop
@@ -60,8 +61,10 @@ class BackgroundLoop:
         self._failure: BaseException | None = None
         self._given_up: str | None = None
         self._ended = False
-        # What runs, or waits to be run: for whom, and its task. Changed by single operations only.
-        self._under_way: dict[Job[Any], tuple[str, list[asyncio.Task[None]]]] = {}
+        # What runs, or waits to be run. Changed by single operations only.
+        self._calls: dict[LoopCall, None] = {}
+        self._to_begin: deque[LoopCall] = deque()
+        self._expects_begin = False
         self._exited = new_lock()
         self._exited.acquire()
         start_real_thread(self._serve_and_exit)
@@ -125,51 +128,34 @@ class BackgroundLoop:
                 "a coroutine cannot wait here for another one on the same event loop; call"
                 " Evaluator.run from a plain function instead of a coroutine"
             )
-        context = contextvars.copy_context()
-        tasks: list[asyncio.Task[None]] = []
-
-        async def settle() -> None:
-            try:
-                result = await awaitable
-            except asyncio.CancelledError:
-                raise
-            except BaseException as error:
-                # Not raised here: asyncio lets SystemExit and KeyboardInterrupt end the loop.
-                job.fail(error)
-            else:
-                job.succeed(result)
-
-        def begin() -> None:
-            # A task copies the context it is created in (the argument for that came with 3.11).
-            task = context.run(self._loop.create_task, settle())
-            tasks.append(task)
-            if cancellation.is_set():
-                task.cancel()
-            if inspect.iscoroutine(awaitable):
-                # Without this, asyncio warns of one that was cancelled before it began.
-                task.add_done_callback(lambda _: awaitable.close())
-            task.add_done_callback(finish)
-
-        def finish(task: asyncio.Task[None]) -> None:
-            self._under_way.pop(job, None)
-            if task.cancelled():
-                job.fail(asyncio.CancelledError())
-
-        def cancel() -> None:
-            with suppress(RuntimeError):  # the loop is closed, and nothing runs on it
-                self._loop.call_soon_threadsafe(lambda: [task.cancel() for task in tasks])
-
         try:
             self._check()
-            job.when_cancelled(cancel)
-            self._under_way[job] = name, tasks
-            self._loop.call_soon_threadsafe(begin)
+            call = LoopCall(awaitable, cancellation, job, name, self._loop, self._calls.pop)
+            self._calls[call] = None
+            self._begin_soon(call)
         except RuntimeError:
-            self._under_way.pop(job, None)
             if inspect.iscoroutine(awaitable):
                 awaitable.close()
             raise
         self._watch.ensure()
+
+    def _begin_soon(self, call: LoopCall) -> None:
+        """Have the loop begin a call, with those of others if it has not come to them yet."""
+        self._to_begin.append(call)
+        # In this order: the loop looks at what is there after it has changed this.
+        if self._expects_begin:
+            return
+        self._expects_begin = True
+        try:
+            self._loop.call_soon_threadsafe(self._begin_all)
+        except RuntimeError:  # it is closed
+            self._calls.pop(call, None)
+            raise
+
+    def _begin_all(self) -> None:
+        self._expects_begin = False
+        while self._to_begin:
+            self._to_begin.popleft().begin()
 
     def is_current(self) -> bool:
         """Return whether the caller runs on the loop's thread."""
@@ -237,7 +223,7 @@ class BackgroundLoop:
     @property
     def is_busy(self) -> bool:
         """Whether coroutines are under way."""
-        return bool(self._under_way)
+        return bool(self._calls)
 
     def ask(self, answer: Callable[[], Any]) -> None:
         """Have the loop call ``answer``."""
@@ -246,9 +232,9 @@ class BackgroundLoop:
     def culprit(self) -> str:
         """Return whose coroutine runs, as far as is known."""
         running = asyncio.current_task(self._loop)
-        under_way = list(self._under_way.values())
-        names = {name for name, tasks in under_way if running in tasks}
-        names = names or {name for name, _ in under_way}
+        calls = list(self._calls)
+        names = {call.name for call in calls if running is not None and call.task is running}
+        names = names or {call.name for call in calls}
         known = " or ".join(sorted(repr(name) for name in names if name))
         return f"evaluator {known}" if known else "an evaluator"
 
@@ -258,9 +244,9 @@ class BackgroundLoop:
         if not replaced:
             logger.error("%s; %d loops are blocked, and no other is made", reason, MAX_GIVEN_UP)
         self._given_up = reason
-        for job in list(self._under_way):
-            job.fail(LoopError(reason))
-            job.cancel()  # if the loop goes on after all
+        for call in list(self._calls):
+            call.job.cancel()  # if the loop goes on after all
+            call.job.fail(LoopError(reason))
 
     def end(self) -> None:
         """End a loop that was given up and goes on after all."""

@@ -21,8 +21,15 @@ own, raises ``LoopExit`` because it takes the process for deadlocked."""
 
 def is_patched() -> bool:
     """Return whether gevent has replaced the standard library's threads by greenlets."""
-    monkey = sys.modules.get("gevent.monkey")
-    return monkey is not None and bool(monkey.is_module_patched("threading"))
+    global _is_patched
+    # Asked several times for each case, and gevent never takes its patch back.
+    if not _is_patched:
+        monkey = sys.modules.get("gevent.monkey")
+        _is_patched = monkey is not None and bool(monkey.is_module_patched("threading"))
+    return _is_patched
+
+
+_is_patched = False
 
 
 def original(module: str, name: str) -> Any:
@@ -50,7 +57,7 @@ def new_lock() -> threading.Lock:
 
     It is the operating system's kind also under gevent, whose own takes ten times as long.
     """
-    lock: threading.Lock = original("threading", "Lock")()
+    lock: threading.Lock = _original_lock()
     return lock
 
 
@@ -76,4 +83,9 @@ def start_real_thread(work: Callable[[], None]) -> None:
 
 def real_thread_id() -> int:
     """Return the id of the operating system's thread, which all of its greenlets share."""
-    return int(original("_thread", "get_ident")())
+    return int(_original_get_ident())
+
+
+# Functions, of which those of the standard library stay what they are when gevent patches later.
+_original_lock = original("threading", "Lock")
+_original_get_ident = original("_thread", "get_ident")

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
-import threading
 import time
 from collections import deque
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar, cast
 
-from .gevent_patch import MAX_WAIT
+from .gevent_patch import new_lock
+from .signals import Signal, new_signal
 
 T = TypeVar("T")
 
@@ -36,7 +35,8 @@ class Job(Generic[T]):
         self._result: T | None = None
         self._error: BaseException | None = None
         self._cancel: Callable[[], None] = _nothing
-        self._changed = threading.Condition()
+        self._ending = new_lock()  # taken by whoever ends the call first, and never released
+        self._signal: Signal | None = None
 
     def run(self, function: Callable[[], T]) -> None:
         """Call ``function`` and keep its result, or what it raises."""
@@ -49,9 +49,8 @@ class Job(Generic[T]):
 
     def post(self, item: Any) -> None:
         """Pass an item to the waiting thread. Never waits."""
-        with self._changed:
-            self._items.append(item)
-            self._changed.notify()
+        self._items.append(item)
+        self._wake()
 
     def succeed(self, result: T) -> None:
         """End the waiting, once everything posted before is received, with a result."""
@@ -88,18 +87,21 @@ class Job(Generic[T]):
 
     def wait_until_done(self, deadline: float | None = None) -> None:
         """Do as :meth:`wait`, but return nothing and do not raise what the call raised."""
-        limit = math.inf if deadline is None else deadline
         while True:
-            with self._changed:
-                while not self._items and not self._is_done:
-                    left = limit - time.monotonic()
-                    if left <= 0:
-                        raise DeadlineError
-                    self._changed.wait(min(left, MAX_WAIT))
-                if not self._items:
-                    return
-                item = self._items.popleft()
-            self._receive(item)
+            # Asked before the items are taken, so that all that were posted by then are received.
+            is_done = self._is_done
+            while self._items:
+                self._receive(self._items.popleft())
+            if is_done:
+                return
+            left = None if deadline is None else deadline - time.monotonic()
+            if left is not None and left <= 0:
+                raise DeadlineError
+            self._signal = new_signal()
+            # Asked when the signal is there: what happens from now on sets it.
+            if not self._items and not self._is_done:
+                self._signal.wait(left)
+            self._signal = None
 
     def result(self) -> T:
         """Return what a call that has ended returned; raise what it raised."""
@@ -108,12 +110,18 @@ class Job(Generic[T]):
         return cast(T, self._result)
 
     def _finish(self, result: T | None, error: BaseException | None) -> None:
-        with self._changed:
-            if self._is_done:
-                return
-            self._is_done, self._result, self._error = True, result, error
-            self.ended_ns = time.monotonic_ns()
-            self._changed.notify()
+        if not self._ending.acquire(blocking=False):
+            return
+        self._result, self._error = result, error
+        self.ended_ns = time.monotonic_ns()
+        self._is_done = True
+        self._cancel = _nothing  # which usually refers to this job
+        self._wake()
+
+    def _wake(self) -> None:
+        signal = self._signal
+        if signal is not None:
+            signal.set()
 
 
 def _nothing() -> None:

@@ -11,6 +11,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from .gevent_patch import is_patched
+from .hub_selector import HubSelector
 from .native_threads import NativeThreads
 
 MAX_THREADS = 32
@@ -29,7 +30,8 @@ class ThreadLoop(asyncio.SelectorEventLoop):
 
     def __init__(self) -> None:
         try:
-            super().__init__()
+            self._hub_selector = HubSelector() if is_patched() else None
+            super().__init__(self._hub_selector)
         except BaseException:
             vars(self)["_closed"] = True  # it has nothing that could be closed
             raise
@@ -48,6 +50,13 @@ class ThreadLoop(asyncio.SelectorEventLoop):
         # So that spans of the function belong to the same case. asyncio.to_thread does so itself.
         context = contextvars.copy_context()
         return super().run_in_executor(executor, functools.partial(context.run, func), *args)
+
+    def _write_to_self(self) -> None:
+        # asyncio's way to have a subclass wake the loop; called on any thread.
+        if self._hub_selector is None:
+            super()._write_to_self()  # type: ignore[misc]
+        elif not self.is_closed():
+            self._hub_selector.wake()
 
     def close(self) -> None:
         """Close the loop, and have its threads end."""

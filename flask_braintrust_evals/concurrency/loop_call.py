@@ -1,0 +1,96 @@
+"""One awaitable that is awaited on the event loop, for a job that gets its result."""
+
+from __future__ import annotations
+
+import asyncio
+import contextvars
+import inspect
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Any
+
+from .cancellation import Cancellation
+from .job import Job
+
+
+class LoopCall:
+    """Awaits ``awaitable`` in a copy of the context of the code that makes this.
+
+    Args:
+        awaitable: a coroutine, or anything else that ``await`` takes.
+        cancellation: if it is set by the time the call begins, that is cancelled at once. Later,
+            ``job.cancel()`` does that.
+        job: gets the result.
+        name: the evaluator's name, for the log.
+        loop: the loop.
+        ended: called with this object, on the loop, when it has ended.
+    """
+
+    __slots__ = (
+        "_awaitable",
+        "_cancellation",
+        "_context",
+        "_ended",
+        "_loop",
+        "job",
+        "name",
+        "task",
+    )
+
+    def __init__(
+        self,
+        awaitable: Awaitable[Any],
+        cancellation: Cancellation,
+        job: Job[Any],
+        name: str,
+        loop: asyncio.AbstractEventLoop,
+        ended: Callable[[LoopCall], object],
+    ) -> None:
+        self.job = job
+        self.name = name
+        self.task: asyncio.Task[None] | None = None
+        self._awaitable = awaitable
+        self._cancellation = cancellation
+        self._context = contextvars.copy_context()
+        self._loop = loop
+        self._ended = ended
+        job.when_cancelled(self._cancel)
+
+    def begin(self) -> None:
+        """Begin to await. Called on the loop."""
+        # A task copies the context it is created in (the argument for that came with 3.11).
+        self.task = task = self._context.run(self._loop.create_task, self._settle())
+        if self._cancellation.is_set():
+            task.cancel()
+        task.add_done_callback(self._finish)
+
+    def drop(self) -> None:
+        """Do not begin: close a coroutine, of which Python would warn that it was not awaited."""
+        if inspect.iscoroutine(self._awaitable):
+            self._awaitable.close()
+
+    async def _settle(self) -> None:
+        try:
+            result = await self._awaitable
+        except asyncio.CancelledError:
+            raise
+        except BaseException as error:
+            # Not raised here: asyncio lets SystemExit and KeyboardInterrupt end the loop.
+            self.job.fail(error)
+        else:
+            self.job.succeed(result)
+
+    def _finish(self, task: asyncio.Task[None]) -> None:
+        self._ended(self)
+        self.task = None  # which refers to this
+        if task.cancelled():
+            self.drop()  # it may have been cancelled before it began
+            self.job.fail(asyncio.CancelledError())
+
+    def _cancel(self) -> None:
+        with suppress(RuntimeError):  # the loop is closed, and nothing runs on it
+            self._loop.call_soon_threadsafe(self._cancel_task)
+
+    def _cancel_task(self) -> None:
+        if self.task is not None:
+            self.task.cancel()
