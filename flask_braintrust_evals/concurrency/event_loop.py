@@ -7,278 +7,31 @@ while the worker that needs their result waits.
 
 from __future__ import annotations
 
-import asyncio
 import atexit
-import inspect
-import logging
 import os
 import sys
-import threading
-from collections import deque
-from collections.abc import Awaitable, Callable
-from contextlib import suppress
-from typing import Any
 
-from flask_braintrust_evals.serialization import safe_text
-
-from .cancellation import Cancellation
-from .gevent_patch import (
-    MAX_WAIT,
-    is_patched,
-    new_event,
-    new_lock,
-    real_thread_id,
-    start_real_thread,
-)
-from .job import DeadlineError, Job
-from .loop_call import LoopCall
+from .gevent_patch import is_patched, new_lock
 from .loop_health import LoopHealth, told_by
-from .loop_watch import LoopWatch
-from .thread_loop import ThreadLoop
-
-logger = logging.getLogger("flask_braintrust_evals")
-
-MAX_GIVEN_UP = 3
-"""Blocked loops in whose place another one is made. Each of them may take all of a processor."""
-
-
-EXIT_TIMEOUT = 1.0
-"""Seconds for which the end of the process waits for the end of the loop's thread."""
-
-
-class LoopError(RuntimeError):
-    """The event loop could not be made, or is blocked by a coroutine."""
-
-
-class BackgroundLoop:
-    """An event loop that runs until the process ends, or until it is given up and then goes on."""
-
-    def __init__(self) -> None:
-        self._loop: asyncio.AbstractEventLoop
-        self._watch: LoopWatch
-        self._thread: int | None = None
-        self._ready = new_event()
-        self._failure: BaseException | None = None
-        self._given_up: str | None = None
-        self._ended = False
-        # What runs, or waits to be run. Changed by single operations only.
-        self._calls: dict[LoopCall, None] = {}
-        self._to_begin: deque[LoopCall] = deque()
-        self._expects_begin = False
-        self._exited = new_lock()
-        self._exited.acquire()
-        start_real_thread(self._serve_and_exit)
-
-    def run(
-        self,
-        awaitable: Awaitable[Any],
-        cancellation: Cancellation,
-        job: Job[Any] | None = None,
-        deadline: float | None = None,
-        name: str = "",
-    ) -> Any:
-        """Await ``awaitable`` on the loop, in a copy of the caller's context, and wait for it.
-
-        Args:
-            awaitable: a coroutine, or anything else that ``await`` takes.
-            cancellation: cancels it when set.
-            job: receives what the coroutine posts while it runs.
-            deadline: when to cancel it and stop waiting, by ``time.monotonic()``.
-            name: the evaluator's name, for the log.
-
-        Returns:
-            what the awaitable returns; raises what it raises, ``asyncio.CancelledError`` included.
-
-        Raises:
-            DeadlineError: the deadline has passed.
-            LoopError: the loop could not be made, or is blocked.
-            RuntimeError: the caller runs on the loop itself, and would wait forever.
-        """
-        job = Job() if job is None else job
-        self.start(awaitable, cancellation, job, name)
-        with cancellation.calling(job.cancel):
-            try:
-                return job.wait(deadline)
-            except DeadlineError:
-                job.cancel()
-                raise
-
-    def start(
-        self,
-        awaitable: Awaitable[Any],
-        cancellation: Cancellation,
-        job: Job[Any],
-        name: str = "",
-    ) -> None:
-        """Await ``awaitable`` on the loop, in a copy of the caller's context, without waiting.
-
-        Args:
-            awaitable: a coroutine, or anything else that ``await`` takes.
-            cancellation: if it is set by the time the loop comes to the awaitable, that is
-                cancelled at once. Later, ``job.cancel()`` does that.
-            job: gets the result.
-            name: the evaluator's name, for the log.
-
-        Raises:
-            LoopError: the loop could not be made, or is blocked.
-            RuntimeError: the caller runs on the loop itself, and would wait forever.
-        """
-        if self.is_current():
-            raise RuntimeError(
-                "a coroutine cannot wait here for another one on the same event loop; call"
-                " Evaluator.run from a plain function instead of a coroutine"
-            )
-        try:
-            self._check()
-            call = LoopCall(awaitable, cancellation, job, name, self._loop, self._calls.pop)
-            self._calls[call] = None
-            self._begin_soon(call)
-        except RuntimeError:
-            if inspect.iscoroutine(awaitable):
-                awaitable.close()
-            raise
-        self._watch.ensure()
-
-    def _begin_soon(self, call: LoopCall) -> None:
-        """Have the loop begin a call, with those of others if it has not come to them yet."""
-        self._to_begin.append(call)
-        # In this order: the loop looks at what is there after it has changed this.
-        if self._expects_begin:
-            return
-        self._expects_begin = True
-        try:
-            self._loop.call_soon_threadsafe(self._begin_all)
-        except RuntimeError:  # it is closed
-            self._calls.pop(call, None)
-            raise
-
-    def _begin_all(self) -> None:
-        self._expects_begin = False
-        while self._to_begin:
-            self._to_begin.popleft().begin()
-
-    def is_current(self) -> bool:
-        """Return whether the caller runs on the loop's thread."""
-        return self._thread == real_thread_id()
-
-    @property
-    def blocked_for(self) -> float:
-        """Seconds for which the loop has been blocked; 0: it is not."""
-        return self._watch.seconds if self._ready.is_set() and self._failure is None else 0.0
-
-    def _check(self) -> None:
-        """Wait until the loop is there.
-
-        Raises:
-            LoopError: it could not be made, or was given up.
-        """
-        while not self._ready.is_set():
-            self._ready.wait(MAX_WAIT)
-        if self._failure is not None:
-            kind = type(self._failure).__name__
-            raise LoopError(
-                f"the event loop could not be made: {kind}: {self._failure}"
-            ) from self._failure
-        if self._given_up is not None:
-            raise LoopError(f"{self._given_up}, and cannot be replaced; restart the server")
-
-    def _serve_and_exit(self) -> None:
-        try:
-            self._serve()
-        finally:
-            self._exited.release()
-
-    def _serve(self) -> None:
-        try:
-            # Here: under gevent, a loop's selector belongs to the hub of the thread it is made in.
-            self._loop = ThreadLoop()
-            asyncio.set_event_loop(self._loop)
-            self._thread = real_thread_id()
-            self._watch = LoopWatch(self)
-        except BaseException as error:  # the process may have no free descriptor, or no memory
-            self._failure = error
-            _replace(self)
-            self._ready.set()
-            return
-        self._ready.set()
-        while not self._ended:
-            try:
-                self._loop.run_forever()
-            except (SystemExit, KeyboardInterrupt):
-                logger.exception("a callback that a task left on the event loop failed")
-            except BaseException as error:
-                # The loop itself: a task may have closed its descriptors.
-                logger.exception("the event loop failed")
-                self.give_up(f"the event loop failed: {type(error).__name__}: {safe_text(error)}")
-                break
-        with suppress(Exception):  # one that failed may not have what it wants to close
-            self._loop.close()
-        _note_ended(self)
-        self._watch.loop_has_ended()
-        if is_patched():
-            sys.modules["gevent"].get_hub().destroy(destroy_loop=True)
-
-    # --- For LoopWatch ---
-
-    @property
-    def is_busy(self) -> bool:
-        """Whether coroutines are under way."""
-        return bool(self._calls)
-
-    def ask(self, answer: Callable[[], Any]) -> None:
-        """Have the loop call ``answer``."""
-        self._loop.call_soon_threadsafe(answer)
-
-    def culprit(self) -> str:
-        """Return whose coroutine runs, as far as is known."""
-        running = asyncio.current_task(self._loop)
-        calls = list(self._calls)
-        names = {call.name for call in calls if running is not None and call.task is running}
-        names = names or {call.name for call in calls}
-        known = " or ".join(sorted(repr(name) for name in names if name))
-        return f"evaluator {known}" if known else "an evaluator"
-
-    def give_up(self, reason: str) -> None:
-        """Have another loop made for further coroutines, and fail those that are under way."""
-        replaced = _replace(self)
-        if not replaced:
-            logger.error("%s; %d loops are blocked, and no other is made", reason, MAX_GIVEN_UP)
-        self._given_up = reason
-        for call in list(self._calls):
-            call.job.cancel()  # if the loop goes on after all
-            call.job.fail(LoopError(reason))
-
-    def end(self) -> None:
-        """End a loop that was given up and goes on after all."""
-        self._ended = True
-        self._loop.call_soon_threadsafe(self._loop.stop)
-
-    def end_with_process(self) -> None:
-        """End the loop and wait for its thread, unless a coroutine blocks it."""
-        if not self._ready.is_set() or self._failure is not None:
-            return
-        # asyncio would report the coroutines that are still under way, which nobody waits for.
-        self._loop.set_exception_handler(lambda loop, context: None)
-        with suppress(RuntimeError):  # it is closed
-            self.end()
-            self._exited.acquire(timeout=EXIT_TIMEOUT)
-
+from .loop_thread import MAX_GIVEN_UP, BackgroundLoop
 
 _current: BackgroundLoop | None = None
 _given_up: list[BackgroundLoop] = []
-_lock = threading.Lock()
+_lock = new_lock()
 
 
 def background_loop() -> BackgroundLoop:
     """Return the loop of this process, made by the first call, and again if it was given up."""
     global _current
+    loop = _current
+    if loop is not None:
+        return loop
     if is_patched():
         # Two hubs that are made at the same time, here and on the loop's thread, deadlock.
         sys.modules["gevent"].get_hub()
-    # Nothing inside switches greenlets: under --preload this lock is not gevent's.
     with _lock:
         if _current is None:
-            _current = BackgroundLoop()
+            _current = BackgroundLoop(_replace, _note_ended)
         return _current
 
 
@@ -293,7 +46,7 @@ def _replace(loop: BackgroundLoop) -> bool:
     with _lock:
         if _current is not loop:
             return True
-        if loop._failure is None:
+        if loop.failure is None:
             if len(_given_up) >= MAX_GIVEN_UP:
                 return False
             _given_up.append(loop)
@@ -312,7 +65,7 @@ def _note_ended(loop: BackgroundLoop) -> None:
 
 def _forget() -> None:
     global _current, _lock
-    _current, _lock = None, threading.Lock()
+    _current, _lock = None, new_lock()
     _given_up.clear()
 
 

@@ -29,11 +29,13 @@ class ThreadLoop(asyncio.SelectorEventLoop):
     owns_its_thread = True  # greenlet_loops need not track it: no other greenlet runs a loop there
 
     def __init__(self) -> None:
+        self._hub_selector = HubSelector() if is_patched() else None
         try:
-            self._hub_selector = HubSelector() if is_patched() else None
             super().__init__(self._hub_selector)
         except BaseException:
-            vars(self)["_closed"] = True  # it has nothing that could be closed
+            vars(self)["_closed"] = True  # it has nothing else that could be closed
+            if self._hub_selector is not None:
+                self._hub_selector.close()
             raise
         self._threads = NativeThreads(MAX_THREADS)
         self._in_place_of: WeakKeyDictionary[Any, NativeThreads] = WeakKeyDictionary()

@@ -12,11 +12,16 @@ from typing import Any
 
 import pytest
 
-from flask_braintrust_evals.concurrency import event_loop, loop_watch
+from flask_braintrust_evals.concurrency import event_loop, loop_thread, loop_watch
 from flask_braintrust_evals.concurrency.cancellation import Cancellation
-from flask_braintrust_evals.concurrency.event_loop import BackgroundLoop, LoopError, background_loop
+from flask_braintrust_evals.concurrency.event_loop import background_loop
 from flask_braintrust_evals.concurrency.job import Job
 from flask_braintrust_evals.concurrency.loop_health import LoopHealth, loop_health
+from flask_braintrust_evals.concurrency.loop_thread import (
+    MAX_GIVEN_UP,
+    BackgroundLoop,
+    LoopError,
+)
 from tests.support import PATIENCE, eventually, happens, in_time, python
 
 
@@ -115,13 +120,13 @@ def test_there_are_no_more_blocked_loops_than_a_few(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     quickly(monkeypatch, given_up=0.2)
-    blocks = [Block() for _ in range(event_loop.MAX_GIVEN_UP + 1)]
+    blocks = [Block() for _ in range(MAX_GIVEN_UP + 1)]
     for block in blocks:
         job = start(block(), "bad")
         with pytest.raises(LoopError):
             in_time(job.wait)
-    assert f"{event_loop.MAX_GIVEN_UP} loops are blocked, and no other is made" in caplog.text
-    assert loop_health().given_up == event_loop.MAX_GIVEN_UP
+    assert f"{MAX_GIVEN_UP} loops are blocked, and no other is made" in caplog.text
+    assert loop_health().given_up == MAX_GIVEN_UP
     assert loop_health().blocked_for > 0
     with pytest.raises(LoopError, match="cannot be replaced; restart the server"):
         run(answer())
@@ -160,7 +165,7 @@ def test_a_loop_that_cannot_be_made_is_an_error_and_made_again_later(
             raise OSError(24, "Too many open files")
 
     with monkeypatch.context() as broken:
-        broken.setattr(event_loop, "ThreadLoop", Refusing)
+        broken.setattr(loop_thread, "ThreadLoop", Refusing)
         for _ in range(2):
             with pytest.raises(
                 LoopError, match=r"could not be made: OSError: .*Too many open files"
