@@ -1,4 +1,5 @@
 # make demo    serve the example application and run one of its evaluators (ONCE=1: and stop)
+# make demo-scale    the same on two Celery workers, one of which is killed in the middle of a run
 # make test    lint, types and tests
 # make test-fast    the tests that need no servers, browsers or processes of their own
 # make docs    the documentation as a site, in docs/_build/html
@@ -18,7 +19,7 @@ BIN := $(VENV)/bin
 # Tests start many interpreters. Without compiled modules, each of them takes half a second more.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo test test-fast docs package compare bench bench-steady bench-hostile bench-tracing bench-json bench-import checks lint format types tests clean
+.PHONY: demo demo-scale test test-fast docs package compare bench bench-steady bench-hostile bench-tracing bench-json bench-import checks lint format types tests clean
 .DEFAULT_GOAL := help
 
 help:
@@ -26,6 +27,9 @@ help:
 
 demo: $(VENV)/.demo
 	@$(BIN)/python -m example_app.demo --port $(PORT) $(if $(ONCE),--once)
+
+demo-scale: $(VENV)/.demo-scale
+	@$(BIN)/python -m example_app.demo_scale --port $(PORT)
 
 # The checks of the code run beside the tests, which wait for servers much of the time.
 test: $(VENV)/.dev
@@ -93,6 +97,11 @@ $(VENV)/bin/python:
 $(VENV)/.demo: $(VENV)/bin/python setup.py
 	@echo "Installing into $(VENV) ..."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[gunicorn]'
+	@touch $@
+
+$(VENV)/.demo-scale: $(VENV)/bin/python setup.py
+	@echo "Installing into $(VENV) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[celery,gunicorn]' 'celery[redis]'
 	@touch $@
 
 $(VENV)/.dev: $(VENV)/bin/python setup.py requirements-dev.txt

@@ -5,6 +5,7 @@ gunicorn -c example_app/gunicorn.conf.py "example_app:create_app()"
 
 from __future__ import annotations
 
+import os
 from html import escape
 from typing import Any
 
@@ -22,7 +23,16 @@ def create_app(config: dict[str, Any] | None = None) -> Flask:
     """
     app = Flask(__name__)
     app.config["BRAINTRUST_EVALS_PLAYGROUND"] = True  # a page to try them at: /evals/playground
+    # With a broker, cases run on Celery workers. SECRET_KEY must be the same there.
+    if os.environ.get("CELERY_BROKER_URL"):
+        app.config["SECRET_KEY"] = os.environ.get("SECRET_KEY")
+        app.config["CELERY"] = {"broker_url": os.environ["CELERY_BROKER_URL"]}
+        app.config["BRAINTRUST_EVALS_EXECUTOR"] = "celery"
     app.config.update(config or {})
+    if "CELERY" in app.config:
+        from .background import celery_init_app  # not at the top: the example runs without Celery
+
+        celery_init_app(app)
 
     @app.get("/")
     def tickets() -> str:

@@ -13,7 +13,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import requests
@@ -69,19 +69,32 @@ def port_is_free(port: int) -> bool:
     return True
 
 
-def start_server(port: int) -> subprocess.Popen[bytes]:
-    """Start gunicorn with gevent, as its configuration file says."""
+def start_server(port: int, settings: Mapping[str, str] | None = None) -> subprocess.Popen[bytes]:
+    """Start gunicorn with gevent, as its configuration file says.
+
+    Args:
+        port: the port of 127.0.0.1 that it listens on.
+        settings: further variables of its environment.
+    """
     here = os.path.dirname(__file__)
     command = [sys.executable, "-m", "gunicorn", "-c", os.path.join(here, "gunicorn.conf.py")]
     say(f"Starting gunicorn with gevent on port {port} ...")
-    # The demo needs no account, and must not use one that is set up on this machine.
-    clean = {k: v for k, v in os.environ.items() if not k.startswith(("BRAINTRUST", "GUNICORN"))}
     return subprocess.Popen(
         [*command, "--log-level", "warning", "example_app:create_app()"],
-        env={**clean, "PORT": str(port), "BRAINTRUST_EVALS_AUTH": "none"},
+        env={**clean_environment(), "PORT": str(port), **(settings or {})},
         # Ctrl-C reaches this program only, which then stops the server.
         start_new_session=True,
     )
+
+
+def clean_environment() -> dict[str, str]:
+    """Return the environment of a process of the demo.
+
+    It needs no account, and must not use one that is set up on this machine.
+    """
+    unwanted = ("BRAINTRUST", "CELERY", "GUNICORN")
+    clean = {k: v for k, v in os.environ.items() if not k.startswith(unwanted)}
+    return {**clean, "BRAINTRUST_EVALS_AUTH": "none"}
 
 
 def wait_until_healthy(server: subprocess.Popen[bytes], url: str, timeout: float = 30) -> None:

@@ -49,16 +49,10 @@ def load_distribution(
     Raises:
         ConfigurationError: a value is of the wrong type or range, or there is no secret.
     """
-    if read("BRAINTRUST_EVALS_EXECUTOR", _executor, LOCAL) == LOCAL:
-        return None
-    if not isinstance(secret, str | bytes) or not secret:
-        raise ConfigurationError(
-            "BRAINTRUST_EVALS_EXECUTOR is 'celery', but the application has no SECRET_KEY: set one,"
-            " the same for the server and the workers. It signs the messages between them"
-        )
-    defaults = DistributionSettings(secret)
-    return DistributionSettings(
-        secret,
+    executor = read("BRAINTRUST_EVALS_EXECUTOR", _executor, LOCAL)
+    defaults = DistributionSettings("")
+    settings = DistributionSettings(
+        "" if secret is None else secret,
         read("BRAINTRUST_EVALS_QUEUE", _queue, defaults.queue),
         read("BRAINTRUST_EVALS_WORKER_LEASE", parse_seconds(0.5, 3600), defaults.lease),
         read(
@@ -69,6 +63,14 @@ def load_distribution(
         read("BRAINTRUST_EVALS_MAX_MESSAGE", parse_integer(10_000, 2**29), defaults.max_message),
         read("BRAINTRUST_EVALS_RELEASE", _release, defaults.release),
     )
+    if executor == LOCAL:
+        return None
+    if not isinstance(secret, str | bytes) or not secret:
+        raise ConfigurationError(
+            "BRAINTRUST_EVALS_EXECUTOR is 'celery', but the application has no SECRET_KEY: set one,"
+            " the same for the server and the workers. It signs the messages between them"
+        )
+    return settings
 
 
 def _executor(key: str, value: Any) -> str:

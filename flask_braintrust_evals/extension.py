@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 import os
 import threading
@@ -18,6 +19,7 @@ from .web.start_warnings import start_warnings
 
 if TYPE_CHECKING:
     from .runtime import EvalsRuntime
+    from .workers import Workers
 
 logger = logging.getLogger("flask_braintrust_evals")
 
@@ -39,6 +41,7 @@ class EvalsExtension:
         settings: the application's settings.
         registries: the registry of each blueprint.
         unrouted: answers what the application has no route for, below the blueprints' prefixes.
+        workers: the workers that run cases; ``None``: they run in the process of the server.
     """
 
     def __init__(self, settings: Settings, config: Mapping[str, Any]) -> None:
@@ -47,6 +50,7 @@ class EvalsExtension:
         self._read = settings_in(config)
         self.registries: list[Registry] = []
         self.unrouted = Unrouted()
+        self.workers: Workers | None = None
         self._runtime: EvalsRuntime | None = None
 
     @property
@@ -61,7 +65,7 @@ class EvalsExtension:
 
                     for warning in changed_settings(self._read, self._config):
                         logger.warning(warning)
-                    self._runtime = EvalsRuntime(self.settings)
+                    self._runtime = EvalsRuntime(self.settings, self.workers)
         return self._runtime
 
 
@@ -79,6 +83,15 @@ def init_app(app: Flask, environ: Mapping[str, str] = os.environ) -> EvalsExtens
     if state is None:
         state = EvalsExtension(Settings.load(app.config, environ), app.config)
         app.extensions[EXTENSION_KEY] = state
+        if state.settings.distribution is not None:
+            from .workers import connect  # not at the top: it brings Celery
+
+            state.workers = connect(
+                app,
+                state.settings.distribution,
+                lambda: itertools.chain.from_iterable(state.registries),
+                lambda app: state.runtime.host(app, distributed=False),
+            )
         unknown = unknown_settings(app.config, environ)
         for warning in (*start_warnings(app, state.settings), *unknown):
             logger.warning(warning)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import weakref
+from typing import TYPE_CHECKING
 
 from flask import Flask
 
@@ -14,6 +15,9 @@ from .runs.host import Host
 from .tracing.processor import CaseSpanProcessor
 from .web.run_slots import RunSlots
 
+if TYPE_CHECKING:
+    from .workers import Workers
+
 
 class EvalsRuntime:
     """The state of serving, which all blueprints of one application share.
@@ -24,19 +28,29 @@ class EvalsRuntime:
         places: limits how many cases of all runs are under way.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, workers: Workers | None) -> None:
         self.sessions = SessionCache(settings.session_limit, settings.session_ttl)
         self.run_slots = RunSlots(settings)
         self.places = Places(settings.max_running_cases)
         self._settings = settings
+        self._workers = workers
         self._span_processor = CaseSpanProcessor(settings.tracer_provider)
         self._sdk_attachments = braintrust_attachments()
         join_braintrust_when_imported()
         # Called when the application is deleted, or else when the process ends.
         weakref.finalize(self, self.sessions.close)
 
-    def host(self, app: Flask) -> Host:
-        """Return the application's part in a run."""
+    def host(self, app: Flask, distributed: bool = True) -> Host:
+        """Return the application's part in a run.
+
+        Args:
+            app: the application.
+            distributed: whether the run may have its cases run by workers, if there are any.
+
+        Raises:
+            ConfigurationError: cases are to run on workers, and the application has no Celery.
+        """
+        workers = self._workers if distributed else None
         return Host(
             self._settings,
             self._span_processor,
@@ -44,4 +58,5 @@ class EvalsRuntime:
             self.places,
             braintrust_spans,
             self._sdk_attachments,
+            None if workers is None else workers.distribution,
         )

@@ -14,7 +14,7 @@ import flask_braintrust_evals
 PACKAGE = Path(_directory)
 NAME = PACKAGE.name
 FLASK = ("flask", "werkzeug")
-EDGE = ("blueprint", "routes", "unrouted", "extension", "runtime", "views", "cli", "web")
+EDGE = ("blueprint", "routes", "unrouted", "extension", "runtime", "workers", "views", "cli", "web")
 """The modules and packages that may know Flask."""
 
 FORBIDDEN = {
@@ -50,7 +50,8 @@ ALLOWED = {
     "contrib": GROUND | {"tracing", "engine", "distribution"},
     "runs": GROUND | {"tracing", "engine", "distribution", "cloud", "config"},
     "web": GROUND | {"tracing", "engine", "cloud", "config", "runs", "_version"},
-    "cli": GROUND | {"tracing", "engine", "cloud", "config", "runs", "_version", "extension"},
+    "cli": GROUND
+    | {"tracing", "engine", "distribution", "cloud", "config", "runs", "_version", "extension"},
 }
 """What the modules of a package may import of the others."""
 

@@ -29,6 +29,7 @@ from .request import RunOptions, prepare_run
 from .server_check import PAGE, ServerCheck
 from .terminal import echo, reserve_stdout, styled
 from .thresholds import check_score_names, parse_thresholds
+from .worker_list import HELLO_TIMEOUT, describe_workers
 
 INTERRUPTED = 130
 """The exit status after Ctrl-C, as in shells."""
@@ -92,6 +93,11 @@ def list_evaluators() -> None:
     metavar="N",
     type=click.IntRange(1, MAX_TRIALS),
     help="How often each case is run.",
+)
+@click.option(
+    "--distributed",
+    is_flag=True,
+    help="Run the cases on the application's Celery workers.",
 )
 @click.option(
     "--fail-under",
@@ -169,6 +175,39 @@ def _run(evaluator: Evaluator, options: RunOptions, extension: EvalsExtension) -
             is_usage = type(error) is RequestError
             raise (click.UsageError if is_usage else click.ClickException)(str(error)) from None
         return run(prepared)
+
+
+@commands.command("workers")
+@click.option(
+    "--timeout",
+    metavar="SECONDS",
+    type=click.FloatRange(0, min_open=True),
+    default=HELLO_TIMEOUT,
+    show_default=True,
+    help="How long workers have to answer.",
+)
+def list_workers(timeout: float) -> None:
+    """List the Celery workers that run cases of this application.
+
+    Each answers with its pool, its free slots, its evaluators, and its version. The exit status is
+    1 if none does.
+    """
+    extension = _extension()
+    workers = extension.workers
+    if workers is None:
+        raise click.ClickException(
+            "this application runs its cases itself: set BRAINTRUST_EVALS_EXECUTOR to 'celery'"
+        )
+    names = [each.name for each in every_evaluator(extension.registries) if each.distributed]
+    try:
+        dispatcher = workers.dispatcher
+        dispatcher.check_broker()
+        found = dispatcher.workers(timeout)
+    except EvalsError as error:
+        raise click.ClickException(str(error)) from None
+    if not found:
+        raise click.ClickException(str(dispatcher.no_workers()))
+    echo(describe_workers(found, names))
 
 
 @commands.command("check", with_appcontext=False)

@@ -43,6 +43,7 @@ class RunOptions:
         trials: how often each case is run.
         experiment: the name of the experiment to record the run in; ``None``: it is not recorded.
         org: the organisation, if the API key has several.
+        distributed: whether the cases run on workers.
     """
 
     data: str | None = None
@@ -52,6 +53,7 @@ class RunOptions:
     trials: int | None = None
     experiment: str | None = None
     org: str | None = None
+    distributed: bool = False
 
 
 def prepare_run(
@@ -69,6 +71,8 @@ def prepare_run(
         click.ClickException: an option is wrong, or the organisation is not clear.
         EvalsError: a parameter is wrong, or Braintrust refuses the login or what the options name.
     """
+    if options.distributed:
+        _check_distributed(evaluator, host)
     values = parse_parameters(options.parameters, evaluator)
     data = _data(evaluator, options)
     session = _session(options, host.settings)
@@ -82,8 +86,26 @@ def prepare_run(
         experiment_name=options.experiment,
     )
     recorded = options.experiment is not None
-    requester = Requester(session, recorded=recorded, limited=False, wants_usage=True)
+    requester = Requester(
+        session,
+        recorded=recorded,
+        limited=False,
+        wants_usage=True,
+        distributed=options.distributed,
+    )
     return prepare(evaluator, spec, requester, host, IDLE_AFTER)
+
+
+def _check_distributed(evaluator: Evaluator, host: Host) -> None:
+    if host.distribution is None:
+        raise click.UsageError(
+            "--distributed: this application runs its cases itself; set BRAINTRUST_EVALS_EXECUTOR"
+            " to 'celery'"
+        )
+    if not evaluator.distributed:
+        raise click.UsageError(
+            f"--distributed: evaluator {evaluator.name!r} is declared with distributed=False"
+        )
 
 
 def _data(evaluator: Evaluator, options: RunOptions) -> DataSource:

@@ -9,7 +9,7 @@ from typing import Any
 
 from flask_braintrust_evals.concurrency.gevent_patch import start_real_thread
 from flask_braintrust_evals.concurrency.job import Job
-from flask_braintrust_evals.errors import BrokerError
+from flask_braintrust_evals.errors import BrokerError, WorkersError
 
 from .attempts import OpenCase, OrderedRun
 from .messages import MessageWriter
@@ -53,16 +53,24 @@ class Dispatcher:
             BrokerError: the broker does not answer.
             WorkersError: no worker takes cases from the queue.
         """
+        self.check_broker()
+        if self._state.has_heard(HEARD_LATELY):
+            return
+        if not self.workers(HELLO_SECONDS, first_only=True) and not self._broker_has_workers():
+            raise self._state.supervision.no_workers()
+
+    def check_broker(self) -> None:
+        """Check that the broker passes messages on. May wait.
+
+        Raises:
+            BrokerError: it does not answer.
+        """
         self._start()
         self._state.pong.clear()
         self._state.unheard_pings = 0
         self._sender.send_notice_now()
         if not self._state.pong.wait(CHECK_SECONDS):
             raise self._broker_error(self._sender.error or self._receiver.error)
-        if self._state.has_heard(HEARD_LATELY):
-            return
-        if not self.workers(HELLO_SECONDS, first_only=True) and not self._broker_has_workers():
-            raise self._state.supervision.no_workers()
 
     def workers(self, timeout: float, first_only: bool = False) -> list[WorkerInfo]:
         """Ask all worker processes to say hello; return those that have.
@@ -81,6 +89,10 @@ class Dispatcher:
         if not first_only and left > 0:
             time.sleep(left)
         return self._state.said_hello_since(began)
+
+    def no_workers(self) -> WorkersError:
+        """Return the error that no worker takes cases."""
+        return self._state.supervision.no_workers()
 
     def open(
         self,

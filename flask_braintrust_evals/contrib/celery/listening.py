@@ -28,7 +28,7 @@ ACKNOWLEDGE_EVERY = 32
 
 
 class Inbox:
-    """Takes the messages of one queue, also over several connections to the broker, one by one.
+    """Takes the messages of one queue.
 
     An AMQP broker keeps what was not acknowledged when a connection is lost, and delivers it again.
     Redis has no such thing: what was on its way is lost. (Kombu's emulation would deliver it again
@@ -36,16 +36,14 @@ class Inbox:
 
     Args:
         receive: called with each message, once.
+        unacknowledged: the signatures of messages that were received over a connection that was
+            lost, and not acknowledged; kept up to date.
     """
 
-    def __init__(self, receive: Receive) -> None:
+    def __init__(self, receive: Receive, unacknowledged: set[str] | None = None) -> None:
         self._receive = receive
-        self._unacknowledged: set[str] = set()
+        self._unacknowledged = set() if unacknowledged is None else unacknowledged
         self._last: Any = None
-
-    def start(self) -> None:
-        """Begin with a new connection."""
-        self._last = None
 
     def take(self, received: Any) -> None:
         """Hand on a message as Kombu delivers it."""
@@ -99,7 +97,6 @@ def listen(
 
 
 def _consume(connection: Connection, queue: Queue, inbox: Inbox) -> Consumer:
-    inbox.start()
     driver = connection.transport.driver_type
     # What an exclusive queue holds is gone with the connection.
     to_acknowledge = driver == "amqp" and not queue.exclusive

@@ -17,6 +17,12 @@ from .connections import close, failures, untraced
 
 TASK = "braintrust_evals.case"
 """The name of the Celery task that runs cases."""
+ARGUMENTS_SHOWN = "(...)"
+"""What Celery shows in place of an order's arguments, which hold cases. If it were empty, Celery
+would show the arguments."""
+BLANKS = b" " * 1024
+"""The beginning of the body of an order, which means nothing in JSON. Workers that do not know the
+task, or cannot read a message, log as many characters of it."""
 ORDER_SECONDS = 24 * 3600
 """Seconds after which an order that no worker has taken is dropped."""
 REPLY_QUEUE_SECONDS = 300
@@ -86,7 +92,7 @@ class CelerySender:
         task_id = str(uuid4())
         expires = datetime.now(timezone.utc) + timedelta(seconds=ORDER_SECONDS)
         self._publish(
-            b"[%s,{},%s]" % (message_body(order), self._embedded),
+            BLANKS + b"[%s,{},%s]" % (message_body(order), self._embedded),
             routing_key=self._orders,
             headers={
                 **self._headers,
@@ -169,14 +175,13 @@ class CelerySender:
 def _template(app: Celery) -> tuple[dict[str, Any], bytes]:
     """Return the headers of all orders, and the last part of their bodies, as JSON."""
     message = app.amqp.as_task_v2(
-        # Without these texts, the headers would show the beginning of the arguments.
         "",
         TASK,
         (),
         {},
         ignore_result=True,
-        argsrepr="",
-        kwargsrepr="",
+        argsrepr=ARGUMENTS_SHOWN,
+        kwargsrepr=ARGUMENTS_SHOWN,
     )
     return message.headers, orjson.dumps(message.body[2])
 

@@ -26,16 +26,17 @@ class CeleryTransport:
         queue: the name of the queue of orders.
 
     Raises:
-        ConfigurationError: the application's settings do not allow the queue.
+        ConfigurationError: the application's settings do not allow the queue or its messages.
     """
 
     errors: tuple[type[Exception], ...] = (ConnectionFailedError,)
 
     def __init__(self, app: Celery, queue: str) -> None:
         self._app = app
+        _check_content(app)
         self._connections = Connections(app)
         self._orders = _queue_of_orders(app, queue)
-        self._inboxes: dict[str, Inbox] = {}
+        self._unacknowledged: dict[str, set[str]] = {}
         self.queue = queue
         self.address = self._connections.address
         self.advice = f"celery -A <your module> worker -Q {queue} --prefetch-multiplier 1"
@@ -70,10 +71,11 @@ class CeleryTransport:
         Raises:
             ConnectionFailedError: the broker cannot be reached, or the connection is lost.
         """
-        # Kept over a loss of the connection: it knows what was received, but not acknowledged.
-        inbox = self._inboxes.setdefault(reply_to, Inbox(receive))
+        # Kept over a loss of the connection.
+        unacknowledged = self._unacknowledged.setdefault(reply_to, set())
+        inbox = Inbox(receive, unacknowledged)
         listen(self._connections, reply_queue(reply_to), inbox, ready, stopped)
-        del self._inboxes[reply_to]
+        del self._unacknowledged[reply_to]
 
     def listen_for_notices(
         self, receive: Receive, ready: Callable[[], None], stopped: Stopped
@@ -103,7 +105,9 @@ class CeleryTransport:
 
         def note(reply: dict[str, Any]) -> None:
             for queues in reply.values():
-                if isinstance(queues, list) and any(q.get("name") == self.queue for q in queues):
+                if isinstance(queues, list) and any(
+                    q.get("name") == self._orders.name for q in queues
+                ):
                     raise _Found
 
         with untraced():
@@ -125,6 +129,15 @@ class CeleryTransport:
 def runs_in_place(app: Celery) -> bool:
     """Return whether an application's tasks run where they are ordered, as in many tests."""
     return bool(app.conf.task_always_eager)
+
+
+def _check_content(app: Celery) -> None:
+    accepted = [str(name) for name in app.conf.accept_content]
+    if not {"json", "application/json"} & {*accepted}:
+        raise ConfigurationError(
+            f"the Celery application accepts only {accepted} (accept_content), and its workers"
+            " would drop orders, which are JSON: add 'json'"
+        )
 
 
 def _queue_of_orders(app: Celery, name: str) -> Queue:

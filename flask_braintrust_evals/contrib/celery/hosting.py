@@ -1,0 +1,181 @@
+"""Which object runs the cases that the workers of a Celery application get, and its threads."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from celery import Celery, current_app, signals
+from celery.utils.nodenames import default_nodename
+
+from flask_braintrust_evals.distribution.messages import Message
+
+logger = logging.getLogger("flask_braintrust_evals")
+
+GREEN_POOLS = ("gevent", "eventlet")
+DEATHS_SECONDS = 0.5
+"""Seconds between two looks at whether processes of the pool have died: Celery's own is 5, where it
+misses the moment of a death, which is often."""
+
+
+class CasePerformer(Protocol):
+    """What runs cases in the processes of a worker."""
+
+    def start(self, name: str, process: str, pool: str, slots: int) -> None:
+        """Start the threads that it needs, if they do not run; see ``WorkerInfo``."""
+
+    def stop(self) -> None:
+        """End the threads."""
+
+    def perform(self, message: Message, redelivered: bool) -> None:
+        """Run the cases of an order, and return when their results have reached the broker."""
+
+    def lost(self, message: Message, reason: str) -> None:
+        """Report that the process that had an order has died, or was not let run it."""
+
+
+@dataclass(frozen=True)
+class _Host:
+    queue: str
+    find: Callable[[], CasePerformer]
+
+
+@dataclass
+class _State:
+    worker: Any = None
+    """The worker that this process belongs to, as Celery knows it."""
+
+
+_state = _State()
+_ATTRIBUTE = "_braintrust_evals_host"
+
+
+def provide_worker(app: Celery, queue: str, find: Callable[[], CasePerformer]) -> None:
+    """Have the workers of a Celery application run cases.
+
+    Args:
+        app: the Celery application.
+        queue: the name of the queue of orders: workers that do not take from it start nothing.
+        find: returns what runs them, always the same in one process.
+    """
+    setattr(app, _ATTRIBUTE, _Host(queue, find))
+
+
+def worker_of(app: Celery) -> CasePerformer | None:
+    """Return what runs the cases that the workers of a Celery application get, if anything does."""
+    host = _host_of(app)
+    return None if host is None else host.find()
+
+
+def running_worker(app: Celery, hostname: str) -> CasePerformer | None:
+    """Return the same, with its threads running. For processes that run tasks.
+
+    Args:
+        hostname: the name of the worker, such as ``celery@host``.
+    """
+    worker = worker_of(app)
+    if worker is not None:
+        # Where the signals below were sent, it is running.
+        _start_threads(worker, hostname)
+    return worker
+
+
+def pool_of(worker: Any) -> str:
+    """Return the name of a worker's pool, as the option ``-P`` has it."""
+    module = getattr(worker.pool_cls, "__module__", str(worker.pool_cls))
+    name = str(module.rpartition(".")[2].partition(":")[0])
+    return "threads" if name == "thread" else name
+
+
+def warnings_for(worker: Any) -> list[str]:
+    """Return what is wrong with how a worker was started, as sentences for its log."""
+    found = []
+    if worker.prefetch_multiplier != 1 and not worker.app.conf.worker_disable_prefetch:
+        found.append(
+            f"this worker has --prefetch-multiplier {worker.prefetch_multiplier}: each of its"
+            " processes holds cases back that others could run. Start it with"
+            " --prefetch-multiplier 1"
+        )
+    if pool_of(worker) in GREEN_POOLS:
+        found.append(
+            f"this worker has the pool {pool_of(worker)}, which takes new cases seconds late. Start"
+            " it with -P threads, which suits tasks that wait for models, or -P prefork"
+        )
+    return found
+
+
+@signals.worker_init.connect  # type: ignore[untyped-decorator]
+def _note_worker(sender: Any, **_: Any) -> None:
+    _state.worker = sender
+
+
+@signals.worker_process_init.connect  # type: ignore[untyped-decorator]
+def _start_in_child(sender: Any = None, **_: Any) -> None:
+    """Start threads in a process of the pool ``prefork``, or in that of a worker with ``solo``."""
+    _start(str(sender or default_nodename(None)))
+
+
+@signals.worker_ready.connect  # type: ignore[untyped-decorator]
+def _start_in_worker(sender: Any, **_: Any) -> None:
+    """Start threads in the process of a worker that runs tasks in itself, or look after its pool.
+
+    Args:
+        sender: the consumer of the worker.
+    """
+    worker = _state.worker
+    if worker is None or not _takes_orders(worker.app):
+        return
+    for warning in warnings_for(worker):
+        logger.warning("%s", warning)
+    if pool_of(worker) != "prefork":
+        _start(worker.hostname)
+    elif sender.hub is not None:
+        sender.hub.call_repeatedly(DEATHS_SECONDS, sender.pool.maintain_pool)
+
+
+@signals.worker_process_shutdown.connect  # type: ignore[untyped-decorator]
+@signals.worker_shutdown.connect  # type: ignore[untyped-decorator]
+def _stop(**_: Any) -> None:
+    host = _host_of(_app())
+    if host is not None:
+        with suppress(Exception):
+            host.find().stop()
+
+
+def _start(hostname: str) -> None:
+    app = _app()
+    if _takes_orders(app):
+        try:
+            running_worker(app, hostname)
+        except Exception:
+            logger.exception("this process of a Celery worker cannot run cases")
+
+
+def _start_threads(performer: CasePerformer, hostname: str) -> None:
+    worker = _state.worker
+    name = hostname if worker is None else worker.hostname
+    pool = "prefork" if worker is None else pool_of(worker)
+    slots = 1 if pool in ("prefork", "solo") else int(worker.concurrency)
+    performer.start(name, f"{name}/{os.getpid()}", pool, slots)
+
+
+def _takes_orders(app: Celery) -> bool:
+    host = _host_of(app)
+    if host is None:
+        return False
+    # Known only where the worker was set up: a process that was not forked takes part anyway.
+    return _state.worker is None or host.queue in app.amqp.queues.consume_from
+
+
+def _app() -> Celery:
+    """Return the Celery application that this process belongs to."""
+    return current_app if _state.worker is None else _state.worker.app
+
+
+def _host_of(app: Celery) -> _Host | None:
+    host: _Host | None = getattr(app, _ATTRIBUTE, None)
+    return host

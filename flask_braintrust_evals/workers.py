@@ -1,0 +1,147 @@
+"""Connects an application to its Celery workers, on the server's side and on the worker's."""
+
+from __future__ import annotations
+
+import os
+import threading
+import weakref
+from collections.abc import Callable, Iterable
+from typing import Any, Generic, TypeVar
+
+from flask import Flask
+
+from .config_distribution import DistributionSettings
+from .contrib.celery import task as _task  # noqa: F401, registers the task
+from .contrib.celery.hosting import provide_worker
+from .contrib.celery.transport import CeleryTransport
+from .distribution.dispatcher import Dispatcher
+from .distribution.fingerprint import Fingerprints
+from .distribution.messages import MessageWriter
+from .distribution.worker import CaseWorker
+from .engine.evaluator import Evaluator
+from .errors import ConfigurationError
+from .runs.host import Host
+from .runs.remote import Distribution
+from .runs.worker_cases import WorkerCases
+
+T = TypeVar("T")
+
+
+class Workers:
+    """What an application needs to have cases run by workers, and to be a worker.
+
+    Args:
+        app: the application.
+        settings: how cases are distributed.
+        evaluators: returns the evaluators of the application.
+        host: returns the application's part in the runs of a worker.
+    """
+
+    def __init__(
+        self,
+        app: Flask,
+        settings: DistributionSettings,
+        evaluators: Callable[[], Iterable[Evaluator]],
+        host: Callable[[Flask], Host],
+    ) -> None:
+        self._app = weakref.ref(app)
+        self._settings = settings
+        self._evaluators = evaluators
+        self._host = host
+        self._distribution = _OfProcess(self._make_distribution)
+        self._worker = _OfProcess(self._make_worker)
+
+    @property
+    def celery_app(self) -> Any:
+        """The application's Celery application; ``None``: it has none yet."""
+        app = self._app()
+        return None if app is None else app.extensions.get("celery")
+
+    @property
+    def dispatcher(self) -> Dispatcher:
+        """What orders cases from the workers, and knows of them.
+
+        Raises:
+            ConfigurationError: the application has no Celery application.
+        """
+        self._connected()
+        return self._distribution.get().dispatcher
+
+    @property
+    def distribution(self) -> Distribution | None:
+        """The way to the workers; ``None``: Celery runs tasks where they are called."""
+        celery_app = self._connected()
+        return None if celery_app.conf.task_always_eager else self._distribution.get()
+
+    def case_worker(self) -> CaseWorker:
+        """Return what runs cases in this process."""
+        return self._worker.get()
+
+    def _connected(self) -> Any:
+        celery_app = self.celery_app
+        if celery_app is None:
+            raise ConfigurationError(
+                "BRAINTRUST_EVALS_EXECUTOR is 'celery', but the application has no Celery"
+                " application at app.extensions['celery']: call celery_init_app(app), as Flask's"
+                " documentation has it"
+            )
+        return celery_app
+
+    def _transport(self) -> CeleryTransport:
+        return CeleryTransport(self._connected(), self._settings.queue)
+
+    def _writer(self) -> MessageWriter:
+        return MessageWriter(self._settings.secret, self._settings.max_message)
+
+    def _make_distribution(self) -> Distribution:
+        settings = self._settings
+        dispatcher = Dispatcher(self._transport(), self._writer(), settings.lease)
+        weakref.finalize(self, dispatcher.stop)
+        return Distribution(dispatcher, Fingerprints(settings.release))
+
+    def _make_worker(self) -> CaseWorker:
+        app = self._app()
+        assert app is not None
+        settings, host = self._settings, self._host(app)
+        return CaseWorker(
+            self._transport(),
+            self._writer(),
+            self._evaluators,
+            lambda order, evaluator, spans: WorkerCases(order, evaluator, host, spans),
+            Fingerprints(settings.release),
+            settings.lease,
+            settings.release,
+        )
+
+
+class _OfProcess(Generic[T]):
+    """Something that each process makes for itself: a forked child does not use its parent's."""
+
+    def __init__(self, make: Callable[[], T]) -> None:
+        self._make = make
+        self._made: T | None = None
+        self._pid = 0
+
+    def get(self) -> T:
+        # Made here, in one step: the application may have been made before gevent's patch.
+        lock: threading.Lock = vars(self).setdefault("_lock", threading.Lock())
+        with lock:
+            if self._made is None or self._pid != os.getpid():
+                self._made, self._pid = self._make(), os.getpid()
+            return self._made
+
+
+def connect(
+    app: Flask,
+    settings: DistributionSettings,
+    evaluators: Callable[[], Iterable[Evaluator]],
+    host: Callable[[Flask], Host],
+) -> Workers:
+    """Have the Celery application of ``app`` run cases, wherever it runs as a worker.
+
+    The arguments are those of :class:`Workers`.
+    """
+    workers = Workers(app, settings, evaluators, host)
+    if workers.celery_app is not None:
+        provide_worker(workers.celery_app, settings.queue, workers.case_worker)
+    return workers
