@@ -2,13 +2,32 @@
 
 from __future__ import annotations
 
+import gc
 import os
+import re
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from .standin import StandIn
 from .support import TOKEN
+
+WHOLLY = re.compile(r"^pytestmark = .*pytest\.mark\.(live|slow)\b", re.MULTILINE)
+"""Marks every test of a file."""
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Do not even import files of which every test is left out."""
+    if config.option.markexpr != "not live and not slow" or collection_path.suffix != ".py":
+        return None
+    return WHOLLY.search(collection_path.read_text("utf-8")) is not None or None
+
+
+def pytest_collection_finish() -> None:
+    """Let the garbage collector skip all that is there for as long as the process is."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

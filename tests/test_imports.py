@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -118,13 +119,21 @@ def imports_of(file: Path) -> set[str]:
 
 
 FILES = {name_of(file): file for file in sorted(PACKAGE.rglob("*.py"))}
-IMPORTS = {module: imports_of(file) for module, file in FILES.items()}
-"""What each module imports, by name."""
-GRAPH = {
-    module: {target for name in names if (target := module_of(name, FILES))}
-    for module, names in IMPORTS.items()
-}
-"""Which of our modules each module imports."""
+
+
+@functools.cache
+def all_imports() -> Mapping[str, set[str]]:
+    """What each module imports, by name."""
+    return {module: imports_of(file) for module, file in FILES.items()}
+
+
+@functools.cache
+def all_edges() -> Mapping[str, set[str]]:
+    """Which of our modules each module imports."""
+    return {
+        module: {target for name in names if (target := module_of(name, FILES))}
+        for module, names in all_imports().items()
+    }
 
 
 def below(package: str) -> list[str]:
@@ -140,7 +149,7 @@ def part_of(module: str, package: str = NAME) -> str:
 
 def libraries(module: str) -> set[str]:
     """The libraries that a module imports; an extension of Flask counts as Flask."""
-    top = {name.partition(".")[0] for name in IMPORTS[module]} - {NAME}
+    top = {name.partition(".")[0] for name in all_imports()[module]} - {NAME}
     return {"flask" if name.startswith("flask_") else name for name in top}
 
 
@@ -196,7 +205,7 @@ def test_a_cycle_is_found_with_its_path(graph: dict[str, set[str]], cycle: list[
 
 
 def test_no_module_imports_itself_through_others() -> None:
-    cycle = find_cycle(GRAPH)
+    cycle = find_cycle(all_edges())
     assert not cycle, " imports ".join(cycle)
 
 
@@ -205,7 +214,7 @@ def test_a_package_imports_only_what_it_may(package: str) -> None:
     modules = below(package)
     assert len(modules) > 1
     for module in modules:
-        found = {part_of(target) for target in GRAPH[module]}
+        found = {part_of(target) for target in all_edges()[module]}
         assert found - {package} <= ALLOWED[package], module
         assert not libraries(module) & {*FORBIDDEN[package]}, module
 
@@ -222,7 +231,9 @@ def test_a_part_of_the_engine_imports_only_those_before_it(part: str) -> None:
     assert modules
     for module in modules:
         engine = f"{NAME}.engine"
-        found = {part_of(target, engine) for target in GRAPH[module] if target.startswith(engine)}
+        found = {
+            part_of(target, engine) for target in all_edges()[module] if target.startswith(engine)
+        }
         assert found <= before, module
 
 

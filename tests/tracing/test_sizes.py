@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -80,15 +81,15 @@ def test_a_span_is_counted_with_all_it_has(
 @pytest.mark.parametrize(
     "value",
     [
-        {"nested": {"text": "x" * 8_000_000}},
-        [{"text": "x" * 4_000_000}, ["y" * 4_000_000]],
-        b"\x00" * 8_000_000,
-        [0] * 2_000_000,
-        [0.5] * 800_000,
-        {str(n): None for n in range(600_000)},
-        {"x" * 8_000_000: 1},
+        lambda: {"nested": {"text": "x" * 8_000_000}},
+        lambda: [{"text": "x" * 4_000_000}, ["y" * 4_000_000]],
+        lambda: b"\x00" * 8_000_000,
+        lambda: [0] * 2_000_000,
+        lambda: [0.5] * 800_000,
+        lambda: {str(n): None for n in range(600_000)},
+        lambda: {"x" * 8_000_000: 1},
     ],
     ids=["dict", "list", "bytes", "integers", "floats", "many names", "long name"],
 )
-def test_large_values_of_every_kind_are_counted(value: Any) -> None:
-    assert 6_000_000 < span_size(span({"v": value})) < 15_000_000
+def test_large_values_of_every_kind_are_counted(value: Callable[[], Any]) -> None:
+    assert 6_000_000 < span_size(span({"v": value()})) < 15_000_000
