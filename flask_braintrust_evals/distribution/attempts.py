@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 import math
+import time
 from collections.abc import Callable
 from typing import Any
 
 from flask_braintrust_evals.concurrency.job import Job
-from flask_braintrust_evals.errors import EvalsError
+from flask_braintrust_evals.errors import EvalsError, WorkersError
 
 from .orders import CaseOrder, RunOrder
 from .reports import Report
+
+logger = logging.getLogger("flask_braintrust_evals")
 
 MAX_LOSSES = 3
 """Attempts at a case that may be lost. A case that kills its process is not tried for ever."""
@@ -40,14 +44,16 @@ class OpenCase:
         order: the current attempt.
         job: ends with the outcome.
         losses: attempts that were lost.
+        repeats: how often it was sent again because its order seems to be lost.
+        sent: the last attempt that the broker has.
         sent_at: when the current attempt was sent; ``None``: it has not been. All times are those
             of ``time.monotonic()``.
+        is_alone: whether the current attempt is alone in its order.
         started_at: when a worker reported that it starts; ``None``: none has.
         process: the process that runs it.
         heard_at: when that process last named it.
         overtaken_at: when it was noticed that a later one has started.
         resend_at: when to send it again; ``None``: it is sent.
-        has_output: whether the output of the task was reported, by any attempt.
     """
 
     def __init__(self, run: OrderedRun, order: CaseOrder, job: Job[Any]) -> None:
@@ -55,14 +61,19 @@ class OpenCase:
         self.order = order
         self.job = job
         self.losses = 0
+        self.repeats = 0
+        self.sent = 0
         self.sent_at: float | None = None
+        self.is_alone = False
         self.started_at: float | None = None
         self.process = ""
         self.heard_at = 0.0
         self.overtaken_at: float | None = None
         self.resend_at: float | None = None
-        self.has_output = False
-        self._waiting_progress = 0
+        # Each is written by one thread alone.
+        self._posted_progress = 0
+        self._received_progress = 0
+        self._leaves_out_progress = False
 
     @property
     def attempt(self) -> int:
@@ -75,18 +86,25 @@ class OpenCase:
         self.sent_at = self.started_at = self.overtaken_at = self.resend_at = None
         self.process = ""
 
-    def post_progress(self, report: Report) -> bool:
-        """Pass progress on, unless too much of it waits; return whether it was."""
-        size = len(str(report.content))
-        if self._waiting_progress + size > MAX_WAITING_PROGRESS:
+    def runs_in_other(self, process: str, lease: float) -> bool:
+        """Return whether another process than ``process`` runs the current attempt."""
+        if self.started_at is None or process == self.process:
             return False
-        self._waiting_progress += size
-        self.job.post(report)
-        return True
+        return time.monotonic() - self.heard_at < lease
+
+    def post_progress(self, report: Report) -> None:
+        """Pass progress on, unless too much of it waits."""
+        size = _size(report)
+        if self._posted_progress - self._received_progress + size <= MAX_WAITING_PROGRESS:
+            self._posted_progress += size
+            self.job.post(report)
+        elif not self._leaves_out_progress:
+            self._leaves_out_progress = True
+            logger.warning("a client reads too slowly: progress of a case is left out")
 
     def progress_received(self, report: Report) -> None:
         """Note that progress was taken by the one who waits for the case."""
-        self._waiting_progress -= len(str(report.content))
+        self._received_progress += _size(report)
 
 
 class OrderedRun:
@@ -96,9 +114,9 @@ class OrderedRun:
         order: what all of its orders have in common.
         window: cases that may be under way at a time.
         receive_spans: takes encoded spans that end when their case is done.
-        cases: those that are under way, by their number.
-        cancelled_at: when it was cancelled; ``None``: it has not been.
-        refused_at: when a worker first refused it, since one last started a case of it.
+        cases: those that are ordered and not done, by their number.
+        is_cancelled: whether it was cancelled.
+        refused_at: when a worker first refused it, since one last ran a case of it.
         failure: why no case of it can be run; ``None``: that is not known.
     """
 
@@ -107,9 +125,9 @@ class OrderedRun:
         self.window = window
         self.receive_spans = receive_spans
         self.cases: dict[int, OpenCase] = {}
-        self.cancelled_at: float | None = None
+        self.is_cancelled = False
         self.refused_at: float | None = None
-        self.failure: EvalsError | None = None
+        self.failure: WorkersError | None = None
         self._seconds = math.inf
 
     def note_duration(self, seconds: float) -> None:
@@ -126,3 +144,7 @@ class OrderedRun:
             return 1
         by_time = int(BATCH_SECONDS / max(self._seconds, 1e-6))
         return max(1, min(by_time, MAX_BATCH, self.window // (2 * max(1, slots))))
+
+
+def _size(report: Report) -> int:
+    return len(report.content.get("data", ""))

@@ -9,13 +9,15 @@ from typing import Any
 
 from flask_braintrust_evals.concurrency.gevent_patch import start_real_thread
 from flask_braintrust_evals.concurrency.job import Job
+from flask_braintrust_evals.concurrency.timers import call_later
 from flask_braintrust_evals.errors import BrokerError, WorkersError
 
 from .attempts import OpenCase, OrderedRun
+from .known_workers import HEARD_LATELY
 from .messages import MessageWriter
 from .order_sender import OrderSender
 from .orders import CaseOrder, RunOrder
-from .owner_state import HEARD_LATELY, OwnerState
+from .owner_state import OwnerState
 from .report_receiver import ReportReceiver
 from .reports import Report
 from .transport import Transport, WorkerInfo
@@ -24,6 +26,8 @@ CHECK_SECONDS = 3.0
 """Seconds that the broker has to pass a message on, before a run begins."""
 HELLO_SECONDS = 1.0
 """Seconds that workers have to say hello, likewise."""
+CANCEL_SECONDS = 3.0
+"""Seconds that workers have to report the cases of a run that was cancelled."""
 
 
 class Dispatcher:
@@ -67,8 +71,9 @@ class Dispatcher:
         """
         self._start()
         self._state.pong.clear()
-        self._state.unheard_pings = 0
         self._sender.send_notice_now()
+        self._sender.connect_now()
+        self._receiver.connect_now()
         if not self._state.pong.wait(CHECK_SECONDS):
             raise self._broker_error(self._sender.error or self._receiver.error)
 
@@ -100,7 +105,7 @@ class Dispatcher:
         window: int,
         receive_spans: Callable[[Any], None] = lambda spans: None,
     ) -> OrderedRun:
-        """Begin a run.
+        """Begin a run. It takes up nothing before its first case.
 
         Args:
             order: what all of its orders have in common; its owner is set here.
@@ -108,12 +113,9 @@ class Dispatcher:
             receive_spans: called with encoded spans that end when their case is done.
         """
         self._start()
-        order = dataclasses.replace(order, owner=self._state.reply_to)
-        run = OrderedRun(order, window, receive_spans)
-        with self._state.lock:
-            self._state.runs[order.run] = run
         self._sender.send_notice_now()  # so that workers know the owner before the first order
-        return run
+        order = dataclasses.replace(order, owner=self._state.reply_to)
+        return OrderedRun(order, window, receive_spans)
 
     def run_case(
         self, run: OrderedRun, order: CaseOrder, receive: Callable[[Report], None]
@@ -141,32 +143,40 @@ class Dispatcher:
             receive(report)
 
         case = OpenCase(run, order, Job(take))
-        with self._state.lock:
-            if run.failure is not None:
-                raise run.failure
-            run.cases[order.number] = case
+        if self._state.add(case):
+            self._sender.send_notice_now()
         try:
             self._sender.order(case)
             outcome: Mapping[str, Any] = case.job.wait()
             return outcome
         finally:
-            with self._state.lock:
-                run.cases.pop(order.number, None)
+            self._state.take_out(case)
 
     def cancel(self, run: OrderedRun) -> None:
-        """Have the cases of a run cancelled wherever they are. May be called again."""
-        with self._state.lock:
-            if run.cancelled_at is not None:
-                return
-            run.cancelled_at = time.monotonic()
+        """Have the cases of a run cancelled wherever they are. May be called again.
+
+        Those that no worker has started end at once, and the others within a few seconds.
+        """
+        has_started = self._state.cancel(run)
+        if has_started is None:
+            return
         self._state.notices.run_is_over(run.order.run)
         self._sender.send_notice_now()
+        if not has_started:
+            return
+
+        def end() -> None:
+            self._state.fail_cancelled([*run.cases.values()])
+
+        try:
+            call_later(CANCEL_SECONDS, end)
+        except RuntimeError:  # the system has no more threads
+            end()
 
     def close(self, run: OrderedRun) -> None:
         """End a run. Workers forget it."""
-        with self._state.lock:
-            self._state.runs.pop(run.order.run, None)
         self.cancel(run)
+        self._state.remove(run)
 
     def stop(self) -> None:
         """End the threads, at the end of the process."""

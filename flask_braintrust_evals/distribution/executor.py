@@ -21,7 +21,7 @@ from flask_braintrust_evals.engine.values.events import (
     TaskFinished,
 )
 from flask_braintrust_evals.engine.values.results import CaseError, CaseRef, CaseResult
-from flask_braintrust_evals.errors import RunError
+from flask_braintrust_evals.errors import EvalsError, RunError
 from flask_braintrust_evals.tracing.span_ids import SpanIds, new_ids
 
 from .attempts import CaseCancelledError, CaseLostError, OrderedRun
@@ -73,21 +73,32 @@ class RemoteExecutor:
         case = _RemoteCase(job, self._runner.code.tracer.keeps_row_ids, emit)
         case.start()
         outcome: Mapping[str, Any] | None = None
+        failure: EvalsError | None = None
         try:
             order = CaseOrder(
-                next(self._numbers), 1, job.index, job.trial_index, case.ids, case_fields(job.case)
+                next(self._numbers),
+                1,
+                job.index,
+                job.trial_index,
+                case.ids,
+                case_fields(job.case, foreign),
             )
             outcome = self._dispatcher.run_case(self._run, order, case.take)
         except CaseCancelledError:
             case.interrupt()
         except (CaseLostError, CaseValueError) as error:
             logger.warning("case %d has failed: %s", job.index, error)
-            case.fail(CaseError(type(error).__name__, str(error)))
+            case.fail(error)
+        except EvalsError as error:  # of the whole run
+            failure = error
+            case.fail(error, is_interrupted=True)
         if outcome is not None:
             add_outcome(outcome, case.result)
         case.finish_task()
         self._completion.complete(case.result, outcome, case.ids, case.ordered_at)
         case.finish()
+        if failure is not None:
+            raise failure
 
     def cancel(self) -> None:
         """Cancel the cases on all workers, and what runs here."""
@@ -110,6 +121,7 @@ class _RemoteCase:
         case = job.case
         self.ids: SpanIds = new_ids()
         self.ordered_at = time.time_ns()
+        self._began = time.monotonic()
         row_id = case.row_id(job.trial_index) if keeps_row_ids else None
         ref = CaseRef(
             row_id or format_span_id(self.ids.span_id), job.index, job.trial_index, case.origin
@@ -139,12 +151,14 @@ class _RemoteCase:
         result = self.result
         if result.output_data is None and result.error is None:
             error = RunError("the run was cancelled before the task returned")
-            self.fail(CaseError(type(error).__name__, str(error)))
-            result.interrupted = True
+            self.fail(error, is_interrupted=True)
 
-    def fail(self, error: CaseError) -> None:
+    def fail(self, error: EvalsError, is_interrupted: bool = False) -> None:
         """Note that the case could not be run."""
-        self.result.output_data, self.result.error = None, error
+        result = self.result
+        result.output_data, result.error = None, CaseError(type(error).__name__, str(error))
+        result.interrupted = is_interrupted
+        result.duration = time.monotonic() - self._began
 
     def finish_task(self) -> None:
         """Emit the output, or the failure, of the task: once, whatever a second attempt returns."""

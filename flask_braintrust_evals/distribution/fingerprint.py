@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
-import inspect
 import json
+import re
 import sys
-from collections.abc import Callable, Iterable, Mapping
-from types import CodeType
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from flask_braintrust_evals._version import __version__
@@ -16,7 +14,11 @@ from flask_braintrust_evals.engine.evaluator import Evaluator
 from flask_braintrust_evals.engine.parameters.values import ParameterSet
 from flask_braintrust_evals.serialization import dumps_or_reason
 
+from .code_of import described
+
 _LENGTH = 16
+_ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
+_ADVICE = "restart the worker with the code of the server"
 
 
 class Fingerprints:
@@ -42,10 +44,27 @@ class Fingerprints:
             known = self._known[id(evaluator)] = evaluator, self._make(evaluator)
         return known[1]
 
+    def find(
+        self, name: str, fingerprint: Mapping[str, str], evaluators: Iterable[Evaluator]
+    ) -> tuple[Evaluator | None, str]:
+        """Return the evaluator with a name and a fingerprint, or what is wrong with those given."""
+        named = [each for each in evaluators if each.name == name]
+        if not named:
+            return None, f"has no evaluator {name!r}; {_ADVICE}"
+        for each in named:
+            if self.of(each) == fingerprint:
+                return each, ""
+        different = ", ".join(differences(self.of(named[0]), fingerprint))
+        return (
+            None,
+            f"has another version of evaluator {name!r}; what differs: {different}; {_ADVICE}",
+        )
+
     def _make(self, evaluator: Evaluator) -> Mapping[str, str]:
         plan = evaluator.plan
         scorers = [call.name for call in plan.scorers]
         classifiers = [call.name for call in plan.classifiers]
+        options = [plan.task_timeout, plan.retries]
         return {
             "the release": self._release,
             "the version of flask-braintrust-evals": __version__,
@@ -53,10 +72,12 @@ class Fingerprints:
             "its parameters": _digest(_parameters(evaluator)),
             "its scorers": _digest(scorers),
             "its classifiers": _digest(classifiers),
-            "the code of its task": _digest(_code(plan.task.function)),
+            "its options": _digest(options),
+            "the code of its task": _digest(described(plan.task.function)),
             "the code of its scorers": _digest(
-                [_code(call.function) for call in (*plan.scorers, *plan.classifiers)]
+                [described(call.function) for call in (*plan.scorers, *plan.classifiers)]
             ),
+            "the code of its error_score_handler": _digest(described(plan.error_score_handler)),
         }
 
 
@@ -77,43 +98,14 @@ def _parameters(evaluator: Evaluator) -> Any:
     if not isinstance(declared, ParameterSet):
         return [declared.schema, declared.source]
     return [
-        [each.name, each.kind, each.schema, dumps_or_reason(each.default), each.null_is_absent]
-        if type(each.default) is not object
-        else [each.name, each.kind, each.schema, None, each.null_is_absent]
+        [each.name, each.kind, each.schema, _default(each.default), each.null_is_absent]
         for each in declared
     ]
 
 
-def _code(function: Any) -> Any:
-    """Return what a callable does, as far as its own code tells."""
-    if isinstance(function, functools.partial):
-        return ["partial", _code(function.func), len(function.args), sorted(function.keywords)]
-    unwrapped: Callable[..., Any] = inspect.unwrap(function) if callable(function) else function
-    unwrapped = getattr(unwrapped, "__func__", unwrapped)
-    code = getattr(unwrapped, "__code__", None)
-    if code is None:
-        code = getattr(vars(type(unwrapped)).get("__call__"), "__code__", None)
-    name = getattr(unwrapped, "__qualname__", type(unwrapped).__qualname__)
-    return [name, _of_code(code) if isinstance(code, CodeType) else None]
-
-
-def _of_code(code: CodeType) -> Any:
-    # Not the places: the same code may have been installed into another folder.
-    return [
-        hashlib.sha256(code.co_code).hexdigest(),
-        [_constant(each) for each in code.co_consts],
-        [*code.co_names, *code.co_varnames],
-    ]
-
-
-def _constant(value: Any) -> Any:
-    if isinstance(value, CodeType):
-        return _of_code(value)
-    if isinstance(value, frozenset):
-        return sorted(map(repr, value))  # its order differs from process to process
-    if isinstance(value, tuple):
-        return [_constant(each) for each in value]
-    return repr(value)
+def _default(value: Any) -> str:
+    # The text of an object may have its address, which differs from process to process.
+    return _ADDRESS.sub("", dumps_or_reason(value))
 
 
 def _digest(value: Any) -> str:

@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
-from flask_braintrust_evals.concurrency.gevent_patch import new_event, original, start_real_thread
+from flask_braintrust_evals.concurrency.gevent_patch import new_event, start_real_thread
 
 from .transport import Sender, Stopped, Transport
 
@@ -24,6 +24,8 @@ CONNECT_TIMEOUT = 5.0
 MIN_PAUSE = 0.2
 MAX_PAUSE = 5.0
 """Seconds between attempts to connect; each pause is twice the last one."""
+IDLE_SECONDS = 0.5
+"""Seconds between two calls of ``idle`` while there is no connection."""
 
 T = TypeVar("T")
 
@@ -43,6 +45,7 @@ class _Link:
         self._transport = transport
         self._purpose = purpose
         self._stopped = new_event()
+        self._hurry: SimpleQueue[None] = SimpleQueue()
         self.error: Exception | None = None
 
     def start(self) -> None:
@@ -52,13 +55,21 @@ class _Link:
     def stop(self) -> None:
         """Have the thread end soon."""
         self._stopped.set()
+        self.hurry()
+
+    def hurry(self) -> None:
+        """If there is no connection, try to make one without a pause."""
+        if self.error is not None:
+            self._hurry.put(None)
+
+    def idle(self) -> None:
+        """Do what must be done also while there is no connection."""
 
     def serve(self) -> None:
         """Make a connection and use it until the link is stopped, or it is lost."""
         raise NotImplementedError
 
     def _work(self) -> None:
-        sleep = original("time", "sleep")
         pause = MIN_PAUSE
         while not self._stopped.is_set():
             began = time.monotonic()
@@ -73,8 +84,20 @@ class _Link:
             if self._stopped.is_set():
                 return
             pause = MIN_PAUSE if time.monotonic() - began > MAX_PAUSE else pause
-            sleep(pause)
+            self._rest(pause)
             pause = min(MAX_PAUSE, pause * 2)
+
+    def _rest(self, seconds: float) -> None:
+        ends = time.monotonic() + seconds
+        while (left := ends - time.monotonic()) > 0:
+            self.idle()
+            try:
+                self._hurry.get(timeout=min(left, IDLE_SECONDS))
+            except Empty:
+                continue
+            while not self._hurry.empty():
+                self._hurry.get()
+            return
 
     def _note(self, error: Exception) -> None:
         if self.error is None:
@@ -104,6 +127,8 @@ class Outbox(_Link, Generic[T]):
             left when it raises is delivered over the next connection.
         tick: called with the connection; returns the seconds after which to call it again.
         connected: called when a connection was made, with whether it is not the first one.
+        hold: returns for how many seconds not to deliver what waits.
+        idle: called now and then while there is no connection.
     """
 
     def __init__(
@@ -113,11 +138,15 @@ class Outbox(_Link, Generic[T]):
         deliver: Callable[[Sender, deque[T]], None],
         tick: Callable[[Sender], float],
         connected: Callable[[bool], None],
+        hold: Callable[[], float] = lambda: 0.0,
+        idle: Callable[[], None] = lambda: None,
     ) -> None:
         super().__init__(transport, purpose)
         self._deliver = deliver
         self._tick = tick
         self._on_connected = connected
+        self._hold = hold
+        self._on_idle = idle
         self._is_first = True
         self._arrived: SimpleQueue[T | None] = SimpleQueue()
         self._waiting: deque[T] = deque()
@@ -130,6 +159,14 @@ class Outbox(_Link, Generic[T]):
         """Have ``tick`` called now."""
         self._arrived.put(None)
 
+    def stop(self) -> None:
+        """Have the thread end soon, with what waits sent if there is a connection."""
+        super().stop()
+        self.wake()
+
+    def idle(self) -> None:
+        self._on_idle()
+
     def serve(self) -> None:
         sender = self._transport.connect(CONNECT_TIMEOUT)
         try:
@@ -137,12 +174,17 @@ class Outbox(_Link, Generic[T]):
             self._on_connected(not self._is_first)
             self._is_first = False
             next_tick = 0.0
-            while not self._stopped.is_set():
-                woken = self._collect(0 if self._waiting else next_tick - time.monotonic())
-                if self._waiting:
+            while True:
+                is_stopped = self._stopped.is_set()
+                until_tick = next_tick - time.monotonic()
+                wait = min(self._hold(), until_tick) if self._waiting else until_tick
+                woken = self._collect(0.0 if is_stopped else wait)
+                if self._waiting and (is_stopped or self._hold() <= 0):
                     self._deliver(sender, self._waiting)
                 if woken or time.monotonic() >= next_tick:
                     next_tick = time.monotonic() + self._tick(sender)
+                if is_stopped:
+                    return
         finally:
             sender.close()
 

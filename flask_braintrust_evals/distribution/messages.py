@@ -6,12 +6,13 @@ import base64
 import binascii
 import hashlib
 import hmac
+import json
 import zlib
 from typing import Any, Literal, NamedTuple
 
 from flask_braintrust_evals.errors import EvalsError
 from flask_braintrust_evals.json_reading import loads
-from flask_braintrust_evals.serialization import dumps
+from flask_braintrust_evals.serialization import dumps, dumps_parts
 
 VERSION = 1
 """The version of the messages. Processes with another version refuse each other's messages."""
@@ -19,6 +20,8 @@ COMPRESS_FROM = 10_000
 """Characters from which on a message is compressed."""
 _COMPRESSED = "z"
 _PLAIN = "j"
+MAX_RATIO = 100
+"""How much larger than a message may be what it is unpacked to."""
 
 Kind = Literal["order", "report", "notice"]
 
@@ -58,24 +61,26 @@ class MessageWriter:
         self._max_bytes = max_bytes
 
     def write(self, kind: Kind, content: Any) -> Message:
-        """Return a value of JSON as a message.
+        """Return a value as a message.
+
+        Reports have what user code has made. A part of one that has no JSON form is replaced by a
+        text that says so, as it is where it is recorded.
 
         Raises:
             SerializationError: the value has no JSON form.
             MessageTooLargeError: the message would be too large.
         """
-        text = dumps(content)
+        text = dumps_parts(content) if kind == "report" else dumps(content)
         if len(text) < COMPRESS_FROM:
             text = _PLAIN + text
         else:
+            if len(text) > self._max_bytes * MAX_RATIO:
+                raise MessageTooLargeError(self._limit(len(text)))
             # Level 1: most of what larger levels save is not worth their time.
             packed = zlib.compress(text.encode(), 1)
             text = _COMPRESSED + base64.b64encode(packed).decode()
         if len(text) > self._max_bytes:
-            raise MessageTooLargeError(
-                f"the message of {len(text):,} bytes is larger than the broker may be given:"
-                f" {self._max_bytes:,} bytes (BRAINTRUST_EVALS_MAX_MESSAGE)"
-            )
+            raise MessageTooLargeError(self._limit(len(text)))
         return Message(text, self._signature(kind, text))
 
     def read(self, kind: Kind, message: Any) -> Any:
@@ -105,14 +110,32 @@ class MessageWriter:
         try:
             content = text[1:]
             if text[:1] == _COMPRESSED:
-                content = _unpacked(content, self._max_bytes * 100).decode()
-            return loads(content)
-        except (ValueError, zlib.error, binascii.Error) as error:
+                content = _unpacked(content, self._max_bytes * MAX_RATIO * 4).decode()
+            return read_json(content)
+        except (ValueError, RecursionError, zlib.error, binascii.Error) as error:
             raise MessageError(f"the message cannot be read: {type(error).__name__}") from None
+
+    def _limit(self, size: int) -> str:
+        return (
+            f"the message of {size:,} bytes is larger than the broker may be given:"
+            f" {self._max_bytes:,} bytes (BRAINTRUST_EVALS_MAX_MESSAGE)"
+        )
 
     def _signature(self, kind: Kind, text: str) -> str:
         signed = f"{kind}:{text}".encode("utf-8", "surrogatepass")
         return hmac.new(self._key, signed, hashlib.sha256).hexdigest()
+
+
+def read_json(text: str | bytes) -> Any:
+    """Return the value of a JSON text, with integers of any size.
+
+    Raises:
+        ValueError: it is no JSON.
+    """
+    try:
+        return loads(text)
+    except ValueError:  # of more than 309 digits
+        return json.loads(text)
 
 
 def _unpacked(text: str, limit: int) -> bytes:

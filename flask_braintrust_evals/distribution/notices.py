@@ -74,6 +74,12 @@ class NoticeBoard:
             self._go, self._drop, self._who = [], [], False
             return notice
 
+    def give_back(self, notice: dict[str, Any]) -> None:
+        """Say again, with the next notice, what one says that could not be sent."""
+        with self._lock:
+            self._go, self._drop = notice["go"] + self._go, notice["drop"] + self._drop
+            self._who = self._who or notice["who"]
+
     def _forget(self) -> None:
         limit = time.monotonic() - self._repeat_for
         while self._over and next(iter(self._over.values())) < limit:

@@ -11,7 +11,7 @@ from flask_braintrust_evals.errors import EvalsError, WorkersError
 from .attempts import CaseLostError, OpenCase
 from .links import LinkLostError, Outbox
 from .messages import MessageTooLargeError, MessageWriter
-from .orders import order_content
+from .orders import CaseOrder, order_content
 from .owner_state import OwnerState
 from .reports import Report
 from .transport import Sender, Transport
@@ -20,8 +20,10 @@ TICK = 0.25
 """Seconds between two looks at the cases that are under way."""
 IDLE_TICK = 5.0
 """The same while there is no run."""
-MAX_UNHEARD_PINGS = 3
-"""Messages of a process to itself that may be missing before the broker is taken to be silent."""
+MAX_SILENT_BEATS = 2
+"""Beats without a message of a process to itself after which the broker is taken to be silent."""
+
+_Attempt = tuple[OpenCase, CaseOrder]
 
 
 class OrderSender:
@@ -49,6 +51,7 @@ class OrderSender:
         self._beat = beat
         self._reconnect = reconnect
         self._next_beat = 0.0
+        self._unheard_since: float | None = None
         self._outbox: Outbox[OpenCase] = Outbox(
             transport, "orders", self._deliver, self._tick, self._note_connected
         )
@@ -75,9 +78,19 @@ class OrderSender:
         self._next_beat = 0.0
         self._outbox.wake()
 
+    def connect_now(self) -> None:
+        """If there is no connection, try to make one without a pause."""
+        self._outbox.hurry()
+
+    def note_heard(self) -> None:
+        """Note that a message of this process to itself has arrived."""
+        self._unheard_since = None
+
     # --- On the thread ---
 
     def _note_connected(self, again: bool) -> None:
+        self._next_beat = 0.0
+        self._unheard_since = None
         if again:
             with self._state.lock:
                 self._state.supervision.note_reconnected()
@@ -86,43 +99,60 @@ class OrderSender:
         if self._next_beat == 0.0:
             self._send_beat(sender)
         while waiting:
-            batch = self._next_batch(waiting)
-            wanted = [case for case in batch if case.order.number in case.run.cases]
-            if wanted:
-                self._send_orders(sender, wanted)
-            for _ in batch:
+            with self._state.lock:
+                taken, cases = self._next_order(waiting)
+            if cases:
+                self._send_order(sender, cases)
+            for _ in range(taken):
                 waiting.popleft()
 
-    def _next_batch(self, waiting: deque[OpenCase]) -> list[OpenCase]:
-        """Return the first cases that go into one order: of one run, and all first attempts."""
-        first = waiting[0]
-        size = first.run.batch_size(self._state.slots()) if first.attempt == 1 else 1
-        batch: list[OpenCase] = []
-        for case in waiting:
-            if len(batch) == size or case.run is not first.run or case.attempt != first.attempt:
-                break
-            batch.append(case)
-        return batch
+    def _next_order(self, waiting: deque[OpenCase]) -> tuple[int, list[_Attempt]]:
+        """Return the cases that go into the next order, and how many are done with them.
 
-    def _send_orders(self, sender: Sender, cases: list[OpenCase]) -> None:
+        They are of one run, and were never sent before: one that was lost may be the one that kills
+        the process, with all others in the same order.
+        """
+        taken, cases = 0, list[_Attempt]()
+        size = 1
+        for case in waiting:
+            is_other = cases and (case.run is not cases[0][0].run or case.attempt > 1)
+            if is_other or len(cases) == size:
+                break
+            taken += 1
+            is_open = case.run.cases.get(case.order.number) is case and not case.run.is_cancelled
+            if not is_open or case.sent >= case.attempt:
+                continue
+            if not cases:
+                size = case.run.batch_size(self._state.workers.slots())
+            cases.append((case, case.order))
+            if case.attempt > 1:
+                break
+        return taken, cases
+
+    def _send_order(self, sender: Sender, cases: list[_Attempt]) -> None:
         try:
-            content = order_content(cases[0].run.order, [case.order for case in cases])
-            message = self._writer.write("order", content)
-        except MessageTooLargeError as error:
-            if len(cases) > 1:
-                for case in cases:
-                    self._send_orders(sender, [case])
-            else:
-                cases[0].job.fail(CaseLostError(f"the case is too large to be sent: {error}"))
-            return
+            orders = [order for _, order in cases]
+            message = self._writer.write("order", order_content(cases[0][0].run.order, orders))
+            self._note_sent(cases)  # before it is sent: a report may come at once
+            sender.send_order(message)
         except EvalsError as error:
-            for case in cases:
-                case.job.fail(CaseLostError(f"the case cannot be sent to a worker: {error}"))
+            if len(cases) > 1:
+                for each in cases:
+                    self._send_order(sender, [each])
+                return
+            too_large = isinstance(error, MessageTooLargeError)
+            what = "is too large to be sent" if too_large else "cannot be sent to a worker"
+            self._state.fail(cases[0][0], CaseLostError(f"the case {what}: {error}"))
             return
+        for case, order in cases:
+            case.sent = order.attempt
+
+    def _note_sent(self, cases: list[_Attempt]) -> None:
         now = time.monotonic()
-        for case in cases:  # before it is sent: a report may come at once
-            case.sent_at = now
-        sender.send_order(message)
+        with self._state.lock:
+            for case, order in cases:
+                if case.attempt == order.attempt:
+                    case.sent_at, case.is_alone = now, len(cases) == 1
 
     def _tick(self, sender: Sender) -> float:
         state = self._state
@@ -137,7 +167,7 @@ class OrderSender:
             if isinstance(error, WorkersError):
                 state.fail_run(case.run, error)
             else:
-                case.job.fail(error)
+                state.fail(case, error)
         wants_notice = not is_idle or state.notices.is_needed
         is_due = time.monotonic() >= self._next_beat
         if actions.drop or self._next_beat == 0.0 or (is_due and wants_notice):
@@ -147,14 +177,22 @@ class OrderSender:
     def _send_beat(self, sender: Sender) -> None:
         """Send the notice, and a message to this process itself by the way that reports take."""
         state = self._state
-        if state.unheard_pings >= MAX_UNHEARD_PINGS:
-            state.unheard_pings = 0
+        now = time.monotonic()
+        unheard_since = self._unheard_since
+        if unheard_since is not None and now - unheard_since > self._beat * MAX_SILENT_BEATS:
             self._reconnect()
             raise LinkLostError("the broker does not pass messages on")
-        if state.waits_for_workers() and not state.has_heard(self._beat * 2):
-            state.notices.ask_who()
-        self._next_beat = time.monotonic() + self._beat
-        sender.send_notice(self._writer.write("notice", state.notices.take()))
-        state.unheard_pings += 1
+        with state.lock:
+            if state.supervision.seems_stalled(state.runs.values()):
+                state.notices.ask_who()
+        self._next_beat = now + self._beat
+        notice = state.notices.take()
+        try:
+            sender.send_notice(self._writer.write("notice", notice))
+        except BaseException:
+            state.notices.give_back(notice)
+            raise
+        if unheard_since is None:
+            self._unheard_since = now
         ping = {"process": "", "reports": [list(Report("ping"))]}
         sender.send_report(state.reply_to, self._writer.write("report", ping))

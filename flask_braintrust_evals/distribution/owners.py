@@ -28,6 +28,10 @@ class _Remembered(Generic[K]):
         while len(self._items) > MAX_REMEMBERED:
             self._items.popitem(last=False)
 
+    def remove(self, items: Iterable[K]) -> None:
+        for item in items:
+            self._items.pop(item, None)
+
     def __contains__(self, item: K) -> bool:
         return item in self._items
 
@@ -45,7 +49,7 @@ class Owners:
         self._ask = ask
         self._changed = threading.Condition()
         self._heard_at: OrderedDict[str, float] = OrderedDict()
-        self._gone_since: dict[str, float] = {}
+        self._silent_since: dict[str, float] = {}
         self._over: _Remembered[str] = _Remembered()
         self._unwanted: _Remembered[AttemptKey] = _Remembered()
         self._allowed: _Remembered[AttemptKey] = _Remembered()
@@ -56,6 +60,7 @@ class Owners:
         with self._changed:
             owner = notice["owner"]
             self._heard_at[owner] = time.monotonic()
+            self._silent_since.pop(owner, None)
             self._heard_at.move_to_end(owner)
             while len(self._heard_at) > MAX_REMEMBERED:
                 self._heard_at.popitem(last=False)
@@ -74,22 +79,31 @@ class Owners:
         with self._changed:
             return attempt[0] not in self._over and attempt not in self._unwanted
 
-    def allow(self, owner: str, attempts: list[AttemptKey], ask: bool) -> list[AttemptKey]:
+    def allow(
+        self, owner: str, attempts: list[AttemptKey], ask: bool
+    ) -> Collection[AttemptKey] | None:
         """Return which attempts may start. May wait for the lease.
 
         Args:
             owner: whose they are.
             attempts: all of one order.
             ask: whether to ask also if the owner was heard of: the order may be an old one.
+
+        Returns:
+            those attempts; ``None``: the owner did not answer.
         """
         if ask or self.is_gone(owner):
             # It was asked lately, and did not answer: its other orders need not wait as long.
-            if time.monotonic() - self._gone_since.get(owner, -self._lease) < self._lease:
-                return []
+            silent_since = self._silent_since.get(owner)
+            if silent_since is not None and time.monotonic() - silent_since < self._lease:
+                return None
+            # An answer is for one start: one of before was for another message with this attempt.
+            with self._changed:
+                self._allowed.remove(attempts)
             for attempt in attempts:
                 self._ask(owner, attempt)
             if not self._wait_for_answers(owner, attempts):
-                return []
+                return None
             attempts = [each for each in attempts if each in self._allowed]
         return [each for each in attempts if self.wants(each)]
 
@@ -102,11 +116,16 @@ class Owners:
 
         with self._changed:
             if self._changed.wait_for(answered, self._lease):
-                self._gone_since.pop(owner, None)
                 return True
             if self.is_gone(owner):
-                self._gone_since[owner] = time.monotonic()
+                self._note_silent(owner)
             return False
+
+    def _note_silent(self, owner: str) -> None:
+        now = time.monotonic()
+        for each in [o for o, at in self._silent_since.items() if now - at > self._lease]:
+            del self._silent_since[each]
+        self._silent_since[owner] = now
 
 
 def _key(value: Any) -> AttemptKey:

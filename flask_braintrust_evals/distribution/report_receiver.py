@@ -7,9 +7,9 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from flask_braintrust_evals.errors import EvalsError
+from flask_braintrust_evals.errors import EvalsError, WorkersError
 
-from .attempts import CaseCancelledError, OpenCase
+from .attempts import CaseCancelledError, OpenCase, OrderedRun
 from .links import Listener
 from .messages import Message, MessageError, MessageWriter
 from .order_sender import OrderSender
@@ -66,22 +66,30 @@ class ReportReceiver:
         """Have the connection made anew."""
         self._listener.reconnect()
 
+    def connect_now(self) -> None:
+        """If there is no connection, try to make one without a pause."""
+        self._listener.hurry()
+
     # --- On the thread ---
 
     def receive(self, message: Message) -> None:
         """Take a message with reports. Whatever is wrong with it, it is logged and ignored."""
         try:
             content = self._writer.read("report", message)
-            process = content["process"]
-            if process:
-                with self._state.lock:
-                    self._state.supervision.heard_at[process] = time.monotonic()
-            for each in content["reports"]:
-                self._take(Report.of(each), process)
+            process, reports = content["process"], content["reports"]
         except MessageError as error:
             logger.warning("a report of a worker is ignored: %s", error)
-        except Exception as error:  # of a worker that writes other reports
-            logger.warning("a report of a worker is ignored: %s", type(error).__name__)
+            return
+        if process:
+            with self._state.lock:
+                is_new = self._state.workers.note(process)
+            if is_new:
+                self._state.notices.ask_who()  # how many cases it runs at a time
+        for each in reports:
+            try:
+                self._take(Report.of(each), process)
+            except Exception as error:  # of a worker that writes other reports
+                logger.warning("a report of a worker is ignored: %s", type(error).__name__)
 
     def _note_connected(self, again: bool) -> None:
         if again:
@@ -90,12 +98,14 @@ class ReportReceiver:
 
     def _take(self, report: Report, process: str) -> None:
         if report.kind == "ping":
-            self._state.unheard_pings = 0
+            with self._state.lock:
+                self._state.supervision.heard_itself_at = time.monotonic()
+            self._sender().note_heard()
             self._state.pong.set()
         elif report.kind == "hello":
-            self._take_hello(report.content, process)
+            self._take_hello(report.content)
         elif report.kind == "alive":
-            self._take_alive(report.content)
+            self._take_alive(report.content, process)
         elif report.kind == "spans":
             with self._state.lock:
                 run = self._state.runs.get(report.run)
@@ -104,90 +114,95 @@ class ReportReceiver:
         else:
             self._take_of_case(report, process)
 
-    def _take_hello(self, fields: Mapping[str, Any], process: str) -> None:
+    def _take_hello(self, fields: Mapping[str, Any]) -> None:
         info = WorkerInfo(**{**fields, "evaluators": tuple(fields["evaluators"])})
         with self._state.lock:
-            self._state.workers[process] = time.monotonic(), info
+            self._state.workers.note_hello(info)
         self._state.hello.set()
 
-    def _take_alive(self, attempts: list[Any]) -> None:
+    def _take_alive(self, attempts: list[Any], process: str) -> None:
         now = time.monotonic()
-        unknown = []
+        unknown = set()
         with self._state.lock:
             for run_id, number, attempt in attempts:
                 run = self._state.runs.get(run_id)
                 case = None if run is None else run.cases.get(number)
-                if case is not None and case.attempt == attempt:
-                    case.heard_at, case.overtaken_at = now, None
-                elif run is None:
-                    unknown.append(run_id)
+                if run is None:
+                    unknown.add(run_id)
+                elif case is not None and case.attempt == attempt:
+                    if case.process in ("", process):
+                        case.heard_at, case.overtaken_at = now, None
         for run_id in unknown:
             self._state.notices.run_is_over(run_id)
 
     def _take_of_case(self, report: Report, process: str) -> None:
-        with self._state.lock:
-            run = self._state.runs.get(report.run)
-            case = None if run is None else run.cases.get(report.number)
-        if case is not None and case.attempt != report.attempt:
-            case = None
+        state = self._state
+        failure: EvalsError | None = None
+        is_again = False
+        with state.lock:
+            run = state.runs.get(report.run)
+            case = self._current(run, report, process)
+            if case is None:
+                pass
+            elif report.kind == "started":
+                state.supervision.note_started(case, process)
+            elif report.kind == "refused":
+                failure = state.supervision.note_refused(case, report.content)
+            elif self._is_lost(report, case):
+                failure = self._note_lost(case, report)
+                is_again = failure is None
+            elif report.kind == "finished":
+                case.run.note_duration(report.content["duration"])
+            if case is not None:
+                case.heard_at = time.monotonic()
         if report.kind == "ask":
-            may_start = case is not None and not self._is_run_by_other(case, process)
-            self._answer(report, may_start)
-        elif case is not None:
-            self._take_of_attempt(report, case, process)
-        elif report.kind == "started":  # of another attempt, or of a run that is over
-            if run is None:
-                self._state.notices.run_is_over(report.run)
-            self._answer(report, may_start=False)
+            self._answer(report, may_start=case is not None and not case.run.is_cancelled)
+        elif case is None:
+            # Of another attempt, or of a run that is over. Other reports come too late to matter.
+            if report.kind == "started":
+                self._drop(report, run)
+        elif is_again:
+            self._sender().order(case)
+        elif isinstance(failure, WorkersError):
+            state.fail_run(case.run, failure)
+        elif failure is not None:
+            state.fail(case, failure)
+        elif report.kind == "finished":
+            state.succeed(case, report.content)
+        elif report.kind == "progress":
+            case.post_progress(report)
+        elif report.kind in ("started", "task"):
+            case.job.post(report)
+
+    def _current(self, run: OrderedRun | None, report: Report, process: str) -> OpenCase | None:
+        """Return the case of a report of its current attempt; ``None``: it is about another."""
+        case = None if run is None else run.cases.get(report.number)
+        if case is None or case.attempt != report.attempt:
+            return None
+        # Brokers may deliver an order twice. Only that of the first process counts.
+        is_of_other = process and case.runs_in_other(process, self._state.supervision.lease)
+        return None if is_of_other else case
+
+    @staticmethod
+    def _is_lost(report: Report, case: OpenCase) -> bool:
+        if report.kind == "lost":
+            return True
+        # The worker had not heard of this process for long, and cancelled it by itself.
+        is_interrupted = report.kind == "finished" and report.content["interrupted"]
+        return is_interrupted and not case.run.is_cancelled
+
+    def _note_lost(self, case: OpenCase, report: Report) -> EvalsError | None:
+        if case.run.is_cancelled:
+            return CaseCancelledError("the run was cancelled")
+        is_told = report.kind == "lost"
+        reason = report.content if is_told else "its worker had cancelled it"
+        return self._state.supervision.note_lost(case, reason)
+
+    def _drop(self, report: Report, run: OrderedRun | None) -> None:
+        if run is None:
+            self._state.notices.run_is_over(report.run)
+        self._answer(report, may_start=False)
 
     def _answer(self, report: Report, may_start: bool) -> None:
         self._state.notices.answer((report.run, report.number, report.attempt), may_start)
         self._sender().send_notice_now()
-
-    def _is_run_by_other(self, case: OpenCase, process: str) -> bool:
-        if case.started_at is None or case.process == process:
-            return False
-        return time.monotonic() - case.heard_at < self._state.supervision.lease
-
-    def _take_of_attempt(self, report: Report, case: OpenCase, process: str) -> None:
-        case.heard_at = time.monotonic()
-        if report.kind == "progress":
-            if not case.post_progress(report):
-                logger.warning("a client reads too slowly: progress of a case is left out")
-        elif report.kind == "finished":
-            self._take_finished(report, case)
-        elif report.kind == "lost":
-            self._settle(case, report.content)
-        elif report.kind == "refused":
-            with self._state.lock:
-                failure = self._state.supervision.note_refused(case, report.content)
-            if failure is not None:
-                self._state.fail_run(case.run, failure)
-        else:
-            if report.kind == "started":
-                with self._state.lock:
-                    self._state.supervision.note_started(case, process)
-            case.job.post(report)
-
-    def _take_finished(self, report: Report, case: OpenCase) -> None:
-        outcome = report.content
-        if outcome["interrupted"] and case.run.cancelled_at is None:
-            # The worker had not heard of this process for long, and cancelled it by itself.
-            self._settle(case, "its worker had lost the connection to this process")
-            return
-        with self._state.lock:
-            case.run.note_duration(outcome["duration"])
-        case.job.succeed(outcome)
-
-    def _settle(self, case: OpenCase, reason: str) -> None:
-        """Send a lost case again, unless it has failed."""
-        failure: EvalsError | None
-        with self._state.lock:
-            if case.run.cancelled_at is not None:
-                failure = CaseCancelledError("the run was cancelled")
-            else:
-                failure = self._state.supervision.note_lost(case, reason)
-        if failure is None:
-            self._sender().order(case)
-        else:
-            case.job.fail(failure)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 
 from flask_braintrust_evals.engine.values.results import CaseError
 from flask_braintrust_evals.errors import EvalsError
+from flask_braintrust_evals.excerpts import MAX_QUOTED, shortened
 
 from .links import Outbox
 from .messages import MessageTooLargeError, MessageWriter
@@ -19,6 +21,8 @@ logger = logging.getLogger("flask_braintrust_evals")
 
 MAX_REPORTS = 200
 """Reports in one message."""
+PROGRESS_SECONDS = 0.04
+"""Seconds between two messages with nothing but progress: tasks report it for each word."""
 
 _Item = tuple[str, Report]
 
@@ -31,6 +35,7 @@ class ReportSender:
         writer: signs the messages.
         beat: seconds between two calls of ``tick``.
         tick: called on the thread that sends.
+        idle: called on it now and then while there is no connection.
     """
 
     def __init__(
@@ -39,6 +44,7 @@ class ReportSender:
         writer: MessageWriter,
         beat: float,
         tick: Callable[[], None],
+        idle: Callable[[], None],
     ) -> None:
         self._writer = writer
         self._process = ""
@@ -47,8 +53,16 @@ class ReportSender:
         self._changed = threading.Condition()
         self._put = 0
         self._sent = 0
+        self._urgent = 0
+        self._sent_at = 0.0
         self._outbox: Outbox[_Item] = Outbox(
-            transport, "reports", self._deliver, self._tick, lambda again: None
+            transport,
+            "reports",
+            self._deliver,
+            self._tick,
+            lambda again: None,
+            self._hold,
+            idle,
         )
 
     def start(self, process: str) -> None:
@@ -68,6 +82,7 @@ class ReportSender:
         """Have a report sent to an owner. Never waits."""
         with self._changed:
             self._put += 1
+            self._urgent += report.kind != "progress"
             self._outbox.put((owner, report))
 
     def flush(self, timeout: float) -> bool:
@@ -91,12 +106,18 @@ class ReportSender:
                 waiting.popleft()
             with self._changed:
                 self._sent += len(reports)
+                self._urgent -= sum(report.kind != "progress" for report in reports)
                 self._changed.notify_all()
+        self._sent_at = time.monotonic()
+
+    def _hold(self) -> float:
+        """Return for how many seconds what waits need not be sent."""
+        return 0.0 if self._urgent else self._sent_at + PROGRESS_SECONDS - time.monotonic()
 
     def _send(self, sender: Sender, owner: str, reports: list[Report]) -> None:
         try:
             content = {"process": self._process, "reports": [[*each] for each in reports]}
-            message = self._writer.write("report", content)
+            sender.send_report(owner, self._writer.write("report", content))
         except EvalsError as error:
             if len(reports) > 1:
                 for report in reports:
@@ -105,8 +126,6 @@ class ReportSender:
             smaller = _smaller(reports[0], error)
             if smaller is not None:
                 self._send(sender, owner, [smaller])
-            return
-        sender.send_report(owner, message)
 
     def _tick(self, sender: Sender) -> float:
         self._on_tick()
@@ -114,17 +133,24 @@ class ReportSender:
 
 
 def _smaller(report: Report, error: EvalsError) -> Report | None:
-    """Return what to report where a report cannot be sent; ``None``: nothing."""
+    """Return what to report where a report cannot be sent; ``None``: nothing.
+
+    What is returned is smaller each time, so that the last of it can be sent.
+    """
     too_large = isinstance(error, MessageTooLargeError)
     what = "is too large to be sent from the worker" if too_large else "cannot be sent"
-    if report.kind == "task":
+    content = report.content
+    if report.kind == "task" and content[0] is not None:
         failure = CaseError("WorkerError", f"the output of the task {what}: {error}")
         return report._replace(content=[None, error_fields(failure)])
-    if report.kind == "finished" and report.content["spans"]:
+    if report.kind == "finished" and (content["spans"] or content["root"]):
         logger.warning("the spans of a case are lost: their message %s: %s", what, error)
-        return report._replace(content=without_spans(report.content))
-    if report.kind == "finished" and not report.content["error"]:
+        return report._replace(content=without_spans(content))
+    if report.kind == "finished" and not content["is_reduced"]:
+        known = content["error"]
         failure = CaseError("WorkerError", f"the result of the case {what}: {error}")
+        if known is not None:  # the failure of the task matters more, without its stack
+            failure = CaseError(shortened(known[0], MAX_QUOTED), shortened(known[1], MAX_QUOTED))
         return report._replace(content=failed_outcome(failure))
     logger.warning("a report of the kind %r %s: %s", report.kind, what, error)
     return None

@@ -82,13 +82,14 @@ def outcome_of(
         "root": root,
         "spans": spans,
         "lost_spans": 0,
+        "is_reduced": False,
     }
 
 
 def failed_outcome(error: CaseError) -> dict[str, Any]:
     """Return the outcome of a case of which nothing but a failure can be reported."""
     nothing = CaseResult(CaseRef("", 0, 0, None), EvalCase(None), error=error)
-    return outcome_of(nothing)
+    return {**outcome_of(nothing), "is_reduced": True}
 
 
 def without_spans(outcome: Mapping[str, Any]) -> dict[str, Any]:
@@ -100,6 +101,8 @@ def without_spans(outcome: Mapping[str, Any]) -> dict[str, Any]:
 def add_outcome(outcome: Mapping[str, Any], result: CaseResult) -> None:
     """Set the fields of a result to what :func:`outcome_of` returned for it."""
     result.error = error_of(outcome["error"]) or result.error
+    if outcome["is_reduced"]:
+        return  # nothing but the failure is known
     result.scores = {name: Score(**fields) for name, fields in outcome["scores"].items()}
     result.classifications = outcome["classifications"]
     result.scorer_errors = {
@@ -110,6 +113,9 @@ def add_outcome(outcome: Mapping[str, Any], result: CaseResult) -> None:
     result.metadata, result.tags = outcome["metadata"], outcome["tags"]
     result.metrics, result.scorer_metrics = outcome["metrics"], outcome["scorer_metrics"]
     result.duration, result.interrupted = outcome["duration"], outcome["interrupted"]
+    if result.error is not None and outcome["error"] is None:
+        # The output could not be reported. A case that has failed has no scores.
+        result.scores, result.classifications = {}, {}
 
 
 def error_fields(error: CaseError | None) -> list[str] | None:

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 from flask_braintrust_evals.errors import EvalsError, WorkersError
 
-from .attempts import MAX_LOSSES, CaseCancelledError, CaseLostError, OpenCase, OrderedRun
+from .attempts import MAX_LOSSES, CaseLostError, OpenCase, OrderedRun
+from .known_workers import KnownWorkers
 
-CANCEL_SECONDS = 3.0
-"""Seconds that workers have to report the cases of a run that was cancelled."""
 REFUSED_SECONDS = 30.0
-"""Seconds for which a run is sent again that workers with other code refuse."""
+"""Seconds for which the cases of a run are sent again that all workers refuse."""
 REFUSED_PAUSE = 1.0
 """Seconds after a refusal before a case is sent again."""
 NO_WORKER_SECONDS = 30.0
 """Seconds without a sign of any worker after which waiting cases fail."""
+MAX_REPEATS = 5
+"""How often the time is doubled after which an order is taken to be lost once more."""
 
 
 @dataclass(frozen=True)
@@ -38,35 +40,47 @@ class Actions:
 class Supervision:
     """Decides what becomes of attempts. Its caller holds a lock while it calls.
 
+    Nothing is concluded from silence while the owner does not hear itself: then it is the broker
+    that is silent, and not a worker.
+
     Args:
         lease: seconds without a sign of life after which an attempt is lost.
+        workers: what is known of worker processes.
         advice: the command that starts a worker.
         queue: the name of the queue of orders.
+
+    Attributes:
+        lease: see above.
+        heard_itself_at: when a message of the owner to itself last arrived.
     """
 
-    def __init__(self, lease: float, advice: str, queue: str) -> None:
+    def __init__(self, lease: float, workers: KnownWorkers, advice: str, queue: str) -> None:
         self.lease = lease
+        self.heard_itself_at = -math.inf
+        self._workers = workers
         self._advice = advice
         self._queue = queue
-        self._last_started_sent_at = 0.0
+        self._last_started_at = -math.inf
+        self._last_started_sent_at = -math.inf
         self._recover_at: float | None = None
         self._recover_from = 0.0
-        self.heard_at: dict[str, float] = {}
-        """When each process was last heard of."""
 
     def note_started(self, case: OpenCase, process: str) -> None:
         """Note that a worker starts an attempt."""
         now = time.monotonic()
-        case.started_at = case.heard_at = now
+        case.started_at = case.heard_at = self._last_started_at = now
         case.process, case.overtaken_at = process, None
         case.run.refused_at = None
-        self._last_started_sent_at = max(self._last_started_sent_at, case.sent_at or 0.0)
+        if case.sent_at is not None:
+            self._last_started_sent_at = max(self._last_started_sent_at, case.sent_at)
+        self._workers.note_busy(process)
 
-    def note_refused(self, case: OpenCase, reason: str) -> EvalsError | None:
+    def note_refused(self, case: OpenCase, reason: str) -> WorkersError | None:
         """Have a refused case sent again after a pause; return why the run fails, if it does."""
         now = time.monotonic()
         run = case.run
-        if run.refused_at is None:
+        # Other workers may be busy with cases of the run for as long as they like.
+        if run.refused_at is None or any(c.started_at is not None for c in run.cases.values()):
             run.refused_at = now
         if now - run.refused_at > REFUSED_SECONDS:
             return WorkersError(reason)
@@ -75,8 +89,12 @@ class Supervision:
         return None
 
     def note_lost(self, case: OpenCase, reason: str) -> EvalsError | None:
-        """Count a loss; return why the case has failed, or ``None`` if it is to be sent again."""
-        if case.started_at is not None:  # others had only been waiting behind the one that died
+        """Count a loss; return why the case has failed, or ``None`` if it is to be sent again.
+
+        One that had only been waiting in one order with the case whose process died is not to
+        blame. One that was alone in its order is, also if nobody heard that it had started.
+        """
+        if case.started_at is not None or case.is_alone:
             case.losses += 1
         if case.losses >= MAX_LOSSES:
             return CaseLostError(
@@ -91,20 +109,27 @@ class Supervision:
         self._recover_from = time.monotonic()
         self._recover_at = self._recover_from + self.lease * 2 / 3
 
+    def seems_stalled(self, runs: Iterable[OrderedRun]) -> bool:
+        """Return whether cases wait for workers, and none has been started for some time."""
+        limit = time.monotonic() - self.lease * 2 / 3
+        return self._last_started_at < limit and any(
+            case.started_at is None and case.sent_at is not None and case.sent_at < limit
+            for run in runs
+            for case in run.cases.values()
+        )
+
     def check(self, runs: Iterable[OrderedRun]) -> Actions:
         """Look at all open cases."""
         actions = Actions([], [], [])
         now = time.monotonic()
-        recovering = self._recover_at is not None
         recovers_now = self._recover_at is not None and now >= self._recover_at
         if recovers_now:
             self._recover_at = None
-        heard_at = max(self.heard_at.values(), default=0.0)
         for run in runs:
-            for case in list(run.cases.values()):
-                if run.cancelled_at is not None:
-                    self._check_cancelled(case, run.cancelled_at, now, actions)
-                elif case.resend_at is not None:
+            if run.is_cancelled:
+                continue
+            for case in run.cases.values():
+                if case.resend_at is not None:
                     if now >= case.resend_at:
                         case.resend_at = None
                         actions.resend.append(case)
@@ -112,15 +137,8 @@ class Supervision:
                     continue
                 elif recovers_now and not self._was_named(case):
                     self._again(case, actions)
-                elif recovering:
-                    continue  # silence is the broker's fault
-                elif case.started_at is not None:
-                    if now - case.heard_at > self.lease:
-                        self._silent(case, actions)
-                elif self._is_overtaken(case, now):
-                    self._again(case, actions)
-                elif now - max(case.sent_at, heard_at) > NO_WORKER_SECONDS:
-                    actions.fail.append((case, self.no_workers()))
+                elif self._recover_at is None:
+                    self._check(case, case.sent_at, actions)
         return actions
 
     def no_workers(self) -> WorkersError:
@@ -129,7 +147,21 @@ class Supervision:
             f"no worker takes cases from the queue {self._queue!r}: start one with `{self._advice}`"
         )
 
+    def _check(self, case: OpenCase, sent_at: float, actions: Actions) -> None:
+        # Until when everything that workers have said has arrived, as far as is known.
+        known = min(time.monotonic(), self.heard_itself_at + self.lease / 2)
+        if case.started_at is not None:
+            if known - case.heard_at > self.lease:
+                self._silent(case, actions)
+        elif self._is_overtaken(case, sent_at, known) or self._is_left_out(case, sent_at, known):
+            case.repeats += 1
+            self._again(case, actions)
+        elif known - max(sent_at, self._workers.heard_at) > NO_WORKER_SECONDS:
+            actions.fail.append((case, self.no_workers()))
+
     def _was_named(self, case: OpenCase) -> bool:
+        if case.sent_at is not None and case.sent_at > self._recover_from:
+            return True  # by this process itself
         return case.started_at is not None and case.heard_at > self._recover_from
 
     def _again(self, case: OpenCase, actions: Actions) -> None:
@@ -146,19 +178,25 @@ class Supervision:
         else:
             actions.fail.append((case, error))
 
-    def _is_overtaken(self, case: OpenCase, now: float) -> bool:
+    def _is_overtaken(self, case: OpenCase, sent_at: float, known: float) -> bool:
         """Return whether later ones have started for so long that this one must be lost.
 
         Workers take orders in their order, and one at a time.
         """
-        if (case.sent_at or 0.0) >= self._last_started_sent_at:
+        if sent_at >= self._last_started_sent_at:
             return False
         if case.overtaken_at is None:
-            case.overtaken_at = now
-        return now - case.overtaken_at > self.lease
+            case.overtaken_at = time.monotonic()
+        return known - case.overtaken_at > self.lease
 
-    @staticmethod
-    def _check_cancelled(case: OpenCase, cancelled_at: float, now: float, actions: Actions) -> None:
-        # One that has not started will not: workers are told first.
-        if case.started_at is None or now - cancelled_at > CANCEL_SECONDS:
-            actions.fail.append((case, CaseCancelledError("the run was cancelled")))
+    def _is_left_out(self, case: OpenCase, sent_at: float, known: float) -> bool:
+        """Return whether a worker waits for cases, and has not got this one for long.
+
+        A worker that has taken an order and dies before it says so takes the order with it. Where
+        workers wait although the queue is not empty, each further time is twice as long.
+        """
+        patience = self.lease * 2 ** min(case.repeats, MAX_REPEATS)
+        if known - max(sent_at, self._last_started_at, case.heard_at) <= patience:
+            return False
+        beat = self.lease / 3
+        return self._workers.has_idle(case.run.order.evaluator, known - beat, known - 2 * beat)

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from flask_braintrust_evals._version import __version__
-from flask_braintrust_evals.concurrency.channel import ChannelClosedError
 from flask_braintrust_evals.concurrency.gevent_patch import new_lock
 from flask_braintrust_evals.engine.evaluator import Evaluator
 from flask_braintrust_evals.engine.running.executor import CaseJob
@@ -19,18 +18,21 @@ from flask_braintrust_evals.engine.values.events import (
     Event,
     TaskFinished,
 )
+from flask_braintrust_evals.engine.values.results import CaseError
+from flask_braintrust_evals.error_texts import error_text, stack_text
 from flask_braintrust_evals.errors import EvalsError
+from flask_braintrust_evals.serialization import safe_text
 
-from .fingerprint import Fingerprints, differences
+from .fingerprint import Fingerprints
 from .links import CONNECT_TIMEOUT, Listener
 from .messages import Message, MessageError, MessageWriter
 from .notices import AttemptKey
 from .orders import CaseOrder, RunOrder, read_order
 from .owners import Owners
 from .report_sender import ReportSender
-from .reports import Report, error_fields, outcome_of
+from .reports import Report, error_fields, failed_outcome, outcome_of
 from .transport import Transport, WorkerInfo
-from .worker_runs import MakeRun, WorkerRun, WorkerRuns
+from .worker_runs import KeptRun, MakeRun, WorkerRuns
 
 logger = logging.getLogger("flask_braintrust_evals")
 
@@ -71,7 +73,10 @@ class CaseWorker:
         self._running: dict[AttemptKey, str] = {}
         self._info: WorkerInfo | None = None
         self._runs = WorkerRuns(make_run)
-        self._reports = ReportSender(transport, writer, lease / 3, self._tick)
+        self._lease = lease
+        self._reports = ReportSender(
+            transport, writer, lease / 3, self._tick, self._cancel_abandoned
+        )
         self._owners = Owners(lease, self._ask)
         self._listener = Listener(
             transport,
@@ -113,20 +118,23 @@ class CaseWorker:
         except MessageError as error:
             logger.error("an order is ignored: %s", error)
             return
-        keys = [(order.run, case.number, case.attempt) for case in cases]
         with self._lock:
+            # One that is delivered again while it runs here is not run twice.
+            cases = [case for case in cases if _key(order, case) not in self._running]
+            keys = [_key(order, case) for case in cases]
             self._running.update(dict.fromkeys(keys, order.owner))
+        if not cases:
+            return
         try:
-            allowed = {*self._owners.allow(order.owner, keys, ask=redelivered)}
-            wanted = [case for case, key in zip(cases, keys, strict=True) if key in allowed]
-            if wanted:
-                self._perform(order, wanted)
+            self._perform(order, cases, redelivered)
+            if not self._reports.flush(FLUSH_SECONDS):
+                logger.error(
+                    "the results of cases could not be reported: the broker does not answer"
+                )
         finally:
             with self._lock:
                 for key in keys:
                     self._running.pop(key, None)
-        if not self._reports.flush(FLUSH_SECONDS):
-            logger.error("the results of cases could not be reported: the broker does not answer")
 
     def lost(self, message: Message, reason: str) -> None:
         """Report that the process that had an order has died. For the process that started it.
@@ -164,24 +172,43 @@ class CaseWorker:
         except Exception as error:  # of an owner that writes other notices
             logger.warning("a notice is ignored: %s", type(error).__name__)
 
-    def _perform(self, order: RunOrder, cases: list[CaseOrder]) -> None:
-        evaluator, refusal = self._find(order)
-        if evaluator is None:
-            self._refuse(order, cases, refusal)
+    def _perform(self, order: RunOrder, cases: list[CaseOrder], redelivered: bool) -> None:
+        keys = [_key(order, case) for case in cases]
+        allowed = self._owners.allow(order.owner, keys, ask=redelivered)
+        if allowed is None:
+            # It may have answered a connection that is dead without that being known.
+            self._listener.reconnect()
+            self._refuse(order, cases, "hears nothing of the process that has ordered them")
+            return
+        wanted = [case for case, key in zip(cases, keys, strict=True) if key in allowed]
+        if not wanted:
+            return
+        kept = self._prepare(order, wanted)
+        if kept is None:
             return
         try:
-            run = self._runs.use(order, evaluator, self._receive_spans(order))
-        except EvalsError as error:
-            self._refuse(order, cases, f"evaluator {order.evaluator!r} cannot be run: {error}")
-            return
-        try:
-            for case in cases:
-                if self._owners.wants((order.run, case.number, case.attempt)):
-                    self._run_case(order, run, case)
+            for case in wanted:
+                if self._owners.wants(_key(order, case)):
+                    self._run_case(order, kept, case)
         finally:
-            self._runs.leave(order.run)
+            self._runs.leave(kept)
 
-    def _run_case(self, order: RunOrder, run: WorkerRun, case: CaseOrder) -> None:
+    def _prepare(self, order: RunOrder, cases: list[CaseOrder]) -> KeptRun | None:
+        """Return what runs the cases of an order; ``None``: nothing does, and they are refused."""
+        try:
+            evaluator, why = self._fingerprints.find(
+                order.evaluator, order.fingerprint, self._evaluators()
+            )
+            if evaluator is not None:
+                return self._runs.use(order, evaluator, self._receive_spans(order))
+        except Exception as error:  # of the application's code, too
+            if not isinstance(error, EvalsError):
+                logger.exception("a run could not begin")
+            why = f"cannot run evaluator {order.evaluator!r}: {error_text(error)}"
+        self._refuse(order, cases, why)
+        return None
+
+    def _run_case(self, order: RunOrder, kept: KeptRun, case: CaseOrder) -> None:
         def report(kind: Any, content: Any = None) -> None:
             said = Report(kind, order.run, case.number, case.attempt, content)
             self._reports.put(order.owner, said)
@@ -191,39 +218,30 @@ class CaseWorker:
                 report("started")
             elif isinstance(event, CaseProgress):
                 report("progress", dict(event.event))
-            elif isinstance(event, TaskFinished):
+            elif isinstance(event, CaseFinished):
+                root, spans = kept.run.take_spans(case.ids.trace_id)
+                if kept.is_abandoned:
+                    report("lost", self._abandoned)
+                else:
+                    report("finished", outcome_of(event.result, root, spans))
+            elif isinstance(event, TaskFinished) and not kept.is_abandoned:
                 output = None if event.output_data is None else event.output_data.decode()
                 report("task", [output, error_fields(event.error)])
-            elif isinstance(event, CaseFinished):
-                root, spans = run.take_spans(case.ids.trace_id)
-                report("finished", outcome_of(event.result, root, spans))
 
         job = CaseJob(case.eval_case(), case.index, case.trial_index, case.ids)
         try:
-            run.executor.run(job, emit)
-        except ChannelClosedError:
-            return
-        with self._lock:
-            self._running.pop((order.run, case.number, case.attempt), None)
+            kept.run.executor.run(job, emit)
+        except Exception as error:  # of the code around the task, such as the recording of spans
+            logger.exception("a case could not be run")
+            failure = CaseError(type(error).__name__, safe_text(error), stack_text(error))
+            report("finished", failed_outcome(failure))
+        except BaseException as error:  # the process ends
+            report("lost", f"it was ended by {type(error).__name__}")
+            raise
 
-    def _find(self, order: RunOrder) -> tuple[Evaluator | None, str]:
-        """Return the evaluator of an order, or why there is none."""
-        named = [each for each in self._evaluators() if each.name == order.evaluator]
-        if not named:
-            return None, (
-                f"{self._name} has no evaluator {order.evaluator!r}; restart the worker with the"
-                " code of the server"
-            )
-        for each in named:
-            if self._fingerprints.of(each) == order.fingerprint:
-                return each, ""
-        different = differences(self._fingerprints.of(named[0]), order.fingerprint)
-        return None, (
-            f"{self._name} has another version of evaluator {order.evaluator!r}; what differs:"
-            f" {', '.join(different)}; restart the worker with the code of the server"
-        )
-
-    def _refuse(self, order: RunOrder, cases: list[CaseOrder], reason: str) -> None:
+    def _refuse(self, order: RunOrder, cases: list[CaseOrder], why: str) -> None:
+        name = "the worker" if self._info is None else f"worker {self._info.name}"
+        reason = f"{name} {why}"
         logger.warning("cases are refused: %s", reason)
         for case in cases:
             said = Report("refused", order.run, case.number, case.attempt, reason)
@@ -245,15 +263,27 @@ class CaseWorker:
             self._reports.put(owner, Report("hello", content=vars(info)))
 
     @property
-    def _name(self) -> str:
-        return "the worker" if self._info is None else f"worker {self._info.name}"
+    def _abandoned(self) -> str:
+        return f"it had heard nothing of the server for {self._lease:g} seconds, and cancelled it"
+
+    def _cancel_abandoned(self) -> None:
+        """Cancel what nobody waits for, as far as is known."""
+        try:
+            if self._runs.end(lambda run, owner: self._owners.is_gone(owner), is_abandoned=True):
+                self._listener.reconnect()
+        except Exception:
+            logger.exception("a run could not be cancelled")
 
     def _tick(self) -> None:
         """Say what runs here, and cancel what nobody waits for. Called each beat."""
-        self._runs.end(lambda run, owner: self._owners.is_gone(owner))
+        self._cancel_abandoned()
         by_owner: dict[str, list[list[Any]]] = {}
         with self._lock:
             for key, owner in self._running.items():
                 by_owner.setdefault(owner, []).append([*key])
         for owner, attempts in by_owner.items():
             self._reports.put(owner, Report("alive", content=attempts))
+
+
+def _key(order: RunOrder, case: CaseOrder) -> AttemptKey:
+    return order.run, case.number, case.attempt

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
+from contextlib import ExitStack
 from typing import Any, Protocol
 
 from flask_braintrust_evals.concurrency.gevent_patch import new_lock
@@ -37,11 +38,23 @@ It raises an ``EvalsError`` if the parameters are not valid here.
 """
 
 
-class _Kept:
+class KeptRun:
+    """A run, while it is kept.
+
+    Attributes:
+        run: what runs its cases.
+        owner: the name of its owner's queue.
+        users: orders whose cases are under way.
+        is_kept: whether it is kept for further orders.
+        is_abandoned: whether it was cancelled because its owner was not heard of.
+    """
+
     def __init__(self, run: WorkerRun, owner: str) -> None:
         self.run = run
         self.owner = owner
         self.users = 0
+        self.is_kept = True
+        self.is_abandoned = False
 
 
 class WorkerRuns:
@@ -54,50 +67,55 @@ class WorkerRuns:
     def __init__(self, make: MakeRun) -> None:
         self._make = make
         self._lock = new_lock()
-        self._runs: OrderedDict[str, _Kept] = OrderedDict()
+        self._runs: OrderedDict[str, KeptRun] = OrderedDict()
 
-    def use(self, order: RunOrder, evaluator: Evaluator, receive_spans: ReceiveSpans) -> WorkerRun:
+    def use(self, order: RunOrder, evaluator: Evaluator, receive_spans: ReceiveSpans) -> KeptRun:
         """Return the run of an order. Call :meth:`leave` when its cases are done."""
         with self._lock:
             kept = self._runs.get(order.run)
             if kept is not None:
                 kept.users += 1
                 self._runs.move_to_end(order.run)
-                return kept.run
+                return kept
         made = self._make(order, evaluator, receive_spans)
         with self._lock:
-            kept = self._runs.setdefault(order.run, _Kept(made, order.owner))
+            kept = self._runs.setdefault(order.run, KeptRun(made, order.owner))
             kept.users += 1
         if kept.run is not made:
             made.close()
-        return kept.run
+        return kept
 
-    def leave(self, run_id: str) -> None:
+    def leave(self, left: KeptRun) -> None:
         """Note that the cases of an order are done."""
         with self._lock:
-            kept = self._runs.get(run_id)
-            if kept is not None:
-                kept.users -= 1
-            idle = [each for each, kept in self._runs.items() if not kept.users]
-            ended = [self._runs.pop(each) for each in idle[:-MAX_IDLE_RUNS]]
+            left.users -= 1
+            ended = [left] if not left.users and not left.is_kept else []
+            idle = [run_id for run_id, kept in self._runs.items() if not kept.users]
+            ended += [self._remove(run_id) for run_id in idle[:-MAX_IDLE_RUNS]]
         for each in ended:
             each.run.close()
 
-    def end(self, is_over: Callable[[str, str], bool]) -> None:
-        """Cancel and forget runs.
+    def end(self, is_over: Callable[[str, str], bool], is_abandoned: bool = False) -> bool:
+        """Cancel and forget runs; return whether there was one.
 
         Args:
             is_over: returns whether to end a run, by its id and its owner.
+            is_abandoned: whether its owner may still wait for it.
         """
         with self._lock:
             over = [run for run, kept in self._runs.items() if is_over(run, kept.owner)]
-            ended = [self._runs.pop(run) for run in over]
-        for kept in ended:
-            kept.run.executor.cancel()
-            if not kept.users:
-                kept.run.close()
+            ended = [self._remove(run_id) for run_id in over]
+            idle = [kept for kept in ended if not kept.users]
+            for kept in ended:
+                kept.is_abandoned = is_abandoned  # before anything learns that it is cancelled
+        with ExitStack() as all_of_them:  # each also if another one raises
+            for kept in idle:
+                all_of_them.callback(kept.run.close)
+            for kept in ended:
+                all_of_them.callback(kept.run.executor.cancel)
+        return bool(ended)
 
-    def owners(self) -> set[str]:
-        """Return the owners of the runs that have a case under way."""
-        with self._lock:
-            return {kept.owner for kept in self._runs.values() if kept.users}
+    def _remove(self, run_id: str) -> KeptRun:
+        kept = self._runs.pop(run_id)
+        kept.is_kept = False
+        return kept
