@@ -79,13 +79,24 @@ def admit(request: Request, settings: Settings, sessions: SessionCache) -> Calle
             " BRAINTRUST_EVALS_ORIGINS if they should"
         )
     credentials = Credentials.of(request.headers)
-    identity = _identify(request, credentials, settings)
+    try:
+        identity = _identify(request, credentials, settings)
+    finally:
+        _forget_token(request, settings)
     digest = _digest(identity, settings, sessions)
     if identity.token is None:
         return Caller(None, credentials.project_id, Owner(digest))
     lease = _lease(request, Token(identity.token), identity.org_name, settings, sessions)
     org_id = lease.session.org.id if settings.auth != "none" else None
     return Caller(lease, credentials.project_id, Owner(digest, org_id))
+
+
+def _forget_token(request: Request, settings: Settings) -> None:
+    """Take the token out of the request's environment, which crash reporters and others record."""
+    environ = request.environ
+    own = environ.pop("HTTP_X_BT_AUTH_TOKEN", None)
+    if own is None and settings.auth == "braintrust":  # else Authorization may be something else
+        environ.pop("HTTP_AUTHORIZATION", None)
 
 
 def _digest(identity: Session, settings: Settings, sessions: SessionCache) -> bytes | None:

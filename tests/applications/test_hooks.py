@@ -14,7 +14,9 @@ from flask_wtf import CSRFProtect
 from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.test import TestResponse
 
-from tests.web.support import HOSTILE_PAGE, PAGE, Api, blueprint_of, error_of, make_app
+from tests.standin import StandIn
+from tests.support import TOKEN
+from tests.web.support import HOSTILE_PAGE, PAGE, Api, blueprint_of, cloud_app, error_of, make_app
 
 DATA = [{"input": 1}]
 ASKED = {
@@ -278,3 +280,46 @@ def test_the_servers_own_word_for_the_clients_address_counts(
 ) -> None:
     environ = {"gunicorn.socket": Connection(name), "REMOTE_ADDR": "127.0.0.1"}
     assert api.get("/list", environ_overrides=environ).status_code == status
+
+
+# --- Tokens ---
+
+
+@pytest.mark.parametrize("header", ["x-bt-auth-token", "Authorization"])
+def test_what_is_called_after_a_request_does_not_have_the_token(
+    cloud: StandIn, header: str
+) -> None:
+    app, seen = cloud_app(cloud), []
+
+    @app.after_request
+    def record(response: Response) -> Response:
+        seen.append(repr(request.environ) + repr(request.headers))
+        return response
+
+    @app.teardown_request
+    def record_at_the_end(error: BaseException | None) -> None:
+        seen.append(repr(request.environ))
+
+    api = Api(app, token=None)
+    sent = {header: f"Bearer {TOKEN}" if header == "Authorization" else TOKEN}
+    assert api.get("/list", headers=sent).status_code == 200
+    assert api.summary(headers=sent, data=DATA)["scores"] == {}
+    wrong = {header: f"{sent[header]}-wrong"}
+    assert api.get("/list", headers=wrong).status_code == 401
+    assert len(seen) == 6
+    assert not [each for each in seen if TOKEN in each]
+
+
+def test_a_header_that_is_no_token_of_ours_stays(cloud: StandIn) -> None:
+    app, seen = cloud_app(cloud), []
+
+    @app.after_request
+    def record(response: Response) -> Response:
+        seen.append(request.headers.get("Authorization"))
+        return response
+
+    own = {"Authorization": "Basic cHJveHk6cHJveHk="}
+    api = Api(app, token=None)
+    assert api.get("/list", headers={**own, "x-bt-auth-token": TOKEN}).status_code == 200
+    assert api.get("/", headers=own).status_code == 200
+    assert seen == [own["Authorization"]] * 2
