@@ -81,7 +81,7 @@ def _values(case: EvalCase) -> dict[str, Any]:
 def _is_exact(value: Any) -> bool:
     """Return whether a value is read from JSON as it is."""
     levels: list[Any] = [[value]]
-    for _ in range(MAX_DEPTH):
+    for _ in range(MAX_DEPTH + 1):
         inner: list[Any] = []
         for container in levels:
             for each in container.values() if type(container) is dict else container:

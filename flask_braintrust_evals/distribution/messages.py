@@ -111,6 +111,8 @@ class MessageWriter:
             content = text[1:]
             if text[:1] == _COMPRESSED:
                 content = _unpacked(content, self._max_bytes * MAX_RATIO * 4).decode()
+            elif text[:1] != _PLAIN:
+                raise ValueError("another form")
             return read_json(content)
         except (ValueError, RecursionError, zlib.error, binascii.Error) as error:
             raise MessageError(f"the message cannot be read: {type(error).__name__}") from None

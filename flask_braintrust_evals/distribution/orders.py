@@ -82,7 +82,7 @@ class CaseOrder:
 
     def eval_case(self) -> EvalCase:
         """Return the case."""
-        return EvalCase(**self.case)
+        return EvalCase(**{"input": None, **self.case})
 
 
 def order_content(run: RunOrder, cases: Sequence[CaseOrder]) -> dict[str, Any]:

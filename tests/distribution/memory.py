@@ -12,10 +12,14 @@ from typing import Any
 from flask_braintrust_evals.distribution.dispatcher import Dispatcher
 from flask_braintrust_evals.distribution.fingerprint import Fingerprints
 from flask_braintrust_evals.distribution.messages import Message, MessageWriter
-from flask_braintrust_evals.distribution.transport import Receive, Stopped
+from flask_braintrust_evals.distribution.reports import Report, ReportKind, outcome_of
+from flask_braintrust_evals.distribution.transport import Receive, Stopped, WorkerInfo
 from flask_braintrust_evals.distribution.worker import CaseWorker
 from flask_braintrust_evals.distribution.worker_runs import MakeRun
 from flask_braintrust_evals.engine.evaluator import Evaluator
+from flask_braintrust_evals.engine.values.cases import EvalCase
+from flask_braintrust_evals.engine.values.results import CaseRef, CaseResult
+from tests.support import eventually, in_time
 
 SECRET = "a secret of this test"
 
@@ -184,3 +188,78 @@ def contents_of(broker: MemoryBroker, kind: str) -> list[Any]:
     """What the messages of a kind said."""
     reader: Any = MessageWriter(SECRET, 1_000_000)
     return [reader.read(kind, json.loads(text)) for each, text in broker.log if each == kind]
+
+
+class Script:
+    """A worker process that says what a test tells it to say, and the test reads its orders."""
+
+    def __init__(self, broker: MemoryBroker, process: str = "celery@h1/1") -> None:
+        self.process = process
+        self._broker = broker
+        self._writer: Any = MessageWriter(SECRET, 1_000_000)
+
+    def order(self) -> dict[str, Any]:
+        """The next order."""
+        text = in_time(lambda: self._broker.orders.get())
+        order: dict[str, Any] = self._writer.read("order", json.loads(text))
+        return order
+
+    def case(self) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The next order, and its only case."""
+        order = self.order()
+        (case,) = order["cases"]
+        return order, case
+
+    def say(
+        self,
+        owner: str,
+        *reports: Report,
+        process: str | None = None,
+    ) -> None:
+        """Report to an owner."""
+        name = self.process if process is None else process
+        content = {"process": name, "reports": [[*each] for each in reports]}
+        self._broker.put("report", self._writer.write("report", content), owner)
+
+    def hello(self, owner: str, slots: int = 1, busy: int = 0, *evaluators: str) -> None:
+        name = self.process.partition("/")[0]
+        info = WorkerInfo(name, self.process, "threads", slots, busy, evaluators, "0", "")
+        self.say(owner, Report("hello", content=vars(info)))
+
+    def about(
+        self,
+        order: dict[str, Any],
+        case: dict[str, Any],
+        kind: ReportKind,
+        content: Any = None,
+        *,
+        attempt: int | None = None,
+    ) -> None:
+        """Report something of a case."""
+        number = case["attempt"] if attempt is None else attempt
+        self.say(order["owner"], Report(kind, order["run"], case["number"], number, content))
+
+    def finish(self, order: dict[str, Any], case: dict[str, Any], output: Any = 1) -> None:
+        """Report that a case has been run."""
+        result = CaseResult(CaseRef("", 0, 0, None), EvalCase(None), duration=1.0)
+        owner, run = order["owner"], order["run"]
+        number, attempt = case["number"], case["attempt"]
+        self.say(
+            owner,
+            Report("task", run, number, attempt, [json.dumps(output), None]),
+            Report("finished", run, number, attempt, outcome_of(result)),
+        )
+
+
+class Notices:
+    """What all workers are told: the notices that a test waits for."""
+
+    def __init__(self, broker: MemoryBroker) -> None:
+        self._broker = broker
+
+    def say(self, name: str) -> list[Any]:
+        """All that notices have said under a name so far."""
+        return [each for notice in contents_of(self._broker, "notice") for each in notice[name]]
+
+    def wait_for(self, name: str, value: Any) -> None:
+        eventually(lambda: value in self.say(name))
