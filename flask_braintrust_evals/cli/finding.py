@@ -74,6 +74,11 @@ class Answer:
             return None
 
     @property
+    def text(self) -> str:
+        """The beginning of the body."""
+        return self.body[:10_000].decode("utf-8", "replace")
+
+    @property
     def error(self) -> str:
         """The error message in the body, or else the status in words."""
         body = self.json

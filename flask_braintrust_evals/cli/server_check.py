@@ -11,6 +11,7 @@ import requests
 
 from flask_braintrust_evals.config import OPEN_HEADER
 
+from . import advice
 from .finding import DEFAULT_TIMEOUT, Answer, Finding, new_session
 from .stream_check import StreamCheck
 
@@ -93,28 +94,26 @@ class ServerCheck:
         answer = self._request("GET", "/")
         if 300 <= answer.status < 400:
             where = answer.headers.get("Location", "elsewhere")
-            advice = "give the Playground that address: browsers follow no redirect of a preflight"
-            yield Finding(False, f"{self._url}/ redirects to {where}", advice)
+            what = f"{self._url}/ redirects to {where}"
+            yield Finding(False, what, advice.on_health(answer, self._url))
             return False
         said = answer.json.get("status") if isinstance(answer.json, dict) else None
         if (answer.status, said) == (200, "ok"):
             yield Finding(True, "the server is there")
             return True
         if (answer.status, said) == (503, "blocked"):
-            advice = "find the coroutine in the server's log, or restart the server"
-            yield Finding(False, str(answer.json.get("error")), advice)
+            todo = "find the coroutine in the server's log, or restart the server"
+            yield Finding(False, str(answer.json.get("error")), todo)
             return False
-        advice = "check the blueprint's prefix, and what the proxy forwards to it"
         what = f"{self._url}/ answers with status {answer.status}, and not as an EvalsBlueprint"
-        yield Finding(False, what, advice)
+        yield Finding(False, what, advice.on_health(answer, self._url))
         return False
 
     def _address(self) -> Iterator[Finding]:
         if self._is_local or urlsplit(self._url).scheme == "https":
             return
-        advice = "serve it over HTTPS, usually through a proxy"
         what = "a page loaded over HTTPS may not call plain HTTP on another machine"
-        yield Finding(False, what, advice)
+        yield Finding(False, what, "serve it over HTTPS, usually through a proxy")
 
     def _preflight(self, path: str) -> Iterator[Finding]:
         answer = self._request_preflight(path, self._page)
@@ -122,8 +121,10 @@ class ServerCheck:
         if not problem:
             yield Finding(True, f"pages of {self._page} may use {path}")
             return
-        advice = _preflight_advice(answer, problem, self._page)
-        yield Finding(False, f"the preflight of {path} fails: {problem}", advice)
+        other = self._request("GET", "/", {"Origin": self._page})
+        is_allowed = other.headers.get("Access-Control-Allow-Origin") == self._page
+        todo = advice.on_preflight(answer, problem, self._page, is_allowed)
+        yield Finding(False, f"the preflight of {path} fails: {problem}", todo)
 
     def _foreign_page(self) -> Iterator[Finding]:
         answer = self._request_preflight("/list", FOREIGN_PAGE)
@@ -131,27 +132,27 @@ class ServerCheck:
         if allowed is None:
             yield Finding(True, "pages of other sites may not use it")
             return
-        advice = (
-            "remove CORS headers from the proxy, and patterns that match"
-            f" {FOREIGN_PAGE} from BRAINTRUST_EVALS_ORIGINS"
-        )
-        yield Finding(False, f"pages of any site may use it ({allowed!r} is allowed)", advice)
+        todo = advice.on_foreign_page(allowed, FOREIGN_PAGE)
+        yield Finding(False, f"pages of any site may use it ({allowed!r} is allowed)", todo)
 
     def _access(self) -> Generator[Finding, None, bool]:
         anonymous = self._request("GET", "/list")
+        if todo := advice.on_refusal(anonymous):
+            what = f"{self._url}/list answers with status {anonymous.status}: {anonymous.error}"
+            yield Finding(False, what, todo)
+            return False
         if anonymous.status == 200:
             if not isinstance(anonymous.json, dict):
-                advice = "check the blueprint's prefix, and what the proxy forwards to it"
-                yield Finding(False, f"{self._url}/list does not answer with evaluators", advice)
+                what = f"{self._url}/list does not answer with evaluators"
+                yield Finding(False, what, advice.on_health(anonymous, self._url))
                 return False
-            advice = "" if self._is_local else "set BRAINTRUST_EVALS_AUTH to 'braintrust'"
-            yield Finding(self._is_local, "it lists evaluators without a token", advice)
+            todo = "" if self._is_local else "set BRAINTRUST_EVALS_AUTH to 'braintrust'"
+            yield Finding(self._is_local, "it lists evaluators without a token", todo)
         else:
             yield Finding(True, "without a token it lists nothing")
         if not self._has_token:
             if anonymous.status != 200:
-                advice = "set BRAINTRUST_API_KEY to run them"
-                yield Finding(True, "skipped: checks that need a token", advice)
+                yield Finding(True, "skipped: checks that need a token", _LEFT_OUT)
             return anonymous.status == 200
         answer = self._request("GET", "/list", self._credentials)
         manifest = answer.json
@@ -162,7 +163,8 @@ class ServerCheck:
                 yield Finding(self._is_local, what, _OPEN_ADVICE)
             return True
         what = f"the token is refused with status {answer.status}: {answer.error}"
-        yield Finding(False, what, "check the token, and the organisation: --org names it")
+        refused = "check the token, and the organisation: --org names it"
+        yield Finding(False, what, advice.on_refusal(answer) or refused)
         return False
 
     def _large_body(self) -> Iterator[Finding]:
@@ -179,8 +181,8 @@ class ServerCheck:
             yield Finding(True, f"bodies of {size} arrive")
             return
         what = f"a body of {size} is answered with status {answer.status}"
-        advice = _BODY_ADVICE if answer.status == 413 else "see the server's log"
-        yield Finding(False, f"{what}: {answer.error}", advice)
+        todo = _BODY_ADVICE if answer.status == 413 else "see the server's log"
+        yield Finding(False, f"{what}: {answer.error}", advice.on_refusal(answer) or todo)
 
     def _request(
         self,
@@ -213,41 +215,15 @@ class ServerCheck:
 _OPEN_ADVICE = (
     "set BRAINTRUST_EVALS_ORG_NAME to the id of your organisation, or to '*' if that is meant"
 )
+_LEFT_OUT = (
+    f"left out: whether every organisation is let in, whether bodies of {BODY_SIZE // 1024**2} MiB"
+    " arrive, whether events come when they happen, and whether a run blocks other requests; set"
+    " BRAINTRUST_API_KEY to check these, too"
+)
 _BODY_ADVICE = (
     "let larger ones through: in nginx 'client_max_body_size 8m;', in ingress-nginx the annotation"
     " proxy-body-size; and see BRAINTRUST_EVALS_MAX_BODY"
 )
-
-
-def _preflight_advice(answer: Answer, problem: str, page: str) -> str:
-    """Return what to change if the answer to a preflight has this problem."""
-    if answer.status in (401, 403, 405):
-        return (
-            "let OPTIONS through to the blueprint: the application's own before_request, or the"
-            " proxy, answers it"
-        )
-    if answer.status == 404:
-        return "check that the proxy forwards every path below the blueprint's prefix, and OPTIONS"
-    if 300 <= answer.status < 400:
-        where = answer.headers.get("Location", "elsewhere")
-        return (
-            f"answer OPTIONS here instead of redirecting it to {where}: browsers follow no redirect"
-            " of a preflight"
-        )
-    if answer.status == 429:
-        return "let the proxy's rate limit count no OPTIONS requests, or raise it"
-    if answer.status in (502, 503, 504):
-        return "the proxy gets no answer: check that the server runs, and see the proxy's log"
-    if not 200 <= answer.status < 300:
-        return "see the logs of the server and of the proxy for the reason"
-    if "several" in problem:
-        return "let only the blueprint add CORS headers: remove add_header from the proxy"
-    if answer.headers.get("Access-Control-Allow-Origin") == page:
-        return (
-            "let the blueprint answer OPTIONS: the proxy, or another CORS extension, answers it or"
-            " changes its headers"
-        )
-    return f"if the page is yours, add {page} to BRAINTRUST_EVALS_ORIGINS"
 
 
 def _problem_of(answer: Answer, page: str) -> str:

@@ -14,6 +14,7 @@ import requests
 
 from flask_braintrust_evals.runs.probe import NAME
 
+from . import advice
 from .event_stream import events_of
 from .finding import DEFAULT_TIMEOUT, Answer, Finding, chunks, is_timeout, new_session
 
@@ -124,7 +125,7 @@ class StreamCheck:
                 f"the stream sent nothing for {self._timeout:g} s, and a server sends more often"
                 " (BRAINTRUST_EVALS_HEARTBEAT)"
             )
-            yield Finding(False, what, _BUFFERING)
+            yield Finding(False, what, advice.BUFFERING)
             return
         if encoding not in (None, "identity"):
             yield Finding(False, f"the stream is compressed ({encoding})", _COMPRESSION)
@@ -151,10 +152,10 @@ class StreamCheck:
         )
 
     def _refusal(self, answer: requests.Response) -> Finding:
-        reason = Answer.read(answer, self._timeout).error
+        said = Answer.read(answer, self._timeout)
         name = self._evaluator or NAME
-        what = f"a run of {name!r} answers with status {answer.status_code}: {reason}"
-        return Finding(False, what, _SEE_LOG)
+        what = f"a run of {name!r} answers with status {said.status}: {said.error}"
+        return Finding(False, what, advice.on_refusal(said) or _SEE_LOG)
 
     def _watch(self, answer: requests.Response) -> _Watched:
         watched = _Watched()
@@ -184,7 +185,7 @@ class StreamCheck:
         timing = watched.judge()
         if timing is Timing.HELD_BACK:
             what = "events do not come when they happen, but several at once"
-            yield Finding(False, what, _BUFFERING)
+            yield Finding(False, what, advice.BUFFERING)
         elif timing is not Timing.IN_TIME:
             name = self._evaluator or NAME
             what = f"the run of {name!r} does not show whether events come when they happen"
@@ -203,11 +204,6 @@ _ADVICE = {
     Timing.NO_EVENTS: "no event arrived: see the server's log, and check what the proxy changes",
 }
 _SEE_LOG = "see the server's log, or name another --evaluator"
-_BUFFERING = (
-    "switch buffering off in every proxy: in nginx 'proxy_buffering off;' for this location, in"
-    ' ingress-nginx the annotation proxy-buffering "off". Use a load balancer that streams:'
-    " Amazon's API Gateway does so only in the response transfer mode STREAM"
-)
 _COMPRESSION = (
     "do not compress text/event-stream: in nginx remove it from gzip_types, in Apache from what"
     " mod_deflate filters, in Traefik add it to the compress middleware's excludedContentTypes"
