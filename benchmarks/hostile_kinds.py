@@ -161,10 +161,15 @@ BODIES: dict[str, Callable[[], bytes]] = {
     "as many values with a large integer": lambda: run(
         "echo", one_case(b"[1" + b"0" * 30 + b"," + many(b"[]", VALUES // 2 - 100) + b"]")
     ),
-    "wide text of 8 MB with a large integer": lambda: run(
+    "8 MB, escaped, wide, a large integer": lambda: run(
         "echo",
         one_case(
-            b"[1" + b"0" * 30 + b"," + text(8 * MB)[:-1] + "\N{GRINNING FACE}".encode() + b'"]'
+            b"[1"
+            + b"0" * 30
+            + b',"'
+            + b"a\\n" * (8 * MB // 3)
+            + "\N{GRINNING FACE}".encode()
+            + b'"]'
         ),
     ),
     "20 trials of one text of 8 MB": lambda: run(

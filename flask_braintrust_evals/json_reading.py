@@ -7,6 +7,7 @@ numbers. Texts that may have such integers, which are few, are read by the stand
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import orjson
@@ -16,8 +17,12 @@ _LONG = (b"0" * 20, b"-" + b"0" * 19)
 """What at least an integer has that is too large or too small, with each of its digits as ``0``."""
 
 
-def loads(text: bytes | str) -> Any:
+def loads(text: bytes | str, pause: Callable[[], None] = lambda: None) -> Any:
     """Return the value of a JSON text.
+
+    Args:
+        text: the text.
+        pause: called between two steps, each of which takes long if the text is large.
 
     Raises:
         orjson.JSONDecodeError: it is not JSON, or an integer has more than 309 digits.
@@ -27,6 +32,7 @@ def loads(text: bytes | str) -> Any:
     if len(data) < 20 or not _may_have_large_integers(data):
         return value
     del value
+    pause()
     try:
         return json.loads(data)
     except RecursionError:

@@ -22,6 +22,7 @@ import orjson
 
 from .errors import SerializationError
 from .json_reading import loads
+from .large_integers import with_fragments
 from .object_contents import NO_CONTENT, ContentReader, is_mock
 
 MAX_TEXT = 20_000
@@ -105,17 +106,9 @@ def encoded(value: Any, *, tolerant: bool = False) -> bytes:
     """
     if value is None:
         return b"null"
-    try:
-        data = orjson.dumps(value, default=_Converter().simplify, option=_OPTIONS)
-    except (TypeError, RecursionError):
-        # orjson refuses integers above 64 bits, lone surrogates, keys that are not strings, and
-        # circular values.
-        pass
-    else:
-        # orjson writes NaN and the infinities as null.
-        nulls = data.count(b"null")
-        if not nulls or _has_nones(value, nulls) or not _has_nan(value):
-            return data
+    data = _written(value)
+    if data is not None:
+        return data
     try:
         plain_value = _Converter(tolerant).plain(value, ())
         text = json.dumps(plain_value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
@@ -124,6 +117,26 @@ def encoded(value: Any, *, tolerant: bool = False) -> bytes:
         raise
     except Exception as error:  # the value's own code: properties, iterators, str()
         raise SerializationError(_failure(value, error)) from error
+
+
+def _written(value: Any) -> bytes | None:
+    """Return ``value`` as orjson writes it; ``None``: it does not, or not as it should be."""
+    try:
+        try:
+            data = orjson.dumps(value, default=_Converter().simplify, option=_OPTIONS)
+        except TypeError as error:
+            if "64-bit" not in str(error):
+                raise
+            value = with_fragments(value)
+            data = orjson.dumps(value, default=_Converter().simplify, option=_OPTIONS)
+    except (TypeError, RecursionError, ValueError):
+        # orjson refuses lone surrogates, keys that are not strings, and circular values.
+        return None
+    if type(value) is str:
+        return data  # not searched: it may be large
+    # orjson writes NaN and the infinities as null.
+    nulls = data.count(b"null")
+    return data if not nulls or _has_nones(value, nulls) or not _has_nan(value) else None
 
 
 def plain(value: Any) -> Any:

@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 from flask import Request
 
+from flask_braintrust_evals.concurrency.turns import wait_after
 from flask_braintrust_evals.errors import (
     BodyTooLargeError,
     LengthRequiredError,
@@ -53,9 +54,10 @@ def read_json(request: Request, limit: int, max_values: int, times: BodyTimes) -
         )
     if exceeded == "depth":
         raise RequestError(f"the body is nested too deep; at most {MAX_DEPTH} levels are allowed")
+    wait_after(len(data))
     try:
         with without_collections(len(data)):
-            return loads(data)
+            return loads(data, pause=lambda: wait_after(len(data)))
     except orjson.JSONDecodeError as error:
         raise RequestError(f"the body is not JSON: {error}") from None
 
