@@ -22,6 +22,8 @@ from .gevent_patch import is_patched
 
 SLICE = 0.005
 """Seconds that the greenlets of cases may run at a stretch."""
+PATIENCE = 0.1
+"""Seconds after which a greenlet is run whatever its priority: one in each slice."""
 LARGE = 100_000
 """Bytes or characters of a value that takes about a millisecond to write or to copy."""
 
@@ -29,7 +31,8 @@ LARGE = 100_000
 class Turn(IntEnum):
     """Priority of a waiting greenlet; lower values first.
 
-    Finishing a case precedes starting one, to bound the memory that running cases take.
+    Finishing a case precedes starting one, to bound the memory that running cases take. But a run
+    whose cases take much time must not keep other runs from starting any.
     """
 
     CONSUME = 0
@@ -37,11 +40,15 @@ class Turn(IntEnum):
     BEGIN = 2
 
 
+_Queue = deque[tuple[Any, float]]
+"""The waiters of greenlets, and since when each of them waits."""
+
+
 class _Queues:
     """The greenlets of one thread that wait for their turn, by priority."""
 
     def __init__(self) -> None:
-        self._waiting: tuple[deque[Any], ...] = tuple(deque() for _ in Turn)
+        self._waiting: tuple[_Queue, ...] = tuple(deque() for _ in Turn)
         self._expects_to_run = False
         self._ends = 0.0
         self._next: Any = None
@@ -54,15 +61,20 @@ class _Queues:
             hub.loop.run_callback(self._run, hub)
         elif now >= self._ends:
             waiter = sys.modules["gevent.hub"].Waiter(hub)
-            self._waiting[turn].append(waiter)
+            self._waiting[turn].append((waiter, now))
             waiter.get()
 
     def _run(self, hub: Any) -> None:
         """Run waiting greenlets for one slice. Called by gevent's hub, between other callbacks."""
         self.cancel()
-        self._ends = time.monotonic() + SLICE
-        while (queue := self._first()) is not None and time.monotonic() < self._ends:
-            queue.popleft().switch(None)
+        now = time.monotonic()
+        self._ends = now + SLICE
+        queue = self._overdue(now) or self._first()
+        while queue is not None:
+            queue.popleft()[0].switch(None)
+            queue = self._first()
+            if time.monotonic() >= self._ends:
+                break
         self._expects_to_run = queue is not None
         if queue is not None:
             # By a timer, which gevent looks at when it has also looked at sockets and other timers.
@@ -77,7 +89,14 @@ class _Queues:
             timer.stop()
             timer.close()
 
-    def _first(self) -> deque[Any] | None:
+    def _overdue(self, now: float) -> _Queue | None:
+        """Return the queue of least priority whose first greenlet has waited for too long."""
+        for queue in reversed(self._waiting):
+            if queue and now - queue[0][1] > PATIENCE:
+                return queue
+        return None
+
+    def _first(self) -> _Queue | None:
         for queue in self._waiting:
             if queue:
                 return queue

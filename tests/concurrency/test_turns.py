@@ -101,6 +101,31 @@ def test_finishing_precedes_starting() -> None:
     assert python(patched(script)) == ("CONSUME CONSUME CONTINUE CONTINUE BEGIN BEGIN\n")
 
 
+def test_a_run_that_is_always_busy_does_not_keep_others_from_starting() -> None:
+    script = """
+    begun = []
+
+    def busy():
+        until = time.monotonic() + 5
+        while not begun and time.monotonic() < until:
+            work(SLICE / 5)
+            wait_for_turn(Turn.CONTINUE)
+
+    def start():
+        work(1.5 * SLICE)
+        wait_for_turn(Turn.BEGIN)
+        begun.append(1)
+
+    crowd = [gevent.spawn(busy) for _ in range(10)]
+    gevent.sleep(0.05)
+    since = time.monotonic()
+    gevent.spawn(start)
+    gevent.joinall(crowd)
+    print(time.monotonic() - since < 3)
+    """
+    assert python(patched(script)) == "True\n"
+
+
 def test_a_greenlet_that_is_killed_while_it_waits_blocks_no_other() -> None:
     script = """
     order = []
