@@ -57,6 +57,7 @@ REGISTRATION = {
     "excerpts",
     "extension",
     "json_reading",
+    "large_integers",
     "log_filter",
     "object_contents",
     "routes",
