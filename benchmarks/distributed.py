@@ -35,7 +35,7 @@ from .machine import describe, processor_time
 
 RESULT = Path(__file__).parent / "results" / "distributed.json"
 QUEUE = "braintrust_evals"
-CASES = 2000
+CASES = 1000
 WINDOW = 100
 ROUNDS = 3
 LIMIT = 180.0

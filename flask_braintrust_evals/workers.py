@@ -35,6 +35,9 @@ class Workers:
         settings: how cases are distributed.
         evaluators: returns the evaluators of the application.
         host: returns the application's part in the runs of a worker.
+
+    Attributes:
+        queue: the name of the queue that workers take cases from.
     """
 
     def __init__(
@@ -45,6 +48,7 @@ class Workers:
         host: Callable[[Flask], Host],
     ) -> None:
         self._app = weakref.ref(app)
+        self.queue = settings.queue
         self._settings = settings
         self._evaluators = evaluators
         self._host = host
@@ -142,6 +146,5 @@ def connect(
     The arguments are those of :class:`Workers`.
     """
     workers = Workers(app, settings, evaluators, host)
-    if workers.celery_app is not None:
-        provide_worker(workers.celery_app, settings.queue, workers.case_worker)
+    provide_worker(workers)
     return workers

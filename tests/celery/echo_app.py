@@ -63,4 +63,17 @@ class Echo:
 
 
 echo = Echo()
-provide_worker(app, QUEUE, lambda: echo)
+
+
+class Host:
+    """Has the workers of this Celery application call ``echo``."""
+
+    queue = QUEUE
+    celery_app = app
+
+    def case_worker(self) -> Echo:
+        return echo
+
+
+host = Host()
+provide_worker(host)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable
+import weakref
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -38,10 +38,21 @@ class CasePerformer(Protocol):
         """Report that the process that had an order has died, or was not let run it."""
 
 
-@dataclass(frozen=True)
-class _Host:
+class WorkerHost(Protocol):
+    """An application whose cases the workers of a Celery application run.
+
+    Attributes:
+        queue: the name of the queue of orders: workers that do not take from it start nothing.
+    """
+
     queue: str
-    find: Callable[[], CasePerformer]
+
+    @property
+    def celery_app(self) -> Any:
+        """The Celery application; ``None``: there is none yet."""
+
+    def case_worker(self) -> CasePerformer:
+        """Return what runs the cases, always the same in one process."""
 
 
 @dataclass
@@ -51,24 +62,21 @@ class _State:
 
 
 _state = _State()
-_ATTRIBUTE = "_braintrust_evals_host"
+_hosts: weakref.WeakSet[WorkerHost] = weakref.WeakSet()
 
 
-def provide_worker(app: Celery, queue: str, find: Callable[[], CasePerformer]) -> None:
-    """Have the workers of a Celery application run cases.
+def provide_worker(host: WorkerHost) -> None:
+    """Have the workers of a Celery application run cases, for as long as the host exists.
 
-    Args:
-        app: the Celery application.
-        queue: the name of the queue of orders: workers that do not take from it start nothing.
-        find: returns what runs them, always the same in one process.
+    Its Celery application may be made later: before the worker starts.
     """
-    setattr(app, _ATTRIBUTE, _Host(queue, find))
+    _hosts.add(host)
 
 
 def worker_of(app: Celery) -> CasePerformer | None:
     """Return what runs the cases that the workers of a Celery application get, if anything does."""
     host = _host_of(app)
-    return None if host is None else host.find()
+    return None if host is None else host.case_worker()
 
 
 def running_worker(app: Celery, hostname: str) -> CasePerformer | None:
@@ -143,7 +151,7 @@ def _stop(**_: Any) -> None:
     host = _host_of(_app())
     if host is not None:
         with suppress(Exception):
-            host.find().stop()
+            host.case_worker().stop()
 
 
 def _start(hostname: str) -> None:
@@ -176,6 +184,7 @@ def _app() -> Celery:
     return current_app if _state.worker is None else _state.worker.app
 
 
-def _host_of(app: Celery) -> _Host | None:
-    host: _Host | None = getattr(app, _ATTRIBUTE, None)
-    return host
+def _host_of(app: Celery) -> WorkerHost | None:
+    # Celery's current application is a proxy, which is equal to no other object.
+    name = id(app._get_current_object() if hasattr(app, "_get_current_object") else app)
+    return next((host for host in _hosts if id(host.celery_app) == name), None)
