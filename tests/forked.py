@@ -2,8 +2,8 @@
 
 Starting a server takes two seconds of processor time, nearly all of it for importing what it uses.
 A `Nursery` is a process which has done that, and which forks a server whenever a test wants one.
-Forked are an application's libraries alone: neither this package nor the application is imported
-before the fork, so that both are imported under the settings of the test, as they are at a start.
+Only libraries are imported before the fork: this package and the application are imported after it,
+under the settings of the test, as they are at a start.
 
 How servers start, and how they end, is tested with those that are started by their command line.
 """
@@ -100,10 +100,11 @@ class Nursery:
         """Fork a process that does what ``python -m module`` does.
 
         Args:
-            module: the module's name.
-            arguments: of the command line; ``{0}`` and so on stand for descriptors of ``fds``.
+            module: the module's name; or ``-c``, which has a program as its only argument.
+            arguments: of the command line. In those of a module, ``{2}`` and so on stand for the
+                descriptors of ``fds``.
             environ: its whole environment.
-            fds: what it writes to, and then other descriptors that it gets.
+            fds: where its output goes, and its errors, and then other descriptors that it gets.
         """
         status, theirs = os.pipe()
         request = {"module": module, "arguments": arguments, "environ": dict(environ)}

@@ -14,6 +14,7 @@ import select
 import signal
 import socket
 import sys
+import types
 import warnings
 from dataclasses import dataclass
 from typing import Any
@@ -105,15 +106,19 @@ def _read(control: Any) -> tuple[Task, int] | None:
 
 def become(task: Task) -> None:
     """Do what ``python -m module`` does, with the descriptors and the environment of the task."""
-    output, *_ = task.fds
-    os.dup2(output, 1)
-    os.dup2(output, 2)
-    os.close(output)
+    for standard, fd in zip((1, 2), task.fds, strict=False):
+        os.dup2(fd, standard)
+        os.close(fd)
     os.environ.clear()
     os.environ.update(task.environ)
-    arguments = [each.format(*task.fds) for each in task.arguments]
-    sys.argv = [task.module, *arguments]
-    runpy.run_module(task.module, run_name="__main__", alter_sys=True)
+    if task.module == "-c":
+        sys.argv = ["-c"]
+        sys.modules["__main__"] = types.ModuleType("__main__")
+        exec(compile(task.arguments[0], "<string>", "exec"), vars(sys.modules["__main__"]))
+    else:
+        arguments = [each.format(*task.fds) for each in task.arguments]
+        sys.argv = [task.module, *arguments]
+        runpy.run_module(task.module, run_name="__main__", alter_sys=True)
 
 
 if __name__ == "__main__":

@@ -98,8 +98,9 @@ class Gunicorn:
             self.process = self._start(arguments, variables)
         else:
             forks = nursery(worker_class == "gevent", libraries)
-            arguments = ["--bind", "fd://{1}", *arguments]
-            fds = (self._log.fileno(), self._listener.fileno())
+            arguments = ["--bind", "fd://{2}", *arguments]
+            log_fd = self._log.fileno()
+            fds = (log_fd, log_fd, self._listener.fileno())
             self.process = forks.fork("gunicorn", arguments, variables, *fds)
         if wait:
             try:

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import contextvars
+import os
+import re
 import subprocess
 import sys
+import tempfile
 import textwrap
 import threading
 import time
@@ -14,6 +17,8 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from flask_braintrust_evals.concurrency.signals import ThreadSignal
+
+from .forked import Forked, nursery
 
 T = TypeVar("T")
 
@@ -94,15 +99,37 @@ class Counter:
             return self._changed.wait_for(lambda: self.value >= value, seconds)
 
 
+PATCHES_FIRST = re.compile(r"\s*from gevent import monkey\s+monkey\.patch_all\(\)")
+GEVENT = (
+    *("importlib.metadata", "gevent.events", "gevent.local", "gevent.lock", "gevent.monkey"),
+    *("gevent.os", "gevent.queue", "gevent.select", "gevent.selectors", "gevent.signal"),
+    *("gevent.socket", "gevent.ssl", "gevent.subprocess", "gevent.threading", "gevent.time"),
+)
+"""What gevent imports when it patches."""
+
+
 def python(script: str, seconds: float = 30) -> str:
-    """Run ``script`` in an interpreter of its own and return what it prints."""
-    process = subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(script)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=seconds,
-        check=False,
-    )
-    assert process.returncode == 0, process.stderr + process.stdout
-    return process.stdout
+    """Run ``script`` in an interpreter of its own and return what it prints.
+
+    One that begins with gevent's patch is forked from a process that has imported gevent.
+    """
+    script = textwrap.dedent(script)
+    with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as errors:
+        process: subprocess.Popen[bytes] | Forked
+        if PATCHES_FIRST.match(script):
+            fds = (output.fileno(), errors.fileno())
+            process = nursery(False, GEVENT).fork("-c", [script], os.environ, *fds)
+        else:
+            command = [sys.executable, "-c", script]
+            process = subprocess.Popen(command, cwd=ROOT, stdout=output, stderr=errors)
+        try:
+            status = process.wait(seconds)
+        finally:
+            process.kill()
+            process.wait(seconds)
+        written = []
+        for file in (errors, output):
+            file.seek(0)
+            written.append(file.read())
+    assert status == 0, "".join(written)
+    return written[1]

@@ -53,8 +53,8 @@ def test_it_gets_what_it_is_given_and_its_end_is_told(
     given, output = tmp_path / "given", tmp_path / "output"
     given.write_text("from a file")
     with given.open() as fd, output.open("w") as log:
-        files = (log.fileno(), fd.fileno())
-        process = nursery.fork("forked_module", [what, "{1}"], {"SETTING": "a"}, *files)
+        files = (log.fileno(), log.fileno(), fd.fileno())
+        process = nursery.fork("forked_module", [what, "{2}"], {"SETTING": "a"}, *files)
     assert process.wait(20) == status
     assert process.poll() == status
     first, second, *rest = output.read_text().splitlines()
@@ -63,6 +63,22 @@ def test_it_gets_what_it_is_given_and_its_end_is_told(
     assert bool(rest) == (what == "fail")
     if rest:
         assert rest[-1] == "ValueError: this fails"
+
+
+def test_a_program_has_a_main_module_of_its_own(nursery: Nursery, tmp_path: Path) -> None:
+    program = """if __name__ == "__main__":
+        import __main__, sys
+        print(__main__.__dict__ is globals(), "Task" in globals(), sys.argv, "{0}")
+        print("failed", file=sys.stderr)
+        1 / 0
+    """
+    output, errors = tmp_path / "output", tmp_path / "errors"
+    with output.open("w") as one, errors.open("w") as two:
+        process = nursery.fork("-c", [program], {}, one.fileno(), two.fileno())
+        assert process.wait(20) == 1
+    assert output.read_text() == "True False ['-c'] {0}\n"
+    first, *_, last = errors.read_text().splitlines()
+    assert (first, last) == ("failed", "ZeroDivisionError: division by zero")
 
 
 def test_several_run_at_once_and_each_ends_for_itself(nursery: Nursery, tmp_path: Path) -> None:
