@@ -5,6 +5,7 @@ It has one thread and, patched or not, waits with what gevent does not replace.
 
 from __future__ import annotations
 
+import functools
 import gc
 import importlib
 import json
@@ -17,6 +18,7 @@ import sys
 import types
 import warnings
 from dataclasses import dataclass
+from importlib import metadata
 from typing import Any
 
 # Bound here, before a patch can replace them.
@@ -36,6 +38,8 @@ class Task:
 
 def main(control: int, patched: bool, modules: list[str]) -> Task | None:
     """Import, and fork until nobody asks any more; in a forked process, return its task."""
+    if patched or "gevent.monkey" in modules:
+        _look_for_plugins_once()
     if patched:
         from gevent import monkey
 
@@ -47,6 +51,17 @@ def main(control: int, patched: bool, modules: list[str]) -> Task | None:
     gc.collect()
     gc.freeze()  # what is never looked at is never copied
     return _serve(_Socket(fileno=control), patched)
+
+
+def _look_for_plugins_once() -> None:
+    """Remember which plugins are installed: gevent asks some thirty times while it patches."""
+    import gevent.events
+
+    library: Any = metadata
+    library.entry_points = functools.cache(metadata.entry_points)
+    for event in vars(gevent.events).values():
+        if name := getattr(event, "ENTRY_POINT_NAME", None):
+            metadata.entry_points(group=name)
 
 
 def _serve(control: Any, patched: bool) -> Task | None:
