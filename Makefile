@@ -10,6 +10,7 @@
 # make bench-hostile    what one hostile request does to everybody else
 # make bench-tracing    what tracing costs per case
 # make bench-json    what a null in a value costs
+# make bench-distributed    runs on Celery workers, beside bare tasks of Celery
 # make bench-import    what importing the package costs an application
 PYTHON ?= python3
 PORT ?= 8300
@@ -19,7 +20,7 @@ BIN := $(VENV)/bin
 # Tests start many interpreters. Without compiled modules, each of them takes half a second more.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo demo-scale test test-fast docs package compare bench bench-steady bench-hostile bench-tracing bench-json bench-import checks lint format types tests clean
+.PHONY: demo demo-scale test test-fast docs package compare bench bench-steady bench-hostile bench-tracing bench-json bench-import bench-distributed checks lint format types tests clean
 .DEFAULT_GOAL := help
 
 help:
@@ -68,6 +69,9 @@ bench-tracing: $(VENV)/.dev
 
 bench-json: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.json_cost
+
+bench-distributed: $(VENV)/.dev
+	$(BIN)/python -m benchmarks.distributed $(PARTS)
 
 bench-import: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.import_cost

@@ -42,7 +42,7 @@ REGISTRATION = {
     "engine.calls.signatures",
     "engine.evaluator",
     "engine.naming",
-    "engine.option_checks",
+    "engine.values.option_checks",
     "engine.parameters",
     "engine.parameters.attribute_dict",
     "engine.parameters.values",

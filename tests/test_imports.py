@@ -62,7 +62,6 @@ ENGINE = (
     "parameters",
     "tracing",
     "running",
-    "option_checks",
     "evaluator",
     "naming",
     "registry",

@@ -15,7 +15,7 @@ from flask_braintrust_evals.suggestions import did_you_mean
 from .calls.introspection import calling_location
 from .calls.plan import CasePlan
 from .calls.signatures import TaskCall, scorer_calls
-from .option_checks import check_labels, check_names, check_numbers, check_retries, check_seconds
+from .values.option_checks import check_labels, check_names, check_numbers, check_retries, check_seconds
 from .parameters.values import ParameterSet
 from .values.names import LongName
 
