@@ -15,9 +15,15 @@ from flask_braintrust_evals.suggestions import did_you_mean
 from .calls.introspection import calling_location
 from .calls.plan import CasePlan
 from .calls.signatures import TaskCall, scorer_calls
-from .values.option_checks import check_labels, check_names, check_numbers, check_retries, check_seconds
 from .parameters.values import ParameterSet
 from .values.names import LongName
+from .values.option_checks import (
+    check_labels,
+    check_names,
+    check_numbers,
+    check_retries,
+    check_seconds,
+)
 
 if TYPE_CHECKING:
     from .parameters.saved import SavedParameterSet
