@@ -70,6 +70,7 @@ setup(
     ],
     extras_require={
         "braintrust": ["braintrust>=0.30"],
+        "cache": ["diskcache>=5.6"],
         # The client of the broker is the application's choice: Celery brings that of RabbitMQ, and
         # celery[redis] that of Redis.
         "celery": ["celery>=5.6", "kombu>=5.6"],

@@ -6,10 +6,14 @@ string, or a text of any length. A failure must be reported all the same.
 
 from __future__ import annotations
 
+import os
 import traceback
+from pathlib import Path
+from types import TracebackType
 
 from .serialization import clean_text, safe_text
 
+_PACKAGE = str(Path(__file__).parent) + os.sep
 MAX_STACK = 100_000
 """Characters of a stack trace; of a longer one, the middle is left out."""
 
@@ -19,10 +23,19 @@ def error_text(error: BaseException) -> str:
     return f"{type(error).__name__}: {safe_text(error)}"
 
 
+def _from_outside(trace: TracebackType | None) -> TracebackType | None:
+    """Return a trace without the frames of this package at its beginning, if there are others."""
+    first = trace
+    while first is not None and first.tb_frame.f_code.co_filename.startswith(_PACKAGE):
+        first = first.tb_next
+    return first or trace
+
+
 def stack_text(error: BaseException) -> str:
     """Return the stack trace of an exception, with its text at the end."""
     try:
-        lines = traceback.format_exception(type(error), error, error.__traceback__)
+        trace = _from_outside(error.__traceback__)
+        lines = traceback.format_exception(type(error), error, trace)
     except BaseException:  # of a cause or a note, for instance
         return f"<{type(error).__name__} without a stack trace>"
     stack = clean_text("".join(lines))

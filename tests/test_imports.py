@@ -33,6 +33,7 @@ FORBIDDEN = {
 
 GROUND = {
     "concurrency",
+    "error_places",
     "error_texts",
     "errors",
     "excerpts",

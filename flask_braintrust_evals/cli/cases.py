@@ -25,8 +25,8 @@ LIST_KEYS = ("data", "cases")
 _UTF_16 = (b"\xff\xfe", b"\xfe\xff")
 
 
-def read_cases(source: str) -> list[EvalCase]:
-    """Read cases from a file; its content decides the format.
+class CaseFile:
+    """A file of cases, which is read once. Its content decides the format.
 
     Args:
         source: the name of the file, or ``-`` for standard input.
@@ -34,19 +34,31 @@ def read_cases(source: str) -> list[EvalCase]:
     Raises:
         click.UsageError: the file cannot be read, or does not hold cases; the message says where.
     """
-    name = "standard input" if source == "-" else source
-    try:
-        data = _read(source)
-    except OSError as error:
-        raise click.UsageError(f"{name} cannot be read: {error.strerror or error}") from None
-    try:
-        cases = parse_cases(data)
-        _tell_ignored(cases, name)
-        return [_checked(case, number) for number, case in enumerate(cases, 1)]
-    except ValueError as error:
-        raise click.UsageError(f"{name}: {error}") from None
-    except RecursionError:
-        raise click.UsageError(f"{name}: nested too deeply") from None
+
+    def __init__(self, source: str) -> None:
+        self._name = "standard input" if source == "-" else source
+        try:
+            self._content = _read(source)
+        except OSError as error:
+            text = f"{self._name} cannot be read: {error.strerror or error}"
+            raise click.UsageError(text) from None
+        self._first: list[EvalCase] | None = self._parsed(tells=True)
+
+    def cases(self) -> list[EvalCase]:
+        """Return the cases; new ones each time, because tasks may change them."""
+        first, self._first = self._first, None
+        return self._parsed(tells=False) if first is None else first
+
+    def _parsed(self, tells: bool) -> list[EvalCase]:
+        try:
+            cases = parse_cases(self._content)
+            if tells:
+                _tell_ignored(cases, self._name)
+            return [_checked(case, number) for number, case in enumerate(cases, 1)]
+        except ValueError as error:
+            raise click.UsageError(f"{self._name}: {error}") from None
+        except RecursionError:
+            raise click.UsageError(f"{self._name}: nested too deeply") from None
 
 
 def parse_cases(data: bytes) -> list[dict[str, Any]]:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager
-from pathlib import Path
+from contextlib import closing, contextmanager
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
@@ -15,20 +13,19 @@ from flask import current_app
 from flask.cli import AppGroup
 
 from flask_braintrust_evals.config import Session
-from flask_braintrust_evals.engine.evaluator import Evaluator
-from flask_braintrust_evals.errors import ConfigurationError, EvalsError, RequestError
+from flask_braintrust_evals.errors import ConfigurationError, EvalsError
 from flask_braintrust_evals.extension import EXTENSION_KEY, EvalsExtension, current_extension
-from flask_braintrust_evals.runs.spec import MAX_CONCURRENCY, MAX_TRIALS
 
+from .completion import complete_evaluators
 from .finding import DEFAULT_TIMEOUT
-from .junit import junit
-from .lookup import evaluator_named, every_evaluator
-from .outcome import Outcome, run
-from .report import as_json, report
-from .request import RunOptions, prepare_run
+from .listing import listed, listed_as_json
+from .lookup import evaluators_named, every_evaluator
+from .outcome import Outcome
+from .run_command import RunCommand
+from .run_options import run_options
 from .server_check import PAGE, ServerCheck
-from .terminal import echo, reserve_stdout, styled
-from .thresholds import check_score_names, parse_thresholds
+from .terminal import echo, styled
+from .watch import run_again_and_again, watched_files
 from .worker_list import HELLO_TIMEOUT, describe_workers
 
 INTERRUPTED = 130
@@ -45,136 +42,40 @@ _org = click.option(
 
 
 @commands.command("list")
-def list_evaluators() -> None:
-    """List the evaluators, with their scores and parameters."""
+@click.option("--json", "json_wanted", is_flag=True, help="Write the list as JSON.")
+def list_evaluators(json_wanted: bool) -> None:
+    """List the evaluators, with their scores, parameters and own data."""
     evaluators = every_evaluator(_extension().registries)
     if not evaluators:
         raise click.ClickException("the application has no evaluators")
-    for each in evaluators:
-        echo(click.style(each.name, bold=True))
-        if each.description:
-            echo(f"  {each.description.splitlines()[0]}")
-        made = [call.name for call in (*each.plan.scorers, *each.plan.classifiers)]
-        echo(f"  scores: {', '.join(made) or 'none'}")
-        names = each.parameter_set.names
-        if names:
-            echo(f"  parameters: {', '.join(names)}")
+    echo(listed_as_json(evaluators) if json_wanted else listed(evaluators))
 
 
 @commands.command("run")
-@click.argument("name")
-@click.option(
-    "--data",
-    "data",
-    metavar="FILE",
-    help="A file of cases (JSON, JSON Lines, CSV), or - for stdin. Default: the evaluator's own.",
-)
-@click.option(
-    "--dataset",
-    metavar="ID",
-    help="Read the cases from a dataset in Braintrust. Needs an API key.",
-)
-@click.option(
-    "--param",
-    "-p",
-    "parameters",
-    multiple=True,
-    metavar="KEY=VALUE",
-    help="Set a parameter; the value is read as its declared type. May be given several times.",
-)
-@click.option(
-    "--max-concurrency",
-    metavar="N",
-    type=click.IntRange(1, MAX_CONCURRENCY),
-    help="How many cases run at a time.",
-)
-@click.option(
-    "--trials",
-    metavar="N",
-    type=click.IntRange(1, MAX_TRIALS),
-    help="How often each case is run.",
-)
-@click.option(
-    "--distributed",
-    is_flag=True,
-    help="Run the cases on the application's Celery workers.",
-)
-@click.option(
-    "--fail-under",
-    "thresholds",
-    multiple=True,
-    metavar="SCORE=NUMBER",
-    help="Fail if the mean of a score is below the number. May be given several times.",
-)
-@click.option(
-    "--experiment",
-    metavar="NAME",
-    help="Record the run in a new experiment with this name. Needs an API key.",
-)
-@_org
-@click.option("--json", "json_wanted", is_flag=True, help="Write the results as JSON.")
-@click.option(
-    "--junit",
-    "junit_file",
-    metavar="FILE",
-    type=click.Path(dir_okay=False, writable=True, path_type=Path),
-    help="Also write the results to a file in JUnit's XML format.",
-)
-def run_evaluator(
-    name: str,
-    thresholds: Sequence[str],
-    json_wanted: bool,
-    junit_file: Path | None,
-    **options: Any,
-) -> None:
-    """Run an evaluator in this process.
+@click.argument("names", metavar="[NAME]...", nargs=-1, shell_complete=complete_evaluators)
+@run_options
+def run_evaluators(names: Sequence[str], every: bool, watch: bool, **options: Any) -> None:
+    """Run evaluators in this process.
 
     Only --dataset and --experiment call Braintrust. They need an API key in the environment
     variable BRAINTRUST_API_KEY.
 
-    The exit status is 0 if everything succeeded; 1 if a task, a scorer or the run failed, a mean is
-    too low, there was no case, spans of an experiment could not be delivered, or Braintrust does
-    not have what the options name; 2 if the command, a parameter or the file is wrong; and 130
-    after Ctrl-C, which still shows the results so far.
+    The exit status is 0 if everything succeeded; 1 if more tasks or scorers failed than may, the
+    run failed, a mean is too low or worse than that of the baseline, there was no case, spans of an
+    experiment could not be delivered, or Braintrust does not have what the options name; 2 if the
+    command, a parameter or a file is wrong; and 130 after Ctrl-C, which still shows the results so
+    far.
     """
     extension = _extension()
-    evaluator = evaluator_named(name, extension.registries)
-    limits = parse_thresholds(thresholds)
-    check_score_names(limits, [evaluator])
-    if junit_file == Path():
-        raise click.UsageError("--junit: give the name of a file")
-    if junit_file is not None and not os.access(junit_file.parent, os.W_OK):
-        raise click.UsageError(f"--junit: {str(junit_file.parent)!r} is not a writable folder")
-    output = reserve_stdout() if json_wanted else None
+    evaluators = evaluators_named(names, every, extension.registries)
+    if watch:
+        with _exit_on_ctrl_c():
+            run_again_and_again(watched_files(options))
+    several = every or len(names) > 1
+    command = RunCommand(evaluators, several, options)
     with _exit_on_ctrl_c():
-        outcome = _run(evaluator, RunOptions(**options), extension)
-    outcome.check(limits)
-    # The file is written first, because printing fails once the reader of a pipe has exited. A
-    # failure to write it is reported last, so that the results are printed in spite of it.
-    problem = _write_junit(outcome, junit_file) if junit_file is not None else None
-    echo(as_json(outcome) if json_wanted else report(outcome), file=output)
-    if problem is not None:
-        raise click.ClickException(f"{junit_file} cannot be written: {problem}")
-    sys.exit(_status(outcome))
-
-
-def _write_junit(outcome: Outcome, file: Path) -> OSError | None:
-    try:
-        file.write_text(junit(outcome), "utf-8")
-    except OSError as error:
-        return error
-    return None
-
-
-def _run(evaluator: Evaluator, options: RunOptions, extension: EvalsExtension) -> Outcome:
-    with ExitStack() as held:
-        try:
-            prepared = prepare_run(evaluator, options, extension.runtime.host(current_app), held)
-        except EvalsError as error:
-            # A plain RequestError is about the options; others are about Braintrust or the data.
-            is_usage = type(error) is RequestError
-            raise (click.UsageError if is_usage else click.ClickException)(str(error)) from None
-        return run(prepared)
+        outcomes = command.execute(extension.runtime.host(current_app))
+    sys.exit(_status(outcomes))
 
 
 @commands.command("workers")
@@ -296,7 +197,7 @@ def _split(url: str) -> SplitResult | None:
     return parts if good else None
 
 
-def _status(outcome: Outcome) -> int:
-    if outcome.interrupted:
+def _status(outcomes: Sequence[Outcome]) -> int:
+    if any(each.interrupted for each in outcomes):
         return INTERRUPTED
-    return 0 if outcome.is_good else 1
+    return 0 if all(each.is_good for each in outcomes) else 1

@@ -8,23 +8,34 @@ describes.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from xml.etree import ElementTree
 
 from flask_braintrust_evals.engine.values.results import CaseResult
 from flask_braintrust_evals.serialization import dumps_or_reason
 
+from .case_texts import case_name
 from .outcome import Outcome
-from .report import case_name
 
+_COUNTS = ("tests", "failures", "errors")
 # Characters that XML 1.0 forbids, also as entities: https://www.w3.org/TR/xml/#charsets
 _FORBIDDEN = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
-def junit(outcome: Outcome) -> str:
-    """Return the results as XML text."""
+def junit(outcomes: Sequence[Outcome]) -> str:
+    """Return the results as XML text, with one suite for each evaluator."""
+    made = [_suite(each) for each in outcomes]
+    totals = {name: str(sum(int(each.get(name, "0")) for each in made)) for name in _COUNTS}
+    suites = ElementTree.Element("testsuites", totals)
+    suites.extend(made)
+    ElementTree.indent(suites)
+    return f'<?xml version="1.0" encoding="utf-8"?>\n{ElementTree.tostring(suites, "unicode")}\n'
+
+
+def _suite(outcome: Outcome) -> ElementTree.Element:
     result = outcome.result
     tests = [_case(result.evaluator, each) for each in result.results]
-    for name, text in outcome.too_low.items():
+    for name, text in (*outcome.too_low.items(), *outcome.worse.items()):
         test = _test(result.evaluator, f"mean of {name}", 0.0)
         ElementTree.SubElement(test, "failure", message=_clean(text))
         tests.append(test)
@@ -35,7 +46,7 @@ def junit(outcome: Outcome) -> str:
         tests.append(test)
     failures = sum(test.find("failure") is not None for test in tests)
     errors = sum(test.find("error") is not None for test in tests)
-    counts = {"tests": len(tests), "failures": failures, "errors": errors}
+    counts = dict(zip(_COUNTS, (len(tests), failures, errors), strict=True))
     attributes = {name: str(count) for name, count in counts.items()}
     seconds = sum(each.duration for each in result.results)
     suite = ElementTree.Element(
@@ -50,10 +61,7 @@ def junit(outcome: Outcome) -> str:
         url = _clean(outcome.experiment["experimentUrl"])
         ElementTree.SubElement(properties, "property", name="experiment", value=url)
     suite.extend(tests)
-    suites = ElementTree.Element("testsuites", attributes)
-    suites.append(suite)
-    ElementTree.indent(suites)
-    return f'<?xml version="1.0" encoding="utf-8"?>\n{ElementTree.tostring(suites, "unicode")}\n'
+    return suite
 
 
 def _case(evaluator: str, result: CaseResult) -> ElementTree.Element:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import click
 
@@ -32,3 +32,30 @@ def evaluator_named(name: str, registries: Iterable[Registry]) -> Evaluator:
         places = " and ".join(each.location for each in found)
         raise click.UsageError(f"several evaluators are named {name!r}: at {places}")
     return found[0]
+
+
+def evaluators_named(
+    names: Sequence[str], every: bool, registries: Iterable[Registry]
+) -> list[Evaluator]:
+    """Return the evaluators with these names, each once.
+
+    Args:
+        names: the names.
+        every: all that have own data instead.
+        registries: those of all blueprints.
+
+    Raises:
+        click.UsageError: there are none, or one of the names is not that of one evaluator.
+    """
+    registries = list(registries)
+    if every and names:
+        raise click.UsageError("--all runs all evaluators: give no names")
+    if not every and not names:
+        known = ", ".join(each.name for each in every_evaluator(registries)) or "none"
+        raise click.UsageError(f"give the name of an evaluator, or --all; there are: {known}")
+    if every:
+        found = [each for each in every_evaluator(registries) if each.data is not None]
+        if not found:
+            raise click.UsageError("--all: no evaluator has data of its own")
+        return found
+    return [evaluator_named(name, registries) for name in dict.fromkeys(names)]

@@ -8,8 +8,9 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from datetime import datetime, timezone
 from typing import Any
 
 import click
@@ -19,6 +20,12 @@ from flask_braintrust_evals.engine.values.results import CaseResult, EvalResult
 from flask_braintrust_evals.engine.values.summary import RunSummary
 from flask_braintrust_evals.runs.comparison import Comparison
 from flask_braintrust_evals.runs.prepared import PreparedRun
+from flask_braintrust_evals.suggestions import did_you_mean
+
+from .bar import progress_bar
+from .baseline import BaselineComparison
+from .choice import is_failure
+from .max_failures import NO_FAILURES, MaxFailures
 
 ROUNDING = 1e-9
 """Tolerance for a mean below its limit, because sums of floats are not exact."""
@@ -34,10 +41,19 @@ IDLE_AFTER = 0.2
 
 @dataclass
 class Outcome:
-    """The outcome of a run.
+    """The outcome of a run. It is good unless there is something in :attr:`problems`.
 
     Attributes:
         result: the results of the cases that are done.
+        parameters: the values of the parameters that were given.
+        max_concurrency: cases at a time.
+        started: when the run began, in UTC, as ISO 8601 has it.
+        seconds: how long it took.
+        limits: the limits that the means of scores must reach, by name.
+        max_failures: how many cases may fail.
+        baseline: the comparison with the results in a file.
+        worse: a message for each score that is worse than it may be, by its name.
+        origins: how many results are from elsewhere than this run, a line each.
         error: why the run failed or ended early; ``None``: it did not.
         interrupted: whether Ctrl-C was pressed.
         too_low: a message for each score whose mean is below its limit, by the score's name.
@@ -48,6 +64,15 @@ class Outcome:
     """
 
     result: EvalResult
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    max_concurrency: int = 1
+    started: str = ""
+    seconds: float = 0.0
+    limits: Mapping[str, float] = field(default_factory=dict)
+    max_failures: MaxFailures = NO_FAILURES
+    baseline: BaselineComparison | None = None
+    worse: dict[str, str] = field(default_factory=dict)
+    origins: list[str] = field(default_factory=list)
     error: str | None = None
     interrupted: bool = False
     too_low: dict[str, str] = field(default_factory=dict)
@@ -57,23 +82,31 @@ class Outcome:
 
     def check(self, limits: Mapping[str, float]) -> None:
         """Compare the means of scores with the limits that they must reach, by name."""
+        self.limits = limits
         for name, limit in limits.items():
             score = self.result.scores.get(name)
             mean = score.mean if score is not None else None
             if mean is None:
-                self.too_low[name] = (
-                    f"no case has the score {name}, which must be {limit:g} or more"
-                )
+                text = f"no case has the score {name}, which must be {limit:g} or more"
+                others = [each for each, score in self.result.scores.items() if score.count]
+                self.too_low[name] = f"{text}; {did_you_mean(name, others)}" if others else text
             elif mean < limit - ROUNDING:
                 self.too_low[name] = f"{name} is {mean:.4f}, which must be {limit:g} or more"
 
     @property
+    def problems(self) -> list[str]:
+        """What makes the run a bad one apart from :attr:`error` and failures, a line each."""
+        failures = sum(is_failure(each) for each in self.result.results)
+        too_many = self.max_failures.problem(failures, len(self.result.results))
+        return [*filter(None, [too_many]), *self.too_low.values(), *self.worse.values()]
+
+    @property
     def is_good(self) -> bool:
-        """Return whether nothing failed, no span was lost, and no mean is too low."""
-        summary = self.result.summary
-        failed = self.error or summary.failed or summary.scorer_errors or summary.interrupted
-        failed = failed or self.lost_spans
-        return not (failed or self.too_low)
+        """Whether no more cases failed than may, no span was lost, and no mean is too low."""
+        failures = sum(is_failure(each) for each in self.result.results)
+        allowed = self.max_failures.allows(failures, len(self.result.results))
+        failed = self.error or self.interrupted or self.result.summary.interrupted
+        return bool(allowed and not (failed or self.lost_spans or self.problems))
 
 
 def run(prepared: PreparedRun) -> Outcome:
@@ -85,8 +118,10 @@ def run(prepared: PreparedRun) -> Outcome:
     recording = prepared.recording
     outcome = Outcome(
         EvalResult(prepared.evaluator, [], RunSummary()),
+        started=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         experiment=recording.description if recording.experiment is not None else None,
     )
+    began = time.monotonic()
     try:
         _consume(prepared, outcome)
         _deliver(prepared, outcome)
@@ -97,7 +132,10 @@ def run(prepared: PreparedRun) -> Outcome:
     except KeyboardInterrupt:  # a second Ctrl-C, or one while Braintrust compares experiments
         outcome.interrupted, outcome.error = True, "interrupted"
         prepared.end(EXIT_TIMEOUT)
+    outcome.seconds = time.monotonic() - began
     outcome.lost_spans = prepared.lost_spans
+    if prepared.plan is not None:
+        outcome.result.notes = prepared.plan.notes(outcome.result.summary)
     outcome.result.results.sort(key=lambda each: (each.ref.index, each.ref.trial_index))
     return outcome
 
@@ -107,7 +145,7 @@ def _consume(prepared: PreparedRun, outcome: Outcome) -> None:
     run, deadline = prepared.run, math.inf
     with (
         _catch_ctrl_c() as pressed,
-        _bar(prepared.evaluator, prepared.size_hint) as bar,
+        progress_bar(prepared.evaluator, prepared.size_hint) as bar,
         closing(run.batches()) as batches,
     ):
         for batch in batches:
@@ -179,18 +217,3 @@ def _add(event: Event, outcome: Outcome) -> int:
     if isinstance(event, RunFailed):
         outcome.error = f"{type(event.error).__name__}: {event.error}"
     return 0
-
-
-class _NoBar:
-    """Replaces the progress bar if standard error is not a terminal."""
-
-    def update(self, steps: int) -> None:
-        pass
-
-
-def _bar(label: str, total: int | None) -> AbstractContextManager[Any]:
-    if not sys.stderr.isatty():
-        return nullcontext(_NoBar())
-    # For an iterable of unknown length, click shows how many cases are done, and no remaining time.
-    cases = {"iterable": (None for _ in ())} if total is None else {"length": total}
-    return click.progressbar(**cases, label=label, file=sys.stderr, show_pos=True)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from typing import Any
 
 import click
 
@@ -12,6 +13,7 @@ from flask_braintrust_evals.cloud.sessions import UserSession, log_in
 from flask_braintrust_evals.cloud.tokens import Token
 from flask_braintrust_evals.config import Settings
 from flask_braintrust_evals.engine.evaluator import Evaluator
+from flask_braintrust_evals.engine.running.executor import CaseExecutor
 from flask_braintrust_evals.errors import RequestError
 from flask_braintrust_evals.runs.endpoints import endpoints
 from flask_braintrust_evals.runs.host import Host, Requester
@@ -25,34 +27,40 @@ from flask_braintrust_evals.runs.spec import (
     RunSpec,
 )
 
-from .cases import read_cases
+from .cases import CaseFile
 from .outcome import IDLE_AFTER
-from .values import parse_parameters
+from .selection import Selection
 
 
 @dataclass(frozen=True)
 class RunOptions:
-    """The options of ``flask evals run`` that describe the run, and where it is recorded.
+    """What a run of an evaluator is made from, apart from the evaluator.
 
     Attributes:
-        data: the name of a file of cases, or ``-`` for standard input.
+        data: a file of cases.
         dataset: the id of a dataset in Braintrust. Without ``data`` and ``dataset``, the cases are
             the evaluator's own.
-        parameters: values of parameters, each as ``KEY=VALUE``.
+        selection: which of the cases are run.
+        parameters: values of parameters by name.
         max_concurrency: cases at a time.
         trials: how often each case is run.
+        retries: how often the task is called again for a case that it failed on.
         experiment: the name of the experiment to record the run in; ``None``: it is not recorded.
         org: the organisation, if the API key has several.
+        around: see :class:`RunSpec`.
         distributed: whether the cases run on workers.
     """
 
-    data: str | None = None
+    data: CaseFile | None = None
     dataset: str | None = None
-    parameters: Sequence[str] = ()
+    selection: Selection = Selection()
+    parameters: Mapping[str, Any] | None = None
     max_concurrency: int | None = None
     trials: int | None = None
+    retries: int | None = None
     experiment: str | None = None
     org: str | None = None
+    around: Callable[[CaseExecutor], CaseExecutor] | None = None
     distributed: bool = False
 
 
@@ -73,17 +81,19 @@ def prepare_run(
     """
     if options.distributed:
         _check_distributed(evaluator, host)
-    values = parse_parameters(options.parameters, evaluator)
     data = _data(evaluator, options)
     session = _session(options, host.settings)
     if session is not None:
         held.callback(session.close)
     spec = RunSpec(
         data,
-        values,
+        options.parameters,
         max_concurrency=options.max_concurrency,
         trial_count=options.trials,
         experiment_name=options.experiment,
+        select=options.selection if options.selection.chooses else None,
+        retries=options.retries,
+        around=options.around,
     )
     recorded = options.experiment is not None
     requester = Requester(
@@ -108,17 +118,28 @@ def _check_distributed(evaluator: Evaluator, host: Host) -> None:
         )
 
 
-def _data(evaluator: Evaluator, options: RunOptions) -> DataSource:
-    if options.data is not None and options.dataset is not None:
+def check_source(data: str | None, dataset: str | None, evaluators: Sequence[Evaluator]) -> None:
+    """Check that each evaluator has cases, and not several sources of them.
+
+    Raises:
+        click.UsageError: it does not.
+    """
+    if data is not None and dataset is not None:
         raise click.UsageError("--data and --dataset: give one of them")
+    if data is not None or dataset is not None:
+        return
+    for evaluator in evaluators:
+        if evaluator.data is None:
+            raise click.UsageError(
+                f"evaluator {evaluator.name!r} has no data of its own: give --data or --dataset"
+            )
+
+
+def _data(evaluator: Evaluator, options: RunOptions) -> DataSource:
     if options.data is not None:
-        return InlineCases(read_cases(options.data))
+        return InlineCases(options.data.cases())
     if options.dataset is not None:
         return DatasetCases(options.dataset)
-    if evaluator.data is None:
-        raise click.UsageError(
-            f"evaluator {evaluator.name!r} has no data of its own: give --data or --dataset"
-        )
     return OwnCases()
 
 

@@ -33,6 +33,19 @@ def parse_thresholds(options: Sequence[str], hint: str = "--fail-under") -> dict
     return limits
 
 
+def parse_tolerances(options: Sequence[str]) -> tuple[dict[str, float], bool]:
+    """Return by how much means may fall, by the names of scores, and whether to look at all scores.
+
+    Args:
+        options: each as ``SCORE=NUMBER``, or empty: no score may fall by more than chance.
+
+    Raises:
+        click.BadParameter: see :func:`parse_thresholds`.
+    """
+    named = [option for option in options if option]
+    return parse_thresholds(named, "--fail-if-worse"), len(named) < len(options)
+
+
 def check_score_names(
     names: Iterable[str], evaluators: Sequence[Evaluator], hint: str = "--fail-under"
 ) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import click
@@ -14,12 +15,55 @@ from flask_braintrust_evals.engine.parameters.schemas import json_type, referred
 from flask_braintrust_evals.engine.parameters.values import Parameter
 from flask_braintrust_evals.suggestions import did_you_mean
 
+from .case_json import parse_json
+
+_EXAMPLES = {
+    "boolean": "true",
+    "integer": "5",
+    "number": "0.5",
+    "array": '["a", "b"]',
+    "object": '{"a": 1}',
+}
+"""A value of each type in JSON."""
 MAX_DEPTH = 20
 """Maximum nesting of references and alternatives in a schema that are followed."""
 
 
-def parse_parameters(options: Sequence[str], evaluator: Evaluator) -> dict[str, Any]:
-    """Return the values of parameters by name.
+def parse_parameters(
+    options: Sequence[str], params_file: str | None, evaluators: Sequence[Evaluator]
+) -> list[dict[str, Any]]:
+    """Return for each evaluator the values of its parameters by name.
+
+    Options have priority over the file. Each name must be that of a parameter of at least one of
+    the evaluators.
+
+    Args:
+        options: each as ``KEY=VALUE``, or as ``KEY=@FILE`` if the text is in a file; ``@@`` stands
+            for an ``@`` at the beginning of a text.
+        params_file: a file with a JSON object.
+        evaluators: at least one.
+
+    Raises:
+        click.BadParameter: an option is not ``KEY=VALUE``, names no parameter, or its value must be
+            JSON and is not.
+        click.UsageError: a file cannot be read, or has no JSON object.
+    """
+    of_file = {} if params_file is None else _object_in(params_file)
+    texts = {}
+    for option in options:
+        name, text = split_pair(option, option.partition("="), "--param")
+        texts[name] = _content(name, text)
+    known = dict.fromkeys(name for each in evaluators for name in each.parameter_set.names)
+    for name, hint in (*((name, "--params") for name in of_file), *((n, "--param") for n in texts)):
+        if name not in known:
+            raise bad_option(f"no parameter is named {name!r}; {did_you_mean(name, known)}", hint)
+    return [_values_of(each, texts, of_file) for each in evaluators]
+
+
+def _values_of(
+    evaluator: Evaluator, texts: Mapping[str, str], of_file: Mapping[str, Any]
+) -> dict[str, Any]:
+    """Return the values of parameters of one evaluator by name.
 
     The declared type of the parameter decides how a text is read:
 
@@ -27,16 +71,42 @@ def parse_parameters(options: Sequence[str], evaluator: Evaluator) -> dict[str, 
     - any other type: as JSON,
     - a string or another type: as JSON if that gives one of the types, else as it is,
     - no type: as JSON if it is JSON, else as it is.
-
-    Raises:
-        click.BadParameter: an option is not ``KEY=VALUE``, names no parameter, or its value must be
-            JSON and is not.
     """
-    values = {}
-    for option in options:
-        name, text = split_pair(option, option.partition("="), "--param")
-        values[name] = _value(name, text, evaluator)
+    names = evaluator.parameter_set.names
+    values = {name: value for name, value in of_file.items() if name in names}
+    for name, text in texts.items():
+        if name in names:
+            values[name] = _value(name, text, evaluator)
     return values
+
+
+def _content(name: str, text: str) -> str:
+    """Return the text of an option: itself, or that of the file that it names."""
+    if text.startswith("@@"):
+        return text[1:]
+    if not text.startswith("@"):
+        return text
+    return _text_in(text[1:], f"--param {name}")
+
+
+def _object_in(file: str) -> dict[str, Any]:
+    try:
+        value = parse_json(_text_in(file, "--params"))
+    except (json.JSONDecodeError, RecursionError) as error:
+        raise click.UsageError(f"--params: {file} is not valid JSON: {error}") from None
+    if not isinstance(value, dict):
+        raise click.UsageError(f"--params: {file} must hold a JSON object of values by name")
+    return value
+
+
+def _text_in(file: str, option: str) -> str:
+    try:
+        return Path(file).read_text("utf-8-sig")
+    except OSError as error:
+        problem = error.strerror or str(error)
+        raise click.UsageError(f"{option}: {file} cannot be read: {problem}") from None
+    except UnicodeDecodeError:
+        raise click.UsageError(f"{option}: {file} is not UTF-8") from None
 
 
 def split_pair(option: str, parts: tuple[str, str, str], hint: str) -> tuple[str, str]:
@@ -71,8 +141,10 @@ def _value(name: str, text: str, evaluator: Evaluator) -> Any:
         if not types or "string" in types:
             return text
         wanted = " or ".join(sorted(types))
+        example = next((_EXAMPLES[each] for each in sorted(types) if each in _EXAMPLES), "null")
         raise bad_option(
-            f"{name}={text[:100]}: not valid JSON for type {wanted}: {error}", "--param"
+            f"{name}={text[:100]}: not valid JSON for type {wanted}, such as {example}: {error}",
+            "--param",
         ) from None
     return text if "string" in types and not _is_any(value, types) else value
 
@@ -82,7 +154,7 @@ def _is_any(value: Any, types: set[str]) -> bool:
     return kind in types or (kind == "integer" and "number" in types)
 
 
-def _types(schema: Any, root: Mapping[str, Any], depth: int = 0) -> set[str]:
+def schema_types(schema: Any, root: Mapping[str, Any], depth: int = 0) -> set[str]:
     """Return the types that a schema allows, by JSON Schema's names; empty: it names none."""
     if not isinstance(schema, Mapping) or depth > MAX_DEPTH:
         return set()
@@ -94,11 +166,11 @@ def _types(schema: Any, root: Mapping[str, Any], depth: int = 0) -> set[str]:
     if "const" in schema or "enum" in schema:
         return {json_type(each) for each in schema.get("enum", [schema.get("const")])}
     if "$ref" in schema:
-        return _types(referred(root, str(schema["$ref"])), root, depth + 1)
+        return schema_types(referred(root, str(schema["$ref"])), root, depth + 1)
     if schema.get("allOf"):
-        return _common([_types(each, root, depth + 1) for each in schema["allOf"]])
+        return _common([schema_types(each, root, depth + 1) for each in schema["allOf"]])
     members = schema.get("anyOf") or schema.get("oneOf") or []
-    allowed = [_types(each, root, depth + 1) for each in members]
+    allowed = [schema_types(each, root, depth + 1) for each in members]
     return set().union(*allowed) if all(allowed) else set()
 
 
@@ -120,14 +192,11 @@ def _common(allowed: list[set[str]]) -> set[str]:
 def _declared(name: str, evaluator: Evaluator) -> set[str]:
     """Return the types that a parameter is declared with; empty: none."""
     parameters = evaluator.parameter_set
-    if name not in parameters.names:
-        hint = did_you_mean(name, parameters.names)
-        raise bad_option(f"no parameter is named {name!r}; {hint}", "--param")
     if isinstance(parameters, SavedParameterSet):
-        return _types(parameters.schema["properties"][name], parameters.schema)
+        return schema_types(parameters.schema["properties"][name], parameters.schema)
     (declared,) = (each for each in parameters if each.name == name)
     schema = _schema_of(declared)
-    return _types(schema, schema)
+    return schema_types(schema, schema)
 
 
 def _schema_of(parameter: Parameter) -> Mapping[str, Any]:

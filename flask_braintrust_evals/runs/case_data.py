@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
 from typing import Any
 
 from flask_braintrust_evals.engine.running.case_source import CasesToMake
@@ -22,3 +22,9 @@ class CaseData:
     cases: Iterable[Any] | CasesToMake
     dataset_id: str | None = None
     dataset_version: str | None = None
+
+    def selected(self, select: Callable[[Iterable[Any]], Iterable[Any]] | None) -> CaseData:
+        """Return those of the cases that a function chooses; all of them if there is none."""
+        if select is None or isinstance(self.cases, CasesToMake):
+            return self
+        return replace(self, cases=select(self.cases))

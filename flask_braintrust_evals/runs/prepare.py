@@ -14,6 +14,7 @@ from flask_braintrust_evals.cloud.tracing.pipeline import SpanPipeline
 from flask_braintrust_evals.cloud.uploads import AttachmentUploads
 from flask_braintrust_evals.concurrency.cancellation import Cancellation
 from flask_braintrust_evals.distribution.executor import RemoteExecutor
+from flask_braintrust_evals.engine.calls.plan import CasePlan
 from flask_braintrust_evals.engine.calls.signatures import ScorerCall
 from flask_braintrust_evals.engine.evaluator import Evaluator
 from flask_braintrust_evals.engine.parameters.values import Parameters
@@ -80,6 +81,7 @@ def prepare(
         begin_reading()  # meanwhile, Braintrust is asked for the data and the project
     wait_for = _wait_for_data(evaluator, requester, host, numbers.timeout, in_experiment)
     data = open_data(spec.data, session, project, evaluator, host.sdk_attachments, wait_for)
+    data = data.selected(spec.select)
     size_hint = numbers.check_cases(data.cases)
     if distribution is not None:
         distribution.dispatcher.check()
@@ -93,7 +95,8 @@ def prepare(
     scorers = _remote_scorers(spec, requester, evaluator.project_id, recording)
     uploads = None if spans is None or session is None else AttachmentUploads(session)
     org_url = None if spans is None or session is None else objects.org_url(session)
-    runner = _runner(evaluator, parameters, scorers, spans, recording, requester, host, org_url)
+    plan = _plan(evaluator, spec, host)
+    runner = _runner(plan, parameters, scorers, spans, recording, requester, host, org_url)
     executor: CaseExecutor = LocalExecutor(runner, uploads)
     if distribution is not None:
         executor = distribution.executor(
@@ -108,7 +111,7 @@ def prepare(
             requester.wants_usage,
         )
     run = Run(
-        executor,
+        executor if spec.around is None else spec.around(executor),
         data.cases,
         max_concurrency=numbers.max_concurrency,
         trial_count=numbers.trial_count,
@@ -124,9 +127,7 @@ def prepare(
     if isinstance(executor, RemoteExecutor):
         run.when_closed(executor.close)
     org_name = session.org.name if session is not None else None
-    return PreparedRun(
-        evaluator.name, run, recording, spans, org_name, size_hint, uploads, evaluator.plan
-    )
+    return PreparedRun(evaluator.name, run, recording, spans, org_name, size_hint, uploads, plan)
 
 
 def _wait_for_data(
@@ -182,8 +183,15 @@ def _distribution(evaluator: Evaluator, requester: Requester, host: Host) -> Dis
     return host.distribution if may_be else None
 
 
+def _plan(evaluator: Evaluator, spec: RunSpec, host: Host) -> CasePlan:
+    plan = evaluator.plan
+    if host.settings.blocking:
+        plan = replace(plan, blocking=True)
+    return plan if spec.retries is None else replace(plan, retries=spec.retries)
+
+
 def _runner(
-    evaluator: Evaluator,
+    plan: CasePlan,
     parameters: Parameters,
     scorers: list[ScorerCall],
     spans: SpanPipeline | None,
@@ -192,9 +200,6 @@ def _runner(
     host: Host,
     org_url: str | None,
 ) -> CaseRunner:
-    plan = evaluator.plan
-    if host.settings.blocking:
-        plan = replace(plan, blocking=True)
     return CaseRunner(
         plan,
         parameters,

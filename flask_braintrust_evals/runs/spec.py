@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from flask_braintrust_evals.cloud.parents import Parent
+from flask_braintrust_evals.engine.running.executor import CaseExecutor
 from flask_braintrust_evals.engine.values.cases import EvalCase
 from flask_braintrust_evals.errors import DataError
 
@@ -107,6 +108,9 @@ class RunSpec:
         metadata, tags, is_public: metadata, tags and visibility of that experiment.
         base_experiment_name, base_experiment_id: the experiment to compare it with.
         strict: whether a scorer in Braintrust refuses an input that lacks a variable of its prompt.
+        select: returns the cases to run out of those that there are; default: all of them.
+        retries: how often the task is called again for a case that it failed on.
+        around: returns what runs the cases in place of what is made for that, which it is given.
     """
 
     data: DataSource
@@ -124,3 +128,6 @@ class RunSpec:
     base_experiment_id: str | None = None
     is_public: bool | None = None
     strict: bool | None = None
+    select: Callable[[Iterable[Any]], Iterable[Any]] | None = None
+    retries: int | None = None
+    around: Callable[[CaseExecutor], CaseExecutor] | None = None

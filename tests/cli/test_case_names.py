@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 from flask_braintrust_evals import CaseResult, EvalCase, Evaluator
-from flask_braintrust_evals.cli.report import _case, case_name
+from flask_braintrust_evals.cli.case_texts import case_name
+from flask_braintrust_evals.cli.result_json import case_body
 
 
 def result_of(id: Any, **options: Any) -> CaseResult:
@@ -26,11 +27,11 @@ def test_an_id_of_any_type_is_its_text(id: Any, text: str) -> None:
     result = result_of(id)
     assert result.case.id == id
     assert case_name(result) == f'case "{text}"'
-    assert json.loads(json.dumps(_case(result)))["id"] == text
+    assert json.loads(json.dumps(case_body(result)))["id"] == text
 
 
 def test_a_tag_that_is_no_text_does_not_cost_the_report() -> None:
     result = result_of(None)
     result.tags = [uuid.UUID(int=1)]  # type: ignore[list-item]
-    written = json.loads(json.dumps(_case(result)))
+    written = json.loads(json.dumps(case_body(result)))
     assert (written["id"], written["tags"]) == (None, [str(uuid.UUID(int=1))])

@@ -147,7 +147,8 @@ def test_without_cases_there_is_nothing_to_run() -> None:
 def test_data_without_a_case_is_no_success() -> None:
     result = evals(app_of(echo(data=[])), "run", "echo")
     assert result.exit_code == 1
-    assert result.stdout == "echo: 0 cases, 0 failed; there was no case: the data is empty\n"
+    assert result.stdout.startswith("echo: 0 cases, 0 failed in 0.")
+    assert result.stdout.endswith(" s; there was no case: the data is empty\n")
 
 
 def test_data_that_cannot_be_made_is_an_error() -> None:
@@ -185,8 +186,14 @@ def test_a_name_that_two_blueprints_have_is_reported_with_their_places() -> None
 def test_a_failing_task_is_shown_and_fails_the_command() -> None:
     result = run(cases=[*CASES, {"input": "bad"}])
     assert result.exit_code == 1
-    assert 'case 3 failed: ValueError: no\\x00 good\n  input: "bad"' in result.stdout
-    assert result.stdout.splitlines()[-1] == "echo: 3 cases, 1 failed"
+    lines = result.stdout.splitlines()
+    at = lines.index("case 3 failed: ValueError: no\\x00 good")
+    place = f"tests/cli/test_run.py:{task.__code__.co_firstlineno + 3} in task"
+    assert lines[at + 1 : at + 3] == [
+        f'  at {place}: raise ValueError("no\\x00 good")',
+        '  input: "bad"',
+    ]
+    assert lines[-1].startswith("echo: 3 cases, 1 failed in ")
 
 
 def test_data_gives_the_terminal_no_orders() -> None:
@@ -210,7 +217,7 @@ def test_a_failing_scorer_fails_the_command() -> None:
         ("exact=0.5", 0, ""),
         ("exact=0.50000000001", 0, ""),
         ("exact=0.6", 1, "exact is 0.5000, which must be 0.6 or more"),
-        ("typo=0.1", 1, "no case has the score typo, which must be 0.1 or more"),
+        ("typo=0.1", 1, "score typo, which must be 0.1 or more; there are: 'exact'"),
     ],
 )
 def test_a_mean_that_is_too_low_fails_the_command(limit: str, status: int, said: str) -> None:
@@ -268,7 +275,9 @@ def test_data_that_breaks_off_keeps_what_was_done() -> None:
 
     result = evals(app_of(echo(data=data)), "run", "echo", "--max-concurrency", "1")
     assert result.exit_code == 1
-    assert "echo: 1 cases, 0 failed; DataError: the data could not be read" in result.stdout
+    assert re.search(
+        "echo: 1 case, 0 failed in .* s; DataError: the data could not be", result.stdout
+    )
 
 
 # --- What is run ---
@@ -281,7 +290,10 @@ def test_the_list_names_evaluators_scores_and_parameters() -> None:
     assert result.stdout.splitlines() == [
         "echo",
         "  scores: exact",
-        "  parameters: prefix, number, list",
+        "  parameters:",
+        '    prefix: string, default ""',
+        "    number: integer, default 1",
+        "    list: array, default []",
         "plain",
         "  One.",
         "  scores: classifier_0",
@@ -293,14 +305,14 @@ def test_scores_and_metrics_are_tables_and_the_last_line_sums_up() -> None:
         hooks.span.log(metrics={"prompt_tokens": 5 if input == "a" else 10})
         return input
 
-    text = run(evaluator=Evaluator("echo", task, scores=[exact])).stdout
+    text = run("--show", "failures", evaluator=Evaluator("echo", task, scores=[exact])).stdout
     assert re.sub(r"[0-9.]+ s", "... s", text).splitlines() == [
         "score     mean   cases",
         "exact   0.5000       2",
-        "metric            mean    total  cases",
-        "duration       ... s  ... s      2",
-        "prompt_tokens      7.5       15      2",
-        "echo: 2 cases, 0 failed",
+        "metric            mean      p50      p95    total  cases",
+        "duration       ... s  ... s  ... s  ... s      2",
+        "prompt_tokens      7.5        5       10       15      2",
+        "echo: 2 cases, 0 failed in ... s",
     ]
 
 
@@ -471,7 +483,9 @@ def test_the_json_has_everything() -> None:
         "expected": "a",
         "output": "a",
         "error": None,
+        "error_place": None,
         "scores": {"exact": 1.0},
+        "score_metadata": {},
         "classifications": {},
         "scorer_errors": {},
         "metadata": {},
@@ -507,5 +521,5 @@ def test_junit_has_a_test_for_each_case_and_each_score_that_is_too_low(tmp_path:
 def test_results_are_shown_though_junits_file_cannot_be_written() -> None:
     result = run("--junit", "/dev/full")
     assert result.exit_code == 1
-    assert result.stdout.endswith("echo: 2 cases, 0 failed\n")
+    assert "\necho: 2 cases, 0 failed in " in result.stdout
     assert "/dev/full cannot be written: " in result.stderr

@@ -64,14 +64,14 @@ def evaluator() -> Evaluator:
     ],
 )
 def test_a_text_is_read_as_its_schema_has_it(evaluator: Evaluator, given: str, value: Any) -> None:
-    assert parse_parameters([given], evaluator) == {given.partition("=")[0]: value}
+    assert parse_parameters([given], None, [evaluator]) == [{given.partition("=")[0]: value}]
 
 
 def test_a_text_that_all_parts_of_a_schema_forbid_is_an_error(evaluator: Evaluator) -> None:
     with pytest.raises(click.BadParameter, match="whole=five: not valid JSON for type integer"):
-        parse_parameters(["whole=five"], evaluator)
+        parse_parameters(["whole=five"], None, [evaluator])
 
 
 def test_a_name_that_is_not_saved_is_an_error(evaluator: Evaluator) -> None:
     with pytest.raises(click.BadParameter, match="no parameter is named 'nobody'; there are: 'ch"):
-        parse_parameters(["nobody=1"], evaluator)
+        parse_parameters(["nobody=1"], None, [evaluator])

@@ -33,7 +33,11 @@ def _of_yaml(text: str) -> Iterator[Command]:
                 given = {
                     k: re.sub(r"\$\{\{.*?\}\}", "...", v) for k, v in step.get("env", {}).items()
                 }
-                yield step["run"], {"GITHUB_RUN_NUMBER": "1", **given}
+                yield step["run"], {**_OF_GITHUB, **given}
+
+
+_OF_GITHUB = {"GITHUB_RUN_NUMBER": "1", "GITHUB_STEP_SUMMARY": "summary.md"}
+"""Variables that are set in every job there."""
 
 
 def _of_systemd(text: str) -> Iterator[Command]:

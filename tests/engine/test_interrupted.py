@@ -100,7 +100,7 @@ def test_evaluator_run_keeps_interrupted_cases_apart() -> None:
     assert [each.output for each in result.results] == [1]
     assert [each.case.input for each in result.interrupted] == [2]
     assert result.scores["good"].count == 1
-    assert str(result).startswith("e: 1 cases, 0 failed, 1 interrupted\n")
+    assert str(result).startswith("e: 1 case, 0 failed, 1 interrupted\n")
     assert not result
     assert not result.failures
 
@@ -138,8 +138,8 @@ def test_as_html_all_texts_are_escaped() -> None:
     result = Evaluator("<b>", task, scores=[good]).run(inputs(1))
     html = result._repr_html_()
     assert "<script>" not in html and "<b>" not in html
-    assert "<p>&lt;b&gt;: 1 cases, 1 failed</p>" in html
-    assert "<li>case 1 failed: ValueError: &lt;script&gt;</li>" in html
+    assert "<p>&lt;b&gt;: 1 case, 1 failed</p>" in html
+    assert "<li>case 1 failed: ValueError: &lt;script&gt;\n  at " in html
     assert "<td>duration</td>" in html
     scored = Evaluator("e", str, scores=[good]).run(inputs(1))._repr_html_()
     assert "<tr><td>good</td><td>1.0000</td><td>1</td></tr>" in scored
@@ -180,5 +180,5 @@ def test_pytest_shows_a_result_that_is_asserted(tmp_path: Path) -> None:
     )
     assert done.returncode == 1, done.stdout + done.stderr
     assert "AssertionError: shout: 2 cases, 1 failed" in done.stdout
-    assert "exact: 1.0000 over 1 cases" in done.stdout
+    assert "exact: 1.0000 over 1 case" in done.stdout
     assert "case 2 failed: ValueError: nothing to shout" in done.stdout

@@ -6,6 +6,7 @@ import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from os.path import relpath
 from typing import Any
 
 import pytest
@@ -270,13 +271,15 @@ def test_a_result_as_text_lists_scores_and_failures() -> None:
     text = re.sub(r"[0-9.e-]+ s over", "... s over", str(result))
     assert text.splitlines() == [
         "halves: 2 cases, 1 failed",
-        "exact_match: 0.0000 over 1 cases",
+        "exact_match: 0.0000 over 1 case",
         "skipped: no score over 0 cases",
         "duration: ... s over 2 cases",
         "no case has a score for 'skipped'",
         "no case has an 'expected', which is an argument of 'exact_match'",
-        "broken failed on 1 cases",
+        "broken failed on 1 case",
         "case 2 failed: ValueError: too much",
+        f"  at {relpath(__file__)}:{task.__code__.co_firstlineno + 2} in task:"
+        ' raise ValueError("too much")',
     ]
 
 

@@ -86,6 +86,10 @@ class SavedParameterSet:
         """The names of the parameters."""
         return tuple(self._properties)
 
+    def saved_values(self) -> dict[str, Any]:
+        """Return the values that a run has which gives none: those saved, or the defaults."""
+        return self._with_defaults({})
+
     def validate(self, values: Mapping[str, Any] | None) -> Parameters:
         """Return the values of a run: for each name the given, the saved or the default value.
 

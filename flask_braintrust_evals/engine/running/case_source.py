@@ -35,6 +35,25 @@ class CasesToMake:
     make: Callable[[Cancellation], Iterable[Any]]
 
 
+@dataclass(frozen=True)
+class PlacedCase:
+    """A case of data of which only some cases are run.
+
+    Attributes:
+        index: its place in the data, from 0.
+        case: the case, or what can be made a case.
+    """
+
+    index: int
+    case: Any
+
+    @property
+    def trial_count(self) -> int | None:
+        """How often it is run; ``None``: it does not say so itself, or not yet."""
+        count: int | None = getattr(self.case, "trial_count", None)
+        return count
+
+
 class CaseSource:
     """The cases of a run, each repeated for its trials. Thread-safe.
 
@@ -142,7 +161,9 @@ class CaseSource:
             if not self._opened:
                 self._iterator = self._open()
                 self._opened = True
-            value = next(self._iterator)
+            value, index = next(self._iterator), self._taken
+            if type(value) is PlacedCase:
+                value, index = value.case, value.index
             case = EvalCase.of(value)
         except StopIteration:
             self.exhausted = True
@@ -168,7 +189,7 @@ class CaseSource:
                 " there are more"
             )
         size = 0 if self._room is None else size_if_large(case)
-        self._current = case, self._taken, size, iter(range(trials))
+        self._current = case, index, size, iter(range(trials))
         self._taken += 1
 
     def _tell_ignored(self, value: Mapping[Any, Any]) -> None:

@@ -25,6 +25,7 @@ from flask_braintrust_evals.engine.calls.plan import CasePlan
 from flask_braintrust_evals.engine.tracing.eval_span import EvalSpan, SpanScope, current_scope
 from flask_braintrust_evals.engine.tracing.eval_tracer import EvalTracer, Stopwatch
 from flask_braintrust_evals.engine.values.results import CaseError, CaseRef
+from flask_braintrust_evals.error_places import place_text
 from flask_braintrust_evals.error_texts import stack_text
 from flask_braintrust_evals.serialization import safe_text
 
@@ -261,4 +262,5 @@ class UserCode:
             type(error).__name__,
             exc_info=error,
         )
-        return CaseError(type(error).__name__, safe_text(error), stack_text(error))
+        text, stack = safe_text(error), stack_text(error)
+        return CaseError(type(error).__name__, text, stack, place_text(error))

@@ -10,7 +10,7 @@ from .cases import EvalCase
 from .html import as_html
 from .names import free_name
 from .scores import Score
-from .summary import MetricSummary, RunSummary, ScoreSummary
+from .summary import MetricSummary, RunSummary, ScoreSummary, cases_text
 
 MAX_FAILURES = 10
 """Failed cases that the text of a result lists."""
@@ -42,11 +42,14 @@ class CaseError:
         type: the name of the exception's class.
         message: its text.
         stack: its stack trace, for logs and traces; never sent to a client.
+        place: ``file:line in function: code`` where the user's own code raised it, likewise;
+            empty: not known.
     """
 
     type: str
     message: str
     stack: str = field(default="", repr=False)
+    place: str = field(default="", repr=False)
 
     def __str__(self) -> str:
         return f"{self.type}: {self.message}" if self.message else self.type
@@ -173,16 +176,17 @@ class EvalResult:
         lines = [self.head]
         for name, score in self.scores.items():
             mean = "no score" if score.mean is None else f"{score.mean:.4f}"
-            lines.append(f"{name}: {mean} over {score.count} cases")
+            lines.append(f"{name}: {mean} over {cases_text(score.count)}")
         for name, metric in self.metrics.items():
-            lines.append(f"{name}: {metric.mean:.4g} {metric.unit} over {metric.count} cases")
+            mean = f"{metric.mean:.4g} {metric.unit}".rstrip()
+            lines.append(f"{name}: {mean} over {cases_text(metric.count)}")
         return "\n".join([*lines, *self.problems])
 
     @property
     def head(self) -> str:
         """The evaluator, and how many cases there are of each kind, in one line."""
         summary = self.summary
-        text = f"{self.evaluator}: {summary.cases} cases, {summary.failed} failed"
+        text = f"{self.evaluator}: {cases_text(summary.cases)}, {summary.failed} failed"
         return f"{text}, {summary.interrupted} interrupted" if summary.interrupted else text
 
     @property
@@ -191,10 +195,12 @@ class EvalResult:
         summary, failures = self.summary, self.failures
         lines = [*filter(None, [summary.warning]), *self.notes]
         for name, count in summary.scorer_errors.items():
-            lines.append(f"{name} failed on {count} cases")
+            lines.append(f"{name} failed on {cases_text(count)}")
         for each in failures[:MAX_FAILURES]:
             trial = f", trial {each.ref.trial_index + 1}" if each.ref.trial_index else ""
-            lines.append(f"case {each.ref.index + 1}{trial} failed: {each.error}")
+            place = "" if each.error is None else each.error.place
+            where = f"\n  at {place}" if place else ""
+            lines.append(f"case {each.ref.index + 1}{trial} failed: {each.error}{where}")
         if len(failures) > MAX_FAILURES:
             lines.append(f"... and {len(failures) - MAX_FAILURES} more")
         return lines

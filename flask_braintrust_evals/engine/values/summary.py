@@ -18,6 +18,11 @@ _UNITS = {DURATION: "s", "estimated_cost": "$", RETRIES: ""}
 _NONE: Mapping[str, float] = MappingProxyType({})
 
 
+def cases_text(count: int) -> str:
+    """Return a number of cases in words."""
+    return "1 case" if count == 1 else f"{count} cases"
+
+
 @dataclass
 class _Mean:
     """The mean of one number over the cases.

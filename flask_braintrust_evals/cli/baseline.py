@@ -1,0 +1,202 @@
+"""Compares a run with the results of an earlier one, case by case."""
+
+from __future__ import annotations
+
+import itertools
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from .saved_results import SavedCase, SavedRun
+
+NOISE = 0.05
+"""The probability above which a change counts as what may be chance."""
+EXACT = 14
+"""Cases with a change up to which all their signs are tried."""
+SAMPLES = 10_000
+"""Random choices of signs that are tried if there are more."""
+TOLERANCE = 1e-9
+"""Differences below this are none, because scores are floats."""
+
+
+@dataclass(frozen=True)
+class ScoreChange:
+    """How a score has changed.
+
+    Attributes:
+        name: the name of the score.
+        before: its mean over the cases that both runs have.
+        now: the same, in this run.
+        cases: how many cases both runs have.
+        better: how many of them have a higher score than before.
+        worse: how many have a lower one.
+        chance: the probability of a change of the mean at least as large, up or down, if it were
+            chance for each case whether its score went up or down.
+    """
+
+    name: str
+    before: float
+    now: float
+    cases: int
+    better: int
+    worse: int
+    chance: float
+
+    @property
+    def diff(self) -> float:
+        """The change of the mean."""
+        return self.now - self.before
+
+    def as_json(self) -> dict[str, float]:
+        """Return the change as values of JSON."""
+        return {
+            "diff": self.diff,
+            "improvements": self.better,
+            "regressions": self.worse,
+            "chance": self.chance,
+        }
+
+    @property
+    def is_noise(self) -> bool:
+        """Whether the change may be chance."""
+        return self.chance > NOISE
+
+    def is_worse(self, tolerance: float | None) -> bool:
+        """Return whether the mean has fallen by more than this; ``None``: by more than noise."""
+        if tolerance is None:
+            return self.diff < -TOLERANCE and not self.is_noise
+        return self.diff < -tolerance - TOLERANCE
+
+
+@dataclass(frozen=True)
+class BaselineComparison:
+    """A comparison with an earlier run.
+
+    Attributes:
+        file: the file with its results.
+        scores: the scores that both runs have, by name.
+        missing: the scores that only the earlier one has.
+        cases: how many cases both have.
+        only_before: how many cases only the earlier one has.
+        only_now: how many only this one has.
+    """
+
+    file: str
+    scores: Mapping[str, ScoreChange]
+    missing: Sequence[str] = ()
+    cases: int = 0
+    only_before: int = 0
+    only_now: int = 0
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what was compared as values of JSON."""
+        return {
+            "file": self.file,
+            "cases": self.cases,
+            "only_before": self.only_before,
+            "only_now": self.only_now,
+        }
+
+    def problems(self, tolerances: Mapping[str, float], every: bool) -> dict[str, str]:
+        """Return a message for each score that is worse than it may be, by its name.
+
+        Args:
+            tolerances: by how much the means of scores may fall, by name.
+            every: whether the mean of no score may fall by more than what may be chance.
+        """
+        found = {}
+        for name, change in self.scores.items():
+            if name in tolerances and change.is_worse(tolerances[name]):
+                found[name] = f"{_fell(change)}, and may fall by {tolerances[name]:g}"
+            elif name not in tolerances and every and change.is_worse(None):
+                found[name] = f"{_fell(change)}, which is hardly chance (p = {change.chance:.3f})"
+        for name in tolerances.keys() - self.scores.keys():
+            found[name] = f"the score {name} cannot be compared: no case of both runs has it"
+        if every and not self.cases:
+            found["baseline"] = f"no case can be compared with one of {self.file}"
+        for name in self.missing if every else ():
+            found[name] = f"no case has the score {name}, which cases in {self.file} have"
+        return found
+
+
+def compare(now: SavedRun, before: SavedRun, file: str) -> BaselineComparison:
+    """Compare two runs.
+
+    Cases are the same if they have the same id or, without one, the same input. Trials of a case
+    count as one, with the mean of their scores. A case on which the task failed has no scores.
+    """
+    ours, theirs = _by_case(now.results), _by_case(before.results)
+    both = [key for key in ours if key in theirs]
+    names = [name for name in before.score_names if name in now.score_names]
+    changes = {}
+    for name in names:
+        pairs = [
+            (old, new)
+            for key in both
+            if (old := _mean(theirs[key], name)) is not None
+            and (new := _mean(ours[key], name)) is not None
+        ]
+        if pairs:
+            changes[name] = _change(name, pairs)
+    return BaselineComparison(
+        file,
+        changes,
+        [name for name in before.score_names if name not in now.score_names],
+        len(both),
+        len(theirs) - len(both),
+        len(ours) - len(both),
+    )
+
+
+def chance_of(differences: Sequence[float]) -> float:
+    """Return the probability of a sum as far from 0 or farther, if all signs are chance.
+
+    This is the permutation test for pairs: https://en.wikipedia.org/wiki/Permutation_test. It is
+    exact for up to :data:`EXACT` differences, and else an estimate, the same one each time.
+    """
+    changed = [each for each in differences if abs(each) > TOLERANCE]
+    if not changed:
+        return 1.0
+    seen = abs(sum(changed)) - TOLERANCE
+    if len(changed) <= EXACT:
+        choices = itertools.product((1, -1), repeat=len(changed))
+        far = [abs(sum(s * d for s, d in zip(signs, changed, strict=True))) for signs in choices]
+        return sum(each >= seen for each in far) / len(far)
+    chosen = random.Random(0)
+    count = 0
+    for _ in range(SAMPLES):
+        signs = chosen.getrandbits(len(changed))
+        total = sum(d if signs >> place & 1 else -d for place, d in enumerate(changed))
+        count += abs(total) >= seen
+    return (count + 1) / (SAMPLES + 1)
+
+
+def _by_case(results: Sequence[SavedCase]) -> dict[str, list[SavedCase]]:
+    found: dict[str, list[SavedCase]] = {}
+    for each in results:
+        found.setdefault(each.key, []).append(each)
+    return found
+
+
+def _mean(trials: Sequence[SavedCase], name: str) -> float | None:
+    values = [value for each in trials if (value := each.scores.get(name)) is not None]
+    return sum(values) / len(values) if values else None
+
+
+def _change(name: str, pairs: Sequence[tuple[float, float]]) -> ScoreChange:
+    differences = [new - old for old, new in pairs]
+    return ScoreChange(
+        name,
+        sum(old for old, _ in pairs) / len(pairs),
+        sum(new for _, new in pairs) / len(pairs),
+        len(pairs),
+        sum(each > TOLERANCE for each in differences),
+        sum(each < -TOLERANCE for each in differences),
+        chance_of(differences),
+    )
+
+
+def _fell(change: ScoreChange) -> str:
+    fell = f"fell from {change.before:.4f} to {change.now:.4f}"
+    return f"{change.name} {fell} over {change.cases} cases"

@@ -1,0 +1,126 @@
+"""A file that gets each result as soon as it is there, so that a run can be taken up again."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+from typing import IO, Any
+
+import click
+
+from flask_braintrust_evals.serialization import clean_text
+
+from .case_json import parse_json
+from .result_format import VERSION
+
+FORMAT = "flask-braintrust-evals/journal"
+"""What each line of a journal says of itself."""
+
+_Key = tuple[str, str, int]
+
+
+class Journal:
+    """Results in JSON Lines: one line for each trial of a case that did not fail.
+
+    Several runs may be in one file. What a process that was killed has left of a line is ignored.
+
+    Args:
+        path: the file; it is made if there is none.
+
+    Attributes:
+        name: what it is called in messages.
+
+    Raises:
+        click.UsageError: it cannot be read or written, or is no journal.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.name = str(path)
+        self._lock = threading.Lock()
+        self._known: dict[_Key, Mapping[str, Any]] = {}
+        try:
+            text = path.read_text("utf-8") if path.exists() else ""
+            self._file: IO[str] = path.open("a", encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise click.UsageError(f"--resume: {path} cannot be used: {error}") from None
+        self._read(text)
+        if text and not text.endswith("\n"):
+            self._file.write("\n")
+
+    def of_run(self, run: str) -> JournalOfRun:
+        """Return the part of a run.
+
+        Args:
+            run: a digest of what its results depend on, apart from the case.
+        """
+        return JournalOfRun(self, run)
+
+    def has_others(self, run: str) -> bool:
+        """Return whether there are results, and none is of this run."""
+        return bool(self._known) and all(key[0] != run for key in self._known)
+
+    def find(self, run: str, case: str, trial_index: int) -> Mapping[str, Any] | None:
+        """Return a result that was in the file at first."""
+        return self._known.get((run, case, trial_index))
+
+    def keep(self, run: str, case: str, trial_index: int, body: Mapping[str, Any]) -> None:
+        """Write a result, so that it is there even if the process is killed."""
+        line = {
+            "format": FORMAT,
+            "version": VERSION,
+            "run": run,
+            "case": case,
+            "trial_index": trial_index,
+            "result": body,
+        }
+        text = clean_text(json.dumps(line, ensure_ascii=False))
+        with self._lock:
+            self._file.write(f"{text}\n")
+            self._file.flush()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()
+
+    def _read(self, text: str) -> None:
+        lines = text.split("\n")
+        for number, line in enumerate(lines, 1):
+            if not line.strip():
+                continue
+            try:
+                entry = parse_json(line)
+                key = (str(entry["run"]), str(entry["case"]), int(entry["trial_index"]))
+                known = entry["format"] == FORMAT and entry["version"] == VERSION
+                result = entry["result"]
+            except (ValueError, KeyError, TypeError):
+                if number == 1 and len(lines) > 1:
+                    known = False
+                else:
+                    continue  # cut off
+            if not known:
+                self.close()
+                raise click.UsageError(
+                    f"--resume: {self.name} is not what --resume writes (line {number}); name a"
+                    " file that does not exist yet"
+                )
+            self._known[key] = result
+
+
+class JournalOfRun:
+    """The results of one run in a journal."""
+
+    def __init__(self, journal: Journal, run: str) -> None:
+        self.name = journal.name
+        self._journal = journal
+        self._run = run
+
+    def find(self, case: str, trial_index: int) -> Mapping[str, Any] | None:
+        """Return a result; ``None``: it has none."""
+        return self._journal.find(self._run, case, trial_index)
+
+    def keep(self, case: str, trial_index: int, body: Mapping[str, Any]) -> None:
+        """Write a result, unless it was in the file at first."""
+        if self.find(case, trial_index) is None:
+            self._journal.keep(self._run, case, trial_index, body)

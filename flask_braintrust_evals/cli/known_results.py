@@ -1,0 +1,136 @@
+"""Takes results from elsewhere, so that cases need not be run again."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
+
+from flask_braintrust_evals.engine.running.executor import CaseExecutor, CaseJob, Emit
+from flask_braintrust_evals.engine.values.events import (
+    CaseFinished,
+    CaseStarted,
+    Event,
+    TaskFinished,
+)
+from flask_braintrust_evals.engine.values.results import CaseRef, CaseResult
+from flask_braintrust_evals.engine.values.scores import Score
+from flask_braintrust_evals.engine.values.summary import cases_text
+from flask_braintrust_evals.serialization import dumps
+
+from .choice import is_failure
+from .digests import digest_of_case
+from .result_json import case_body
+
+
+class ResultStore(Protocol):
+    """Keeps results of cases."""
+
+    name: str
+    """What it is called in messages."""
+
+    def find(self, case: str, trial_index: int) -> Mapping[str, Any] | None:
+        """Return a result as values of JSON; ``None``: it has none."""
+
+    def keep(self, case: str, trial_index: int, body: Mapping[str, Any]) -> None:
+        """Keep a result."""
+
+
+class KnownResults:
+    """A :class:`CaseExecutor` that takes results from stores, and has other cases run.
+
+    A case that failed is never taken, and not kept either: it is run again the next time.
+
+    Args:
+        executor: runs the other cases.
+        stores: looked at in this order. A result goes into all of them.
+    """
+
+    def __init__(self, executor: CaseExecutor, stores: Sequence[ResultStore]) -> None:
+        self._executor = executor
+        self._stores = stores
+        self._lock = threading.Lock()
+        self._taken = {store.name: 0 for store in stores}
+        self._ran = 0
+
+    def run(self, job: CaseJob, emit: Emit) -> None:
+        """Run one case, or take its result; see :class:`CaseExecutor`."""
+        key = digest_of_case(job.case)
+        for store in self._stores:
+            body = store.find(key, job.trial_index)
+            result = None if body is None else restored(body, job)
+            if result is not None and body is not None:
+                self._count(store.name)
+                self._keep_elsewhere(store, key, job.trial_index, body)
+                _emit_all(result, emit)
+                return
+
+        def keep(event: Event) -> None:
+            if isinstance(event, CaseFinished):
+                self._keep(key, event.result)
+            emit(event)
+
+        self._executor.run(job, keep)
+
+    def cancel(self) -> None:
+        """Cancel what is running."""
+        self._executor.cancel()
+
+    @property
+    def origins(self) -> list[str]:
+        """Say how many results are from where, a line each."""
+        with self._lock:
+            taken = [f"{cases_text(n)} from {name}" for name, n in self._taken.items()]
+            return [f"{', '.join(taken)}, {cases_text(self._ran)} run now"] if taken else []
+
+    def _count(self, name: str) -> None:
+        with self._lock:
+            self._taken[name] += 1
+
+    def _keep(self, key: str, result: CaseResult) -> None:
+        if result.interrupted:
+            return
+        with self._lock:
+            self._ran += 1
+        if not is_failure(result):
+            body = case_body(result)
+            for store in self._stores:
+                store.keep(key, result.ref.trial_index, body)
+
+    def _keep_elsewhere(
+        self, source: ResultStore, key: str, trial_index: int, body: Mapping[str, Any]
+    ) -> None:
+        for store in self._stores:
+            if store is not source:
+                store.keep(key, trial_index, body)
+
+
+def restored(body: Mapping[str, Any], job: CaseJob) -> CaseResult | None:
+    """Return the result of a case that was kept; ``None``: it does not have the format."""
+    try:
+        metadata = body.get("score_metadata", {})
+        scores = {
+            name: Score(name=name, score=value, metadata=dict(metadata.get(name, {})))
+            for name, value in body["scores"].items()
+        }
+        return CaseResult(
+            CaseRef("", job.index, job.trial_index, job.case.origin),
+            job.case,
+            output=body["output"],
+            output_data=dumps(body["output"]).encode(),
+            scores=scores,
+            classifications=dict(body["classifications"]),
+            metadata=dict(body["metadata"]),
+            tags=list(body["tags"]),
+            duration=float(body["seconds"]),
+            metrics=dict(body["metrics"]),
+            scorer_metrics=dict(body["scorer_metrics"]),
+        )
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return None
+
+
+def _emit_all(result: CaseResult, emit: Emit) -> None:
+    emit(CaseStarted(result.ref, result.case))
+    emit(TaskFinished(result.ref, result.output_data, None))
+    emit(CaseFinished(result))

@@ -1,0 +1,74 @@
+"""A folder of results, which runs with the same code, parameters and cases share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import click
+
+from flask_braintrust_evals.serialization import clean_text, dumps
+
+from .case_json import parse_json
+
+
+class ResultCache:
+    """Results in a folder, kept by ``diskcache``, which several processes may use at a time.
+
+    They are texts in JSON. ``diskcache`` could also hold pickled objects, which run code when they
+    are read: such entries are ignored.
+
+    Args:
+        path: the folder; it is made if there is none.
+        run: a digest of what the results depend on, apart from the case.
+
+    Attributes:
+        name: what it is called in messages.
+
+    Raises:
+        click.UsageError: ``diskcache`` is not installed, or the folder cannot be used.
+    """
+
+    def __init__(self, path: Path, run: str) -> None:
+        try:
+            import diskcache
+        except ImportError:
+            raise click.UsageError(
+                "--cache needs diskcache: install 'flask-braintrust-evals[cache]'"
+            ) from None
+
+        class TextDisk(diskcache.Disk):  # type: ignore[misc]
+            """Reads texts, and no pickled objects."""
+
+            def fetch(self, mode: int, filename: Any, value: Any, read: bool) -> Any:
+                if mode == diskcache.core.MODE_PICKLE:
+                    return None
+                return super().fetch(mode, filename, value, read)
+
+        self.name = f"the cache {path}"
+        self._run = run
+        try:
+            self._cache = diskcache.Cache(str(path), disk=TextDisk)
+        except Exception as error:  # of sqlite3, os and diskcache itself
+            raise click.UsageError(f"--cache: {path} cannot be used: {error}") from None
+
+    def find(self, case: str, trial_index: int) -> Mapping[str, Any] | None:
+        """Return a result; ``None``: it has none."""
+        text = self._cache.get(self._key(case, trial_index))
+        try:
+            body = parse_json(text) if isinstance(text, str) else None
+        except ValueError:
+            return None
+        return body if isinstance(body, dict) else None
+
+    def keep(self, case: str, trial_index: int, body: Mapping[str, Any]) -> None:
+        """Keep a result."""
+        self._cache.set(self._key(case, trial_index), clean_text(dumps(body)))
+
+    def close(self) -> None:
+        """Close its database."""
+        self._cache.close()
+
+    def _key(self, case: str, trial_index: int) -> str:
+        return f"{self._run} {case} {trial_index}"

@@ -1,0 +1,192 @@
+"""``flask evals run``: checks its options, runs evaluators, and writes their results."""
+
+from __future__ import annotations
+
+import os
+import random
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import click
+
+from flask_braintrust_evals.engine.evaluator import Evaluator
+from flask_braintrust_evals.errors import EvalsError, RequestError
+from flask_braintrust_evals.runs.host import Host
+
+from .cases import CaseFile
+from .html_report import html_report
+from .judgement import Judgement
+from .junit import junit
+from .markdown import markdown
+from .max_failures import MaxFailures
+from .outcome import Outcome, run
+from .report import Detail, report
+from .request import RunOptions, check_source, prepare_run
+from .result_json import as_json
+from .saved_results import SavedResults
+from .selection import Selection
+from .stores import Stores
+from .terminal import echo, reserve_stdout
+from .thresholds import check_score_names, parse_thresholds, parse_tolerances
+from .values import parse_parameters
+
+
+@dataclass(frozen=True)
+class RunCommand:
+    """The command with its options, which :mod:`.run_options` describes.
+
+    Attributes:
+        evaluators: what is run, one after another.
+        several: whether several evaluators could have been asked for.
+        given: the other options by name, as click passes them.
+    """
+
+    evaluators: Sequence[Evaluator]
+    several: bool
+    given: Mapping[str, Any]
+
+    def execute(self, host: Host) -> list[Outcome]:
+        """Check all options, run the evaluators, and write the results.
+
+        Args:
+            host: the application's part in every run.
+
+        Raises:
+            click.ClickException: an option is wrong, or a file cannot be written.
+        """
+        judgement = self._judgement()
+        options = self._options()
+        values = self._parameters
+        files = self._files()
+        output = reserve_stdout() if self.given["json_wanted"] else None
+        outcomes: list[Outcome] = []
+        with ExitStack() as held:
+            stores = Stores(self.given["resume"], self.given["cache"], held)
+            if self.given["resume"] is not None and self.given["experiment"] is not None:
+                raise click.UsageError("--resume and --experiment: give one of them")
+            for evaluator, parameters in zip(self.evaluators, values, strict=True):
+                around, known = stores.around(evaluator, parameters)
+                own = replace(options, parameters=parameters, around=around)
+                outcome = _run(evaluator, own, host)
+                outcome.parameters = parameters
+                outcome.origins = known()
+                judgement.judge(outcome, evaluator)
+                outcomes.append(outcome)
+                if outcome.interrupted:
+                    break
+        judgement.judge_all(outcomes)
+        # Files are written first, because printing fails once the reader of a pipe has exited. A
+        # failure to write one is reported last, so that the results are printed in spite of it.
+        problems = [_write(path, text(outcomes)) for path, text in files]
+        echo(self._text(outcomes), file=output)
+        for problem in filter(None, problems):
+            raise click.ClickException(problem)
+        return outcomes
+
+    def _text(self, outcomes: Sequence[Outcome]) -> str:
+        if self.given["json_wanted"]:
+            return as_json(outcomes, self.several)
+        detail = Detail(self.given["show"], self.given["verbose"])
+        return "\n\n".join(report(each, detail) for each in outcomes)
+
+    def _judgement(self) -> Judgement:
+        limits = parse_thresholds(self.given["thresholds"])
+        check_score_names(limits, self.evaluators)
+        tolerances, every = parse_tolerances(self.given["tolerances"])
+        check_score_names(tolerances, self.evaluators, "--fail-if-worse")
+        baseline = self.given["baseline"]
+        if baseline is None and self.given["tolerances"]:
+            raise click.UsageError("--fail-if-worse: give --baseline, too")
+        saved = None if baseline is None else SavedResults(baseline, "--baseline")
+        if saved is not None:
+            for evaluator in self.evaluators:
+                saved.of(evaluator.name)
+        max_failures = MaxFailures.parse(self.given["max_failures"])
+        return Judgement(self.evaluators, limits, max_failures, saved, tolerances, every)
+
+    def _options(self) -> RunOptions:
+        given = self.given
+        check_source(given["data"], given["dataset"], self.evaluators)
+        return RunOptions(
+            data=None if given["data"] is None else CaseFile(given["data"]),
+            dataset=given["dataset"],
+            selection=self._selection(),
+            max_concurrency=given["max_concurrency"],
+            trials=given["trials"],
+            retries=given["retries"],
+            experiment=given["experiment"],
+            org=given["org"],
+            distributed=given["distributed"],
+        )
+
+    @cached_property
+    def _parameters(self) -> list[dict[str, Any]]:
+        options, file = self.given["parameters"], self.given["params_file"]
+        values = parse_parameters(options, file, self.evaluators)
+        for evaluator, of_one in zip(self.evaluators, values, strict=True):
+            try:
+                evaluator.parameter_set.validate(of_one)
+            except RequestError as error:
+                where = f"evaluator {evaluator.name!r}: " if len(values) > 1 else ""
+                raise click.UsageError(f"{where}{error}") from None
+        return values
+
+    def _selection(self) -> Selection:
+        given = self.given
+        failed = None
+        if given["failed_from"] is not None:
+            if self.several:
+                raise click.UsageError("--failed-from: name one evaluator")
+            saved = SavedResults(given["failed_from"], "--failed-from")
+            failed = saved.of(self.evaluators[0].name).failed_keys
+            if not failed:
+                raise click.UsageError(f"--failed-from: no case in {given['failed_from']} failed")
+        seed = given["seed"]
+        if seed is not None and given["sample"] is None:
+            raise click.UsageError("--seed: give --sample, too")
+        if given["sample"] is not None and seed is None:
+            seed = random.randrange(1_000_000)
+            echo(f"the sample is that of --seed {seed}", err=True)
+        return Selection(given["case_names"], failed, given["limit"], given["sample"], seed or 0)
+
+    def _files(self) -> list[tuple[Path, Callable[[Sequence[Outcome]], str]]]:
+        """Return the files to write, and what makes their texts."""
+        writers = {"junit": junit, "markdown": markdown, "html": html_report}
+        files: list[tuple[Path, Callable[[Sequence[Outcome]], str]]] = []
+        for name, writer in writers.items():
+            path: Path | None = self.given[f"{name}_file"]
+            if path == Path():
+                raise click.UsageError(f"--{name}: give the name of a file")
+            if path is not None and not os.access(path.parent, os.W_OK):
+                raise click.UsageError(f"--{name}: {str(path.parent)!r} is not a writable folder")
+            if path is not None:
+                files.append((path, writer))
+        return files
+
+
+def _run(evaluator: Evaluator, options: RunOptions, host: Host) -> Outcome:
+    with ExitStack() as held:
+        try:
+            prepared = prepare_run(evaluator, options, host, held)
+        except EvalsError as error:
+            # A plain RequestError is about the options; others are about Braintrust or the data.
+            is_usage = type(error) is RequestError
+            raise (click.UsageError if is_usage else click.ClickException)(str(error)) from None
+        outcome = run(prepared)
+    settings = host.settings
+    concurrency = options.max_concurrency or evaluator.max_concurrency or settings.max_concurrency
+    outcome.max_concurrency = concurrency
+    return outcome
+
+
+def _write(file: Path, text: str) -> str:
+    """Write a file; return a message if it cannot be written, else an empty text."""
+    try:
+        file.write_text(text, "utf-8")
+    except OSError as error:
+        return f"{file} cannot be written: {error}"
+    return ""

@@ -1,0 +1,65 @@
+"""Runs a command again whenever a file changes that it depends on."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, NoReturn
+
+from .digests import own_files
+from .terminal import echo, styled
+
+INTERVAL = 0.3
+"""Seconds between two looks at the files."""
+OPTION = "--watch"
+
+
+def watched_files(options: Mapping[str, Any]) -> list[Path]:
+    """Return the files that options name: of cases, of parameters and of earlier results."""
+    named = [options["data"], options["params_file"], options["baseline"], options["failed_from"]]
+    for option in options["parameters"]:
+        _, _, text = option.partition("=")
+        if text.startswith("@") and not text.startswith("@@"):
+            named.append(text[1:])
+    return [Path(each) for each in named if each not in (None, "-")]
+
+
+def run_again_and_again(files: Iterable[Path]) -> NoReturn:
+    """Run this command in a process of its own, and again when a file has changed.
+
+    Watched are the application's own modules, and files that are given.
+
+    Args:
+        files: further files.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C was pressed.
+    """
+    command = _own_command()
+    while True:
+        before = _state([*own_files(), *files])
+        subprocess.run(command, check=False)
+        echo(styled("waiting for a change; press Ctrl-C to stop", dim=True), err=True)
+        while _state([*own_files(), *files]) == before:
+            time.sleep(INTERVAL)
+
+
+def _own_command() -> list[str]:
+    """Return the command line of this process without the option that watches."""
+    arguments = [each for each in sys.orig_argv[1:] if each != OPTION]
+    return [sys.executable, *arguments]
+
+
+def _state(files: Iterable[Path]) -> dict[Path, tuple[int, int]]:
+    found = {}
+    for file in files:
+        try:
+            status = os.stat(file)
+        except OSError:
+            continue  # it is not there now
+        found[file] = (status.st_mtime_ns, status.st_size)
+    return found

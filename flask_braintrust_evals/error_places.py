@@ -1,0 +1,64 @@
+"""Finds the line of the user's own code at which an exception was raised."""
+
+from __future__ import annotations
+
+import linecache
+import os
+import sysconfig
+from pathlib import Path
+from types import FrameType
+
+MAX_LINE = 120
+"""Characters of a line of code that are shown."""
+
+_PACKAGE = str(Path(__file__).parent) + os.sep
+_LIBRARIES = tuple(
+    os.path.realpath(path) + os.sep
+    for name in ("stdlib", "platstdlib", "purelib", "platlib")
+    if (path := sysconfig.get_path(name))
+)
+"""Folders whose code is not the user's own."""
+
+
+def place_text(error: BaseException) -> str:
+    """Return ``file:line in function: code`` of the last frame in the user's own code.
+
+    That is code which is neither this package's, nor of an installed library or the standard
+    library; where there is none, it is the last frame outside of this package. Empty: there is none
+    either.
+    """
+    last: tuple[FrameType, int] | None = None
+    own: tuple[FrameType, int] | None = None
+    trace = error.__traceback__
+    while trace is not None:
+        file = trace.tb_frame.f_code.co_filename
+        if not file.startswith(_PACKAGE):
+            last = trace.tb_frame, trace.tb_lineno
+            if is_own_code(file):
+                own = last
+        trace = trace.tb_next
+    found = own or last
+    return "" if found is None else _described(*found)
+
+
+def is_own_code(file: str) -> bool:
+    """Return whether a file is neither this package's, nor that of a library or of Python."""
+    path = os.path.realpath(file)
+    return not (file.startswith("<") or path.startswith((_PACKAGE, *_LIBRARIES)))
+
+
+def _described(frame: FrameType, line: int) -> str:
+    code = frame.f_code
+    text = linecache.getline(code.co_filename, line, frame.f_globals).strip()
+    shown = text if len(text) <= MAX_LINE else text[:MAX_LINE] + "…"
+    place = f"{_short(code.co_filename)}:{line} in {code.co_name}"
+    return f"{place}: {shown}" if shown else place
+
+
+def _short(file: str) -> str:
+    """Return the path of a file relative to the working directory, if it is in there."""
+    try:
+        relative = os.path.relpath(file)
+    except (OSError, ValueError):  # the directory is gone, or on another drive
+        return file
+    return file if relative.startswith(os.pardir) else relative

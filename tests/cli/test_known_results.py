@@ -1,0 +1,185 @@
+"""Runs that are taken up again, and results that are kept."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import Result
+
+from flask_braintrust_evals import Evaluator, Score
+
+from .test_run import app_of, evals
+
+CASES = [{"input": n, "expected": n, "tags": ["t"], "metadata": {"m": n}} for n in range(6)]
+
+
+class Task:
+    """Counts its calls; fails on some inputs."""
+
+    def __init__(self, *failing: int) -> None:
+        self.failing = failing
+        self.inputs: list[int] = []
+
+    def __call__(self, input: int) -> Any:
+        self.inputs.append(input)
+        if input in self.failing:
+            raise ValueError("no good")
+        return {"n": input}
+
+
+def score(output: Any) -> Score:
+    return Score(name="score", score=output["n"] / 10, metadata={"why": "so"})
+
+
+def run(task: Task, *arguments: str, cases: Any = CASES, **options: Any) -> Result:
+    parameters = {"word": {"type": "string", "default": ""}}
+    evaluator = Evaluator("e", task, scores=[score], data=cases, parameters=parameters, **options)
+    return evals(app_of(evaluator), "run", "e", *arguments)
+
+
+@pytest.fixture(params=["--resume", "--cache"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> list[str]:
+    if request.param == "--cache":
+        pytest.importorskip("diskcache")
+    return [request.param, str(tmp_path / "store")]
+
+
+def test_what_is_done_is_not_done_again(store: list[str]) -> None:
+    first = Task()
+    before = json.loads(run(first, *store, "--json").stdout)
+    second = Task()
+    result = run(second, *store, "--json")
+    now = json.loads(result.stdout)
+    assert (sorted(first.inputs), second.inputs, result.exit_code) == ([0, 1, 2, 3, 4, 5], [], 0)
+    assert now["results"] == before["results"]
+    assert (now["scores"], now["metrics"]) == (before["scores"], before["metrics"])
+
+
+def test_what_came_from_where_is_said(store: list[str]) -> None:
+    run(Task(), *store, cases=CASES[:4])
+    result = run(Task(), *store)
+    assert f"4 cases from {'the cache ' if store[0] == '--cache' else ''}{store[1]}, 2 cases" in (
+        result.stdout
+    )
+
+
+def test_cases_that_failed_are_run_again(store: list[str]) -> None:
+    assert run(Task(2, 4), *store).exit_code == 1
+    again = Task()
+    assert run(again, *store).exit_code == 0
+    assert sorted(again.inputs) == [2, 4]
+
+
+def test_trials_are_told_apart(store: list[str]) -> None:
+    run(Task(), *store, "--trials", "2", cases=CASES[:1])
+    again = Task()
+    run(again, *store, "--trials", "3", cases=CASES[:1])
+    assert again.inputs == [0]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "change"),
+    [
+        (["-p", "word=other"], {}),
+        ([], {"expected": 7}),
+        ([], {"metadata": {"m": 7}}),
+        ([], {"id": "x"}),
+        ([], {"tags": []}),
+    ],
+)
+def test_with_other_parameters_or_another_case_nothing_is_taken(
+    store: list[str], arguments: list[str], change: dict[str, Any]
+) -> None:
+    run(Task(), *store, cases=CASES[:1])
+    again = Task()
+    run(again, *store, *arguments, cases=[{**CASES[0], **change}])
+    assert again.inputs == [0]
+
+
+def test_with_other_code_nothing_is_taken(
+    store: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from flask_braintrust_evals.cli import digests
+
+    run(Task(), *store, cases=CASES[:1])
+    monkeypatch.setattr(digests, "digest_of_code", lambda: "other")
+    again = Task()
+    result = run(again, *store, cases=CASES[:1])
+    assert again.inputs == [0]
+    if store[0] == "--resume":
+        assert "has results of other code or parameters, not used now" in result.stderr
+
+
+def test_own_code_is_what_no_library_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import importlib
+
+    from flask_braintrust_evals.cli.digests import digest_of_code, own_files
+
+    package = tmp_path / "some_package"
+    package.mkdir()
+    (package / "__init__.py").write_text("")
+    (package / "used_later.py").write_text("x = 1")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    importlib.import_module("some_package")
+    names = {path.name for path in own_files() if tmp_path in path.parents}
+    assert names == {"__init__.py", "used_later.py"}
+    assert not any("site-packages" in str(path) for path in own_files())
+    before = digest_of_code()
+    (package / "used_later.py").write_text("x = 2")
+    assert digest_of_code() != before
+
+
+def test_a_run_that_was_killed_is_taken_up_where_it_stopped(tmp_path: Path) -> None:
+    file = tmp_path / "journal.jsonl"
+    run(Task(), "--resume", str(file))
+    whole = file.read_bytes()
+    file.write_bytes(whole[: len(whole) - 30])  # it was killed while it wrote the last line
+    again = Task()
+    run(again, "--resume", str(file))
+    assert len(again.inputs) == 1
+    last = Task()
+    run(last, "--resume", str(file))
+    assert last.inputs == [], "and the line that was cut off did not spoil the next one"
+
+
+@pytest.mark.parametrize("text", ['{"a": 1}\n', "words\nwords\n", '[1]\n{"format": 1}\n'])
+def test_another_file_is_not_taken_for_a_journal(text: str, tmp_path: Path) -> None:
+    file = tmp_path / "cases.jsonl"
+    file.write_text(text)
+    task = Task()
+    result = run(task, "--resume", str(file))
+    assert (result.exit_code, task.inputs, file.read_text()) == (2, [], text)
+    assert "is not what --resume writes (line 1)" in result.stderr
+
+
+def test_an_experiment_would_lack_what_is_not_run(tmp_path: Path) -> None:
+    result = run(Task(), "--resume", str(tmp_path / "j"), "--experiment", "nightly")
+    assert result.exit_code == 2
+    assert "--resume and --experiment: give one of them" in result.stderr
+
+
+def test_a_cache_never_reads_pickled_objects(tmp_path: Path) -> None:
+    pytest.importorskip("diskcache")
+    folder = tmp_path / "cache"
+    run(Task(), "--cache", str(folder), cases=CASES[:1])
+    executed: list[Any] = []
+
+    class Hostile:
+        def __reduce__(self) -> Any:
+            return executed.append, (1,)
+
+    with sqlite3.connect(folder / "cache.db") as database:
+        (rows,) = database.execute("select count(*) from Cache").fetchone()
+        assert rows == 1
+        database.execute("update Cache set mode = 4, value = ?", (pickle.dumps([Hostile()]),))
+    again = Task()
+    result = run(again, "--cache", str(folder), cases=CASES[:1])
+    assert (again.inputs, executed, result.exit_code) == ([0], [], 0)
+    last = Task()
+    run(last, "--cache", str(folder), cases=CASES[:1])
+    assert last.inputs == []

@@ -1,0 +1,345 @@
+"""What ``flask evals run`` shows of cases, and the files that it writes."""
+
+from __future__ import annotations
+
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import Result
+
+from flask_braintrust_evals import Evaluator, Score
+
+from .test_run import app_of, evals
+
+HOSTILE = "<script>alert(1)</script> @someone #1 | `x` ``` **b** [l](http://x)"
+CASES = [{"input": n, "expected": n + n % 2} for n in range(12)]
+
+
+def distance(output: int, expected: int) -> Score:
+    return Score(name="distance", score=1 - abs(output - expected) / 2, metadata={"note": "why"})
+
+
+def helper(input: int) -> int:
+    raise ValueError(f"bad {input}")
+
+
+def task(input: int) -> int:
+    return helper(input) if input == 4 else input - input // 10
+
+
+def run(*arguments: str, **options: Any) -> Result:
+    settings = {"scores": [distance], "data": CASES, **options}
+    return evals(
+        app_of(Evaluator("e", settings.pop("task", task), **settings)), "run", "e", *arguments
+    )
+
+
+def heads(text: str) -> list[str]:
+    return [line for line in text.splitlines() if line.startswith("case ")]
+
+
+def test_failures_and_the_worst_cases_are_shown_first() -> None:
+    result = run()
+    assert heads(result.stdout) == [
+        "case 5 failed: ValueError: bad 4",
+        "case 12: distance 0.0000",
+        "case 2: distance 0.5000",
+        "case 4: distance 0.5000",
+        "case 6: distance 0.5000",
+        "case 8: distance 0.5000",
+    ]
+    assert (
+        f"  at tests/cli/test_reports.py:{helper.__code__.co_firstlineno + 1} in helper: raise"
+        in (result.stdout)
+    )
+    assert "  input: 1\n  output: 1\n  expected: 2\n" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "count"),
+    [
+        (["--show", "failures"], 1),
+        (["--show", "low"], 8),
+        (["--show", "low", "--fail-under", "distance=0.5"], 2),
+        (["--show", "all"], 12),
+    ],
+)
+def test_other_cases_are_shown_if_one_asks_for_them(arguments: list[str], count: int) -> None:
+    assert len(heads(run(*arguments).stdout)) == count
+
+
+def test_nothing_is_shown_of_cases_that_are_good() -> None:
+    assert heads(run(task=lambda input: input + input % 2).stdout) == []
+
+
+def test_verbose_shows_whole_texts_stacks_and_metadata() -> None:
+    def long(input: int) -> Any:
+        return helper(input) if input == 4 else "x" * 2000
+
+    def score(output: str) -> Score:
+        return Score(name="s", score=0.5, metadata={"because": "y" * 1000})
+
+    cases = [{"input": 4}, {"input": 5, "metadata": {"m": 1}}]
+    short, full = (
+        run(*arguments, task=long, scores=[score], data=cases).stdout for arguments in ([], ["-v"])
+    )
+    assert "Traceback" not in short and "x" * 600 not in short and "y" * 1000 not in short
+    assert "Traceback" in full and "x" * 2000 in full and "y" * 1000 in full
+    assert '  metadata: {"m":1}' in full
+    frames = re.findall(r'File "([^"]+)"', full[full.index("Traceback") :])
+    assert frames and all("flask_braintrust_evals/" not in frame for frame in frames)
+
+
+def test_failures_of_scorers_name_their_line() -> None:
+    def broken(output: int) -> float:
+        raise RuntimeError("out of order")
+
+    result = run(scores=[broken])
+    assert f"  at tests/cli/test_reports.py:{broken.__code__.co_firstlineno + 1} in broken: " in (
+        result.stdout
+    )
+    shown = run("--show", "failures", scores=[broken], data=CASES[:1])
+    assert "  broken failed: RuntimeError: out of order" in shown.stdout
+
+
+def test_the_last_own_frame_is_shown_and_not_that_of_a_library() -> None:
+    def parse(input: int) -> Any:
+        return json.loads("{")
+
+    result = run(task=parse, data=CASES[:1])
+    assert "in parse: return json.loads" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("message", "hinted"),
+    [
+        ("dictionary changed size during iteration", True),
+        ("SQLite objects created in a thread can only be used in that same thread", True),
+        ("There is no current event loop in thread 'eval-3'.", True),
+        ("division by zero", False),
+    ],
+)
+def test_failures_that_smell_of_threads_have_a_hint(message: str, hinted: bool) -> None:
+    def unsafe(input: int) -> Any:
+        raise RuntimeError(message)
+
+    assert ("try --max-concurrency 1" in run(task=unsafe).stdout) is hinted
+    alone = run("--max-concurrency", "1", task=unsafe).stdout
+    assert "try --max-concurrency 1" not in alone
+
+
+def test_cases_without_an_expected_are_told() -> None:
+    def exact(output: int, expected: int) -> bool:
+        return output == expected
+
+    result = run(scores=[exact], data=[{"input": 1}])
+    assert "no case has an 'expected', which is an argument of 'exact'" in result.stdout
+    body = json.loads(run("--json", scores=[exact], data=[{"input": 1}]).stdout)
+    assert len(body["notes"]) == 1
+
+
+def test_the_json_has_a_format_quantiles_places_and_parameters() -> None:
+    body = json.loads(run("--json").stdout)
+    assert (body["format"], body["version"]) == ("flask-braintrust-evals/results", 1)
+    assert body["parameters"] == {}
+    duration = body["metrics"]["duration"]
+    assert 0 <= duration["p50"] <= duration["p95"]
+    assert body["results"][4]["error_place"].startswith("tests/cli/test_reports.py:")
+    assert body["results"][0]["score_metadata"] == {"distance": {"note": "why"}}
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT[\d:]+\+00:00", body["started"])
+
+
+# --- Files ---
+
+
+def hostile_task(input: str) -> str:
+    if input == HOSTILE:
+        return HOSTILE
+    raise ValueError(HOSTILE)
+
+
+def written(tmp_path: Path, kind: str, **options: Any) -> str:
+    file = tmp_path / f"report.{kind}"
+    result = run(f"--{kind}", str(file), **options)
+    assert result.stdout, "the report on the terminal is there, too"
+    return file.read_text("utf-8")
+
+
+HOSTILE_CASES = [{"input": HOSTILE, "expected": "x", "id": HOSTILE}, {"input": "fails"}]
+
+
+def zero(output: str) -> Score:
+    return Score(name=HOSTILE, score=0)
+
+
+def test_markdown_has_tables_and_the_worst_cases(tmp_path: Path) -> None:
+    text = written(tmp_path, "markdown")
+    lines = text.splitlines()
+    assert lines[0] == "### ❌ e\\: 12 cases, 1 failed"
+    assert "| score | mean | cases |" in lines
+    assert "| distance | 0.6364 | 11 |" in lines
+    assert "**case 5**" in lines
+    assert "failed: ValueError: bad 4" in lines
+    passed = written(tmp_path, "markdown", task=lambda input: input + input % 2)
+    assert passed.startswith("### ✅ e")
+
+
+def test_in_markdown_no_text_of_the_data_means_anything(tmp_path: Path) -> None:
+    text = written(tmp_path, "markdown", task=hostile_task, scores=[zero], data=HOSTILE_CASES)
+    blocks = re.findall(r"^(`{3,})text\n(.*?)^\1$", text, re.MULTILINE | re.DOTALL)
+    assert len(blocks) == 2
+    assert all("`" * len(fence) not in content for fence, content in blocks)
+    outside = re.sub(r"^(`{3,})text\n.*?^\1$", "", text, flags=re.MULTILINE | re.DOTALL)
+    for active in ("<script", "@someone", "#1", "](http", "``", "**b"):
+        assert not re.search(rf"(?<!\\){re.escape(active)}", outside), active
+    tags = re.findall(r"(?<!\\)<[^>]*>", outside)
+    assert tags == ["<details>", "<summary>", "</summary>", "</details>"]
+
+
+def test_markdown_is_never_longer_than_a_comment_may_be(tmp_path: Path) -> None:
+    def many(output: int) -> list[Score]:
+        return [Score(name=f"{n} {'s' * 1000}", score=0) for n in range(100)]
+
+    text = written(tmp_path, "markdown", data=CASES[:1], scores=[many])
+    assert 50_000 < len(text) < 65_536
+
+
+class Page(HTMLParser):
+    """The tags and the text of a page."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.text = ""
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def test_a_page_has_every_case_and_needs_nothing_else(tmp_path: Path) -> None:
+    text = written(tmp_path, "html")
+    page = Page(text)
+    assert page.tags.count("details") == 12
+    assert not {"script", "img", "link", "iframe"} & {*page.tags}
+    assert "default-src 'none'" in text
+    assert "src=" not in text and "url(" not in text and "@import" not in text
+    assert "case 5: failed" in page.text and "ValueError: bad 4" in page.text
+
+
+def test_in_a_page_no_text_of_the_data_means_anything(tmp_path: Path) -> None:
+    plain = written(tmp_path, "html", data=CASES[:2])
+    text = written(tmp_path, "html", task=hostile_task, scores=[zero], data=HOSTILE_CASES)
+    assert {*Page(text).tags} <= {*Page(plain).tags, "ul", "li"}
+    assert HOSTILE in Page(text).text
+
+
+@pytest.mark.parametrize("kind", ["junit", "markdown", "html"])
+def test_a_file_that_cannot_be_written_is_an_error(kind: str) -> None:
+    nowhere = run(f"--{kind}", f"nowhere/report.{kind}")
+    assert (nowhere.exit_code, nowhere.stdout) == (2, "")
+    assert f"--{kind}: 'nowhere' is not a writable folder" in nowhere.stderr
+
+
+# --- The list, and completion ---
+
+
+def test_the_list_as_json_has_types_defaults_and_own_data() -> None:
+    parameters = {
+        "word": {"type": "string", "enum": ["a", "b"], "default": "a", "description": "Which."},
+        "number": {"type": "integer"},
+        "model": {"type": "model", "default": "small"},
+    }
+    made = Evaluator("made", task, data=lambda: CASES, parameters=parameters)
+    result = evals(app_of(made, Evaluator("e", task, data=CASES)), "list", "--json")
+    first, second = json.loads(result.stdout)
+    assert (first["has_data"], first["cases"]) == (True, None)
+    assert (second["has_data"], second["cases"]) == (True, 12)
+    assert first["location"].rpartition(":")[0].endswith("test_reports.py")
+    word, number, model = first["parameters"]
+    assert word == {
+        "name": "word",
+        "type": "string",
+        "required": False,
+        "default": "a",
+        "description": "Which.",
+        "choices": ["a", "b"],
+    }
+    assert (number["type"], number["required"], number["default"]) == ("integer", True, None)
+    assert (model["type"], model["default"]) == ("model", "small")
+
+
+def test_the_list_is_for_people() -> None:
+    parameters = {
+        "word": {"type": "string", "enum": ["a", "b"], "default": "a", "description": "Which."},
+        "number": {"type": ["integer", "null"]},
+    }
+    made = Evaluator("made", task, data=lambda: CASES, parameters=parameters)
+    result = evals(app_of(made, Evaluator("e", task, data=CASES)), "list")
+    assert result.stdout.splitlines() == [
+        "made",
+        "  scores: none",
+        "  parameters:",
+        '    word: string, one of "a", "b", default "a" (Which.)',
+        "    number: integer or null, required",
+        "  own data: yes",
+        "e",
+        "  scores: none",
+        "  own data: 12 cases",
+    ]
+
+
+def test_parameters_that_are_saved_are_listed_with_their_values() -> None:
+    from flask_braintrust_evals.engine.parameters.saved import SavedParameterSet
+
+    schema = {
+        "type": "object",
+        "properties": {"a": {"type": "string"}, "b": {"type": "integer", "default": 2}},
+    }
+    evaluator = Evaluator("e", task, parameters=SavedParameterSet(schema, {"a": "saved"}, {}))
+    result = evals(app_of(evaluator), "list")
+    assert '    a: string, default "saved"\n    b: integer, default 2\n' in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "completed"),
+    [
+        ("evals run ", ["first", "second"]),
+        ("evals run f", ["first"]),
+        ("evals run first ", ["second"]),
+        ("evals run first -p ", ["alone=", "shared="]),
+        ("evals run second -p ", ["shared="]),
+        ("evals run first --param al", ["alone="]),
+    ],
+)
+def test_a_shell_completes_evaluators_and_parameters(words: str, completed: list[str]) -> None:
+    from click.shell_completion import BashComplete
+    from flask.cli import FlaskGroup
+
+    alone, shared = ({name: {"type": "string", "default": ""}} for name in ("alone", "shared"))
+    first = Evaluator("first", task, parameters={**alone, **shared})
+    app = app_of(first, Evaluator("second", task, parameters=shared))
+    cli = FlaskGroup(create_app=lambda: app)
+    complete = BashComplete(cli, {}, "flask", "_FLASK_COMPLETE")
+    arguments = words.split()
+    incomplete = "" if words.endswith(" ") else arguments.pop()
+    found = complete.get_completions(arguments, incomplete)
+    assert [each.value for each in found] == completed
+
+
+def test_completion_of_an_application_that_cannot_be_loaded_is_empty() -> None:
+    from click.shell_completion import BashComplete
+    from flask.cli import FlaskGroup
+
+    def broken() -> Any:
+        raise RuntimeError
+
+    complete = BashComplete(FlaskGroup(create_app=broken), {}, "flask", "_FLASK_COMPLETE")
+    assert complete.get_completions(["evals", "run"], "") == []
