@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import json
+import random
 import threading
 from collections.abc import Callable, Iterable
 from queue import Empty, Queue
@@ -22,6 +23,8 @@ from flask_braintrust_evals.engine.values.results import CaseRef, CaseResult
 from tests.support import eventually, in_time
 
 SECRET = "a secret of this test"
+NOISE = random.Random(1).randbytes(1_000_000).hex()
+"""A text that is too large for a message here, also when it is compressed."""
 
 
 class BrokerDownError(Exception):
@@ -29,7 +32,16 @@ class BrokerDownError(Exception):
 
 
 class MemoryBroker:
-    """A :class:`Transport` whose queues are in memory. It can be stopped, and emptied."""
+    """A :class:`Transport` whose queues are in memory. It can be stopped, and emptied.
+
+    Attributes:
+        orders: the queue of orders.
+        log: the kind and the text of each message that was sent.
+        is_up: whether it answers.
+        silent: whether it takes messages and passes none on.
+        lost_notices: how many of the next notices are lost with their connection.
+        connections: how many there were so far.
+    """
 
     address = "memory://"
     queue = "cases"
@@ -41,11 +53,14 @@ class MemoryBroker:
         self.log: list[tuple[str, str]] = []
         self.is_up = True
         self.silent = False
+        self.lost_notices = 0
+        self.connections = 0
         self._queues: dict[str, Queue[str]] = {}
         self._listeners: list[Queue[str]] = []
 
     def connect(self, timeout: float) -> _Sender:
         self.check()
+        self.connections += 1
         return _Sender(self)
 
     def listen_for_reports(
@@ -71,6 +86,9 @@ class MemoryBroker:
 
     def put(self, kind: str, message: Message, reply_to: str = "") -> None:
         self.check()
+        if self.lost_notices and kind == "notice":
+            self.lost_notices -= 1
+            raise BrokerDownError
         text = json.dumps(message)
         self.log.append((kind, text))
         if self.silent:
