@@ -72,8 +72,8 @@ setup(
         "braintrust": ["braintrust>=0.30"],
         "cache": ["diskcache>=5.6"],
         # The client of the broker is the application's choice: Celery brings that of RabbitMQ, and
-        # celery[redis] that of Redis.
-        "celery": ["celery>=5.6", "kombu>=5.6"],
+        # celery[redis] that of Redis. Kombu before 5.7 leaves queues in Redis for ever.
+        "celery": ["celery>=5.6", "kombu>=5.7"],
         "gunicorn": ["gunicorn[gevent]>=23.0", "gevent>=24.10.1"],
         "opentelemetry": ["opentelemetry-instrumentation-flask>=0.48b0"],
     },

@@ -189,40 +189,33 @@ def test_a_worker_that_does_not_know_the_task_shows_no_case(on_redis: Bench) -> 
     assert MARK not in worker.log
 
 
-def test_threads_and_solo_say_what_they_are(on_redis: Bench) -> None:
-    worker = on_redis.start_worker("-P", "threads", "-c", "3", "--prefetch-multiplier", "2")
-    assert "this worker has --prefetch-multiplier 2" in worker.log
-    on_redis.order("run")
-    *_, pid, started = on_redis.hear(2)[0]
-    assert started == [worker.name, f"{worker.name}/{pid}", "threads", 3]
-    assert pid == worker.process.pid
-    worker.stop()
-    worker = on_redis.start_worker("-P", "solo")
-    on_redis.order("run")
-    *_, pid, started = on_redis.hear(2)[0]
-    assert started == [worker.name, f"{worker.name}/{pid}", "solo", 1]
+def test_a_redelivered_order_is_known_as_one_by_every_kind_of_worker(anywhere: Bench) -> None:
+    settings = soon_redelivered(anywhere)
+    first = anywhere.start_worker("-P", "solo", **settings)
+    anywhere.order("wait")
+    ((*performs, pid, started),) = anywhere.hear(1)
+    assert performs == ["performs", "wait", False]
+    assert started == [first.name, f"{first.name}/{pid}", "solo", 1]
+    first.kill()
+    options = ("-P", "threads", "-c", "3", "--prefetch-multiplier", "2")
+    second = anywhere.start_worker(*options, **settings)
+    ((*performs, pid, started),) = anywhere.hear(1)
+    assert performs == ["performs", "wait", True]
+    assert started == [second.name, f"{second.name}/{pid}", "threads", 3]
+    assert pid == second.process.pid
+    assert "this worker has --prefetch-multiplier 2" in second.log
 
 
-def test_a_redelivered_order_is_known_as_one(anywhere: Bench) -> None:
-    with bench_settings(anywhere) as settings:
-        first = anywhere.start_worker("-c", "1", **settings)
-        anywhere.order("wait")
-        assert anywhere.hear(1)[0][2] is False
-        first.kill()
-        anywhere.start_worker("-P", "threads", "-c", "1", **settings)
-        assert anywhere.hear(1)[0][:3] == ["performs", "wait", True]
-
-
-@contextmanager
-def bench_settings(found: Bench) -> Iterator[dict[str, Any]]:
+def soon_redelivered(found: Bench) -> dict[str, Any]:
     """Settings with which the broker soon delivers again what a killed worker had."""
+    if found.broker.name != "redis":
+        return {}
     options = {
         "visibility_timeout": 1,
         "unacked_restore_interval": 0.2,
         "unacked_restore_throttle": 1,
     }
-    is_redis = isinstance(found.broker, RedisBroker)
-    yield {"broker_transport_options": options} if is_redis else {}
+    return {"broker_transport_options": options}
 
 
 @pytest.mark.parametrize(

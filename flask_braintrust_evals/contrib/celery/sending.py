@@ -183,7 +183,9 @@ def _template(app: Celery) -> tuple[dict[str, Any], bytes]:
         argsrepr=ARGUMENTS_SHOWN,
         kwargsrepr=ARGUMENTS_SHOWN,
     )
-    return message.headers, orjson.dumps(message.body[2])
+    # What a worker takes to be so anyway is left out: writing it is a good part of sending.
+    headers = {k: v for k, v in message.headers.items() if v not in (None, {}, [None, None])}
+    return headers, orjson.dumps(message.body[2])
 
 
 def _reuse_client(channel: Any) -> None:
