@@ -65,7 +65,7 @@ def eventually(condition: Callable[[], T]) -> T:
 
 
 def waiting_in(function: Callable[..., Any], name: str) -> int:
-    """How many threads whose names begin with ``name`` wait for a signal in ``function``.
+    """How many threads whose names begin with ``name`` wait in ``function``.
 
     Once a thread waits, and nobody does what it waits for, it stays where it is.
     """
@@ -75,8 +75,8 @@ def waiting_in(function: Callable[..., Any], name: str) -> int:
         for ident, innermost in sys._current_frames().items()
         if names.get(ident, "").startswith(name)
     ]
-    wait = ThreadSignal.wait.__code__
-    return sum(stack[0] is wait and function.__code__ in stack for stack in stacks)
+    waits = (threading.Condition.wait.__code__, ThreadSignal.wait.__code__)
+    return sum(stack[0] in waits and function.__code__ in stack for stack in stacks)
 
 
 class Counter:
