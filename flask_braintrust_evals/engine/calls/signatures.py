@@ -44,6 +44,8 @@ class _Constant:
 Argument = str | _Constant
 """The name of a value, or a default."""
 
+_INPUT_ALONE: tuple[Argument, ...] = ("input",)
+
 
 @dataclass(frozen=True)
 class TaskCall:
@@ -103,6 +105,8 @@ class TaskCall:
         return name in self.positional or any(source == name for _, source in self.keywords)
 
     def __call__(self, input: Any, hooks: Any, parameters: Mapping[str, Any]) -> Any:
+        if not self.keywords and self.positional == _INPUT_ALONE:
+            return self.function(input)
         given = {"input": input, "hooks": hooks, "parameters": parameters}
         return self.function(
             *_values(self.positional, given),
@@ -159,10 +163,10 @@ class ScorerCall:
         return argument in self.positional or argument in self.keywords
 
     def __call__(self, arguments: Mapping[str, Any]) -> Any:
-        return self.function(
-            *_values(self.positional, arguments),
-            **{name: arguments[name] for name in self.keywords},
-        )
+        keywords = {name: arguments[name] for name in self.keywords}
+        if not self.positional:
+            return self.function(**keywords)
+        return self.function(*_values(self.positional, arguments), **keywords)
 
 
 def scorer_calls(

@@ -213,32 +213,41 @@ class _CaseRun:
             self._emit(TaskFinished(result.ref, None, result.error))
 
     def _run_task(self) -> None:
+        code, watch = self._code, Stopwatch()
+        span = code.tracer.start(
+            "task",
+            "task",
+            self._span,
+            attributes=attributes.of_task(self._description),
+            context=self._runner.context,
+            start_time=watch.start,
+        )
+        try:
+            with code.within(span), self._task_cancellation() as cancellation:
+                self._run_task_within(span, cancellation)
+        finally:
+            span.end(watch.end())
+
+    def _run_task_within(self, span: Span, cancellation: Cancellation) -> None:
         result = self._result
         reports = ProgressReports(self._report)
-        described = attributes.of_task(self._description)
-        with (
-            self._code.span(
-                "task", "task", self._span, attributes=described, context=self._runner.context
-            ) as span,
-            self._task_cancellation() as cancellation,
-        ):
-            hooks = self._hooks(span, cancellation, reports)
-            self._began = time.monotonic()
-            try:
-                self._call_task(span, hooks, cancellation, reports)
-            # SystemExit and KeyboardInterrupt end the case, never the worker.
-            except BaseException as error:
-                set_failure(span, error)
-                set_failure(self._span, error)
-                result.error = self._code.failure("task", error, result.ref)
-                result.interrupted = self._runner.cancellation.is_set()
-            finally:
-                result.metrics[DURATION] = time.monotonic() - self._began
-                reports.close()
-                result.metadata, result.tags = left_by_task(hooks)
-                if cancellation is not self._runner.cancellation:
-                    # A task that timed out goes on, and may still change them.
-                    result.metadata, result.tags = _own_copy(result.metadata), [*result.tags]
+        hooks = self._hooks(span, cancellation, reports)
+        self._began = time.monotonic()
+        try:
+            self._call_task(span, hooks, cancellation, reports)
+        # SystemExit and KeyboardInterrupt end the case, never the worker.
+        except BaseException as error:
+            set_failure(span, error)
+            set_failure(self._span, error)
+            result.error = self._code.failure("task", error, result.ref)
+            result.interrupted = self._runner.cancellation.is_set()
+        finally:
+            result.metrics[DURATION] = time.monotonic() - self._began
+            reports.close()
+            result.metadata, result.tags = left_by_task(hooks)
+            if cancellation is not self._runner.cancellation:
+                # A task that timed out goes on, and may still change them.
+                result.metadata, result.tags = _own_copy(result.metadata), [*result.tags]
 
     def _report(self, event: Mapping[str, str]) -> None:
         with suppress(ChannelClosedError):  # the task learns from its cancel_event

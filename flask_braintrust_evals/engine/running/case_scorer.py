@@ -112,7 +112,7 @@ class CaseScorer:
         for run in slow[:-1]:
             run.start(in_thread=True)
         # Quick ones first: the last slow one need not have a thread, since this one only waits.
-        for run in (*(run for run in runs if run not in slow), *slow[-1:]):
+        for run in (*[run for run in runs if run not in slow], *slow[-1:]) if slow else runs:
             run.start(in_thread=False)
         for index, run in enumerate(runs):
             run.wait()
@@ -124,9 +124,9 @@ class CaseScorer:
         """Add what a scorer or classifier gave to the result; return whether it succeeded."""
         try:
             if run.kind == "score":
-                run.in_context(lambda: self._add_scores(run, result))
+                run.in_context(self._add_scores, run, result)
             else:
-                run.in_context(lambda: self._add_labels(run, result))
+                run.in_context(self._add_labels, run, result)
             return True
         except BaseException as error:
             set_failure(run.span, error)

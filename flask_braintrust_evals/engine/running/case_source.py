@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import logging
 import math
 import operator
@@ -109,7 +108,9 @@ class CaseSource:
             if not self._room.enter((job.index, job.trial_index), job.size):
                 return None
         is_shared = self._outlive_run or (job.case.trial_count or self._trial_count) > 1
-        return dataclasses.replace(job, case=job.case.own_copy()) if is_shared else job
+        if not is_shared:
+            return job
+        return CaseJob(job.case.own_copy(), job.index, job.trial_index, job.ids, job.size)
 
     def done(self, index: int, trial_index: int) -> None:
         """Note that a trial is no longer in memory, so that another large one may be handed out."""

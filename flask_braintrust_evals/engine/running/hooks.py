@@ -144,6 +144,7 @@ def left_by_task(hooks: EvalHooks) -> tuple[dict[str, Any], list[str]]:
     """Return the metadata and the tags of a case as its task left them, as attributes or items."""
     metadata, tags = hooks.get("metadata"), hooks.get("tags")
     return (
-        dict(metadata) if isinstance(metadata, Mapping) else {},
+        # A plain dict is checked much faster than a mapping.
+        dict(metadata) if isinstance(metadata, dict | Mapping) else {},
         [tags] if isinstance(tags, str) else [*(tags or ())],
     )

@@ -19,7 +19,7 @@ from queue import Empty
 from typing import Any
 
 from flask_braintrust_evals.concurrency.channel import Channel, ChannelClosedError
-from flask_braintrust_evals.concurrency.gevent_patch import start_thread
+from flask_braintrust_evals.concurrency.gevent_patch import is_patched, start_thread
 from flask_braintrust_evals.concurrency.places import Places
 from flask_braintrust_evals.concurrency.timers import Timer, call_later
 from flask_braintrust_evals.concurrency.turns import Turn, wait_for_turn
@@ -331,10 +331,11 @@ class Run:
 
     def _emit(self, event: Event, size: int = 0) -> None:
         self._channel.put(event, size + event.size)
-        # Tasks that never wait would keep gevent from ever running the consumer.
-        overdue = time.monotonic() - self._consumer_ran > MAX_SLICE
-        if overdue and not isinstance(event, CaseStarted):
-            time.sleep(0)
+        # Tasks that never wait would keep gevent from ever running the consumer. Threads need no
+        # help: Python itself lets another one run every few milliseconds.
+        if is_patched() and time.monotonic() - self._consumer_ran > MAX_SLICE:
+            if not isinstance(event, CaseStarted):
+                time.sleep(0)
 
     def _fail(self, error: EvalsError) -> None:
         """Start no new case. The run fails when the running ones are done."""

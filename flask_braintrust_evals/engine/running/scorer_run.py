@@ -8,7 +8,7 @@ import inspect
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from typing import Any
+from typing import Any, ParamSpec
 
 from opentelemetry.trace import Span
 
@@ -18,6 +18,8 @@ from flask_braintrust_evals.engine.calls.signatures import ScorerCall
 from flask_braintrust_evals.engine.tracing.eval_tracer import Stopwatch
 
 from .user_code import UserCode
+
+P = ParamSpec("P")
 
 _SCORER_SPAN = {"purpose": "scorer"}
 """Lets Braintrust report the cost of scorers separately from that of the task."""
@@ -120,9 +122,9 @@ class ScorerRun:
             raise self._error
         return self._returned if self._job is None else self._job.result()
 
-    def in_context(self, function: Callable[[], Any]) -> Any:
+    def in_context(self, function: Callable[P, Any], *args: P.args, **keywords: P.kwargs) -> None:
         """Call ``function`` in the scorer's context, inside its span and its scope."""
-        return self._context.run(function)
+        self._context.run(function, *args, **keywords)
 
     def end(self) -> None:
         """Exit the scope, and end the span with the time at which the scorer ended."""

@@ -9,10 +9,13 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import Token
+from types import TracebackType
 from typing import Any
 
 from opentelemetry import context as otel_context
-from opentelemetry.trace import Span, set_span_in_context
+from opentelemetry.context import Context
+from opentelemetry.trace import INVALID_SPAN, Span, set_span_in_context
 
 from flask_braintrust_evals.concurrency import greenlet_loops
 from flask_braintrust_evals.concurrency.cancellation import Cancellation
@@ -23,7 +26,7 @@ from flask_braintrust_evals.concurrency.native_threads import NativeCall
 from flask_braintrust_evals.concurrency.turns import Turn, wait_for_turn
 from flask_braintrust_evals.engine.calls.plan import CasePlan
 from flask_braintrust_evals.engine.tracing.eval_span import EvalSpan, SpanScope, current_scope
-from flask_braintrust_evals.engine.tracing.eval_tracer import EvalTracer, Stopwatch
+from flask_braintrust_evals.engine.tracing.eval_tracer import EvalTracer
 from flask_braintrust_evals.engine.values.results import CaseError, CaseRef
 from flask_braintrust_evals.error_places import place_text
 from flask_braintrust_evals.error_texts import stack_text
@@ -75,6 +78,39 @@ class ProgressReports:
             self._job = None
 
 
+class SpanBlock:
+    """A block of code in which a span is current, for OpenTelemetry and for the SDK.
+
+    Args:
+        span: the span.
+        scope: what the SDK's spans inside belong to; ``None``: the SDK is not affected.
+    """
+
+    __slots__ = ("_attached", "_scope", "_span", "_token")
+
+    def __init__(self, span: Span, scope: SpanScope | None) -> None:
+        self._span = span
+        self._scope = scope
+        self._attached: Token[Context] | None = None
+
+    def __enter__(self) -> Span:
+        self._token = current_scope.set(self._scope)
+        # One that records nothing changes nothing where no other span is current.
+        if self._span is not INVALID_SPAN or otel_context.get_current():
+            self._attached = otel_context.attach(set_span_in_context(self._span))
+        return self._span
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._attached is not None:
+            otel_context.detach(self._attached)
+        current_scope.reset(self._token)
+
+
 class UserCode:
     """Calls the task, the scorers and the classifiers of one run.
 
@@ -108,59 +144,21 @@ class UserCode:
         self._org_url = org_url
         greenlet_loops.install()
 
-    @contextmanager
-    def span(
-        self,
-        name: str,
-        kind: str,
-        parent: Span,
-        inherited: Mapping[str, str] = _NOTHING,
-        attributes: Mapping[str, Any] = _NOTHING,
-        context: str | None = None,
-    ) -> Iterator[Span]:
-        """Start a span for the calls inside.
+    def within(self, span: Span, inherited: Mapping[str, str] = _NOTHING) -> SpanBlock:
+        """Make ``span`` current in a block, so that whatever is traced inside goes below it.
 
         Args:
-            name: the span's name.
-            kind: its type in Braintrust.
-            parent: the span above it.
-            inherited: entries of ``braintrust.span_attributes``, also of the spans below it.
-            attributes: further attributes, ready to be recorded.
-            context: see :meth:`EvalTracer.start`.
+            span: the span.
+            inherited: entries of ``braintrust.span_attributes`` of the spans below it.
         """
-        watch = Stopwatch()
-        span = self.tracer.start(
-            name,
-            kind,
-            parent,
-            extra=inherited,
-            attributes=attributes,
-            context=context,
-            start_time=watch.start,
-        )
-        try:
-            with self.within(span, inherited):
-                yield span
-        finally:
-            span.end(watch.end())
-
-    @contextmanager
-    def within(self, span: Span, inherited: Mapping[str, str] = _NOTHING) -> Iterator[None]:
-        """Make ``span`` current, so that whatever is traced inside goes below it."""
-        scope = SpanScope(self.tracer, inherited, self._org_url) if self._joins_sdk else None
-        token = current_scope.set(scope)
-        attached = otel_context.attach(set_span_in_context(span))
-        try:
-            yield
-        finally:
-            otel_context.detach(attached)
-            current_scope.reset(token)
+        return SpanBlock(span, self._scope_of(inherited))
 
     def make_current(self, span: Span, inherited: Mapping[str, str] = _NOTHING) -> None:
         """Make ``span`` current for good. For a context that is not used for anything else."""
-        if self._joins_sdk:
-            current_scope.set(SpanScope(self.tracer, inherited, self._org_url))
-        otel_context.attach(set_span_in_context(span))
+        SpanBlock(span, self._scope_of(inherited)).__enter__()
+
+    def _scope_of(self, inherited: Mapping[str, str]) -> SpanScope | None:
+        return SpanScope(self.tracer, inherited, self._org_url) if self._joins_sdk else None
 
     def user_span(self, span: Span) -> EvalSpan:
         """Return a span in the form that user code gets."""

@@ -7,14 +7,16 @@ it ``task`` and one span per scorer and classifier.
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from secrets import token_hex
+from secrets import randbits
 from typing import Any
 
 from opentelemetry.context import Context
 from opentelemetry.trace import (
+    INVALID_SPAN,
     Link,
     NoOpTracer,
     Span,
@@ -44,6 +46,8 @@ class EvalTracer:
         keeps_row_ids: whether an ``eval`` span can be recorded as a row with an id of its own.
         contents: whether anybody reads the inputs and outputs that the engine records on its spans.
         max_json: bytes of each of these that are kept, since no more is sent; ``None``: all.
+        records: whether spans are recorded, and not discarded.
+        records_contents: whether spans are recorded with inputs, outputs and scores.
     """
 
     tracer: Tracer = field(default_factory=NoOpTracer)
@@ -53,6 +57,14 @@ class EvalTracer:
     keeps_row_ids: bool = True
     contents: bool = True
     max_json: int | None = None
+    records: bool = field(init=False)
+    records_contents: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        # Decided once: each case asks several times.
+        records = not isinstance(self.tracer, NoOpTracer)
+        object.__setattr__(self, "records", records)
+        object.__setattr__(self, "records_contents", records and self.contents)
 
     def start(
         self,
@@ -78,6 +90,8 @@ class EvalTracer:
             start_time: nanoseconds since 1970; ``None``: now.
             ids: those of a span that starts a new trace; ``None``: the tracer chooses them.
         """
+        if not self.records:
+            return INVALID_SPAN
         # Never in the current context: a case must not become a part of the request's trace.
         if parent is not None:
             above = set_span_in_context(parent, Context())
@@ -98,15 +112,10 @@ class EvalTracer:
             clean_text(name), above, attributes=recorded, links=links, start_time=start_time
         )
 
-    @property
-    def records(self) -> bool:
-        """``True`` if spans are recorded, ``False`` if they are discarded."""
-        return not isinstance(self.tracer, NoOpTracer)
 
-    @property
-    def records_contents(self) -> bool:
-        """``True`` if spans are recorded with inputs, outputs and scores."""
-        return self.contents and self.records
+_IDS = 2**64
+# Random for each process, and not for each case, which would take a system call.
+_first_id, _numbers = randbits(64), itertools.count()
 
 
 class Stopwatch:
@@ -132,9 +141,10 @@ class Stopwatch:
 
 
 def span_id(span: Span) -> str:
-    """Return a span's id as 16 hex digits; a random one for a span that is not recorded."""
+    """Return a span's id as 16 hex digits; one of its own for a span that is not recorded."""
     context = span.get_span_context()
-    return format_span_id(context.span_id) if context.is_valid else token_hex(8)
+    number = context.span_id if context.is_valid else (_first_id + next(_numbers)) % _IDS
+    return format_span_id(number)
 
 
 def set_failure(span: Span, error: BaseException) -> None:

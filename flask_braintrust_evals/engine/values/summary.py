@@ -133,7 +133,9 @@ class RunSummary:
         self.cases += 1
         self.failed += failed
         for name, value in scores.items():
-            summary = self.scores.setdefault(name, ScoreSummary(name))
+            summary = self.scores.get(name)
+            if summary is None:
+                summary = self.scores[name] = ScoreSummary(name)
             if value is not None:
                 summary.add(value)
         _add_metrics(self.metrics, metrics)
