@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import click
 
-from flask_braintrust_evals.engine.option_checks import MAX_RETRIES
+from flask_braintrust_evals.engine.values.option_checks import MAX_RETRIES
 from flask_braintrust_evals.runs.spec import MAX_CONCURRENCY, MAX_TRIALS
 
 from .choice import SHOWN

@@ -24,6 +24,8 @@ from .transport import Transport, WorkerInfo
 
 CHECK_SECONDS = 3.0
 """Seconds that the broker has to pass a message on, before a run begins."""
+POLL_SECONDS = 0.1
+"""Seconds between two looks at whether the connection has failed meanwhile."""
 HELLO_SECONDS = 1.0
 """Seconds that workers have to say hello, likewise."""
 CANCEL_SECONDS = 3.0
@@ -74,7 +76,7 @@ class Dispatcher:
         self._sender.send_notice_now()
         self._sender.connect_now()
         self._receiver.connect_now()
-        if not self._state.pong.wait(CHECK_SECONDS):
+        if not self._wait_for_pong():
             raise self._broker_error(self._sender.error or self._receiver.error)
 
     def workers(self, timeout: float, first_only: bool = False) -> list[WorkerInfo]:
@@ -190,6 +192,15 @@ class Dispatcher:
             self._is_started = True
         self._receiver.start()
         self._sender.start()
+
+    def _wait_for_pong(self) -> bool:
+        ends = time.monotonic() + CHECK_SECONDS
+        failures = self._sender.failures
+        while not self._state.pong.wait(POLL_SECONDS):
+            # The first failure may be that of a connection which was lost some time ago.
+            if time.monotonic() > ends or self._sender.failures > failures + 1:
+                return False
+        return True
 
     def _broker_has_workers(self) -> bool:
         job: Job[bool] = Job()

@@ -39,6 +39,7 @@ class _Link:
 
     Attributes:
         error: why the last connection could not be made or was lost; ``None``: it stands.
+        failures: how often one could not be made, or was lost.
     """
 
     def __init__(self, transport: Transport, purpose: str) -> None:
@@ -47,6 +48,7 @@ class _Link:
         self._stopped = new_event()
         self._hurry: SimpleQueue[None] = SimpleQueue()
         self.error: Exception | None = None
+        self.failures = 0
 
     def start(self) -> None:
         """Start the thread."""
@@ -100,6 +102,7 @@ class _Link:
             return
 
     def _note(self, error: Exception) -> None:
+        self.failures += 1
         if self.error is None:
             logger.warning(
                 "the connection to the broker at %s is lost (%s; %s); trying again",

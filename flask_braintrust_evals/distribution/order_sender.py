@@ -61,6 +61,11 @@ class OrderSender:
         """Why there is no connection; ``None``: there is one."""
         return self._outbox.error
 
+    @property
+    def failures(self) -> int:
+        """How often a connection could not be made, or was lost."""
+        return self._outbox.failures
+
     def start(self) -> None:
         """Start the thread."""
         self._outbox.start()
