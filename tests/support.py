@@ -99,7 +99,9 @@ class Counter:
             return self._changed.wait_for(lambda: self.value >= value, seconds)
 
 
-PATCHES_FIRST = re.compile(r"\s*from gevent import monkey\s+monkey\.patch_all\(\)")
+PATCHES_FIRST = re.compile(
+    r"(\s|[A-Z]+ = \d+\n|import asyncio\n)*from gevent import monkey\s+monkey\.patch_all\(\)"
+)
 GEVENT = (
     *("importlib.metadata", "gevent.events", "gevent.local", "gevent.lock", "gevent.monkey"),
     *("gevent.os", "gevent.queue", "gevent.select", "gevent.selectors", "gevent.signal"),
@@ -111,7 +113,8 @@ GEVENT = (
 def python(script: str, seconds: float = 30) -> str:
     """Run ``script`` in an interpreter of its own and return what it prints.
 
-    One that begins with gevent's patch is forked from a process that has imported gevent.
+    One that imports nothing, or asyncio alone, before gevent's patch is forked from a process that
+    has imported gevent.
     """
     script = textwrap.dedent(script)
     with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as errors:

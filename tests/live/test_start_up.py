@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.server import LIBRARIES, SDK, Client, Gunicorn, cases, outputs
+from tests.server import Client, Gunicorn, cases, outputs
 from tests.standin import StandIn
 
 from .conftest import PLAYGROUND, environ
@@ -59,9 +59,8 @@ def test_a_server_does_not_start_with_two_evaluators_of_one_name(
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(text)
     settings = {**environ(cloud), "EVALS": str(tmp_path)}
-    libraries = LIBRARIES if app == "decorated" else SDK
     app = f"tests.live.duplicate_app:{app}()"
-    with Gunicorn(app, environ=settings, wait=False, libraries=libraries) as server:
+    with Gunicorn(app, environ=settings, wait=False) as server:
         assert server.process.wait(20) != 0
         assert "two evaluators are named 'twin'" in server.log
         assert "give one of them another name, such as 'twin-2'" in server.log
