@@ -65,7 +65,7 @@ def run_body(outcome: Outcome) -> dict[str, Any]:
         "scorer_errors": result.summary.scorer_errors,
         "too_low": outcome.too_low,
         "worse": outcome.worse,
-        "notes": result.notes,
+        "notes": _notes(result),
         "experiment": experiment_of(outcome),
         "comparison": _comparison(outcome),
         "baseline": None if outcome.baseline is None else outcome.baseline.as_json(),
@@ -110,6 +110,11 @@ def experiment_of(outcome: Outcome) -> dict[str, Any] | None:
         return None
     name = outcome.comparison.base_name
     return {**outcome.experiment, **({"comparisonExperimentName": name} if name else {})}
+
+
+def _notes(result: EvalResult) -> list[str]:
+    warning = result.summary.warning if result.results else ""
+    return [*filter(None, [warning]), *result.notes]
 
 
 def _metrics(

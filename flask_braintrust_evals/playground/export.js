@@ -2,10 +2,9 @@
 
 import { asText, element } from "./dom.js";
 import { scoreOf } from "./records.js";
+import { results } from "./results.js";
 
-export function asJson(run) {
-  return JSON.stringify(run, null, 2);
-}
+export const asJson = (run) => JSON.stringify(results(run), null, 2);
 
 export function asCsv(run) {
   const header = ["index", "trial", "state", "input", "expected", "output", "error", ...run.scoreNames, "seconds"];

@@ -5,6 +5,8 @@ export class Run {
     this.id = `${new Date().toISOString()} ${Math.random().toString(36).slice(2, 8)}`;
     this.evaluator = evaluator;
     this.parameters = parameters;
+    this.began = performance.now();
+    this.seconds = null;
     this.total = total; // number of cases and trials, or null if it is not known
     this.rows = [];
     this.state = "running"; // then "finished", "failed" or "cancelled"
@@ -27,26 +29,33 @@ export class Run {
       this.summary = data;
       this.state = "finished";
       this.error = data.warning ?? "";
+      this.#stopClock();
     } else if (event === "error") {
       this.state = "failed";
       this.error = String(data);
+      this.#stopClock();
     }
   }
 
   end(state, error = "") {
     this.state = state;
     this.error = error;
+    this.#stopClock();
     for (const row of this.rows) if (row.state !== "done" && row.state !== "error") row.state = "cancelled";
   }
 
   // Returns plain data, for history.js and export.js.
   plain() {
-    const { id, evaluator, parameters, total, rows, state, error, summary, scoreNames, done, failed, experiment } = this;
-    return { id, evaluator, parameters, total, rows, state, error, summary, scoreNames, done, failed, experiment };
+    const { id, evaluator, parameters, total, rows, state, error, summary, scoreNames, done, failed, experiment, seconds } = this;
+    return { id, evaluator, parameters, total, rows, state, error, summary, scoreNames, done, failed, experiment, seconds };
   }
 
-  #start({ id, index, trial_index: trial, input, expected }) {
-    const row = { id, index, trial, input, expected, state: "running", text: "", scores: {} };
+  #stopClock() {
+    this.seconds ??= Math.round(performance.now() - this.began) / 1000;
+  }
+
+  #start({ id, case_id: caseId, index, trial_index: trial, input, expected }) {
+    const row = { id, caseId, index, trial, input, expected, state: "running", text: "", scores: {} };
     this.byId.set(id, row);
     this.rows.push(row);
   }

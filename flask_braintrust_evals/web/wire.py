@@ -16,7 +16,7 @@ from flask_braintrust_evals.engine.values.events import (
 from flask_braintrust_evals.engine.values.results import CaseRef, CaseResult
 from flask_braintrust_evals.engine.values.summary import MetricSummary, RunSummary, ScoreSummary
 from flask_braintrust_evals.runs.comparison import Comparison
-from flask_braintrust_evals.serialization import encoded, encoded_or_reason
+from flask_braintrust_evals.serialization import encoded, encoded_or_reason, safe_text
 
 from . import sse
 
@@ -96,10 +96,10 @@ def case_result_messages(event: Event) -> Iterator[Message]:
     """Yield messages beyond the protocol: that a case starts, and all results of a case.
 
     They are sent to clients that ask for them by ``case_results``. The data of ``case_start`` is
-    ``{"id", "index", "trial_index", "input", "expected"}``; that of ``case_result`` is ``{"id",
-    "scores", "classifications", "metadata", "tags", "duration"}`` (in seconds), and ``metrics``,
-    ``scorer_metrics``, ``error`` and ``scorer_errors`` if there are any. The output has been sent
-    by then.
+    ``{"id", "index", "trial_index", "input", "expected"}``, and ``case_id`` if the case has an id
+    of its own; that of ``case_result`` is ``{"id", "scores", "classifications", "metadata", "tags",
+    "duration"}`` (in seconds), and ``metrics``, ``scorer_metrics``, ``error`` and ``scorer_errors``
+    if there are any. The output has been sent by then.
     """
     if isinstance(event, CaseStarted):
         ref = event.ref
@@ -110,6 +110,7 @@ def case_result_messages(event: Event) -> Iterator[Message]:
             trial_index=ref.trial_index,
             input=event.case.input,
             expected=event.case.expected,
+            **({} if event.case.id is None else {"case_id": safe_text(event.case.id)}),
         )
     elif isinstance(event, CaseFinished):
         yield _of_values("case_result", **_result(event.result))

@@ -1,0 +1,133 @@
+"""What the local page exports as JSON is what ``flask evals run --json`` writes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from flask_braintrust_evals import Classification, Evaluator, Score
+from flask_braintrust_evals.cli.saved_results import SavedResults
+from tests.cli.test_run import app_of, evals
+
+from .page_modules import needs_node, run_in_node
+from .support import Api, make_app
+
+pytestmark = [needs_node, pytest.mark.slow]
+
+EXPORT = """
+import { readFileSync } from "node:fs";
+import { asJson } from "./export.js";
+import { Run } from "./run.js";
+const events = JSON.parse(readFileSync(process.argv[2]));
+const run = new Run("e", { word: "x" }, null);
+for (const { event, data } of events) run.handle(event, data);
+if (process.argv[3]) run.end("cancelled", "stopped");
+console.log(asJson(run.plain()));
+"""
+CASES = [
+    {"input": {"a": [2]}, "expected": "x", "id": "named", "tags": ["t"]},
+    {"input": "bad", "id": 7},
+    {"input": "c", "expected": "cx", "metadata": {"m": 1}, "trial_count": 2},
+]
+TIMES = ("started", "seconds", "metrics")
+"""Fields that differ from run to run."""
+
+
+def task(input: Any, hooks: Any) -> Any:
+    if input == "bad":
+        raise ValueError("no good")
+    return f"{input}{hooks.parameters.word}"
+
+
+def exact(output: Any, expected: Any) -> Score:
+    return Score(name="exact", score=output == expected, metadata={"why": "compared"})
+
+
+def none(output: Any) -> None:
+    return None
+
+
+def broken(output: Any) -> float:
+    raise RuntimeError("out of order")
+
+
+def label(output: Any) -> Classification:
+    return Classification(id="short")
+
+
+def evaluator() -> Evaluator:
+    return Evaluator(
+        "e",
+        task,
+        scores=[exact, none, broken],
+        classifiers=[label],
+        parameters={"word": {"type": "string", "default": ""}},
+        max_concurrency=1,
+    )
+
+
+def exported(tmp_path: Path, events: list[tuple[str, str]], *more: str) -> Any:
+    file = tmp_path / "events.json"
+    file.write_text(json.dumps([{"event": kind, "data": data} for kind, data in events]))
+    folder = tmp_path / "page"
+    folder.mkdir()
+    return run_in_node(folder, EXPORT, [str(file), *more])
+
+
+def page_events() -> list[tuple[str, str]]:
+    api = Api(make_app(evaluator(), BRAINTRUST_EVALS_AUTH="none"), token=None)
+    found = api.events(name="e", data=CASES, parameters={"word": "x"}, case_results=True)
+    return [(each.type, each.data) for each in found]
+
+
+def test_both_are_the_same_but_for_times_and_places(tmp_path: Path) -> None:
+    arguments = ("run", "e", "--data", "-", "--json", "-p", "word=x")
+    of_command = json.loads(evals(app_of(evaluator()), *arguments, input=json.dumps(CASES)).stdout)
+    of_page = exported(tmp_path, page_events())
+
+    assert list(of_page) == list(of_command), "the same fields, in the same order"
+    for name in TIMES:
+        assert type(of_page.pop(name)) is type(of_command.pop(name)), name
+    for results in (of_page["results"], of_command["results"]):
+        for each in results:
+            assert each.pop("seconds") >= 0
+            assert each.pop("metrics")["duration"] >= 0
+            each.pop("error_place")  # the page is not told where in the server's code it is
+    assert of_page == of_command
+
+
+def test_the_command_reads_what_the_page_exports(tmp_path: Path) -> None:
+    file = tmp_path / "results.json"
+    file.write_text(json.dumps(exported(tmp_path, page_events())))
+    saved = SavedResults(str(file), "--baseline").of("e")
+    assert len(saved.results) == 4
+    assert saved.score_names == ["exact", "none"]
+
+
+def test_metrics_have_the_same_quantiles_and_units(tmp_path: Path) -> None:
+    events = []
+    for number in range(20):
+        start = {"id": str(number), "index": number, "trial_index": 0, "input": 1, "expected": None}
+        metrics = {"duration": number + 1, "tokens": 2, "estimated_cost": 0.5}
+        result = {"id": str(number), "scores": {}, "metrics": metrics, "duration": 1}
+        events += [("case_start", json.dumps(start)), ("case_result", json.dumps(result))]
+    found = exported(tmp_path, [*events, ("summary", "{}")])["metrics"]
+    assert found["duration"] == {
+        "mean": 10.5,
+        "p50": 10,
+        "p95": 19,
+        "total": 210,
+        "count": 20,
+        "unit": "s",
+    }
+    assert (found["tokens"]["unit"], found["estimated_cost"]["unit"]) == ("tok", "$")
+
+
+def test_a_run_that_was_cancelled_says_so(tmp_path: Path) -> None:
+    start = {"id": "a", "index": 0, "trial_index": 0, "input": 1, "expected": None}
+    found = exported(tmp_path, [("case_start", json.dumps(start))], "cancel")
+    assert (found["passed"], found["error"]) == (False, "stopped")
+    assert (found["cases"], found["interrupted"], found["results"]) == (0, 1, [])
