@@ -19,7 +19,8 @@ pytestmark = pytest.mark.live
 def serve(cloud: StandIn, worker: str, *options: str) -> Gunicorn:
     options += ("--threads", "10") if worker == "gthread" else ()
     variables = environ(cloud)
-    return Gunicorn(worker_class=worker, options=options, environ=variables, fresh=True)
+    fresh = worker == "gevent"
+    return Gunicorn(worker_class=worker, options=options, environ=variables, fresh=fresh)
 
 
 @pytest.mark.parametrize("options", [(), ("--preload",)], ids=["", "preload"])
