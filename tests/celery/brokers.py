@@ -7,6 +7,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
+import trustme
 from kombu import Connection
 
 from .processes import ProcessGroup, free_port, is_listening
@@ -18,6 +19,26 @@ RABBITMQ_START = 90.0
 """Seconds that RabbitMQ may take to start: about ten on an idle machine."""
 
 
+class Certificates:
+    """What a server on 127.0.0.1 needs for TLS, as files.
+
+    Attributes:
+        authority: the certificate of who signed it, for clients.
+        chain: the certificate of the server.
+        key: its key.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        authority = trustme.CA()
+        issued = authority.issue_cert("127.0.0.1")
+        self.authority = directory / "authority.pem"
+        self.chain = directory / "chain.pem"
+        self.key = directory / "key.pem"
+        authority.cert_pem.write_to_path(str(self.authority))
+        self.chain.write_bytes(b"".join(blob.bytes() for blob in issued.cert_chain_pems))
+        issued.private_key_pem.write_to_path(str(self.key))
+
+
 class RedisBroker:
     """A Redis that keeps nothing on disk. It runs when the constructor returns."""
 
@@ -26,13 +47,25 @@ class RedisBroker:
     def __init__(self) -> None:
         self._directory = tempfile.TemporaryDirectory(prefix="redis-")
         self.port = free_port()
+        self.tls_port = free_port()
         self.url = f"redis://127.0.0.1:{self.port}/0"
+        self.tls_url = f"rediss://127.0.0.1:{self.tls_port}/0"
+        self.certificates = Certificates(Path(self._directory.name))
         self.start()
 
     def start(self) -> None:
         """Start it, also after :meth:`kill`: it is empty then."""
         assert REDIS is not None
-        options = {"--port": str(self.port), "--bind": "127.0.0.1", "--save": "", "--dir": "."}
+        options = {
+            "--port": str(self.port),
+            "--bind": "127.0.0.1",
+            "--save": "",
+            "--dir": ".",
+            "--tls-port": str(self.tls_port),
+            "--tls-cert-file": str(self.certificates.chain),
+            "--tls-key-file": str(self.certificates.key),
+            "--tls-auth-clients": "no",
+        }
         directory = Path(self._directory.name)
         self.group = ProcessGroup(
             [REDIS, *(part for option in options.items() for part in option)],
@@ -60,7 +93,10 @@ class RabbitBroker:
         self._temporary = tempfile.TemporaryDirectory(prefix="rabbitmq-")
         self._directory = Path(self._temporary.name)
         self.port = free_port()
+        self.tls_port = free_port()
         self.url = f"amqp://guest:guest@127.0.0.1:{self.port}//"
+        self.tls_url = f"amqps://guest:guest@127.0.0.1:{self.tls_port}//"
+        self.certificates = Certificates(self._directory)
         self._names = free_port()
         self._distribution = free_port()
         # Started here, because a node starts one that outlives it otherwise.
@@ -76,8 +112,14 @@ class RabbitBroker:
         home = self._directory / "home"
         home.mkdir(exist_ok=True)
         config = self._directory / "rabbitmq.conf"
-        # The limit that RabbitMQ 4 has by default.
-        config.write_text("max_message_size = 16777216\n")
+        config.write_text(
+            # The limit that RabbitMQ 4 has by default.
+            "max_message_size = 16777216\n"
+            f"listeners.ssl.default = 127.0.0.1:{self.tls_port}\n"
+            f"ssl_options.cacertfile = {self.certificates.authority}\n"
+            f"ssl_options.certfile = {self.certificates.chain}\n"
+            f"ssl_options.keyfile = {self.certificates.key}\n"
+        )
         environ = {
             "HOME": str(home),
             "ERL_EPMD_ADDRESS": "127.0.0.1",

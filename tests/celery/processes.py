@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import atexit
+import functools
 import os
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -45,6 +47,7 @@ class ProcessGroup:
                 start_new_session=True,
             )
         _started.append(self)
+        _watch("+", self.process.pid)
 
     @property
     def log(self) -> str:
@@ -84,12 +87,49 @@ class ProcessGroup:
         self.process.wait()
         if self in _started:
             _started.remove(self)
+            _watch("-", self.process.pid)
+
+
+WATCHER = """
+import os, signal, sys
+signal.signal(signal.SIGINT, signal.SIG_IGN)
+groups = set()
+for line in sys.stdin:
+    (groups.add if line[0] == "+" else groups.discard)(int(line[1:]))
+for group in groups:
+    try:
+        os.killpg(group, signal.SIGKILL)
+    except ProcessLookupError:
+        pass
+"""
+"""A program that kills groups of processes when the one that told it of them ends in any way."""
+
+
+@functools.cache
+def _watcher() -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-S", "-E", "-c", WATCHER],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def _watch(sign: str, group: int) -> None:
+    pipe = _watcher().stdin
+    assert pipe is not None
+    pipe.write(f"{sign}{group}\n")
+    pipe.flush()
 
 
 @atexit.register
 def _kill_all() -> None:
     for group in [*_started]:
         group.kill()
+    if _watcher.cache_info().currsize:
+        _watcher().communicate()
 
 
 def free_port() -> int:

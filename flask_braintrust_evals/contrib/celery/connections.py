@@ -14,6 +14,8 @@ from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY
 
 HEARTBEAT = 10.0
 """Seconds between the heartbeats of an AMQP connection that listens."""
+PING_SECONDS = 5.0
+"""Seconds without a message after which a connection to Redis that listens is tested."""
 CLOSING_SECONDS = 1.0
 """Seconds that the closing of a connection waits for each answer of the broker."""
 MAX_REASON = 500
@@ -50,7 +52,7 @@ class Connections:
 
         Args:
             timeout: seconds that connecting to an address may take, and each answer later on.
-            to_listen: the connection reads: its user calls ``heartbeat_check`` each second.
+            to_listen: the connection reads: its user calls :func:`check` each second.
 
         Raises:
             ConnectionFailedError: the broker cannot be reached.
@@ -92,11 +94,30 @@ class Connections:
             # What may have been sent is not sent again without the knowledge of who sends it.
             "retry_on_timeout": False,
         }
+        if to_listen:
+            options["health_check_interval"] = PING_SECONDS
         steps = self._app.conf.broker_transport_options.get("priority_steps", [0])
         if 0 in steps:
             # Our messages have no priorities: one list for each queue instead of four.
             options["priority_steps"] = [0]
         return options
+
+
+def check(connection: Connection) -> None:
+    """Notice if the other side of a connection that listens is gone without a word.
+
+    It is also what keeps a firewall from forgetting a connection over which nothing comes.
+
+    Raises:
+        Exception: it is gone. With Redis, it is connected anew instead, by the next wait.
+    """
+    driver = connection.transport.driver_type
+    if driver == "amqp":
+        connection.heartbeat_check()
+    elif driver == "redis":
+        # What Kombu calls only from the event loop of a worker of Celery. It tests what listens to
+        # reports itself, while it waits.
+        connection.transport.cycle.maybe_check_subclient_health()
 
 
 def close(connection: Connection) -> None:

@@ -13,7 +13,7 @@ from kombu import Connection, Consumer, Queue
 from flask_braintrust_evals.distribution.messages import Message
 from flask_braintrust_evals.distribution.transport import Receive, Stopped
 
-from .connections import Connections, close, failures, untraced
+from .connections import Connections, check, close, failures, untraced
 
 logger = logging.getLogger("flask_braintrust_evals")
 
@@ -21,6 +21,8 @@ ANSWER_SECONDS = 5.0
 """Seconds within which a connection is made, and the broker answers."""
 POLL_SECONDS = 0.5
 """Seconds to wait for a message at a stretch."""
+TEST_SECONDS = 1.0
+"""Seconds between two tests of the connection."""
 PREFETCH = 500
 """Messages that an AMQP broker sends before the first of them is acknowledged."""
 ACKNOWLEDGE_EVERY = 32
@@ -116,16 +118,15 @@ def _consume(connection: Connection, queue: Queue, inbox: Inbox) -> Consumer:
 
 
 def _drain(connection: Connection, inbox: Inbox, stopped: Stopped) -> None:
-    checks_heartbeat = connection.supports_heartbeats
-    checked = time.monotonic()
+    tested = time.monotonic()
     while not stopped():
         try:
             connection.drain_events(timeout=POLL_SECONDS)
         except TimeoutError:
             inbox.acknowledge()
-        if checks_heartbeat and time.monotonic() - checked >= 1:
-            checked = time.monotonic()
-            connection.heartbeat_check()
+        if time.monotonic() - tested >= TEST_SECONDS:
+            tested = time.monotonic()
+            check(connection)
 
 
 def _message_of(received: Any) -> Message | None:
