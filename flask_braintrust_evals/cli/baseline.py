@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -119,6 +119,15 @@ class BaselineComparison:
             found[name] = f"no case has the score {name}, which cases in {self.file} have"
         return found
 
+    def remarks(self, known: Container[str]) -> list[str]:
+        """Return a line for each score that has changed, whether that may be chance.
+
+        Args:
+            known: names of scores that are left out.
+        """
+        changed = [each for each in self.scores.values() if abs(each.diff) > TOLERANCE]
+        return [_judged(each) for each in changed if each.name not in known]
+
 
 def compare(now: SavedRun, before: SavedRun, file: str) -> BaselineComparison:
     """Compare two runs.
@@ -195,6 +204,13 @@ def _change(name: str, pairs: Sequence[tuple[float, float]]) -> ScoreChange:
         sum(each < -TOLERANCE for each in differences),
         chance_of(differences),
     )
+
+
+def _judged(change: ScoreChange) -> str:
+    verb = "rose" if change.diff > 0 else "fell"
+    judged = "may be chance" if change.is_noise else "is hardly chance"
+    by = f"{abs(change.diff):.4f}"
+    return f"{change.name} {verb} by {by}, which {judged} (p = {change.chance:.3f})"
 
 
 def _fell(change: ScoreChange) -> str:

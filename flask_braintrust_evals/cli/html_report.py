@@ -56,7 +56,7 @@ def _outcome(outcome: Outcome) -> Iterable[str]:
     yield f"<p>{escape(outcome.started)}, {outcome.seconds:.1f} s</p>"
     lost = f"{outcome.lost_spans} spans could not be delivered" if outcome.lost_spans else None
     notes = [outcome.error, lost, result.summary.warning, *outcome.problems]
-    texts = [*filter(None, notes), *result.notes, *outcome.origins]
+    texts = [*filter(None, notes), *result.notes, *outcome.remarks]
     if texts:
         yield f"<ul>{''.join(f'<li>{escape(text)}</li>' for text in texts)}</ul>"
     for caption, rows in (("Scores", score_rows(outcome)), ("Metrics", metric_rows(outcome))):

@@ -46,8 +46,9 @@ class Judgement:
         outcome.baseline = compared
         tolerances = _applicable(self.tolerances, evaluator, outcome, self.evaluators)
         outcome.worse = compared.problems(tolerances, self.every)
+        outcome.remarks += compared.remarks(outcome.worse)
         if compared.only_before or compared.only_now:
-            outcome.origins.append(
+            outcome.remarks.append(
                 f"{cases_text(compared.cases)} compared with {compared.file};"
                 f" {compared.only_before} are only there, and {compared.only_now} only here"
             )

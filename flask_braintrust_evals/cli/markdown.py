@@ -47,7 +47,7 @@ def _outcome(outcome: Outcome) -> Iterable[str]:
         if rows:
             yield ""
             yield from _table(rows)
-    notes = [*filter(None, [result.summary.warning]), *result.notes, *outcome.origins]
+    notes = [*filter(None, [result.summary.warning]), *result.notes, *outcome.remarks]
     if outcome.comparison.base_name is not None:
         notes.append(f"compared with {outcome.comparison.base_name}")
     if notes:

@@ -53,7 +53,7 @@ class Outcome:
         max_failures: how many cases may fail.
         baseline: the comparison with the results in a file.
         worse: a message for each score that is worse than it may be, by its name.
-        origins: how many results are from elsewhere than this run, a line each.
+        remarks: which results are from elsewhere, and how scores have changed, a line each.
         error: why the run failed or ended early; ``None``: it did not.
         interrupted: whether Ctrl-C was pressed.
         too_low: a message for each score whose mean is below its limit, by the score's name.
@@ -72,7 +72,7 @@ class Outcome:
     max_failures: MaxFailures = NO_FAILURES
     baseline: BaselineComparison | None = None
     worse: dict[str, str] = field(default_factory=dict)
-    origins: list[str] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
     error: str | None = None
     interrupted: bool = False
     too_low: dict[str, str] = field(default_factory=dict)

@@ -64,7 +64,7 @@ def _warnings(outcome: Outcome) -> Iterable[str]:
     if result.results and result.summary.warning:
         yield result.summary.warning
     yield from result.notes
-    yield from outcome.origins
+    yield from outcome.remarks
     if outcome.max_concurrency > 1 and smells_of_threads(_errors(outcome)):
         yield HINT
 

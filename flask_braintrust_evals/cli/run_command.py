@@ -73,7 +73,7 @@ class RunCommand:
                 own = replace(options, parameters=parameters, around=around)
                 outcome = _run(evaluator, own, host)
                 outcome.parameters = parameters
-                outcome.origins = known()
+                outcome.remarks = known()
                 judgement.judge(outcome, evaluator)
                 outcomes.append(outcome)
                 if outcome.interrupted:

@@ -106,6 +106,7 @@ def test_a_run_is_compared_with_an_earlier_one_case_by_case(good: str) -> None:
         "score     mean   cases   change  better   worse  chance",
         "exact   0.6000      20  -0.4000       0       8   0.008",
     ]
+    assert "exact fell by 0.4000, which is hardly chance (p = 0.008)" in result.stdout
 
 
 @pytest.mark.parametrize(
@@ -130,6 +131,15 @@ def test_a_change_that_may_be_chance_is_no_failure(good: str) -> None:
     result = run(almost, TWENTY, "--baseline", good, "--fail-if-worse")
     assert result.exit_code == 0
     assert "-0.0500       0       1   1.000" in result.stdout
+    assert "exact fell by 0.0500, which may be chance (p = 1.000)" in result.stdout
+
+
+def test_a_score_that_rose_is_told_too(tmp_path: Path) -> None:
+    file = tmp_path / "bad.json"
+    file.write_text(run(worse, TWENTY, "--json").stdout)
+    result = run(better, TWENTY, "--baseline", str(file), "--fail-if-worse")
+    assert result.exit_code == 0
+    assert "exact rose by 0.4000, which is hardly chance (p = 0.008)" in result.stdout
 
 
 def test_a_score_that_is_gone_is_worse(good: str) -> None:

@@ -256,3 +256,29 @@ def test_a_terminal_shows_how_far_it_is(tmp_path: Path, name: str, count: str) -
     )
     assert name in last
     assert re.search(rf"(^|\s){count}(\s|$)", last), last
+
+
+WAITING = "waiting for a change; press Ctrl-C to stop\n"
+
+
+def test_a_watched_run_is_run_again_when_the_code_or_the_data_changes(tmp_path: Path) -> None:
+    data = tmp_path / "cases.jsonl"
+    data.write_text('{"input": 1}\n')
+    arguments = ("endless", "--data", "cases.jsonl", "--json", "--watch")
+    with command(tmp_path, *arguments) as process:
+        assert process.stderr is not None
+        assert process.stderr.readline() == WAITING
+        data.write_text('{"input": 1}\n{"input": 2}\n')
+        assert process.stderr.readline() == WAITING
+        (tmp_path / "some_app.py").write_text(
+            APP.replace("lambda input: input", "lambda input: 77")
+        )
+        assert process.stderr.readline() == WAITING
+        process.send_signal(signal.SIGINT)
+        output, errors = process.communicate(timeout=30)
+    assert (process.returncode, errors) == (130, "interrupted\n")
+    first, second, third = re.findall(r"^\{.*?^\}$", output, re.MULTILINE | re.DOTALL)
+    found = [
+        [each["output"] for each in json.loads(body)["results"]] for body in (first, second, third)
+    ]
+    assert found == [[1], [1, 2], [77, 77]]
