@@ -5,6 +5,7 @@ from __future__ import annotations
 import linecache
 import os
 import sysconfig
+from functools import lru_cache
 from pathlib import Path
 from types import FrameType
 
@@ -41,6 +42,7 @@ def place_text(error: BaseException) -> str:
     return "" if found is None else _described(*found)
 
 
+@lru_cache(maxsize=1024)
 def is_own_code(file: str) -> bool:
     """Return whether a file is neither this package's, nor that of a library or of Python."""
     path = os.path.realpath(file)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import logging
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -125,3 +126,11 @@ def test_scorers_for_scores_is_an_error_that_says_so() -> None:
 def test_an_evaluator_can_still_be_copied() -> None:
     evaluator = Evaluator("e", echo, retries=3)
     assert copy.copy(evaluator).plan.retries == 3
+
+
+def test_a_class_of_ones_own_may_have_further_options() -> None:
+    @dataclass
+    class Timed(Evaluator):
+        seconds: float = 1.0
+
+    assert Timed("e", echo, seconds=2.0).run([{"input": 1}]).results[0].output == 1

@@ -30,7 +30,7 @@ from flask_braintrust_evals.engine.tracing.eval_tracer import (
     set_failure,
     span_id,
 )
-from flask_braintrust_evals.engine.values.copies import deep_copy, own_copy
+from flask_braintrust_evals.engine.values.copies import own_copy
 from flask_braintrust_evals.engine.values.events import (
     CaseFinished,
     CaseProgress,
@@ -39,8 +39,7 @@ from flask_braintrust_evals.engine.values.events import (
 )
 from flask_braintrust_evals.engine.values.results import CaseRef, CaseResult
 from flask_braintrust_evals.engine.values.summary import DURATION, RETRIES
-from flask_braintrust_evals.errors import RunError, SerializationError
-from flask_braintrust_evals.serialization import encoded
+from flask_braintrust_evals.errors import RunError
 from flask_braintrust_evals.tracing.json_cuts import json_within
 from flask_braintrust_evals.tracing.span_context import span_context
 
@@ -50,6 +49,7 @@ from .executor import CaseJob, Emit
 from .hooks import EvalHooks, left_by_task
 from .memory_tracing import FinishedSpans, UsageOf, memory_for
 from .retries import call_with_retries
+from .task_values import output_data, own_metadata
 from .user_code import ProgressReports, UserCode
 
 
@@ -157,7 +157,7 @@ class _CaseRun:
         self._result = CaseResult(
             CaseRef(row_id or span_id(self._span), job.index, job.trial_index, case.origin),
             case,
-            metadata=_own_copy(case.metadata),
+            metadata=own_metadata(case.metadata),
             tags=list(case.tags or ()),
         )
 
@@ -247,7 +247,7 @@ class _CaseRun:
             result.metadata, result.tags = left_by_task(hooks)
             if cancellation is not self._runner.cancellation:
                 # A task that timed out goes on, and may still change them.
-                result.metadata, result.tags = _own_copy(result.metadata), [*result.tags]
+                result.metadata, result.tags = own_metadata(result.metadata), [*result.tags]
 
     def _report(self, event: Mapping[str, str]) -> None:
         with suppress(ChannelClosedError):  # the task learns from its cancel_event
@@ -291,7 +291,7 @@ class _CaseRun:
             raise TimeoutError(message) from None
         if self._runner.cancellation.is_set():
             raise RunError("the run was cancelled before the task returned")
-        result.output_data = _output_data(output)
+        result.output_data = output_data(output)
         wait_after(len(result.output_data))
         result.output = output
         if self._code.tracer.records_contents:
@@ -316,7 +316,7 @@ class _CaseRun:
             failures += 1
             self._began = time.monotonic()
             self._parameters = copy_for_case(self._runner.parameters)
-            hooks.begin_again(_own_copy(case.metadata), case.tags or (), self._parameters)
+            hooks.begin_again(own_metadata(case.metadata), case.tags or (), self._parameters)
 
         try:
             return call_with_retries(call, plan.retries, cancellation, begin_again, plan.name)
@@ -324,28 +324,3 @@ class _CaseRun:
             if failures:
                 result.metrics[RETRIES] = failures
                 attributes.merge_json(span, semconv.METRICS, {RETRIES: failures})
-
-
-def _own_copy(metadata: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Return a copy that a task may change without changing that of the case's other trials."""
-    if not metadata:
-        return {}
-    try:
-        copied: dict[str, Any] = deep_copy(dict(metadata))
-        return copied
-    except Exception:  # it holds something that cannot be copied
-        return dict(metadata)
-
-
-def _output_data(output: Any) -> bytes:
-    """Return an output as JSON, in UTF-8.
-
-    As in the ``braintrust`` SDK, a part that has no JSON form is replaced by a text that says so.
-
-    Raises:
-        SerializationError: the output itself has no JSON form.
-    """
-    try:
-        return encoded(output, tolerant=True)
-    except SerializationError as error:
-        raise SerializationError(f"the task's output cannot be written as JSON: {error}") from error

@@ -1,0 +1,35 @@
+"""What a task gets and gives: copies of metadata, and outputs as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from flask_braintrust_evals.engine.values.copies import deep_copy
+from flask_braintrust_evals.errors import SerializationError
+from flask_braintrust_evals.serialization import encoded
+
+
+def own_metadata(metadata: Mapping[str, Any] | None) -> dict[str, Any]:
+    """Return a copy that a task may change without changing that of the case's other trials."""
+    if not metadata:
+        return {}
+    try:
+        copied: dict[str, Any] = deep_copy(dict(metadata))
+        return copied
+    except Exception:  # it holds something that cannot be copied
+        return dict(metadata)
+
+
+def output_data(output: Any) -> bytes:
+    """Return an output as JSON, in UTF-8.
+
+    As in the ``braintrust`` SDK, a part that has no JSON form is replaced by a text that says so.
+
+    Raises:
+        SerializationError: the output itself has no JSON form.
+    """
+    try:
+        return encoded(output, tolerant=True)
+    except SerializationError as error:
+        raise SerializationError(f"the task's output cannot be written as JSON: {error}") from error
