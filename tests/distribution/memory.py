@@ -172,6 +172,7 @@ class Workers:
             release,
         )
         self.all: list[CaseWorker] = []
+        self._killed: set[CaseWorker] = set()
 
     def start(self, slots: int = 2) -> CaseWorker:
         """Start one more process."""
@@ -183,13 +184,19 @@ class Workers:
             threading.Thread(target=self._take_orders, args=[worker], daemon=True).start()
         return worker
 
+    def kill(self, worker: CaseWorker) -> None:
+        """End a process at once: what it has begun goes on, and is not heard of any more."""
+        self._killed.add(worker)
+        worker._reports.put = lambda owner, report: None  # type: ignore[method-assign]
+        worker.stop()
+
     def stop(self) -> None:
         self._stopped.set()
         for worker in self.all:
             worker.stop()
 
     def _take_orders(self, worker: CaseWorker) -> None:
-        while not self._stopped.is_set():
+        while not self._stopped.is_set() and worker not in self._killed:
             try:
                 text = self._broker.orders.get(timeout=0.02)
             except Empty:
