@@ -80,6 +80,8 @@ class CaseCompletion:
         try:
             if not result.interrupted and (self._scorer is not None or outcome is None):
                 self._score(result, span, is_lost=outcome is None)
+            elif record is None and self._runner.code.tracer.records_contents:
+                attributes.record(span, result)  # its span was lost on the way
         finally:
             end = time.time_ns() if record is None else record["end"]
             span.end(end + time.monotonic_ns() - began)

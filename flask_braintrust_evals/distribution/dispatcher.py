@@ -26,6 +26,8 @@ CHECK_SECONDS = 3.0
 """Seconds that the broker has to pass a message on, before a run begins."""
 POLL_SECONDS = 0.1
 """Seconds between two looks at whether the connection has failed meanwhile."""
+SILENT_SECONDS = 1.0
+"""Seconds after which a process without runs makes its connections anew, likewise."""
 HELLO_SECONDS = 1.0
 """Seconds that workers have to say hello, likewise."""
 CANCEL_SECONDS = 3.0
@@ -194,9 +196,14 @@ class Dispatcher:
         self._sender.start()
 
     def _wait_for_pong(self) -> bool:
-        ends = time.monotonic() + CHECK_SECONDS
+        began = time.monotonic()
+        ends, idle_ends = began + CHECK_SECONDS, began + SILENT_SECONDS
         failures = self._sender.failures
         while not self._state.pong.wait(POLL_SECONDS):
+            if time.monotonic() > idle_ends and not self._state.runs:
+                # Connections that were idle for long may be dead without that being known.
+                self._sender.reconnect()
+                idle_ends = ends
             # The first failure may be that of a connection which was lost some time ago.
             if time.monotonic() > ends or self._sender.failures > failures + 1:
                 return False

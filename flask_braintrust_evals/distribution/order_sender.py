@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections import deque
 from collections.abc import Callable
@@ -86,6 +87,11 @@ class OrderSender:
     def connect_now(self) -> None:
         """If there is no connection, try to make one without a pause."""
         self._outbox.hurry()
+
+    def reconnect(self) -> None:
+        """Have both connections made anew."""
+        self._unheard_since = -math.inf
+        self.send_notice_now()
 
     def note_heard(self) -> None:
         """Note that a message of this process to itself has arrived."""

@@ -6,6 +6,7 @@ import itertools
 import json
 import random
 import threading
+import time
 from collections.abc import Callable, Iterable
 from queue import Empty, Queue
 from typing import Any
@@ -55,6 +56,7 @@ class MemoryBroker:
         self.silent = False
         self.lost_notices = 0
         self.connections = 0
+        self._cut_off = 0
         self._queues: dict[str, Queue[str]] = {}
         self._listeners: list[Queue[str]] = []
 
@@ -105,6 +107,10 @@ class MemoryBroker:
         if not self.is_up:
             raise BrokerDownError
 
+    def cut_off(self) -> None:
+        """Have those who listen now get nothing any more, without their being told."""
+        self._cut_off += 1
+
     def restart_empty(self) -> None:
         """Be back without what was in the queues."""
         self.orders = Queue()
@@ -120,8 +126,12 @@ class MemoryBroker:
     ) -> None:
         self.check()
         ready()
+        cut_off = self._cut_off
         while not stopped():
             self.check()
+            if cut_off != self._cut_off:
+                time.sleep(0.02)
+                continue
             try:
                 text = source.get(timeout=0.02)
             except Empty:

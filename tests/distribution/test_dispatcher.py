@@ -485,6 +485,15 @@ def test_a_check_does_not_wait_for_the_next_attempt_to_connect(
     in_time(there.dispatcher.check_broker)
 
 
+def test_a_check_passes_although_an_idle_connection_has_died(
+    there: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("flask_braintrust_evals.distribution.dispatcher.SILENT_SECONDS", 0.2)
+    in_time(there.dispatcher.check_broker)
+    there.broker.cut_off()
+    in_time(there.dispatcher.check_broker)
+
+
 def test_fifty_checks_at_a_time_pass_and_keep_the_connection(there: Site, script: Script) -> None:
     owner = there.dispatcher._state.reply_to
     in_time(there.dispatcher.check_broker)
