@@ -101,7 +101,7 @@ class Workers:
         settings = self._settings
         dispatcher = Dispatcher(self._transport(), self._writer(), settings.lease)
         weakref.finalize(self, dispatcher.stop)
-        return Distribution(dispatcher, Fingerprints(settings.release))
+        return Distribution(dispatcher, Fingerprints(settings.release), self._evaluators)
 
     def _make_worker(self) -> CaseWorker:
         app = self._app()

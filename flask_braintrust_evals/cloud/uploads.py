@@ -50,6 +50,7 @@ class AttachmentUploads:
         session: the caller's session.
 
     Attributes:
+        namespace: what keys are made with, as text; other processes may make the same ones.
         lost: the number of attachments that are referred to, but could not be stored.
     """
 
@@ -61,6 +62,7 @@ class AttachmentUploads:
         self._queue: deque[tuple[Mapping[str, Any], bytes]] = deque()
         self._keys: set[str] = set()
         self._namespace = uuid.uuid4()
+        self.namespace = str(self._namespace)
         self._thread = real_thread_id()
         self._is_running = False
         self._ends = math.inf
@@ -73,11 +75,34 @@ class AttachmentUploads:
         An attachment of an evaluator's own cases is used by runs of several organisations. Each run
         stores it under a key of its own.
         """
-        key = str(uuid.uuid5(self._namespace, str(reference["key"])))
-        stored = {**reference, "key": key}
+        stored = {**reference, "key": str(uuid.uuid5(self._namespace, str(reference["key"])))}
+        refusal = self._put(stored, content)
+        return stored if refusal is None else refusal
+
+    def add_named(self, reference: Mapping[str, Any], content: bytes) -> None:
+        """Have an attachment uploaded that is referred to already, under the key of its reference.
+
+        Where that is not possible, it is counted as lost.
+
+        Args:
+            reference: its reference, whose key was made with :attr:`namespace`.
+            content: its content.
+
+        Raises:
+            ValueError: it is not such a reference.
+        """
+        if uuid.UUID(str(reference["key"])).version != 5:
+            raise ValueError("the key is not one of this run")
+        refusal = self._put(reference, content)
+        if refusal is not None:
+            self._report_loss(reference, refusal, tells=False)
+
+    def _put(self, stored: Mapping[str, Any], content: bytes) -> str | None:
+        """Add an attachment to the queue; return why that is not possible."""
+        key = str(stored["key"])
         with self._changed:
             if key in self._keys:
-                return stored
+                return None
             if self._ends < math.inf:
                 return "the run has ended"
             if len(self._keys) >= MAX_UPLOADS:
@@ -87,7 +112,7 @@ class AttachmentUploads:
             self._keys.add(key)
             self._queue.append((stored, content))
         self._start()
-        return stored
+        return None
 
     def _start(self) -> None:
         """Have the queue worked off, unless that is done, or must wait for :meth:`finish`."""
@@ -173,10 +198,12 @@ class AttachmentUploads:
         self._session.upload(url, what, content, headers, TIMEOUT)
         self._tell(reference, {"upload_status": "done"})
 
-    def _report_loss(self, reference: Mapping[str, Any], reason: str) -> None:
+    def _report_loss(
+        self, reference: Mapping[str, Any], reason: str, *, tells: bool = True
+    ) -> None:
         self.lost += 1
         logger.warning("%s could not be stored: %s", _name(reference), reason)
-        if time.monotonic() >= self._ends + TELL_SECONDS:
+        if not tells or time.monotonic() >= self._ends + TELL_SECONDS:
             return
         status = {"upload_status": "error", "error_message": reason}
         try:

@@ -108,7 +108,11 @@ class CaseCompletion:
         row_id = None
         if tracer.keeps_row_ids:
             row_id = result.case.row_id(result.ref.trial_index)
-        described = attributes.description(result.case, row_id) if tracer.records_contents else {}
+        described = (
+            attributes.description(result.case, row_id, tracer.max_json)
+            if tracer.records_contents
+            else {}
+        )
         span = tracer.start(
             "eval",
             "eval",
@@ -131,19 +135,24 @@ class CaseCompletion:
 
     def _score(self, result: CaseResult, span: Span, is_lost: bool) -> None:
         runner, plan = self._runner, self._runner.plan
+        of_scope = None
+        if result.output_data is not None:
+            # The task did not fail: the worker's application context did, when it was left.
+            of_scope, result.error = result.error, None
         failed = _failed_scorers(result, [scorer.name for scorer in plan.scorers])
         try:
             with runner.scope():
                 if self._scorer is not None:
                     failed += self._scorer.score(result, span, copy_for_case(runner.parameters))
                 if runner.code.tracer.records_contents:
-                    attributes.record(span, result)
+                    attributes.record(span, result, runner.code.tracer.max_json)
                 if self.calls_error_handler or is_lost:
                     add_error_scores(plan.error_score_handler, failed, result, span, runner.code)
         except Exception as error:  # entering or leaving the scope failed
             set_failure(span, error)
             failure = runner.code.failure("application context", error, result.ref)
-            result.error = result.error or failure
+            result.error = result.error or of_scope or failure
+        result.error = result.error or of_scope
 
 
 def _failed_scorers(result: CaseResult, names: Sequence[str]) -> list[str]:

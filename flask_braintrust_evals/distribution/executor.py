@@ -24,6 +24,7 @@ from flask_braintrust_evals.engine.values.results import CaseError, CaseRef, Cas
 from flask_braintrust_evals.errors import EvalsError, RunError
 from flask_braintrust_evals.tracing.span_ids import SpanIds, new_ids
 
+from .attachment_sender import OwnerStore, store_sent
 from .attempts import CaseCancelledError, CaseLostError, OrderedRun
 from .case_values import CaseValueError, case_fields, foreign_value
 from .completion import CaseCompletion
@@ -45,6 +46,7 @@ class RemoteExecutor:
         completion: what this process does with the outcome of a case.
         local: runs these cases.
         stays_here: returns whether a value that JSON cannot hold must be used in this process.
+        store: stores the large attachments that workers send; ``None``: they send none.
     """
 
     def __init__(
@@ -55,6 +57,7 @@ class RemoteExecutor:
         completion: CaseCompletion,
         local: CaseExecutor,
         stays_here: Callable[[Any], bool] = lambda value: False,
+        store: OwnerStore | None = None,
     ) -> None:
         self._dispatcher = dispatcher
         self._run = run
@@ -62,6 +65,7 @@ class RemoteExecutor:
         self._completion = completion
         self._local = local
         self._stays_here = stays_here
+        self._store = store
         self._numbers = itertools.count()
 
     def run(self, job: CaseJob, emit: Emit) -> None:
@@ -70,7 +74,8 @@ class RemoteExecutor:
         if foreign is not None and self._stays_here(foreign.value):
             self._local.run(job, emit)
             return
-        case = _RemoteCase(job, self._runner.code.tracer.keeps_row_ids, emit)
+        keeps_row_ids = self._runner.code.tracer.keeps_row_ids
+        case = _RemoteCase(job, keeps_row_ids, emit, self._store)
         case.start()
         outcome: Mapping[str, Any] | None = None
         failure: EvalsError | None = None
@@ -117,7 +122,9 @@ class _RemoteCase:
     few seconds is recorded all the same, such as the spans of what has run.
     """
 
-    def __init__(self, job: CaseJob, keeps_row_ids: bool, emit: Emit) -> None:
+    def __init__(
+        self, job: CaseJob, keeps_row_ids: bool, emit: Emit, store: OwnerStore | None
+    ) -> None:
         case = job.case
         self.ids: SpanIds = new_ids()
         self.ordered_at = time.time_ns()
@@ -130,6 +137,7 @@ class _RemoteCase:
             ref, case, metadata=dict(case.metadata or {}), tags=list(case.tags or ())
         )
         self._emit_event = emit
+        self._store = store
         self._closed: ChannelClosedError | None = None
         self._is_answered = False
 
@@ -145,6 +153,8 @@ class _RemoteCase:
             self.result.output_data = None if output_json is None else output_json.encode()
             self.result.error = error_of(failure)
             self.finish_task()
+        elif report.kind == "attachment" and self._store is not None:
+            store_sent(report.content, self._store)
 
     def interrupt(self) -> None:
         """Note that the run was cancelled before the task returned."""
@@ -163,8 +173,6 @@ class _RemoteCase:
     def finish_task(self) -> None:
         """Emit the output, or the failure, of the task: once, whatever a second attempt returns."""
         result = self.result
-        if result.error is not None:
-            result.output_data = None
         if not self._is_answered:
             self._is_answered = True
             self._emit(TaskFinished(result.ref, result.output_data, result.error))

@@ -45,13 +45,26 @@ class Fingerprints:
         return known[1]
 
     def find(
-        self, name: str, fingerprint: Mapping[str, str], evaluators: Iterable[Evaluator]
+        self,
+        name: str,
+        fingerprint: Mapping[str, str],
+        evaluators: Iterable[Evaluator],
+        twin: int = 0,
     ) -> tuple[Evaluator | None, str]:
-        """Return the evaluator with a name and a fingerprint, or what is wrong with those given."""
+        """Return the evaluator with a name and a fingerprint, or what is wrong with those given.
+
+        Args:
+            name: the name.
+            fingerprint: the fingerprint.
+            evaluators: those there are.
+            twin: which one of this name it is, where several have the fingerprint; see
+                :func:`twin_of`.
+        """
         named = [each for each in evaluators if each.name == name]
         if not named:
             return None, f"has no evaluator {name!r}; {_ADVICE}"
-        for each in named:
+        # What closures hold is not in fingerprints: tasks of one factory have the same one.
+        for each in (*named[twin : twin + 1], *named):
             if self.of(each) == fingerprint:
                 return each, ""
         different = ", ".join(differences(self.of(named[0]), fingerprint))
@@ -79,6 +92,12 @@ class Fingerprints:
             ),
             "the code of its error_score_handler": _digest(described(plan.error_score_handler)),
         }
+
+
+def twin_of(evaluator: Evaluator, evaluators: Iterable[Evaluator]) -> int:
+    """Return the place of an evaluator among those of its name; 0 if it is not there."""
+    named = [each for each in evaluators if each.name == evaluator.name]
+    return next((index for index, each in enumerate(named) if each is evaluator), 0)
 
 
 def differences(ours: Mapping[str, str], theirs: Mapping[str, str]) -> list[str]:

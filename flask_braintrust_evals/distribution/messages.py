@@ -52,13 +52,16 @@ class MessageWriter:
     Args:
         secret: the secret that all processes of the application share: Flask's ``SECRET_KEY``.
         max_bytes: bytes that a message may have, after compression.
+
+    Attributes:
+        max_bytes: see above.
     """
 
     def __init__(self, secret: str | bytes, max_bytes: int) -> None:
         given = secret.encode() if isinstance(secret, str) else secret
         # Derived, so that a signature here is of no use where the secret itself signs.
         self._key = hmac.digest(given, b"flask-braintrust-evals messages", "sha256")
-        self._max_bytes = max_bytes
+        self.max_bytes = max_bytes
 
     def write(self, kind: Kind, content: Any) -> Message:
         """Return a value as a message.
@@ -74,12 +77,12 @@ class MessageWriter:
         if len(text) < COMPRESS_FROM:
             text = _PLAIN + text
         else:
-            if len(text) > self._max_bytes * MAX_RATIO:
+            if len(text) > self.max_bytes * MAX_RATIO:
                 raise MessageTooLargeError(self._limit(len(text)))
             # Level 1: most of what larger levels save is not worth their time.
             packed = zlib.compress(text.encode(), 1)
             text = _COMPRESSED + base64.b64encode(packed).decode()
-        if len(text) > self._max_bytes:
+        if len(text) > self.max_bytes:
             raise MessageTooLargeError(self._limit(len(text)))
         return Message(text, self._signature(kind, text))
 
@@ -110,7 +113,7 @@ class MessageWriter:
         try:
             content = text[1:]
             if text[:1] == _COMPRESSED:
-                content = _unpacked(content, self._max_bytes * MAX_RATIO * 4).decode()
+                content = _unpacked(content, self.max_bytes * MAX_RATIO * 4).decode()
             elif text[:1] != _PLAIN:
                 raise ValueError("another form")
             return read_json(content)
@@ -120,7 +123,7 @@ class MessageWriter:
     def _limit(self, size: int) -> str:
         return (
             f"the message of {size:,} bytes is larger than the broker may be given:"
-            f" {self._max_bytes:,} bytes (BRAINTRUST_EVALS_MAX_MESSAGE)"
+            f" {self.max_bytes:,} bytes (BRAINTRUST_EVALS_MAX_MESSAGE)"
         )
 
     def _signature(self, kind: Kind, text: str) -> str:

@@ -24,6 +24,8 @@ class RecordingOrder:
         org_url: the address of the organisation's pages, for links to spans.
         keeps_row_ids: see :class:`EvalTracer`.
         stack_traces: whether spans have the stack traces of exceptions.
+        attachments: what the keys of stored attachments are made with; see
+            :class:`AttachmentSender`. ``None``: none are stored.
     """
 
     parent: str
@@ -31,6 +33,7 @@ class RecordingOrder:
     org_url: str | None = None
     keeps_row_ids: bool = True
     stack_traces: bool = True
+    attachments: str | None = None
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,8 @@ class RunOrder:
         recording: how the spans are recorded; ``None``: they are not.
         usage: see :class:`CaseRunner`.
         reserved_names: the names of the scorers that the owner calls itself.
+        retries: how often a failed task is called again; ``None``: as the evaluator says.
+        twin: its place among the evaluators of this name, which several blueprints may have.
         error_scores: whether the worker calls the evaluator's ``error_score_handler``.
     """
 
@@ -58,6 +63,8 @@ class RunOrder:
     usage: bool = False
     reserved_names: Sequence[str] = ()
     error_scores: bool = True
+    retries: int | None = None
+    twin: int = 0
 
 
 @dataclass(frozen=True)

@@ -171,7 +171,7 @@ class ReportReceiver:
             state.succeed(case, report.content)
         elif report.kind == "progress":
             case.post_progress(report)
-        elif report.kind in ("started", "task"):
+        elif report.kind in ("started", "task", "attachment"):
             case.job.post(report)
 
     def _current(self, run: OrderedRun | None, report: Report, process: str) -> OpenCase | None:

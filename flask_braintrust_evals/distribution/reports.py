@@ -15,6 +15,7 @@ ReportKind = Literal[
     "started",  # the case's task is about to be called
     "progress",  # the task reported progress: the event
     "task",  # the task returned or failed: [output as JSON text, error]
+    "attachment",  # a large one that the owner is to store: [reference, content in base64]
     "finished",  # the case is done: see outcome_of()
     "spans",  # some spans of the run, encoded
     "refused",  # this worker cannot run it: the reason
@@ -102,6 +103,7 @@ def add_outcome(outcome: Mapping[str, Any], result: CaseResult) -> None:
     """Set the fields of a result to what :func:`outcome_of` returned for it."""
     result.error = error_of(outcome["error"]) or result.error
     if outcome["is_reduced"]:
+        result.output_data = None
         return  # nothing but the failure is known
     result.scores = {name: Score(**fields) for name, fields in outcome["scores"].items()}
     result.classifications = outcome["classifications"]

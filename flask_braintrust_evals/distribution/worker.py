@@ -11,6 +11,7 @@ from flask_braintrust_evals._version import __version__
 from flask_braintrust_evals.concurrency.gevent_patch import new_lock
 from flask_braintrust_evals.engine.evaluator import Evaluator
 from flask_braintrust_evals.engine.running.executor import CaseJob
+from flask_braintrust_evals.engine.values.attachments import AttachmentStore
 from flask_braintrust_evals.engine.values.events import (
     CaseFinished,
     CaseProgress,
@@ -23,6 +24,7 @@ from flask_braintrust_evals.error_texts import error_text, stack_text
 from flask_braintrust_evals.errors import EvalsError
 from flask_braintrust_evals.serialization import safe_text
 
+from .attachment_sender import AttachmentSender, attachment_bytes
 from .fingerprint import Fingerprints
 from .links import CONNECT_TIMEOUT, Listener
 from .messages import Message, MessageError, MessageWriter
@@ -197,7 +199,7 @@ class CaseWorker:
         """Return what runs the cases of an order; ``None``: nothing does, and they are refused."""
         try:
             evaluator, why = self._fingerprints.find(
-                order.evaluator, order.fingerprint, self._evaluators()
+                order.evaluator, order.fingerprint, self._evaluators(), order.twin
             )
             if evaluator is not None:
                 return self._runs.use(order, evaluator, self._receive_spans(order))
@@ -228,8 +230,9 @@ class CaseWorker:
                 output = None if event.output_data is None else event.output_data.decode()
                 report("task", [output, error_fields(event.error)])
 
-        job = CaseJob(case.eval_case(), case.index, case.trial_index, case.ids)
         try:
+            store = self._store(order, report)
+            job = CaseJob(case.eval_case(), case.index, case.trial_index, case.ids, store=store)
             kept.run.executor.run(job, emit)
         except Exception as error:  # of the code around the task, such as the recording of spans
             logger.exception("a case could not be run")
@@ -238,6 +241,16 @@ class CaseWorker:
         except BaseException as error:  # the process ends
             report("lost", f"it was ended by {type(error).__name__}")
             raise
+
+    def _store(self, order: RunOrder, report: Callable[[Any, Any], None]) -> AttachmentStore | None:
+        """Return what takes the large attachments of a case; ``None``: they are left out."""
+        if order.recording is None or order.recording.attachments is None:
+            return None
+        return AttachmentSender(
+            order.recording.attachments,
+            attachment_bytes(self._writer.max_bytes),
+            lambda content: report("attachment", content),
+        )
 
     def _refuse(self, order: RunOrder, cases: list[CaseOrder], why: str) -> None:
         name = "the worker" if self._info is None else f"worker {self._info.name}"

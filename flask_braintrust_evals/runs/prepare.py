@@ -105,10 +105,11 @@ def prepare(
             runner,
             executor,
             scorers,
-            recording_order(recording, spans, org_url, host.settings.stack_traces),
+            recording_order(recording, spans, org_url, host.settings.stack_traces, uploads),
             spans,
             numbers.max_concurrency,
             requester.wants_usage,
+            uploads,
         )
     run = Run(
         executor if spec.around is None else spec.around(executor),

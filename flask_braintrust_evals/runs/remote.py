@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from flask_braintrust_evals.cloud.tracing.pipeline import SpanPipeline
+from flask_braintrust_evals.cloud.uploads import AttachmentUploads
 from flask_braintrust_evals.distribution.completion import CaseCompletion
 from flask_braintrust_evals.distribution.dispatcher import Dispatcher
 from flask_braintrust_evals.distribution.executor import RemoteExecutor
-from flask_braintrust_evals.distribution.fingerprint import Fingerprints
+from flask_braintrust_evals.distribution.fingerprint import Fingerprints, twin_of
 from flask_braintrust_evals.distribution.orders import RecordingOrder, RunOrder
 from flask_braintrust_evals.engine.calls.signatures import ScorerCall
 from flask_braintrust_evals.engine.evaluator import Evaluator
@@ -27,11 +28,18 @@ class Distribution:
     Args:
         dispatcher: that of the process.
         fingerprints: those of the evaluators.
+        evaluators: returns the evaluators of the application.
     """
 
-    def __init__(self, dispatcher: Dispatcher, fingerprints: Fingerprints) -> None:
+    def __init__(
+        self,
+        dispatcher: Dispatcher,
+        fingerprints: Fingerprints,
+        evaluators: Callable[[], Iterable[Evaluator]],
+    ) -> None:
         self.dispatcher = dispatcher
         self._fingerprints = fingerprints
+        self._evaluators = evaluators
 
     def executor(
         self,
@@ -44,6 +52,7 @@ class Distribution:
         spans: SpanPipeline | None,
         window: int,
         usage: bool,
+        uploads: AttachmentUploads | None,
     ) -> RemoteExecutor:
         """Open a run, and return what has its cases run by workers.
 
@@ -57,6 +66,7 @@ class Distribution:
             spans: sends the spans that workers have recorded.
             window: cases under way at a time.
             usage: see :class:`CaseRunner`.
+            uploads: stores the large attachments that workers send; ``None``: they send none.
         """
 
         def add_spans(packed: Sequence[Mapping[str, Any]], lost: int = 0) -> None:
@@ -74,13 +84,21 @@ class Distribution:
             usage,
             completion.reserved_names,
             error_scores=not completion.calls_error_handler,
+            retries=spec.retries,
+            twin=twin_of(evaluator, self._evaluators()),
         )
         run = self.dispatcher.open(order, window, add_spans)
-        return RemoteExecutor(self.dispatcher, run, runner, completion, local, _is_attachment)
+        return RemoteExecutor(
+            self.dispatcher, run, runner, completion, local, _is_attachment, uploads
+        )
 
 
 def recording_order(
-    recording: Recording, spans: SpanPipeline | None, org_url: str | None, stack_traces: bool
+    recording: Recording,
+    spans: SpanPipeline | None,
+    org_url: str | None,
+    stack_traces: bool,
+    uploads: AttachmentUploads | None,
 ) -> RecordingOrder | None:
     """Return how workers record the spans of a run; ``None``: they do not."""
     parent = recording.parent
@@ -92,9 +110,15 @@ def recording_order(
         org_url,
         keeps_row_ids=parent.row_fields is not None,
         stack_traces=stack_traces,
+        attachments=None if uploads is None else uploads.namespace,
     )
 
 
 def _is_attachment(value: Any) -> bool:
-    """Return whether a value is an attachment of the SDK, which is read with the caller's token."""
-    return type(value).__module__.partition(".")[0] == "braintrust" and hasattr(value, "reference")
+    """Return whether a value is an attachment of the SDK, which may need the caller's token.
+
+    The class of those in rows of a dataset is this package's own, and derived from the SDK's.
+    """
+    kinds = type(value).__mro__
+    is_of_sdk = any(kind.__module__.partition(".")[0] == "braintrust" for kind in kinds)
+    return is_of_sdk and hasattr(value, "reference")

@@ -40,6 +40,8 @@ class WorkerCases:
         plan = evaluator.plan
         if host.settings.blocking:
             plan = replace(plan, blocking=True)
+        if order.retries is not None:
+            plan = replace(plan, retries=order.retries)
         if not order.error_scores:
             plan = replace(plan, error_score_handler=None)
         self._spans = spans = _worker_spans(order, host, receive_spans)

@@ -291,6 +291,8 @@ def test_orders_have_what_a_worker_needs_and_nothing_else(there: Site) -> None:
         "usage",
         "reserved_names",
         "error_scores",
+        "retries",
+        "twin",
         "cases",
     }
 

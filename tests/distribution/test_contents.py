@@ -38,6 +38,8 @@ RUN = RunOrder(
     True,
     ["extra"],
     False,
+    retries=2,
+    twin=1,
 )
 CASE = CaseOrder(3, 2, 1, 4, new_ids(), {"input": {"a": [1]}, "tags": ["t"], "id": "x"})
 
@@ -103,6 +105,8 @@ def test_no_field_of_an_order_could_hold_a_token() -> None:
         "usage",
         "reserved_names",
         "error_scores",
+        "retries",
+        "twin",
     }
     assert {field.name for field in dataclasses.fields(RecordingOrder)} == {
         "parent",
@@ -110,6 +114,7 @@ def test_no_field_of_an_order_could_hold_a_token() -> None:
         "org_url",
         "keeps_row_ids",
         "stack_traces",
+        "attachments",
     }
     assert {field.name for field in dataclasses.fields(CaseOrder)} == {
         "number",

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from flask_braintrust_evals.distribution.code_of import described
-from flask_braintrust_evals.distribution.fingerprint import Fingerprints, differences
+from flask_braintrust_evals.distribution.fingerprint import Fingerprints, differences, twin_of
 from flask_braintrust_evals.engine.evaluator import Evaluator
 from tests.support import ROOT
 
@@ -246,3 +246,18 @@ def test_the_evaluator_with_the_fingerprint_is_found() -> None:
         None,
         "has no evaluator 'f'; restart the worker with the code of the server",
     )
+
+
+def test_of_several_with_one_name_and_code_the_one_at_the_same_place_is_found() -> None:
+    def made(word: str) -> Evaluator:
+        return Evaluator("e", lambda input: [word, input])
+
+    fingerprints = Fingerprints("")
+    first, second, another = made("first"), made("second"), Evaluator("e", other_task)
+    there = [Evaluator("f", task), first, second, another]
+    for each in there:
+        twin = twin_of(each, there)
+        assert fingerprints.find(each.name, fingerprints.of(each), there, twin) == (each, "")
+    # A worker with fewer of them has other code, or another order of its blueprints.
+    assert fingerprints.find("e", fingerprints.of(another), [another], 2) == (another, "")
+    assert twin_of(made("third"), there) == 0

@@ -65,6 +65,24 @@ def test_a_task_at_its_time_out_is_cancelled_and_the_others_are_not() -> None:
     assert result.output is False
 
 
+def test_what_a_task_does_once_it_is_told_of_its_time_out_changes_nothing() -> None:
+    done = threading.Semaphore(0)
+
+    def task(input: Any, hooks: EvalHooks) -> None:
+        hooks.metadata["before"] = True
+        happens(hooks.cancel_event)
+        hooks.metadata["after"] = True
+        hooks.report_progress({"event": "text_delta", "data": "after"})
+        done.release()
+
+    evaluator = Evaluator("e", task, task_timeout=LIMIT)
+    events = events_of(evaluator, inputs(*range(20)), max_concurrency=20)
+    for _ in range(20):
+        assert done.acquire(timeout=10)
+    assert [each.metadata for each in results_of(events)] == [{"before": True}] * 20
+    assert not [event for event in events if isinstance(event, CaseProgress)]
+
+
 def test_a_coroutine_whose_time_is_up_is_cancelled() -> None:
     cancelled = threading.Event()
 

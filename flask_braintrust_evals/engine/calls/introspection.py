@@ -13,7 +13,7 @@ from flask_braintrust_evals.errors import RegistrationError
 from flask_braintrust_evals.tracing.span_context import Place
 
 _PACKAGE = str(Path(__file__).parents[2]) + os.sep
-LIBRARIES = {"flask_braintrust_evals."}
+LIBRARIES = {"flask_braintrust_evals.", "asyncio.", "concurrent.futures."}
 """How the names of modules begin that are not the user's code. Adapters add their library's."""
 _OF_AUTOEVALS = ("Scorer.eval_async", "PartialScorer.eval_async")
 """Names of the methods ``eval_async`` that only call ``_run_eval_async``: that of the base of all
@@ -97,7 +97,9 @@ def calling_place() -> Place | None:
     libraries = tuple(LIBRARIES)
     frame: FrameType | None = sys._getframe(1)
     while frame is not None:
-        if not str(frame.f_globals.get("__name__", "")).startswith(libraries):
+        name = str(frame.f_globals.get("__name__", ""))
+        # What a pool of threads calls has no caller but the pool.
+        if name != "threading" and not name.startswith(libraries):
             return Place(frame.f_code.co_name, frame.f_code.co_filename, frame.f_lineno)
         frame = frame.f_back
     return None

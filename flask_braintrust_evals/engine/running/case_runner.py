@@ -144,6 +144,7 @@ class _CaseRun:
         self._description = (
             attributes.description(case, row_id, tracer.max_json) if tracer.records_contents else {}
         )
+        self._timed_out = False
         self._watch = Stopwatch()
         self._span = tracer.start(
             "eval",
@@ -248,6 +249,8 @@ class _CaseRun:
             if cancellation is not self._runner.cancellation:
                 # A task that timed out goes on, and may still change them.
                 result.metadata, result.tags = own_metadata(result.metadata), [*result.tags]
+            if self._timed_out:
+                cancellation.set()  # not before: the task may then change them at once
 
     def _report(self, event: Mapping[str, str]) -> None:
         with suppress(ChannelClosedError):  # the task learns from its cancel_event
@@ -286,7 +289,7 @@ class _CaseRun:
                     task, reports=reports, timeout=plan.task_timeout, cancellation=cancellation
                 )
         except DeadlineError:
-            cancellation.set()
+            self._timed_out = True
             message = f"the task's time-out of {plan.task_timeout or 0:g} seconds was reached"
             raise TimeoutError(message) from None
         if self._runner.cancellation.is_set():

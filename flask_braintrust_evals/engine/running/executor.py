@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
+from flask_braintrust_evals.engine.values.attachments import AttachmentStore
 from flask_braintrust_evals.engine.values.cases import EvalCase
 from flask_braintrust_evals.engine.values.events import Event
 from flask_braintrust_evals.tracing.span_ids import SpanIds
@@ -24,6 +25,7 @@ class CaseJob:
         trial_index: which repeat of the case this is, from 0.
         ids: the ids of its ``eval`` span; ``None``: the tracer chooses them.
         size: see :func:`.size_if_large`.
+        store: takes the large attachments in its values; ``None``: that of the executor does.
     """
 
     case: EvalCase
@@ -31,6 +33,7 @@ class CaseJob:
     trial_index: int
     ids: SpanIds | None = None
     size: int = 0
+    store: AttachmentStore | None = None
 
 
 class CaseExecutor(Protocol):

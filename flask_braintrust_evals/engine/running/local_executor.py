@@ -26,8 +26,9 @@ class LocalExecutor:
         """Run one case; see :class:`CaseExecutor`."""
         # In an empty context: a case sees no context variable of the request, nor of another case.
         context = contextvars.Context()
-        if self._store is not None:
-            context.run(current_store.set, self._store)
+        store = self._store if job.store is None else job.store
+        if store is not None:
+            context.run(current_store.set, store)
         context.run(self._runner.run, job, emit)
 
     def cancel(self) -> None:
