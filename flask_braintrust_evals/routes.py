@@ -6,7 +6,7 @@ A request's view is imported with all that it needs when the first request comes
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -171,6 +171,12 @@ def is_preflight() -> bool:
 
 def preflight() -> Response:
     """Return the answer to a preflight; its CORS headers are added to every answer."""
-    response = Response(status=204)
+    response = _Empty(status=204)
     del response.headers["Content-Type"]
     return response
+
+
+class _Empty(Response):
+    def get_app_iter(self, environ: dict[str, Any]) -> Iterable[bytes]:
+        # Servers may send the headers with the first part of the body alone, such as hypercorn.
+        return [b""]

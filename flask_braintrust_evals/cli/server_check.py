@@ -76,6 +76,7 @@ class ServerCheck:
             admitted = yield from self._access()
             if admitted:
                 yield from self._large_body()
+                self._http.close()
                 stream = StreamCheck(
                     self._http, self._url, self._credentials, self._evaluator, self._timeout
                 )
@@ -191,6 +192,9 @@ class ServerCheck:
         headers: Mapping[str, str | bytes] | None = None,
         json: Any = None,
     ) -> Answer:
+        # Each on a connection of its own: some servers, such as uWSGI, close one after an answer
+        # without having said so.
+        self._http.close()
         with self._http.request(
             method,
             self._url + path,
