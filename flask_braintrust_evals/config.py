@@ -28,6 +28,7 @@ from .config_values import (
     parse_url,
     refuse,
 )
+from .config_webhook import WebhookSettings, load_webhook
 from .errors import ConfigurationError
 
 T = TypeVar("T")
@@ -41,6 +42,7 @@ OPEN_HEADER = "x-evals-open-to"
 let in see it. ``flask evals check`` reads it."""
 
 __all__ = [
+    "WebhookSettings",
     "OPEN_HEADER",
     "Auth",
     "DistributionSettings",
@@ -160,6 +162,8 @@ class Settings:
     """``BRAINTRUST_EVALS_OPENAPI``: serve a description of the endpoints at ``/openapi.json``."""
     distribution: DistributionSettings | None = None
     """Where cases run, if not in the process that serves the run."""
+    webhook: WebhookSettings | None = None
+    """What is called when a run has ended."""
 
     @property
     def runs_per_caller(self) -> int:
@@ -254,6 +258,7 @@ class Settings:
             git_metadata=read("BRAINTRUST_EVALS_GIT_METADATA", parse_switch, True),
             openapi=read("BRAINTRUST_EVALS_OPENAPI", parse_switch, False),
             distribution=load_distribution(read, config.get("SECRET_KEY")),
+            webhook=load_webhook(read),
             max_concurrency=read(
                 "BRAINTRUST_EVALS_MAX_CONCURRENCY", parse_integer(1, 1000), defaults.max_concurrency
             ),

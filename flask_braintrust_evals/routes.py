@@ -25,7 +25,9 @@ if TYPE_CHECKING:
 
 _ANY_HOST = "evals_host"
 """The variable for the host, in applications that match hosts. It is no argument of our views."""
-_ENDPOINTS = frozenset({"index", "list", "eval", "openapi", "playground", "playground_file"})
+_ENDPOINTS = frozenset(
+    {"index", "ready", "list", "eval", "openapi", "playground", "playground_file"}
+)
 _MATCHING: dict[str, Any] = {"strict_slashes": False, "merge_slashes": False}
 
 
@@ -68,6 +70,7 @@ class Routes:
     def _routes(self, settings: Settings) -> dict[str, _Route]:
         routes = {
             "/": _Route("index", ("GET",), lambda **_: self._views().index()),
+            "/ready": _Route("ready", ("GET",), lambda **_: self._views().ready()),
             "/list": _Route("list", ("GET", "POST"), lambda **_: self._views().list_evaluators()),
             "/eval": _Route("eval", ("POST",), lambda **_: self._views().evaluate()),
         }

@@ -13,7 +13,10 @@ from .config import Settings
 from .contrib import braintrust_attachments, braintrust_spans, join_braintrust_when_imported
 from .runs.host import Host
 from .tracing.processor import CaseSpanProcessor
+from .web.metrics import ServerMetrics
+from .web.run_observer import RunObserver, RunObservers
 from .web.run_slots import RunSlots
+from .web.webhook import Webhook
 
 if TYPE_CHECKING:
     from .workers import Workers
@@ -26,12 +29,17 @@ class EvalsRuntime:
         sessions: the sessions of recent callers.
         run_slots: limits how many runs are under way, in all and of each caller.
         places: limits how many cases of all runs are under way.
+        observer: is told of what ends.
     """
 
     def __init__(self, settings: Settings, workers: Workers | None) -> None:
         self.sessions = SessionCache(settings.session_limit, settings.session_ttl)
         self.run_slots = RunSlots(settings)
         self.places = Places(settings.max_running_cases)
+        watching: list[RunObserver] = [ServerMetrics(self)]
+        if settings.webhook is not None:
+            watching.append(Webhook(settings.webhook))
+        self.observer = RunObservers(watching)
         self._settings = settings
         self._workers = workers
         self._span_processor = CaseSpanProcessor(settings.tracer_provider)
@@ -39,6 +47,18 @@ class EvalsRuntime:
         join_braintrust_when_imported()
         # Called when the application is deleted, or else when the process ends.
         weakref.finalize(self, self.sessions.close)
+
+    def counts(self) -> dict[tuple[str, str], int]:
+        """Return what is under way; see :class:`Gauges`."""
+        found = {
+            ("braintrust_evals.run.active", ""): self.run_slots.runs.taken,
+            ("braintrust_evals.case.active", ""): self.places.taken,
+            ("braintrust_evals.session.active", ""): len(self.sessions),
+        }
+        if self._workers is not None:
+            for state, count in self._workers.ordered_cases().items():
+                found["braintrust_evals.case.ordered", state] = count
+        return found
 
     def host(self, app: Flask, distributed: bool = True) -> Host:
         """Return the application's part in a run.

@@ -52,6 +52,20 @@ class Views:
         given_up = {"blocked_event_loops": health.given_up} if health.given_up else {}
         return json_response({"status": "ok", **given_up})
 
+    def ready(self) -> Response:
+        """Say whether this process can serve runs now; for load balancers."""
+        state = current_extension()
+        reasons = []
+        if loop_health().blocked_for:
+            reasons.append("the event loop is blocked by a coroutine")
+        if state.workers is not None and state.workers.has_lost_broker:
+            reasons.append("the broker that leads to workers does not answer")
+        if state.runtime.run_slots.runs.is_full:
+            reasons.append("as many runs are under way as may be")
+        if reasons:
+            return json_response({"status": "not ready", "reasons": reasons}, 503)
+        return json_response({"status": "ready"})
+
     def list_evaluators(self) -> Response:
         """List the evaluators with their parameters and scores."""
         _admit().release()
@@ -97,10 +111,11 @@ class Views:
         prepared = prepare(evaluator, spec, requester, state.runtime.host(current_app), heartbeat)
         return EvalRun(
             prepared,
-            RunLog(evaluator.name, prepared.org_name),
+            RunLog(evaluator.name, prepared.org_name, caller.owner.name),
             GracePeriod.of_request(heartbeat),
             heartbeat,
             case_results=body.case_results is True,
+            observer=state.runtime.observer,
         )
 
     def openapi(self) -> Response:

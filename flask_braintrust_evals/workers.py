@@ -77,6 +77,17 @@ class Workers:
         celery_app = self._connected()
         return None if celery_app.conf.task_always_eager else self._distribution.get()
 
+    @property
+    def has_lost_broker(self) -> bool:
+        """Whether this process has no connection to the broker, and needs one."""
+        made = self._distribution.made
+        return made is not None and not made.dispatcher.is_connected
+
+    def ordered_cases(self) -> dict[str, int]:
+        """Return how many cases are ordered from workers: ``waiting`` and ``running``."""
+        made = self._distribution.made
+        return {} if made is None else made.dispatcher.ordered_cases()
+
     def case_worker(self) -> CaseWorker:
         """Return what runs cases in this process."""
         return self._worker.get()
@@ -125,6 +136,11 @@ class _OfProcess(Generic[T]):
         self._make = make
         self._made: T | None = None
         self._pid = 0
+
+    @property
+    def made(self) -> T | None:
+        """What this process has made; ``None``: it has not."""
+        return self._made if self._pid == os.getpid() else None
 
     def get(self) -> T:
         # Made here, in one step: the application may have been made before gevent's patch.

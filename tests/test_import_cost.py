@@ -32,6 +32,7 @@ REGISTRATION = {
     "concurrency.turns",
     "config",
     "config_distribution",
+    "config_webhook",
     "config_values",
     "contrib",
     "contrib.references",

@@ -99,6 +99,15 @@ class Dispatcher:
             time.sleep(left)
         return self._state.said_hello_since(began)
 
+    @property
+    def is_connected(self) -> bool:
+        """Whether there are connections to the broker, or none has been needed so far."""
+        return self._sender.error is None and self._receiver.error is None
+
+    def ordered_cases(self) -> dict[str, int]:
+        """Return how many cases are ordered: ``waiting``, and ``running`` on a worker."""
+        return self._state.ordered_cases()
+
     def no_workers(self) -> WorkersError:
         """Return the error that no worker takes cases."""
         return self._state.supervision.no_workers()

@@ -62,6 +62,13 @@ class OwnerState:
             known = self.runs.setdefault(run.order.run, run)
             return known is run and len(run.cases) == 1
 
+    def ordered_cases(self) -> dict[str, int]:
+        """Return how many cases are ordered: ``waiting``, and ``running`` on a worker."""
+        with self.lock:
+            cases = [case for run in self.runs.values() for case in run.cases.values()]
+        running = sum(case.started_at is not None for case in cases)
+        return {"waiting": len(cases) - running, "running": running}
+
     def take_out(self, case: OpenCase) -> bool:
         """Take a case out, whose job the caller is to end; return false if that was done before."""
         number = case.order.number

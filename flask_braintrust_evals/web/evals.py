@@ -5,20 +5,28 @@ from __future__ import annotations
 import functools
 import logging
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from flask_braintrust_evals.concurrency.gevent_patch import start_thread
 from flask_braintrust_evals.concurrency.job import DeadlineError, Job
 from flask_braintrust_evals.engine.running.run_state import RunState
-from flask_braintrust_evals.engine.values.events import Event, Idle, RunFailed, RunFinished
+from flask_braintrust_evals.engine.values.events import (
+    CaseFinished,
+    Event,
+    Idle,
+    RunFailed,
+    RunFinished,
+)
+from flask_braintrust_evals.engine.values.results import CaseResult
 from flask_braintrust_evals.errors import RunError
 from flask_braintrust_evals.runs.prepared import PreparedRun
 from flask_braintrust_evals.serialization import encoded
 
 from .run_log import RunLog
+from .run_observer import RunObserver
 from .sending import Sending
 from .stopping import GracePeriod
 from .watch import RunWatch
@@ -46,6 +54,7 @@ class EvalRun:
         grace: the time that the run has once the server is being stopped.
         heartbeat: seconds without an event after which :meth:`messages` yields an empty list.
         case_results: whether to send a message when a case starts, and one with all its results.
+        observer: is told of what ends.
     """
 
     prepared: PreparedRun
@@ -53,6 +62,7 @@ class EvalRun:
     grace: GracePeriod
     heartbeat: float
     case_results: bool = False
+    observer: RunObserver = field(default_factory=RunObserver)
 
     def __post_init__(self) -> None:
         run = self.prepared.run
@@ -143,8 +153,12 @@ class EvalRun:
         self.prepared.run.close()
 
     def _batches(self) -> Iterator[list[Event]]:
+        case_ended = self.observer.case_observer(self.prepared.evaluator)
         with closing(self.prepared.run.batches()) as batches:
-            yield from batches
+            if case_ended is None:
+                yield from batches
+            else:
+                yield from _observed(batches, case_ended)
 
     def _case_messages(self, batch: list[Event]) -> Iterator[list[Message]]:
         messages: list[Message] = []
@@ -177,7 +191,12 @@ class EvalRun:
         run = self.prepared.run
         if run.state is RunState.GIVEN_UP and run.error is not None:
             self.log.failed(run.error)  # also where the client never took the event that says so
-        self.log.write(self.prepared.run.summary, self.prepared.lost_spans)
+        record = self.log.write(
+            self.prepared.run.summary,
+            self.prepared.lost_spans,
+            self.prepared.recording.description,
+        )
+        self.observer.run_ended(record)
 
     def _flush_after_failure(self) -> None:
         left = self.grace.time_to_end
@@ -201,3 +220,13 @@ class EvalRun:
         )
         self.log.outcome = "finished"
         return body
+
+
+def _observed(
+    batches: Iterable[list[Event]], case_ended: Callable[[CaseResult], None]
+) -> Iterator[list[Event]]:
+    for batch in batches:
+        for event in batch:
+            if isinstance(event, CaseFinished):
+                case_ended(event.result)
+        yield batch

@@ -77,6 +77,7 @@ def openapi(server_url: str) -> dict[str, Any]:
         "security": [{"token": []}, {"bearer": []}],
         "paths": {
             "/": {"get": health},
+            "/ready": {"get": _readiness()},
             "/list": {"get": manifest, "post": manifest},
             "/eval": {"post": _eval()},
         },
@@ -99,6 +100,23 @@ def _operation(summary: str) -> dict[str, Any]:
             for name in ("x-bt-org-name", "x-bt-project-id")
         ],
         "responses": {status: _json(text, error) for status, text in _STATUSES.items()},
+    }
+
+
+def _readiness() -> dict[str, Any]:
+    def answer(text: str, status: str, **more: Any) -> dict[str, Any]:
+        properties = {"status": {"const": status}, **more}
+        schema = {"type": "object", "required": [*properties], "properties": properties}
+        return _json(text, schema)
+
+    reasons = {"type": "array", "items": {"type": "string"}}
+    return {
+        "summary": "Find out whether this process can serve runs now",
+        "security": [],
+        "responses": {
+            "200": answer("It can", "ready"),
+            "503": answer("It cannot now, for these reasons", "not ready", reasons=reasons),
+        },
     }
 
 

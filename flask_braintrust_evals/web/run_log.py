@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from flask_braintrust_evals.engine.values.summary import RunSummary
 from flask_braintrust_evals.error_texts import error_text
+
+from .run_record import RunRecord
 
 logger = logging.getLogger("flask_braintrust_evals")
 
@@ -19,22 +23,28 @@ class RunLog:
     Attributes:
         evaluator: the evaluator's name.
         org: the caller's organisation; ``None``: the run acts without Braintrust.
+        caller: see :class:`RunRecord`.
         outcome: ``"finished"`` or ``"failed"``; until one of them is set, ``"cancelled"``.
         reason: why the run failed.
     """
 
     evaluator: str
     org: str | None
+    caller: str | None = None
     outcome: str = "cancelled"
     reason: str | None = None
+    error_type: str | None = None
     _started: float = field(default_factory=time.monotonic)
 
     def failed(self, error: Exception) -> None:
         """Set the outcome to ``"failed"``, and the reason."""
         self.outcome, self.reason = "failed", error_text(error)
+        self.error_type = type(error).__name__
 
-    def write(self, summary: RunSummary, lost_spans: int) -> None:
-        """Write the line.
+    def write(
+        self, summary: RunSummary, lost_spans: int, description: Mapping[str, Any]
+    ) -> RunRecord:
+        """Write the line, and return what it says.
 
         It is a warning if the run failed, had no case, no case with one of its scores, or lost
         spans, and otherwise information.
@@ -61,6 +71,7 @@ class RunLog:
             extra={
                 "evaluator": self.evaluator,
                 "organization": self.org,
+                "caller": self.caller,
                 "outcome": self.outcome,
                 "duration": duration,
                 "cases": summary.cases,
@@ -69,4 +80,16 @@ class RunLog:
                 "interrupted_cases": summary.interrupted,
                 "lost_spans": lost_spans,
             },
+        )
+        return RunRecord(
+            self.evaluator,
+            self.org,
+            self.caller,
+            self.outcome,
+            self.reason,
+            self.error_type,
+            duration,
+            summary,
+            lost_spans,
+            description,
         )

@@ -25,6 +25,11 @@ class Owner:
     caller: bytes | None = field(default=None, repr=False)
     org_id: str | None = None
 
+    @property
+    def name(self) -> str | None:
+        """What logs call the caller: the beginning of the digest."""
+        return None if self.caller is None else self.caller.hex()[:12]
+
 
 @dataclass(frozen=True)
 class Limit:
@@ -60,6 +65,11 @@ class Slots:
     def taken(self) -> int:
         """Number of slots that are taken."""
         return self._taken
+
+    @property
+    def is_full(self) -> bool:
+        """Whether all slots are taken."""
+        return self._taken >= self._total.value
 
     def check(self, owner: Owner) -> None:
         """Check that there is a free slot now.

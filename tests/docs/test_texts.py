@@ -89,9 +89,9 @@ def test_what_is_said_of_a_second_evaluator_of_one_name() -> None:
 
 def test_the_line_that_is_logged_of_a_run(caplog: pytest.LogCaptureFixture) -> None:
     summary = RunSummary(cases=100, failed=2)
-    log = RunLog("greeter", "acme", "finished")
+    log = RunLog("greeter", "acme", outcome="finished")
     with caplog.at_level(logging.INFO, "flask_braintrust_evals"):
-        log.write(summary, 0)
+        log.write(summary, 0, {})
     (record,) = caplog.records
     quoted = text_with("settings.md", "run of").text.strip()
     assert re.sub(r"[\d.]+ s:", "s:", record.getMessage()) == re.sub(r"[\d.]+ s:", "s:", quoted)

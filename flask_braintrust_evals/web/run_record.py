@@ -1,0 +1,38 @@
+"""What is known of a run that has ended, for whoever watches the server."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from flask_braintrust_evals.engine.values.summary import RunSummary
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """A run that has ended.
+
+    Attributes:
+        evaluator: the evaluator's name.
+        org: the caller's organisation; ``None``: the run acted without Braintrust.
+        caller: tells callers apart, without saying who they are; ``None``: the server cannot.
+        outcome: ``"finished"``, ``"failed"`` or ``"cancelled"``.
+        reason: why it failed; ``None``: it has not.
+        error_type: the name of the exception's class, likewise.
+        duration: seconds.
+        summary: its means and counts.
+        lost_spans: spans that could not be delivered.
+        description: its project and experiment, as in the ``start`` event.
+    """
+
+    evaluator: str
+    org: str | None
+    caller: str | None
+    outcome: str
+    reason: str | None
+    error_type: str | None
+    duration: float
+    summary: RunSummary
+    lost_spans: int
+    description: Mapping[str, Any]
