@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import socket
 import subprocess
+import sys
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
+import requests
 
+from flask_braintrust_evals.cli.finding import chunks
 from tests.cli.test_check import check
 from tests.server import Gunicorn
+from tests.support import eventually
 
 from .pages import ROOT, blocks_of
 
@@ -55,12 +62,13 @@ def documented() -> str:
 
 
 @contextmanager
-def nginx(folder: Path, server: Gunicorn, location: str) -> Iterator[str]:
+def nginx(folder: Path, server: Gunicorn | None, location: str) -> Iterator[str]:
     assert NGINX is not None
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     temporary = " ".join(f"{name}_temp_path {folder}/{name};" for name in TEMPORARY)
-    location = location.replace("127.0.0.1:8000", f"127.0.0.1:{server.port}")
+    if server is not None:
+        location = location.replace("127.0.0.1:8000", f"127.0.0.1:{server.port}")
     file = folder / "nginx.conf"
     file.write_text(
         CONFIGURATION.format(folder=folder, temporary=temporary, port=port, location=location)
@@ -97,6 +105,42 @@ def test_the_configuration_of_any_site_stops_large_bodies(tmp_path: Path, server
     found = [line for line in result.stdout.splitlines() if not line.startswith("ok")]
     assert " ".join(" ".join(found).split()) == " ".join(block.text.split())
     assert "ok   events come when they happen" in result.stdout, "by X-Accel-Buffering"
+
+
+def test_a_socket_of_unix_is_fine(tmp_path: Path) -> None:
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:  # the path of a socket must be short
+        path = f"{folder}/tools.sock"
+        environ = {**os.environ, "BRAINTRUST_EVALS_AUTH": "none", "BRAINTRUST_EVALS_MAX_RUNS": "1"}
+        environ.update(BRAINTRUST_EVALS_NO_AUTH_REMOTE="true", BRAINTRUST_EVALS_HEARTBEAT="0.1")
+        command = [sys.executable, "-m", "gunicorn", "-k", "gevent", "--bind", f"unix:{path}"]
+        gunicorn = subprocess.Popen([*command, "tests.cli.checked_app:create_app()"], env=environ)
+        try:
+            deadline = time.monotonic() + 30
+            while not Path(path).exists():
+                assert gunicorn.poll() is None and time.monotonic() < deadline
+                time.sleep(0.05)
+            location = documented().replace("http://127.0.0.1:8000", f"http://unix:{path}")
+            with nginx(tmp_path, None, location) as url:
+                result = check(url, token=None)
+                assert result.exit_code == 0, result.stdout
+                # The run of a client that leaves ends, though there is no state of a connection.
+                body = {"name": "long", "data": {"own": True}}
+                for _ in range(2):
+                    with eventually(lambda: accepted(url, body)) as answer:
+                        assert any(b"json_delta" in chunk for chunk in chunks(answer))
+        finally:
+            gunicorn.terminate()
+            gunicorn.wait(30)
+
+
+def accepted(url: str, body: Any) -> Any:
+    """The answer to a run, if there is room for one."""
+    answer = requests.post(f"{url}/eval", json=body, stream=True, timeout=10)
+    if answer.status_code == 200:
+        return answer
+    answer.close()
+    assert answer.status_code in (429, 503)
+    return None
 
 
 def test_buffering_is_found(tmp_path: Path, server: Gunicorn) -> None:
