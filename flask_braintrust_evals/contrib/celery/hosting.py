@@ -20,6 +20,9 @@ GREEN_POOLS = ("gevent", "eventlet")
 DEATHS_SECONDS = 0.5
 """Seconds between two looks at whether processes of the pool have died: Celery's own is 5, where it
 misses the moment of a death, which is often."""
+SILENCE_SECONDS = {"socket_timeout": 5.0, "health_check_interval": 3.0}
+"""How long Celery's own connections to Redis wait for an answer. By default they wait for ever: a
+worker whose connection died without a sign would take no case until somebody restarts it."""
 
 
 class CasePerformer(Protocol):
@@ -116,9 +119,21 @@ def warnings_for(worker: Any) -> list[str]:
     return found
 
 
+def limit_silence(app: Celery) -> None:
+    """Have a worker notice that its connection to Redis is dead; RabbitMQ has heartbeats for that.
+
+    What the application has set itself stays.
+    """
+    if app.connection_for_read().transport.driver_type == "redis":
+        options = app.conf.broker_transport_options
+        app.conf.broker_transport_options = {**SILENCE_SECONDS, **options}
+
+
 @signals.worker_init.connect  # type: ignore[untyped-decorator]
 def _note_worker(sender: Any, **_: Any) -> None:
     _state.worker = sender
+    if _takes_orders(sender.app):
+        limit_silence(sender.app)
 
 
 @signals.worker_process_init.connect  # type: ignore[untyped-decorator]

@@ -1,0 +1,69 @@
+"""A TCP proxy whose connections can die without a sign, as those through a firewall do."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from contextlib import suppress
+
+
+class Proxy:
+    """Forwards a free port of 127.0.0.1 to another one, until :meth:`close`.
+
+    Args:
+        target: the port to forward to.
+    """
+
+    def __init__(self, target: int) -> None:
+        self._target = target
+        self._listener = socket.create_server(("127.0.0.1", 0), backlog=128)
+        self.port = int(self._listener.getsockname()[1])
+        self._frozen: set[socket.socket] = set()
+        self._open: set[socket.socket] = set()
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def freeze(self) -> int:
+        """Forward nothing more on the connections of now, which stay open; return how many."""
+        self._frozen |= self._open
+        return len(self._open) // 2
+
+    def close(self) -> None:
+        """End the proxy and its connections."""
+        with suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        for each in [*self._open]:
+            self._drop(each)
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                client, _ = self._listener.accept()
+            except OSError:
+                return
+            try:
+                server = socket.create_connection(("127.0.0.1", self._target), timeout=5)
+            except OSError:
+                client.close()
+                continue
+            server.settimeout(None)
+            for each in (client, server):
+                each.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            self._open |= {client, server}
+            for pair in ((client, server), (server, client)):
+                threading.Thread(target=self._forward, args=pair, daemon=True).start()
+
+    def _forward(self, source: socket.socket, target: socket.socket) -> None:
+        with suppress(OSError):
+            while data := source.recv(65536):
+                if source not in self._frozen:
+                    target.sendall(data)
+        if source not in self._frozen:
+            self._drop(source)
+            self._drop(target)
+
+    def _drop(self, connection: socket.socket) -> None:
+        self._open.discard(connection)
+        with suppress(OSError):
+            connection.shutdown(socket.SHUT_RDWR)
+        connection.close()

@@ -1,0 +1,191 @@
+"""Servers of each kind whose cases run on workers: what they hold, and what they hold up."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+import requests
+from kombu import Connection
+
+from tests.server import Client, Gunicorn, cases, outputs
+
+from .brokers import RedisBroker
+from .site import (
+    Site,
+    check_counted_once,
+    client_of,
+    failures,
+    read_all,
+    resources,
+    results,
+    wait_until,
+)
+from .workers import CeleryWorker
+
+pytestmark = [pytest.mark.slow, pytest.mark.redis]
+RUNS = 50
+
+
+@pytest.fixture(scope="module")
+def shared_site(
+    redis_broker: RedisBroker, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Site]:
+    site = Site(tmp_path_factory.mktemp("site"), redis_broker.url)
+    site.worker("one", "-P", "threads", "-c", "4")
+    yield site
+    site.close()
+
+
+@pytest.fixture
+def site(shared_site: Site) -> Site:
+    shared_site.begin()
+    return shared_site
+
+
+@pytest.fixture(scope="module")
+def shared_server(shared_site: Site) -> Gunicorn:
+    return shared_site.serve()
+
+
+@pytest.fixture
+def server(shared_server: Gunicorn, site: Site) -> Gunicorn:
+    return shared_server
+
+
+@pytest.fixture
+def client(server: Gunicorn) -> Client:
+    return client_of(server)
+
+
+@pytest.mark.parametrize(
+    ("worker_class", "options", "is_finished"),
+    [
+        ("gevent", [], True),
+        ("gevent", ["--preload"], False),
+        ("gthread", ["--threads", "4"], True),
+        ("sync", [], False),
+    ],
+    ids=["gevent", "gevent-preload", "gthread", "sync"],
+)
+def test_a_server_of_each_kind_streams_and_ends_on_sigterm(
+    site: Site, worker_class: str, options: list[str], is_finished: bool
+) -> None:
+    fresh = worker_class == "gevent"
+    grace = "20" if is_finished else "4"
+    server = site.serve(worker_class, "--graceful-timeout", grace, *options, fresh=fresh)
+    client = client_of(server)
+    events = client.run("echo", cases(*range(30)))
+    check_counted_once(events, 30)
+    assert sorted(outputs(events)) == [*range(30)]
+
+    stream = client.stream("gated", cases(1, 2, 3))
+    waiting = [stream.next() for _ in range(3)]
+    # Progress does not wait for the end of a task.
+    assert {each.json["data"] for each in waiting} == {"waiting"}
+    server.process.send_signal(signal.SIGTERM)
+    if is_finished:
+        assert stream.next_comment() == ": heartbeat"
+        site.open()
+        check_counted_once(read_all(stream, waiting), 3)
+    else:
+        events = read_all(stream)
+        assert [each.event for each in events[-2:]] == ["error", "done"]
+        assert events[-2].json.startswith("the server is being stopped or reloaded")
+        assert len(failures(events)) == 3
+        wait_until(lambda: len(site.noted("cancelled")) == 3)
+    assert server.process.wait(20) == 0
+    assert "SIGKILL" not in server.log
+
+
+def test_a_large_run_begins_at_once_and_holds_up_nothing_else(
+    client: Client, server: Gunicorn, site: Site
+) -> None:
+    stream = client.stream("numbers", {"own": True})
+    began = time.monotonic()
+    done = threading.Event()
+    latencies: list[float] = []
+
+    def probe() -> None:
+        with requests.Session() as session:
+            while not done.is_set():
+                asked = time.monotonic()
+                assert session.get(f"{server.url}/health", timeout=10).text == "well"
+                latencies.append(time.monotonic() - asked)
+
+    first = stream.next()
+    assert first.at - began < 2
+    with ThreadPoolExecutor(1) as pool:
+        probing = pool.submit(probe)
+        try:
+            events = [first, *(stream.next() for _ in range(2000))]
+        finally:
+            done.set()
+            stream.close()
+        probing.result(20)
+    assert len(results(events)) >= 1000
+    assert len(latencies) > 5
+    # Far less on an idle machine; greenlets that something holds up wait for seconds.
+    assert sorted(latencies)[len(latencies) // 2] < 0.5
+
+
+def test_a_client_that_stops_reading_stops_the_reading_of_the_data(
+    client: Client, site: Site
+) -> None:
+    stream = client.stream("large-numbers", {"own": True}, max_concurrency=20)
+    stream.next()
+
+    def count() -> int:
+        return len(site.noted("read")) * 10
+
+    # What buffers of the system hold is some megabytes, each of which is 50 cases.
+    read = -1
+    while count() != read:
+        read = count()
+        pause = time.monotonic() + 1
+        wait_until(lambda at=pause, then=read: count() != then or time.monotonic() > at)
+    assert read < 3000
+    received = results([stream.next() for _ in range(2 * read)])
+    assert len(received) > 0.9 * read - 20
+    wait_until(lambda: count() > read)
+    stream.close()
+
+
+def test_runs_leave_nothing_behind(client: Client, server: Gunicorn, site: Site) -> None:
+    worker = site.worker("one")
+
+    def run(number: int) -> None:
+        events = client.run("echo", cases(number, number + 1))
+        check_counted_once(events, 2)
+
+    def run_many() -> None:
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(run, range(RUNS)))
+
+    def held() -> dict[str, int]:
+        return {**resources(server), **_resources_of(worker)}
+
+    run_many()
+    with Connection(site.broker) as connection:
+        redis: Any = connection.default_channel.client
+        before, keys = held(), {*redis.scan_iter()}
+        for _ in range(3):
+            run_many()
+        wait_until(lambda: {*redis.scan_iter()} <= keys)
+    after = held()
+    # Some more or less: connections to the server and its threads end a little later.
+    assert {k: v for k, v in after.items() if v > before[k] + 5 and k != "pid"} == {}, before
+
+
+def _resources_of(worker: CeleryWorker) -> dict[str, int]:
+    process = f"/proc/{worker.process.pid}"
+    return {
+        "threads of the worker": len(os.listdir(f"{process}/task")),
+        "files of the worker": len(os.listdir(f"{process}/fd")),
+    }
