@@ -18,7 +18,7 @@ from .workers import CeleryWorker
 
 LEASE = 1.5
 """Seconds; short, so that the tests are."""
-SOON = 20.0
+SOON = 30.0
 """Seconds that anything may take on a machine that is busy."""
 
 

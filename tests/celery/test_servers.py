@@ -6,7 +6,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -107,8 +107,8 @@ def test_a_server_of_each_kind_streams_and_ends_on_sigterm(
 def test_a_large_run_begins_at_once_and_holds_up_nothing_else(
     client: Client, server: Gunicorn, site: Site
 ) -> None:
-    stream = client.stream("numbers", {"own": True})
     began = time.monotonic()
+    stream = client.stream("numbers", {"own": True})
     done = threading.Event()
     latencies: list[float] = []
 
@@ -132,7 +132,7 @@ def test_a_large_run_begins_at_once_and_holds_up_nothing_else(
     assert len(results(events)) >= 1000
     assert len(latencies) > 5
     # Far less on an idle machine; greenlets that something holds up wait for seconds.
-    assert sorted(latencies)[len(latencies) // 2] < 0.5
+    assert sorted(latencies)[len(latencies) // 2] < 0.3
 
 
 def test_a_client_that_stops_reading_stops_the_reading_of_the_data(
@@ -145,16 +145,22 @@ def test_a_client_that_stops_reading_stops_the_reading_of_the_data(
         return len(site.noted("read")) * 10
 
     # What buffers of the system hold is some megabytes, each of which is 50 cases.
-    read = -1
-    while count() != read:
-        read = count()
-        pause = time.monotonic() + 1
-        wait_until(lambda at=pause, then=read: count() != then or time.monotonic() > at)
-    assert read < 3000
+    read = _at_rest(count)
+    assert read < 1500
     received = results([stream.next() for _ in range(2 * read)])
     assert len(received) > 0.9 * read - 20
     wait_until(lambda: count() > read)
     stream.close()
+
+
+def _at_rest(count: Callable[[], int], seconds: float = 1.0) -> int:
+    """Return a number once it has not changed for some time."""
+    known, changed_at = count(), time.monotonic()
+    while time.monotonic() - changed_at < seconds:
+        time.sleep(0.02)
+        if count() != known:
+            known, changed_at = count(), time.monotonic()
+    return known
 
 
 def test_runs_leave_nothing_behind(client: Client, server: Gunicorn, site: Site) -> None:
