@@ -14,6 +14,7 @@ from flask_braintrust_evals.errors import BrokerError, WorkersError
 
 from .attempts import OpenCase, OrderedRun
 from .known_workers import HEARD_LATELY
+from .links import reason_of
 from .messages import MessageWriter
 from .order_sender import OrderSender
 from .orders import CaseOrder, RunOrder
@@ -227,7 +228,7 @@ class Dispatcher:
             raise self._broker_error(error) from None
 
     def _broker_error(self, error: Exception | None) -> BrokerError:
-        why = "" if error is None else f" ({type(error).__name__})"
+        why = "" if error is None else f" ({reason_of(error)})"
         return BrokerError(
             f"the broker at {self._transport.address} does not answer{why}, and cases of this"
             " evaluator run on other machines (BRAINTRUST_EVALS_EXECUTOR)"

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import Generic, TypeVar
 
 from flask_braintrust_evals.concurrency.gevent_patch import new_event, start_real_thread
+from flask_braintrust_evals.excerpts import shortened
 
 from .transport import Sender, Stopped, Transport
 
@@ -32,6 +33,11 @@ T = TypeVar("T")
 
 class LinkLostError(Exception):
     """The connection is to be made anew, though no error of the broker says so."""
+
+
+def reason_of(error: Exception) -> str:
+    """Return why a connection was lost, in one line, for logs and messages."""
+    return shortened(" ".join(str(error).split())) or type(error).__name__
 
 
 class _Link:
@@ -108,7 +114,7 @@ class _Link:
                 "the connection to the broker at %s is lost (%s; %s); trying again",
                 self._transport.address,
                 self._purpose,
-                type(error).__name__,
+                reason_of(error),
             )
         self.error = error
 

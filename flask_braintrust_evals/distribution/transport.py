@@ -41,7 +41,8 @@ class Transport(Protocol):
         address: where the broker is, without a password.
         queue: the name of the queue of orders.
         advice: the command that starts a worker.
-        errors: what is raised if the broker cannot be reached, or the connection is lost.
+        errors: what is raised if the broker cannot be reached, or the connection is lost. Their
+            texts say why, and have no password.
     """
 
     address: str
