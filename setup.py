@@ -45,7 +45,11 @@ setup(
     packages=find_packages(include=["flask_braintrust_evals", "flask_braintrust_evals.*"]),
     package_data={"flask_braintrust_evals": ["py.typed", "playground/*"]},
     # So that `flask evals check` works where there is no application, too.
-    entry_points={"flask.commands": ["evals = flask_braintrust_evals.cli:evals_cli"]},
+    entry_points={
+        "flask.commands": ["evals = flask_braintrust_evals.cli:evals_cli"],
+        # Named as its module, so that "-p" and "pytest_plugins" do not load it again.
+        "pytest11": ["flask_braintrust_evals.pytest_plugin = flask_braintrust_evals.pytest_plugin"],
+    },
     python_requires=">=3.10",
     # The bounds are above the known faults of each: docs/security.md, "Dependencies".
     install_requires=[
@@ -75,6 +79,7 @@ setup(
         # celery[redis] that of Redis. Kombu before 5.7 leaves queues in Redis for ever.
         "celery": ["celery>=5.6", "kombu>=5.7"],
         "gunicorn": ["gunicorn[gevent]>=23.0", "gevent>=24.10.1"],
+        "pytest": ["pytest>=7.4"],
         "opentelemetry": ["opentelemetry-instrumentation-flask>=0.48b0"],
     },
     classifiers=[

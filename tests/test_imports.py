@@ -15,7 +15,18 @@ import flask_braintrust_evals
 PACKAGE = Path(_directory)
 NAME = PACKAGE.name
 FLASK = ("flask", "werkzeug")
-EDGE = ("blueprint", "routes", "unrouted", "extension", "runtime", "workers", "views", "cli", "web")
+EDGE = (
+    "blueprint",
+    "routes",
+    "unrouted",
+    "extension",
+    "runtime",
+    "workers",
+    "views",
+    "cli",
+    "web",
+    "pytest_plugin",
+)
 """The modules and packages that may know Flask."""
 
 FORBIDDEN = {

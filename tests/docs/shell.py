@@ -52,6 +52,7 @@ class Shell:
             "PAGE_ROOT": str(ROOT),
             "CURL_HOME": str(folder),
             "PYTHONDONTWRITEBYTECODE": "1",  # pages change files within a second
+            "PYTEST_PLUGINS": "flask_braintrust_evals.pytest_plugin",  # as where it is installed
         }
         self._state = folder / ".state"
         self._state.write_text(f"cd {folder}\n")

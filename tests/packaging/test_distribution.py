@@ -88,6 +88,15 @@ def test_the_metadata_is_complete(metadata: Message) -> None:
     assert all(re.search(r">=\d", each) for each in required), "each has a lower bound"
 
 
+def test_flask_and_pytest_find_what_the_wheel_adds_to_them(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        (name,) = (n for n in archive.namelist() if n.endswith(".dist-info/entry_points.txt"))
+        text = archive.read(name).decode()
+    assert "[flask.commands]\nevals = flask_braintrust_evals.cli:evals_cli" in text
+    plugin = "flask_braintrust_evals.pytest_plugin"
+    assert f"[pytest11]\n{plugin} = {plugin}" in text
+
+
 def test_the_readme_renders_on_the_package_index(metadata: Message) -> None:
     page = render(str(metadata.get_payload()))
     assert page is not None

@@ -1,0 +1,179 @@
+"""A plug-in for pytest: tests that run evaluators, as a whole or with a test for each case.
+
+pytest loads it wherever the package is installed, so it imports what it needs when a test asks for
+it. ``docs/testing.md`` shows how to use it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from .engine.evaluator import Evaluator
+    from .engine.values.results import EvalResult
+    from .pytest_evals import EvalTest
+
+MARK = "evals"
+FIXTURE = "eval_result"
+RESULT = "evals_result"
+"""The attribute of a report with what its test says of an evaluator."""
+
+_app_key = pytest.StashKey[Any]()
+_result_key = pytest.StashKey[Any]()
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add the setting that names the application."""
+    parser.addini(
+        "evals_app",
+        "the Flask application whose evaluators marks name, such as 'app:create_app'",
+        default="",
+    )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Describe the mark."""
+    config.addinivalue_line(
+        "markers",
+        f"{MARK}(evaluator, cases=None, *, each_case=False, fail_under=None, max_failures=0,"
+        f" parameters=None, ...): runs an evaluator, for tests with the fixture '{FIXTURE}'",
+    )
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Make a test for each case where the mark of a test asks for it."""
+    definition = metafunc.definition
+    if FIXTURE not in metafunc.fixturenames or definition.get_closest_marker(MARK) is None:
+        return  # the fixture says what is missing
+    test = _test_of(definition)
+    if not test.each_case:
+        return
+    from .pytest_evals import MarkError, name_of
+
+    problem = None
+    try:
+        cases = test.each(_app_of(metafunc.config))
+    except MarkError as error:
+        problem = error
+    if problem is not None:  # not in the handler, so that pytest shows nothing else
+        pytest.fail(f"{definition.nodeid}: {problem}", pytrace=False)
+    names = [name_of(case, place) for place, case in enumerate(cases, 1)]
+    metafunc.parametrize(FIXTURE, cases, ids=names, indirect=True)
+
+
+@pytest.fixture
+def evals_app(request: pytest.FixtureRequest) -> Any:
+    """The application in whose context cases run: that of the setting ``evals_app``, or ``None``.
+
+    Override it in a ``conftest.py`` to make the application otherwise.
+    """
+    return _app_of(request.config)
+
+
+@pytest.fixture
+def eval_result(request: pytest.FixtureRequest, evals_app: Any) -> EvalResult:
+    """The result of the evaluator that the mark ``evals`` names: on all cases, or on one of them.
+
+    The test fails before its first line if more cases failed than may, if a mean is too low, or if
+    a score is missing in all cases.
+    """
+    from .pytest_evals import MarkError
+
+    problem = None
+    try:
+        result = _test_of(request.node).run(getattr(request, "param", None), evals_app)
+    except MarkError as error:
+        problem = error
+    if problem is not None:
+        pytest.fail(str(problem), pytrace=False)
+    request.node.stash[_result_key] = result
+    return result
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> None:
+    """Fail a test whose result is bad, before its own assertions."""
+    result = pyfuncitem.stash.get(_result_key, None)
+    problems = [] if result is None else _test_of(pyfuncitem).problems(result)
+    if problems:
+        pytest.fail("\n".join([*problems, "", str(result)]), pytrace=False)
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, None]:
+    """Put what an evaluator gave into the report of its test, which pytest-xdist passes on."""
+    outcome = yield
+    report, result = outcome.get_result(), item.stash.get(_result_key, None)
+    if report.when == "call" and result is not None:
+        from .pytest_evals import described
+
+        setattr(report, RESULT, described(result))
+
+
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Show the means of scores of each evaluator that tests ran."""
+    reports = [each for found in terminalreporter.stats.values() for each in found]
+    results = [getattr(each, RESULT) for each in reports if hasattr(each, RESULT)]
+    if not results:
+        return
+    from .pytest_evals import summary_lines
+
+    terminalreporter.write_sep("=", "evaluators")
+    for line in summary_lines(results):
+        terminalreporter.write_line(line)
+
+
+def _test_of(item: Any) -> EvalTest:
+    """Return what the mark of a test says; fail if there is none, or if it is wrong."""
+    mark = item.get_closest_marker(MARK)
+    if mark is None:
+        example = f"@pytest.mark.{MARK}(evaluator)"
+        pytest.fail(f"{item.nodeid}: the fixture {FIXTURE} needs {example}", pytrace=False)
+    try:
+        return _read(item.path.parent, *mark.args, **mark.kwargs)
+    except TypeError as error:
+        problem = str(error).removeprefix("_read() ")
+    pytest.fail(f"{item.nodeid}: @pytest.mark.{MARK} {problem}", pytrace=False)
+
+
+def _read(
+    folder: Any,
+    evaluator: str | Evaluator,
+    cases: Any = None,
+    *,
+    each_case: bool = False,
+    fail_under: Mapping[str, float] | None = None,
+    max_failures: int = 0,
+    parameters: Mapping[str, Any] | None = None,
+    max_concurrency: int | None = None,
+    trial_count: int | None = None,
+    timeout: float | None = None,
+    retries: int | None = None,
+) -> EvalTest:
+    """Return what a mark says. Wrong arguments are a ``TypeError``."""
+    from .pytest_evals import EvalTest
+
+    options = {
+        "parameters": parameters,
+        "max_concurrency": max_concurrency,
+        "trial_count": trial_count,
+        "timeout": timeout,
+        "retries": retries,
+    }
+    limits = fail_under or {}
+    return EvalTest(evaluator, cases, folder, each_case, limits, max_failures, options)
+
+
+def _app_of(config: pytest.Config) -> Any:
+    """Return the application that the setting names, made once; ``None``: it names none."""
+    name = config.getini("evals_app")
+    if not name:
+        return None
+    if _app_key not in config.stash:
+        from flask.cli import ScriptInfo
+
+        config.stash[_app_key] = ScriptInfo(app_import_path=str(name)).load_app()
+    return config.stash[_app_key]

@@ -1,0 +1,221 @@
+"""The plug-in for pytest, in runs of pytest of its own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support import ROOT
+
+pytestmark = pytest.mark.slow
+
+APP = """
+from flask import Flask, current_app
+from flask_braintrust_evals import evals_bp
+
+CASES = [{"input": "own", "expected": "OWN!"}, {"input": "b", "expected": "x"}]
+
+def exact(output, expected):
+    return output == expected
+
+@evals_bp.evaluator("shout", scores=[exact], data=lambda: iter(CASES))
+def shout(input):
+    if input == "bad":
+        raise ValueError("no good")
+    return input.upper() + current_app.config["MARK"]
+
+def create_app():
+    app = Flask(__name__)
+    app.config.update(MARK="!", TESTING=True)
+    app.register_blueprint(evals_bp, url_prefix="/evals")
+    return app
+"""
+TESTS = """
+import pytest
+from app import shout
+from flask_braintrust_evals import Evaluator
+
+CASES = [
+    {"input": "a", "expected": "A!", "id": "first"},
+    {"input": "b", "expected": "x"},
+    {"input": "bad"},
+]
+
+@pytest.mark.evals("shout", CASES, each_case=True, fail_under={"exact": 1})
+def test_each(eval_result):
+    assert len(eval_result.results) == 1
+
+@pytest.mark.evals("shout", "cases.jsonl", each_case=True, trial_count=2)
+def test_file(eval_result):
+    assert len(eval_result.results) == 2
+
+@pytest.mark.evals("shout", each_case=True)
+def test_own(eval_result):
+    pass
+
+@pytest.mark.evals("shout", CASES, fail_under={"exact": 0.5}, max_failures=1)
+def test_whole(eval_result):
+    assert len(eval_result.results) == 3
+
+@pytest.mark.evals("shout", CASES, fail_under={"exact": 0.5001}, max_failures=1)
+def test_too_low(eval_result):
+    raise RuntimeError("its own lines are not reached")
+
+@pytest.mark.evals(Evaluator("given", str.upper), [{"input": "a"}])
+def test_given(eval_result):
+    assert eval_result.results[0].output == "never"
+
+@pytest.mark.evals("shout", CASES, fail_under={"exct": 0.5}, max_failures=1)
+def test_score(eval_result):
+    pass
+
+@pytest.mark.evals("shout", [])
+def test_nothing(eval_result):
+    pass
+
+@pytest.mark.evals("shuot", CASES)
+def test_name(eval_result):
+    pass
+
+@pytest.mark.evals("shout", CASES, parameters={"x": 1})
+def test_parameter(eval_result):
+    pass
+
+@pytest.mark.evals(7)
+def test_type(eval_result):
+    pass
+
+def test_no_mark(eval_result):
+    pass
+
+def test_plain():
+    pass
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("project")
+    (folder / "app.py").write_text(APP)
+    (folder / "pytest.ini").write_text("[pytest]\nevals_app = app:create_app\n")
+    (folder / "cases.jsonl").write_text('{"input": "a", "id": 1}\n{"input": "b", "id": 2}\n')
+    (folder / "test_evals.py").write_text(TESTS)
+    return folder
+
+
+def run_pytest(folder: Path, *arguments: str) -> str:
+    environ = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{folder}"}
+    environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
+    plugin = ("-p", "flask_braintrust_evals.pytest_plugin")
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", *plugin, "-v", "--color=no", *arguments],
+        cwd=folder,
+        env=environ,
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    return done.stdout + done.stderr
+
+
+def outcomes(output: str) -> dict[str, str]:
+    """What became of each test, by its name."""
+    lines = [line.split() for line in output.splitlines() if line.startswith("test_evals.py::")]
+    return {words[0].partition("::")[2]: words[1] for words in lines if words[1].isupper()}
+
+
+@pytest.fixture(scope="module")
+def output(folder: Path) -> str:
+    return run_pytest(folder)
+
+
+def test_there_is_a_test_for_each_case_or_one_for_all(output: str) -> None:
+    assert outcomes(output) == {
+        "test_each[first]": "PASSED",
+        "test_each[case-2]": "FAILED",
+        "test_each[case-3]": "FAILED",
+        "test_file[1]": "PASSED",
+        "test_file[2]": "PASSED",
+        "test_own[case-1]": "PASSED",
+        "test_own[case-2]": "PASSED",
+        "test_whole": "PASSED",
+        "test_too_low": "FAILED",
+        "test_given": "FAILED",
+        "test_score": "FAILED",
+        "test_nothing": "FAILED",
+        "test_name": "ERROR",
+        "test_parameter": "ERROR",
+        "test_type": "ERROR",
+        "test_no_mark": "ERROR",
+        "test_plain": "PASSED",
+    }
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "exact is 0.0000, which must be 1 or more\n\nshout: 1 case, 0 failed\n",
+        "1 case failed, and 0 may\n",
+        ' in shout: raise ValueError("no good")',
+        "exact is 0.5000, which must be 0.5001 or more\n\nshout: 3 cases, 1 failed\n",
+        "assert 'A' == 'never'",
+        "no case has the score exct; there are: exact",
+        "there was no case: the data is empty",
+        "evaluator 'shuot' not found; did you mean 'shout'?",
+        "no parameter is named 'x'; there are: none",
+        "a mark takes an Evaluator or its name, not 7",
+        "test_no_mark: the fixture eval_result needs @pytest.mark.evals(evaluator)",
+    ],
+)
+def test_what_is_wrong_is_shown(output: str, said: str) -> None:
+    assert said in output
+    assert "During handling" not in output
+    assert "its own lines are not reached" not in output.replace("raise RuntimeError", "")
+
+
+def test_the_summary_has_the_means_of_each_evaluator(output: str) -> None:
+    summary = output.partition("= evaluators =")[2]
+    assert "\nshout: 18 cases, 4 failed\n  exact: " in summary
+    assert "\ngiven: 1 case, 0 failed\n" in summary
+
+
+def test_processes_of_xdist_send_their_results(folder: Path) -> None:
+    output = run_pytest(folder, "-p", "xdist.plugin", "-n", "2", "-k", "whole or each")
+    summary = output.partition("= evaluators =")[2]
+    assert "\nshout: 6 cases, 2 failed\n  exact: 0.5000 over 4 cases\n" in summary
+
+
+def test_cases_are_selected_by_name_and_repeated_when_they_have_failed(folder: Path) -> None:
+    assert set(outcomes(run_pytest(folder, "-k", "first"))) == {"test_each[first]"}
+    run_pytest(folder, "-k", "each")
+    again = run_pytest(folder, "--lf", "-k", "each")
+    assert set(outcomes(again)) == {"test_each[case-2]", "test_each[case-3]"}
+
+
+def test_without_an_application_names_are_unknown(folder: Path) -> None:
+    output = run_pytest(folder, "-o", "evals_app=", "-k", "whole", "--ignore-glob=*none*")
+    assert "no application is known to find it in: write, for instance, 'evals_app = " in output
+
+
+def test_a_mistake_in_a_mark_names_its_test(tmp_path: Path, folder: Path) -> None:
+    (tmp_path / "test_evals.py").write_text(
+        "import pytest\n"
+        "@pytest.mark.evals('shout', fail_udner={'exact': 1})\n"
+        "def test_typo(eval_result): pass\n"
+    )
+    output = run_pytest(tmp_path)
+    assert "test_typo: @pytest.mark.evals got an unexpected keyword argument 'fail_udner'" in output
+
+
+def test_sessions_without_evaluators_import_next_to_nothing(tmp_path: Path) -> None:
+    (tmp_path / "test_plain.py").write_text(
+        "import sys\n"
+        "def test_plain():\n"
+        "    assert 'flask' not in sys.modules\n"
+        "    assert 'flask_braintrust_evals.engine.evaluator' not in sys.modules\n"
+    )
+    assert "1 passed" in run_pytest(tmp_path)
