@@ -282,3 +282,17 @@ def test_a_watched_run_is_run_again_when_the_code_or_the_data_changes(tmp_path: 
         [each["output"] for each in json.loads(body)["results"]] for body in (first, second, third)
     ]
     assert found == [[1], [1, 2], [77, 77]]
+
+
+def test_a_run_that_was_killed_is_taken_up_by_the_next_one(tmp_path: Path) -> None:
+    arguments = ("slow", "--resume", "journal.jsonl")
+    with command(tmp_path, *arguments) as process:
+        assert process.stderr is not None
+        assert process.stderr.readline() == "waiting\n"
+        process.kill()
+    with command(tmp_path, *arguments) as process:
+        press_ctrl_c(process, after="waiting")
+        output, errors = process.communicate(timeout=30)
+    assert process.returncode == 130, errors
+    assert "2 cases from journal.jsonl, 0 cases run now\n" in output
+    assert "slow: 2 cases, 0 failed, 1 interrupted in " in output
