@@ -40,6 +40,7 @@ class EvalsExtension:
     Attributes:
         settings: the application's settings.
         registries: the registry of each blueprint.
+        endpoints: the names of the endpoints that the blueprints have by themselves.
         unrouted: answers what the application has no route for, below the blueprints' prefixes.
         workers: the workers that run cases; ``None``: they run in the process of the server.
     """
@@ -49,6 +50,7 @@ class EvalsExtension:
         self._config = config
         self._read = settings_in(config)
         self.registries: list[Registry] = []
+        self.endpoints: set[str] = set()
         self.unrouted = Unrouted()
         self.workers: Workers | None = None
         self._runtime: EvalsRuntime | None = None

@@ -25,9 +25,6 @@ if TYPE_CHECKING:
 
 _ANY_HOST = "evals_host"
 """The variable for the host, in applications that match hosts. It is no argument of our views."""
-_ENDPOINTS = frozenset(
-    {"index", "ready", "list", "eval", "openapi", "playground", "playground_file"}
-)
 _MATCHING: dict[str, Any] = {"strict_slashes": False, "merge_slashes": False}
 
 
@@ -65,6 +62,9 @@ class Routes:
                 provide_automatic_options=False,
                 **matching,
             )
+        name = f"{state.name_prefix}.{state.name}".lstrip(".")
+        own = [*(route.endpoint for route in routes.values()), UNKNOWN]
+        extension.endpoints.update(f"{name}.{endpoint}" for endpoint in own)
         extension.unrouted.add(state, self._answer_other, self._is_known, routes, matching)
 
     def _routes(self, settings: Settings) -> dict[str, _Route]:
@@ -168,8 +168,7 @@ def is_preflight() -> bool:
 
     The paths that an application has added to the blueprint are its own.
     """
-    endpoint = (request.endpoint or "").rpartition(".")[2]
-    return request.method == "OPTIONS" and (endpoint in _ENDPOINTS or endpoint == UNKNOWN)
+    return request.method == "OPTIONS" and request.endpoint in current_extension().endpoints
 
 
 def preflight() -> Response:

@@ -126,7 +126,11 @@ def _answer(view: View, rest: str) -> ResponseReturnValue:
 
     Flask has chosen the functions to call before the request was led here.
     """
-    for name in reversed(request.blueprints):
+    names = [*reversed(request.blueprints)]
+    for name in names:
+        for preprocess in current_app.url_value_preprocessors.get(name, ()):
+            preprocess(request.endpoint, request.view_args)
+    for name in names:
         for function in current_app.before_request_funcs.get(name, ()):
             answer: ResponseReturnValue | None = current_app.ensure_sync(function)()
             if answer is not None:

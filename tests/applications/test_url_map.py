@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from flask import Flask, jsonify, url_for
+from flask import Flask, g, jsonify, url_for
 from flask.testing import FlaskClient
 
 from tests.web.support import PAGE, blueprint_of, error_of
@@ -170,6 +170,7 @@ def test_every_rule_is_one_of_the_documented_paths_with_its_methods(prefix: str 
     at = prefix or ""
     assert rules(prefix) == {
         f"{at}/": read,
+        f"{at}/ready": read,
         f"{at}/list": ["GET", "HEAD", "OPTIONS", "POST"],
         f"{at}/eval": ["OPTIONS", "POST"],
         f"{at}/openapi.json": read,
@@ -250,6 +251,42 @@ def test_hooks_of_the_blueprint_are_called_for_what_no_rule_names(
     for method, path in (("GET", "//list"), ("GET", "/list/"), ("PUT", "/list"), ("GET", "/x")):
         assert client.open(f"/evals{path}", method=method).text == "not today", (method, path)
     assert seen == [418] * 4
+
+
+def test_variables_of_the_prefix_are_told_to_the_blueprint_for_what_no_rule_names() -> None:
+    bp, app = blueprint_of(), Flask(__name__)
+    app.config.update(EVERYTHING)
+
+    @bp.url_value_preprocessor
+    def tenant(endpoint: str | None, values: dict[str, Any] | None) -> None:
+        assert values is not None
+        g.tenant = values.pop("tenant")
+
+    @bp.before_request
+    def only_acme() -> tuple[str, int] | None:
+        return None if g.tenant == "acme" else ("no", 403)
+
+    app.register_blueprint(bp, url_prefix="/<tenant>/evals")
+    client = app.test_client()
+    for path in ("list", "/list", "list/"):
+        assert client.get(f"/acme/evals/{path}").get_json().keys() == {"echo"}
+        assert client.get(f"/globex/evals/{path}").status_code == 403
+    error_of(client.get("/acme/evals/nothing"), 404)
+    error_of(client.put("/acme/evals/list"), 405)
+
+
+def test_on_a_subdomain_only_what_is_there_is_ours() -> None:
+    app = Flask(__name__, subdomain_matching=True)
+    app.config.update(EVERYTHING, SERVER_NAME="localhost")
+    app.register_blueprint(blueprint_of(), subdomain="tools", url_prefix="/evals")
+    client = app.test_client()
+    there, elsewhere = "http://tools.localhost", "http://localhost"
+    assert client.get("/evals/list", base_url=there).get_json().keys() == {"echo"}
+    for path in ("nothing", "list"):
+        response = client.put(f"/evals/{path}", base_url=there)
+        error_of(response, 404 if path == "nothing" else 405)
+        response = client.put(f"/evals/{path}", base_url=elsewhere)
+        assert (response.status_code, response.mimetype) == (404, "text/html")
 
 
 def test_hooks_of_the_application_see_a_request_of_the_blueprint(
