@@ -9,7 +9,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from . import contrib, log_filter, serialization
+from . import contrib, log_filter, plain_values
 from ._version import __version__
 from .engine.tracing import span_classes
 
@@ -82,7 +82,7 @@ _MODULE_OF = {name: module for module, names in _MODULES.items() for name in nam
 log_filter.install()
 span_classes.find_span_class = contrib.braintrust_spans
 span_classes.sdk_has_logger = contrib.sdk_has_logger
-serialization.before_values_of("braintrust", contrib.write_attachments)
+plain_values.before_values_of("braintrust", contrib.write_attachments)
 
 
 def __getattr__(name: str) -> Any:

@@ -11,7 +11,7 @@ import traceback
 from pathlib import Path
 from types import TracebackType
 
-from .serialization import clean_text, safe_text
+from .plain_values import clean_text, safe_text
 
 _PACKAGE = str(Path(__file__).parent) + os.sep
 MAX_STACK = 100_000

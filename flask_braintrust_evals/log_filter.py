@@ -10,7 +10,7 @@ import logging
 import re
 
 from .error_texts import stack_text
-from .serialization import safe_text
+from .plain_values import safe_text
 
 LOGGER = "flask_braintrust_evals"
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")

@@ -20,7 +20,7 @@ from .engine.values.results import EvalResult
 from .engine.values.summary import cases_text
 from .errors import EvalsError
 from .extension import EXTENSION_KEY
-from .serialization import safe_text
+from .plain_values import safe_text
 
 ROUNDING = 1e-9
 """Tolerance for a mean below its limit, because sums of floats are not exact."""

@@ -12,7 +12,7 @@ from flask_braintrust_evals import Evaluator
 from flask_braintrust_evals.error_texts import MAX_STACK, error_text, stack_text
 from flask_braintrust_evals.errors import EvalsError
 from flask_braintrust_evals.log_filter import OneRecordFilter
-from flask_braintrust_evals.serialization import MAX_TEXT, safe_text
+from flask_braintrust_evals.plain_values import MAX_TEXT, safe_text
 from tests.support import in_time
 
 

@@ -62,6 +62,7 @@ REGISTRATION = {
     "log_filter",
     "object_contents",
     "routes",
+    "plain_values",
     "serialization",
     "suggestions",
     "tracing",

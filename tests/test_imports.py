@@ -50,12 +50,13 @@ GROUND = {
     "excerpts",
     "json_reading",
     "json_size",
+    "plain_values",
     "semconv",
     "serialization",
     "suggestions",
 }
 ALLOWED = {
-    "concurrency": {"errors", "serialization"},
+    "concurrency": {"errors", "plain_values", "serialization"},
     "tracing": GROUND | {"_version"},
     "engine": GROUND | {"tracing"},
     "cloud": GROUND | {"tracing"},

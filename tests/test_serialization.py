@@ -30,14 +30,8 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, SecretStr
 
 from flask_braintrust_evals.errors import EvalsError, SerializationError
-from flask_braintrust_evals.serialization import (
-    MAX_DEPTH,
-    clean_text,
-    dumps,
-    dumps_or_reason,
-    dumps_parts,
-    plain_parts,
-)
+from flask_braintrust_evals.plain_values import MAX_DEPTH, clean_text
+from flask_braintrust_evals.serialization import dumps, dumps_or_reason, dumps_parts, plain_parts
 
 from .support import in_time
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import IO, Any
 
-from flask_braintrust_evals.serialization import clean_text
+from flask_braintrust_evals.plain_values import clean_text
 
 REDRAW_AFTER = 0.1
 """Seconds between two drawings of the bar."""

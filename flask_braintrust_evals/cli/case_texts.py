@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from flask_braintrust_evals.engine.values.results import CaseError, CaseResult
-from flask_braintrust_evals.serialization import dumps_or_reason, safe_text
+from flask_braintrust_evals.plain_values import safe_text
+from flask_braintrust_evals.serialization import dumps_or_reason
 
 from .terminal import styled
 

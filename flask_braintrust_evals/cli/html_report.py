@@ -6,7 +6,8 @@ from collections.abc import Iterable, Sequence
 from html import escape
 
 from flask_braintrust_evals.engine.values.results import CaseResult
-from flask_braintrust_evals.serialization import clean_text, dumps_or_reason
+from flask_braintrust_evals.plain_values import clean_text
+from flask_braintrust_evals.serialization import dumps_or_reason
 
 from .case_texts import case_name
 from .choice import is_failure, is_low

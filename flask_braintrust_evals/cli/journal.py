@@ -10,7 +10,7 @@ from typing import IO, Any
 
 import click
 
-from flask_braintrust_evals.serialization import clean_text
+from flask_braintrust_evals.plain_values import clean_text
 
 from .case_json import parse_json
 from .result_format import VERSION

@@ -10,7 +10,8 @@ from flask_braintrust_evals.engine.evaluator import Evaluator
 from flask_braintrust_evals.engine.parameters.saved import SavedParameterSet
 from flask_braintrust_evals.engine.parameters.values import UNSET, Parameter
 from flask_braintrust_evals.engine.values.summary import cases_text
-from flask_braintrust_evals.serialization import clean_text, dumps_or_reason
+from flask_braintrust_evals.plain_values import clean_text
+from flask_braintrust_evals.serialization import dumps_or_reason
 
 from .case_texts import shortened
 from .terminal import styled

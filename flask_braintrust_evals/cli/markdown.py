@@ -6,7 +6,8 @@ import re
 from collections.abc import Iterable, Sequence
 
 from flask_braintrust_evals.engine.values.results import CaseResult
-from flask_braintrust_evals.serialization import clean_text, dumps_or_reason
+from flask_braintrust_evals.plain_values import clean_text
+from flask_braintrust_evals.serialization import dumps_or_reason
 
 from .case_texts import case_name, shortened
 from .choice import chosen_cases

@@ -8,7 +8,8 @@ from typing import Any
 
 import click
 
-from flask_braintrust_evals.serialization import clean_text, dumps
+from flask_braintrust_evals.plain_values import clean_text
+from flask_braintrust_evals.serialization import dumps
 
 from .case_json import parse_json
 

@@ -12,7 +12,8 @@ from typing import Any
 
 from flask_braintrust_evals.engine.values.results import CaseResult, EvalResult
 from flask_braintrust_evals.engine.values.summary import MetricSummary
-from flask_braintrust_evals.serialization import clean_text, dumps_or_reason, safe_text
+from flask_braintrust_evals.plain_values import clean_text, safe_text
+from flask_braintrust_evals.serialization import dumps_or_reason
 
 from .outcome import Outcome
 from .quantiles import quantile

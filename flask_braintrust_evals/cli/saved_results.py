@@ -12,7 +12,8 @@ from typing import Any
 import click
 
 from flask_braintrust_evals.engine.values.cases import EvalCase
-from flask_braintrust_evals.serialization import dumps_or_reason, safe_text
+from flask_braintrust_evals.plain_values import safe_text
+from flask_braintrust_evals.serialization import dumps_or_reason
 from flask_braintrust_evals.suggestions import did_you_mean
 
 from .case_json import parse_json

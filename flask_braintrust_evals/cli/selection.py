@@ -12,7 +12,7 @@ from flask_braintrust_evals.engine.running.case_source import PlacedCase
 from flask_braintrust_evals.engine.values.cases import EvalCase
 from flask_braintrust_evals.error_texts import error_text
 from flask_braintrust_evals.errors import DataError, EvalsError, RequestError
-from flask_braintrust_evals.serialization import safe_text
+from flask_braintrust_evals.plain_values import safe_text
 
 from .saved_results import key_of_case
 

@@ -9,7 +9,7 @@ from typing import IO, Any
 
 import click
 
-from flask_braintrust_evals.serialization import clean_text
+from flask_braintrust_evals.plain_values import clean_text
 
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 """Control characters, except tabs and line feeds."""

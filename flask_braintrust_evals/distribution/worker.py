@@ -22,7 +22,7 @@ from flask_braintrust_evals.engine.values.events import (
 from flask_braintrust_evals.engine.values.results import CaseError
 from flask_braintrust_evals.error_texts import error_text, stack_text
 from flask_braintrust_evals.errors import EvalsError
-from flask_braintrust_evals.serialization import safe_text
+from flask_braintrust_evals.plain_values import safe_text
 
 from .attachment_sender import AttachmentSender, attachment_bytes
 from .fingerprint import Fingerprints

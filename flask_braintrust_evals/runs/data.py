@@ -16,7 +16,7 @@ from flask_braintrust_evals.engine.running.own_cases import is_to_be_made, make_
 from flask_braintrust_evals.engine.values.cases import EvalCase
 from flask_braintrust_evals.engine.values.own_dataset import OwnDataset
 from flask_braintrust_evals.errors import RequestError
-from flask_braintrust_evals.serialization import safe_text
+from flask_braintrust_evals.plain_values import safe_text
 
 from .case_data import CaseData
 from .spec import DatasetCases, DataSource, ExperimentCases, InlineCases, OwnCases

@@ -19,7 +19,7 @@ from flask_braintrust_evals.cloud.sessions import Organization
 from flask_braintrust_evals.concurrency.gevent_patch import start_real_thread
 from flask_braintrust_evals.concurrency.programs import output_of
 from flask_braintrust_evals.config import Settings
-from flask_braintrust_evals.serialization import clean_text
+from flask_braintrust_evals.plain_values import clean_text
 
 READ_TIMEOUT = 5.0
 """Seconds that reading the state may take in all."""

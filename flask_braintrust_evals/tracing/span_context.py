@@ -11,7 +11,8 @@ import os
 from typing import TYPE_CHECKING, NamedTuple
 
 from flask_braintrust_evals._version import __version__
-from flask_braintrust_evals.serialization import clean_text, dumps
+from flask_braintrust_evals.plain_values import clean_text
+from flask_braintrust_evals.serialization import dumps
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan

@@ -33,7 +33,7 @@ from opentelemetry.trace import (
 )
 
 from flask_braintrust_evals.error_texts import error_text, stack_text
-from flask_braintrust_evals.serialization import safe_text
+from flask_braintrust_evals.plain_values import safe_text
 
 from .processor import CaseSpanContext
 from .span_ids import SpanIds, ids_in, new_ids, new_span_id

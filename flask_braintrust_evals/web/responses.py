@@ -23,7 +23,8 @@ from flask_braintrust_evals.errors import (
     WorkersError,
 )
 from flask_braintrust_evals.excerpts import shortened
-from flask_braintrust_evals.serialization import encoded, safe_text
+from flask_braintrust_evals.plain_values import safe_text
+from flask_braintrust_evals.serialization import encoded
 
 logger = logging.getLogger("flask_braintrust_evals")
 

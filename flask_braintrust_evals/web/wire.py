@@ -15,8 +15,9 @@ from flask_braintrust_evals.engine.values.events import (
 )
 from flask_braintrust_evals.engine.values.results import CaseRef, CaseResult
 from flask_braintrust_evals.engine.values.summary import MetricSummary, RunSummary, ScoreSummary
+from flask_braintrust_evals.plain_values import safe_text
 from flask_braintrust_evals.runs.comparison import Comparison
-from flask_braintrust_evals.serialization import encoded, encoded_or_reason, safe_text
+from flask_braintrust_evals.serialization import encoded, encoded_or_reason
 
 from . import sse
 

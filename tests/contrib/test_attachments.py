@@ -11,7 +11,7 @@ import braintrust
 import pytest
 from braintrust.logger import ReadonlyAttachment
 
-from flask_braintrust_evals import Evaluator, serialization
+from flask_braintrust_evals import Evaluator, plain_values
 from flask_braintrust_evals.contrib import braintrust_attachments
 from flask_braintrust_evals.contrib.braintrust.attachments import with_attachments
 
@@ -92,7 +92,7 @@ def test_rows_without_attachments_stay_as_they_are() -> None:
 def test_attachments_in_outputs_need_no_application(
     around: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(serialization, "_converters", {})  # as in a new process
+    monkeypatch.setattr(plain_values, "_converters", {})  # as in a new process
     image = braintrust.Attachment(data=b"\x89PNG", filename="a.png", content_type="image/png")
     expected = [
         (ReadonlyAttachment(REFERENCE), REFERENCE),

@@ -21,7 +21,8 @@ from opentelemetry.trace import StatusCode, format_span_id, format_trace_id
 
 from flask_braintrust_evals import semconv
 from flask_braintrust_evals.json_reading import loads
-from flask_braintrust_evals.serialization import clean_text, dumps, dumps_or_reason
+from flask_braintrust_evals.plain_values import clean_text
+from flask_braintrust_evals.serialization import dumps, dumps_or_reason
 from flask_braintrust_evals.tracing.sizes import plain_attributes
 
 from .limits import MAX_ATTRIBUTE_BYTES, MAX_SPAN_BYTES, cut_span

@@ -20,7 +20,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from flask_braintrust_evals.engine.values.copies import deep_copy
-from flask_braintrust_evals.serialization import plain, register_converter
+from flask_braintrust_evals.plain_values import register_converter
+from flask_braintrust_evals.serialization import plain
 
 from .attribute_dict import AttributeDict
 from .template_limits import Budget

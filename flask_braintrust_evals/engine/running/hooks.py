@@ -9,7 +9,8 @@ from typing import Any
 
 from flask_braintrust_evals.engine.parameters.values import Parameters
 from flask_braintrust_evals.engine.tracing.eval_span import EvalSpan
-from flask_braintrust_evals.serialization import clean_text, dumps_parts
+from flask_braintrust_evals.plain_values import clean_text
+from flask_braintrust_evals.serialization import dumps_parts
 
 PROGRESS_EVENTS = (
     "text_delta",

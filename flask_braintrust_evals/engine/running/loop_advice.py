@@ -7,7 +7,7 @@ take the greenlets of a thread for one, and raise one of these errors.
 
 from __future__ import annotations
 
-from flask_braintrust_evals.serialization import safe_text
+from flask_braintrust_evals.plain_values import safe_text
 
 _TEXTS = (
     "cannot be called from a running event loop",

@@ -30,7 +30,7 @@ from flask_braintrust_evals.engine.tracing.eval_tracer import EvalTracer
 from flask_braintrust_evals.engine.values.results import CaseError, CaseRef
 from flask_braintrust_evals.error_places import place_text
 from flask_braintrust_evals.error_texts import stack_text
-from flask_braintrust_evals.serialization import safe_text
+from flask_braintrust_evals.plain_values import safe_text
 
 from .blocking_calls import BlockingCalls
 from .loop_advice import add_advice

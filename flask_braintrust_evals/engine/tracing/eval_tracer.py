@@ -30,7 +30,8 @@ from opentelemetry.trace import (
 
 from flask_braintrust_evals import semconv
 from flask_braintrust_evals.error_texts import error_text, stack_text
-from flask_braintrust_evals.serialization import clean_text, dumps_or_reason
+from flask_braintrust_evals.plain_values import clean_text
+from flask_braintrust_evals.serialization import dumps_or_reason
 from flask_braintrust_evals.tracing.span_ids import SpanIds, with_ids
 
 

@@ -13,7 +13,8 @@ from opentelemetry.trace import Span, Status, StatusCode
 
 from flask_braintrust_evals import semconv
 from flask_braintrust_evals.errors import SerializationError
-from flask_braintrust_evals.serialization import clean_text, dumps_or_reason, plain_parts
+from flask_braintrust_evals.plain_values import clean_text
+from flask_braintrust_evals.serialization import dumps_or_reason, plain_parts
 
 from .attributes import merge_json
 from .eval_tracer import set_failure

@@ -13,7 +13,7 @@ from typing import Any
 
 from flask_braintrust_evals.errors import DataError
 from flask_braintrust_evals.excerpts import MAX_QUOTED, excerpt, shortened
-from flask_braintrust_evals.serialization import clean_text
+from flask_braintrust_evals.plain_values import clean_text
 from flask_braintrust_evals.suggestions import is_misspelled
 
 from .copies import own_copy
