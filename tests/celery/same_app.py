@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextvars
 import dataclasses
 import datetime
+import logging
 import os
 import threading
 import time
@@ -273,6 +274,7 @@ second.evaluator("twin", scores=[exact_match])(twin("second"))
 
 
 def create_app() -> Flask:
+    logging.basicConfig(level=os.environ["LOG_LEVEL"])
     app = Flask(__name__)
     app.config.update(GREETING="from the application", SECRET_KEY="the secret of the tests")
     if os.environ.get("TEST_BROKER"):

@@ -87,19 +87,19 @@ OWN = [
     Comparable("second", "twin", cases("x")),
 ]
 
-_SCORES = [
+SCORES = [
     {"name": "exact_match", "function_id": {"function_id": "judge-id"}},
     {"name": "broken", "function_id": "broken-id"},
 ]
 _ROWS = {"project_name": "golden", "dataset_name": "rows"}
 REMOTE = [
-    Comparable("own", "handled", cases("good", "bad"), {"scores": _SCORES}, GENERATION),
-    Comparable("own", "whole", {"data": [_ROW]}, {"scores": _SCORES}),
-    Comparable("own", "slow", cases("quick", "slow"), {"scores": _SCORES}),
-    Comparable("own", "badly-handled", cases("good", "bad"), {"scores": _SCORES}),
-    Comparable("own", "metered", cases("x"), {"scores": _SCORES[:1]}),
-    Comparable("own", "leaving-scope", cases("good", "bad"), {"scores": _SCORES[:1]}),
-    Comparable("live", "echo", cases("a", {"b": 1}), {"scores": _SCORES[:1]}, None),
+    Comparable("own", "handled", cases("good", "bad"), {"scores": SCORES}, GENERATION),
+    Comparable("own", "whole", {"data": [_ROW]}, {"scores": SCORES}),
+    Comparable("own", "slow", cases("quick", "slow"), {"scores": SCORES}),
+    Comparable("own", "badly-handled", cases("good", "bad"), {"scores": SCORES}),
+    Comparable("own", "metered", cases("x"), {"scores": SCORES[:1]}),
+    Comparable("own", "leaving-scope", cases("good", "bad"), {"scores": SCORES[:1]}),
+    Comparable("live", "echo", cases("a", {"b": 1}), {"scores": SCORES[:1]}, None),
     Comparable("live", "echo", _ROWS, {"trial_count": 2}, GENERATION),
     Comparable("official", "attachments", {"project_name": "golden", "dataset_name": "images"}),
 ]
@@ -130,7 +130,7 @@ LIVE += [
     Comparable("live", "unruly", cases("environment", "directory")),
 ]
 
-SDK = _of(
+SDK_RUNS = _of(
     "sdk",
     {
         "assistant": ["hi"],
@@ -219,10 +219,12 @@ OFFICIAL += [
     Comparable("official", "saved", cases(""), {"parameters": {"greeting": "given"}}),
 ]
 
-RUNS = [*OWN, *REMOTE, *SDK, *TRACED, *EXAMPLE, *OFFICIAL, *LIVE]
+RUNS = [*OWN, *REMOTE, *SDK_RUNS, *TRACED, *EXAMPLE, *OFFICIAL, *LIVE]
 
-OF_POOL = {"prefork": RUNS, "threads": [*OWN, *REMOTE, *SDK]}
-"""What is compared with workers of each pool: the second only where threads might matter."""
+_WITHOUT_OPENAI = [run for run in SDK_RUNS if "assistant" not in run.name]
+OF_POOL = {"prefork": RUNS, "threads": [*OWN, *REMOTE, *_WITHOUT_OPENAI]}
+"""What is compared with workers of each pool: the second only where threads might matter, and
+without what takes a process seconds to import."""
 
 LEFT_OUT = {
     # Large, and of no other kind than "large-spans".
