@@ -82,7 +82,7 @@ class Outcome:
 
     def check(self, limits: Mapping[str, float]) -> None:
         """Compare the means of scores with the limits that they must reach, by name."""
-        self.limits = limits
+        self.limits = {**self.limits, **limits}
         for name, limit in limits.items():
             score = self.result.scores.get(name)
             mean = score.mean if score is not None else None
