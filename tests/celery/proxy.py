@@ -1,4 +1,4 @@
-"""A TCP proxy whose connections can die without a sign, as those through a firewall do."""
+"""A TCP proxy whose connections can go silent, as those through a firewall do."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ class Proxy:
         self._target = target
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=128)
         self.port = int(self._listener.getsockname()[1])
-        self._frozen: set[socket.socket] = set()
+        self._silent: set[socket.socket] = set()
         self._open: set[socket.socket] = set()
         threading.Thread(target=self._accept, daemon=True).start()
 
-    def freeze(self) -> int:
+    def silence(self) -> int:
         """Forward nothing more on the connections of now, which stay open; return how many."""
-        self._frozen |= self._open
+        self._silent |= self._open
         return len(self._open) // 2
 
     def close(self) -> None:
@@ -56,9 +56,9 @@ class Proxy:
     def _forward(self, source: socket.socket, target: socket.socket) -> None:
         with suppress(OSError):
             while data := source.recv(65536):
-                if source not in self._frozen:
+                if source not in self._silent:
                     target.sendall(data)
-        if source not in self._frozen:
+        if source not in self._silent:
             self._drop(source)
             self._drop(target)
 

@@ -39,6 +39,7 @@ class Site:
         self._workers: dict[str, CeleryWorker] = {}
         self._servers: list[Gunicorn] = []
         self._read = 0
+        self._mark = ""
         self.journal.touch()
 
     @property
@@ -106,7 +107,12 @@ class Site:
     def begin(self) -> None:
         """Forget what was written to the journal so far, and shut the gate."""
         self._read = len(self._lines())
+        self._mark = uuid4().hex[:8]
         (self.folder / "open").unlink(missing_ok=True)
+
+    def inputs(self, count: int) -> list[str]:
+        """Return inputs that no other test has: cases of others may still be under way."""
+        return [f"{self._mark}-{number}" for number in range(count)]
 
     def open(self) -> None:
         """Let gated tasks return."""
@@ -116,6 +122,10 @@ class Site:
         """Return what follows a word in the journal, since :meth:`begin`."""
         found = (line.partition(" ") for line in self._lines()[self._read :])
         return [rest for first, _, rest in found if first == word]
+
+    def noted_inputs(self, word: str) -> list[str]:
+        """Return likewise those that are :meth:`inputs`."""
+        return [each for each in self.noted(word) if each.startswith(self._mark)]
 
     def _lines(self) -> list[str]:
         return self.journal.read_text().splitlines()

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import json
-import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import Any
 from uuid import uuid4
 
@@ -70,48 +69,6 @@ class Listening:
         with self._changed:
             self.received.append(received)
             self._changed.notify_all()
-
-
-class Proxy:
-    """A way to a port of 127.0.0.1 whose connections can go silent, as through a firewall.
-
-    Connections that are made after that are carried as before.
-    """
-
-    def __init__(self, port: int) -> None:
-        self._server = socket.create_server(("127.0.0.1", 0))
-        self._target = port
-        self._era = 0
-        self._sockets: list[socket.socket] = []
-        self.port = int(self._server.getsockname()[1])
-        threading.Thread(target=self._accept, daemon=True).start()
-
-    def silence(self) -> None:
-        """Carry nothing more over the connections that there are, and close none of them."""
-        self._era += 1
-
-    def close(self) -> None:
-        self._server.close()
-        for each in self._sockets:
-            each.close()
-
-    def _accept(self) -> None:
-        with suppress(OSError):
-            while True:
-                client = self._server.accept()[0]
-                server = socket.create_connection(("127.0.0.1", self._target))
-                self._sockets += [client, server]
-                for pair in ((client, server), (server, client)):
-                    threading.Thread(target=self._carry, args=pair, daemon=True).start()
-
-    def _carry(self, source: socket.socket, target: socket.socket) -> None:
-        era = self._era
-        with suppress(OSError):
-            while data := source.recv(65536):
-                if era == self._era:
-                    target.sendall(data)
-            if era == self._era:
-                target.shutdown(socket.SHUT_WR)
 
 
 @contextmanager

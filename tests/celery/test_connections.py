@@ -16,7 +16,8 @@ from flask_braintrust_evals.contrib.celery.connections import ConnectionFailedEr
 from flask_braintrust_evals.contrib.celery.transport import CeleryTransport
 
 from .brokers import Broker
-from .support import SOON, Listening, Proxy, connected, listening, message, new_app, new_queue
+from .proxy import Proxy
+from .support import SOON, Listening, connected, listening, message, new_app, new_queue
 
 
 @pytest.mark.parametrize("kind", ["reports", "notices"])

@@ -144,17 +144,21 @@ def test_a_connection_that_dies_without_a_sign_loses_no_case(scene: Scene, side:
     stream = scene.client.stream("nap", counted(*range(40)), max_concurrency=8)
     begun = until_results(stream, 10)
     proxy = scene.proxy_of_server if side == "server" else scene.proxy_of_worker
-    assert proxy.freeze() >= 2
+    assert proxy.silence() >= 2
     check_all_succeeded(read_all(stream, begun), 40)
     if side == "worker":
-        # It takes cases again, and not only the other one.
+        # It takes as many cases as before, and not only the other one.
         scene.site.worker("two").kill()
-        check_all_succeeded(scene.client.run("echo", counted(*range(4))), 4)
+        scene.site.begin()
+        stream = scene.client.stream("gated", counted(*scene.site.inputs(4)))
+        wait_until(lambda: len(scene.site.noted_inputs("started")) == 2)
+        scene.site.open()
+        check_all_succeeded(read_all(stream), 4)
 
 
 def test_orders_that_a_broker_delivers_twice_count_once(scene: Scene) -> None:
-    stream = scene.client.stream("gated", counted(*range(10)), max_concurrency=10)
-    wait_until(lambda: len(scene.site.noted("started")) == 4)
+    stream = scene.client.stream("gated", counted(*scene.site.inputs(10)), max_concurrency=10)
+    wait_until(lambda: len(scene.site.noted_inputs("started")) == 4)
     with Connection(scene.redis.url) as connection:
         client = connection.default_channel.client
         wait_until(lambda: client.llen(scene.site.queue) == 6)
@@ -165,22 +169,24 @@ def test_orders_that_a_broker_delivers_twice_count_once(scene: Scene) -> None:
 
 @pytest.mark.parametrize("name", ["gated", "async-patient"])
 def test_the_cases_of_a_client_that_leaves_are_cancelled(scene: Scene, name: str) -> None:
-    stream = scene.client.stream(name, counted(*range(12)), max_concurrency=12)
-    wait_until(lambda: len(scene.site.noted("started")) == 4)
+    stream = scene.client.stream(name, counted(*scene.site.inputs(12)), max_concurrency=12)
+    wait_until(lambda: len(scene.site.noted_inputs("started")) == 4)
     stream.close()
     check_cancelled(scene)
 
 
 def test_the_cases_of_a_run_whose_time_is_up_are_cancelled(scene: Scene) -> None:
-    events = scene.client.run("gated-with-timeout", counted(*range(12)), max_concurrency=12)
+    events = scene.client.run(
+        "gated-with-timeout", counted(*scene.site.inputs(12)), max_concurrency=12
+    )
     assert [each.event for each in events[-2:]] == ["error", "done"]
     assert "1.5 seconds" in events[-2].json
     check_cancelled(scene)
 
 
 def test_the_cases_of_a_server_that_is_killed_are_cancelled_after_the_lease(scene: Scene) -> None:
-    stream = scene.client.stream("gated", counted(*range(12)), max_concurrency=12)
-    wait_until(lambda: len(scene.site.noted("started")) == 4)
+    stream = scene.client.stream("gated", counted(*scene.site.inputs(12)), max_concurrency=12)
+    wait_until(lambda: len(scene.site.noted_inputs("started")) == 4)
     os.kill(resources(scene.server)["pid"], signal.SIGKILL)
     check_cancelled(scene)
     stream.close()
@@ -188,11 +194,11 @@ def test_the_cases_of_a_server_that_is_killed_are_cancelled_after_the_lease(scen
 
 def check_cancelled(scene: Scene) -> None:
     """Check that the four cases that run are cancelled, and that those behind them never start."""
-    started = {*scene.site.noted("started")}
-    wait_until(lambda: {*scene.site.noted("cancelled")} == started)
+    started = {*scene.site.noted_inputs("started")}
+    wait_until(lambda: {*scene.site.noted_inputs("cancelled")} == started)
     # Workers have looked at all that waited before they get to this.
     check_all_succeeded(scene.client.run("echo", counted(*range(4))), 4)
-    assert {*scene.site.noted("started")} == started
+    assert {*scene.site.noted_inputs("started")} == started
 
 
 def test_rabbitmq_delivers_the_cases_of_a_killed_worker_again_and_none_counts_twice(
@@ -203,13 +209,14 @@ def test_rabbitmq_delivers_the_cases_of_a_killed_worker_again_and_none_counts_tw
         site.worker("one", "-P", "threads", "-c", "2")
         killed = site.worker("two", "-P", "threads", "-c", "2")
         client = client_of(site.serve())
-        stream = client.stream("gated", counted(*range(10)), max_concurrency=10)
-        wait_until(lambda: len(site.noted("started")) == 4)
+        site.begin()
+        stream = client.stream("gated", counted(*site.inputs(10)), max_concurrency=10)
+        wait_until(lambda: len(site.noted_inputs("started")) == 4)
         killed.kill()
         site.open()
         check_all_succeeded(read_all(stream), 10)
         # What was delivered again was not started again beside the new attempts.
-        assert len(site.noted("started")) <= 12
+        assert len(site.noted_inputs("started")) <= 12
     finally:
         site.close()
 

@@ -7,7 +7,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from types import SimpleNamespace
 from typing import Any
 from uuid import uuid4
@@ -17,6 +17,7 @@ from celery import Celery
 from celery.events.receiver import EventReceiver
 
 from flask_braintrust_evals.contrib.celery.hosting import warnings_for
+from flask_braintrust_evals.contrib.celery.task import acknowledge_again
 from flask_braintrust_evals.contrib.celery.transport import CeleryTransport
 from flask_braintrust_evals.distribution.messages import Message
 
@@ -260,3 +261,20 @@ def test_without_an_application_that_runs_cases_the_worker_says_so(
         sender.send_order(Message(f'j"{MARK}"', "s"))
     wait_until(lambda: "BRAINTRUST_EVALS_EXECUTOR = 'celery'" in worker.log)
     assert MARK not in worker.log
+
+
+@pytest.mark.parametrize("failures", [0, 1, 2])
+def test_an_acknowledgement_over_a_dead_connection_is_repeated_once(failures: int) -> None:
+    outcomes = iter([*[ConnectionError("dead")] * failures, None])
+    calls: list[dict[str, bool]] = []
+
+    def ack(**options: bool) -> None:
+        calls.append(options)
+        if (outcome := next(outcomes)) is not None:
+            raise outcome
+
+    message = SimpleNamespace(ack=ack)
+    acknowledge_again(message)
+    with suppress(ConnectionError) if failures == 2 else nullcontext():
+        message.ack(multiple=False)
+    assert calls == [{"multiple": False}] * min(failures + 1, 2)

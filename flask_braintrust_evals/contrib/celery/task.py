@@ -34,6 +34,7 @@ class CaseRequest(Request):  # type: ignore[misc]
         # The process that runs the task reads them from the body: here they are a second copy.
         self._request_dict["args"] = ()
         self._has_reported = False
+        acknowledge_again(message)
 
     def info(self, safe: bool = False) -> Any:
         """Describe the order, without its arguments; see :meth:`Request.info`."""
@@ -71,6 +72,23 @@ class CaseRequest(Request):  # type: ignore[misc]
         if worker is not None and message is not None:
             # Not in a thread: this process starts others by forking, which threads do not survive.
             worker.lost(message, reason)
+
+
+def acknowledge_again(message: Any) -> None:
+    """Have a message acknowledged over another connection if the first one is dead.
+
+    Celery logs such a failure. With Redis, Kombu then takes the message to be under way for ever,
+    and the worker would have one slot less until it is restarted.
+    """
+    acknowledge = message.ack
+
+    def ack(**options: Any) -> None:
+        try:
+            acknowledge(**options)
+        except Exception:  # the clients of brokers raise many kinds
+            acknowledge(**options)
+
+    message.ack = ack
 
 
 class CaseTask(Task):  # type: ignore[misc]
