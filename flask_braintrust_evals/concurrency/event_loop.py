@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import atexit
 import os
-import sys
 
-from .gevent_patch import is_patched, new_lock
+from .gevent_patch import new_lock
 from .loop_health import LoopHealth, told_by
 from .loop_thread import MAX_GIVEN_UP, BackgroundLoop
 
@@ -26,9 +25,6 @@ def background_loop() -> BackgroundLoop:
     loop = _current
     if loop is not None:
         return loop
-    if is_patched():
-        # Two hubs that are made at the same time, here and on the loop's thread, deadlock.
-        sys.modules["gevent"].get_hub()
     with _lock:
         if _current is None:
             _current = BackgroundLoop(_replace, _note_ended)

@@ -15,9 +15,7 @@ from flask_braintrust_evals.plain_values import safe_text
 
 from .cancellation import Cancellation
 from .gevent_patch import (
-    MAX_WAIT,
     is_patched,
-    new_event,
     new_lock,
     real_thread_id,
     start_real_thread,
@@ -58,7 +56,12 @@ class BackgroundLoop:
         self._loop: asyncio.AbstractEventLoop
         self._watch: LoopWatch
         self._thread: int | None = None
-        self._ready = new_event()
+        self._is_ready = False
+        # The system's kind: threads that wait for gevent's locks at the same time, and make their
+        # hubs while the loop's thread makes its own, may wait for ever. It is a matter of
+        # milliseconds, once.
+        self._starting = new_lock()
+        self._starting.acquire()
         self.failure: BaseException | None = None
         self._given_up: str | None = None
         self._ended = False
@@ -165,7 +168,7 @@ class BackgroundLoop:
     @property
     def blocked_for(self) -> float:
         """Seconds for which the loop has been blocked; 0: it is not."""
-        return self._watch.seconds if self._ready.is_set() and self.failure is None else 0.0
+        return self._watch.seconds if self._is_ready and self.failure is None else 0.0
 
     def _check(self) -> None:
         """Wait until the loop is there.
@@ -173,8 +176,9 @@ class BackgroundLoop:
         Raises:
             LoopError: it could not be made, or was given up.
         """
-        while not self._ready.is_set():
-            self._ready.wait(MAX_WAIT)
+        if not self._is_ready:
+            with self._starting:  # until it is released
+                pass
         if self.failure is not None:
             kind = type(self.failure).__name__
             raise LoopError(
@@ -189,6 +193,10 @@ class BackgroundLoop:
         finally:
             self._exited.release()
 
+    def _note_ready(self) -> None:
+        self._is_ready = True
+        self._starting.release()
+
     def _serve(self) -> None:
         try:
             # Here: under gevent, a loop's selector belongs to the hub of the thread it is made in.
@@ -199,9 +207,9 @@ class BackgroundLoop:
         except BaseException as error:  # the process may have no free descriptor, or no memory
             self.failure = error
             self._replace(self)
-            self._ready.set()
+            self._note_ready()
             return
-        self._ready.set()
+        self._note_ready()
         while not self._ended:
             try:
                 self._loop.run_forever()
@@ -255,7 +263,7 @@ class BackgroundLoop:
 
     def end_with_process(self) -> None:
         """End the loop and wait for its thread, unless a coroutine blocks it."""
-        if not self._ready.is_set() or self.failure is not None:
+        if not self._is_ready or self.failure is not None:
             return
         # asyncio would report the coroutines that are still under way, which nobody waits for.
         self._loop.set_exception_handler(lambda loop, context: None)

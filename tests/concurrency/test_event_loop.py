@@ -283,3 +283,35 @@ def test_the_thread_of_the_loop_ends_before_the_interpreter_does() -> None:
         print(loop.run(asyncio.sleep(0, "done"), Cancellation()))
     """)
     assert printed == "done\nFalse\n"
+
+
+@pytest.mark.slow
+def test_many_threads_may_ask_for_the_loop_while_it_is_made() -> None:
+    script = """
+    from gevent import monkey
+    monkey.patch_all()
+    import time
+    from flask_braintrust_evals.concurrency import event_loop
+    from flask_braintrust_evals.concurrency.cancellation import Cancellation
+    from flask_braintrust_evals.concurrency.gevent_patch import start_real_thread
+    from flask_braintrust_evals.concurrency.job import Job
+
+    async def answer():
+        return 42
+
+    def ask(job):
+        event_loop.background_loop().start(answer(), Cancellation(), job)
+
+    for _ in range(40):
+        loop = event_loop._current
+        event_loop._forget()
+        if loop is not None:
+            loop.end()
+        jobs = [Job() for _ in range(6)]
+        for job in jobs:
+            start_real_thread(lambda job=job: ask(job))
+        for job in jobs:
+            assert job.wait(time.monotonic() + 10) == 42
+    print("all answered")
+    """
+    assert python(script) == "all answered\n"

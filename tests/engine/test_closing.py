@@ -13,7 +13,7 @@ import pytest
 
 from flask_braintrust_evals.concurrency.event_loop import background_loop
 from flask_braintrust_evals.engine.evaluator import Evaluator
-from flask_braintrust_evals.engine.running.run import MAX_WAITING_EVENTS
+from flask_braintrust_evals.engine.running.event_flow import MAX_WAITING_EVENTS
 from flask_braintrust_evals.engine.tracing.eval_tracer import EvalTracer
 from flask_braintrust_evals.engine.values.events import CaseStarted, Event
 from tests.support import PATIENCE, Counter, happens, in_time

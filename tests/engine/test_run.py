@@ -12,7 +12,7 @@ import pytest
 
 from flask_braintrust_evals.concurrency.channel import Channel
 from flask_braintrust_evals.engine.evaluator import Evaluator
-from flask_braintrust_evals.engine.running.run import MAX_WAITING_EVENTS
+from flask_braintrust_evals.engine.running.event_flow import MAX_WAITING_EVENTS
 from flask_braintrust_evals.engine.values.cases import EvalCase
 from flask_braintrust_evals.engine.values.events import (
     CaseFinished,

@@ -5,52 +5,28 @@ What user code raises becomes part of the case's result, and goes no further.
 
 from __future__ import annotations
 
-import functools
-import time
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext, suppress
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
-from opentelemetry.trace import Span
-
-from flask_braintrust_evals import semconv
 from flask_braintrust_evals.concurrency.cancellation import Cancellation
-from flask_braintrust_evals.concurrency.channel import ChannelClosedError
-from flask_braintrust_evals.concurrency.job import DeadlineError
-from flask_braintrust_evals.concurrency.turns import wait_after
 from flask_braintrust_evals.engine.calls.introspection import user_place
 from flask_braintrust_evals.engine.calls.plan import CasePlan
 from flask_braintrust_evals.engine.calls.signatures import ScorerCall, unique_names
-from flask_braintrust_evals.engine.parameters.values import Parameters, copy_for_case
-from flask_braintrust_evals.engine.tracing import attributes, span_classes
+from flask_braintrust_evals.engine.parameters.values import Parameters
+from flask_braintrust_evals.engine.tracing import span_classes
 from flask_braintrust_evals.engine.tracing.eval_span import EvalSpan
 from flask_braintrust_evals.engine.tracing.eval_tracer import (
     EvalTracer,
-    Stopwatch,
-    set_failure,
-    span_id,
 )
-from flask_braintrust_evals.engine.values.copies import own_copy
-from flask_braintrust_evals.engine.values.events import (
-    CaseFinished,
-    CaseProgress,
-    CaseStarted,
-    TaskFinished,
-)
-from flask_braintrust_evals.engine.values.results import CaseRef, CaseResult
-from flask_braintrust_evals.engine.values.summary import DURATION, RETRIES
-from flask_braintrust_evals.errors import RunError
-from flask_braintrust_evals.tracing.json_cuts import json_within
+from flask_braintrust_evals.engine.values.results import CaseResult
 from flask_braintrust_evals.tracing.span_context import span_context
 
+from .case_run import CaseRun
 from .case_scorer import CaseScorer
-from .error_scores import add_error_scores
 from .executor import CaseJob, Emit
-from .hooks import EvalHooks, left_by_task
 from .memory_tracing import FinishedSpans, UsageOf, memory_for
-from .retries import call_with_retries
-from .task_values import output_data, own_metadata
-from .user_code import ProgressReports, UserCode
+from .user_code import UserCode
 
 
 class CaseRunner:
@@ -128,202 +104,4 @@ class CaseRunner:
         Raises:
             ChannelClosedError: ``emit`` raised it; the case is over.
         """
-        return _CaseRun(self, job, emit).run()
-
-
-class _CaseRun:
-    """One case while it runs: its result so far, and its ``eval`` span."""
-
-    def __init__(self, runner: CaseRunner, job: CaseJob, emit: Emit) -> None:
-        self._runner = runner
-        self._code = runner.code
-        self._emit = emit
-        case = job.case
-        tracer = self._code.tracer
-        row_id = case.row_id(job.trial_index) if tracer.keeps_row_ids else None
-        self._description = (
-            attributes.description(case, row_id, tracer.max_json) if tracer.records_contents else {}
-        )
-        self._timed_out = False
-        self._watch = Stopwatch()
-        self._span = tracer.start(
-            "eval",
-            "eval",
-            attributes=self._description,
-            context=runner.context,
-            start_time=self._watch.start,
-            ids=job.ids,
-        )
-        self._parameters = copy_for_case(runner.parameters)
-        self._result = CaseResult(
-            CaseRef(row_id or span_id(self._span), job.index, job.trial_index, case.origin),
-            case,
-            metadata=own_metadata(case.metadata),
-            tags=list(case.tags or ()),
-        )
-
-    def run(self) -> CaseResult:
-        result = self._result
-        self._emit(CaseStarted(result.ref, result.case))
-        started = time.monotonic()
-        try:
-            with self._runner.scope():
-                self._run_in_scope()
-        except ChannelClosedError:
-            raise
-        except Exception as error:
-            # The scope's own: entering or leaving it may fail, for instance in teardown functions.
-            self._fail_scope(error)
-        finally:
-            self._add_usage()
-            self._span.end(self._watch.end())
-        result.duration = time.monotonic() - started
-        self._emit(CaseFinished(result))
-        return result
-
-    def _run_in_scope(self) -> None:
-        result, span = self._result, self._span
-        failed: list[str] = []
-        try:
-            self._run_task()
-            self._emit(TaskFinished(result.ref, result.output_data, result.error))
-            failed = self._runner.scorer.score(result, span, self._parameters)
-        finally:
-            tracer = self._code.tracer
-            if tracer.records_contents:
-                attributes.record(span, result, tracer.max_json)
-        if result.interrupted:
-            return  # neither done nor failed
-        # After the result is recorded: what the handler logs on the span is merged into it.
-        handler = self._runner.plan.error_score_handler
-        add_error_scores(handler, failed, result, span, self._code)
-
-    def _add_usage(self) -> None:
-        usage_of = self._runner.usage_of
-        if usage_of is not None:
-            usage = usage_of(self._span.get_span_context(), ended=True)
-            self._result.metrics.update(usage.task)
-            self._result.scorer_metrics = usage.scorers
-
-    def _fail_scope(self, error: Exception) -> None:
-        result = self._result
-        set_failure(self._span, error)
-        answered = result.error is not None or result.output_data is not None
-        result.error = result.error or self._code.failure("application context", error, result.ref)
-        if not answered:
-            self._emit(TaskFinished(result.ref, None, result.error))
-
-    def _run_task(self) -> None:
-        code, watch = self._code, Stopwatch()
-        span = code.tracer.start(
-            "task",
-            "task",
-            self._span,
-            attributes=attributes.of_task(self._description),
-            context=self._runner.context,
-            start_time=watch.start,
-        )
-        try:
-            with code.within(span), self._task_cancellation() as cancellation:
-                self._run_task_within(span, cancellation)
-        finally:
-            span.end(watch.end())
-
-    def _run_task_within(self, span: Span, cancellation: Cancellation) -> None:
-        result = self._result
-        reports = ProgressReports(self._report)
-        hooks = self._hooks(span, cancellation, reports)
-        self._began = time.monotonic()
-        try:
-            self._call_task(span, hooks, cancellation, reports)
-        # SystemExit and KeyboardInterrupt end the case, never the worker.
-        except BaseException as error:
-            set_failure(span, error)
-            set_failure(self._span, error)
-            result.error = self._code.failure("task", error, result.ref)
-            result.interrupted = self._runner.cancellation.is_set()
-        finally:
-            result.metrics[DURATION] = time.monotonic() - self._began
-            reports.close()
-            result.metadata, result.tags = left_by_task(hooks)
-            if cancellation is not self._runner.cancellation:
-                # A task that timed out goes on, and may still change them.
-                result.metadata, result.tags = own_metadata(result.metadata), [*result.tags]
-            if self._timed_out:
-                cancellation.set()  # not before: the task may then change them at once
-
-    def _report(self, event: Mapping[str, str]) -> None:
-        with suppress(ChannelClosedError):  # the task learns from its cancel_event
-            self._emit(CaseProgress(self._result.ref, event))
-
-    def _task_cancellation(self) -> AbstractContextManager[Cancellation]:
-        """Return what cancels the task: that of the run, or its own where it has a time-out."""
-        cancellation = self._runner.cancellation
-        if self._runner.plan.task_timeout is None:
-            return nullcontext(cancellation)
-        return cancellation.child()
-
-    def _hooks(self, span: Span, cancellation: Cancellation, reports: ProgressReports) -> EvalHooks:
-        result = self._result
-        return EvalHooks(
-            expected=result.case.expected,
-            metadata=result.metadata,
-            tags=result.tags,
-            parameters=self._parameters,
-            trial_index=result.ref.trial_index,
-            span=self._code.user_span(span),
-            cancel_event=cancellation.event,
-            report=reports,
-        )
-
-    def _call_task(
-        self, span: Span, hooks: EvalHooks, cancellation: Cancellation, reports: ProgressReports
-    ) -> None:
-        result, plan = self._result, self._runner.plan
-        try:
-            if plan.retries:
-                output = self._call_again(span, hooks, cancellation, reports)
-            else:
-                task = functools.partial(plan.task, result.case.input, hooks, self._parameters)
-                output = self._code.call(
-                    task, reports=reports, timeout=plan.task_timeout, cancellation=cancellation
-                )
-        except DeadlineError:
-            self._timed_out = True
-            message = f"the task's time-out of {plan.task_timeout or 0:g} seconds was reached"
-            raise TimeoutError(message) from None
-        if self._runner.cancellation.is_set():
-            raise RunError("the run was cancelled before the task returned")
-        result.output_data = output_data(output)
-        wait_after(len(result.output_data))
-        result.output = output
-        if self._code.tracer.records_contents:
-            text = json_within(result.output_data, self._code.tracer.max_json)
-            span.set_attribute(semconv.OUTPUT, text)
-
-    def _call_again(
-        self, span: Span, hooks: EvalHooks, cancellation: Cancellation, reports: ProgressReports
-    ) -> Any:
-        """Call the task until it succeeds. Each call gets the case as it was at first."""
-        result, plan, case = self._result, self._runner.plan, self._result.case
-        failures = 0
-
-        def call() -> Any:
-            task = functools.partial(plan.task, own_copy(case.input), hooks, self._parameters)
-            return self._code.call(
-                task, reports=reports, timeout=plan.task_timeout, cancellation=cancellation
-            )
-
-        def begin_again() -> None:
-            nonlocal failures
-            failures += 1
-            self._began = time.monotonic()
-            self._parameters = copy_for_case(self._runner.parameters)
-            hooks.begin_again(own_metadata(case.metadata), case.tags or (), self._parameters)
-
-        try:
-            return call_with_retries(call, plan.retries, cancellation, begin_again, plan.name)
-        finally:
-            if failures:
-                result.metrics[RETRIES] = failures
-                attributes.merge_json(span, semconv.METRICS, {RETRIES: failures})
+        return CaseRun(self, job, emit).run()

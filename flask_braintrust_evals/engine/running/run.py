@@ -8,18 +8,15 @@ data is read ahead of running cases.
 
 from __future__ import annotations
 
-import functools
 import logging
 import sys
 import threading
-import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
-from queue import Empty
 from typing import Any
 
-from flask_braintrust_evals.concurrency.channel import Channel, ChannelClosedError
-from flask_braintrust_evals.concurrency.gevent_patch import is_patched, start_thread
+from flask_braintrust_evals.concurrency.channel import ChannelClosedError
+from flask_braintrust_evals.concurrency.gevent_patch import start_thread
 from flask_braintrust_evals.concurrency.places import Places
 from flask_braintrust_evals.concurrency.timers import Timer, call_later
 from flask_braintrust_evals.concurrency.turns import Turn, wait_for_turn
@@ -27,7 +24,6 @@ from flask_braintrust_evals.engine.values.events import (
     CaseFinished,
     CaseStarted,
     Event,
-    Idle,
     RunFailed,
     RunFinished,
 )
@@ -36,7 +32,8 @@ from flask_braintrust_evals.error_texts import error_text
 from flask_braintrust_evals.errors import EvalsError, RunError, RunTimeoutError
 
 from .case_source import CaseSource, CasesToMake
-from .executor import CaseExecutor, Emit
+from .event_flow import EventFlow
+from .executor import CaseExecutor
 from .large_cases import Room
 from .open_cases import OpenCases
 from .run_state import RunState
@@ -44,18 +41,8 @@ from .run_users import CONSUMER, RunUsers
 
 logger = logging.getLogger("flask_braintrust_evals")
 
-MAX_WAITING_EVENTS = 64
-"""Events that may wait for the consumer before the workers wait for it."""
-MAX_WAITING_BYTES = 1_000_000
-"""Bytes of their outputs, likewise."""
-MAX_SLICE = 0.0005
-"""Seconds for which workers may go on before they let the consumer run."""
 RELEASE_AFTER = 5.0
 """Seconds after an early end for which the run waits for workers that have not ended."""
-
-
-class _NoWorkers(Event):
-    """The last worker has ended."""
 
 
 class Run:
@@ -99,9 +86,7 @@ class Run:
         self._limit = max_concurrency
         self._places = (places or Places(sys.maxsize)).group(self._start_worker)
         self._timeout = timeout
-        self._idle_after = idle_after
-        self._channel: Channel[Event] = Channel(MAX_WAITING_EVENTS, MAX_WAITING_BYTES)
-        self._consumer_ran = 0.0
+        self._events = EventFlow(idle_after)
         self._lock = threading.Lock()
         self._users = RunUsers(name, self._source.close)
         self._deadline: Timer | None = None
@@ -180,7 +165,7 @@ class Run:
         self._start_deadline()
         if not self._add_worker() and not self._users.no_workers.is_set():
             # It was stopped before it began.
-            self._channel.put_last(_NoWorkers())
+            self._events.note_no_workers()
 
     def _start_deadline(self) -> None:
         """Have the run given up at its time-out, also while its consumer asks for nothing."""
@@ -194,22 +179,12 @@ class Run:
 
     def _next_batch(self, open_cases: OpenCases) -> tuple[list[Event], bool]:
         """Wait for events; return them, which may be none, and whether no others will come."""
-        try:
-            batch = self._channel.take(self._idle_after)
-        except Empty:
-            return [Idle()], False
-        except ChannelClosedError:  # the run was ended by another thread
-            return [], False
-        wait_for_turn(Turn.CONSUME)
-        self._consumer_ran = time.monotonic()
-        no_workers = isinstance(batch[-1], _NoWorkers)
-        if no_workers:
-            batch.pop()
+        batch, is_last = self._events.take()
         for event in batch:
             open_cases.note(event, self.summary)
             if isinstance(event, CaseStarted):
                 self._add_worker()
-        return batch, no_workers
+        return batch, is_last
 
     def _release(self, batch: list[Event]) -> None:
         """Note what the consumer is done with, since it has come back for more."""
@@ -240,7 +215,7 @@ class Run:
             if self.state.is_end:
                 return
             self.state, self.error = state, error or self.error
-        self._channel.close()
+        self._events.close()
         if self._deadline is not None:
             self._deadline.cancel()
         if state in (RunState.CANCELLED, RunState.GIVEN_UP):
@@ -302,7 +277,7 @@ class Run:
                 if job is None:
                     break
                 try:
-                    self._executor.run(job, self._emitter(job.size))
+                    self._executor.run(job, self._events.emitter(job.size))
                 except BaseException:  # its last event does not come
                     self._source.done(job.index, job.trial_index)
                     raise
@@ -325,18 +300,6 @@ class Run:
             finally:
                 self._leave(number)
 
-    def _emitter(self, size: int) -> Emit:
-        """Return what emits the events of a case; each of a large one keeps all of it in memory."""
-        return functools.partial(self._emit, size=size) if size else self._emit
-
-    def _emit(self, event: Event, size: int = 0) -> None:
-        self._channel.put(event, size + event.size)
-        # Tasks that never wait would keep gevent from ever running the consumer. Threads need no
-        # help: Python itself lets another one run every few milliseconds.
-        if is_patched() and time.monotonic() - self._consumer_ran > MAX_SLICE:
-            if not isinstance(event, CaseStarted):
-                time.sleep(0)
-
     def _fail(self, error: EvalsError) -> None:
         """Start no new case. The run fails when the running ones are done."""
         with self._lock:
@@ -347,4 +310,4 @@ class Run:
     def _leave(self, user: int) -> None:
         """Note that the consumer or a worker no longer uses the run."""
         if self._users.leave(user):
-            self._channel.put_last(_NoWorkers())
+            self._events.note_no_workers()

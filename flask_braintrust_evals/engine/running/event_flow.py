@@ -1,0 +1,73 @@
+"""The way of a run's events from its workers to its consumer."""
+
+from __future__ import annotations
+
+import functools
+import time
+from queue import Empty
+
+from flask_braintrust_evals.concurrency.channel import Channel, ChannelClosedError
+from flask_braintrust_evals.concurrency.gevent_patch import is_patched
+from flask_braintrust_evals.concurrency.turns import Turn, wait_for_turn
+from flask_braintrust_evals.engine.values.events import CaseStarted, Event, Idle
+
+from .executor import Emit
+
+MAX_WAITING_EVENTS = 64
+"""Events that may wait for the consumer before the workers wait for it."""
+MAX_WAITING_BYTES = 1_000_000
+"""Bytes of their outputs, likewise."""
+MAX_SLICE = 0.0005
+"""Seconds for which workers may go on before they let the consumer run."""
+
+
+class _NoWorkers(Event):
+    """The last worker has ended."""
+
+
+class EventFlow:
+    """Takes the events of workers, which wait if there are too many, and hands them out in lists.
+
+    Args:
+        idle_after: seconds of silence after which to hand out :class:`Idle`; ``None``: never.
+    """
+
+    def __init__(self, idle_after: float | None) -> None:
+        self._idle_after = idle_after
+        self._channel: Channel[Event] = Channel(MAX_WAITING_EVENTS, MAX_WAITING_BYTES)
+        self._consumer_ran = 0.0
+
+    def take(self) -> tuple[list[Event], bool]:
+        """Wait for events; return them, which may be none, and whether no others will come."""
+        try:
+            batch = self._channel.take(self._idle_after)
+        except Empty:
+            return [Idle()], False
+        except ChannelClosedError:  # the run was ended by another thread
+            return [], False
+        wait_for_turn(Turn.CONSUME)
+        self._consumer_ran = time.monotonic()
+        no_workers = isinstance(batch[-1], _NoWorkers)
+        if no_workers:
+            batch.pop()
+        return batch, no_workers
+
+    def emitter(self, size: int) -> Emit:
+        """Return what emits the events of a case; each of a large one keeps all of it in memory."""
+        return functools.partial(self._emit, size=size) if size else self._emit
+
+    def note_no_workers(self) -> None:
+        """Have the consumer told, after all other events, that no others will come."""
+        self._channel.put_last(_NoWorkers())
+
+    def close(self) -> None:
+        """Drop what is waiting. Whoever emits an event gets :class:`ChannelClosedError`."""
+        self._channel.close()
+
+    def _emit(self, event: Event, size: int = 0) -> None:
+        self._channel.put(event, size + event.size)
+        # Tasks that never wait would keep gevent from ever running the consumer. Threads need no
+        # help: Python itself lets another one run every few milliseconds.
+        if is_patched() and time.monotonic() - self._consumer_ran > MAX_SLICE:
+            if not isinstance(event, CaseStarted):
+                time.sleep(0)
