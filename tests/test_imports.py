@@ -254,6 +254,13 @@ def test_the_engine_has_no_other_parts() -> None:
     assert parts - {""} == {*ENGINE}
 
 
+def test_only_its_adapter_imports_celery() -> None:
+    celery = {"amqp", "billiard", "celery", "kombu", "redis"}
+    with_celery = {module for module in FILES if libraries(module) & celery}
+    assert with_celery
+    assert with_celery <= {*below("contrib.celery")}
+
+
 def test_only_the_edge_imports_flask() -> None:
     with_flask = {part_of(module) for module in FILES if libraries(module) & {*FLASK}}
     assert with_flask <= {*EDGE}
