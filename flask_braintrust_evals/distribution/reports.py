@@ -122,7 +122,7 @@ def add_outcome(outcome: Mapping[str, Any], result: CaseResult) -> None:
 
 def error_fields(error: CaseError | None) -> list[str] | None:
     """Return a failure as JSON."""
-    return None if error is None else [error.type, error.message, error.stack]
+    return None if error is None else [error.type, error.message, error.stack, error.place]
 
 
 def error_of(fields: Any) -> CaseError | None:

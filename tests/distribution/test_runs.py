@@ -78,6 +78,7 @@ def test_events_and_results_are_those_of_a_run_in_this_process() -> None:
         assert theirs.classifications == ours.classifications
         assert list(theirs.scorer_errors) == list(ours.scorer_errors)
         assert str(theirs.error) == str(ours.error)
+        assert (theirs.error and theirs.error.place) == (ours.error and ours.error.place)
         assert (theirs.metadata, theirs.tags) == (ours.metadata, ours.tags)
 
 
