@@ -392,7 +392,7 @@ def test_an_output_that_is_too_large_fails_the_case(owner: Owner) -> None:
     in_time(lambda: owner.worker.perform(owner.order("noise", 1), False))
     task, finished = owner.said("task", "finished")
     assert task.content[0] is None
-    kind, message, _ = task.content[1]
+    kind, message, _, _ = task.content[1]
     assert kind == "WorkerError"
     assert "the output of the task is too large to be sent from the worker" in message
     assert "BRAINTRUST_EVALS_MAX_MESSAGE" in message
