@@ -12,6 +12,7 @@
 # make bench-json    what a null in a value costs
 # make bench-distributed    runs on Celery workers, beside bare tasks of Celery
 # make bench-import    what importing the package costs an application
+# make bench-local    runs without a server, beside those of two other libraries
 PYTHON ?= python3
 PORT ?= 8300
 VENV := .venv
@@ -75,6 +76,9 @@ bench-distributed: $(VENV)/.dev
 
 bench-import: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.import_cost
+
+bench-local: $(VENV)/.dev
+	$(BIN)/python -m benchmarks.local
 
 checks: lint types
 
