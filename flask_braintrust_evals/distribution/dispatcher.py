@@ -127,7 +127,7 @@ class Dispatcher:
             receive_spans: called with encoded spans that end when their case is done.
         """
         self._start()
-        self._sender.send_notice_now()  # so that workers know the owner before the first order
+        self._sender.announce()
         order = dataclasses.replace(order, owner=self._state.reply_to)
         return OrderedRun(order, window, receive_spans)
 

@@ -21,6 +21,8 @@ TICK = 0.25
 """Seconds between two looks at the cases that are under way."""
 IDLE_TICK = 5.0
 """The same while there is no run."""
+ANNOUNCED_SECONDS = 0.2
+"""Seconds after a notice in which workers need no other one to know this process."""
 MAX_SILENT_BEATS = 2
 """Beats without a message of a process to itself after which the broker is taken to be silent."""
 
@@ -52,6 +54,7 @@ class OrderSender:
         self._beat = beat
         self._reconnect = reconnect
         self._next_beat = 0.0
+        self._beat_at = -ANNOUNCED_SECONDS
         self._unheard_since: float | None = None
         self._outbox: Outbox[OpenCase] = Outbox(
             transport, "orders", self._deliver, self._tick, self._note_connected
@@ -83,6 +86,11 @@ class OrderSender:
         """Have a notice sent before the next order. Never waits."""
         self._next_beat = 0.0
         self._outbox.wake()
+
+    def announce(self) -> None:
+        """Have workers hear of this process before its next order, unless they just have."""
+        if time.monotonic() - self._beat_at > ANNOUNCED_SECONDS:
+            self.send_notice_now()
 
     def connect_now(self) -> None:
         """If there is no connection, try to make one without a pause."""
@@ -203,6 +211,7 @@ class OrderSender:
         except BaseException:
             state.notices.give_back(notice)
             raise
+        self._beat_at = time.monotonic()
         if unheard_since is None:
             self._unheard_since = now
         ping = {"process": "", "reports": [list(Report("ping"))]}
