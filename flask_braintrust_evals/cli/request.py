@@ -81,11 +81,6 @@ def prepare_run(
     """
     if options.distributed:
         _check_distributed(evaluator, host)
-        if options.retries is not None:
-            raise click.UsageError(
-                "--retries and --distributed: workers call the task again as often as the"
-                " evaluator's own retries say; give one of them"
-            )
     data = _data(evaluator, options)
     session = _session(options, host.settings)
     if session is not None:

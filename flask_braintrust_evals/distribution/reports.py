@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
@@ -122,7 +123,7 @@ def add_outcome(outcome: Mapping[str, Any], result: CaseResult) -> None:
 
 def error_fields(error: CaseError | None) -> list[str] | None:
     """Return a failure as JSON."""
-    return None if error is None else [error.type, error.message, error.stack, error.place]
+    return None if error is None else [*dataclasses.astuple(error)]
 
 
 def error_of(fields: Any) -> CaseError | None:

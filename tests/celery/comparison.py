@@ -23,9 +23,19 @@ _PORT = re.compile(r"(?<=127\.0\.0\.1:)\d+")
 _ADDRESS = re.compile(r"\b0x[0-9a-f]{8,}\b")
 _IGNORED = re.compile("/control/|/attachment|/object-store/")
 _FRAME = re.compile(r'  File "([^"]+)", line \d+, in .*\n(?:    .*\n)*')
+_NUMBER = re.compile(r"-[0-9a-f]{8}\b")
 _REPEATED = re.compile(r"\[Previous line repeated \d+ more times\]")
 _EXPORTED = re.compile(r"[A-Za-z0-9+/]{60,}={0,2}")
-_DURATIONS = {"duration", "start", "end", "time_to_first_token", "created", "metric"}
+_DURATIONS = {
+    "duration",
+    "start",
+    "end",
+    "time_to_first_token",
+    "created",
+    "metric",
+    "seconds",
+    "started",
+}
 
 
 def of_events(events: Iterable[Sent]) -> dict[str, Any]:
@@ -110,6 +120,8 @@ def plain(value: Any, name: str = "") -> Any:
     """Return a value without what differs between two runs."""
     if name in _DURATIONS and isinstance(value, float | int | str):
         return "<time>"
+    if isinstance(value, Mapping) and name == "duration":  # its mean and so on
+        return {k: "<time>" if isinstance(each, float) else each for k, each in value.items()}
     if isinstance(value, Mapping):
         return {plain(str(key)): plain(each, str(key)) for key, each in _stable(value)}
     if isinstance(value, list | tuple):
@@ -132,6 +144,7 @@ def _plain_text(text: str) -> Any:
         except Exception:
             pass
     text = _FRAME.sub(_user_frame, text)
+    text = _NUMBER.sub("", text)
     text = _REPEATED.sub("[Previous line repeated]", text)
     text = _EXPORTED.sub("<exported>", text) if len(text) < 10_000 else text
     text = _PORT.sub("<port>", text)

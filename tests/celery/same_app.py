@@ -161,6 +161,18 @@ def retried(input: Any, hooks: EvalHooks) -> Any:
     return [hooks.metadata]
 
 
+tried: list[Any] = []
+
+
+@own.evaluator("sometimes")
+def sometimes(input: Any) -> Any:
+    """Fails on every second call with an input."""
+    tried.append(input)
+    if tried.count(input) % 2:
+        raise ConnectionError("once")
+    return input
+
+
 @own.evaluator("slow", scores=[exact_match], task_timeout=0.2)
 def slow(input: Any, hooks: EvalHooks) -> Any:
     hooks.metadata["before"] = True

@@ -6,7 +6,10 @@ All that passes the broker meanwhile is kept, and searched for what must not be 
 from __future__ import annotations
 
 import json
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -19,8 +22,9 @@ from tests.server import cases, outputs
 from tests.support import eventually
 
 from .brokers import RedisBroker
-from .comparison import differences
+from .comparison import differences, plain
 from .forging import Forger
+from .processes import ROOT
 from .same_runs import LEFT_OUT, OF_POOL, REMOTE, RUNS, SCORES
 from .same_site import BLUEPRINTS, POOLS, QUEUE, TOKEN, Site, fill
 from .spying import SpyingRelay, envelopes, signed_text, texts
@@ -29,6 +33,21 @@ from .workers import CeleryWorker
 pytestmark = [pytest.mark.live, pytest.mark.slow]
 
 PARENT = {"object_type": "playground_logs", "object_id": "marked"}
+COMMANDS = [
+    ["whole", "--data", "CASES", "--trials", "2", "-p", "limit=7"],
+    ["handled", "--data", "CASES"],
+    ["handled", "--data", "CASES", "--fail-under", "out_of_order=0.1"],
+    ["handled", "--data", "CASES", "--fail-under", "out_of_order=0.9"],
+    ["badly-handled", "--data", "CASES"],
+    ["leaving-scope", "--data", "CASES"],
+    ["metered", "--data", "CASES"],
+    ["metered-scorer", "--data", "CASES", "--experiment", "of the command"],
+    ["emptied", "--experiment", "of the command"],
+    ["generated-later", "--limit", "1"],
+    ["ticket-triage", "--fail-under", "exact_match=1"],
+    ["sometimes", "--data", "CASES", "--retries", "1"],
+]
+"""Options of ``flask evals run``, of evaluators whose names are unique."""
 MARK = "halibut"
 """A text that cases have."""
 
@@ -106,6 +125,27 @@ def test_workers_give_the_same_events_and_spans(
     found += differences(attachments, site.attachments(len(attachments)), "attachments")
     assert worker.log.count("Task braintrust_evals.case[") > 2 * len(runs)
     assert not found, "\n".join(found)
+
+
+def test_the_command_line_reports_the_same(
+    site: Site, worker_of: Callable[[str], CeleryWorker]
+) -> None:
+    worker_of("threads")
+    # Once more before: what is recorded is compared with the experiment before it.
+    runs: list[list[str]] = [[], [], ["--distributed"]]
+    commands = [[*command, *more] for command in COMMANDS for more in runs]
+    environ = {**os.environ, **site.environ, "LOG_LEVEL": "ERROR"}
+    script = [sys.executable, "-m", "tests.celery.same_commands", json.dumps(commands)]
+    run = subprocess.run(script, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=100)
+    assert run.returncode == 0, run.stderr
+    found = iter(json.loads(run.stdout))
+    codes, different = set(), list[str]()
+    for command in COMMANDS:
+        _, here, on_workers = (plain(next(found)) for _ in runs)
+        codes.add(here["status"])
+        different += [f"{command}: {each}" for each in differences(here, on_workers)]
+    assert not different, "\n".join(different)
+    assert codes == {0, 1}
 
 
 def test_no_token_passes_the_broker_and_no_case_is_shown(

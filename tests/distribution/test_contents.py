@@ -18,6 +18,8 @@ from flask_braintrust_evals.distribution.orders import (
 from flask_braintrust_evals.distribution.reports import (
     Report,
     add_outcome,
+    error_fields,
+    error_of,
     failed_outcome,
     outcome_of,
     without_spans,
@@ -195,3 +197,10 @@ def test_spans_that_are_left_out_are_counted() -> None:
     outcome = outcome_of(RESULT, {"name": "eval"}, [{"count": 2}, {"count": 3}])
     left = without_spans(outcome)
     assert (left["root"], left["spans"], left["lost_spans"]) == (None, [], 5)
+
+
+def test_a_failure_is_carried_with_all_its_fields() -> None:
+    names = [field.name for field in dataclasses.fields(CaseError)]
+    error = CaseError(*(f"its {name}" for name in names))
+    assert error_of(carried("report", error_fields(error))) == error
+    assert error_of(carried("report", error_fields(None))) is None
