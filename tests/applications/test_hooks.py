@@ -8,9 +8,12 @@ from typing import Any
 import flask_cors
 import pytest
 from flask import Blueprint, Flask, Response, abort, g, redirect, request
+from flask_debugtoolbar import DebugToolbarExtension
 from flask_limiter import Limiter
 from flask_talisman import Talisman
 from flask_wtf import CSRFProtect
+from prometheus_client import CollectorRegistry
+from prometheus_flask_exporter import PrometheusMetrics
 from werkzeug.middleware.proxy_fix import ProxyFix
 from werkzeug.test import TestResponse
 
@@ -323,3 +326,24 @@ def test_a_header_that_is_no_token_of_ours_stays(cloud: StandIn) -> None:
     assert api.get("/list", headers={**own, "x-bt-auth-token": TOKEN}).status_code == 200
     assert api.get("/", headers=own).status_code == 200
     assert seen == [own["Authorization"]] * 2
+
+
+# --- Monitors ---
+
+
+def test_a_monitor_of_all_requests_counts_ours(app: Flask, api: Api) -> None:
+    registry = CollectorRegistry()
+    PrometheusMetrics(app, registry=registry)
+    assert api.outputs(data=DATA) == [1]
+    assert api.open("PUT", "/list").status_code == 405
+    assert api.open("OPTIONS", "/eval", headers=ASKED).status_code == 204
+    for method, status in (("POST", "200"), ("PUT", "405"), ("OPTIONS", "204")):
+        labels = {"method": method, "status": status}
+        assert registry.get_sample_value("flask_http_request_total", labels) == 1
+
+
+def test_the_debug_toolbar_leaves_streams_alone(app: Flask, api: Api) -> None:
+    app.debug = True
+    DebugToolbarExtension(app)
+    assert api.outputs(data=DATA) == [1]
+    assert api.get("/list").get_json().keys() == {"echo"}
