@@ -60,11 +60,13 @@ class RunWatch:
     def _check(self) -> None:
         if self._stopped:
             return
+        # The server first: a run that it gives up has failed, whatever its client does.
+        server = self._check_server()
         client = self._check_client()
         if client is None:
             self.stop()
             return
-        next_check = min(self._check_server(), client, self._interval)
+        next_check = min(server, client, self._interval)
         self._timer = call_later(max(next_check, MIN_INTERVAL), self._check)
 
     def _check_server(self) -> float:

@@ -262,8 +262,10 @@ def test_results_are_exported(page: Page, downloads: Path) -> None:
         text = exported(page, downloads, kind)
         if kind == "json":
             run = json.loads(text)
-            assert [row["output"] for row in run["rows"]] == [HOSTILE["formula"], HOSTILE["script"]]
-            assert run["state"] == "finished"
+            outputs = [result["output"] for result in run["results"]]
+            assert outputs == [HOSTILE["formula"], HOSTILE["script"]]
+            assert (run["format"], run["version"]) == ("flask-braintrust-evals/results", 1)
+            assert run["error"] is None
         else:
             header = "index,trial,state,input,expected,output,error,seconds"
             assert text.splitlines()[0].replace('"', "") == header
