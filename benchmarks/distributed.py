@@ -118,12 +118,12 @@ def overhead(broker: Broker) -> list[Row]:
         bare = remote.start_worker("bare", "-c", "2", queue=BARE_QUEUE)
         measured: dict[str, list[tuple[float, float, float]]] = {}
         for _ in range(ROUNDS):
-            for name, run, owner, runner in (
-                ("in the server", lambda: local.run("empty", CASES), local.web, None),
-                ("on workers", lambda: remote.run("empty", CASES), remote.web, worker),
-                ("bare tasks", lambda: _bare(broker), None, bare),
+            for name, there, runner in (
+                ("in the server", local, None),
+                ("on workers", remote, worker),
             ):
-                measured.setdefault(name, []).append(_costs(run, owner, runner))
+                measured.setdefault(name, []).append(_costs(there, runner))
+            measured.setdefault("bare tasks", []).append(_bare(broker, bare))
     for name, costs in measured.items():
         seconds, owner_time, worker_time = map(statistics.median, zip(*costs, strict=True))
         rows.append(
@@ -138,36 +138,34 @@ def overhead(broker: Broker) -> list[Row]:
     return rows
 
 
-def _costs(
-    run: Callable[[], Any], owner: ProcessGroup | None, runner: ProcessGroup | None
-) -> tuple[float, float, float]:
+def _costs(there: Site, runner: ProcessGroup | None) -> tuple[float, float, float]:
     """Return the seconds of a run, and the processor time of its server and of its workers."""
-
-    def used(group: ProcessGroup | None) -> float:
-        return 0.0 if group is None else processor_time(group.process.pid)
-
-    # Of bare tasks, a process of its own is the client: its time counts as its parent's.
-    before = used(owner), used(runner), _time_of_children()
+    before = _used(there.web), _used(runner)
     began = time.perf_counter()
-    run()
+    there.run("empty", CASES)
     seconds = time.perf_counter() - began
-    own = used(owner) - before[0] if owner is not None else _time_of_children() - before[2]
-    return seconds, own, used(runner) - before[1]
+    return seconds, _used(there.web) - before[0], _used(runner) - before[1]
 
 
-def _time_of_children() -> float:
-    times = os.times()
-    return times.children_user + times.children_system
+def _used(group: ProcessGroup | None) -> float:
+    return 0.0 if group is None else processor_time(group.process.pid)
 
 
-def _bare(broker: Broker) -> None:
-    """Have bare tasks run, as many as there are cases, from a process of their own."""
+def _bare(broker: Broker, runner: ProcessGroup) -> tuple[float, float, float]:
+    """Have bare tasks run, as many as there are cases, from a process of their own; likewise."""
+    before = _used(runner)
     command = [sys.executable, "-c", "from benchmarks.distributed import bare_client as c; c()"]
-    subprocess.run(command, env={**os.environ, "BENCH_BROKER": broker.url}, check=True)
+    environ = {**os.environ, "BENCH_BROKER": broker.url}
+    ran = subprocess.run(command, env=environ, check=True, stdout=subprocess.PIPE)
+    seconds, own = json.loads(ran.stdout)
+    return seconds, own, _used(runner) - before
 
 
 def bare_client() -> None:
-    """Order bare tasks with ``apply_async``, and count their replies."""
+    """Order bare tasks with ``apply_async``, count their replies, and print what that took.
+
+    The start of the process does not count.
+    """
     celery = create_app().extensions["celery"]
     reply_to = f"bare.{os.getpid()}"
     window = threading.Semaphore(WINDOW)
@@ -176,7 +174,7 @@ def bare_client() -> None:
     text = json.dumps({"case": {"input": 1}, "filler": "x" * 700})
 
     def listen() -> None:
-        left = CASES
+        left = CASES + 1
 
         def receive(body: Any, message: Any) -> None:
             nonlocal left
@@ -198,11 +196,15 @@ def bare_client() -> None:
     threading.Thread(target=listen, daemon=True).start()
     listening.wait(10)
     task = celery.tasks["bare"]
+    task.apply_async((text, reply_to), queue=BARE_QUEUE)  # makes the connection
+    began, used = time.perf_counter(), time.process_time()
     for _ in range(CASES):
         window.acquire()
         task.apply_async((text, reply_to), queue=BARE_QUEUE)
     if not done.wait(LIMIT):
         raise SystemExit("bare tasks did not reply")
+    took = time.perf_counter() - began, time.process_time() - used
+    sys.stdout.write(json.dumps(took))
 
 
 def scaling(broker: Broker) -> list[Row]:
@@ -230,21 +232,25 @@ def scaling(broker: Broker) -> list[Row]:
 
 
 def first(broker: Broker) -> list[Row]:
-    """The first of 10,000 results, and the first progress, on an idle worker."""
-    with site(broker) as there:
+    """The first of 10,000 results, here and on an idle worker, and the first progress."""
+    here: list[float] = []
+    results: list[float] = []
+    progress: list[float] = []
+    with site(broker, "local") as local, site(broker) as there:
         there.start_worker("worker", "-c", "2")
         there.run("empty", 10)
-        results, progress = [], []
         for _ in range(10):
-            # Each stream is closed after that, and the workers are idle again a moment later.
-            results.append(there.first("empty", 10_000, b'"json_delta"'))
-            there.run("empty", 10)
+            # Each stream is closed after that, and everything is idle again a moment later.
+            for each, times in ((local, here), (there, results)):
+                times.append(each.first("empty", 10_000, b'"json_delta"'))
+                each.run("empty", 10)
             progress.append(there.first("nap", 1, b'"text_delta"'))
             there.run("empty", 10)
     return [
         {
             "broker": broker.name,
             "first of 10,000 results, ms": statistics.median(results) * 1000,
+            "the same in the server, ms": statistics.median(here) * 1000,
             "first progress, ms": statistics.median(progress) * 1000,
         }
     ]
