@@ -27,18 +27,25 @@ class SpyingRelay:
         self._lock = threading.Lock()
         self._passed: list[bytearray] = []
         self._sockets: list[socket.socket] = []
+        self._threads: list[threading.Thread] = []
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=128)
         self.url = f"redis://127.0.0.1:{self._listener.getsockname()[1]}/0"
         threading.Thread(target=self._accept, name="spying-relay", daemon=True).start()
 
     def close(self) -> None:
         """Cut all connections."""
+        with suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         with self._lock:
             sockets = [*self._sockets]
         for each in sockets:
             with suppress(OSError):
                 each.shutdown(socket.SHUT_RDWR)
+        for thread in self._threads:
+            thread.join(5)
+        for each in sockets:
+            each.close()
 
     def passed(self) -> list[bytes]:
         """Return all that has passed, of each connection and direction."""
@@ -57,7 +64,9 @@ class SpyingRelay:
                 with self._lock:
                     self._sockets += [client, server]
                 for pair in ((client, server), (server, client)):
-                    threading.Thread(target=self._pass_on, args=pair, daemon=True).start()
+                    thread = threading.Thread(target=self._pass_on, args=pair, daemon=True)
+                    self._threads.append(thread)
+                    thread.start()
 
     def _pass_on(self, source: socket.socket, target: socket.socket) -> None:
         kept = bytearray()
