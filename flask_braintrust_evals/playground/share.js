@@ -1,0 +1,26 @@
+// The buttons that write the shown run to files.
+
+import { byId } from "./dom.js";
+import { asCsv, asJson, download } from "./export.js";
+
+export class Share {
+  #shown;
+
+  constructor(shown) {
+    this.#shown = shown;
+    shown.onChange(() => this.#enable());
+    byId("export-json").addEventListener("click", () => this.#export("application/json", "json", asJson));
+    byId("export-csv").addEventListener("click", () => this.#export("text/csv", "csv", asCsv));
+  }
+
+  #enable() {
+    const { run } = this.#shown;
+    for (const id of ["export-json", "export-csv"]) byId(id).disabled = !run || run.state === "running" || !run.rows.length;
+  }
+
+  #export(type, kind, make) {
+    const { run } = this.#shown;
+    const name = `${run.evaluator.replaceAll(/[^\w.-]+/g, "-")}-${run.id.slice(0, 19).replaceAll(":", "")}.${kind}`;
+    download(name, type, make(run.plain?.() ?? run));
+  }
+}
