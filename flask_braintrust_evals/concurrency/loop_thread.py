@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
-import sys
 from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -13,9 +12,9 @@ from typing import Any
 
 from flask_braintrust_evals.plain_values import safe_text
 
+from . import child_processes
 from .cancellation import Cancellation
 from .gevent_patch import (
-    is_patched,
     new_lock,
     real_thread_id,
     start_real_thread,
@@ -71,6 +70,7 @@ class BackgroundLoop:
         self._expects_begin = False
         self._exited = new_lock()
         self._exited.acquire()
+        child_processes.prepare()
         start_real_thread(self._serve_and_exit)
 
     def run(
@@ -198,6 +198,7 @@ class BackgroundLoop:
         self._starting.release()
 
     def _serve(self) -> None:
+        child_processes.enter_thread()
         try:
             # Here: under gevent, a loop's selector belongs to the hub of the thread it is made in.
             self._loop = ThreadLoop()
@@ -224,8 +225,7 @@ class BackgroundLoop:
             self._loop.close()
         self._note_ended(self)
         self._watch.loop_has_ended()
-        if is_patched():
-            sys.modules["gevent"].get_hub().destroy(destroy_loop=True)
+        child_processes.leave_thread()
 
     # --- For LoopWatch ---
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import atexit
 import logging
 import os
-import sys
 import time
 from collections import deque
 from collections.abc import Callable
@@ -15,7 +14,8 @@ from queue import Empty
 from typing import ParamSpec, TypeVar
 from weakref import WeakSet
 
-from .gevent_patch import is_patched, original, start_real_thread
+from . import child_processes
+from .gevent_patch import original, start_real_thread
 
 logger = logging.getLogger("flask_braintrust_evals")
 
@@ -177,6 +177,7 @@ class NativeThreads(Executor):
 
     def _start_thread(self) -> bool:
         """Start a thread that is counted already; return whether the system had one."""
+        child_processes.prepare()
         try:
             start_real_thread(self._work)
             return True
@@ -187,11 +188,10 @@ class NativeThreads(Executor):
             return False
 
     def _work(self) -> None:
+        child_processes.enter_thread()
         while self._work_once():
             pass
-        if is_patched():
-            # Whatever has waited in this thread has made a gevent hub for it.
-            sys.modules["gevent"].get_hub().destroy(destroy_loop=True)
+        child_processes.leave_thread()
         with self._lock:
             self._alive -= 1
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from flask_braintrust_evals.concurrency import native_threads
+from flask_braintrust_evals.concurrency import child_processes, native_threads
 from flask_braintrust_evals.concurrency.native_threads import (
     CallState,
     NativeCall,
@@ -66,15 +66,14 @@ def test_work_that_comes_while_an_idle_thread_ends_is_done_by_another(
 ) -> None:
     ending, go = threading.Event(), threading.Event()
 
-    def held() -> bool:
-        # A thread asks this once it has decided to end, and before it has ended.
+    def held() -> None:
+        # A thread calls this once it has decided to end, and before it has ended.
         ending.set()
         go.wait()
-        return False
 
     pool = NativeThreads(1, idle_seconds=0.01)
     assert pool.submit(lambda: 5).result(PATIENCE) == 5
-    monkeypatch.setattr(native_threads, "is_patched", held)
+    monkeypatch.setattr(child_processes, "leave_thread", held)
     happens(ending)
     try:
         assert pool.submit(lambda: 6).result(PATIENCE) == 6

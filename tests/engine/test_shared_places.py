@@ -59,6 +59,8 @@ def test_a_run_that_comes_later_gets_places_as_cases_of_the_first_one_end() -> N
 
     # The second one's first place is above the limit, so that the first of these moves nothing.
     for own, others in ((5, 1), (4, 2), (3, 3), (3, 3)):
+        # A run asks for its next place when the last case has started, on a thread of its own.
+        eventually(lambda: len(places.refused) == 2)
         first.let_go(1)
         eventually(lambda own=own: first.inside.value == own)  # type: ignore[misc]
         eventually(lambda others=others: second.inside.value == others)  # type: ignore[misc]

@@ -18,6 +18,7 @@ import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from subprocess import PIPE
 from typing import Any
 
 import requests
@@ -58,6 +59,13 @@ async def async_echo(input: Any, hooks: EvalHooks) -> Any:
     hooks.report_progress({"event": "text_delta", "data": "thinking"})
     await asyncio.sleep(0.01)
     return input
+
+
+@bp.evaluator("async-program", scores=[exact_match])
+async def async_program(input: Any) -> str:
+    child = await asyncio.create_subprocess_exec("cat", stdin=PIPE, stdout=PIPE)
+    output, _ = await child.communicate(str(input).encode())
+    return output.decode()
 
 
 @bp.evaluator("flaky", scores=[exact_match])

@@ -144,6 +144,11 @@ def test_events_arrive_the_moment_they_happen(client: Client, cloud: StandIn) ->
         assert kinds(list(stream)) == ["progress", "progress", "summary", "done"]
 
 
+def test_coroutines_start_programs(client: Client) -> None:
+    words = [f"word {n}" for n in range(8)]
+    assert sorted(outputs(client.run("async-program", cases(*words), parent=PLAYGROUND))) == words
+
+
 def test_asynchronous_tasks_report_progress_before_their_output(client: Client) -> None:
     events = client.run("async-echo", cases(*range(20)), parent=PLAYGROUND, max_concurrency=20)
     assert sorted(outputs(events)) == list(range(20))

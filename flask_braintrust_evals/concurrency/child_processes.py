@@ -1,0 +1,128 @@
+"""Lets user code in real threads start programs where gevent has patched.
+
+gevent can watch the children of a process from its main thread alone. In every other thread its
+``Popen`` forks, and then raises ``TypeError: child watchers are only available on the default
+loop``, while the program runs without anybody who waits for it; and its ``os.waitpid`` uses the
+main thread's loop from the thread that calls it (gevent 26.9). Coroutines, and the functions of
+blocking evaluators, run in such threads, and start programs without knowing it: ``platform`` asks
+``uname``, which several clients of models put into their requests.
+
+Here, such a thread has the main one start the program, or wait for it. Threads that are not of this
+package are left to gevent.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from .gevent_patch import is_patched, new_lock, original
+from .job import Job
+
+T = TypeVar("T")
+
+_main_hub: Any = None
+_prepares = new_lock()
+_is_prepared = False
+
+
+def prepare() -> None:
+    """Make ready for threads that start programs: called by whoever starts such a thread."""
+    global _main_hub, _is_prepared
+    if not is_patched():
+        return
+    hub = sys.modules["gevent"].get_hub()
+    if hub.main_hub:
+        _main_hub = hub
+    with _prepares:
+        if _is_prepared or "subprocess" not in sys.modules["gevent.monkey"].saved:
+            return
+        _is_prepared = True
+        popen = sys.modules["gevent.subprocess"].Popen
+        popen._execute_child = _starting_in_main_thread(popen._execute_child)
+        os.waitpid = _waiting_in_main_thread(os.waitpid)
+
+
+def enter_thread() -> None:
+    """Note that the calling thread is one of this package, from its first line on."""
+    if is_patched():
+        _thread().is_ours = True
+
+
+def leave_thread() -> None:
+    """Give back what the calling thread has for gevent: called as its last line."""
+    if not is_patched():
+        return
+    thread = _thread()
+    keeper = getattr(thread, "keeper", None)
+    if keeper is not None:
+        keeper.stop()
+        keeper.close()
+    vars(thread).clear()
+    # Whatever has waited in this thread has made a gevent hub for it.
+    sys.modules["gevent"].get_hub().destroy(destroy_loop=True)
+
+
+def _starting_in_main_thread(execute: Callable[..., None]) -> Callable[..., None]:
+    def execute_child(popen: Any, *args: Any, **kwargs: Any) -> None:
+        if not _must_ask_main_thread():
+            return execute(popen, *args, **kwargs)
+        _keep_hub_waiting()
+        popen._loop = _main_hub.loop
+        return _in_main_thread(lambda: execute(popen, *args, **kwargs))
+
+    return execute_child
+
+
+def _waiting_in_main_thread(wait: Callable[[int, int], tuple[int, int]]) -> Any:
+    def waitpid(pid: int, options: int) -> tuple[int, int]:
+        if not _must_ask_main_thread():
+            return wait(pid, options)
+        return _in_main_thread(lambda: wait(pid, options))
+
+    return waitpid
+
+
+def _must_ask_main_thread() -> bool:
+    return _main_hub is not None and getattr(_thread(), "is_ours", False)
+
+
+def _in_main_thread(function: Callable[[], T]) -> T:
+    """Call a function in a greenlet of the main thread, and wait for it."""
+    job: Job[T] = Job()
+    spawn = sys.modules["gevent"].spawn
+    _main_hub.loop.run_callback_threadsafe(spawn, job.run, function)
+    return job.wait()
+
+
+def _keep_hub_waiting() -> None:
+    """Have the thread's hub wait as long as it must for what the main thread says.
+
+    A hub that has nothing of its own to wait for takes itself for deadlocked.
+    """
+    thread = _thread()
+    if getattr(thread, "keeper", None) is None:
+        thread.keeper = sys.modules["gevent"].get_hub().loop.async_()
+        thread.keeper.start(lambda: None)
+
+
+def _thread() -> Any:
+    """Return an object whose attributes are those of the calling thread."""
+    global _local
+    if _local is None:
+        _local = original("_thread", "_local")()
+    return _local
+
+
+_local: Any = None
+
+
+def _forget() -> None:
+    # The thread that has forked is the main one of the child, and its hub is asked for again.
+    global _main_hub
+    _main_hub = None
+
+
+os.register_at_fork(after_in_child=_forget)

@@ -1,0 +1,127 @@
+"""Tasks in real threads that start programs, in a process that gevent has patched."""
+
+from __future__ import annotations
+
+import json
+import signal
+
+import pytest
+
+from tests.support import python
+
+pytestmark = pytest.mark.slow
+
+CASES = 4
+TASKS = f"""
+from gevent import monkey
+monkey.patch_all()
+import asyncio, json, os, subprocess
+from flask_braintrust_evals import Evaluator
+
+SLOW = ["sleep", "60"]
+
+def run(n):
+    done = subprocess.run(["cat"], input=f"{{n}}", capture_output=True, text=True, check=True)
+    return done.stdout
+
+def wait_without_pipes(n):
+    return subprocess.Popen(["sh", "-c", f"exit {{n}}"]).wait()
+
+def poll(n):
+    child = subprocess.Popen(["sh", "-c", f"exit {{n}}"])
+    while child.poll() is None:
+        pass
+    return child.returncode
+
+def time_out(n):
+    try:
+        subprocess.run(SLOW, timeout=0.05)
+    except subprocess.TimeoutExpired as error:
+        return type(error).__name__
+
+def end(n):
+    child = subprocess.Popen(SLOW)
+    child.terminate()
+    return child.wait()
+
+def no_such_program(n):
+    try:
+        subprocess.run(["/no/such/program"])
+    except FileNotFoundError as error:
+        return error.filename
+
+async def exec_and_communicate(n):
+    child = await asyncio.create_subprocess_exec("cat", stdin=-1, stdout=-1)
+    return (await child.communicate(f"{{n}}".encode()))[0].decode()
+
+async def exec_and_wait(n):
+    child = await asyncio.create_subprocess_shell(f"exit {{n}}")
+    return await child.wait()
+
+async def exec_and_time_out(n):
+    child = await asyncio.create_subprocess_exec(*SLOW)
+    try:
+        await asyncio.wait_for(child.wait(), 0.05)
+    except asyncio.TimeoutError:
+        child.kill()
+        return await child.wait()
+
+COROUTINES = [exec_and_communicate, exec_and_wait, exec_and_time_out]
+FUNCTIONS = [run, wait_without_pipes, poll, time_out, end, no_such_program]
+
+def evaluators():
+    for function in FUNCTIONS:
+        async def on_the_loop(n, function=function):
+            return function(n)
+        async def beside_the_loop(n, function=function):
+            return await asyncio.to_thread(function, n)
+        yield Evaluator(f"{{function.__name__}}, plain", function)
+        yield Evaluator(f"{{function.__name__}}, blocking", function, blocking=True)
+        yield Evaluator(f"{{function.__name__}}, async", on_the_loop)
+        yield Evaluator(f"{{function.__name__}}, to_thread", beside_the_loop)
+    for coroutine in COROUTINES:
+        yield Evaluator(f"{{coroutine.__name__}}, async", coroutine)
+        def in_thread(n, coroutine=coroutine):
+            return asyncio.run(coroutine(n))
+        yield Evaluator(f"{{coroutine.__name__}}, blocking", in_thread, blocking=True)
+
+inputs = [{{"input": n}} for n in range({CASES})]
+for each in evaluators():
+    result = each.run(inputs, max_concurrency=3, timeout=30)
+    print(json.dumps([each.name, [one.error or one.output for one in result.results]]))
+children = ["ps", "-o", "args=", "--ppid", str(os.getpid())]
+lines = subprocess.run(children, capture_output=True, text=True).stdout.splitlines()
+print(json.dumps(["left", [line for line in lines if "ps -o" not in line]]))
+"""
+
+
+@pytest.fixture(scope="module")
+def outputs() -> dict[str, list[object]]:
+    return dict(json.loads(line) for line in python(TASKS, seconds=120).splitlines())
+
+
+@pytest.mark.parametrize("way", ["plain", "blocking", "async", "to_thread"])
+def test_functions_start_programs_on_whatever_thread_they_run(
+    way: str, outputs: dict[str, list[object]]
+) -> None:
+    texts = [str(n) for n in range(CASES)]
+    codes = [*range(CASES)]
+    assert {name: outputs[f"{name}, {way}"] for name in ("run", "wait_without_pipes", "poll")} == {
+        "run": texts,
+        "wait_without_pipes": codes,
+        "poll": codes,
+    }
+    assert outputs[f"time_out, {way}"] == ["TimeoutExpired"] * CASES
+    assert outputs[f"end, {way}"] == [-signal.SIGTERM] * CASES
+    assert outputs[f"no_such_program, {way}"] == ["/no/such/program"] * CASES
+
+
+@pytest.mark.parametrize("way", ["async", "blocking"])
+def test_asyncio_starts_programs(way: str, outputs: dict[str, list[object]]) -> None:
+    assert outputs[f"exec_and_communicate, {way}"] == [str(n) for n in range(CASES)]
+    assert outputs[f"exec_and_wait, {way}"] == [*range(CASES)]
+    assert outputs[f"exec_and_time_out, {way}"] == [-signal.SIGKILL] * CASES
+
+
+def test_no_program_is_left(outputs: dict[str, list[object]]) -> None:
+    assert outputs["left"] == []
