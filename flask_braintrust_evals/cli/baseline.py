@@ -1,23 +1,17 @@
-"""Compares a run with the results of an earlier one, case by case."""
+"""Compares a run with the results of an earlier one, case by case.
+
+``playground/compare.js`` does the same for the local page. Both pass the files in
+``tests/comparisons``.
+"""
 
 from __future__ import annotations
 
-import itertools
-import random
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from .chance import NOISE, TOLERANCE, chance_of
 from .saved_results import SavedCase, SavedRun
-
-NOISE = 0.05
-"""The probability above which a change counts as what may be chance."""
-EXACT = 14
-"""Cases with a change up to which all their signs are tried."""
-SAMPLES = 10_000
-"""Random choices of signs that are tried if there are more."""
-TOLERANCE = 1e-9
-"""Differences below this are none, because scores are floats."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +55,12 @@ class ScoreChange:
     def is_noise(self) -> bool:
         """Whether the change may be chance."""
         return self.chance > NOISE
+
+    @property
+    def likely(self) -> str:
+        """Whether the change is more than noise, in words."""
+        probability = "p < 0.001" if self.chance < 0.0005 else f"p = {self.chance:.3f}"
+        return f"{'may be chance' if self.is_noise else 'is hardly chance'} ({probability})"
 
     def is_worse(self, tolerance: float | None) -> bool:
         """Return whether the mean has fallen by more than this; ``None``: by more than noise."""
@@ -110,7 +110,7 @@ class BaselineComparison:
             if name in tolerances and change.is_worse(tolerances[name]):
                 found[name] = f"{_fell(change)}, and may fall by {tolerances[name]:g}"
             elif name not in tolerances and every and change.is_worse(None):
-                found[name] = f"{_fell(change)}, which is hardly chance (p = {change.chance:.3f})"
+                found[name] = f"{_fell(change)}, which {change.likely}"
         for name in tolerances.keys() - self.scores.keys():
             found[name] = f"the score {name} cannot be compared: no case of both runs has it"
         if every and not self.cases:
@@ -158,29 +158,6 @@ def compare(now: SavedRun, before: SavedRun, file: str) -> BaselineComparison:
     )
 
 
-def chance_of(differences: Sequence[float]) -> float:
-    """Return the probability of a sum as far from 0 or farther, if all signs are chance.
-
-    This is the permutation test for pairs: https://en.wikipedia.org/wiki/Permutation_test. It is
-    exact for up to :data:`EXACT` differences, and else an estimate, the same one each time.
-    """
-    changed = [each for each in differences if abs(each) > TOLERANCE]
-    if not changed:
-        return 1.0
-    seen = abs(sum(changed)) - TOLERANCE
-    if len(changed) <= EXACT:
-        choices = itertools.product((1, -1), repeat=len(changed))
-        far = [abs(sum(s * d for s, d in zip(signs, changed, strict=True))) for signs in choices]
-        return sum(each >= seen for each in far) / len(far)
-    chosen = random.Random(0)
-    count = 0
-    for _ in range(SAMPLES):
-        signs = chosen.getrandbits(len(changed))
-        total = sum(d if signs >> place & 1 else -d for place, d in enumerate(changed))
-        count += abs(total) >= seen
-    return (count + 1) / (SAMPLES + 1)
-
-
 def _by_case(results: Sequence[SavedCase]) -> dict[str, list[SavedCase]]:
     found: dict[str, list[SavedCase]] = {}
     for each in results:
@@ -208,9 +185,7 @@ def _change(name: str, pairs: Sequence[tuple[float, float]]) -> ScoreChange:
 
 def _judged(change: ScoreChange) -> str:
     verb = "rose" if change.diff > 0 else "fell"
-    judged = "may be chance" if change.is_noise else "is hardly chance"
-    by = f"{abs(change.diff):.4f}"
-    return f"{change.name} {verb} by {by}, which {judged} (p = {change.chance:.3f})"
+    return f"{change.name} {verb} by {abs(change.diff):.4f}, which {change.likely}"
 
 
 def _fell(change: ScoreChange) -> str:

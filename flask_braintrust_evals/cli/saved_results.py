@@ -62,9 +62,20 @@ def key_of(id: Any, input: Any) -> str:
     """Return what tells a case from others: its id if it has one, or else its input."""
     if id is not None:
         return f"id {safe_text(id)}"
-    value = json.loads(dumps_or_reason(input))
+    value = _as_in_files(json.loads(dumps_or_reason(input)))
     canonical = json.dumps(value, sort_keys=True, ensure_ascii=True)
     return f"input {hashlib.sha256(canonical.encode()).hexdigest()}"
+
+
+def _as_in_files(value: Any) -> Any:
+    """Return a value of JSON as every program reads it again: the page writes 1.0 as 1."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, list):
+        return [_as_in_files(each) for each in value]
+    if isinstance(value, dict):
+        return {key: _as_in_files(each) for key, each in value.items()}
+    return value
 
 
 def key_of_case(case: EvalCase) -> str:

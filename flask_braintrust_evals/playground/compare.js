@@ -1,46 +1,150 @@
-// Finds the cases whose scores are better or worse than in an earlier run.
+// Compares a run with an earlier one: case by case, score by score, and their parameters.
+// cli/baseline.py does the same for the command line. Both pass the files in tests/comparisons.
 
-import { scoreOf } from "./records.js";
+import { chanceOf, NOISE, TOLERANCE } from "./chance.js";
+import { own, scoreOf } from "./records.js";
+import { canonical, sameValue } from "./values.js";
 
-// Returns a map from each row of `now` that has a counterpart to { row, scores, verdict }.
+const ended = (row) => row.state === "done" || row.state === "error";
+
+// Returns what tells a case from others: its id if it has one, or else its input. Not its place: the data may have
+// another order, or other cases, in the earlier run.
+export function keyOf(row) {
+  if (row.caseId !== undefined && row.caseId !== null) return `id ${row.caseId}`;
+  if (!keys.has(row)) keys.set(row, `input ${canonical(row.input)}`);
+  return keys.get(row);
+}
+
+const keys = new WeakMap(); // a comparison that is shown again while a run goes on needs them again
+
+// Returns a map from each row of `now` that has a counterpart to { row, scores, verdict, same }. `scores` are changes
+// by name, and `same` tells whether both outputs are the same value.
 export function compare(now, before) {
-  const waiting = new Map();
-  for (const row of before?.rows ?? []) {
-    const key = keyOf(row);
-    waiting.set(key, [...(waiting.get(key) ?? []), row]);
-  }
+  const waiting = grouped(before?.rows ?? [], (row) => `${row.trial} ${keyOf(row)}`);
   const compared = new Map();
   for (const row of now.rows) {
-    const earlier = waiting.get(keyOf(row))?.shift();
+    const earlier = waiting.get(`${row.trial} ${keyOf(row)}`)?.shift();
     if (earlier) compared.set(row, compareRows(row, earlier));
   }
   return compared;
 }
 
-// Not by index: the data may have another order or other cases in the earlier run.
-const keyOf = (row) => JSON.stringify([row.input, row.trial]);
-
 function compareRows(row, earlier) {
-  const finished = [row, earlier].every((each) => each.state === "done" || each.state === "error");
   const changes = [];
-  for (const [name, { score }] of Object.entries(row.scores)) {
+  for (const [name, { score }] of Object.entries(row.scores ?? {})) {
     const old = scoreOf(earlier, name);
-    if (typeof score === "number" && typeof old === "number" && score !== old) changes.push([name, score - old]);
+    if (typeof score === "number" && typeof old === "number" && Math.abs(score - old) > TOLERANCE)
+      changes.push([name, score - old]);
   }
   const scores = Object.fromEntries(changes);
-  return { row: earlier, scores, verdict: finished ? verdict(row, earlier, scores) : "" };
+  const finished = ended(row) && ended(earlier);
+  const same = !row.error && !earlier.error && sameValue(row.output ?? null, earlier.output ?? null);
+  return { row: earlier, scores, verdict: finished ? verdict(row, earlier, scores) : "", same };
 }
 
 function verdict(row, earlier, scores) {
   if (Boolean(row.error) !== Boolean(earlier.error)) return row.error ? "worse" : "better";
   const change = Object.values(scores).reduce((sum, each) => sum + each, 0);
-  return change > 0 ? "better" : change < 0 ? "worse" : "";
+  return change > TOLERANCE ? "better" : change < -TOLERANCE ? "worse" : "";
 }
 
+// Returns how many cases are better, worse and as before, in words.
 export function inWords(run, compared) {
   const count = (word) => [...compared.values()].filter((each) => each.verdict === word).length;
   const [better, worse] = [count("better"), count("worse")];
   const missing = run.rows.length - compared.size;
   const rest = missing ? `, ${missing} not in the earlier run` : "";
   return `${better} better, ${worse} worse, ${compared.size - better - worse} as before${rest}`;
+}
+
+// Returns { scores, missing, cases, onlyBefore, onlyNow }. `scores` is a list of { name, before, now, cases, better,
+// worse, chance }: trials of a case count as one, with the mean of their scores. `missing` names the scores that only
+// the earlier run has; the others are numbers of cases.
+export function compareScores(now, before) {
+  const ours = grouped(now.rows.filter(ended), keyOf);
+  const theirs = grouped(before.rows.filter(ended), keyOf);
+  const both = [...ours.keys()].filter((key) => theirs.has(key));
+  const [names, known] = [namesOf(before), new Set(namesOf(now))];
+  const changes = names.flatMap((name) => {
+    const pairs = both
+      .map((key) => [meanOf(theirs.get(key), name), meanOf(ours.get(key), name)])
+      .filter(([old, value]) => old !== null && value !== null);
+    return known.has(name) && pairs.length ? [changeOf(name, pairs)] : [];
+  });
+  return {
+    scores: changes,
+    missing: names.filter((name) => !known.has(name)),
+    cases: both.length,
+    onlyBefore: theirs.size - both.length,
+    onlyNow: ours.size - both.length,
+  };
+}
+
+function changeOf(name, pairs) {
+  const differences = pairs.map(([before, now]) => now - before);
+  return {
+    name,
+    before: mean(pairs.map(([before]) => before)),
+    now: mean(pairs.map(([, now]) => now)),
+    cases: pairs.length,
+    better: differences.filter((each) => each > TOLERANCE).length,
+    worse: differences.filter((each) => each < -TOLERANCE).length,
+    chance: chanceOf(differences),
+  };
+}
+
+// Returns "better", "worse" or "": whether the mean of a score has changed at all.
+export function direction({ before, now }) {
+  return now - before > TOLERANCE ? "better" : now - before < -TOLERANCE ? "worse" : "";
+}
+
+// Returns in words whether the change of a score is more than noise, as the command line does.
+export function judged(change) {
+  const way = direction(change);
+  if (!way && !change.better) return "no case has another score";
+  if (!way) return "the mean is as before";
+  return `${way === "better" ? "rose" : "fell"}, which ${likely(change)}`;
+}
+
+// Returns whether a change is more than noise, in the words of the command line.
+export function likely({ chance }) {
+  const p = chance < 0.0005 ? "p < 0.001" : `p = ${chance.toFixed(3)}`;
+  return `${chance > NOISE ? "may be chance" : "is hardly chance"} (${p})`;
+}
+
+// Returns the change of a mean. The difference of two percentages is given in percentage points.
+export function points({ before, now }) {
+  const change = 100 * (now - before);
+  const sign = change > 0 ? "+" : "−";
+  return Math.abs(change) < 0.05 ? "±0.0 percentage points" : `${sign}${Math.abs(change).toFixed(1)} percentage points`;
+}
+
+// Returns the parameters that differ, as { name, before, now }. One that was not given is undefined: it had its default.
+export function changedParameters(now, before) {
+  const [ours, theirs] = [now.parameters ?? {}, before.parameters ?? {}];
+  const names = new Set([...Object.keys(theirs), ...Object.keys(ours)]);
+  return [...names]
+    .map((name) => ({ name, before: own(theirs, name), now: own(ours, name) }))
+    .filter((each) => !sameValue(each.before, each.now));
+}
+
+function namesOf(run) {
+  return [...new Set(run.rows.filter(ended).flatMap((row) => Object.keys(row.scores ?? {})))];
+}
+
+function meanOf(rows, name) {
+  const values = rows.map((row) => scoreOf(row, name)).filter((value) => typeof value === "number");
+  return values.length ? mean(values) : null;
+}
+
+const mean = (values) => values.reduce((sum, each) => sum + each, 0) / values.length;
+
+function grouped(rows, key) {
+  const found = new Map();
+  for (const row of rows) {
+    const name = key(row);
+    if (!found.has(name)) found.set(name, []);
+    found.get(name).push(row);
+  }
+  return found;
 }

@@ -11,9 +11,12 @@ import pytest
 from click.testing import Result
 
 from flask_braintrust_evals import Evaluator
-from flask_braintrust_evals.cli.baseline import chance_of, compare
+from flask_braintrust_evals.cli.baseline import compare
+from flask_braintrust_evals.cli.chance import chance_of
 from flask_braintrust_evals.cli.quantiles import quantile
-from flask_braintrust_evals.cli.saved_results import SavedCase, SavedRun, key_of
+from flask_braintrust_evals.cli.saved_results import SavedCase, SavedRun, key_of, saved_case
+
+from tests.comparisons import Comparison, comparisons
 
 from .test_run import app_of, evals, exact
 
@@ -196,6 +199,19 @@ def test_cases_are_the_same_by_their_ids_or_else_by_their_inputs() -> None:
     assert key_of(5, 1) == key_of("5", 1)
     assert key_of(None, {"a": 1, "b": 2}) == key_of(None, {"b": 2, "a": 1})
     assert key_of(None, "x") != key_of("x", "x")
+
+
+@pytest.mark.parametrize("pair", comparisons(), ids=lambda pair: pair.path.stem)
+def test_two_runs_are_compared_as_the_page_compares_them(pair: Comparison) -> None:
+    now, before = (
+        SavedRun("e", [saved_case(each) for each in run["results"]])
+        for run in (pair.now, pair.before)
+    )
+    found = compare(now, before, "file")
+    names = ("name", "before", "now", "cases", "better", "worse", "chance", "likely")
+    scores = [{name: getattr(each, name) for name in names} for each in found.scores.values()]
+    counts = ("cases", "only_before", "only_now", "missing")
+    pair.check({"scores": scores, **{name: getattr(found, name) for name in counts}})
 
 
 @pytest.mark.parametrize(
