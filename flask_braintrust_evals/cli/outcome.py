@@ -7,6 +7,7 @@ import signal
 import sys
 import threading
 import time
+import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
@@ -61,6 +62,7 @@ class Outcome:
             experiment that the run is recorded in; ``None``: it is not recorded.
         comparison: Braintrust's comparison with an earlier experiment.
         lost_spans: number of spans that could not be delivered.
+        id: tells the run from others.
     """
 
     result: EvalResult
@@ -79,6 +81,7 @@ class Outcome:
     experiment: Mapping[str, Any] | None = None
     comparison: Comparison = Comparison()
     lost_spans: int = 0
+    id: str = field(default_factory=lambda: uuid.uuid4().hex)
 
     def check(self, limits: Mapping[str, float]) -> None:
         """Compare the means of scores with the limits that they must reach, by name."""

@@ -1,6 +1,6 @@
 """The outcome of a run as JSON, for programs.
 
-The format is that of the local page's export, too (``playground/export.js``), and is described in
+The format is that of the local page, too (``playground/results.js``), and is described in
 ``docs/results.md``.
 """
 
@@ -20,6 +20,9 @@ from .quantiles import quantile
 from .result_format import FORMAT, VERSION
 from .saved_results import SavedRun, saved_case
 from .summary_tables import SHARES, compared_score
+
+MAX_STACK = 20_000
+"""Characters of a stack trace; of a longer one, the end is kept."""
 
 
 def as_json(outcomes: Sequence[Outcome], several: bool) -> str:
@@ -47,6 +50,9 @@ def run_body(outcome: Outcome) -> dict[str, Any]:
     result = outcome.result
     return {
         "evaluator": result.evaluator,
+        "id": outcome.id,
+        "label": None,
+        "state": _state(outcome),
         "parameters": _plain(outcome.parameters),
         "passed": outcome.is_good,
         "error": outcome.error,
@@ -86,6 +92,7 @@ def case_body(result: CaseResult) -> dict[str, Any]:
         "output": None if result.output_data is None else json.loads(result.output_data),
         "error": None if result.error is None else str(result.error),
         "error_place": result.error.place or None if result.error is not None else None,
+        "error_stack": result.error.stack[-MAX_STACK:] or None if result.error else None,
         "scores": {name: score.score for name, score in result.scores.items()},
         "score_metadata": {
             name: _plain(score.metadata) for name, score in result.scores.items() if score.metadata
@@ -111,6 +118,12 @@ def experiment_of(outcome: Outcome) -> dict[str, Any] | None:
         return None
     name = outcome.comparison.base_name
     return {**outcome.experiment, **({"comparisonExperimentName": name} if name else {})}
+
+
+def _state(outcome: Outcome) -> str:
+    if outcome.interrupted:
+        return "interrupted"
+    return "failed" if outcome.error else "finished"
 
 
 def _notes(result: EvalResult) -> list[str]:

@@ -3,6 +3,7 @@
 import { asText, element, seconds } from "./dom.js";
 import { diff } from "./diff.js";
 import { differs } from "./run.js";
+import { comparable } from "./values.js";
 
 export function showDetails(dialog, table, at, compared) {
   const row = table.rows[at];
@@ -34,7 +35,7 @@ export function showDetails(dialog, table, at, compared) {
       differs(row) ? difference("From expected to output", row.expected, row.output) : null,
       part("Streamed", row.output === undefined ? undefined : row.text || undefined),
       earlier ? part("Output of the earlier run", earlier.error ?? earlier.output) : null,
-      earlier && !row.error && !earlier.error && asText(earlier.output) !== asText(row.output)
+      earlier && !row.error && !earlier.error && !compared.get(row).same
         ? difference("From the earlier output to this one", earlier.output, row.output)
         : null,
       part("Scores", notEmpty(row.scores)),
@@ -66,7 +67,7 @@ function part(title, value) {
 }
 
 function difference(title, before, after) {
-  const pieces = diff(asText(before, 2), asText(after, 2));
+  const pieces = diff(comparable(before), comparable(after));
   const shown = pieces
     ? pieces.map(({ kind, text }) => (kind === "same" ? text : element(kind === "gone" ? "del" : "ins", {}, text)))
     : ["The texts are too long to be compared word by word."];

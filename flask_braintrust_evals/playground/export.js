@@ -1,18 +1,47 @@
 // Writes results to files.
 
 import { asText, element } from "./dom.js";
-import { scoreOf } from "./records.js";
-import { results } from "./results.js";
+import { own, scoreOf } from "./records.js";
+import { toResults } from "./results.js";
 
-export const asJson = (run) => JSON.stringify(results(run), null, 2);
+export const asJson = (run) => JSON.stringify(toResults(run), null, 2);
 
+// Returns all that is known of the cases but their traces. The columns that a file of cases may have are named as there.
 export function asCsv(run) {
-  const header = ["index", "trial", "state", "input", "expected", "output", "error", ...run.scoreNames, "seconds"];
-  const rows = run.rows.map((row) => [
-    row.index, row.trial, row.state, asText(row.input), asText(row.expected), asText(row.output), row.error ?? "",
-    ...run.scoreNames.map((name) => scoreOf(row, name) ?? ""), row.duration ?? "",
-  ]);
-  return [header, ...rows].map((row) => row.map(cell).join(",")).join("\r\n") + "\r\n";
+  const metrics = namesOf(run.rows, (row) => row.metrics);
+  const scorerMetrics = namesOf(run.rows, (row) => row.scorerMetrics);
+  const columns = [
+    ["id", (row) => row.caseId],
+    ["index", (row) => row.index],
+    ["trial", (row) => row.trial],
+    ["state", (row) => row.state],
+    ["input", (row) => row.input],
+    ["expected", (row) => row.expected],
+    ["output", (row) => row.output],
+    ["error", (row) => row.error],
+    ["error_place", (row) => row.errorPlace],
+    ["tags", (row) => notEmpty(row.tags)],
+    ["metadata", (row) => notEmpty(row.metadata)],
+    ["classifications", (row) => notEmpty(row.classifications)],
+    ...run.scoreNames.map((name) => [`score ${name}`, (row) => scoreOf(row, name)]),
+    ["score_metadata", (row) => notEmpty(scoreMetadata(row))],
+    ["scorer_errors", (row) => notEmpty(row.scorerErrors)],
+    ["seconds", (row) => row.duration],
+    ...metrics.map((name) => [`metric ${name}`, (row) => own(row.metrics, name)]),
+    ...scorerMetrics.map((name) => [`scorer_metric ${name}`, (row) => own(row.scorerMetrics, name)]),
+  ];
+  const rows = run.rows.map((row) => columns.map(([, read]) => asText(read(row))));
+  const lines = [columns.map(([name]) => name), ...rows].map((row) => `${row.map(cell).join(",")}\r\n`);
+  // Without a byte order mark, Excel would take the text for one of an older encoding.
+  return `\uFEFF${lines.join("")}`;
+}
+
+const namesOf = (rows, read) => [...new Set(rows.flatMap((row) => Object.keys(read(row) ?? {})))];
+const notEmpty = (value) => (value && Object.keys(value).length ? value : null);
+
+function scoreMetadata(row) {
+  const entries = Object.entries(row.scores ?? {}).map(([name, { metadata }]) => [name, notEmpty(metadata)]);
+  return Object.fromEntries(entries.filter(([, metadata]) => metadata));
 }
 
 // Spreadsheets evaluate cells that begin like a formula (https://owasp.org/www-community/attacks/CSV_Injection), also
@@ -21,8 +50,7 @@ export function asCsv(run) {
 const BEGINS = /^[=+\-@\uFF0B\uFF0D\uFF1D\uFF20\t\r\n]/;
 const BEGINS_INSIDE = /([;\t\r\n]"*)([=+\-@\uFF0B\uFF0D\uFF1D\uFF20][^;\t\r\n"]*)/g;
 
-function cell(value) {
-  const text = String(value);
+function cell(text) {
   const inside = text.replace(BEGINS_INSIDE, (all, before, part) => (isNumber(part) ? all : `${before}'${part}`));
   const guarded = BEGINS.test(inside) && !isNumber(text) ? `'${inside}` : inside;
   return `"${guarded.replaceAll('"', '""')}"`;

@@ -1,25 +1,30 @@
-// Makes of a run what "flask evals run --json" writes: docs/results.md. cli/result_json.py does the same.
+// Writes and reads what "flask evals run --json" writes: docs/results.md. cli/result_json.py does the same.
+
+import { own } from "./records.js";
 
 const FORMAT = "flask-braintrust-evals/results";
 const VERSION = 1;
 const UNITS = new Map([["duration", "s"], ["estimated_cost", "$"], ["retries", ""]]);
 
-// Returns the results of a run, which is plain data as run.js has it.
-export function results(run) {
+const STACK = 20_000; // characters of a stack trace; of a longer one, the end is kept
+
+// Returns the results of a run, which is plain data as run.js has it. Cases that are not done are only counted.
+export function toResults(run) {
   const done = run.rows
     .filter((row) => row.state === "done" || row.state === "error")
     .sort((a, b) => a.index - b.index || a.trial - b.trial);
   const ended = run.state === "finished";
   const scorerErrors = countsOf(done.map((row) => row.scorerErrors));
   const failed = done.filter((row) => row.error).length;
-  return {
-    format: FORMAT,
-    version: VERSION,
+  const made = {
     evaluator: run.evaluator,
+    id: run.id,
+    label: run.label || null,
+    state: run.state,
     parameters: run.parameters ?? {},
     passed: ended && done.length > 0 && !failed && !Object.keys(scorerErrors).length,
     error: ended ? null : run.error || run.state,
-    started: run.id.split(" ")[0].replace(/\.\d+Z$/, "+00:00"),
+    started: (run.started ?? run.id.split(" ")[0]).replace(/\.\d+Z$/, "+00:00"),
     seconds: run.seconds ?? null,
     cases: done.length,
     failed,
@@ -31,17 +36,20 @@ export function results(run) {
     too_low: {},
     worse: {},
     notes: run.summary?.warning ? [run.summary.warning] : [],
-    experiment: run.experiment,
+    experiment: run.experiment ?? null,
     comparison: run.experiment ? comparisonOf(run.summary) : null,
     baseline: null,
     lost_spans: run.summary?.lostSpans ?? 0,
-    results: done.map(resultOf),
   };
+  if (run.application) made.application = run.application;
+  // What an opened file said of itself is written again: it is not computed from the cases alone.
+  const said = run.said ? { ...made, ...run.said, label: made.label } : made;
+  return { format: FORMAT, version: VERSION, ...said, results: done.map(resultOf) };
 }
 
 function resultOf(row) {
   const scores = Object.entries(row.scores ?? {});
-  return {
+  const result = {
     id: row.caseId ?? null,
     index: row.index,
     trial_index: row.trial,
@@ -49,7 +57,8 @@ function resultOf(row) {
     expected: row.expected ?? null,
     output: row.output ?? null,
     error: row.error ?? null,
-    error_place: null,
+    error_place: row.errorPlace ?? null,
+    error_stack: row.errorStack ? row.errorStack.slice(-STACK) : null,
     scores: Object.fromEntries(scores.map(([name, { score }]) => [name, score])),
     score_metadata: Object.fromEntries(
       scores.flatMap(([name, { metadata }]) => (metadata && Object.keys(metadata).length ? [[name, metadata]] : [])),
@@ -62,7 +71,92 @@ function resultOf(row) {
     metrics: row.metrics ?? {},
     scorer_metrics: row.scorerMetrics ?? {},
   };
+  if (row.messages?.length) result.messages = row.messages;
+  if (row.spans) result.spans = row.spans;
+  if (row.spansCut) result.spans_cut = row.spansCut;
+  return result;
 }
+
+// Returns the runs in a file of results, which is a value of JSON, or throws an Error that says what is wrong with it.
+// They are plain data as Run.plain() returns it.
+export function fromResults(file) {
+  if (file?.format !== FORMAT)
+    throw new Error("this is no file of results: export one as JSON, or write one with 'flask evals run --json'");
+  if (file.version !== VERSION)
+    throw new Error(`this file has version ${file.version} of the format, and this page reads version ${VERSION}`);
+  const runs = file.runs ?? [file];
+  if (!Array.isArray(runs) || !runs.length) throw new Error("this file of results has no run");
+  return runs.map(runOf);
+}
+
+function runOf(body, index) {
+  if (typeof body?.evaluator !== "string" || !Array.isArray(body.results))
+    throw new Error(`run ${index + 1} of this file lacks its 'evaluator' or its 'results'`);
+  const { format, version, results, ...said } = body;
+  const rows = results.map((result, at) => {
+    if (typeof result !== "object" || result === null || typeof (result.scores ?? {}) !== "object")
+      throw new Error(`result ${at + 1} of the evaluator '${body.evaluator}' is not an object with 'scores'`);
+    return rowOf(result, at);
+  });
+  const started = typeof body.started === "string" ? body.started : new Date(0).toISOString();
+  return {
+    id: typeof body.id === "string" ? body.id : `${started} ${body.evaluator}`,
+    evaluator: body.evaluator,
+    label: body.label ?? null,
+    application: body.application ?? null,
+    parameters: body.parameters ?? {},
+    started,
+    seconds: body.seconds ?? null,
+    total: rows.length + (body.interrupted ?? 0),
+    rows,
+    state: body.state ?? (body.error ? "failed" : "finished"),
+    error: body.error ?? "",
+    summary: body.notes?.length ? { warning: body.notes.join("\n") } : null,
+    scoreNames: [...new Set(rows.flatMap((row) => Object.keys(row.scores)))],
+    done: rows.length,
+    failed: rows.filter((row) => row.error).length,
+    experiment: body.experiment ?? null,
+    said,
+  };
+}
+
+function rowOf(result, at) {
+  const [index, trial] = [result.index ?? at, result.trial_index ?? 0];
+  const scores = Object.entries(result.scores ?? {}).map(([name, score]) => {
+    const value = typeof score === "number" ? score : null;
+    const metadata = own(result.score_metadata, name);
+    return [name, metadata ? { score: value, metadata } : { score: value }];
+  });
+  const row = {
+    id: `${index}.${trial}`,
+    caseId: result.id ?? undefined,
+    index,
+    trial,
+    input: result.input,
+    expected: result.expected,
+    output: result.error ? undefined : result.output,
+    error: result.error ? String(result.error) : undefined,
+    errorPlace: result.error_place ?? undefined,
+    errorStack: result.error_stack ?? undefined,
+    state: result.error ? "error" : "done",
+    text: "",
+    scores: Object.fromEntries(scores),
+    scorerErrors: notEmpty(result.scorer_errors),
+    classifications: result.classifications ?? {},
+    metadata: result.metadata ?? {},
+    tags: listOf(result.tags),
+    duration: typeof result.seconds === "number" ? result.seconds : undefined,
+    metrics: result.metrics ?? {},
+    scorerMetrics: result.scorer_metrics ?? {},
+    messages: listOf(result.messages),
+  };
+  if (Array.isArray(result.spans)) row.spans = result.spans;
+  if (result.spans_cut) row.spansCut = result.spans_cut;
+  return row;
+}
+
+const listOf = (value) => (Array.isArray(value) ? value : []);
+const notEmpty = (record) => (record && Object.keys(record).length ? record : undefined);
 
 // Returns the names in all of the records, each with the values that the records have.
 function valuesByName(records, read) {

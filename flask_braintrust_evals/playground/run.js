@@ -1,5 +1,7 @@
 // A run: rows that are filled in when events arrive.
 
+import { sameValue } from "./values.js";
+
 export class Run {
   constructor(evaluator, parameters, total) {
     this.id = `${new Date().toISOString()} ${Math.random().toString(36).slice(2, 8)}`;
@@ -94,4 +96,4 @@ function parsed(text) {
 // Returns whether a row's output is not the expected one.
 export const differs = (row) =>
   row.expected !== undefined && row.expected !== null && row.state !== "running" && !row.error &&
-  JSON.stringify(row.output) !== JSON.stringify(row.expected);
+  !sameValue(row.output, row.expected);

@@ -1,5 +1,6 @@
 // Shows the scores of a run: for each its mean as a bar, and the distribution of its values.
 
+import { direction, points } from "./compare.js";
 import { element, percent } from "./dom.js";
 import { scoreOf } from "./records.js";
 
@@ -27,13 +28,15 @@ function mean(values) {
 function card(name, values, before) {
   const average = mean(values);
   const shown = average === null ? "no scores" : percent(average);
-  const change = average === null || before === null ? null : average - before;
-  const words = change === null ? "" : `, ${change >= 0 ? "▲" : "▼"} ${percent(Math.abs(change))} against the earlier run`;
+  const change = average === null || before === null ? null : { before, now: average };
+  const way = change && direction(change);
+  const mark = { better: "▲ ", worse: "▼ " }[way] ?? "";
+  const words = change ? `, ${mark}${points(change)} against the earlier run` : "";
   return element(
     "section",
     { className: "score-card", "aria-label": name },
     element("h3", {}, name),
-    element("div", {}, shown, element("span", { className: change === null ? "" : change >= 0 ? "up" : "down" }, words)),
+    element("div", {}, shown, element("span", { className: { better: "up", worse: "down" }[way] ?? "" }, words)),
     element("meter", { min: 0, max: 1, value: average ?? 0, "aria-label": `mean of ${name}` }),
     histogram(values),
     element("div", { className: "quiet axis", "aria-hidden": "true" }, element("span", {}, "0"), element("span", {}, `${values.length} values`), element("span", {}, "1")),

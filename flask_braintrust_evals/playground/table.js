@@ -4,6 +4,7 @@ import { diff } from "./diff.js";
 import { asText, element, seconds } from "./dom.js";
 import { own, scoreOf } from "./records.js";
 import { differs } from "./run.js";
+import { comparable } from "./values.js";
 
 const ROW = 40; // pixels; the same as --row in the style sheet
 const SPARE = 12; // further rows with elements, above and below the visible ones
@@ -189,7 +190,7 @@ function state(cell, row, compared) {
 function output(cell, row) {
   const said = row.error ?? (row.output === undefined ? row.text : asText(row.output));
   if (row.error) cell.classList.add("failed");
-  const pieces = differs(row) && said.length <= TEXT ? diff(asText(row.expected).slice(0, TEXT), said) : null;
+  const pieces = differs(row) && said.length <= TEXT ? diff(comparable(row.expected, 0).slice(0, TEXT), comparable(row.output, 0)) : null;
   // Unexpected words are marked. Missing words are shown in the details only.
   if (pieces) cell.append(...pieces.filter(({ kind }) => kind !== "gone").map(({ kind, text }) => (kind === "new" ? element("ins", {}, text) : text)));
   else cell.textContent = short(said);

@@ -20,7 +20,7 @@ function inOrder(value) {
 }
 
 // Returns the text in which two values are compared word by word: of objects, the keys are in order.
-export function comparable(value) {
+export function comparable(value, indent = 2) {
   if (value === undefined || value === null) return "";
-  return typeof value === "string" ? value : canonical(value, 2);
+  return typeof value === "string" ? value : canonical(value, indent);
 }

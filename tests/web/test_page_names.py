@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from flask_braintrust_evals.cli.cases import parse_cases
+
 from .page_modules import needs_node, run_in_node
 
 pytestmark = [needs_node, pytest.mark.slow]
@@ -101,16 +103,71 @@ def test_no_cell_of_an_export_is_a_formula_whatever_separates_cells(
     tmp_path: Path, delimiter: str
 ) -> None:
     arguments = [json.dumps(each) for each in (["=1+1"], FORMULAS)]
-    text: Any = run_in_node(tmp_path, EXPORT, arguments)
+    text = run_in_node(tmp_path, EXPORT, arguments).removeprefix("\ufeff")
     rows = list(csv.reader(text.splitlines(keepends=True), delimiter=delimiter))
     starts = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
     assert not [cell for row in rows for cell in row if cell.startswith(starts)]
     if delimiter == ",":
         assert len(rows) == len(FORMULAS) + 1
-        assert [row[5].replace("'", "") for row in rows[1:]] == FORMULAS
+        at = rows[0].index("output")
+        assert [row[at].replace("'", "") for row in rows[1:]] == FORMULAS
 
 
 def test_numbers_and_plain_texts_are_exported_as_they_are(tmp_path: Path) -> None:
     plain = ["-5", "+1.5", "a;b", "1;-5;+2", "a - b = c", "größe", "", 'say "hi", twice']
-    text: Any = run_in_node(tmp_path, EXPORT, [json.dumps([]), json.dumps(plain)])
-    assert [row[5] for row in csv.reader(text.splitlines())][1:] == plain
+    text = run_in_node(tmp_path, EXPORT, [json.dumps([]), json.dumps(plain)])
+    assert text.startswith("\ufeff"), "so that Excel reads it as UTF-8"
+    assert [row["output"] for row in csv.DictReader(text[1:].splitlines())] == plain
+
+
+WHOLE = """
+import { asCsv } from "./export.js";
+console.log(JSON.stringify(asCsv(JSON.parse(process.argv[2]))));
+"""
+
+
+def test_an_export_has_all_that_is_known_of_a_case_and_is_read_again(tmp_path: Path) -> None:
+    row = {
+        "caseId": "seven",
+        "index": 0,
+        "trial": 1,
+        "state": "done",
+        "input": {"a": 1},
+        "expected": "x",
+        "output": None,
+        "errorPlace": "app.py:1",
+        "tags": ["t; u"],
+        "metadata": {"m": [2]},
+        "classifications": {"kind": [{"id": "k"}]},
+        "scores": {"exact": {"score": 0.5, "metadata": {"why": "half"}}, "none": {"score": None}},
+        "scorerErrors": {"broken": "ValueError: no"},
+        "duration": 0.25,
+        "metrics": {"tokens": 7},
+        "scorerMetrics": {"tokens": 0},
+    }
+    run = {"scoreNames": ["exact", "none"], "rows": [row]}
+    text = run_in_node(tmp_path, WHOLE, [json.dumps(run)])
+    (found,) = csv.DictReader(text[1:].splitlines())
+    assert found == {
+        "id": "seven",
+        "index": "0",
+        "trial": "1",
+        "state": "done",
+        "input": '{"a":1}',
+        "expected": "x",
+        "output": "",
+        "error": "",
+        "error_place": "app.py:1",
+        "tags": '["t; u"]',
+        "metadata": '{"m":[2]}',
+        "classifications": '{"kind":[{"id":"k"}]}',
+        "score exact": "0.5",
+        "score none": "",
+        "score_metadata": '{"exact":{"why":"half"}}',
+        "scorer_errors": '{"broken":"ValueError: no"}',
+        "seconds": "0.25",
+        "metric tokens": "7",
+        "scorer_metric tokens": "0",
+    }
+    (case,) = parse_cases(text.encode())
+    assert (case["id"], case["input"], case["tags"]) == ("seven", {"a": 1}, ["t; u"])

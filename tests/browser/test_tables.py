@@ -1,0 +1,41 @@
+"""Files of cases as other programs write them, read by the local page in a browser."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import Any
+
+import pytest
+
+from tests.server import Gunicorn
+from tests.tables import table_files
+
+pytestmark = pytest.mark.live
+
+READ_ALL = """
+const [files, done] = arguments;
+const read = (parse, decode, text) => {
+    const bytes = Uint8Array.from(atob(text), (each) => each.charCodeAt(0));
+    try {
+        return {cases: parse(decode(bytes.buffer))};
+    } catch (error) {
+        return {error: error.message};
+    }
+};
+import("/evals/playground/cases.js")
+    .then(({parseCases, decodeText}) => files.map((each) => read(parseCases, decodeText, each)))
+    .then((found) => done(JSON.stringify(found)), (error) => done(`failed: ${error}`));
+"""
+
+
+def test_a_browser_reads_all_files_of_cases_as_the_command_line_does(
+    shared_browser: Any, page_server: Gunicorn
+) -> None:
+    files = table_files()
+    shared_browser.get(f"{page_server.url}/evals/playground")
+    contents = [base64.b64encode(each.path.read_bytes()).decode() for each in files]
+    found = json.loads(shared_browser.execute_async_script(READ_ALL, contents))
+    assert len(found) == len(files) > 50
+    for file, each in zip(files, found, strict=True):
+        file.check(each.get("cases"), each.get("error"))
