@@ -71,6 +71,9 @@ class Views:
         _admit().release()
         detailed = request.args.get("details") == "true"
         response = json_response((detailed_manifest if detailed else manifest)(self._registry))
+        if detailed:
+            path = request.script_root + "/" + request.path.strip("/").removesuffix("/list")
+            response.headers[page.APPLICATION_HEADER] = page.application_id(current_app, path)
         if current_extension().settings.is_open_by_default:
             response.headers[OPEN_HEADER] = "every organization"
         return response

@@ -25,9 +25,10 @@ export class Server {
     if (organization) this.#headers["x-bt-org-name"] = organization;
   }
 
+  // Returns { evaluators, application }: their descriptions by name, and the id of the application that has them.
   async evaluators() {
-    const answer = await fetch(new URL("list?details=true", base), { headers: this.#headers });
-    return (await checked(answer)).json();
+    const answer = await checked(await fetch(new URL("list?details=true", base), { headers: this.#headers }));
+    return { evaluators: await answer.json(), application: answer.headers.get("x-evals-application") ?? "" };
   }
 
   // Runs an evaluator. Calls `handle(event, data)` for each event when it arrives.

@@ -3,13 +3,16 @@
 import { element } from "./dom.js";
 
 // Returns { fields: [elements], values() } for the parameters of a manifest's evaluator.
-export function parameterForm(parameters) {
+// `given` has the values that the fields have at first, instead of the defaults.
+export function parameterForm(parameters, given = {}) {
   const described = !parameters
     ? []
     : parameters.type === "braintrust.parameters"
       ? Object.entries(parameters.schema?.properties ?? {}).map(([name, schema]) => [name, ofSaved(schema)])
       : Object.entries(parameters.schema);
-  const fields = described.map(([name, parameter]) => field(name, parameter));
+  const fields = described.map(([name, parameter]) =>
+    field(name, Object.hasOwn(given, name) ? { ...parameter, default: given[name] } : parameter),
+  );
   return {
     fields: fields.map((each) => each.node),
     values() {

@@ -29,7 +29,7 @@ async function store(mode) {
 export async function earlierRuns(evaluator) {
   const runs = await answer((await store("readonly")).index("evaluator").getAll(evaluator));
   return runs
-    .map(({ id, done, failed, state, total }) => ({ id, done, failed, state, total }))
+    .map(({ id, started, done, failed, state, total }) => ({ id, started, done, failed, state, total }))
     .sort((a, b) => (a.id < b.id ? 1 : -1));
 }
 

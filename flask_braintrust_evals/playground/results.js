@@ -24,7 +24,7 @@ export function toResults(run) {
     parameters: run.parameters ?? {},
     passed: ended && done.length > 0 && !failed && !Object.keys(scorerErrors).length,
     error: ended ? null : run.error || run.state,
-    started: (run.started ?? run.id.split(" ")[0]).replace(/\.\d+Z$/, "+00:00"),
+    started: run.started.replace(/\.\d+Z$/, "+00:00"),
     seconds: run.seconds ?? null,
     cases: done.length,
     failed,

@@ -4,7 +4,8 @@ import { sameValue } from "./values.js";
 
 export class Run {
   constructor(evaluator, parameters, total) {
-    this.id = `${new Date().toISOString()} ${Math.random().toString(36).slice(2, 8)}`;
+    this.started = new Date().toISOString();
+    this.id = `${this.started.replaceAll(/\D/g, "").slice(0, 14)}-${Math.random().toString(36).slice(2, 8)}`;
     this.evaluator = evaluator;
     this.parameters = parameters;
     this.began = performance.now();
@@ -48,8 +49,8 @@ export class Run {
 
   // Returns plain data, for history.js and export.js.
   plain() {
-    const { id, evaluator, parameters, total, rows, state, error, summary, scoreNames, done, failed, experiment, seconds } = this;
-    return { id, evaluator, parameters, total, rows, state, error, summary, scoreNames, done, failed, experiment, seconds };
+    const { id, started, evaluator, parameters, total, rows, state, error, summary, scoreNames, done, failed, experiment, seconds } = this;
+    return { id, started, evaluator, parameters, total, rows, state, error, summary, scoreNames, done, failed, experiment, seconds };
   }
 
   #stopClock() {

@@ -35,8 +35,8 @@ export class RunsList {
   }
 }
 
-function option({ id, done, failed, state }) {
-  const when = new Date(id.split(" ")[0]).toLocaleString();
+function option({ id, started, done, failed, state }) {
+  const when = new Date(started).toLocaleString();
   const bad = failed ? `, ${failed} failed` : "";
   const ended = state === "finished" ? "" : `, ${state}`;
   return element("option", { value: id }, `${when}: ${done} cases${bad}${ended}`);

@@ -33,7 +33,7 @@ export class Setup {
   async connect() {
     this.problem("");
     try {
-      this.#manifest = await this.#server.evaluators();
+      this.#manifest = (await this.#server.evaluators()).evaluators;
     } catch (error) {
       const denied = error.status === 401 || error.status === 403 || (error.status === 400 && byId("token").value);
       if (denied) this.askForToken();

@@ -20,7 +20,7 @@ export class Share {
 
   #export(type, kind, make) {
     const { run } = this.#shown;
-    const name = `${run.evaluator.replaceAll(/[^\w.-]+/g, "-")}-${run.id.slice(0, 19).replaceAll(":", "")}.${kind}`;
+    const name = `${run.evaluator.replaceAll(/[^\w.-]+/g, "-")}-${run.started.slice(0, 19).replaceAll(":", "")}.${kind}`;
     download(name, type, make(run.plain?.() ?? run));
   }
 }

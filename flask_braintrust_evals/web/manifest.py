@@ -5,13 +5,22 @@ Optional fields are absent, never ``null``: one ``null`` makes the Playground re
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from flask_braintrust_evals.engine.evaluator import Evaluator
 from flask_braintrust_evals.engine.parameters.saved import SavedParameterSet
 from flask_braintrust_evals.engine.parameters.schemas import without_nulls
 from flask_braintrust_evals.engine.parameters.values import UNSET, Parameter
+from flask_braintrust_evals.engine.values.cases import EvalCase
+from flask_braintrust_evals.errors import DataError
+from flask_braintrust_evals.json_reading import loads
+from flask_braintrust_evals.plain_values import safe_text
+from flask_braintrust_evals.serialization import encoded_or_reason
+
+MAX_EXAMPLES = 3
+MAX_EXAMPLES_SIZE = 4_000
+"""Bytes of an evaluator's examples, all together."""
 
 
 def manifest(evaluators: Iterable[Evaluator]) -> dict[str, Any]:
@@ -20,17 +29,56 @@ def manifest(evaluators: Iterable[Evaluator]) -> dict[str, Any]:
 
 
 def detailed_manifest(evaluators: Iterable[Evaluator]) -> dict[str, Any]:
-    """Return the descriptions with two more fields, which the Playground might refuse.
+    """Return the descriptions with further fields, which the Playground might refuse.
 
     Each has ``has_data``, which is true if the evaluator has cases of its own, and ``description``
-    if the evaluator has one.
+    if the evaluator has one. If the cases are a list, ``cases`` is their number, and ``examples``
+    has the first ones, unless they are large.
     """
-    detailed: dict[str, Any] = {}
-    for evaluator in evaluators:
-        detailed[evaluator.name] = {**_describe(evaluator), "has_data": evaluator.data is not None}
-        if evaluator.description:
-            detailed[evaluator.name]["description"] = evaluator.description
+    return {evaluator.name: _describe_in_detail(evaluator) for evaluator in evaluators}
+
+
+def _describe_in_detail(evaluator: Evaluator) -> dict[str, Any]:
+    data = evaluator.data
+    detailed = {**_describe(evaluator), "has_data": data is not None}
+    if evaluator.description:
+        detailed["description"] = evaluator.description
+    if isinstance(data, list | tuple):
+        detailed["cases"] = len(data)
+        detailed["examples"] = _examples(data)
     return detailed
+
+
+def _examples(data: Sequence[Any]) -> list[dict[str, Any]]:
+    """Return the first cases as JSON has them, as far as they are small.
+
+    Other data than a list is not read: reading it may take long, or have effects.
+    """
+    examples: list[dict[str, Any]] = []
+    size = 0
+    for each in data[:MAX_EXAMPLES]:
+        try:
+            written = encoded_or_reason(_fields(EvalCase.of(each)))
+        except DataError:  # a run says what is wrong
+            break
+        size += len(written)
+        if size > MAX_EXAMPLES_SIZE:
+            break
+        examples.append(loads(written))
+    return examples
+
+
+def _fields(case: EvalCase) -> dict[str, Any]:
+    fields = {"input": case.input}
+    if case.expected is not None:
+        fields["expected"] = case.expected
+    if case.id is not None:
+        fields["id"] = safe_text(case.id)
+    if case.metadata:
+        fields["metadata"] = case.metadata
+    if case.tags:
+        fields["tags"] = case.tags
+    return fields
 
 
 def _describe(evaluator: Evaluator) -> dict[str, Any]:

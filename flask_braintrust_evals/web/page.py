@@ -6,14 +6,18 @@ the server needs one.
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
-from flask import Request, Response, send_from_directory
+from flask import Flask, Request, Response, send_from_directory
 
 from flask_braintrust_evals.errors import NotFoundError
 
 FILES = Path(__file__).parent.parent / "playground"
 INDEX = "index.html"
+
+APPLICATION_HEADER = "x-evals-application"
+"""A header in answers of ``/list?details=true``, by which the page knows whose runs it keeps."""
 
 _TYPES = {
     ".html": "text/html",
@@ -59,3 +63,14 @@ def respond(name: str, request: Request) -> Response:
     response = send_from_directory(FILES, name, mimetype=kind)
     response.headers.update(_HEADERS)
     return response
+
+
+def application_id(app: Flask, path: str) -> str:
+    """Return what tells the page's application from others that are served at the same address.
+
+    Args:
+        app: the application.
+        path: the path below which the blueprint is.
+    """
+    named = "\n".join((app.import_name, app.root_path, path))
+    return hashlib.sha256(named.encode("utf-8", "surrogatepass")).hexdigest()[:16]

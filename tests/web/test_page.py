@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from flask import Flask
 
-from flask_braintrust_evals import EvalHooks, Evaluator, Score
+from flask_braintrust_evals import EvalCase, EvalHooks, Evaluator, Score
 from flask_braintrust_evals.web.page import FILES
 
 from .support import Api, Event, echo, error_of, make_app
@@ -156,9 +156,64 @@ def test_without_the_page_its_origin_is_any_other() -> None:
 
 def test_the_detailed_list_adds_what_the_playground_has_no_field_for(api: Api) -> None:
     plain, detailed = api.get("/list").get_json(), api.get("/list?details=true").get_json()
-    assert detailed["echo"] == {**plain["echo"], "has_data": True, "description": "Says it."}
+    more = {"has_data": True, "cases": 1, "examples": [{"input": "own", "expected": "own"}]}
+    assert detailed["echo"] == {**plain["echo"], **more, "description": "Says it."}
     assert detailed["bare"] == {**plain["bare"], "has_data": False}
     assert api.get("/list?details=no").get_json() == plain
+
+
+class Plain:
+    def __str__(self) -> str:
+        return "an object"
+
+
+@pytest.mark.parametrize(
+    ("data", "cases", "examples"),
+    [
+        pytest.param([{"input": n} for n in range(9)], 9, [{"input": n} for n in range(3)]),
+        pytest.param(
+            (EvalCase("a", None, {"m": 1}, ["t"], id=7), {"input": Plain()}),
+            2,
+            [
+                {"input": "a", "metadata": {"m": 1}, "tags": ["t"], "id": "7"},
+                {"input": "an object"},
+            ],
+        ),
+        pytest.param([{"input": "a"}, {"input": "x" * 9_000}], 2, [{"input": "a"}], id="large"),
+        pytest.param([{"input": "a"}, {"wrong": "b"}], 2, [{"input": "a"}], id="wrong"),
+        pytest.param([], 0, [], id="none"),
+    ],
+)
+def test_the_first_own_cases_are_examples(data: Any, cases: int, examples: list[Any]) -> None:
+    api = Api(page_app(Evaluator("echo", task, data=data)), token=None)
+    listed = api.get("/list?details=true").get_json()["echo"]
+    assert (listed["cases"], listed["examples"]) == (cases, examples)
+
+
+def test_own_cases_that_are_no_list_are_not_read_for_the_page() -> None:
+    def data() -> list[Any]:
+        raise AssertionError("read")
+
+    api = Api(page_app(Evaluator("echo", task, data=data)), token=None)
+    listed = api.get("/list?details=true").get_json()["echo"]
+    assert listed["has_data"]
+    assert {"cases", "examples"}.isdisjoint(listed)
+
+
+def test_the_page_is_told_which_application_it_belongs_to() -> None:
+    def told(app: Flask, prefix: str = "/evals", base: str = "/") -> str:
+        url = f"{prefix}/list?details=true"
+        response = app.test_client().get(url, base_url=f"http://localhost{base}")
+        return response.headers["x-evals-application"]
+
+    first = page_app(Evaluator("echo", task))
+    assert told(first) == told(first)
+    moved = page_app(Evaluator("echo", task), url_prefix="/other")
+    elsewhere = page_app(Evaluator("echo", task))
+    elsewhere.root_path = "/srv/another"
+    ids = [told(first), told(moved, "/other"), told(elsewhere), told(first, base="/mounted")]
+    assert len(set(ids)) == 4
+    assert "x-evals-application" not in first.test_client().get("/evals/list").headers
 
 
 def of_type(events: list[Event], kind: str) -> list[Any]:
