@@ -151,8 +151,8 @@ class Settings:
     """``BRAINTRUST_EVALS_TRACER_PROVIDER``: install an OpenTelemetry SDK tracer provider if the
     application has none, so that spans of its libraries are recorded."""
     stack_traces: bool = True
-    """``BRAINTRUST_EVALS_STACK_TRACES``: whether the traces in the callers' projects have the stack
-    traces of exceptions."""
+    """``BRAINTRUST_EVALS_STACK_TRACES``: whether the traces in the callers' projects, and on the
+    local page, have the stack traces of exceptions."""
     playground: bool = False
     """``BRAINTRUST_EVALS_PLAYGROUND``: serve a page that runs evaluators at ``/playground``."""
     git_metadata: bool = True

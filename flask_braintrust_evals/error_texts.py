@@ -16,6 +16,8 @@ from .plain_values import clean_text, safe_text
 _PACKAGE = str(Path(__file__).parent) + os.sep
 MAX_STACK = 100_000
 """Characters of a stack trace; of a longer one, the middle is left out."""
+MAX_SENT_STACK = 20_000
+"""Characters of one that a client of a run gets."""
 
 
 def error_text(error: BaseException) -> str:
@@ -38,8 +40,12 @@ def stack_text(error: BaseException) -> str:
         lines = traceback.format_exception(type(error), error, trace)
     except BaseException:  # of a cause or a note, for instance
         return f"<{type(error).__name__} without a stack trace>"
-    stack = clean_text("".join(lines))
-    if len(stack) <= MAX_STACK:
+    return cut_stack(clean_text("".join(lines)), MAX_STACK)
+
+
+def cut_stack(stack: str, limit: int = MAX_SENT_STACK) -> str:
+    """Return a stack trace of about ``limit`` characters; of a longer one, both ends."""
+    if len(stack) <= limit:
         return stack
-    half = MAX_STACK // 2
+    half = limit // 2
     return f"{stack[:half]}\n… {len(stack) - 2 * half} characters are left out …\n{stack[-half:]}"

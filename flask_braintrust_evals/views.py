@@ -8,7 +8,7 @@ from flask import Response, current_app, g, request
 
 from .concurrency.loop_health import loop_health
 from .concurrency.turns import Turn, wait_for_turn
-from .config import OPEN_HEADER
+from .config import OPEN_HEADER, Settings
 from .engine.registry import Registry
 from .extension import UNANSWERED, EvalsExtension, current_extension
 from .runs.host import Requester
@@ -27,7 +27,7 @@ from .web.run_log import RunLog
 from .web.sending import Sending
 from .web.stopping import GracePeriod
 from .web.stream_response import StreamResponse
-from .web.wire import as_stream
+from .web.wire import CaseDetails, as_stream
 
 
 class Views:
@@ -105,11 +105,13 @@ class Views:
         if evaluator is PROBE:
             check_probe(spec)
         heartbeat = state.settings.heartbeat
+        details = _case_details(body, state.settings)
         requester = Requester(
             caller.session,
             caller.project_id,
             recorded=evaluator is not PROBE,
             has_left=lambda: client_has_left(request),
+            wants_spans=details is not None,
         )
         prepared = prepare(evaluator, spec, requester, state.runtime.host(current_app), heartbeat)
         return EvalRun(
@@ -118,6 +120,7 @@ class Views:
             GracePeriod.of_request(heartbeat),
             heartbeat,
             case_results=body.case_results is True,
+            case_details=details,
             observer=state.runtime.observer,
         )
 
@@ -138,6 +141,12 @@ class Views:
 def _admit() -> Caller:
     state = current_extension()
     return admit(request, state.settings, state.runtime.sessions)
+
+
+def _case_details(body: EvalRequest, settings: Settings) -> CaseDetails | None:
+    """Return what the client gets of each case beside its results: something for the page only."""
+    asked = body.case_results is True and body.case_spans is True
+    return CaseDetails(settings.stack_traces) if asked and settings.playground else None
 
 
 def _wants_stream(body: EvalRequest) -> bool:

@@ -16,6 +16,7 @@ from flask_braintrust_evals.engine.running.error_scores import add_error_scores
 from flask_braintrust_evals.engine.tracing import attributes
 from flask_braintrust_evals.engine.tracing.eval_tracer import set_failure
 from flask_braintrust_evals.engine.values.results import CaseResult
+from flask_braintrust_evals.tracing.case_spans import CaseSpans
 from flask_braintrust_evals.tracing.span_ids import SpanIds
 
 from .messages import read_json
@@ -85,6 +86,10 @@ class CaseCompletion:
         finally:
             end = time.time_ns() if record is None else record["end"]
             span.end(end + time.monotonic_ns() - began)
+        keeper = self._runner.keeper
+        if keeper is not None:
+            of_worker = result.spans or CaseSpans()
+            result.spans = of_worker.followed_by(keeper.take(ids.trace_id))
 
     def _start(
         self,

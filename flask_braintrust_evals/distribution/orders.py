@@ -52,6 +52,7 @@ class RunOrder:
         retries: how often a failed task is called again; ``None``: as the evaluator says.
         twin: its place among the evaluators of this name, which several blueprints may have.
         error_scores: whether the worker calls the evaluator's ``error_score_handler``.
+        case_spans: whether outcomes have the spans of cases, for the client of the run.
     """
 
     owner: str
@@ -65,6 +66,7 @@ class RunOrder:
     error_scores: bool = True
     retries: int | None = None
     twin: int = 0
+    case_spans: bool = False
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from flask_braintrust_evals.excerpts import MAX_QUOTED, shortened
 
 from .links import Outbox
 from .messages import MessageTooLargeError, MessageWriter
-from .reports import Report, error_fields, failed_outcome, without_spans
+from .reports import Report, error_fields, failed_outcome, without_case_spans, without_spans
 from .transport import Sender, Transport
 
 logger = logging.getLogger("flask_braintrust_evals")
@@ -143,6 +143,8 @@ def _smaller(report: Report, error: EvalsError) -> Report | None:
     if report.kind == "task" and content[0] is not None:
         failure = CaseError("WorkerError", f"the output of the task {what}: {error}")
         return report._replace(content=[None, error_fields(failure)])
+    if report.kind == "finished" and content["case_spans"] and content["case_spans"]["spans"]:
+        return report._replace(content=without_case_spans(content))
     if report.kind == "finished" and (content["spans"] or content["root"]):
         logger.warning("the spans of a case are lost: their message %s: %s", what, error)
         return report._replace(content=without_spans(content))

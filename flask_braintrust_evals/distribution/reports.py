@@ -9,6 +9,7 @@ from typing import Any, Literal, NamedTuple
 from flask_braintrust_evals.engine.values.cases import EvalCase
 from flask_braintrust_evals.engine.values.results import CaseError, CaseRef, CaseResult
 from flask_braintrust_evals.engine.values.scores import Score
+from flask_braintrust_evals.tracing.case_spans import CaseSpans
 
 from .messages import MessageError
 
@@ -84,6 +85,7 @@ def outcome_of(
         "root": root,
         "spans": spans,
         "lost_spans": 0,
+        "case_spans": None if result.spans is None else vars(result.spans),
         "is_reduced": False,
     }
 
@@ -98,6 +100,13 @@ def without_spans(outcome: Mapping[str, Any]) -> dict[str, Any]:
     """Return an outcome whose spans are counted as lost."""
     lost = sum(each["count"] for each in outcome["spans"])
     return {**outcome, "root": None, "spans": [], "lost_spans": lost}
+
+
+def without_case_spans(outcome: Mapping[str, Any]) -> dict[str, Any]:
+    """Return an outcome without the spans that the client of the run has asked for."""
+    known = outcome["case_spans"]
+    left_out = known["left_out"] + len(known["spans"])
+    return {**outcome, "case_spans": vars(CaseSpans(left_out=left_out))}
 
 
 def add_outcome(outcome: Mapping[str, Any], result: CaseResult) -> None:
@@ -115,6 +124,8 @@ def add_outcome(outcome: Mapping[str, Any], result: CaseResult) -> None:
     result.failed_classifiers = set(outcome["failed_classifiers"])
     result.metadata, result.tags = outcome["metadata"], outcome["tags"]
     result.metrics, result.scorer_metrics = outcome["metrics"], outcome["scorer_metrics"]
+    if outcome["case_spans"] is not None:
+        result.spans = CaseSpans(**outcome["case_spans"])
     result.duration, result.interrupted = outcome["duration"], outcome["interrupted"]
     if result.error is not None and outcome["error"] is None:
         # The output could not be reported. A case that has failed has no scores.

@@ -10,7 +10,9 @@ from typing import Any
 from flask_braintrust_evals.cloud.sessions import UserSession
 from flask_braintrust_evals.concurrency.places import Places
 from flask_braintrust_evals.config import Settings
+from flask_braintrust_evals.tracing.collector import SpanCollector
 from flask_braintrust_evals.tracing.processor import CaseSpanProcessor
+from flask_braintrust_evals.tracing.span_keeper import SpanKeeper
 
 from .data import WithAttachments
 from .remote import Distribution
@@ -38,6 +40,13 @@ class Host:
     sdk_attachments: WithAttachments | None = None
     distribution: Distribution | None = None
 
+    def spans_in_memory(self, keeper: SpanKeeper) -> SpanCollector:
+        """Return what collects the spans of a run that nobody records, for ``keeper``."""
+        self.span_processor.attach()
+        return SpanCollector(
+            self.span_processor, deliver=lambda spans: None, max_late_cases=0, keeper=keeper
+        )
+
 
 @dataclass(frozen=True)
 class Requester:
@@ -52,6 +61,7 @@ class Requester:
             users who may change both.
         wants_usage: whether the consumer of the run wants tokens and cost also if it is not
             recorded.
+        wants_spans: whether the client of the run wants the spans of each case.
         has_left: returns whether the client of the request has disconnected; ``None``: there is
             none, and the user waits for the run.
         distributed: whether cases may run on other machines, if application and evaluator let them.
@@ -62,5 +72,6 @@ class Requester:
     recorded: bool = True
     limited: bool = True
     wants_usage: bool = False
+    wants_spans: bool = False
     has_left: Callable[[], bool] | None = None
     distributed: bool = True

@@ -26,6 +26,8 @@ from flask_braintrust_evals.engine.running.run import Run
 from flask_braintrust_evals.engine.tracing.eval_tracer import EvalTracer
 from flask_braintrust_evals.errors import RequestError
 from flask_braintrust_evals.semconv import PARENT
+from flask_braintrust_evals.tracing.collector import SpanCollector
+from flask_braintrust_evals.tracing.span_keeper import SpanKeeper
 
 from .case_data import CaseData
 from .data import open_data
@@ -91,12 +93,16 @@ def prepare(
         recording = record_below(spec.parent, session, project, spec, evaluator)
     else:
         recording = record_in_new_experiment(session, project, spec, evaluator, data, git_fields)
-    spans = _spans(session, recording, host)
+    keeper = SpanKeeper() if requester.wants_spans else None
+    spans = _spans(session, recording, host, keeper)
+    collected = spans or _in_memory(host, keeper)
     scorers = _remote_scorers(spec, requester, evaluator.project_id, recording)
     uploads = None if spans is None or session is None else AttachmentUploads(session)
     org_url = None if spans is None or session is None else objects.org_url(session)
     plan = _plan(evaluator, spec, host)
-    runner = _runner(plan, parameters, scorers, spans, recording, requester, host, org_url)
+    runner = _runner(
+        plan, parameters, scorers, collected, keeper, recording, requester, host, org_url
+    )
     executor: CaseExecutor = LocalExecutor(runner, uploads)
     if distribution is not None:
         executor = distribution.executor(
@@ -127,6 +133,8 @@ def prepare(
     )
     if isinstance(executor, RemoteExecutor):
         run.when_closed(executor.close)
+    if collected is not None and spans is None:
+        run.when_closed(collected.close)
     org_name = session.org.name if session is not None else None
     return PreparedRun(evaluator.name, run, recording, spans, org_name, size_hint, uploads, plan)
 
@@ -147,7 +155,9 @@ def _wait_for_data(
     return lambda make: made_before_the_run(make, host.scope, evaluator.name, timeout, has_left)
 
 
-def _spans(session: UserSession | None, recording: Recording, host: Host) -> SpanPipeline | None:
+def _spans(
+    session: UserSession | None, recording: Recording, host: Host, keeper: SpanKeeper | None
+) -> SpanPipeline | None:
     if session is None or recording.parent is None:
         return None
     host.span_processor.attach()
@@ -159,7 +169,13 @@ def _spans(session: UserSession | None, recording: Recording, host: Host) -> Spa
         settings.request_timeout,
         parent.row_fields,
         settings.stack_traces,
+        keeper,
     )
+
+
+def _in_memory(host: Host, keeper: SpanKeeper | None) -> SpanCollector | None:
+    """Return what collects spans that are not recorded, and that the run's client asks for."""
+    return None if keeper is None else host.spans_in_memory(keeper)
 
 
 def _remote_scorers(
@@ -195,7 +211,8 @@ def _runner(
     plan: CasePlan,
     parameters: Parameters,
     scorers: list[ScorerCall],
-    spans: SpanPipeline | None,
+    spans: SpanPipeline | SpanCollector | None,
+    keeper: SpanKeeper | None,
     recording: Recording,
     requester: Requester,
     host: Host,
@@ -208,6 +225,7 @@ def _runner(
         tracer=_tracer(spans, recording),
         finished_spans=(lambda trace_id: ()) if spans is None else spans.of_case,
         usage_of=None if spans is None else spans.usage_of_case,
+        keeper=keeper,
         usage=requester.wants_usage,
         span_class=host.sdk_spans() if host.sdk_spans is not None else None,
         org_url=org_url,
@@ -215,9 +233,11 @@ def _runner(
     )
 
 
-def _tracer(spans: SpanPipeline | None, recording: Recording) -> EvalTracer:
-    if spans is None or recording.parent is None:
+def _tracer(spans: SpanPipeline | SpanCollector | None, recording: Recording) -> EvalTracer:
+    if spans is None:
         return EvalTracer()
+    if recording.parent is None:
+        return EvalTracer(spans.tracer, max_json=MAX_ATTRIBUTE_BYTES)
     generation = recording.parent.generation
     context = trace.get_current_span().get_span_context()
     return EvalTracer(

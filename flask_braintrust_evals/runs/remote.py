@@ -86,6 +86,7 @@ class Distribution:
             error_scores=not completion.calls_error_handler,
             retries=spec.retries,
             twin=twin_of(evaluator, self._evaluators()),
+            case_spans=runner.keeper is not None,
         )
         run = self.dispatcher.open(order, window, add_spans)
         return RemoteExecutor(

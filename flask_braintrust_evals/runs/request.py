@@ -88,6 +88,8 @@ class EvalRequest(BaseModel):
     strict: bool | None = None
     case_results: bool | None = None
     """Beyond the protocol: send an event when a case starts, and one with all its results."""
+    case_spans: bool | None = None
+    """Likewise, and with ``case_results`` only: send one with the spans of a case."""
 
     @classmethod
     def of(cls, body: Any) -> EvalRequest:

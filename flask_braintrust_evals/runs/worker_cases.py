@@ -16,6 +16,8 @@ from flask_braintrust_evals.engine.running.executor import CaseExecutor
 from flask_braintrust_evals.engine.running.local_executor import LocalExecutor
 from flask_braintrust_evals.engine.tracing.eval_tracer import EvalTracer
 from flask_braintrust_evals.semconv import PARENT
+from flask_braintrust_evals.tracing.collector import SpanCollector
+from flask_braintrust_evals.tracing.span_keeper import SpanKeeper
 
 from .host import Host
 
@@ -44,7 +46,12 @@ class WorkerCases:
             plan = replace(plan, retries=order.retries)
         if not order.error_scores:
             plan = replace(plan, error_score_handler=None)
-        self._spans = spans = _worker_spans(order, host, receive_spans)
+        keeper = SpanKeeper() if order.case_spans else None
+        self._spans = _worker_spans(order, host, receive_spans, keeper)
+        self._memory = None
+        if keeper is not None and self._spans is None:
+            self._memory = host.spans_in_memory(keeper)
+        spans = self._spans or self._memory
         recording = order.recording
         runner = CaseRunner(
             plan,
@@ -53,6 +60,7 @@ class WorkerCases:
             tracer=_worker_tracer(recording, spans),
             finished_spans=(lambda trace_id: ()) if spans is None else spans.of_case,
             usage_of=None if spans is None else spans.usage_of_case,
+            keeper=keeper,
             usage=order.usage,
             span_class=host.sdk_spans() if host.sdk_spans is not None else None,
             org_url=None if recording is None else recording.org_url,
@@ -69,21 +77,30 @@ class WorkerCases:
 
     def close(self) -> None:
         """Record no more spans."""
-        if self._spans is not None:
-            self._spans.close()
+        for spans in (self._spans, self._memory):
+            if spans is not None:
+                spans.close()
 
 
-def _worker_spans(order: RunOrder, host: Host, receive_spans: ReceiveSpans) -> WorkerSpans | None:
+def _worker_spans(
+    order: RunOrder, host: Host, receive_spans: ReceiveSpans, keeper: SpanKeeper | None
+) -> WorkerSpans | None:
     recording = order.recording
     if recording is None:
         return None
     host.span_processor.attach()
-    return WorkerSpans(recording.parent, host.span_processor, receive_spans, recording.stack_traces)
+    return WorkerSpans(
+        recording.parent, host.span_processor, receive_spans, recording.stack_traces, keeper
+    )
 
 
-def _worker_tracer(recording: RecordingOrder | None, spans: WorkerSpans | None) -> EvalTracer:
-    if recording is None or spans is None:
+def _worker_tracer(
+    recording: RecordingOrder | None, spans: WorkerSpans | SpanCollector | None
+) -> EvalTracer:
+    if spans is None:
         return EvalTracer()
+    if recording is None:
+        return EvalTracer(spans.tracer, max_json=MAX_ATTRIBUTE_BYTES)
     generation = recording.generation
     return EvalTracer(
         spans.tracer,

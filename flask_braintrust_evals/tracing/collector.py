@@ -12,6 +12,7 @@ from flask_braintrust_evals.concurrency.gevent_patch import new_lock
 
 from .processor import RESOURCE, CaseSpanProcessor
 from .sizes import span_size
+from .span_keeper import SpanKeeper
 from .tracer import RecordingTracer
 from .usage import CaseUsage, UsageByCase, usage_of
 
@@ -38,6 +39,8 @@ class SpanCollector:
             ended, and each span that ends after its case.
         case_ended: called after the spans of a case have been delivered.
         max_late_cases: finished cases whose late spans are still accepted.
+        keeper: keeps the spans of running cases for the client of the run; ``None``: it has not
+            asked for them.
     """
 
     def __init__(
@@ -46,11 +49,13 @@ class SpanCollector:
         deliver: Callable[[Sequence[SizedSpan]], None],
         case_ended: Callable[[], None] = lambda: None,
         max_late_cases: int = MAX_LATE_CASES,
+        keeper: SpanKeeper | None = None,
     ) -> None:
         self._processor = processor
         self._deliver = deliver
         self._case_ended = case_ended
         self._max_late_cases = max_late_cases
+        self._keeper = keeper
         self._receive = self.add  # one object for all cases
         self._lock = new_lock()
         self._cases: dict[int, list[SizedSpan]] = {}
@@ -80,6 +85,8 @@ class SpanCollector:
 
     def add(self, span: ReadableSpan) -> None:
         """Add a finished span of one of the run's traces."""
+        if self._keeper is not None:
+            self._keeper.add(span)
         size = span_size(span)
         own = usage_of(span.attributes)
         ready: list[SizedSpan] = []
@@ -121,6 +128,8 @@ class SpanCollector:
             if self._closed:
                 return
             self._cases[trace_id] = []
+        if self._keeper is not None:
+            self._keeper.begin(trace_id)
         self._processor.watch(trace_id, self._receive)
 
     def _expect_late_spans(self, trace_id: int) -> list[int]:

@@ -32,6 +32,7 @@ from .stopping import GracePeriod
 from .watch import RunWatch
 from .wire import (
     DONE,
+    CaseDetails,
     Message,
     case_messages,
     case_result_messages,
@@ -54,6 +55,7 @@ class EvalRun:
         grace: the time that the run has once the server is being stopped.
         heartbeat: seconds without an event after which :meth:`messages` yields an empty list.
         case_results: whether to send a message when a case starts, and one with all its results.
+        case_details: what that one has beside them, and whether one with the spans follows.
         observer: is told of what ends.
     """
 
@@ -62,6 +64,7 @@ class EvalRun:
     grace: GracePeriod
     heartbeat: float
     case_results: bool = False
+    case_details: CaseDetails | None = None
     observer: RunObserver = field(default_factory=RunObserver)
 
     def __post_init__(self) -> None:
@@ -165,7 +168,7 @@ class EvalRun:
         for event in batch:
             messages += case_messages(event, self.prepared.evaluator)
             if self.case_results:
-                messages += case_result_messages(event)
+                messages += case_result_messages(event, self.case_details)
         if messages:
             yield messages
 

@@ -15,6 +15,7 @@ from flask_braintrust_evals.engine.values.events import (
 )
 from flask_braintrust_evals.engine.values.results import CaseRef, CaseResult
 from flask_braintrust_evals.engine.values.summary import MetricSummary, RunSummary, ScoreSummary
+from flask_braintrust_evals.error_texts import cut_stack
 from flask_braintrust_evals.plain_values import safe_text
 from flask_braintrust_evals.runs.comparison import Comparison
 from flask_braintrust_evals.serialization import encoded, encoded_or_reason
@@ -58,6 +59,16 @@ class Message(NamedTuple):
             yield self.rest
 
 
+class CaseDetails(NamedTuple):
+    """What a client asks for beside the results of each case: its spans, and where it failed.
+
+    Attributes:
+        stacks: whether it may have stack traces and places in the application's code.
+    """
+
+    stacks: bool
+
+
 DONE = Message("done")
 
 
@@ -93,7 +104,7 @@ def case_messages(event: Event, evaluator: str) -> Iterator[Message]:
         yield _progress(event.result.ref, evaluator, _completion("done", ""))
 
 
-def case_result_messages(event: Event) -> Iterator[Message]:
+def case_result_messages(event: Event, details: CaseDetails | None = None) -> Iterator[Message]:
     """Yield messages beyond the protocol: that a case starts, and all results of a case.
 
     They are sent to clients that ask for them by ``case_results``. The data of ``case_start`` is
@@ -101,6 +112,11 @@ def case_result_messages(event: Event) -> Iterator[Message]:
     of its own; that of ``case_result`` is ``{"id", "scores", "classifications", "metadata", "tags",
     "duration"}`` (in seconds), and ``metrics``, ``scorer_metrics``, ``error`` and ``scorer_errors``
     if there are any. The output has been sent by then.
+
+    Args:
+        event: the event.
+        details: what is sent beside that: ``error_place`` and ``error_stack``, and a message
+            ``case_spans`` with ``{"id", "spans", "left_out"}``; ``None``: nothing.
     """
     if isinstance(event, CaseStarted):
         ref = event.ref
@@ -114,7 +130,21 @@ def case_result_messages(event: Event) -> Iterator[Message]:
             **({} if event.case.id is None else {"case_id": safe_text(event.case.id)}),
         )
     elif isinstance(event, CaseFinished):
-        yield _of_values("case_result", **_result(event.result))
+        result = event.result
+        yield _of_values("case_result", **_result(result), **_place(result, details))
+        if details is not None and result.spans is not None:
+            spans = result.spans if details.stacks else result.spans.without_stacks()
+            yield _of_values(
+                "case_spans", id=result.ref.id, spans=spans.spans, left_out=spans.left_out
+            )
+
+
+def _place(result: CaseResult, details: CaseDetails | None) -> dict[str, str]:
+    """Return where in the application's code a case failed, if its client may know."""
+    if details is None or not details.stacks or result.error is None:
+        return {}
+    found = {"error_place": result.error.place, "error_stack": cut_stack(result.error.stack)}
+    return {name: text for name, text in found.items() if text}
 
 
 def _result(result: CaseResult) -> dict[str, Any]:

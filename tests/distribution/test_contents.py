@@ -109,6 +109,7 @@ def test_no_field_of_an_order_could_hold_a_token() -> None:
         "error_scores",
         "retries",
         "twin",
+        "case_spans",
     }
     assert {field.name for field in dataclasses.fields(RecordingOrder)} == {
         "parent",

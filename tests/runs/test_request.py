@@ -253,6 +253,7 @@ def test_every_field_is_read() -> None:
         "is_public": True,
         "strict": False,
         "case_results": True,
+        "case_spans": True,
         "scores": [],
     }
     assert EvalRequest.of(body).model_dump() == body

@@ -13,6 +13,7 @@ from opentelemetry.trace import SpanContext, Tracer
 from flask_braintrust_evals.cloud.sessions import UserSession
 from flask_braintrust_evals.tracing.collector import SizedSpan, SpanCollector
 from flask_braintrust_evals.tracing.processor import CaseSpanProcessor
+from flask_braintrust_evals.tracing.span_keeper import SpanKeeper
 from flask_braintrust_evals.tracing.usage import CaseUsage
 
 from .encoder import OtlpChunk, OtlpEncoder
@@ -42,6 +43,7 @@ class SpanPipeline:
         row_fields: the fields by which a row names that object; ``None``: they are not known, and
             all spans are sent over OTLP.
         stack_traces: whether spans are sent with the stack traces of their exceptions.
+        keeper: see :class:`SpanCollector`.
     """
 
     def __init__(
@@ -52,6 +54,7 @@ class SpanPipeline:
         timeout: float,
         row_fields: Mapping[str, str] | None = None,
         stack_traces: bool = True,
+        keeper: SpanKeeper | None = None,
     ) -> None:
         self._stack_traces = stack_traces
         self._parent = parent
@@ -62,7 +65,9 @@ class SpanPipeline:
         intake = Intake(session, parent)
         self._spans: SpanExporter[OtlpChunk] = SpanExporter(intake.send_spans)
         self._rows: SpanExporter[NativeRow] = SpanExporter(intake.send_rows)
-        self._collector = SpanCollector(processor, self._encode, self._send_full_batches)
+        self._collector = SpanCollector(
+            processor, self._encode, self._send_full_batches, keeper=keeper
+        )
 
     @property
     def tracer(self) -> Tracer:

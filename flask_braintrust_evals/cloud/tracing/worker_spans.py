@@ -10,6 +10,7 @@ from opentelemetry.trace import SpanContext, Tracer
 
 from flask_braintrust_evals.tracing.collector import SizedSpan, SpanCollector
 from flask_braintrust_evals.tracing.processor import CaseSpanProcessor
+from flask_braintrust_evals.tracing.span_keeper import SpanKeeper
 from flask_braintrust_evals.tracing.usage import CaseUsage
 
 from .encoder import OtlpEncoder
@@ -30,6 +31,7 @@ class WorkerSpans:
         processor: delivers the spans of the application's own tracers.
         late: called with spans that do not belong to a case that just ends.
         stack_traces: whether spans are sent with the stack traces of their exceptions.
+        keeper: see :class:`SpanCollector`.
     """
 
     def __init__(
@@ -38,13 +40,14 @@ class WorkerSpans:
         processor: CaseSpanProcessor,
         late: Callable[[list[Packed]], None],
         stack_traces: bool = True,
+        keeper: SpanKeeper | None = None,
     ) -> None:
         self._parent = parent
         self._late = late
         self._stack_traces = stack_traces
         self._encoder = OtlpEncoder()
         self._ended: dict[int, tuple[ReadableSpan, list[Packed]]] = {}
-        self._collector = SpanCollector(processor, self._deliver)
+        self._collector = SpanCollector(processor, self._deliver, keeper=keeper)
 
     @property
     def tracer(self) -> Tracer:

@@ -37,6 +37,7 @@ from flask_braintrust_evals.engine.values.results import CaseRef, CaseResult
 from flask_braintrust_evals.engine.values.summary import DURATION, RETRIES
 from flask_braintrust_evals.errors import RunError
 from flask_braintrust_evals.tracing.json_cuts import json_within
+from flask_braintrust_evals.tracing.span_keeper import SpanKeeper
 
 from .case_scorer import CaseScorer
 from .error_scores import add_error_scores
@@ -56,6 +57,7 @@ class RunOfCases(Protocol):
     cancellation: Cancellation
     scope: Callable[[], AbstractContextManager[Any]]
     usage_of: UsageOf | None
+    keeper: SpanKeeper | None
     context: str
     code: UserCode
     scorer: CaseScorer
@@ -107,6 +109,8 @@ class CaseRun:
         finally:
             self._add_usage()
             self._span.end(self._watch.end())
+        if self._runner.keeper is not None:
+            result.spans = self._runner.keeper.take(self._span.get_span_context().trace_id)
         result.duration = time.monotonic() - started
         self._emit(CaseFinished(result))
         return result

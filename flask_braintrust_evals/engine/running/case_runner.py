@@ -21,6 +21,7 @@ from flask_braintrust_evals.engine.tracing.eval_tracer import (
 )
 from flask_braintrust_evals.engine.values.results import CaseResult
 from flask_braintrust_evals.tracing.span_context import span_context
+from flask_braintrust_evals.tracing.span_keeper import SpanKeeper
 
 from .case_run import CaseRun
 from .case_scorer import CaseScorer
@@ -42,6 +43,7 @@ class CaseRunner:
         finished_spans: returns the spans of the tracer, for scorers that take ``trace``. Where the
             tracer records nothing, they are kept in memory if there is such a scorer.
         usage_of: returns what the spans of the tracer tell of tokens and cost; ``None``: nothing.
+        keeper: has the spans of the tracer, for the client of the run; ``None``: it has not asked.
         usage: whether the consumer of the run wants tokens and cost also where the tracer records
             nothing.
         span_class: see :class:`UserCode`.
@@ -62,6 +64,7 @@ class CaseRunner:
         tracer: EvalTracer | None = None,
         finished_spans: FinishedSpans = lambda trace_id: (),
         usage_of: UsageOf | None = None,
+        keeper: SpanKeeper | None = None,
         usage: bool = False,
         span_class: type[EvalSpan] | None = None,
         org_url: str | None = None,
@@ -82,6 +85,7 @@ class CaseRunner:
             if memory is not None and joins_sdk:
                 span_class = span_class or span_classes.find_span_class()
         self.usage_of = usage_of
+        self.keeper = keeper
         self.context = span_context(user_place(plan.task.function))
         self.code = UserCode(plan, tracer, self.cancellation, span_class, org_url, joins_sdk)
         scorers = unique_names((*plan.scorers, *extra_scorers))

@@ -68,7 +68,8 @@ class CaseFinished(Event):
 
     @property
     def size(self) -> int:
-        return len(self.result.output_data or b"")
+        spans = self.result.spans
+        return len(self.result.output_data or b"") + (0 if spans is None else spans.size)
 
 
 @dataclass(frozen=True)

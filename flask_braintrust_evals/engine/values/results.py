@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .cases import EvalCase
 from .html import as_html
 from .names import free_name
 from .scores import Score
 from .summary import MetricSummary, RunSummary, ScoreSummary, cases_text
+
+if TYPE_CHECKING:
+    from flask_braintrust_evals.tracing.case_spans import CaseSpans
 
 MAX_FAILURES = 10
 """Failed cases that the text of a result lists."""
@@ -41,7 +44,7 @@ class CaseError:
     Attributes:
         type: the name of the exception's class.
         message: its text.
-        stack: its stack trace, for logs and traces; never sent to a client.
+        stack: its stack trace, for logs and traces, and for clients that ask for them.
         place: ``file:line in function: code`` where the user's own code raised it, likewise;
             empty: not known.
     """
@@ -79,6 +82,7 @@ class CaseResult:
         scorer_metrics: the tokens and the cost of the scorers and classifiers, likewise.
         interrupted: whether the run was cancelled before the task returned. What the task then
             returned, if it did, is not kept.
+        spans: the spans of the case, if the client of the run has asked for them.
     """
 
     ref: CaseRef
@@ -96,6 +100,7 @@ class CaseResult:
     metrics: dict[str, float] = field(default_factory=dict)
     scorer_metrics: dict[str, float] = field(default_factory=dict)
     interrupted: bool = False
+    spans: CaseSpans | None = field(default=None, repr=False)
 
     @property
     def output_json(self) -> str | None:
