@@ -60,7 +60,7 @@ bench: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.compare $(if $(QUICK),--quick) $(if $(REPEATS),--repeats $(REPEATS))
 
 bench-steady: $(VENV)/.dev
-	$(BIN)/python -m benchmarks.steadiness
+	$(BIN)/python -m benchmarks.steadiness $(PARTS)
 
 bench-hostile: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.hostile $(KINDS)

@@ -1,21 +1,22 @@
 """Measures what this server uses under load, and releases again.
 
-    python -m benchmarks.steadiness
+    python -m benchmarks.steadiness [PART ...]
 
 The parts are many runs at once, many open streams, thousands of runs in a row, a client that does
-not read, and large outputs. Each figure has a goal beside it. Prints a table and writes
-``benchmarks/results/steadiness.json``.
+not read, and large outputs. Each figure has a goal beside it. Prints a table, and writes
+``benchmarks/results/steadiness.json`` if no part is left out.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import socket
 import statistics
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,7 @@ from .sink import ORG, TOKEN
 RESULT = Path(__file__).parent / "results" / "steadiness.json"
 LIMIT = 90.0
 """Seconds that one part may take."""
+PARTS = ("open_streams", "runs_at_once", "soak", "slow", "large")
 MIB = 2**20
 KIB = 2**10
 UNREAD = 5.0
@@ -70,12 +72,13 @@ class Steadiness:
         }
         self._rows: list[Row] = []
 
-    def measure(self) -> list[Row]:
+    def measure(self, parts: Iterable[str]) -> list[Row]:
+        """Measure the parts of these names, in this order."""
         self._drive(Scenario("empty", 200))
         self._drive(Scenario("async", 100))
-        for part in (self.open_streams, self.runs_at_once, self.soak, self.slow, self.large):
-            sys.stderr.write(f"{part.__name__} ...\n")
-            part()
+        for part in parts:
+            sys.stderr.write(f"{part} ...\n")
+            getattr(self, part)()
             self._settle()
         return self._rows
 
@@ -275,6 +278,11 @@ def table(results: dict[str, Any]) -> str:
 
 
 def main() -> None:
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument("parts", nargs="*", metavar="PART", help=", ".join(PARTS))
+    parts = arguments.parse_args().parts or PARTS
+    if unknown := set(parts) - set(PARTS):
+        sys.exit(f"No part {sorted(unknown)}; there are {', '.join(PARTS)}")
     allow_many_connections()
     machine = describe()
     available = cores()
@@ -283,10 +291,12 @@ def main() -> None:
         Cloud(client_cores(available)) as cloud,
         ThisProject(cloud.url, server_cores(available)) as server,
     ):
-        rows = Steadiness(server, cloud).measure()
+        rows = Steadiness(server, cloud).measure(parts)
     results = {"machine": machine, "rows": rows}
-    RESULT.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", "utf-8")
-    sys.stdout.write(f"\n{table(results)}\nWritten to {RESULT.relative_to(ROOT)}\n")
+    sys.stdout.write(f"\n{table(results)}\n")
+    if set(parts) == set(PARTS):
+        RESULT.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n", "utf-8")
+        sys.stdout.write(f"Written to {RESULT.relative_to(ROOT)}\n")
 
 
 if __name__ == "__main__":
