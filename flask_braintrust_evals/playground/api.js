@@ -36,7 +36,7 @@ export class Server {
     const answer = await fetch(new URL("eval", base), {
       method: "POST",
       headers: { ...this.#headers, "Content-Type": "application/json" },
-      body: JSON.stringify({ ...body, stream: true, case_results: true }),
+      body: JSON.stringify({ ...body, stream: true, case_results: true, case_spans: true }),
       signal,
     });
     await checked(answer);

@@ -2,6 +2,9 @@
 
 import { sameValue } from "./values.js";
 
+const MESSAGES = 200; // that a task reports for one case, and are kept
+const MESSAGE_TEXT = 50_000; // characters of all of them
+
 export class Run {
   constructor(evaluator, parameters, total) {
     this.started = new Date().toISOString();
@@ -71,6 +74,7 @@ export class Run {
       row.output = parsed(data);
       row.state = "scoring";
     } else if (event === "error") row.error = data;
+    else if (event !== "done" || data) note(row, event, data);
   }
 
   #result(result) {
@@ -79,11 +83,22 @@ export class Run {
     const { scores, classifications, scorer_errors: scorerErrors, metadata, tags, duration, metrics, scorer_metrics: scorerMetrics, error } = result;
     Object.assign(row, { scores, classifications, scorerErrors, metadata, tags, duration, metrics, scorerMetrics });
     row.error = error;
+    row.errorPlace = result.error_place;
+    row.errorStack = result.error_stack;
     row.state = error ? "error" : "done";
     this.done += 1;
     this.failed += error ? 1 : 0;
     for (const name of Object.keys(scores)) if (!this.scoreNames.includes(name)) this.scoreNames.push(name);
   }
+}
+
+// Keeps what a task reports, up to a limit; a mark says that there was more.
+function note(row, kind, text) {
+  row.messages ??= [];
+  row.said = (row.said ?? 0) + String(text).length;
+  const room = MESSAGES - row.messages.length;
+  if (room > 1 && row.said <= MESSAGE_TEXT) row.messages.push({ kind, text: String(text) });
+  else if (row.messages.at(-1)?.kind !== "cut") row.messages.push({ kind: "cut", text: "The task reported more, which is not kept." });
 }
 
 function parsed(text) {
