@@ -37,6 +37,7 @@ async function follow(request) {
   });
   setup.running(false);
   if (run.denied) setup.askForToken();
+  if (run.state === "failed") setup.refused(run.error);
   shown.open(run);
   if (run.rows.length) {
     await keep(run.plain()).catch(() => {}); // private windows may have no database

@@ -20,6 +20,7 @@ export class Setup {
       start();
     });
     byId("evaluator").addEventListener("change", () => this.#choose());
+    byId("defaults").addEventListener("click", () => this.#form.reset());
     byId("connect").addEventListener("click", () => {
       server.authenticate(byId("token").value.trim(), byId("org").value.trim());
       this.connect();
@@ -55,6 +56,11 @@ export class Setup {
     const body = { name: this.evaluator, data, parameters: this.#form.values(), trial_count: trials };
     body.max_concurrency = Number(byId("concurrency").value) || undefined;
     return { body, total: cases === null ? null : cases * (trials ?? 1) };
+  }
+
+  // Shows what the server said of a parameter at its field.
+  refused(message) {
+    this.#form.refused(message);
   }
 
   problem(text) {

@@ -33,7 +33,7 @@ def detailed_manifest(evaluators: Iterable[Evaluator]) -> dict[str, Any]:
 
     Each has ``has_data``, which is true if the evaluator has cases of its own, and ``description``
     if the evaluator has one. If the cases are a list, ``cases`` is their number, and ``examples``
-    has the first ones, unless they are large.
+    has the first ones, unless they are large. Parameters without a default are ``required``.
     """
     return {evaluator.name: _describe_in_detail(evaluator) for evaluator in evaluators}
 
@@ -41,12 +41,22 @@ def detailed_manifest(evaluators: Iterable[Evaluator]) -> dict[str, Any]:
 def _describe_in_detail(evaluator: Evaluator) -> dict[str, Any]:
     data = evaluator.data
     detailed = {**_describe(evaluator), "has_data": data is not None}
+    for parameter in _required(evaluator):
+        detailed["parameters"]["schema"][parameter]["required"] = True
     if evaluator.description:
         detailed["description"] = evaluator.description
     if isinstance(data, list | tuple):
         detailed["cases"] = len(data)
         detailed["examples"] = _examples(data)
     return detailed
+
+
+def _required(evaluator: Evaluator) -> list[str]:
+    """Return the names of the parameters without a default. Saved ones may have saved values."""
+    parameters = evaluator.parameter_set
+    if isinstance(parameters, SavedParameterSet):
+        return []
+    return [each.name for each in parameters if each.default is UNSET]
 
 
 def _examples(data: Sequence[Any]) -> list[dict[str, Any]]:
