@@ -88,7 +88,7 @@ function showRefusal(fields, message) {
 
 function mark({ node: field, problem }, node, message) {
   problem.id = `problem-${field.dataset.parameter}`;
-  problem.textContent = `${message[0].toUpperCase()}${message.slice(1)}`;
+  problem.textContent = /^(is|must) /.test(message) ? `This ${message}` : message;
   problem.hidden = false;
   node.setAttribute("aria-invalid", "true");
   node.setAttribute("aria-describedby", problem.id);

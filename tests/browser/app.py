@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import threading
-from typing import Any
+from typing import Any, Optional
 
 from flask import Flask
+from pydantic import BaseModel, Field
+from pydantic_core import to_jsonable_python
 
 from flask_braintrust_evals import Classification, EvalHooks, EvalsBlueprint, Score
 from tests.example_model import EXAMPLE_MODEL
@@ -21,6 +23,16 @@ HOSTILE = {
     "nul": "a\u0000b\u2028c\ud800",
     "formula": '=HYPERLINK("http://evil.example")',
     "prototype": {"__proto__": {"polluted": True}, "constructor": None},
+}
+PROMPT = {
+    "prompt": {
+        "type": "chat",
+        "messages": [
+            {"role": "system", "content": "Be brief."},
+            {"role": "user", "content": "{{input}}"},
+        ],
+    },
+    "options": {"model": EXAMPLE_MODEL, "params": {"temperature": 0, "stop": ["x"]}},
 }
 
 
@@ -60,6 +72,43 @@ def echo(input: Any, hooks: EvalHooks) -> Any:
         return dict(hooks.parameters, prompt=None)
     said = f"{input}{hooks.parameters.suffix}" * hooks.parameters.times
     return said.upper() if hooks.parameters.shout else said
+
+
+class Rule(BaseModel):
+    word: str = Field(description="What to look for")
+    weight: float = 1.0
+
+
+class Address(BaseModel):
+    city: str
+    zip: Optional[str] = None  # noqa: UP045 - as many write it
+
+
+class Everything(BaseModel):
+    greeting: str = Field(description="First word of every answer")
+    signature: str | None = None
+    times: int = Field(default=1, ge=1, le=3)
+    temperature: float | None = None
+    stop_words: list[str] = ["and", "or"]
+    rules: list[Rule] = []
+    address: Address
+    weights: dict[str, int] = {"a": 1}
+    size: int | str = 3
+    anything: Any = None
+
+
+@bp.evaluator("forms", parameters=Everything)
+def forms(input: Any, hooks: EvalHooks) -> Any:
+    """Returns its parameters."""
+    return to_jsonable_python(dict(hooks.parameters))
+
+
+@bp.evaluator("prompts", parameters={"main": {"type": "prompt", "default": PROMPT}})
+def prompts(input: Any, hooks: EvalHooks) -> Any:
+    """Returns the call of its prompt."""
+    call = hooks.parameters.main.build(input=input)
+    del call["span_info"]
+    return call
 
 
 @bp.evaluator("hostile", classifiers=[lambda output: Classification(id="<i>label</i>")])
