@@ -11,9 +11,9 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import Select
 
+from tests.example_model import EXAMPLE_MODEL
 from tests.server import Gunicorn
 
-from .app import PROMPT
 from .support import Page
 
 pytestmark = pytest.mark.live
@@ -110,7 +110,7 @@ def test_mistakes_are_shown_at_their_fields_and_in_view(page: Page) -> None:
     first = controls(page, "greeting")[0]
     assert first == page.browser.switch_to.active_element
     assert first.get_attribute("aria-invalid") == "true"
-    described = first.get_attribute("aria-describedby")
+    described = first.get_attribute("aria-describedby") or ""
     assert page.one(described).text == "This is required"
     seen = """const {top, bottom} = arguments[0].getBoundingClientRect();
         return top >= 0 && bottom <= innerHeight"""
@@ -158,7 +158,7 @@ def test_a_prompt_has_its_model_its_parameters_and_its_messages_laid_out(page: P
     roles[1].select_by_visible_text("assistant")
     page.run("prompts", ["this"])
     assert output(page) == {
-        "model": PROMPT["options"]["model"],
+        "model": EXAMPLE_MODEL,
         "temperature": 0,
         "max_tokens": 7,
         "stop": ["x"],
