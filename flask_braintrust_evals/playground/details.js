@@ -1,57 +1,139 @@
-// Shows all data of one case.
+// The dialog with all data of one case.
 
 import { asText, element, seconds } from "./dom.js";
 import { diff } from "./diff.js";
+import { tokensInWords } from "./metrics.js";
 import { differs } from "./run.js";
+import { scoreTable } from "./score_table.js";
+import { spansOf } from "./spans.js";
+import { waterfall } from "./trace.js";
 import { comparable } from "./values.js";
+import { block, facts, folded, part } from "./values_view.js";
 
-export function showDetails(dialog, table, at, compared) {
-  const row = table.rows[at];
-  const earlier = compared.get(row)?.row;
-  const step = (to) => {
-    if (to >= 0 && to < table.rows.length) showDetails(dialog, table, to, compared);
-  };
-  const close = element("button", { type: "button", onclick: () => dialog.close() }, "Close");
-  dialog.replaceChildren(
-    element(
+export class Details {
+  #dialog;
+  #actions;
+  #shown;
+  #table;
+  #row = null;
+  #drawn = "";
+  #opened;
+
+  // `table` has the rows that can be stepped through. `actions(row)` returns further buttons, and `opened(row)` is called
+  // when a case is shown, and with null when the dialog is closed.
+  constructor(dialog, shown, table, { actions, opened }) {
+    this.#dialog = dialog;
+    this.#shown = shown;
+    this.#table = table;
+    this.#actions = actions;
+    this.#opened = opened;
+    dialog.addEventListener("close", () => this.#show(null));
+    dialog.addEventListener("keydown", (event) => this.#key(event));
+    dialog.addEventListener("click", (event) => event.target === dialog && dialog.close());
+    shown.onChange(() => this.#refresh());
+  }
+
+  open(row) {
+    if (row === this.#row) return;
+    this.#show(row);
+    if (!this.#dialog.open) this.#dialog.showModal();
+    this.#dialog.querySelector(".close").focus();
+  }
+
+  close() {
+    this.#dialog.close();
+  }
+
+  #show(row) {
+    this.#row = row;
+    this.#drawn = row ? stateOf(row) : "";
+    if (row) this.#dialog.replaceChildren(this.#head(row), this.#body(row));
+    this.#opened(row);
+  }
+
+  // Draws the case again if something has come since then.
+  #refresh() {
+    const row = this.#row;
+    if (!row || stateOf(row) === this.#drawn) return;
+    const focused = document.activeElement?.className;
+    this.#drawn = stateOf(row);
+    this.#dialog.replaceChildren(this.#head(row), this.#body(row));
+    if (focused) this.#dialog.querySelector(`.${focused.split(" ")[0]}`)?.focus();
+  }
+
+  #step(by) {
+    const { rows } = this.#table;
+    const next = rows[rows.indexOf(this.#row) + by];
+    if (!next) return;
+    this.#show(next);
+    this.#table.select(next);
+    const button = this.#dialog.querySelector(by < 0 ? ".previous" : ".next");
+    (button.disabled ? this.#dialog.querySelector(".close") : button).focus();
+  }
+
+  #key(event) {
+    const by = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+    if (!by || event.altKey || event.ctrlKey || event.metaKey || event.target.closest("input, textarea, select, pre")) return;
+    event.preventDefault();
+    this.#step(by);
+  }
+
+  #head(row) {
+    const { rows } = this.#table;
+    const at = rows.indexOf(row);
+    const button = (className, text, onclick, disabled = false) => element("button", { type: "button", className, onclick, disabled }, text);
+    const title = `Case ${row.index + 1}${row.trial ? `, trial ${row.trial + 1}` : ""}: ${row.state}`;
+    return element(
       "header",
       {},
-      element("h2", { id: "details-title" }, `Case ${row.index + 1}${row.trial ? `, trial ${row.trial + 1}` : ""}: ${row.state}`),
+      element("h2", { id: "details-title" }, title),
       element(
         "span",
-        {},
-        element("button", { type: "button", disabled: at === 0, onclick: () => step(at - 1) }, "Previous"),
-        " ",
-        element("button", { type: "button", disabled: at === table.rows.length - 1, onclick: () => step(at + 1) }, "Next"),
-        " ",
-        close,
+        { className: "steps" },
+        ...this.#actions(row),
+        button("previous", "Previous", () => this.#step(-1), at <= 0),
+        button("next", "Next", () => this.#step(1), at < 0 || at === rows.length - 1),
+        button("close", "Close", () => this.close()),
       ),
-    ),
-    ...[
-      part("Error", row.error),
-      part("Input", row.input),
-      part("Expected", row.expected),
-      part("Output", row.output ?? (row.text || undefined)),
-      differs(row) ? difference("From expected to output", row.expected, row.output) : null,
-      part("Streamed", row.output === undefined ? undefined : row.text || undefined),
-      earlier ? part("Output of the earlier run", earlier.error ?? earlier.output) : null,
-      earlier && !row.error && !earlier.error && !compared.get(row).same
-        ? difference("From the earlier output to this one", earlier.output, row.output)
-        : null,
-      part("Scores", notEmpty(row.scores)),
-      part("Scorers that failed", row.scorerErrors),
-      part("Classifications", notEmpty(row.classifications)),
-      part("Metadata", notEmpty(row.metadata)),
-      part("Tags", row.tags?.length ? row.tags : undefined),
-      part("Time", row.duration === undefined ? undefined : seconds(row.duration)),
-      part("Tokens and cost", used(row.metrics)),
-      part("Tokens and cost of scorers", used(row.scorerMetrics)),
-      part("Span", row.id),
-    ].flat().filter(Boolean),
-  );
-  if (!dialog.open) dialog.showModal();
-  close.focus();
+    );
+  }
+
+  #body(row) {
+    const { compared } = this.#shown;
+    const known = compared.get(row);
+    return element(
+      "div",
+      { className: "case" },
+      ...failure(row),
+      element("div", { className: "values" }, ...part("Input", row.input), ...part("Expected", row.expected), ...part("Output", row.output)),
+      ...(differs(row) ? difference("From expected to output", row.expected, row.output) : []),
+      ...part("Streamed", row.output === undefined ? row.text || undefined : undefined),
+      ...comparison(row, known),
+      ...scoreTable(row, known),
+      ...reported(row.messages),
+      ...this.#trace(row),
+      ...part("Classifications", notEmpty(row.classifications)),
+      ...part("Metadata", notEmpty(row.metadata)),
+      ...part("Tags", row.tags?.length ? row.tags : undefined),
+      facts(numbersOf(row)),
+    );
+  }
+
+  #trace(row) {
+    const place = element("div", { role: "status" }, "The spans are being read.");
+    spansOf(this.#shown, row).then((found) => {
+      place.removeAttribute("role");
+      if (found) place.replaceChildren(waterfall(found.spans, found.leftOut));
+      else place.replaceChildren(element("p", { className: "quiet" }, missing(row)));
+    });
+    return [element("section", { className: "part" }, element("h3", {}, "Trace"), place)];
+  }
 }
+
+// What tells whether a row has to be drawn again.
+const stateOf = (row) => [row.state, row.text?.length, row.messages?.length, row.output === undefined].join(" ");
+
+const missing = ({ state }) => (state === "done" || state === "error" ? "No spans of this case are kept." : "There are spans when the case is done.");
 
 const notEmpty = (value) => (value && Object.keys(value).length ? value : undefined);
 
@@ -61,9 +143,43 @@ export function used(metrics) {
   return notEmpty(others);
 }
 
-function part(title, value) {
-  if (value === undefined || value === null) return null;
-  return [element("h2", {}, title), element("pre", { tabIndex: 0, dir: "auto" }, asText(value, 2))];
+function failure({ error, errorPlace: place, errorStack: stack }) {
+  if (!error) return [];
+  return [
+    element(
+      "section",
+      { className: "part failure", "aria-label": "Failure" },
+      element("p", { className: "problem" }, error),
+      place ? element("p", { className: "code-place", dir: "ltr" }, place) : null,
+      stack ? folded("Stack trace", () => block(stack)) : null,
+    ),
+  ];
+}
+
+function comparison(row, known) {
+  if (!known) return [];
+  const { row: earlier, same } = known;
+  const before = part("Output of the earlier run", earlier.error ?? earlier.output);
+  if (row.error || earlier.error || same) return before;
+  return [...before, ...difference("From the earlier output to this one", earlier.output, row.output)];
+}
+
+function reported(messages) {
+  if (!messages?.length) return [];
+  const items = messages.map(({ kind, text }) => element("li", { dir: "auto" }, element("span", { className: "tag" }, kind), " ", text));
+  return [element("section", { className: "part" }, element("h3", {}, "Reported by the task"), element("ol", { className: "reported", tabIndex: 0 }, ...items))];
+}
+
+function numbersOf(row) {
+  const { duration } = row.metrics ?? {};
+  return [
+    row.caseId === undefined || row.caseId === null ? null : ["Id", asText(row.caseId)],
+    row.duration === undefined ? null : ["Time", seconds(row.duration)],
+    duration === undefined ? null : ["Time of the task", seconds(duration)],
+    ["Tokens and cost", tokensInWords(row.metrics ?? {})],
+    ["Tokens and cost of scorers", tokensInWords(row.scorerMetrics ?? {})],
+    row.id ? ["Span", row.id] : null,
+  ].filter((each) => each && each[1]);
 }
 
 function difference(title, before, after) {
@@ -71,5 +187,5 @@ function difference(title, before, after) {
   const shown = pieces
     ? pieces.map(({ kind, text }) => (kind === "same" ? text : element(kind === "gone" ? "del" : "ins", {}, text)))
     : ["The texts are too long to be compared word by word."];
-  return [element("h2", {}, title), element("pre", { tabIndex: 0 }, ...shown)];
+  return [element("section", { className: "part" }, element("h3", {}, title), element("pre", { tabIndex: 0 }, ...shown))];
 }

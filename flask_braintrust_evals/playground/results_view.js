@@ -2,26 +2,48 @@
 // It needs neither the server nor the form beside it.
 
 import { drawComparison } from "./comparison_view.js";
-import { showDetails } from "./details.js";
+import { Details } from "./details.js";
 import { byId, show } from "./dom.js";
 import { Filters } from "./filters.js";
-import { drawHeader } from "./header.js";
-import { scoreCards } from "./summary.js";
+import { RunHeader } from "./header.js";
+import { ScoreCards } from "./summary.js";
 import { Table } from "./table.js";
 
 const REDRAW = 150; // milliseconds
+
+export const caseName = (row) => (row.trial ? `${row.index + 1}.${row.trial + 1}` : `${row.index + 1}`);
 
 export class ResultsView {
   #shown;
   #table;
   #filters;
+  #header;
+  #cards;
+  #details;
   #redraw = null;
 
-  constructor(shown) {
+  // `actions(row)` returns buttons for the details of a case, and `opened(row)` is called when they are shown, or with
+  // null when they are closed.
+  constructor(shown, { actions = () => [], opened = () => {} } = {}) {
     this.#shown = shown;
-    this.#table = new Table(byId("table"), (at) => showDetails(byId("details"), this.#table, at, shown.compared));
+    this.#table = new Table(byId("table"), (row) => this.#details.open(row));
+    this.#details = new Details(byId("details"), shown, this.#table, { actions, opened });
     this.#filters = new Filters(() => this.schedule());
+    this.#header = new RunHeader(this.#filters);
+    this.#cards = new ScoreCards(byId("summary"), this.#filters);
     shown.onChange(() => this.#draw());
+  }
+
+  // The rows that pass the filters, in the order of the table.
+  get rows() {
+    return this.#table.rows;
+  }
+
+  // Shows the details of a case by its name, or closes them if there is none.
+  openCase(name) {
+    const row = this.#shown.run?.rows.find((each) => caseName(each) === name);
+    if (row) this.#details.open(row);
+    else this.#details.close();
   }
 
   // Draws soon. While a run goes on, events come faster than they could be drawn.
@@ -34,11 +56,15 @@ export class ResultsView {
     this.#redraw = null;
     const { run, other, compared } = this.#shown;
     if (!run) return;
-    drawHeader(run);
+    this.#filters.of(run);
+    this.#header.show(run);
     show(byId("run-problem"), run.error);
-    byId("summary").replaceChildren(...scoreCards(run, other));
+    const names = this.#cards.show(run, other);
     drawComparison(byId("comparison"), this.#shown);
     const rows = run.rows.filter((row) => this.#filters.pass(row, compared.get(row)));
-    this.#table.show(rows, run.scoreNames, compared);
+    this.#filters.count(rows.length, run.rows.length);
+    this.#table.show(rows, names, compared, run.rows.some(hasExpected));
   }
 }
+
+const hasExpected = ({ expected }) => expected !== undefined && expected !== null;

@@ -1,0 +1,71 @@
+// The columns of the table of cases: their widths, what they sort by, and what is in their cells.
+
+import { diff } from "./diff.js";
+import { asText, element, seconds } from "./dom.js";
+import { own, scoreOf } from "./records.js";
+import { differs } from "./run.js";
+import { comparable } from "./values.js";
+
+const TEXT = 400; // characters shown in a cell; the details have the whole text
+
+// Returns a list of { key, title, least, width, className, fill, value }. `least` is in rem; `fill(cell, row, compared)`
+// fills a cell, and `value(row)` is what rows are sorted by.
+export function columnsOf(scoreNames, hasExpected) {
+  const columns = [
+    { key: "index", title: "#", least: 3.4, className: "number", fill: number, value: (row) => row.index * 1e5 + row.trial },
+    { key: "state", title: "State", least: 6, fill: state, value: (row) => row.state },
+    { key: "input", title: "Input", least: 7, grows: true, fill: text("input"), value: (row) => asText(row.input) },
+    { key: "expected", title: "Expected", least: 6, grows: true, fill: text("expected"), value: (row) => asText(row.expected) },
+    { key: "output", title: "Output", least: 7, grows: true, fill: output, value: (row) => asText(row.error ?? row.output) },
+    ...scoreNames.map((name) => ({
+      key: `score ${name}`, title: name, least: 6.2, className: "number", fill: score(name),
+      value: (row) => scoreOf(row, name) ?? (own(row.scorerErrors, name) ? -2 : -1),
+    })),
+    { key: "duration", title: "Time", least: 4.8, className: "number", fill: time, value: (row) => row.duration ?? -1 },
+  ];
+  return columns.filter(({ key }) => hasExpected || key !== "expected");
+}
+
+const short = (value) => (value.length > TEXT ? `${value.slice(0, TEXT)}…` : value);
+
+const text = (name) => (cell, row) => {
+  cell.textContent = short(asText(row[name]));
+};
+
+function number(cell, row) {
+  cell.textContent = row.trial ? `${row.index + 1}.${row.trial + 1}` : `${row.index + 1}`;
+}
+
+function state(cell, row, compared) {
+  cell.textContent = compared?.verdict ? `${row.state}, ${compared.verdict}` : row.state;
+  cell.classList.add("state", row.state);
+  if (row.state === "error") cell.classList.add("failed");
+}
+
+function output(cell, row) {
+  const said = row.error ?? (row.output === undefined ? row.text : asText(row.output));
+  if (row.error) cell.classList.add("failed");
+  const pieces = differs(row) && said.length <= TEXT ? diff(comparable(row.expected, 0).slice(0, TEXT), comparable(row.output, 0)) : null;
+  // Unexpected words are marked. Missing words are shown in the details only.
+  if (pieces) cell.append(...pieces.filter(({ kind }) => kind !== "gone").map(({ kind, text }) => (kind === "new" ? element("mark", {}, text) : text)));
+  else cell.textContent = short(said);
+}
+
+const score = (name) => (cell, row, compared) => {
+  const value = scoreOf(row, name);
+  const error = own(row.scorerErrors, name);
+  if (error && typeof value !== "number") {
+    cell.textContent = "failed";
+    cell.title = error.slice(0, TEXT);
+    cell.classList.add("failed", "scorer-failed");
+  } else if (typeof value === "number") {
+    cell.textContent = value.toFixed(2);
+    cell.classList.add(`s${Math.round(value * 10)}`);
+    const change = own(compared?.scores, name);
+    if (change) cell.append(" ", element("span", { className: change > 0 ? "up" : "down" }, `${change > 0 ? "▲" : "▼"} ${Math.abs(change).toFixed(2)}`));
+  }
+};
+
+function time(cell, row) {
+  cell.textContent = seconds(row.duration);
+}

@@ -1,0 +1,20 @@
+// Searches all that a case has.
+
+import { asText } from "./dom.js";
+
+const texts = new WeakMap(); // from a row that is done to its text; filled by the first search
+
+export function found(row, searched) {
+  const wanted = searched.trim().toLowerCase();
+  return !wanted || wanted.split(/\s+/).every((word) => textOf(row).includes(word));
+}
+
+function textOf(row) {
+  const isDone = row.state === "done" || row.state === "error";
+  if (isDone && texts.has(row)) return texts.get(row);
+  const { caseId, input, expected, output, text, error, errorPlace, scores, scorerErrors, classifications, metadata, tags, messages } = row;
+  const parts = [caseId, input, expected, output, output === undefined ? text : "", error, errorPlace, scorerErrors, classifications, metadata, tags, messages?.map((each) => each.text), Object.entries(scores ?? {})];
+  const made = parts.map((each) => asText(each)).join("\n").toLowerCase();
+  if (isDone) texts.set(row, made);
+  return made;
+}
