@@ -114,7 +114,7 @@ export class Details {
       ...this.#trace(row),
       ...part("Classifications", notEmpty(row.classifications)),
       ...part("Metadata", notEmpty(row.metadata)),
-      ...part("Tags", row.tags?.length ? row.tags : undefined),
+      ...tagged(row.tags),
       facts(numbersOf(row)),
     );
   }
@@ -168,6 +168,11 @@ function reported(messages) {
   if (!messages?.length) return [];
   const items = messages.map(({ kind, text }) => element("li", { dir: "auto" }, element("span", { className: "tag" }, kind), " ", text));
   return [element("section", { className: "part" }, element("h3", {}, "Reported by the task"), element("ol", { className: "reported", tabIndex: 0 }, ...items))];
+}
+
+function tagged(tags) {
+  if (!tags?.length) return [];
+  return [element("section", { className: "part" }, element("h3", {}, "Tags"), element("p", { className: "tags" }, ...tags.flatMap((each) => [element("span", { className: "tag", dir: "auto" }, each), " "])))];
 }
 
 function numbersOf(row) {

@@ -7,6 +7,7 @@ import threading
 from typing import Any, Optional
 
 from flask import Flask
+from opentelemetry import trace
 from pydantic import BaseModel, Field
 from pydantic_core import to_jsonable_python
 
@@ -137,6 +138,43 @@ def many(input: Any) -> Any:
     return input
 
 
+tracer = trace.get_tracer("the.application")
+
+
+def precise(output: Any) -> Score:
+    """Fails on all but the first question."""
+    if not str(output).startswith("1"):
+        raise RuntimeError("no reference for this answer\nask the editors")
+    return Score("precise", 0.988, {"reason": "close to the reference"})
+
+
+@bp.evaluator(
+    "agent",
+    scores=[exact_match, precise],
+    classifiers=[lambda output: Classification(id="short", name="size")],
+)
+def agent(input: str, hooks: EvalHooks) -> str:
+    """Asks a model that is none, and a database."""
+    hooks.report_progress({"event": "console", "data": f"asked: {input}"})
+    hooks.tags = ["odd" if int(input[0]) % 2 else "even"]
+    hooks.metadata["language"] = "German" if input[0] in "37" else "English"
+    with tracer.start_as_current_span("SELECT articles", attributes={"db.system": "sqlite"}):
+        pass
+    messages = [
+        {"role": "system", "content": "Be <b>brief</b>."},
+        {"role": "user", "content": input},
+    ]
+    with hooks.span.start_span("chat", type="llm", input=messages) as span:
+        answer = {"role": "assistant", "content": f"{input}!"}
+        span.log(output=[{"message": answer}], metadata={"model": "example-model"})
+        span.log(metrics={"prompt_tokens": 1200, "completion_tokens": 34, "estimated_cost": 0.002})
+        with hooks.span.start_span("look up", type="tool", input={"word": input}) as tool:
+            if input.startswith("5"):
+                raise KeyError(input)
+            tool.log(output=["x" * 60_000, "short"])
+    return input
+
+
 released = threading.Event()
 
 
@@ -148,6 +186,7 @@ def release() -> str:
 def create_app() -> Flask:
     app = Flask(__name__)
     app.config["BRAINTRUST_EVALS_PLAYGROUND"] = True
+    app.config["BRAINTRUST_EVALS_TRACER_PROVIDER"] = True
     app.config["BRAINTRUST_EVALS_AUTH"] = os.environ.get("AUTH", "none")
     app.register_blueprint(bp, url_prefix="/evals")
     app.add_url_rule("/release", view_func=release)

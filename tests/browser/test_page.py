@@ -66,7 +66,7 @@ def test_a_run_from_the_form_to_the_summary(page: Page) -> None:
     ]
     distribution = page.all(".histogram")[0].get_attribute("aria-label")
     assert distribution == "Distribution: 1 from 0 to 0.1, 1 from 0.9 to 1"
-    assert [each.text for each in page.all("#table ins")] == ["B!B!"], "what differs is marked"
+    assert [each.text for each in page.all("#table mark")] == ["B!B!"], "what differs is marked"
     page.all("#table .row")[1].click()
     assert [each.text for each in page.all("#details ins")] == ["B!B!"]
     assert [each.text for each in page.all("#details del")] == ["b"]
