@@ -8,10 +8,10 @@ import { comparable } from "./values.js";
 
 const TEXT = 400; // characters shown in a cell; the details have the whole text
 
-// Returns a list of { key, title, least, width, className, fill, value }. `least` is in rem; `fill(cell, row, compared)`
-// fills a cell, and `value(row)` is what rows are sorted by.
-export function columnsOf(scoreNames, hasExpected) {
-  const columns = [
+// Returns a list of { key, title, least, grows, className, fill, value }. `least` is its least width in rem;
+// `fill(cell, row, compared)` fills a cell, and `value(row)` is what rows are sorted by.
+export function columnsOf(scoreNames) {
+  return [
     { key: "index", title: "#", least: 3.4, className: "number", fill: number, value: (row) => row.index * 1e5 + row.trial },
     { key: "state", title: "State", least: 6, fill: state, value: (row) => row.state },
     { key: "input", title: "Input", least: 7, grows: true, fill: text("input"), value: (row) => asText(row.input) },
@@ -23,7 +23,6 @@ export function columnsOf(scoreNames, hasExpected) {
     })),
     { key: "duration", title: "Time", least: 4.8, className: "number", fill: time, value: (row) => row.duration ?? -1 },
   ];
-  return columns.filter(({ key }) => hasExpected || key !== "expected");
 }
 
 const short = (value) => (value.length > TEXT ? `${value.slice(0, TEXT)}…` : value);

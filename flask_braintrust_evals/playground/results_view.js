@@ -63,8 +63,6 @@ export class ResultsView {
     drawComparison(byId("comparison"), this.#shown);
     const rows = run.rows.filter((row) => this.#filters.pass(row, compared.get(row)));
     this.#filters.count(rows.length, run.rows.length);
-    this.#table.show(rows, names, compared, run.rows.some(hasExpected));
+    this.#table.show(rows, names, compared);
   }
 }
-
-const hasExpected = ({ expected }) => expected !== undefined && expected !== null;

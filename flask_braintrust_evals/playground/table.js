@@ -39,13 +39,12 @@ export class Table {
     return this.#rows;
   }
 
-  // `compared` maps a row to { scores: { name: difference }, verdict }; `hasExpected`: whether any case of the run has an
-  // expected output.
-  show(rows, scoreNames, compared, hasExpected) {
-    this.#last = [rows, scoreNames, compared, hasExpected];
+  // `compared` maps a row to { scores: { name: difference }, verdict }.
+  show(rows, scoreNames, compared) {
+    this.#last = [rows, scoreNames, compared];
     this.#compared = compared;
     this.grid.hidden = false;
-    this.#setColumns(scoreNames, hasExpected);
+    this.#setColumns(scoreNames);
     this.#rows = this.#sorted(rows);
     this.body.style.height = `${Math.min(LARGEST, rows.length * ROW)}px`;
     this.grid.setAttribute("aria-rowcount", rows.length + 1);
@@ -115,11 +114,11 @@ export class Table {
     return cell;
   }
 
-  #setColumns(scoreNames, hasExpected) {
-    const shape = JSON.stringify([scoreNames, hasExpected]);
+  #setColumns(scoreNames) {
+    const shape = JSON.stringify(scoreNames);
     if (shape === this.#shape) return;
     this.#shape = shape;
-    this.#columns = columnsOf(scoreNames, hasExpected);
+    this.#columns = columnsOf(scoreNames);
     const width = ({ least, grows }) => (grows ? `minmax(${least}rem, 1fr)` : `${least}rem`);
     this.grid.style.setProperty("--columns", this.#columns.map(width).join(" "));
     this.grid.style.setProperty("--least", `${this.#columns.reduce((sum, { least }) => sum + least, 0)}rem`);
