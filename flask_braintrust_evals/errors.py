@@ -14,6 +14,7 @@
     │   ├── NotFoundError           404
     │   ├── MethodNotAllowedError   405
     │   ├── BodyTimeoutError        408
+    │   ├── RunEndedError           409
     │   ├── LengthRequiredError     411
     │   ├── BodyTooLargeError       413
     │   └── UnsupportedMediaTypeError  415
@@ -21,9 +22,11 @@
     │   └── QuotaError              the caller or the organisation has (429)
     ├── TooManyLoginsError          the process has as many logins under way as it may have (503)
     ├── BrokerError                 the broker that leads to other machines does not answer (503)
+    ├── SilentProcessesError        other processes of the server do not answer (503)
     ├── StreamReadError             code of the application reads a stream before it is sent (500)
     ├── RunError                    a run could not be finished (500)
     │   ├── RunTimeoutError
+    │   ├── RunCancelledError       somebody who may has cancelled it (409)
     │   ├── ServerStoppingError     the worker is being stopped before the run is done (503)
     │   ├── WorkersError            no worker runs cases, or all have other code (503)
     │   └── DataError               the source of the cases failed
@@ -110,6 +113,12 @@ class BodyTimeoutError(RequestError):
     status = 408
 
 
+class RunEndedError(RequestError):
+    """The run that is to be cancelled has ended already."""
+
+    status = 409
+
+
 class LengthRequiredError(RequestError):
     """The body of the request has no declared length, and the server does not tell its end."""
 
@@ -156,6 +165,13 @@ class BrokerError(EvalsError):
     retry_after = 5
 
 
+class SilentProcessesError(EvalsError):
+    """Other processes of the server do not answer. ``retry_after``: seconds to wait."""
+
+    status = 503
+    retry_after = 5
+
+
 class StreamReadError(EvalsError, RuntimeError):
     """Code of the application reads the whole stream of a run before it is sent."""
 
@@ -166,6 +182,12 @@ class RunError(EvalsError):
 
 class RunTimeoutError(RunError):
     """A run took longer than its time-out."""
+
+
+class RunCancelledError(RunError):
+    """The run was cancelled by its caller, or by who runs the server."""
+
+    status = 409
 
 
 class ServerStoppingError(RunError):

@@ -35,7 +35,7 @@ class EvalsExtension:
 
     Args:
         settings: the application's settings.
-        config: the application's configuration, which they were read from.
+        app: the application, from whose configuration they were read.
 
     Attributes:
         settings: the application's settings.
@@ -45,10 +45,11 @@ class EvalsExtension:
         workers: the workers that run cases; ``None``: they run in the process of the server.
     """
 
-    def __init__(self, settings: Settings, config: Mapping[str, Any]) -> None:
+    def __init__(self, settings: Settings, app: Flask) -> None:
         self.settings = settings
-        self._config = config
-        self._read = settings_in(config)
+        self._config: Mapping[str, Any] = app.config
+        self._names = (app.import_name, app.root_path)
+        self._read = settings_in(app.config)
         self.registries: list[Registry] = []
         self.endpoints: set[str] = set()
         self.unrouted = Unrouted()
@@ -67,7 +68,8 @@ class EvalsExtension:
 
                     for warning in changed_settings(self._read, self._config):
                         logger.warning(warning)
-                    self._runtime = EvalsRuntime(self.settings, self.workers)
+                    secret = self._config.get("SECRET_KEY")
+                    self._runtime = EvalsRuntime(self.settings, self.workers, self._names, secret)
         return self._runtime
 
 
@@ -83,7 +85,7 @@ def init_app(app: Flask, environ: Mapping[str, str] = os.environ) -> EvalsExtens
     """
     state = app.extensions.get(EXTENSION_KEY)
     if state is None:
-        state = EvalsExtension(Settings.load(app.config, environ), app.config)
+        state = EvalsExtension(Settings.load(app.config, environ), app)
         app.extensions[EXTENSION_KEY] = state
         if state.settings.distribution is not None:
             from .workers import connect  # not at the top: it brings Celery

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 _ANY_HOST = "evals_host"
 """The variable for the host, in applications that match hosts. It is no argument of our views."""
+_VARIABLES = ("file", "run_id")
+"""The variables of paths, each of which is the last part of one."""
 _MATCHING: dict[str, Any] = {"strict_slashes": False, "merge_slashes": False}
 
 
@@ -73,6 +75,8 @@ class Routes:
             "/ready": _Route("ready", ("GET",), lambda **_: self._views().ready()),
             "/list": _Route("list", ("GET", "POST"), lambda **_: self._views().list_evaluators()),
             "/eval": _Route("eval", ("POST",), lambda **_: self._views().evaluate()),
+            "/runs": _Route("runs", ("GET",), lambda **_: self._views().list_runs()),
+            "/runs/<run_id>": _Route("run", ("DELETE",), self._cancel_run),
         }
         if settings.openapi:
             view = lambda **_: self._views().openapi()  # noqa: E731
@@ -92,6 +96,9 @@ class Routes:
     def _playground_file(self, file: str, **_: Any) -> Response:
         return self._views().playground_file(file)
 
+    def _cancel_run(self, run_id: str, **_: Any) -> Response:
+        return self._views().cancel_run(run_id)
+
     def _is_known(self, rest: str) -> bool:
         return self._route_at(rest) is not None
 
@@ -103,10 +110,13 @@ class Routes:
         """
         path = "/" + rest.strip("/")
         routes = self._routes(current_extension().settings)
-        folder, _, file = path.rpartition("/")
-        if (pattern := f"{folder}/<file>") in routes:
-            return partial(routes[pattern].answer, file=file)
-        return routes[path].answer if path in routes else None
+        if path in routes:
+            return routes[path].answer
+        folder, _, last = path.rpartition("/")
+        for variable in _VARIABLES:
+            if (pattern := f"{folder}/<{variable}>") in routes:
+                return partial(routes[pattern].answer, **{variable: last})
+        return None
 
     def _answer_other(self, rest: str) -> Response:
         """Answer what no route names, such as another method.

@@ -12,8 +12,10 @@ from .concurrency.places import Places
 from .config import Settings
 from .contrib import braintrust_attachments, braintrust_spans, join_braintrust_when_imported
 from .runs.host import Host
+from .runs.run_peers import Application
 from .tracing.processor import CaseSpanProcessor
 from .web.metrics import ServerMetrics
+from .web.run_control import RunControl
 from .web.run_observer import RunObserver, RunObservers
 from .web.run_slots import RunSlots
 from .web.webhook import Webhook
@@ -25,15 +27,29 @@ if TYPE_CHECKING:
 class EvalsRuntime:
     """The state of serving, which all blueprints of one application share.
 
+    Args:
+        settings: the application's settings.
+        workers: the workers that run cases; ``None``: there are none.
+        names: the application's import name and root path.
+        secret: its ``SECRET_KEY``, if it has one.
+
     Attributes:
         sessions: the sessions of recent callers.
+        runs: the runs that are under way, for those who may see them.
         run_slots: limits how many runs are under way, in all and of each caller.
         places: limits how many cases of all runs are under way.
         observer: is told of what ends.
     """
 
-    def __init__(self, settings: Settings, workers: Workers | None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        workers: Workers | None,
+        names: tuple[str, str],
+        secret: str | bytes | None,
+    ) -> None:
         self.sessions = SessionCache(settings.session_limit, settings.session_ttl)
+        self.runs = RunControl(Application.of(names, secret, settings), settings)
         self.run_slots = RunSlots(settings)
         self.places = Places(settings.max_running_cases)
         watching: list[RunObserver] = [ServerMetrics(self)]

@@ -96,6 +96,9 @@ class Views:
             run = self._prepare(body, caller, state)
             # From here on the run holds them, for as long as it has workers.
             run.when_closed(run.prepared.after_uploads(held.pop_all().close))
+        remove = state.runtime.runs.add(run.prepared, caller.identity, request.environ)
+        if remove is not None:
+            run.when_closed(remove)
         setattr(g, UNANSWERED, run)
         return _answer_run(run, stream)
 
@@ -123,6 +126,18 @@ class Views:
             case_details=details,
             observer=state.runtime.observer,
         )
+
+    def list_runs(self) -> Response:
+        """List the caller's runs that are under way."""
+        caller = _admit()
+        caller.release()
+        return json_response(current_extension().runtime.runs.listing(caller.identity))
+
+    def cancel_run(self, run_id: str) -> Response:
+        """Cancel one of the caller's runs."""
+        caller = _admit()
+        caller.release()
+        return json_response(current_extension().runtime.runs.cancel(run_id, caller.identity))
 
     def openapi(self) -> Response:
         """Describe the endpoints."""

@@ -496,4 +496,6 @@ def test_the_description_is_served_where_it_is_asked_for(bp: EvalsBlueprint, app
     document = described.test_client().get("/evals/openapi.json").get_json()
     assert document["openapi"] == "3.1.0"
     assert document["servers"] == [{"url": "/evals"}]
-    assert document["paths"].keys() == {"/", "/ready", "/list", "/eval"}
+    assert document["paths"].keys() == set(
+        ("/", "/ready", "/list", "/eval", "/runs", "/runs/{run_id}")
+    )

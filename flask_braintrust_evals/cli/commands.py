@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Sequence
+from contextlib import closing
 from typing import Any
-from urllib.parse import SplitResult, urlsplit
 
 import click
 from flask import current_app
 from flask.cli import AppGroup
 
-from flask_braintrust_evals.config import Session
-from flask_braintrust_evals.errors import ConfigurationError, EvalsError
+from flask_braintrust_evals.errors import EvalsError
 from flask_braintrust_evals.extension import EXTENSION_KEY, EvalsExtension, current_extension
 
 from .completion import complete_evaluators
@@ -21,24 +19,18 @@ from .finding import DEFAULT_TIMEOUT
 from .listing import listed, listed_as_json
 from .lookup import evaluators_named, every_evaluator
 from .outcome import Outcome
+from .ps_commands import cancel_runs, list_runs
 from .run_command import RunCommand
 from .run_options import run_options
 from .server_check import PAGE, ServerCheck
-from .terminal import echo, styled
+from .server_options import check_address, checked_token, org_option, token_option
+from .terminal import INTERRUPTED, echo, exit_on_ctrl_c, styled
 from .watch import run_again_and_again, watched_files
 from .worker_list import HELLO_TIMEOUT, describe_workers
 
-INTERRUPTED = 130
-"""The exit status after Ctrl-C, as in shells."""
-
 commands = AppGroup()
-
-_org = click.option(
-    "--org",
-    metavar="NAME",
-    envvar="BRAINTRUST_ORG_NAME",
-    help="The organisation, if the API key has several. Or set BRAINTRUST_ORG_NAME.",
-)
+commands.add_command(list_runs)
+commands.add_command(cancel_runs)
 
 
 @commands.command("list")
@@ -69,11 +61,11 @@ def run_evaluators(names: Sequence[str], every: bool, watch: bool, **options: An
     extension = _extension()
     evaluators = evaluators_named(names, every, extension.registries)
     if watch:
-        with _exit_on_ctrl_c():
+        with exit_on_ctrl_c():
             run_again_and_again(watched_files(options))
     several = every or len(names) > 1
     command = RunCommand(evaluators, several, options)
-    with _exit_on_ctrl_c():
+    with exit_on_ctrl_c():
         outcomes = command.execute(extension.runtime.host(current_app))
     sys.exit(_status(outcomes))
 
@@ -118,13 +110,9 @@ def list_workers(timeout: float) -> None:
     metavar="NAME",
     help="Run this evaluator on its own data. Default: one that only waits.",
 )
-@_org
+@org_option
 @click.option("--origin", default=PAGE, show_default=True, help="The page that calls the server.")
-@click.option(
-    "--token",
-    envvar="BRAINTRUST_API_KEY",
-    help="A Braintrust API key. It is safer in the environment variable BRAINTRUST_API_KEY.",
-)
+@token_option
 @click.option(
     "--timeout",
     metavar="SECONDS",
@@ -147,19 +135,11 @@ def check_server(
     browser sends: health, preflights, access, large bodies. It also checks whether a proxy holds
     back the events of a run. The exit status is 0 if there is no problem, else 1.
     """
-    parts = _split(url)
-    if parts is None:
-        raise click.UsageError(f"{url!r} is not an address such as https://tools.example.com/evals")
-    try:
-        # Session refuses a token that no header can carry without quoting it; requests quotes it.
-        checked = Session(token).token
-    except ConfigurationError as error:
-        raise click.UsageError(str(error)) from None
-    if "@" in parts.netloc or parts.query:
-        raise click.UsageError("the address must have neither credentials nor a query")
+    checked = checked_token(token)
+    check_address(url)
     good = True
     server = ServerCheck(url, checked, org, origin, evaluator, timeout)
-    with _exit_on_ctrl_c(), closing(server):
+    with exit_on_ctrl_c(), closing(server):
         for finding in server.findings():
             good = good and finding.good
             mark, colour = ("ok  ", "green") if finding.good else ("FAIL", "red")
@@ -169,32 +149,12 @@ def check_server(
     sys.exit(0 if good else 1)
 
 
-@contextmanager
-def _exit_on_ctrl_c() -> Iterator[None]:
-    """Exit with status 130 after Ctrl-C. Click would exit with 1, as after a failure."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        echo("interrupted", err=True)
-        sys.exit(INTERRUPTED)
-
-
 def _extension() -> EvalsExtension:
     if EXTENSION_KEY not in current_app.extensions:
         raise click.ClickException(
             f"no EvalsBlueprint is registered in the application {current_app.name!r}"
         )
     return current_extension()
-
-
-def _split(url: str) -> SplitResult | None:
-    """Return the parts of an address; ``None``: no request can be sent to it."""
-    try:
-        parts = urlsplit(url)
-        good = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
-    except ValueError:  # reading a port that is not a number raises it, too
-        return None
-    return parts if good else None
 
 
 def _status(outcomes: Sequence[Outcome]) -> int:

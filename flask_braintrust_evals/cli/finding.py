@@ -113,3 +113,10 @@ def is_timeout(error: BaseException) -> bool:
     """Return whether an answer, or a part of it, did not arrive in time."""
     kinds = (requests.Timeout, urllib3.exceptions.ReadTimeoutError)
     return isinstance(error, kinds) or any(isinstance(each, kinds) for each in error.args)
+
+
+def cause_of(error: BaseException) -> str:
+    """Return the innermost exception as text; those around it only repeat it."""
+    while (inner := error.__cause__ or error.__context__) is not None:
+        error = inner
+    return f"{type(error).__name__}: {error}"

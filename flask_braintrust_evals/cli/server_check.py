@@ -12,7 +12,8 @@ import requests
 from flask_braintrust_evals.config import OPEN_HEADER
 
 from . import advice
-from .finding import DEFAULT_TIMEOUT, Answer, Finding, new_session
+from .finding import DEFAULT_TIMEOUT, Answer, Finding, cause_of, new_session
+from .server_options import credentials
 from .stream_check import StreamCheck
 
 PAGE = "https://www.braintrust.dev"
@@ -53,11 +54,7 @@ class ServerCheck:
         self._evaluator = evaluator
         self._http = new_session()
         self._has_token = token is not None
-        self._credentials: dict[str, str | bytes] = {}
-        if token is not None:
-            self._credentials["Authorization"] = f"Bearer {token}"
-        if org is not None:
-            self._credentials["x-bt-org-name"] = org.encode()  # in UTF-8, as browsers do
+        self._credentials = credentials(token, org)
 
     def close(self) -> None:
         """Close the connections."""
@@ -86,10 +83,10 @@ class ServerCheck:
                 "check that the port speaks TLS, and that browsers trust the certificate: its"
                 " names, its dates, and the certificates between it and a known authority"
             )
-            yield Finding(False, f"TLS fails: {_cause(error)}", advice)
+            yield Finding(False, f"TLS fails: {cause_of(error)}", advice)
         except requests.RequestException as error:
             advice = "check the address, the firewall, and that the server runs"
-            yield Finding(False, f"no answer: {_cause(error)}", advice)
+            yield Finding(False, f"no answer: {cause_of(error)}", advice)
 
     def _health(self) -> Generator[Finding, None, bool]:
         answer = self._request("GET", "/")
@@ -175,7 +172,7 @@ class ServerCheck:
         try:
             answer = self._request("POST", "/eval", self._credentials, json=body)
         except (requests.ConnectionError, requests.Timeout) as error:
-            what = f"a body of {size} breaks the connection: {_cause(error)}"
+            what = f"a body of {size} breaks the connection: {cause_of(error)}"
             yield Finding(False, what, _BODY_ADVICE)
             return
         if answer.status == 404 and isinstance(answer.json, dict):
@@ -257,10 +254,3 @@ def _is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost" or host.endswith(".localhost")
-
-
-def _cause(error: BaseException) -> str:
-    """Return the innermost exception as text; those around it only repeat it."""
-    while (inner := error.__cause__ or error.__context__) is not None:
-        error = inner
-    return f"{type(error).__name__}: {error}"

@@ -7,7 +7,6 @@ gets a closed session, and no unused session stays open.
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
 import threading
@@ -19,7 +18,7 @@ from types import TracebackType
 
 from .logins import Login, Logins
 from .sessions import UserSession
-from .tokens import Token
+from .tokens import Token, keyed_digest
 
 logger = logging.getLogger("flask_braintrust_evals")
 
@@ -229,12 +228,7 @@ class SessionCache:
         return entry.leases == 0
 
     def _key(self, *parts: str | Token | None) -> bytes:
-        digest = hashlib.blake2b(key=self._secret, digest_size=32)
-        for part in parts:
-            text = part.reveal() if isinstance(part, Token) else part or ""
-            data = text.encode("utf-8", "surrogatepass")
-            digest.update(len(data).to_bytes(8, "big") + data)
-        return digest.digest()
+        return keyed_digest(self._secret, *parts)
 
 
 def _close(entries: list[_Entry]) -> None:

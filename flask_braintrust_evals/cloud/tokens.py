@@ -1,6 +1,8 @@
-"""Users' tokens, in a form that shows them to nobody by accident."""
+"""Users' tokens, in a form that shows them to nobody by accident, and their digests."""
 
 from __future__ import annotations
+
+import hashlib
 
 
 class Token:
@@ -21,3 +23,18 @@ class Token:
 
     def __repr__(self) -> str:
         return "Token(***)"
+
+
+def keyed_digest(secret: bytes, *parts: str | Token | None) -> bytes:
+    """Return a digest of texts, from which nobody without the secret learns them.
+
+    Args:
+        secret: at most 64 bytes.
+        parts: the texts.
+    """
+    digest = hashlib.blake2b(key=secret, digest_size=32)
+    for part in parts:
+        text = part.reveal() if isinstance(part, Token) else part or ""
+        data = text.encode("utf-8", "surrogatepass")
+        digest.update(len(data).to_bytes(8, "big") + data)
+    return digest.digest()

@@ -19,6 +19,7 @@ from flask_braintrust_evals.errors import (
 )
 from flask_braintrust_evals.runs.endpoints import endpoints
 
+from .caller_identity import CallerIdentity
 from .cors import is_other_allowed_page, request_origin_allowed
 from .credentials import Credentials
 from .hosts import is_known_host
@@ -41,11 +42,13 @@ class Caller:
         lease: keeps the user's session open; ``None``: the request acts without Braintrust.
         project_id: the project that the request's headers name, if any.
         owner: the caller and the organisation that runs are counted for.
+        identity: what tells the caller from others.
     """
 
     lease: Lease | None
     project_id: str | None
     owner: Owner
+    identity: CallerIdentity
 
     @property
     def session(self) -> UserSession | None:
@@ -83,12 +86,13 @@ def admit(request: Request, settings: Settings, sessions: SessionCache) -> Calle
         identity = _identify(request, credentials, settings)
     finally:
         _forget_token(request, settings)
-    digest = _digest(identity, settings, sessions)
+    caller = _caller(identity, settings)
+    digest = sessions.digest(*caller.parts) if caller.parts else None
     if identity.token is None:
-        return Caller(None, credentials.project_id, Owner(digest))
+        return Caller(None, credentials.project_id, Owner(digest), caller)
     lease = _lease(request, Token(identity.token), identity.org_name, settings, sessions)
     org_id = lease.session.org.id if settings.auth != "none" else None
-    return Caller(lease, credentials.project_id, Owner(digest, org_id))
+    return Caller(lease, credentials.project_id, Owner(digest, org_id), caller)
 
 
 def _forget_token(request: Request, settings: Settings) -> None:
@@ -99,13 +103,13 @@ def _forget_token(request: Request, settings: Settings) -> None:
         environ.pop("HTTP_AUTHORIZATION", None)
 
 
-def _digest(identity: Session, settings: Settings, sessions: SessionCache) -> bytes | None:
+def _caller(identity: Session, settings: Settings) -> CallerIdentity:
     """Return what all requests of one caller have in common, whichever organisation they name."""
     if identity.caller is not None:
-        return sessions.digest("caller", identity.caller)
+        return CallerIdentity(("caller", identity.caller))
     if identity.token is None or settings.auth == "none":  # one token for whoever asks
-        return None
-    return sessions.digest("token", Token(identity.token))
+        return CallerIdentity()
+    return CallerIdentity(("token", Token(identity.token)))
 
 
 def _identify(request: Request, credentials: Credentials, settings: Settings) -> Session:

@@ -23,9 +23,10 @@ _STATUSES = {
     "400": "The request is wrong; the text names the field.",
     "401": "There is no token, or it is not valid.",
     "403": "The page, the organisation or the address is not allowed.",
-    "404": "There is no such evaluator, dataset or experiment.",
+    "404": "There is no such evaluator, dataset, experiment or run.",
     "405": "The path does not have this method.",
     "408": "The body did not arrive in time.",
+    "409": "The run was cancelled, or has ended before it could be.",
     "411": "The body has no length, and the server does not tell its end.",
     "413": "The body is too large.",
     "415": "The body is not declared as JSON, or is compressed.",
@@ -80,6 +81,8 @@ def openapi(server_url: str) -> dict[str, Any]:
             "/ready": {"get": _readiness()},
             "/list": {"get": manifest, "post": manifest},
             "/eval": {"post": _eval()},
+            "/runs": {"get": _runs()},
+            "/runs/{run_id}": {"delete": _cancellation()},
         },
         "components": {
             "securitySchemes": {
@@ -105,9 +108,7 @@ def _operation(summary: str) -> dict[str, Any]:
 
 def _readiness() -> dict[str, Any]:
     def answer(text: str, status: str, **more: Any) -> dict[str, Any]:
-        properties = {"status": {"const": status}, **more}
-        schema = {"type": "object", "required": [*properties], "properties": properties}
-        return _json(text, schema)
+        return _json(text, _object({"status": {"const": status}, **more}))
 
     reasons = {"type": "array", "items": {"type": "string"}}
     return {
@@ -118,6 +119,42 @@ def _readiness() -> dict[str, Any]:
             "503": answer("It cannot now, for these reasons", "not ready", reasons=reasons),
         },
     }
+
+
+def _runs() -> dict[str, Any]:
+    operation = _operation("The caller's runs that are under way")
+    text, number = {"type": ["string", "null"]}, {"type": "integer"}
+    run = {
+        "id": {"type": "string"},
+        "evaluator": {"type": "string"},
+        "organization": text,
+        "project": text,
+        "experiment": text,
+        "state": {"enum": ["running", "ending"]},
+        "started": {"type": "string", "format": "date-time"},
+        "duration": {"type": "number"},
+        "cases": number,
+        "failed_cases": number,
+        "total_cases": {"type": ["integer", "null"]},
+    }
+    runs = {"type": "array", "items": _object(run)}
+    answer = _object({"runs": runs, "omitted": number, "silent_processes": number})
+    operation["responses"]["200"] = _json("The runs, the oldest first", answer)
+    return operation
+
+
+def _cancellation() -> dict[str, Any]:
+    operation = _operation("Cancel one of the caller's runs")
+    operation["parameters"].append(
+        {"name": "run_id", "in": "path", "required": True, "schema": {"type": "string"}}
+    )
+    answer = _object({"id": {"type": "string"}, "state": {"const": "cancelled"}})
+    operation["responses"]["200"] = _json("The run is cancelled", answer)
+    return operation
+
+
+def _object(properties: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "object", "required": [*properties], "properties": properties}
 
 
 def _eval() -> dict[str, Any]:

@@ -18,6 +18,7 @@ from flask_braintrust_evals.errors import (
     CloudBusyError,
     EvalsError,
     MethodNotAllowedError,
+    SilentProcessesError,
     TooManyLoginsError,
     TooManyRunsError,
     WorkersError,
@@ -31,6 +32,7 @@ logger = logging.getLogger("flask_braintrust_evals")
 _WORTH_RETRYING = (
     BrokerError,
     CloudBusyError,
+    SilentProcessesError,
     TooManyLoginsError,
     TooManyRunsError,
     WorkersError,

@@ -10,6 +10,7 @@ from typing import Any
 
 from flask_braintrust_evals.engine.values.summary import RunSummary
 from flask_braintrust_evals.error_texts import error_text
+from flask_braintrust_evals.errors import RunCancelledError
 
 from .run_record import RunRecord
 
@@ -25,7 +26,7 @@ class RunLog:
         org: the caller's organisation; ``None``: the run acts without Braintrust.
         caller: see :class:`RunRecord`.
         outcome: ``"finished"`` or ``"failed"``; until one of them is set, ``"cancelled"``.
-        reason: why the run failed.
+        reason: why the run failed, or who has cancelled it.
     """
 
     evaluator: str
@@ -37,9 +38,12 @@ class RunLog:
     _started: float = field(default_factory=time.monotonic)
 
     def failed(self, error: Exception) -> None:
-        """Set the outcome to ``"failed"``, and the reason."""
-        self.outcome, self.reason = "failed", error_text(error)
-        self.error_type = type(error).__name__
+        """Note how the run has ended: it has failed, or was cancelled."""
+        if isinstance(error, RunCancelledError):
+            self.outcome, self.reason = "cancelled", str(error)
+        else:
+            self.outcome, self.reason = "failed", error_text(error)
+            self.error_type = type(error).__name__
 
     def write(
         self, summary: RunSummary, lost_spans: int, description: Mapping[str, Any]

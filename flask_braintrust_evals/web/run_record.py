@@ -18,8 +18,9 @@ class RunRecord:
         org: the caller's organisation; ``None``: the run acted without Braintrust.
         caller: tells callers apart, without saying who they are; ``None``: the server cannot.
         outcome: ``"finished"``, ``"failed"`` or ``"cancelled"``.
-        reason: why it failed; ``None``: it has not.
-        error_type: the name of the exception's class, likewise.
+        reason: why it failed, or by whom it was cancelled; ``None``: it was not, or its client has
+            left.
+        error_type: the name of the exception's class, if it failed.
         duration: seconds.
         summary: its means and counts.
         lost_spans: spans that could not be delivered.

@@ -173,6 +173,8 @@ def test_every_rule_is_one_of_the_documented_paths_with_its_methods(prefix: str 
         f"{at}/ready": read,
         f"{at}/list": ["GET", "HEAD", "OPTIONS", "POST"],
         f"{at}/eval": ["OPTIONS", "POST"],
+        f"{at}/runs": read,
+        f"{at}/runs/<run_id>": ["DELETE", "OPTIONS"],
         f"{at}/openapi.json": read,
         f"{at}/playground": read,
         f"{at}/playground/<file>": read,

@@ -79,9 +79,10 @@ def test_every_kind_of_progress_is_documented() -> None:
 
 def test_every_option_of_the_command_line_is_documented() -> None:
     from flask_braintrust_evals.cli.commands import check_server, run_evaluators
+    from flask_braintrust_evals.cli.ps_commands import cancel_runs, list_runs
 
     text = (ROOT / "docs" / "command-line.md").read_text("utf-8")
-    for command in (run_evaluators, check_server):
+    for command in (run_evaluators, check_server, list_runs, cancel_runs):
         for parameter in command.params:
             for name in parameter.opts:
                 if name.startswith("--") and name != "--token":

@@ -1,0 +1,73 @@
+"""The options by which commands reach a server, and what they are checked for."""
+
+from __future__ import annotations
+
+from urllib.parse import SplitResult, urlsplit
+
+import click
+
+from flask_braintrust_evals.config import Session
+from flask_braintrust_evals.errors import ConfigurationError
+
+org_option = click.option(
+    "--org",
+    metavar="NAME",
+    envvar="BRAINTRUST_ORG_NAME",
+    help="The organisation, if the API key has several. Or set BRAINTRUST_ORG_NAME.",
+)
+token_option = click.option(
+    "--token",
+    envvar="BRAINTRUST_API_KEY",
+    help="A Braintrust API key. It is safer in the environment variable BRAINTRUST_API_KEY.",
+)
+
+
+def check_address(url: str) -> None:
+    """Check the address of a server.
+
+    Raises:
+        click.UsageError: no request can be sent to it, or it has credentials or a query.
+    """
+    parts = _split(url)
+    if parts is None:
+        raise click.UsageError(f"{url!r} is not an address such as https://tools.example.com/evals")
+    if "@" in parts.netloc or parts.query:
+        raise click.UsageError("the address must have neither credentials nor a query")
+
+
+def checked_token(token: str | None) -> str | None:
+    """Return a token.
+
+    Raises:
+        click.UsageError: no header can carry it. It is not quoted.
+    """
+    try:
+        # Session refuses a token that no header can carry without quoting it; requests quotes it.
+        return Session(token).token
+    except ConfigurationError as error:
+        raise click.UsageError(str(error)) from None
+
+
+def credentials(token: str | None, org: str | None) -> dict[str, str | bytes]:
+    """Return the headers that say who sends a request.
+
+    Args:
+        token: a Braintrust API key; ``None``: it has none.
+        org: the organisation, if the key has several.
+    """
+    headers: dict[str, str | bytes] = {}
+    if token is not None:
+        headers["Authorization"] = f"Bearer {token}"
+    if org is not None:
+        headers["x-bt-org-name"] = org.encode()  # in UTF-8, as browsers do
+    return headers
+
+
+def _split(url: str) -> SplitResult | None:
+    """Return the parts of an address; ``None``: no request can be sent to it."""
+    try:
+        parts = urlsplit(url)
+        good = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError:  # reading a port that is not a number raises it, too
+        return None
+    return parts if good else None

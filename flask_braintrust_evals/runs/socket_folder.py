@@ -1,0 +1,96 @@
+"""The folder in which the processes of one user on one host find each other's sockets."""
+
+from __future__ import annotations
+
+import os
+import socket
+import stat
+import tempfile
+from contextlib import suppress
+from pathlib import Path
+
+from flask_braintrust_evals.errors import EvalsError
+
+SUFFIX = ".sock"
+CONNECT_TIMEOUT = 0.5
+"""Seconds to wait for a process that has many connections waiting."""
+
+
+def folder_path() -> Path | None:
+    """Return the path of the folder; ``None``: the system has no such sockets."""
+    if not hasattr(socket, "AF_UNIX") or not hasattr(os, "geteuid"):
+        return None
+    return Path(tempfile.gettempdir()) / f"flask-braintrust-evals-{os.geteuid()}"
+
+
+def private_folder(create: bool) -> Path | None:
+    """Return the folder, if nobody but this user can write to it or read it.
+
+    In a folder for temporary files, anybody may have made one of the same name before.
+
+    Args:
+        create: make it if it is not there.
+
+    Returns:
+        its path; ``None``: it is not there, or the system has no such sockets.
+
+    Raises:
+        EvalsError: it belongs to somebody else, others may use it, or it cannot be made.
+    """
+    path = folder_path()
+    if path is None:
+        return None
+    try:
+        if create:
+            with suppress(FileExistsError):
+                path.mkdir(0o700)
+        about = path.lstat()
+    except FileNotFoundError:
+        if create:
+            raise EvalsError(f"{path.parent} is not there") from None
+        return None
+    except OSError as error:
+        raise EvalsError(f"{path} cannot be used: {error.strerror}") from None
+    if not stat.S_ISDIR(about.st_mode) or about.st_uid != os.geteuid() or about.st_mode & 0o077:
+        raise EvalsError(
+            f"{path} is not a folder that this user alone may use; remove it, or set TMPDIR to"
+            " another place"
+        )
+    return path
+
+
+def sockets_in(folder: Path, group: str = "") -> list[Path]:
+    """Return the sockets in the folder, in the order of their names.
+
+    Args:
+        folder: the folder.
+        group: what their names begin with.
+    """
+    try:
+        return sorted(each for each in folder.glob(f"{group}*{SUFFIX}") if each.is_socket())
+    except OSError:
+        return []
+
+
+def connection_to(path: Path) -> socket.socket | None:
+    """Return a connection to the process that listens on a socket.
+
+    Returns:
+        the connection; ``None``: the process has ended, and the socket is removed.
+
+    Raises:
+        OSError: the process takes no further connections now.
+    """
+    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    connection.settimeout(CONNECT_TIMEOUT)
+    try:
+        connection.connect(str(path))
+    except (ConnectionRefusedError, FileNotFoundError):
+        connection.close()
+        with suppress(OSError):
+            path.unlink()
+        return None
+    except BaseException:
+        connection.close()
+        raise
+    return connection
