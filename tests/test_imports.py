@@ -51,6 +51,7 @@ GROUND = {
     "json_reading",
     "json_size",
     "plain_values",
+    "report_page",
     "semconv",
     "serialization",
     "suggestions",

@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from collections.abc import Container, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from .chance import NOISE, TOLERANCE, chance_of
@@ -80,6 +80,7 @@ class BaselineComparison:
         cases: how many cases both have.
         only_before: how many cases only the earlier one has.
         only_now: how many only this one has.
+        before: the earlier run as its file has it.
     """
 
     file: str
@@ -88,6 +89,7 @@ class BaselineComparison:
     cases: int = 0
     only_before: int = 0
     only_now: int = 0
+    before: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     def as_json(self) -> dict[str, Any]:
         """Return what was compared as values of JSON."""
@@ -155,6 +157,7 @@ def compare(now: SavedRun, before: SavedRun, file: str) -> BaselineComparison:
         len(both),
         len(theirs) - len(both),
         len(ours) - len(both),
+        before.body,
     )
 
 

@@ -42,10 +42,12 @@ class SavedRun:
     Attributes:
         evaluator: the name of the evaluator.
         results: the trials of cases.
+        body: the run as the file has it; empty: it is not from a file.
     """
 
     evaluator: str
     results: Sequence[SavedCase] = field(default_factory=list)
+    body: Mapping[str, Any] = field(default_factory=dict, repr=False)
 
     @property
     def score_names(self) -> list[str]:
@@ -115,7 +117,7 @@ class SavedResults:
         runs = body.get("runs", [body])
         try:
             self.runs = [
-                SavedRun(str(run["evaluator"]), [saved_case(each) for each in run["results"]])
+                SavedRun(str(run["evaluator"]), [saved_case(each) for each in run["results"]], run)
                 for run in runs
             ]
         except (KeyError, TypeError, AttributeError, ValueError) as error:

@@ -58,6 +58,11 @@ function cell(text) {
 
 const isNumber = (text) => text.trim() !== "" && !Number.isNaN(Number(text));
 
+export function fileName(run, kind) {
+  const began = run.started.slice(0, 19).replaceAll(":", "");
+  return `${run.evaluator.replaceAll(/[^\w.-]+/g, "-")}-${began}.${kind}`;
+}
+
 export function download(name, type, text) {
   const address = URL.createObjectURL(new Blob([text], { type }));
   element("a", { href: address, download: name }).click();

@@ -6,6 +6,7 @@ import { keep } from "./history.js";
 import { ResultsView } from "./results_view.js";
 import { Runner } from "./runner.js";
 import { RunsList } from "./runs_list.js";
+import { ReportButton } from "./save_report.js";
 import { Setup } from "./setup.js";
 import { Share } from "./share.js";
 import { Shown } from "./shown.js";
@@ -17,6 +18,7 @@ const runner = new Runner(server);
 const runs = new RunsList(shown);
 const setup = new Setup(server, { chosen: (name) => runs.list(name), start });
 new Share(shown);
+new ReportButton(shown);
 
 async function start() {
   if (runner.active) return;

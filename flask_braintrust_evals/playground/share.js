@@ -1,7 +1,7 @@
 // The buttons that write the shown run to files.
 
 import { byId } from "./dom.js";
-import { asCsv, asJson, download } from "./export.js";
+import { asCsv, asJson, download, fileName } from "./export.js";
 
 export class Share {
   #shown;
@@ -20,7 +20,6 @@ export class Share {
 
   #export(type, kind, make) {
     const { run } = this.#shown;
-    const name = `${run.evaluator.replaceAll(/[^\w.-]+/g, "-")}-${run.started.slice(0, 19).replaceAll(":", "")}.${kind}`;
-    download(name, type, make(run.plain?.() ?? run));
+    download(fileName(run, kind), type, make(run.plain?.() ?? run));
   }
 }

@@ -11,10 +11,13 @@ from pathlib import Path
 
 from flask import Flask, Request, Response, send_from_directory
 
+from flask_braintrust_evals import report_page
 from flask_braintrust_evals.errors import NotFoundError
 
 FILES = Path(__file__).parent.parent / "playground"
 INDEX = "index.html"
+REPORT = "report.html"
+"""The page into which the local page puts results: not one of the files, but made of them."""
 
 APPLICATION_HEADER = "x-evals-application"
 """A header in answers of ``/list?details=true``, by which the page knows whose runs it keeps."""
@@ -54,6 +57,8 @@ def respond(name: str, request: Request) -> Response:
     Raises:
         NotFoundError: there is no such file.
     """
+    if name == REPORT:
+        return _report(request)
     kind = _TYPES.get(Path(name).suffix)
     if kind is None or "/" in name or not (FILES / name).is_file():
         raise NotFoundError(f"the page has no file {name[:100]!r}")
@@ -63,6 +68,13 @@ def respond(name: str, request: Request) -> Response:
     response = send_from_directory(FILES, name, mimetype=kind)
     response.headers.update(_HEADERS)
     return response
+
+
+def _report(request: Request) -> Response:
+    response = Response(report_page.template(), mimetype="text/html")
+    response.headers.update(_HEADERS)
+    response.add_etag()
+    return response.make_conditional(request)
 
 
 def application_id(app: Flask, path: str) -> str:

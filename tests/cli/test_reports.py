@@ -209,36 +209,55 @@ def test_markdown_is_never_longer_than_a_comment_may_be(tmp_path: Path) -> None:
 
 
 class Page(HTMLParser):
-    """The tags and the text of a page."""
+    """The tags of a page, and the texts of its scripts."""
 
     def __init__(self, text: str) -> None:
         super().__init__()
         self.tags: list[str] = []
-        self.text = ""
+        self.scripts: list[str] = []
         self.feed(text)
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append(tag)
 
     def handle_data(self, data: str) -> None:
-        self.text += data
+        # The parser knows that what is in a script, up to its end, is no markup.
+        if self.cdata_elem == "script":
+            self.scripts.append(data)
+
+    @property
+    def results(self) -> Any:
+        """The results that are in the page."""
+        return json.loads(self.scripts[0])
 
 
 def test_a_page_has_every_case_and_needs_nothing_else(tmp_path: Path) -> None:
-    text = written(tmp_path, "html")
+    base = tmp_path / "base.json"
+    base.write_text(run("--json").stdout)
+    file = tmp_path / "report.html"
+    run("--html", str(file), "--baseline", str(base), "--fail-under", "distance=0.9")
+    text = file.read_text("utf-8")
     page = Page(text)
-    assert page.tags.count("details") == 12
-    assert not {"script", "img", "link", "iframe"} & {*page.tags}
-    assert "default-src 'none'" in text
+    assert "default-src 'none'; script-src 'sha256-" in text
+    assert not {"img", "link", "iframe"} & {*page.tags}
     assert "src=" not in text and "url(" not in text and "@import" not in text
-    assert "case 5: failed" in page.text and "ValueError: bad 4" in page.text
+    (found,) = page.results["runs"]
+    assert len(found["results"]) == 12
+    assert found["results"][4]["error"] == "ValueError: bad 4"
+    assert "test_reports.py" in found["results"][4]["error_stack"]
+    assert page.results["passed"] is False and "distance" in found["too_low"]
+    assert page.results["compared_with"] == [json.loads(base.read_text())]
 
 
 def test_in_a_page_no_text_of_the_data_means_anything(tmp_path: Path) -> None:
-    plain = written(tmp_path, "html", data=CASES[:2])
-    text = written(tmp_path, "html", task=hostile_task, scores=[zero], data=HOSTILE_CASES)
-    assert {*Page(text).tags} <= {*Page(plain).tags, "ul", "li"}
-    assert HOSTILE in Page(text).text
+    plain = Page(written(tmp_path, "html", data=CASES[:2]))
+    cases = [{"input": "</script><!-- \u2028 \ud800 <b>"}, *HOSTILE_CASES]
+    hostile = Page(written(tmp_path, "html", task=hostile_task, scores=[zero], data=cases))
+    assert hostile.tags == plain.tags
+    assert hostile.scripts[1:] == plain.scripts[1:]
+    results = hostile.results["runs"][0]["results"]
+    assert HOSTILE in str(results)
+    assert results[0]["input"].startswith("</script><!-- \u2028 ")
 
 
 @pytest.mark.parametrize("kind", ["junit", "markdown", "html"])

@@ -62,7 +62,14 @@ def test_the_page_and_all_of_its_files_are_served_under_a_strict_policy(api: Api
         assert headers["Referrer-Policy"] == "no-referrer"
 
 
-@pytest.mark.parametrize("path", ["/playground", "/playground/main.js"])
+def test_a_report_without_results_is_made_for_the_page(api: Api) -> None:
+    with api.get("/playground/report.html") as response:
+        assert (response.status_code, response.mimetype) == (200, "text/html")
+        assert report_page.SLOT in response.text
+        assert "script-src 'self'" in response.headers["Content-Security-Policy"]
+
+
+@pytest.mark.parametrize("path", ["/playground", "/playground/main.js", "/playground/report.html"])
 def test_a_browser_that_has_a_file_is_answered_with_304(api: Api, path: str) -> None:
     with api.get(path) as first:
         assert first.headers["Cache-Control"] == "no-cache"  # ask each time: the files may change

@@ -1,0 +1,107 @@
+"""Reports, opened from a file in a real browser."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from selenium.webdriver.support.ui import Select
+
+from flask_braintrust_evals import Evaluator, Score
+from tests.cli.test_run import app_of, evals
+from tests.server import Gunicorn
+
+from .app import HOSTILE
+from .support import Page
+
+pytestmark = pytest.mark.live
+
+CASES = [{"input": each, "expected": "b", "id": each} for each in ("a", "b", "c", "bad")]
+INJECTED = f"</script>{HOSTILE['script']}<!-- \u2028"
+
+
+def exact(output: Any, expected: Any) -> Score:
+    return Score("exact", output == expected)
+
+
+def evaluator(name: str, word: str, **more: Any) -> Evaluator:
+    def task(input: Any) -> Any:
+        if input == "bad":
+            raise ValueError(INJECTED)
+        return word if input == "a" else [input, INJECTED] if input == "c" else input
+
+    return Evaluator(name, task, scores=[exact], data=CASES, **more)
+
+
+def opened(browser: Any, file: Path) -> Page:
+    browser.get_log("browser")
+    page = Page(browser, file.as_uri())
+    page.wait(lambda: page.table)
+    return page
+
+
+def check_that_nothing_is_injected(page: Page) -> None:
+    assert page.problems() == []
+    assert page.browser.title.startswith("Results: ")
+    loaded = "return performance.getEntriesByType('resource').map((each) => each.name)"
+    assert page.browser.execute_script(loaded) == []
+    assert page.browser.execute_script("return document.scripts.length") == 2
+    assert not page.all("#results img, #results b, #details img")
+
+
+def test_a_report_of_the_command_line_shows_cases_and_the_comparison(
+    shared_browser: Any, tmp_path: Path
+) -> None:
+    base, file = tmp_path / "base.json", tmp_path / "report.html"
+    data = json.dumps(CASES)
+    before = evals(app_of(evaluator("e", "b")), "run", "e", "--json", "--data", "-", input=data)
+    base.write_text(before.stdout)
+    evals(app_of(evaluator("e", "x")), "run", "e", "--baseline", str(base), "--html", str(file))
+
+    page = opened(shared_browser, file)
+    assert [row[1:4] for row in page.table] == [
+        ["done, worse", "a", "b"],
+        ["done", "b", "b"],
+        ["done", "c", "b"],
+        ["error", "bad", "b"],
+    ]
+    comparison = page.one("comparison").text
+    assert "0 better, 1 worse, 3 as before" in comparison
+    assert "▼ −33.3 percentage points" in comparison
+    assert "fell, which may be chance (p = 1.000)" in comparison
+    page.choose("filter", "worse than before")
+    page.wait(lambda: [row[2] for row in page.table] == ["a"])
+    page.choose("filter", "errors")
+    page.wait(lambda: [row[2] for row in page.table] == ["bad"])
+    page.all("#table .row")[0].click()
+    page.wait(lambda: page.one("details").is_displayed())
+    assert INJECTED.split("\u2028")[0] in page.one("details").text
+    check_that_nothing_is_injected(page)
+
+
+def test_a_report_may_have_several_evaluators(shared_browser: Any, tmp_path: Path) -> None:
+    file = tmp_path / "report.html"
+    app = app_of(evaluator("first", "b"), evaluator("second", "x"))
+    evals(app, "run", "first", "second", "--html", str(file))
+    page = opened(shared_browser, file)
+    chooser = Select(page.all("#report-head select")[0])
+    assert [each.text for each in chooser.options] == ["first", "second"]
+    chooser.select_by_visible_text("second")
+    page.wait(lambda: page.table and page.table[0][4] == "x")
+    assert not page.one("comparison").is_displayed()
+    check_that_nothing_is_injected(page)
+
+
+def test_the_page_makes_the_same_report(
+    shared_browser: Any, page_server: Gunicorn, downloads: Path
+) -> None:
+    page = Page(shared_browser, f"{page_server.url}/evals/playground")
+    page.run("hostile", ["script", "right to left", "prototype"])
+    page.one("export-report").click()
+    (file,) = page.wait(lambda: [*downloads.glob("hostile-*.html")])
+    report = opened(shared_browser, file)
+    assert [row[2] for row in report.table] == ["script", "right to left", "prototype"]
+    assert report.table[0][4] == HOSTILE["script"]
+    check_that_nothing_is_injected(report)
