@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from flask import Flask
 
-from flask_braintrust_evals import EvalCase, EvalHooks, Evaluator, Score
+from flask_braintrust_evals import EvalCase, EvalHooks, Evaluator, Score, report_page
 from flask_braintrust_evals.web.page import FILES
 
 from .support import Api, Event, echo, error_of, make_app
