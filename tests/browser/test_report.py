@@ -78,6 +78,8 @@ def test_a_report_of_the_command_line_shows_cases_and_the_comparison(
     page.all("#table .row")[0].click()
     page.wait(lambda: page.one("details").is_displayed())
     assert INJECTED.split("\u2028")[0] in page.one("details").text
+    page.all("#details .failure summary")[0].click()
+    assert "in task" in page.one("details").text, "its stack is there"
     check_that_nothing_is_injected(page)
 
 
