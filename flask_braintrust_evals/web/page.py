@@ -74,7 +74,8 @@ def _report(request: Request) -> Response:
     response = Response(report_page.template(), mimetype="text/html")
     response.headers.update(_HEADERS)
     response.add_etag()
-    return response.make_conditional(request)
+    response.make_conditional(request)
+    return response
 
 
 def application_id(app: Flask, path: str) -> str:

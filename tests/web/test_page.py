@@ -65,7 +65,7 @@ def test_the_page_and_all_of_its_files_are_served_under_a_strict_policy(api: Api
 def test_a_report_without_results_is_made_for_the_page(api: Api) -> None:
     with api.get("/playground/report.html") as response:
         assert (response.status_code, response.mimetype) == (200, "text/html")
-        assert report_page.SLOT in response.text
+        assert report_page.SLOT in response.get_data(as_text=True)
         assert "script-src 'self'" in response.headers["Content-Security-Policy"]
 
 
