@@ -19,7 +19,7 @@ def html_report(outcomes: Sequence[Outcome]) -> str:
         "format": FORMAT,
         "version": VERSION,
         "passed": all(each.is_good for each in outcomes),
-        "runs": [run_body(each) for each in outcomes],
+        "runs": [run_body(each, spans=True) for each in outcomes],
         "compared_with": compared,
     }
     return clean_text(report(body))

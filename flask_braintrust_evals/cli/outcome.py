@@ -22,6 +22,7 @@ from flask_braintrust_evals.engine.values.summary import RunSummary
 from flask_braintrust_evals.runs.comparison import Comparison
 from flask_braintrust_evals.runs.prepared import PreparedRun
 from flask_braintrust_evals.suggestions import did_you_mean
+from flask_braintrust_evals.tracing.case_spans import CaseSpans
 
 from .bar import progress_bar
 from .baseline import BaselineComparison
@@ -38,6 +39,9 @@ UPLOAD_TIMEOUT = 60.0
 """Seconds that uploads of attachments may take after the last case."""
 IDLE_AFTER = 0.2
 """Seconds without an event after which the run yields ``Idle``, so that Ctrl-C is noticed."""
+
+MAX_SPANS = 50_000_000
+"""Bytes of the spans that are kept of a run; of later cases, they are only counted."""
 
 
 @dataclass
@@ -63,6 +67,7 @@ class Outcome:
         comparison: Braintrust's comparison with an earlier experiment.
         lost_spans: number of spans that could not be delivered.
         id: tells the run from others.
+        spans_size: about how many bytes the spans of all cases take.
     """
 
     result: EvalResult
@@ -82,6 +87,7 @@ class Outcome:
     comparison: Comparison = Comparison()
     lost_spans: int = 0
     id: str = field(default_factory=lambda: uuid.uuid4().hex)
+    spans_size: int = 0
 
     def check(self, limits: Mapping[str, float]) -> None:
         """Compare the means of scores with the limits that they must reach, by name."""
@@ -209,10 +215,20 @@ def _catch_ctrl_c() -> Iterator[threading.Event]:
         signal.signal(signal.SIGINT, usual)
 
 
+def _limit_spans(result: CaseResult, outcome: Outcome) -> None:
+    """Leave out the spans of a case if those of the cases before it are large already."""
+    if result.spans is None:
+        return
+    outcome.spans_size += result.spans.size
+    if outcome.spans_size > MAX_SPANS:
+        result.spans = CaseSpans(left_out=len(result.spans.spans) + result.spans.left_out)
+
+
 def _add(event: Event, outcome: Outcome) -> int:
     """Add an event to the outcome; return how many cases it finishes."""
     if isinstance(event, CaseFinished):
         result: CaseResult = event.result
+        _limit_spans(result, outcome)
         kept = outcome.result.interrupted if result.interrupted else outcome.result.results
         kept.append(result)
         result.count_in(outcome.result.summary)

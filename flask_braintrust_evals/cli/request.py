@@ -62,6 +62,7 @@ class RunOptions:
     org: str | None = None
     around: Callable[[CaseExecutor], CaseExecutor] | None = None
     distributed: bool = False
+    spans: bool = False
 
 
 def prepare_run(
@@ -102,6 +103,7 @@ def prepare_run(
         limited=False,
         wants_usage=True,
         distributed=options.distributed,
+        wants_spans=options.spans,
     )
     return prepare(evaluator, spec, requester, host, IDLE_AFTER)
 

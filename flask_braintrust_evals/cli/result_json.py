@@ -12,6 +12,7 @@ from typing import Any
 
 from flask_braintrust_evals.engine.values.results import CaseResult, EvalResult
 from flask_braintrust_evals.engine.values.summary import MetricSummary
+from flask_braintrust_evals.error_texts import cut_stack
 from flask_braintrust_evals.plain_values import clean_text, safe_text
 from flask_braintrust_evals.serialization import dumps_or_reason
 
@@ -21,27 +22,24 @@ from .result_format import FORMAT, VERSION
 from .saved_results import SavedRun, saved_case
 from .summary_tables import SHARES, compared_score
 
-MAX_STACK = 20_000
-"""Characters of a stack trace; of a longer one, the end is kept."""
-
-
-def as_json(outcomes: Sequence[Outcome], several: bool) -> str:
+def as_json(outcomes: Sequence[Outcome], several: bool, spans: bool = False) -> str:
     """Return outcomes, with all results, as JSON text.
 
     Args:
         outcomes: at least one.
         several: whether several evaluators could have been asked for: the runs are then a list.
+        spans: whether to write the spans of cases, if they are known.
     """
     head = {"format": FORMAT, "version": VERSION}
     if several:
         passed = all(each.is_good for each in outcomes)
-        body = {**head, "passed": passed, "runs": [run_body(each) for each in outcomes]}
+        body = {**head, "passed": passed, "runs": [run_body(each, spans) for each in outcomes]}
     else:
-        body = {**head, **run_body(outcomes[0])}
+        body = {**head, **run_body(outcomes[0], spans)}
     return clean_text(json.dumps(body, ensure_ascii=False, indent=2))
 
 
-def run_body(outcome: Outcome) -> dict[str, Any]:
+def run_body(outcome: Outcome, spans: bool = False) -> dict[str, Any]:
     """Return an outcome as values of JSON.
 
     ``experiment`` has the fields that the ``start`` event of a stream has (``experimentName``,
@@ -77,13 +75,13 @@ def run_body(outcome: Outcome) -> dict[str, Any]:
         "comparison": _comparison(outcome),
         "baseline": None if outcome.baseline is None else outcome.baseline.as_json(),
         "lost_spans": outcome.lost_spans,
-        "results": [case_body(each) for each in result.results],
+        "results": [case_body(each, spans) for each in result.results],
     }
 
 
-def case_body(result: CaseResult) -> dict[str, Any]:
-    """Return the result of a case as values of JSON."""
-    return {
+def case_body(result: CaseResult, spans: bool = False) -> dict[str, Any]:
+    """Return the result of a case as values of JSON, with its spans if asked for."""
+    body = {
         "id": None if result.case.id is None else safe_text(result.case.id),
         "index": result.ref.index,
         "trial_index": result.ref.trial_index,
@@ -92,7 +90,7 @@ def case_body(result: CaseResult) -> dict[str, Any]:
         "output": None if result.output_data is None else json.loads(result.output_data),
         "error": None if result.error is None else str(result.error),
         "error_place": result.error.place or None if result.error is not None else None,
-        "error_stack": result.error.stack[-MAX_STACK:] or None if result.error else None,
+        "error_stack": cut_stack(result.error.stack) or None if result.error else None,
         "scores": {name: score.score for name, score in result.scores.items()},
         "score_metadata": {
             name: _plain(score.metadata) for name, score in result.scores.items() if score.metadata
@@ -105,6 +103,11 @@ def case_body(result: CaseResult) -> dict[str, Any]:
         "metrics": result.metrics,
         "scorer_metrics": result.scorer_metrics,
     }
+    if spans and result.spans is not None:
+        body["spans"] = _plain(result.spans.spans)
+        if result.spans.left_out:
+            body["spans_cut"] = result.spans.left_out
+    return body
 
 
 def saved_run(result: EvalResult) -> SavedRun:

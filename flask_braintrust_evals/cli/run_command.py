@@ -89,7 +89,7 @@ class RunCommand:
 
     def _text(self, outcomes: Sequence[Outcome]) -> str:
         if self.given["json_wanted"]:
-            return as_json(outcomes, self.several)
+            return as_json(outcomes, self.several, self.given["spans"])
         detail = Detail(self.given["show"], self.given["verbose"])
         return "\n\n".join(report(each, detail) for each in outcomes)
 
@@ -121,6 +121,7 @@ class RunCommand:
             experiment=given["experiment"],
             org=given["org"],
             distributed=given["distributed"],
+            spans=given["spans"] or given["html_file"] is not None,
         )
 
     @cached_property

@@ -170,6 +170,11 @@ _OPTIONS = (
         help="Also write a summary to a file in Markdown, for a comment on a pull request.",
     ),
     click.option(
+        "--spans",
+        is_flag=True,
+        help="Write the traces of cases, too, with --json. Reports in HTML always have them.",
+    ),
+    click.option(
         "--html",
         "html_file",
         metavar="FILE",

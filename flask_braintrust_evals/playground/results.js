@@ -6,8 +6,6 @@ const FORMAT = "flask-braintrust-evals/results";
 const VERSION = 1;
 const UNITS = new Map([["duration", "s"], ["estimated_cost", "$"], ["retries", ""]]);
 
-const STACK = 20_000; // characters of a stack trace; of a longer one, the end is kept
-
 // Returns the results of a run, which is plain data as run.js has it. Cases that are not done are only counted.
 export function toResults(run) {
   const done = run.rows
@@ -58,7 +56,7 @@ function resultOf(row) {
     output: row.output ?? null,
     error: row.error ?? null,
     error_place: row.errorPlace ?? null,
-    error_stack: row.errorStack ? row.errorStack.slice(-STACK) : null,
+    error_stack: row.errorStack ?? null,
     scores: Object.fromEntries(scores.map(([name, { score }]) => [name, score])),
     score_metadata: Object.fromEntries(
       scores.flatMap(([name, { metadata }]) => (metadata && Object.keys(metadata).length ? [[name, metadata]] : [])),
