@@ -22,6 +22,7 @@ from .result_format import FORMAT, VERSION
 from .saved_results import SavedRun, saved_case
 from .summary_tables import SHARES, compared_score
 
+
 def as_json(outcomes: Sequence[Outcome], several: bool, spans: bool = False) -> str:
     """Return outcomes, with all results, as JSON text.
 

@@ -9,16 +9,18 @@ import { comparable } from "./values.js";
 const TEXT = 400; // characters shown in a cell; the details have the whole text
 
 // Returns a list of { key, title, least, grows, className, fill, value }. `least` is its least width in rem;
-// `fill(cell, row, compared)` fills a cell, and `value(row)` is what rows are sorted by.
-export function columnsOf(scoreNames) {
+// `fill(cell, row, compared)` fills a cell, and `value(row, compared)` is what rows are sorted by. If the run is compared
+// with an earlier one, there is a column with the outputs of that, and room for changes.
+export function columnsOf(scoreNames, isCompared = false) {
   return [
     { key: "index", title: "#", least: 3.4, className: "number", fill: number, value: (row) => row.index * 1e5 + row.trial },
-    { key: "state", title: "State", least: 6, fill: state, value: (row) => row.state },
+    { key: "state", title: "State", least: isCompared ? 8.2 : 6, fill: state, value: (row, compared) => `${row.state} ${compared?.verdict ?? ""}` },
     { key: "input", title: "Input", least: 7, grows: true, fill: text("input"), value: (row) => asText(row.input) },
     { key: "expected", title: "Expected", least: 6, grows: true, fill: text("expected"), value: (row) => asText(row.expected) },
     { key: "output", title: "Output", least: 7, grows: true, fill: output, value: (row) => asText(row.error ?? row.output) },
+    ...(isCompared ? [{ key: "before", title: "Output before", least: 7, grows: true, fill: before, value: (row, compared) => asText(outputBefore(compared)) }] : []),
     ...scoreNames.map((name) => ({
-      key: `score ${name}`, title: name, least: 6.2, className: "number", fill: score(name),
+      key: `score ${name}`, title: name, least: isCompared ? 8.2 : 6.2, className: "number", fill: score(name),
       value: (row) => scoreOf(row, name) ?? (own(row.scorerErrors, name) ? -2 : -1),
     })),
     { key: "duration", title: "Time", least: 4.8, className: "number", fill: time, value: (row) => row.duration ?? -1 },
@@ -48,6 +50,14 @@ function output(cell, row) {
   // Unexpected words are marked. Missing words are shown in the details only.
   if (pieces) cell.append(...pieces.filter(({ kind }) => kind !== "gone").map(({ kind, text }) => (kind === "new" ? element("mark", {}, text) : text)));
   else cell.textContent = short(said);
+}
+
+const outputBefore = (compared) => compared?.row.error ?? compared?.row.output;
+
+function before(cell, row, compared) {
+  cell.textContent = !compared ? "not in that run" : compared.same ? "the same" : short(asText(outputBefore(compared)));
+  if (!compared || compared.same) cell.classList.add("quiet-cell");
+  if (compared?.row.error) cell.classList.add("failed");
 }
 
 const score = (name) => (cell, row, compared) => {

@@ -4,6 +4,7 @@ import { asText, element, seconds } from "./dom.js";
 import { diff } from "./diff.js";
 import { tokensInWords } from "./metrics.js";
 import { differs } from "./run.js";
+import { sideBySide } from "./side_by_side.js";
 import { scoreTable } from "./score_table.js";
 import { spansOf } from "./spans.js";
 import { waterfall } from "./trace.js";
@@ -108,7 +109,7 @@ export class Details {
       element("div", { className: "values" }, ...part("Input", row.input), ...part("Expected", row.expected), ...part("Output", row.output)),
       ...(differs(row) ? difference("From expected to output", row.expected, row.output) : []),
       ...part("Streamed", row.output === undefined ? row.text || undefined : undefined),
-      ...comparison(row, known),
+      ...(known ? sideBySide(known, row) : []),
       ...scoreTable(row, known),
       ...reported(row.messages),
       ...this.#trace(row),
@@ -156,14 +157,6 @@ function failure({ error, errorPlace: place, errorStack: stack }) {
   ];
 }
 
-function comparison(row, known) {
-  if (!known) return [];
-  const { row: earlier, same } = known;
-  const before = part("Output of the earlier run", earlier.error ?? earlier.output);
-  if (row.error || earlier.error || same) return before;
-  return [...before, ...difference("From the earlier output to this one", earlier.output, row.output)];
-}
-
 function reported(messages) {
   if (!messages?.length) return [];
   const items = messages.map(({ kind, text }) => element("li", { dir: "auto" }, element("span", { className: "tag" }, kind), " ", text));
@@ -183,7 +176,8 @@ function numbersOf(row) {
     duration === undefined ? null : ["Time of the task", seconds(duration)],
     ["Tokens and cost", tokensInWords(row.metrics ?? {})],
     ["Tokens and cost of scorers", tokensInWords(row.scorerMetrics ?? {})],
-    row.id ? ["Span", row.id] : null,
+    // The cases of a file have no spans in Braintrust, and other ids.
+    row.id && !/^\d+\.\d+$/.test(row.id) ? ["Span", row.id] : null,
   ].filter((each) => each && each[1]);
 }
 

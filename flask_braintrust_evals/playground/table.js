@@ -115,10 +115,10 @@ export class Table {
   }
 
   #setColumns(scoreNames) {
-    const shape = JSON.stringify(scoreNames);
+    const shape = JSON.stringify([scoreNames, this.#compared.size > 0]);
     if (shape === this.#shape) return;
     this.#shape = shape;
-    this.#columns = columnsOf(scoreNames);
+    this.#columns = columnsOf(scoreNames, this.#compared.size > 0);
     const width = ({ least, grows }) => (grows ? `minmax(${least}rem, 1fr)` : `${least}rem`);
     this.grid.style.setProperty("--columns", this.#columns.map(width).join(" "));
     this.grid.style.setProperty("--least", `${this.#columns.reduce((sum, { least }) => sum + least, 0)}rem`);
@@ -151,7 +151,7 @@ export class Table {
     const column = this.#columns.find((each) => each.key === this.#sort.key) ?? this.#columns[0];
     const way = this.#sort.down ? -1 : 1;
     const order = (a, b) => (a.value < b.value ? -way : a.value > b.value ? way : a.row.index - b.row.index || a.row.trial - b.row.trial);
-    return rows.map((row) => ({ row, value: column.value(row) })).sort(order).map(({ row }) => row);
+    return rows.map((row) => ({ row, value: column.value(row, this.#compared.get(row)) })).sort(order).map(({ row }) => row);
   }
 
   #key(event) {

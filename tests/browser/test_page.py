@@ -189,10 +189,10 @@ def test_two_runs_are_compared_case_by_case(page: Page) -> None:
     page.wait(lambda: "1 better, 1 worse, 1 as before" in page.one("comparison").text)
 
     assert [row[1] for row in page.table] == ["done, worse", "done, better", "done"]
-    assert [row[5] for row in page.table] == ["0.00 ▼ 1.00", "1.00 ▲ 1.00", "1.00"]
+    assert [row[6] for row in page.table] == ["0.00 ▼ 1.00", "1.00 ▲ 1.00", "1.00"]
     page.choose("filter", "worse than before")
     page.wait(lambda: [row[2] for row in page.table] == ["a"])
-    assert "Output of the earlier run" in details(page)
+    assert "Outputs of both runs" in details(page)
 
 
 def test_hostile_outputs_are_text_and_nothing_else(page: Page) -> None:

@@ -61,6 +61,8 @@ def test_a_report_of_the_command_line_shows_cases_and_the_comparison(
     evals(app_of(evaluator("e", "x")), "run", "e", "--baseline", str(base), "--html", str(file))
 
     page = opened(shared_browser, file)
+    at = page.headings.index("Output before")
+    assert [row[at] for row in page.table][:3] == ["b", "the same", "the same"]
     assert [row[1:4] for row in page.table] == [
         ["done, worse", "a", "b"],
         ["done", "b", "b"],
@@ -80,6 +82,7 @@ def test_a_report_of_the_command_line_shows_cases_and_the_comparison(
     assert INJECTED.split("\u2028")[0] in page.one("details").text
     page.all("#details .failure summary")[0].click()
     assert "in task" in page.one("details").text, "its stack is there"
+    assert [each.text for each in page.all("#details .waterfall .tag")] == ["eval", "task"]
     check_that_nothing_is_injected(page)
 
 

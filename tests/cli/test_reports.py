@@ -12,6 +12,7 @@ import pytest
 from click.testing import Result
 
 from flask_braintrust_evals import Evaluator, Score
+from flask_braintrust_evals.cli import outcome
 
 from .test_run import app_of, evals
 
@@ -245,8 +246,19 @@ def test_a_page_has_every_case_and_needs_nothing_else(tmp_path: Path) -> None:
     assert len(found["results"]) == 12
     assert found["results"][4]["error"] == "ValueError: bad 4"
     assert "test_reports.py" in found["results"][4]["error_stack"]
+    assert [each["name"] for each in found["results"][0]["spans"]] == ["task", "distance", "eval"]
     assert page.results["passed"] is False and "distance" in found["too_low"]
     assert page.results["compared_with"] == [json.loads(base.read_text())]
+
+
+def test_spans_are_written_as_json_if_one_asks_for_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "spans" not in json.loads(run("--json").stdout)["results"][0]
+    results = json.loads(run("--json", "--spans").stdout)["results"]
+    (failed,) = (each for each in results[4]["spans"] if each["name"] == "task")
+    assert failed["error"] == "ValueError: bad 4" and "in helper" in failed["error_stack"]
+    monkeypatch.setattr(outcome, "MAX_SPANS", 1)
+    results = json.loads(run("--json", "--spans", "--limit", "2").stdout)["results"]
+    assert [(each["spans"], each["spans_cut"]) for each in results] == [([], 3)] * 2
 
 
 def test_in_a_page_no_text_of_the_data_means_anything(tmp_path: Path) -> None:

@@ -1,0 +1,21 @@
+// Shows the output of an earlier run beside that of this one.
+
+import { diff } from "./diff.js";
+import { element } from "./dom.js";
+import { comparable } from "./values.js";
+import { part } from "./values_view.js";
+
+// `known` is the row's entry in the comparison. Words that only one of the outputs has are marked in it.
+export function sideBySide({ row: earlier, same }, row) {
+  if (same) return [section("Outputs of both runs", element("p", { className: "quiet" }, "The outputs are the same."))];
+  const before = earlier.error ?? earlier.output;
+  const now = row.error ?? row.output;
+  const pieces = row.error || earlier.error ? null : diff(comparable(before), comparable(now));
+  if (!pieces) return [beside(part("Before", before, "h4"), part("Now", now, "h4"))];
+  const side = (other, tag) => element("pre", { tabIndex: 0, dir: "auto" }, ...pieces.filter(({ kind }) => kind !== other).map(({ kind, text }) => (kind === "same" ? text : element(tag, {}, text))));
+  const titled = (title, shown) => [element("section", { className: "part" }, element("div", { className: "part-head" }, element("h4", {}, title)), shown)];
+  return [beside(titled("Before", side("new", "del")), titled("Now", side("gone", "ins")))];
+}
+
+const section = (title, ...children) => element("section", { className: "part" }, element("h3", {}, title), ...children);
+const beside = (before, now) => section("Outputs of both runs", element("div", { className: "values" }, ...before, ...now));
