@@ -65,7 +65,7 @@ class Site:
         environ = {**self._environ, "BENCH_WORKER": "1"}
         log = self._folder / f"{name}-{self.port}.log"
         module = "benchmarks.distributed_app"
-        worker = CeleryWorker(log, module, queue, *options, environ=environ)
+        worker = CeleryWorker(log, module, queue, *options, environ=environ, fresh=True)
         self._held.callback(worker.kill)
         worker.wait_until_ready()
         return worker

@@ -82,7 +82,8 @@ class Nursery:
     """A process that has imported ``modules``, after gevent's patch if it is ``patched``."""
 
     def __init__(self, patched: bool, modules: Sequence[str]) -> None:
-        self._socket, theirs = socket.socketpair()
+        self._socket, theirs = socket.socketpair(type=socket.SOCK_SEQPACKET)
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1_000_000)
         command = [sys.executable, "-m", "tests.forking", str(theirs.fileno())]
         clean = {k: v for k, v in os.environ.items() if not k.startswith(("BRAINTRUST", "OTEL"))}
         with theirs:
@@ -94,10 +95,20 @@ class Nursery:
                 pass_fds=(theirs.fileno(),),
             )
 
+    @property
+    def fd(self) -> int:
+        """The descriptor by which :mod:`tests.front`, which inherits it, asks for processes."""
+        return self._socket.fileno()
+
     def fork(
-        self, module: str, arguments: Sequence[str], environ: Mapping[str, str], *fds: int
+        self,
+        module: str,
+        arguments: Sequence[str],
+        environ: Mapping[str, str],
+        *fds: int,
+        leads: bool = False,
     ) -> Forked:
-        """Fork a process that does what ``python -m module`` does.
+        """Fork a process that does what ``python -m module`` does, and is killed if this one ends.
 
         Args:
             module: the module's name; or ``-c``, which has a program as its only argument.
@@ -105,20 +116,26 @@ class Nursery:
                 descriptors of ``fds``.
             environ: its whole environment.
             fds: where its output goes, and its errors, and then other descriptors that it gets.
+            leads: whether it leads a group of processes of its own.
         """
         status, theirs = os.pipe()
-        request = {"module": module, "arguments": arguments, "environ": dict(environ)}
+        request = {
+            "module": module,
+            "arguments": arguments,
+            "environ": dict(environ),
+            "directory": str(ROOT),
+            "path": None,
+            "leads": leads,
+            "first": 1,
+        }
         try:
-            message = json.dumps(request).encode()
-            head = len(message).to_bytes(4, "big")
-            socket.send_fds(self._socket, [head], [theirs, *fds])
-            self._socket.sendall(message)
+            socket.send_fds(self._socket, [json.dumps(request).encode()], [theirs, *fds])
         finally:
             os.close(theirs)
         return Forked(status)
 
     def close(self) -> None:
-        """End the process. Those it has forked go on, if they have not been stopped."""
+        """End the process, and those that it has forked."""
         self._socket.close()
         self._process.wait(10)
 

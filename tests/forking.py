@@ -17,6 +17,7 @@ import socket
 import sys
 import types
 import warnings
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib import metadata
 from typing import Any
@@ -25,14 +26,21 @@ from typing import Any
 _select, _fork, _wait, _signal = select.select, os.fork, os.waitpid, signal.signal
 _Socket, _receive = socket.socket, socket.recv_fds
 
+LARGEST = 1_000_000
+"""Bytes that a request may have."""
+
 
 @dataclass(frozen=True)
 class Task:
-    """What a forked process is to do."""
+    """What a forked process is to do: see `tests.forked.Nursery.fork`."""
 
     module: str
     arguments: list[str]
     environ: dict[str, str]
+    directory: str
+    path: str | None
+    leads: bool
+    first: int
     fds: list[int]
 
 
@@ -71,13 +79,17 @@ def _serve(control: Any, patched: bool) -> Task | None:
     before = _signal(signal.SIGCHLD, lambda *_: None)
     running: dict[int, int] = {}
     while True:
-        ready, _, _ = _select([control, wake], [], [])
+        ready, _, _ = _select([control, wake, *running.values()], [], [])
         if wake in ready:
             os.read(wake, 4096)
             _reap(running)
+        for pid in [pid for pid, status in running.items() if status in ready]:
+            os.kill(pid, signal.SIGKILL)  # who asked for it has ended
         if control in ready:
             request = _read(control)
             if request is None:
+                for pid in running:
+                    os.kill(pid, signal.SIGKILL)
                 return None
             task, status = request
             pid = _fork()
@@ -92,8 +104,10 @@ def _serve(control: Any, patched: bool) -> Task | None:
 
                     gevent.reinit()
                 return task
+            if task.leads:
+                os.setpgid(pid, pid)
             running[pid] = status
-            os.write(status, b"%d\n" % pid)
+            _tell(status, pid)
             for fd in task.fds:
                 os.close(fd)
 
@@ -105,27 +119,31 @@ def _reap(running: dict[int, int]) -> None:
         if not pid:
             break
         status = running.pop(pid)
-        os.write(status, b"%d\n" % os.waitstatus_to_exitcode(how))
+        _tell(status, os.waitstatus_to_exitcode(how))
         os.close(status)
 
 
+def _tell(status: int, number: int) -> None:
+    with suppress(BrokenPipeError):
+        os.write(status, b"%d\n" % number)
+
+
 def _read(control: Any) -> tuple[Task, int] | None:
-    head, fds, _, _ = _receive(control, 4, 16)
-    if not head:
-        return None
-    size, message = int.from_bytes(head, "big"), b""
-    while len(message) < size:
-        message += control.recv(size - len(message))
-    return Task(**json.loads(message), fds=fds[1:]), fds[0]
+    message, fds, _, _ = _receive(control, LARGEST, 16)
+    return (Task(**json.loads(message), fds=fds[1:]), fds[0]) if message else None
 
 
 def become(task: Task) -> None:
     """Do what ``python -m module`` does, with the descriptors and the environment of the task."""
-    for standard, fd in zip((1, 2), task.fds, strict=False):
+    for standard, fd in zip(range(task.first, 3), task.fds, strict=False):
         os.dup2(fd, standard)
         os.close(fd)
+    os.chdir(task.directory)
     os.environ.clear()
     os.environ.update(task.environ)
+    sys.dont_write_bytecode = bool(task.environ.get("PYTHONDONTWRITEBYTECODE"))
+    if task.path is not None:
+        sys.path[:1] = [task.path, *filter(None, task.environ.get("PYTHONPATH", "").split(":"))]
     if task.module == "-c":
         sys.argv = ["-c"]
         sys.modules["__main__"] = types.ModuleType("__main__")

@@ -12,6 +12,7 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from importlib.metadata import entry_points
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -29,6 +30,17 @@ LIBRARIES = (
     *("orjson", "pydantic.fields", "pydantic.main", "pydantic.types", "regex", "requests"),
 )
 """The libraries that the application of the live tests has imported with its first answer."""
+COMMANDS = (
+    *("flask.cli", "pytest"),
+    *(
+        # Flask imports these for whatever command it runs.
+        each.module
+        for each in entry_points(group="flask.commands")
+        if not each.module.startswith("flask_braintrust_evals")
+    ),
+    *(each for each in LIBRARIES if not each.startswith("gunicorn")),
+)
+"""What commands import, beside this package."""
 SDK = (
     *LIBRARIES,
     *("braintrust.integrations.openai", "httpcore2", "openai.resources.audio.audio"),

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from .forked import Nursery
+from .forked import GIVEN_UP, Nursery
+from .front import FRONT, NURSERY
 from .server import LIBRARIES, SDK
-from .support import python
+from .support import eventually, python
 
 pytestmark = pytest.mark.slow
 
@@ -93,6 +96,106 @@ def test_several_run_at_once_and_each_ends_for_itself(nursery: Nursery, tmp_path
         assert second.poll() is None
         second.send_signal(signal.SIGINT)
         assert second.wait(20) == -signal.SIGINT
+
+
+def test_one_that_leads_has_a_group_of_its_own(nursery: Nursery, tmp_path: Path) -> None:
+    with (tmp_path / "output").open("w") as log:
+        files = (log.fileno(), log.fileno())
+        leader = nursery.fork("forked_module", ["wait", "0"], {}, *files, leads=True)
+        other = nursery.fork("forked_module", ["wait", "0"], {}, *files)
+    assert os.getpgid(leader.pid) == leader.pid
+    assert os.getpgid(other.pid) not in (leader.pid, other.pid)
+    os.killpg(leader.pid, signal.SIGKILL)
+    assert leader.wait(20) == -signal.SIGKILL
+    other.kill()
+
+
+def test_what_a_nursery_has_forked_ends_with_it(tmp_path: Path) -> None:
+    nursery = Nursery(False, [])
+    with (tmp_path / "output").open("w+") as log:
+        process = nursery.fork("-c", [WAITING], dict(os.environ), log.fileno(), log.fileno())
+        eventually(lambda: (tmp_path / "output").read_text())
+        nursery.close()
+        assert process.wait(20) == GIVEN_UP
+    eventually(lambda: not Path(f"/proc/{process.pid}").exists())
+
+
+WAITING = "import time; print('waits', flush=True); time.sleep(60)"
+SAYING = """
+import os, sys, time
+print(os.getcwd(), sys.path[0], sys.argv[1:], os.environ["SETTING"], sys.stdin.readline())
+print("to errors", file=sys.stderr, flush=True)
+time.sleep(int(sys.argv[1]))
+sys.exit(7)
+"""
+
+
+@pytest.fixture
+def front(tmp_path: Path) -> Iterator[Callable[[str], subprocess.Popen[str]]]:
+    """Starts a front, for a module that waits for so many seconds and then ends with 7."""
+    nursery = Nursery(False, [])
+    (tmp_path / "modules").mkdir()
+    (tmp_path / "modules" / "saying.py").write_text(SAYING)
+    environ = {**os.environ, "SETTING": "a", "PYTHONPATH": str(tmp_path / "modules")}
+    fd = nursery.fd
+    started: list[subprocess.Popen[str]] = []
+
+    def start(seconds: str) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            [sys.executable, "-I", "-S", FRONT, "saying", seconds, "{0}"],
+            cwd=tmp_path,
+            env={**environ, NURSERY: f"0,saying={fd}"},
+            pass_fds=(fd,),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        started.append(process)
+        return process
+
+    yield start
+    nursery.close()
+    for process in started:
+        process.communicate()
+
+
+def test_a_front_is_what_it_stands_for(
+    front: Callable[[str], subprocess.Popen[str]], tmp_path: Path
+) -> None:
+    process = front("0")
+    output, errors = process.communicate("a line")
+    programs = Path(sys.executable).parent
+    assert output == f"{tmp_path} {programs} ['0', '{{0}}'] a a line\n"
+    assert (errors, process.returncode) == ("to errors\n", 7)
+
+
+def test_signals_reach_what_a_front_stands_for(
+    front: Callable[[str], subprocess.Popen[str]],
+) -> None:
+    process = front("60")
+    assert process.stdin is not None
+    assert process.stderr is not None
+    process.stdin.write("a line\n")
+    process.stdin.flush()
+    assert process.stderr.readline() == "to errors\n"
+    process.send_signal(signal.SIGINT)
+    assert process.wait(20) == -signal.SIGINT
+    assert process.stderr.read().endswith("KeyboardInterrupt\n")
+
+
+def test_what_a_front_stands_for_is_killed_with_it(
+    front: Callable[[str], subprocess.Popen[str]],
+) -> None:
+    process = front("60")
+    assert process.stdin is not None
+    assert process.stderr is not None
+    process.stdin.write("a line\n")
+    process.stdin.flush()
+    process.stderr.readline()
+    process.kill()
+    process.wait(20)
+    assert process.stderr.read() == "", "the other one held it open, and has ended"
 
 
 SERVING = """

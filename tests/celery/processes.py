@@ -13,6 +13,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from tests.forked import Forked
+
 ROOT = Path(__file__).parent.parent.parent
 _started: list[ProcessGroup] = []
 
@@ -36,18 +38,24 @@ class ProcessGroup:
     ) -> None:
         clean = {k: v for k, v in os.environ.items() if not k.startswith("BRAINTRUST")}
         self._log = log
+        self._command = [*command]
+        self._directory = directory
         with log.open("ab") as output:
-            self.process = subprocess.Popen(
-                command,
-                cwd=directory,
-                env={**clean, **(environ or {})},
-                stdin=subprocess.DEVNULL,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,
-            )
+            self.process = self._start({**clean, **(environ or {})}, output.fileno())
         _started.append(self)
         _watch("+", self.process.pid)
+
+    def _start(self, environ: Mapping[str, str], output: int) -> subprocess.Popen[bytes] | Forked:
+        """Start the process, as the first one of a group."""
+        return subprocess.Popen(
+            self._command,
+            cwd=self._directory,
+            env=environ,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
 
     @property
     def log(self) -> str:
@@ -59,19 +67,19 @@ class ProcessGroup:
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             if self.process.poll() is not None:
-                raise RuntimeError(f"{self.process.args!r} ended:\n{self.log}")
+                raise RuntimeError(f"{self._command} ended:\n{self.log}")
             try:
                 if is_ready():
                     return
             except OSError:
                 pass
             time.sleep(0.02)
-        raise RuntimeError(f"{self.process.args!r} is not ready:\n{self.log}")
+        raise RuntimeError(f"{self._command} is not ready:\n{self.log}")
 
     def stop(self, seconds: float = 10) -> None:
         """Ask the process to end, and kill the group if it does not, or leaves others behind."""
         if self.process.poll() is None:
-            self.process.terminate()
+            self.process.send_signal(signal.SIGTERM)
             try:
                 self.process.wait(seconds)
             except subprocess.TimeoutExpired:

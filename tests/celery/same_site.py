@@ -15,7 +15,7 @@ from tests.standin import StandIn
 
 from .comparison import of_attachments, of_calls, of_events, of_spans
 from .same_runs import Comparable
-from .workers import CeleryWorker
+from .workers import CELERY, CeleryWorker
 
 QUEUE = "same-results"
 POOLS = {
@@ -24,6 +24,8 @@ POOLS = {
     "threads": ("-P", "threads", "-c", "8", "-E", "-l", "DEBUG"),
 }
 TOKEN = "token-swordfish"
+FORKED_WITH = (*CELERY, *SDK)
+"""What the workers, and commands, have imported before they are forked."""
 
 
 def judge(arguments: Any) -> Any:
@@ -77,7 +79,9 @@ class Site:
         """Start a worker, wait until it takes cases, and end it after the block."""
         log = self._folder / f"{pool}.log"
         module = "tests.celery.same_worker"
-        worker = CeleryWorker(log, module, QUEUE, *POOLS[pool], environ=self.environ)
+        worker = CeleryWorker(
+            log, module, QUEUE, *POOLS[pool], environ=self.environ, libraries=FORKED_WITH
+        )
         try:
             worker.wait_until_ready()
             yield worker

@@ -256,6 +256,7 @@ def test_without_an_application_that_runs_cases_the_worker_says_so(
         "--include",
         "flask_braintrust_evals.contrib.celery.task",
         environ={"TEST_BROKER": redis_broker.url},
+        fresh=True,
     )
     with connected(transport) as sender:
         sender.send_order(Message(f'j"{MARK}"', "s"))

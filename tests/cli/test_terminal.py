@@ -16,6 +16,9 @@ from typing import Any
 
 import pytest
 
+from tests.forked import nursery
+from tests.front import FRONT, NURSERY
+from tests.server import COMMANDS
 from tests.standin import StandIn
 
 pytestmark = pytest.mark.slow
@@ -93,17 +96,23 @@ def command(
     environ: Mapping[str, str] | None = None,
     stderr: Any = subprocess.PIPE,
     preexec: Callable[[], None] | None = None,
+    fresh: bool = False,
 ) -> Iterator[subprocess.Popen[str]]:
+    """Start the command; ``fresh``: in an interpreter of its own, and not in one that is forked."""
     (folder / "some_app.py").write_text(APP)
     clean = {key: value for key, value in os.environ.items() if not key.startswith("BRAINTRUST")}
+    forks = nursery(False, COMMANDS).fd
+    python = [sys.executable, *(("-m",) if fresh else ("-I", "-S", FRONT))]
+    given = {"PYTHONPATH": str(Path(__file__).parents[2]), NURSERY: str(forks), **(environ or {})}
     with subprocess.Popen(
-        [sys.executable, "-m", "flask", "--app", "some_app", "evals", "run", *arguments],
+        [*python, "flask", "--app", "some_app", "evals", "run", *arguments],
         cwd=folder,
-        env={**clean, "PYTHONPATH": str(Path(__file__).parents[2]), **(environ or {})},
+        env={**clean, **given},
         stdout=subprocess.PIPE,
         stderr=stderr,
         text=True,
         preexec_fn=preexec,
+        pass_fds=(forks,),
     ) as process:
         try:
             yield process
@@ -187,7 +196,7 @@ def test_ctrl_c_before_the_first_case_has_its_status_too(tmp_path: Path) -> None
 
 
 def test_a_command_that_ignores_ctrl_c_goes_on_ignoring_it(tmp_path: Path) -> None:
-    with command(tmp_path, "quiet", "--json", preexec=ignore_ctrl_c) as process:
+    with command(tmp_path, "quiet", "--json", preexec=ignore_ctrl_c, fresh=True) as process:
         press_ctrl_c(process, after="waiting")
         output, errors = process.communicate(timeout=30)
     assert process.returncode == 0, errors
@@ -265,7 +274,8 @@ def test_a_watched_run_is_run_again_when_the_code_or_the_data_changes(tmp_path: 
     data = tmp_path / "cases.jsonl"
     data.write_text('{"input": 1}\n')
     arguments = ("endless", "--data", "cases.jsonl", "--json", "--watch")
-    with command(tmp_path, *arguments) as process:
+    # It starts itself again, by its own command line.
+    with command(tmp_path, *arguments, fresh=True) as process:
         assert process.stderr is not None
         assert process.stderr.readline() == WAITING
         data.write_text('{"input": 1}\n{"input": 2}\n')

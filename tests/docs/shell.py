@@ -1,7 +1,8 @@
 """Runs the commands of a page, in a folder that holds the files it shows.
 
 What would install something, or needs a program that only users have, is played by the programs in
-``bin``: they check what they are asked for, and install nothing.
+``bin``: they check what they are asked for, and install nothing. Others there are what they are
+elsewhere, but forked from a process that has imported their libraries.
 """
 
 from __future__ import annotations
@@ -19,6 +20,10 @@ from pathlib import Path
 from types import TracebackType
 
 import requests
+
+from tests.forked import nursery
+from tests.front import NURSERY
+from tests.server import COMMANDS, LIBRARIES
 
 from .pages import ROOT, Block
 
@@ -43,6 +48,8 @@ class Shell:
     def __init__(self, folder: Path, environ: Mapping[str, str]) -> None:
         clean = {k: v for k, v in os.environ.items() if not k.startswith("BRAINTRUST")}
         python = Path(sys.executable).parent
+        commands, servers = nursery(False, COMMANDS).fd, nursery(True, LIBRARIES).fd
+        self._passed = (commands, servers)
         self._environ = {
             **clean,
             **environ,
@@ -52,7 +59,10 @@ class Shell:
             "PAGE_ROOT": str(ROOT),
             "CURL_HOME": str(folder),
             "PYTHONDONTWRITEBYTECODE": "1",  # pages change files within a second
-            "PYTEST_PLUGINS": "flask_braintrust_evals.pytest_plugin",  # as where it is installed
+            # As where this package is installed, and no other that has a plugin.
+            "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
+            "PYTEST_PLUGINS": "flask_braintrust_evals.pytest_plugin",
+            NURSERY: f"{commands},gunicorn={servers}",
         }
         self._state = folder / ".state"
         self._state.write_text(f"cd {folder}\n")
@@ -106,6 +116,7 @@ class Shell:
             stderr=subprocess.STDOUT,
             text=True,
             timeout=120,
+            pass_fds=self._passed,
         )
         return done.returncode, self._as_on_the_page(done.stdout)
 
@@ -128,6 +139,7 @@ class Shell:
             env=self._environ,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
+            pass_fds=self._passed,
         )
         deadline = time.monotonic() + START_UP
         while True:
