@@ -111,6 +111,7 @@ LIVE = _of(
         "echo": ["a", {"b": [1, None, 1.5, "é\u2028\r\n"]}, None, True, 0, ""],
         "gated": ["a", "b"],
         "async-echo": ["a", "b"],
+        "async-program": ["a"],
         "flaky": ["good", "bad", "exit"],
         "scored": ["a", "b"],
         "threads-of-coroutines": ["a", "b"],
