@@ -138,9 +138,13 @@ def _json(text: str, problem: str) -> Any:
         raise ValueError(f"{problem}: {error}") from None
 
 
+def ignored_keys(cases: list[dict[str, Any]]) -> list[str]:
+    """Return the keys of the cases that mean nothing, in order."""
+    return sorted({key for case in cases for key in case.keys() - FIELDS})
+
+
 def _tell_ignored(cases: list[dict[str, Any]], name: str) -> None:
-    """Say which keys of the cases mean nothing."""
-    ignored = sorted({key for case in cases for key in case.keys() - FIELDS})
+    ignored = ignored_keys(cases)
     if ignored:
         keys = shortened(", ".join(map(repr, ignored)), MAX_QUOTED)
         hint = "put what scorers need into 'metadata'"

@@ -34,6 +34,11 @@ export function parseCases(text) {
   return cases;
 }
 
+// Returns the keys of the cases that mean nothing, in order.
+export function ignoredKeys(cases) {
+  return [...new Set(cases.flatMap((each) => Object.keys(each).filter((key) => !FIELDS.includes(key))))].sort();
+}
+
 // Returns a message about a key that stands for a field that is not there.
 function misspelledKey(value) {
   if (typeof value !== "object" || value === null || Array.isArray(value)) return null;

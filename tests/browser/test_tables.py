@@ -15,16 +15,17 @@ pytestmark = pytest.mark.live
 
 READ_ALL = """
 const [files, done] = arguments;
-const read = (parse, decode, text) => {
+const read = ({parseCases, decodeText, ignoredKeys}, text) => {
     const bytes = Uint8Array.from(atob(text), (each) => each.charCodeAt(0));
     try {
-        return {cases: parse(decode(bytes.buffer))};
+        const cases = parseCases(decodeText(bytes.buffer));
+        return {cases, ignored: ignoredKeys(cases)};
     } catch (error) {
         return {error: error.message};
     }
 };
 import("/evals/playground/cases.js")
-    .then(({parseCases, decodeText}) => files.map((each) => read(parseCases, decodeText, each)))
+    .then((module) => files.map((each) => read(module, each)))
     .then((found) => done(JSON.stringify(found)), (error) => done(`failed: ${error}`));
 """
 
@@ -38,4 +39,4 @@ def test_a_browser_reads_all_files_of_cases_as_the_command_line_does(
     found = json.loads(shared_browser.execute_async_script(READ_ALL, contents))
     assert len(found) == len(files) > 50
     for file, each in zip(files, found, strict=True):
-        file.check(each.get("cases"), each.get("error"))
+        file.check(each.get("cases"), each.get("error"), each.get("ignored"))

@@ -6,18 +6,19 @@ import csv
 
 import pytest
 
-from flask_braintrust_evals.cli.cases import parse_cases
+from flask_braintrust_evals.cli.cases import ignored_keys, parse_cases
 from tests.tables import TableFile, table_files
 
 
 @pytest.mark.parametrize("file", table_files(), ids=lambda file: file.path.name)
 def test_a_file_of_cases_is_read_as_it_is_meant(file: TableFile) -> None:
-    cases, error = None, None
+    cases, error, ignored = None, None, None
     try:
         cases = parse_cases(file.path.read_bytes())
+        ignored = ignored_keys(cases)
     except ValueError as raised:
         error = str(raised)
-    file.check(cases, error)
+    file.check(cases, error, ignored)
 
 
 def test_a_long_cell_changes_nothing_for_the_rest_of_the_process() -> None:

@@ -12,10 +12,11 @@ from .page_modules import needs_node, run_in_node
 
 READ_ALL = """
 import { readFileSync } from "node:fs";
-import { decodeText, parseCases } from "./cases.js";
+import { decodeText, ignoredKeys, parseCases } from "./cases.js";
 const read = (path) => {
   try {
-    return { cases: parseCases(decodeText(readFileSync(path))) };
+    const cases = parseCases(decodeText(readFileSync(path)));
+    return { cases, ignored: ignoredKeys(cases) };
   } catch (error) {
     return { error: error.message };
   }
@@ -39,4 +40,4 @@ def test_the_page_reads_a_file_of_cases_as_the_command_line_does(
     read: dict[str, Any], file: TableFile
 ) -> None:
     found = read[file.path.name]
-    file.check(found.get("cases"), found.get("error"))
+    file.check(found.get("cases"), found.get("error"), found.get("ignored"))
