@@ -47,7 +47,7 @@ const text = (value) => (value.includes("\n") ? element("pre", { tabIndex: 0 }, 
 
 function scores(run, other) {
   const { scores: changes, missing, cases, onlyBefore, onlyNow } = compareScores(run, other);
-  const rows = changes.map((each) => [each.name, percent(each.before), percent(each.now), change(each), each.better, each.worse, judged(each)]);
+  const rows = changes.map((each) => [each.name, whole(percent(each.before)), whole(percent(each.now)), change(each), each.better, each.worse, judged(each)]);
   const notes = [
     cases ? "" : "No case is in both runs: cases are the same if they have the same id or, without one, the same input.",
     onlyBefore || onlyNow ? `Only cases that both runs have are compared. ${onlyBefore} are only in the earlier one, and ${onlyNow} only in this one.` : "",
@@ -56,6 +56,8 @@ function scores(run, other) {
   const head = ["score", "before", "now", "change", "better", "worse", "is it more than chance?"];
   return [rows.length ? table("Scores", head, rows) : null, ...notes.map((each) => element("p", { className: "quiet" }, each))].filter(Boolean);
 }
+
+const whole = (value) => value.replace(" ", "\u00A0"); // on one line
 
 function change(each) {
   const way = direction(each);

@@ -113,9 +113,24 @@ function runOf(body, index) {
     scoreNames: [...new Set(rows.flatMap((row) => Object.keys(row.scores)))],
     done: rows.length,
     failed: rows.filter((row) => row.error).length,
+    means: sumsOf(rows),
     experiment: body.experiment ?? null,
     said,
   };
+}
+
+// Returns a map from the name of each score to { sum, count, failed }, as a run of the page has it.
+function sumsOf(rows) {
+  const sums = new Map();
+  const of = (name) => sums.get(name) ?? sums.set(name, { sum: 0, count: 0, failed: 0 }).get(name);
+  for (const row of rows) {
+    for (const [name, { score }] of Object.entries(row.scores)) {
+      const known = of(name);
+      if (typeof score === "number") [known.sum, known.count] = [known.sum + score, known.count + 1];
+    }
+    for (const name of Object.keys(row.scorerErrors ?? {})) of(name).failed += 1;
+  }
+  return sums;
 }
 
 function rowOf(result, at) {

@@ -1,5 +1,6 @@
 // The buttons that write the shown run to files.
 
+import { withSpans } from "./all_spans.js";
 import { byId } from "./dom.js";
 import { asCsv, asJson, download, fileName } from "./export.js";
 
@@ -18,8 +19,8 @@ export class Share {
     for (const id of ["export-json", "export-csv"]) byId(id).disabled = !run || run.state === "running" || !run.rows.length;
   }
 
-  #export(type, kind, make) {
-    const { run } = this.#shown;
-    download(fileName(run, kind), type, make(run.plain?.() ?? run));
+  async #export(type, kind, make) {
+    const { run, store } = this.#shown;
+    download(fileName(run, kind), type, make(await withSpans(run, store)));
   }
 }

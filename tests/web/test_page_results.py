@@ -192,3 +192,35 @@ def test_a_file_that_has_no_results_is_refused_with_a_reason(
     folder.mkdir()
     (found,) = run_in_node(folder, ROUND_TRIP, [str(path)])
     assert found["error"].startswith(error)
+
+
+WITH_SPANS = """
+import { withSpans } from "./all_spans.js";
+const spans = { a: [{ id: "1" }], b: [{ id: "2" }, { id: "3" }] };
+const store = {
+  async spans(run, id) {
+    if (id === "none") throw new Error("gone");
+    return spans[id] && { spans: spans[id], leftOut: 1 };
+  },
+};
+const opened = { id: "opened", spans: [{ id: "4" }] };
+const rows = [{ id: "a" }, { id: "none" }, opened, { id: "b" }, { id: "x" }];
+const counts = ({ id, spans, spansCut }) => [id, spans?.length ?? null, spansCut ?? null];
+const short = ({ rows }) => rows.map(counts);
+const run = { id: "run", rows };
+console.log(JSON.stringify([
+  short(await withSpans(run, store)),
+  short(await withSpans(run, store, 40)),
+  short(await withSpans(run, null)),
+  rows.some((each) => each.id === "a" && each.spans),
+]));
+"""
+
+
+def test_files_have_the_spans_that_the_browser_keeps_up_to_a_limit(tmp_path: Path) -> None:
+    whole, limited, without, changed = run_in_node(tmp_path, WITH_SPANS)
+    opened, rest = ["opened", 1, 0], ["x", None, None]
+    assert whole == [["a", 1, 1], ["none", None, None], opened, ["b", 2, 1], rest]
+    assert limited == [["a", 1, 1], ["none", None, None], opened, ["b", 0, 3], rest]
+    assert without == [["a", None, None], ["none", None, None], opened, ["b", None, None], rest]
+    assert changed is False, "the rows that are shown are left as they are"
