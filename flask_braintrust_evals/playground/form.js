@@ -7,8 +7,9 @@ import { described } from "./schemas.js";
 import { controlFor, focusable, heading, hint } from "./structures.js";
 
 // Returns the form for the parameters of a manifest's evaluator:
-// { fields, values(), reset(), refused(message) }. `fields` are elements. `values` returns the values that are given,
-// or marks the fields that are wrong, shows the first of them, and throws an Error. `reset` shows the defaults.
+// { fields, values(), entered(), reset(), refused(message) }. `fields` are elements. `values` returns the values that are
+// given, or marks the fields that are wrong, shows the first of them, and throws an Error. `entered` returns those that
+// can be read, without a word of the others. `reset` shows the defaults.
 // `refused` shows what the server said of a parameter, and returns whether it did.
 // `given` has the values that the fields have at first, instead of the defaults.
 export function parameterForm(parameters, given = {}) {
@@ -16,6 +17,7 @@ export function parameterForm(parameters, given = {}) {
   return {
     fields: fields.map((each) => each.node),
     values: () => valuesOf(fields),
+    entered: () => enteredIn(fields),
     reset: () => fields.forEach((each) => each.reset()),
     refused: (message) => showRefusal(fields, message),
   };
@@ -73,6 +75,18 @@ function valuesOf(fields) {
   }
   if (wrong.length) throw new Error(wrong.join("\n"));
   // With an assignment, "__proto__" would not be a name as any other.
+  return Object.fromEntries(values);
+}
+
+function enteredIn(fields) {
+  const values = fields.flatMap(({ name, control }) => {
+    try {
+      const value = control.read();
+      return value === undefined ? [] : [[name, value]];
+    } catch {
+      return []; // it is half written
+    }
+  });
   return Object.fromEntries(values);
 }
 

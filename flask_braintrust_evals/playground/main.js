@@ -1,51 +1,228 @@
-// Puts the page together: the form starts runs, and the panel beside it shows them.
+// Puts the page together: the address says what is shown, and the form starts runs.
 
+import { hashOf, place, setPlace } from "./address.js";
+import { again, caseOf, isFailed, missing, someAgain, withCases } from "./again.js";
 import { Server } from "./api.js";
-import { byId, show } from "./dom.js";
-import { keep } from "./history.js";
-import { ResultsView } from "./results_view.js";
+import { editCase } from "./case_editor.js";
+import { CompareChoice } from "./compare_choice.js";
+import { byId, element, show } from "./dom.js";
+import { drawEmpty } from "./empty.js";
+import { fold } from "./fold.js";
+import { interrupted, isAbandoned } from "./recorder.js";
+import { remember, remembered } from "./remembered.js";
+import { caseName, ResultsView } from "./results_view.js";
+import { Run } from "./run.js";
+import { RunLine } from "./run_line.js";
 import { Runner } from "./runner.js";
 import { RunsList } from "./runs_list.js";
 import { ReportButton } from "./save_report.js";
 import { Setup } from "./setup.js";
 import { Share } from "./share.js";
 import { Shown } from "./shown.js";
+import { Store } from "./store.js";
 
 const server = new Server();
 const shown = new Shown();
-const view = new ResultsView(shown);
 const runner = new Runner(server);
-const runs = new RunsList(shown);
-const setup = new Setup(server, { chosen: (name) => runs.list(name), start });
+const setup = new Setup(server, { chosen: (evaluator) => visit({ evaluator }), start: startForm });
+const view = new ResultsView(shown, { actions: caseActions, opened: caseOpened });
+const runs = new RunsList({ compare: (run, other) => visit({ ...here(), run, with: other }) });
+const choice = new CompareChoice((other) => visit({ ...here(), with: other }));
+const line = new RunLine(shown, () => view.rows, {
+  again: () => start(again(shown.run, request)),
+  failed: () => start(someAgain(shown.run, request, shown.run.rows.filter(isFailed), "the failed cases")),
+  missing: () => start(withCases(shown.run, request, missing(shown.run, request), "the cases not done")),
+  rows: () => start(someAgain(shown.run, request, view.rows, "some cases")),
+  form: toForm,
+  remove,
+  label,
+});
 new Share(shown);
 new ReportButton(shown);
 
-async function start() {
-  if (runner.active) return;
+let store = null;
+let request; // the body of the request that the shown run was started with, or undefined
+let turn = 0;
+
+// What is shown
+
+const here = () => ({ evaluator: setup.evaluator, run: shown.run?.id, with: shown.other?.id });
+
+async function visit(fields, options) {
+  setPlace(fields, options);
+  await arrive(fields);
+}
+
+// Shows what an address says. A later call ends an earlier one.
+async function arrive(fields) {
+  const mine = ++turn;
+  if (!store || !setup.names.length) return;
+  const evaluator = setup.names.includes(fields.evaluator) ? fields.evaluator : lastEvaluator();
+  if (setup.evaluator !== evaluator) await setup.choose(evaluator);
+  remember(`evaluator ${store.application}`, evaluator);
+  const run = await found(fields.run);
+  const other = await found(fields.with);
+  const asked = run && run !== runner.active ? await store.request(run.id).catch(() => undefined) : runner.body;
+  if (mine !== turn) return;
+  request = asked;
+  show(byId("gone"), fields.run && !run ? "That run is not in this browser, or not any more. Others are listed below." : "");
+  if (fields.run && !run) setPlace({ evaluator }, { replace: true });
+  shown.open(run, other);
+  line.request = request;
+  drawActive();
+  byId("results").hidden = !run;
+  byId("runs").hidden = Boolean(run);
+  document.title = run ? `${run.label || evaluator} – Evaluators` : "Evaluators";
+  await list();
+  if (mine === turn) view.openCase(run ? fields.case : "");
+}
+
+function lastEvaluator() {
+  if (setup.evaluator) return setup.evaluator;
+  const last = remembered(`evaluator ${store.application}`);
+  return setup.names.includes(last) ? last : setup.names[0];
+}
+
+// Returns the run with an id, or null.
+async function found(id) {
+  if (!id) return null;
+  for (const known of [runner.active, shown.run]) if (known?.id === id && (known === runner.active || known.state !== "running")) return known;
+  let record = await store.record(id).catch(() => undefined);
+  if (!record) return null;
+  if (await isAbandoned(record)) {
+    record = interrupted(record);
+    await store.write(record);
+  }
+  return Run.of(record, await store.rows(id));
+}
+
+async function list() {
+  await runs.list(store, setup.evaluator);
+  choice.offer(runs.records, shown.run?.id, shown.other?.id);
+  const none = !runs.records.length;
+  byId("empty").hidden = !none;
+  if (none) drawEmpty(setup.evaluator, setup.described, startForm);
+}
+
+function caseOpened(row) {
+  if (!shown.run) return;
+  const was = place().case;
+  // Going from case to case is one step of the browser's history.
+  setPlace({ ...here(), case: row ? caseName(row) : "" }, { replace: Boolean(was) || !row });
+}
+
+// Runs
+
+async function startForm() {
   setup.problem("");
-  show(byId("run-problem"), "");
   try {
-    await follow(await setup.request());
+    await start(await setup.request());
   } catch (error) {
     setup.problem(error.message);
   }
 }
 
-async function follow(request) {
+async function start(asked) {
+  if (runner.active || !store) return;
+  byId("details").close();
   setup.running(true);
-  const run = await runner.run(request, (current) => {
-    shown.run = current;
-    view.schedule();
+  line.busy = true;
+  let first = true;
+  const { run, denied, problem } = await runner.run(asked, store, (current) => {
+    if (first) opened(current, asked.body);
+    first = false;
+    drawActive();
+    if (shown.run === current) view.schedule();
   });
   setup.running(false);
-  if (run.denied) setup.askForToken();
-  if (run.state === "failed") setup.refused(run.error);
+  line.busy = false;
+  drawActive();
+  if (denied) setup.askForToken();
+  if (run.state === "failed" && run.evaluator === setup.evaluator) setup.refused(run.error);
+  show(byId("unkept"), problem);
+  shown.changed();
+  await list();
+}
+
+// Shows a run that has just begun.
+function opened(run, body) {
+  turn += 1;
+  request = body;
+  setPlace({ evaluator: run.evaluator, run: run.id });
+  for (const id of ["gone", "unkept"]) show(byId(id), "");
+  byId("runs").hidden = true;
+  byId("results").hidden = false;
   shown.open(run);
-  if (run.rows.length) {
-    await keep(run.plain()).catch(() => {}); // private windows may have no database
-    await runs.list(setup.evaluator);
-  }
+  line.request = body;
+  byId("results").scrollIntoView({ block: "nearest" });
+}
+
+// Says in the page's head how a run goes that is not the one that is shown.
+function drawActive() {
+  const run = runner.active;
+  byId("active").hidden = !run || run === shown.run;
+  if (run) byId("active").textContent = `${run.evaluator}: running, ${run.done}${run.total ? ` of ${run.total}` : ""} done`;
+  if (run) byId("active").href = hashOf({ evaluator: run.evaluator, run: run.id });
+}
+
+function caseActions(row) {
+  const known = shown.run;
+  const one = (name, title, onclick) => element("button", { type: "button", title, disabled: Boolean(runner.active), onclick }, name);
+  const only = () => start(someAgain(known, request, [row], `case ${row.index + 1}`));
+  const edit = async () => {
+    const edited = await editCase(caseOf(row, request), `Case ${row.index + 1}, edited`);
+    if (edited) await start(withCases(known, request, [edited], `case ${row.index + 1}, edited,`));
+  };
+  return [one("Run this case", "Run this case only, in a run of its own", only), one("Edit and run", "Change this case, and run it alone", edit)];
+}
+
+function toForm() {
+  const { run } = shown;
+  const cases = request?.data?.data ?? someAgain(run, request, run.rows, "").body.data.data;
+  setup.enter(run.parameters, cases);
+  fold(false);
+  byId("run").focus();
+}
+
+async function remove() {
+  const { id, evaluator } = shown.run;
+  const record = runs.records.find((each) => each.id === id) ?? shown.run;
+  if (await runs.delete(record)) await visit({ evaluator }, { replace: true });
+}
+
+async function label(text) {
+  const { run } = shown;
+  run.label = text || null;
+  await store.update(run.id, { label: run.label });
+  await list();
+}
+
+// The page
+
+async function connect() {
+  const application = await setup.connect();
+  if (application === null) return;
+  store = new Store(application);
+  setup.store = shown.store = store;
+  store.onChange(() => shown.run?.state === "running" && shown.run !== runner.active ? arrive(place()) : list());
+  await arrive(place());
 }
 
 byId("cancel").addEventListener("click", () => runner.cancel());
-setup.connect();
+byId("connect").addEventListener("click", () => {
+  server.authenticate(byId("token").value.trim(), byId("org").value.trim());
+  connect();
+});
+byId("skip").addEventListener("click", (event) => {
+  event.preventDefault(); // the part of the address behind "#" says what is shown
+  (shown.run ? byId("results") : byId("runs")).focus();
+});
+byId("fold").addEventListener("click", () => fold());
+addEventListener("hashchange", () => arrive(place()));
+addEventListener("keydown", (event) => {
+  if (event.key !== "Enter" || !(event.ctrlKey || event.metaKey) || document.querySelector("dialog[open]")) return;
+  event.preventDefault();
+  byId("setup").requestSubmit();
+});
+fold(remembered("folded") === "yes");
+connect();

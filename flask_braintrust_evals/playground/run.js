@@ -6,6 +6,13 @@ const MESSAGES = 200; // that a task reports for one case, and are kept
 const MESSAGE_TEXT = 50_000; // characters of all of them
 
 export class Run {
+  // Returns the run that a record and its rows tell of.
+  static of(record, rows = record.rows) {
+    const run = Object.assign(new Run(record.evaluator, record.parameters, record.total), record, { rows });
+    run.byId = new Map(rows.map((row) => [row.id, row]));
+    return run;
+  }
+
   constructor(evaluator, parameters, total) {
     this.started = new Date().toISOString();
     this.id = `${this.started.replaceAll(/\D/g, "").slice(0, 14)}-${Math.random().toString(36).slice(2, 8)}`;
@@ -15,21 +22,25 @@ export class Run {
     this.seconds = null;
     this.total = total; // number of cases and trials, or null if it is not known
     this.rows = [];
-    this.state = "running"; // then "finished", "failed" or "cancelled"
+    this.state = "running"; // then "finished", "failed", "cancelled" or, if the page was left, "interrupted"
+    this.label = null; // what its user calls it
+    this.about = ""; // which cases of another run it repeats
     this.error = "";
     this.summary = null;
     this.scoreNames = [];
     this.done = 0;
     this.failed = 0;
     this.experiment = null;
+    this.means = new Map(); // from the name of each score to { sum, count, failed }
     this.byId = new Map();
   }
 
+  // Returns the row of a case that this event tells to be done, or else undefined.
   handle(event, text) {
     const data = text === "" ? null : JSON.parse(text);
     if (event === "case_start") this.#start(data);
     else if (event === "progress") this.#progress(data);
-    else if (event === "case_result") this.#result(data);
+    else if (event === "case_result") return this.#result(data);
     else if (event === "start") this.experiment = data;
     else if (event === "summary") {
       this.summary = data;
@@ -41,6 +52,7 @@ export class Run {
       this.error = String(data);
       this.#stopClock();
     }
+    return undefined;
   }
 
   end(state, error = "") {
@@ -50,10 +62,15 @@ export class Run {
     for (const row of this.rows) if (row.state !== "done" && row.state !== "error") row.state = "cancelled";
   }
 
-  // Returns plain data, for history.js and export.js.
+  // Returns plain data, for export.js.
   plain() {
-    const { id, started, evaluator, parameters, total, rows, state, error, summary, scoreNames, done, failed, experiment, seconds } = this;
-    return { id, started, evaluator, parameters, total, rows, state, error, summary, scoreNames, done, failed, experiment, seconds };
+    return { ...this.record(), rows: this.rows };
+  }
+
+  // Returns plain data without the rows, for store.js.
+  record() {
+    const { byId, began, rows, ...record } = this;
+    return record;
   }
 
   #stopClock() {
@@ -61,7 +78,7 @@ export class Run {
   }
 
   #start({ id, case_id: caseId, index, trial_index: trial, input, expected }) {
-    const row = { id, caseId, index, trial, input, expected, state: "running", text: "", scores: {} };
+    const row = { at: this.rows.length, id, caseId, index, trial, input, expected, state: "running", text: "", scores: {} };
     this.byId.set(id, row);
     this.rows.push(row);
   }
@@ -79,7 +96,7 @@ export class Run {
 
   #result(result) {
     const row = this.byId.get(result.id);
-    if (!row) return;
+    if (!row) return undefined;
     const { scores, classifications, scorer_errors: scorerErrors, metadata, tags, duration, metrics, scorer_metrics: scorerMetrics, error } = result;
     Object.assign(row, { scores, classifications, scorerErrors, metadata, tags, duration, metrics, scorerMetrics });
     row.error = error;
@@ -89,6 +106,16 @@ export class Run {
     this.done += 1;
     this.failed += error ? 1 : 0;
     for (const name of Object.keys(scores)) if (!this.scoreNames.includes(name)) this.scoreNames.push(name);
+    for (const [name, { score }] of Object.entries(scores)) this.#count(name, score);
+    for (const name of Object.keys(scorerErrors ?? {})) this.#count(name, null).failed += 1;
+    return row;
+  }
+
+  #count(name, score) {
+    if (!this.means.has(name)) this.means.set(name, { sum: 0, count: 0, failed: 0 });
+    const mean = this.means.get(name);
+    if (typeof score === "number") [mean.sum, mean.count] = [mean.sum + score, mean.count + 1];
+    return mean;
   }
 }
 

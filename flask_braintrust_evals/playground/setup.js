@@ -1,60 +1,89 @@
-// The panel in which an evaluator, its parameters and cases are chosen.
+// The panel in which an evaluator, its parameters and cases are chosen. What is entered for each evaluator is kept.
 
 import { byId, element, show } from "./dom.js";
 import { parameterForm } from "./form.js";
 import { Source } from "./source.js";
 
+const PAUSE = 300; // milliseconds without a change until the form is kept
+
 export class Setup {
+  store = null;
+  evaluator = "";
   #server;
   #manifest = {};
   #form = parameterForm(null);
   #source = new Source();
+  #keeping = null;
 
-  // Calls `chosen(name)` when another evaluator is chosen, and `start()` when a run is asked for.
+  // Calls `chosen(name)` when its user chooses another evaluator, and `start()` when a run is asked for.
   constructor(server, { chosen, start }) {
     this.#server = server;
-    this.chosen = chosen;
     byId("server").textContent = server.address;
     byId("setup").addEventListener("submit", (event) => {
       event.preventDefault();
       start();
     });
-    byId("evaluator").addEventListener("change", () => this.#choose());
-    byId("defaults").addEventListener("click", () => this.#form.reset());
-    byId("connect").addEventListener("click", () => {
-      server.authenticate(byId("token").value.trim(), byId("org").value.trim());
-      this.connect();
+    byId("defaults").addEventListener("click", () => {
+      this.#form.reset();
+      this.#keepSoon();
+    });
+    for (const event of ["input", "change"]) byId("setup").addEventListener(event, () => this.#keepSoon());
+    addEventListener("pagehide", () => this.#keep());
+    byId("evaluator").addEventListener("change", () => {
+      byId("setup").ariaBusy = true; // until its form is there
+      chosen(byId("evaluator").value);
     });
   }
 
-  get evaluator() {
-    return byId("evaluator").value;
+  get names() {
+    return Object.keys(this.#manifest);
   }
 
+  // What the server says of the chosen evaluator, or undefined if there is none.
+  get described() {
+    return Object.hasOwn(this.#manifest, this.evaluator) ? this.#manifest[this.evaluator] : undefined;
+  }
+
+  // Asks the server for its evaluators. Returns the application's id, or null if it did not answer.
   async connect() {
     this.problem("");
     try {
-      this.#manifest = (await this.#server.evaluators()).evaluators;
+      const { evaluators, application } = await this.#server.evaluators();
+      this.#manifest = evaluators;
+      byId("evaluator").replaceChildren(...this.names.map((name) => element("option", {}, name)));
+      byId("run").disabled = !this.names.length;
+      show(byId("about"), this.names.length ? "" : "This server has no evaluators.");
+      return application;
     } catch (error) {
       const denied = error.status === 401 || error.status === 403 || (error.status === 400 && byId("token").value);
       if (denied) this.askForToken();
       if (error.status !== 401 || byId("token").value) this.problem(error.message);
-      return;
+      return null;
     }
-    const names = Object.keys(this.#manifest);
-    byId("evaluator").replaceChildren(...names.map((name) => element("option", {}, name)));
-    show(byId("about"), names.length ? "" : "This server has no evaluators.");
-    byId("run").disabled = !names.length;
-    if (names.length) await this.#choose();
+  }
+
+  // Shows the form of an evaluator, with what was last entered there.
+  async choose(name) {
+    this.#keep();
+    this.evaluator = name;
+    byId("evaluator").value = name;
+    this.#fill((await this.store.form(name).catch(() => undefined)) ?? {});
+    byId("setup").ariaBusy = false;
+  }
+
+  // Puts parameters and cases into the form.
+  enter(parameters, cases) {
+    this.#fill({ parameters, source: "text", text: JSON.stringify(cases, null, 2) });
+    this.#keepSoon();
   }
 
   // Returns { body, total }: what is sent to the server, and the number of cases and trials, or null.
   // Throws an Error that says what is wrong in the form.
   async request() {
+    const parameters = this.#form.values();
     const { data, cases } = await this.#source.chosen();
-    const trials = Number(byId("trials").value) || undefined;
-    const body = { name: this.evaluator, data, parameters: this.#form.values(), trial_count: trials };
-    body.max_concurrency = Number(byId("concurrency").value) || undefined;
+    const { trials, concurrency } = this.#numbers();
+    const body = { name: this.evaluator, data, parameters, trial_count: trials, max_concurrency: concurrency };
     return { body, total: cases === null ? null : cases * (trials ?? 1) };
   }
 
@@ -74,18 +103,36 @@ export class Setup {
   running(on) {
     byId("run").disabled = on;
     byId("cancel").disabled = !on;
-    byId("evaluator").disabled = on;
   }
 
-  async #choose() {
-    const name = this.evaluator;
-    const { parameters, scores, classifiers, description, has_data: hasData } = this.#manifest[name];
-    this.#form = parameterForm(parameters);
+  #numbers() {
+    const [trials, concurrency] = ["trials", "concurrency"].map((id) => Number(byId(id).value) || undefined);
+    return { trials, concurrency };
+  }
+
+  #fill({ parameters = {}, trials, concurrency, ...cases }) {
+    const { parameters: declared, scores, classifiers, description } = this.described;
+    this.#form = parameterForm(declared, parameters);
     byId("parameter-fields").replaceChildren(...this.#form.fields);
     byId("parameters").hidden = !this.#form.fields.length;
     const made = [...scores, ...classifiers].map((each) => each.name).join(", ");
     show(byId("about"), [description, made ? `Scores: ${made}` : "No scorers."].filter(Boolean).join(" — "));
-    this.#source.offerOwn(hasData);
-    await this.chosen(name);
+    byId("trials").value = trials ?? "";
+    byId("concurrency").value = concurrency ?? "";
+    this.#source.show(this.described, cases);
+  }
+
+  #keepSoon() {
+    clearTimeout(this.#keeping);
+    this.#keeping = setTimeout(() => this.#keep(), PAUSE);
+  }
+
+  // Keeps what is entered, if it has changed since.
+  #keep() {
+    if (this.#keeping === null || !this.store) return;
+    clearTimeout(this.#keeping);
+    this.#keeping = null;
+    const entered = { parameters: this.#form.entered(), ...this.#numbers(), ...this.#source.entered() };
+    this.store.keepForm(this.evaluator, entered).catch(() => {}); // private windows may have no database
   }
 }

@@ -3,9 +3,10 @@
 import { compare } from "./compare.js";
 
 export class Shown {
-  run = null; // a Run, or plain data as Run.plain() returns it
-  other = null; // plain data of a run
-  compared = new Map(); // from a row to { row, scores, verdict }
+  run = null; // a Run
+  other = null; // a Run
+  compared = new Map(); // from a row to { row, scores, verdict, same }
+  store = null; // where the spans of their cases are, by the ids of run and row; null in a page without a database
   #listeners = [];
 
   // Calls the listener with this object when another run is shown, or when something in the run has changed.
@@ -13,13 +14,8 @@ export class Shown {
     this.#listeners.push(listener);
   }
 
-  open(run) {
-    this.run = run;
-    this.changed();
-  }
-
-  compareWith(other) {
-    this.other = other;
+  open(run, other = null) {
+    [this.run, this.other] = [run, other];
     this.changed();
   }
 

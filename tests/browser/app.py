@@ -133,6 +133,18 @@ def patient(input: Any, hooks: EvalHooks) -> Any:
     return input
 
 
+flaky_fails = threading.Event()
+flaky_fails.set()
+
+
+@bp.evaluator("flaky", scores=[exact_match])
+def flaky(input: Any, hooks: EvalHooks) -> Any:
+    """Fails on "flaky" until it is mended."""
+    if input == "flaky" and flaky_fails.is_set():
+        raise ValueError("flaky")
+    return [input, dict(hooks.metadata)]
+
+
 @bp.evaluator("many", max_concurrency=20)
 def many(input: Any) -> Any:
     return input
@@ -183,11 +195,18 @@ def release() -> str:
     return "released"
 
 
+def mend() -> str:
+    flaky_fails.clear()
+    return "mended"
+
+
 def create_app() -> Flask:
     app = Flask(__name__)
     app.config["BRAINTRUST_EVALS_PLAYGROUND"] = True
     app.config["BRAINTRUST_EVALS_TRACER_PROVIDER"] = True
     app.config["BRAINTRUST_EVALS_AUTH"] = os.environ.get("AUTH", "none")
     app.register_blueprint(bp, url_prefix="/evals")
+    app.register_blueprint(bp, url_prefix="/other", name="other")
     app.add_url_rule("/release", view_func=release)
+    app.add_url_rule("/mend", view_func=mend)
     return app

@@ -10,6 +10,8 @@ import pytest
 from tests.server import Gunicorn
 from tests.standin import StandIn
 
+from .support import Page
+
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 DRIVER = shutil.which("chromedriver")
 Start = Callable[..., Any]
@@ -65,3 +67,15 @@ def cloud_for_pages() -> Iterator[StandIn]:
     with StandIn() as cloud:
         cloud.add_user("token-ada", orgs=("acme",))
         yield cloud
+
+
+@pytest.fixture
+def page(shared_browser: Any, page_server: Gunicorn) -> Iterator[Page]:
+    shared_browser.get_log("browser")
+    shared_browser.get("about:blank")  # the page before would keep what it has
+    kept = {"origin": page_server.url, "storageTypes": "indexeddb,local_storage"}
+    shared_browser.execute_cdp_cmd("Storage.clearDataForOrigin", kept)
+    page = Page(shared_browser, f"{page_server.url}/evals/playground")
+    page.ready()
+    yield page
+    assert page.problems() == [], "the console has nothing to complain of"

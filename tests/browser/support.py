@@ -21,6 +21,15 @@ class Page:
         self.browser = browser
         browser.get(url)
 
+    def ready(self) -> None:
+        """Wait until the evaluators are there."""
+        self.wait(lambda: Select(self.one("evaluator")).options)
+        self.wait(lambda: self.one("runs").is_displayed() or self.one("results").is_displayed())
+
+    def reload(self) -> None:
+        self.browser.refresh()
+        self.ready()
+
     def one(self, id: str) -> WebElement:
         found: WebElement = self.browser.find_element(By.ID, id)
         return found
@@ -50,14 +59,20 @@ class Page:
         )
         return found
 
+    def evaluator(self, name: str) -> None:
+        """Choose an evaluator, and wait for its form."""
+        self.choose("evaluator", name)
+        self.wait(lambda: self.one("setup").get_attribute("aria-busy") != "true")
+
     def give(self, cases: list[Any] | str) -> None:
         """Fill in cases. Set by script: typing hundreds of them takes long."""
+        self.choose("source", "typed or pasted")
         text = cases if isinstance(cases, str) else json.dumps([{"input": each} for each in cases])
         script = "arguments[0].value = arguments[1]; arguments[0].dispatchEvent(new Event('input'))"
         self.browser.execute_script(script, self.one("cases"), text)
 
     def start(self, evaluator: str, cases: list[Any] | str | None = None) -> None:
-        self.choose("evaluator", evaluator)
+        self.evaluator(evaluator)
         if cases is not None:
             self.give(cases)
         self.wait(lambda: self.one("run").is_enabled())
@@ -82,6 +97,18 @@ class Page:
             (row) => [...row.children].map((cell) => cell.textContent))"""
         rows: list[list[str]] = self.browser.execute_script(script)
         return rows
+
+    @property
+    def runs(self) -> list[list[str]]:
+        """What the list of runs says of each: its name, cases, and so on."""
+        script = """return [...document.querySelectorAll('#runs-table .run')].map((row) =>
+            [...row.children].slice(1, -1).map((cell) => cell.innerText.trim()))"""
+        rows: list[list[str]] = self.browser.execute_script(script)
+        return rows
+
+    def list_runs(self) -> None:
+        self.one("all-runs").click()
+        self.wait(lambda: self.one("runs").is_displayed())
 
     @property
     def headings(self) -> list[str]:

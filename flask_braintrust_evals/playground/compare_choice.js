@@ -1,0 +1,34 @@
+// The list from which the run is chosen that the shown one is compared with.
+
+import { nameOf, timeOf } from "./again.js";
+import { byId, element } from "./dom.js";
+import { differingParameters, meanOf, shortValue } from "./runs_list.js";
+import { own } from "./records.js";
+
+export class CompareChoice {
+  // Calls `choose(id)`, with "" for none.
+  constructor(choose) {
+    byId("compare").addEventListener("change", (event) => choose(event.target.value));
+  }
+
+  // Offers the records of runs, apart from the one that is shown.
+  offer(records, shown, chosen) {
+    const others = records.filter(({ id }) => id !== shown);
+    const differing = differingParameters(records);
+    const none = others.length ? "nothing" : "no earlier run";
+    byId("compare").replaceChildren(
+      element("option", { value: "" }, none),
+      ...others.map((each) => element("option", { value: each.id }, wordsOf(each, differing))),
+    );
+    byId("compare").value = chosen ?? "";
+  }
+}
+
+function wordsOf(record, differing) {
+  const scores = record.scoreNames.map((name) => `${name} ${meanOf(record, name)}`);
+  const parameters = differing.map((name) => `${name}: ${shortValue(own(record.parameters, name))}`);
+  const cases = `${record.done} cases${record.failed ? `, ${record.failed} failed` : ""}`;
+  const name = record.label ? `${nameOf(record)} (${timeOf(record)})` : nameOf(record);
+  const ended = record.state === "finished" ? [] : [record.state];
+  return [name, cases, ...ended, ...scores, ...parameters].join(" · ");
+}

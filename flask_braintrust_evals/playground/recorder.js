@@ -1,0 +1,99 @@
+// Writes a run to the browser's database while it goes on, so that a reload loses no case that is done.
+
+const PAUSE = 200; // milliseconds between two transactions
+const ALIVE = 5_000; // milliseconds after which the record is written again if nothing has happened
+const GONE = 3 * ALIVE;
+
+export class Recorder {
+  #store;
+  #run;
+  #size = 0;
+  #cases = [];
+  #spans = [];
+  #request;
+  #writing = null;
+  #timer = null;
+  #alive = null;
+  #release = () => {};
+
+  constructor(store, run, request) {
+    this.#store = store;
+    this.#run = run;
+    this.#request = request;
+    this.problem = ""; // why the run is not kept
+    this.#size = JSON.stringify(request).length;
+  }
+
+  // Writes the run's record, and holds a lock by which other windows know that the run goes on here.
+  async begin() {
+    navigator.locks?.request(lockOf(this.#run.id), () => new Promise((resolve) => (this.#release = resolve)));
+    this.#alive = setInterval(() => this.#soon(), ALIVE);
+    await this.flush();
+  }
+
+  // Is called when a case is done.
+  add(row) {
+    this.#cases.push({ at: row.at, row });
+    this.#size += JSON.stringify(row).length;
+    this.#soon();
+  }
+
+  // Is called with the spans of a case, which are in the database only. `id` is that of its row.
+  addSpans(id, spans, leftOut) {
+    this.#spans.push({ id, spans, leftOut });
+    this.#size += JSON.stringify(spans).length;
+    this.#soon();
+  }
+
+  // Writes what has not been written yet.
+  async flush() {
+    clearTimeout(this.#timer);
+    this.#timer = null;
+    await this.#writing;
+    const [cases, spans, request] = [this.#cases, this.#spans, this.#request];
+    [this.#cases, this.#spans, this.#request] = [[], [], null];
+    this.#writing = this.#write({ cases, spans, request });
+    await this.#writing;
+  }
+
+  async end() {
+    clearInterval(this.#alive);
+    // The rows of cases that were cancelled have not been added.
+    for (const row of this.#run.rows) if (row.state === "cancelled") this.#cases.push({ at: row.at, row });
+    await this.flush();
+    this.#release();
+    // A request that was refused is no run.
+    if (!this.#run.rows.length && this.#run.state !== "finished") await this.#store.remove([this.#run.id]).catch(() => {});
+    await this.#store.prune(this.#run.id).catch(() => {});
+    this.#store.announce();
+  }
+
+  #soon() {
+    this.#timer ??= setTimeout(() => this.flush(), PAUSE);
+  }
+
+  async #write(written) {
+    try {
+      await this.#store.write({ ...this.#run.record(), size: this.#size, seen: Date.now() }, written);
+    } catch (error) {
+      this.problem = `This run is not kept in this browser: ${error?.message || error?.name || "its database does not answer"}`;
+    }
+  }
+}
+
+const lockOf = (id) => `braintrust-evals ${id}`;
+
+// Returns whether a run that is "running" in the database has been left by the window in which it ran.
+export async function isAbandoned(record) {
+  if (record.state !== "running") return false;
+  if (!navigator.locks) return Date.now() - record.seen > GONE; // locks need https or localhost
+  const { held } = await navigator.locks.query();
+  return !held.some(({ name }) => name === lockOf(record.id));
+}
+
+// Returns the record of such a run as it is from then on.
+export function interrupted(record) {
+  const of = record.total ? ` of ${record.total}` : "";
+  const error = `The page was closed or loaded again when ${record.done}${of} cases were done. They are kept; the others were cancelled.`;
+  return { ...record, state: "interrupted", error };
+}

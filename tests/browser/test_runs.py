@@ -1,0 +1,180 @@
+"""Runs stay: they are kept while they go on, listed, opened again, named, repeated and deleted."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+import requests
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.ui import Select
+
+from tests.server import Gunicorn
+
+from .support import Page
+
+pytestmark = pytest.mark.live
+
+
+def data(*pairs: tuple[Any, Any], **more: Any) -> str:
+    return json.dumps([{"input": each, "expected": wanted, **more} for each, wanted in pairs])
+
+
+def address(page: Page) -> dict[str, str]:
+    fragment = page.browser.current_url.partition("#")[2]
+    return dict(each.split("=") for each in fragment.split("&") if each)
+
+
+def test_a_reload_in_the_middle_loses_no_finished_case_and_the_page_says_so(page: Page) -> None:
+    page.start("patient", list(range(30)))
+    page.wait(lambda: "1 of 30 done" in page.status)
+    page.reload()
+    page.wait(lambda: "interrupted" in page.status)
+
+    assert "when 1 of 30 cases were done" in page.one("run-problem").text
+    assert [row[2] for row in page.table] == ["0"], "the finished case is there"
+    assert page.one("again-missing").text == "Those not done (29)"
+    page.list_runs()
+    assert [row[1].split("\n") for row in page.runs] == [["1 of 30", "interrupted"]]
+    page.reload()
+    assert "interrupted" in page.runs[0][1]
+
+
+def test_runs_are_listed_named_opened_again_and_deleted_when_asked(page: Page) -> None:
+    page.run("echo", data(("a", "a"), ("b", "b!")))
+    page.set(page.one("label"), "plain" + Keys.ENTER)
+    first = address(page)["run"]
+    page.set(page.field("suffix"), "!")
+    page.run("echo")
+    page.list_runs()
+
+    (second_name, *second), (first_name, *first_rest) = page.runs
+    assert (first_name.split("\n")[0], first_rest) == (
+        "plain",
+        ["2", "50.0 %", "5.0 %", 'suffix: ""'],
+    )
+    assert second == ["2", "50.0 %", "10.0 %", "suffix: !"]
+    page.browser.find_element(By.LINK_TEXT, "plain").click()
+    page.wait(lambda: page.one("label").get_attribute("value") == "plain")
+    assert address(page) == {"evaluator": "echo", "run": first}
+    assert [row[4] for row in page.table] == ["a", "b"]
+    assert "suffix" in page.one("run-parameters-short").text
+
+    page.one("again-remove").click()
+    page.wait(lambda: page.one("question").is_displayed())
+    assert "plain" in page.one("question").text
+    page.one("question").find_element(By.XPATH, ".//button[.='Keep']").click()
+    page.wait(lambda: not page.one("question").is_displayed())
+    page.one("again-remove").click()
+    page.one("question").find_element(By.XPATH, ".//button[.='Delete']").click()
+    page.wait(lambda: page.one("runs").is_displayed() and len(page.runs) == 1)
+    assert page.runs[0][0] == second_name
+    page.browser.execute_script(f"location.hash = 'evaluator=echo&run={first}'")
+    page.wait(lambda: "not in this browser" in page.one("gone").text)
+
+
+def test_the_address_leads_back_to_the_same_run_comparison_and_case(page: Page) -> None:
+    page.run("echo", data(("a", "x"), ("b", "b")))
+    earlier = address(page)["run"]
+    page.run("echo", data(("a", "a"), ("b", "b")))
+    Select(page.one("compare")).select_by_index(1)
+    page.wait(lambda: page.one("comparison").text)
+    page.all("#table .row")[1].click()
+    page.wait(lambda: page.one("details").is_displayed())
+    assert (address(page)["with"], address(page)["case"]) == (earlier, "2")
+
+    page.reload()
+    page.wait(lambda: page.one("details").is_displayed())
+    assert page.one("details-title").text.startswith("Case 2")
+    page.browser.back()
+    page.wait(lambda: not page.one("details").is_displayed())
+    assert [row[1] for row in page.table] == ["done, better", "done"]
+    assert page.one("comparison").text.startswith("1 better")
+
+
+def test_two_runs_are_chosen_from_the_list_and_compared(page: Page) -> None:
+    page.run("echo", data(("a", "x")))
+    page.run("echo", data(("a", "a")))
+    page.list_runs()
+    assert not page.one("compare-chosen").is_enabled()
+    for box in page.all("#runs-table input"):
+        box.click()
+    page.one("compare-chosen").click()
+    page.wait(lambda: [row[1] for row in page.table] == ["done, better"])
+
+
+def test_the_form_remembers_what_was_entered_for_each_evaluator(page: Page) -> None:
+    page.evaluator("echo")
+    page.set(page.field("suffix"), "?")
+    page.set(page.one("trials"), "2")
+    page.give('[{"input": "kept"}]')
+    page.evaluator("many")
+    assert page.one("trials").get_attribute("value") == ""
+    page.evaluator("echo")
+    page.wait(lambda: page.field("suffix").get_attribute("value") == "?")
+    page.reload()
+    assert Select(page.one("evaluator")).first_selected_option.text == "echo"
+    assert page.field("suffix").get_attribute("value") == "?"
+    page.run("echo")
+    assert [row[4] for row in page.table] == ["kept?", "kept?"]
+
+
+def test_the_runs_of_two_applications_at_one_address_do_not_mix(
+    page: Page, page_server: Gunicorn
+) -> None:
+    page.run("echo", ["of the first"])
+    run = address(page)["run"]
+    page.browser.get(f"{page_server.url}/other/playground#evaluator=echo&run={run}")
+    page.ready()
+    page.wait(lambda: "not in this browser" in page.one("gone").text)
+    assert page.runs == []
+    page.run("echo", ["of the second"])
+    page.list_runs()
+    assert len(page.runs) == 1
+
+
+def test_a_run_is_repeated_whole_or_in_part(page: Page, page_server: Gunicorn) -> None:
+    page.run("flaky", data(("good", 1), ("flaky", 2), ("other", 3), metadata={"given": True}))
+    assert page.status == "flaky: finished, 3 of 3 done, 1 failed"
+    requests.get(f"{page_server.url}/mend", timeout=10)
+    page.one("again-failed").click()
+    page.wait(lambda: page.status == "flaky: finished, 1 of 1 done")
+    assert json.loads(page.table[0][4]) == ["flaky", {"given": True}]
+    assert page.one("run-about").text.startswith("Only the failed cases of the run of today")
+
+    page.browser.back()
+    page.wait(lambda: len(page.table) == 3)
+    page.one("again-again").click()
+    page.wait(lambda: page.status == "flaky: finished, 3 of 3 done")
+    page.all("#table .row")[2].click()
+    page.one("details").find_element(By.XPATH, ".//button[.='Run this case']").click()
+    page.wait(lambda: page.status == "flaky: finished, 1 of 1 done")
+    assert [row[2] for row in page.table] == ["other"]
+
+    page.all("#table .row")[0].click()
+    page.one("details").find_element(By.XPATH, ".//button[.='Edit and run']").click()
+    text = page.one("editor").find_element(By.TAG_NAME, "textarea")
+    page.set(text, "{")
+    text.send_keys(Keys.CONTROL, Keys.ENTER)
+    page.wait(lambda: "not valid JSON" in page.one("editor").text)
+    page.set(text, '{"input": "edited"}')
+    text.send_keys(Keys.CONTROL, Keys.ENTER)
+    page.wait(lambda: [row[2] for row in page.table] == ["edited"])
+    page.finish()
+    page.one("again-form").click()
+    assert json.loads(page.one("cases").get_attribute("value") or "") == [{"input": "edited"}]
+
+
+def test_another_run_can_be_seen_while_one_goes_on(page: Page) -> None:
+    page.run("many", ["before"])
+    page.start("patient", [0, 1])
+    page.wait(lambda: "1 of 2 done" in page.status)
+    page.list_runs()
+    assert page.one("active").text == "patient: running, 1 of 2 done"
+    page.one("active").click()
+    page.wait(lambda: page.one("results").is_displayed())
+    page.one("cancel").click()
+    page.finish()
+    assert page.status == "patient: cancelled, 1 of 2 done"
