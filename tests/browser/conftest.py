@@ -70,12 +70,18 @@ def cloud_for_pages() -> Iterator[StandIn]:
 
 
 @pytest.fixture
-def page(shared_browser: Any, page_server: Gunicorn) -> Iterator[Page]:
+def fresh_page(shared_browser: Any, page_server: Gunicorn) -> Page:
+    """The page in a browser that keeps nothing of it yet."""
     shared_browser.get_log("browser")
     shared_browser.get("about:blank")  # the page before would keep what it has
     kept = {"origin": page_server.url, "storageTypes": "indexeddb,local_storage"}
     shared_browser.execute_cdp_cmd("Storage.clearDataForOrigin", kept)
     page = Page(shared_browser, f"{page_server.url}/evals/playground")
     page.ready()
-    yield page
-    assert page.problems() == [], "the console has nothing to complain of"
+    return page
+
+
+@pytest.fixture
+def page(fresh_page: Page) -> Iterator[Page]:
+    yield fresh_page
+    assert fresh_page.problems() == [], "the console has nothing to complain of"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -12,7 +11,6 @@ from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import Select
 
 from tests.example_model import EXAMPLE_MODEL
-from tests.server import Gunicorn
 
 from .support import Page
 
@@ -20,12 +18,10 @@ pytestmark = pytest.mark.live
 
 
 @pytest.fixture
-def page(shared_browser: Any, page_server: Gunicorn) -> Iterator[Page]:
-    shared_browser.get_log("browser")
-    page = Page(shared_browser, f"{page_server.url}/evals/playground")
-    page.choose("evaluator", "forms")
-    page.wait(lambda: field(page, "greeting"))
-    yield page
+def page(fresh_page: Page) -> Page:
+    fresh_page.evaluator("forms")
+    fresh_page.wait(lambda: field(fresh_page, "greeting"))
+    return fresh_page
 
 
 def field(page: Page, name: str) -> WebElement:
