@@ -14,6 +14,10 @@ const file = JSON.parse(byId("report-data").textContent);
 const runs = fromResults(file);
 const others = (file.compared_with ?? []).map((each) => (each ? fromResults({ ...each, format: file.format, version: file.version })[0] : null));
 
+byId("results").hidden = false;
+byId("results").removeAttribute("aria-labelledby");
+byId("results").ariaLabel = "Results";
+
 const shown = new Shown();
 new ResultsView(shown);
 new Share(shown);
@@ -22,8 +26,7 @@ function open(at) {
   const run = runs[at];
   document.title = `Results: ${run.evaluator}`;
   byId("report-head").replaceChildren(...headOf(run, at));
-  shown.run = run;
-  shown.compareWith(others[at] ?? null);
+  shown.open(run, others[at] ?? null);
 }
 
 function headOf(run, at) {
