@@ -8,7 +8,7 @@ import { CompareChoice } from "./compare_choice.js";
 import { byId, element, show } from "./dom.js";
 import { drawEmpty } from "./empty.js";
 import { fold } from "./fold.js";
-import { interrupted, isAbandoned } from "./recorder.js";
+import { interrupted, isAbandoned, whenEnded } from "./recorder.js";
 import { remember, remembered } from "./remembered.js";
 import { caseName, ResultsView } from "./results_view.js";
 import { Run } from "./run.js";
@@ -92,6 +92,9 @@ async function found(id) {
   if (await isAbandoned(record)) {
     record = interrupted(record);
     await store.write(record);
+  } else if (record.state === "running") {
+    // It goes on in another window, or in this one before it was loaded again.
+    whenEnded(record).then(() => shown.run?.id === id && arrive(place()));
   }
   return Run.of(record, await store.rows(id));
 }

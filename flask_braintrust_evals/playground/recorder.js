@@ -1,6 +1,6 @@
 // Writes a run to the browser's database while it goes on, so that a reload loses no case that is done.
 
-const PAUSE = 200; // milliseconds between two transactions
+const PAUSE = 100; // milliseconds between two transactions
 const ALIVE = 5_000; // milliseconds after which the record is written again if nothing has happened
 const GONE = 3 * ALIVE;
 
@@ -11,7 +11,7 @@ export class Recorder {
   #cases = [];
   #spans = [];
   #request;
-  #writing = null;
+  #written = 0; // when the last transaction began
   #timer = null;
   #alive = null;
   #release = () => {};
@@ -45,15 +45,14 @@ export class Recorder {
     this.#soon();
   }
 
-  // Writes what has not been written yet.
+  // Writes what has not been written yet. The browser keeps transactions in the order in which they began.
   async flush() {
     clearTimeout(this.#timer);
     this.#timer = null;
-    await this.#writing;
+    this.#written = performance.now();
     const [cases, spans, request] = [this.#cases, this.#spans, this.#request];
     [this.#cases, this.#spans, this.#request] = [[], [], null];
-    this.#writing = this.#write({ cases, spans, request });
-    await this.#writing;
+    await this.#write({ cases, spans, request });
   }
 
   async end() {
@@ -69,7 +68,7 @@ export class Recorder {
   }
 
   #soon() {
-    this.#timer ??= setTimeout(() => this.flush(), PAUSE);
+    this.#timer ??= setTimeout(() => this.flush(), Math.max(0, this.#written + PAUSE - performance.now()));
   }
 
   async #write(written) {
@@ -91,7 +90,13 @@ export async function isAbandoned(record) {
   return !held.some(({ name }) => name === lockOf(record.id));
 }
 
-// Returns the record of such a run as it is from then on.
+// Returns when the window in which a run goes on has ended the run, or was left.
+export function whenEnded({ id }) {
+  if (!navigator.locks) return new Promise((resolve) => setTimeout(resolve, GONE));
+  return navigator.locks.request(lockOf(id), () => {});
+}
+
+// Returns the record of an abandoned run as it is from then on.
 export function interrupted(record) {
   const of = record.total ? ` of ${record.total}` : "";
   const error = `The page was closed or loaded again when ${record.done}${of} cases were done. They are kept; the others were cancelled.`;

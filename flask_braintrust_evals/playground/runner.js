@@ -3,6 +3,8 @@
 import { Recorder } from "./recorder.js";
 import { Run } from "./run.js";
 
+const LEAVING = 300; // milliseconds
+
 export class Runner {
   active = null; // the run that goes on
   body; // the body of its request
@@ -12,7 +14,10 @@ export class Runner {
 
   constructor(server) {
     this.#server = server;
-    addEventListener("beforeunload", (event) => this.active && event.preventDefault());
+    addEventListener("beforeunload", (event) => {
+      this.#recorder?.flush();
+      if (this.active) event.preventDefault(); // the browser asks whether to leave
+    });
     addEventListener("pagehide", () => this.#recorder?.flush());
   }
 
@@ -39,6 +44,9 @@ export class Runner {
       }, this.#stop.signal);
     } catch (error) {
       const cancelled = error.name === "AbortError";
+      // A page that is left ends its connections first. Then the run is not failed, but interrupted, which is seen when
+      // the page is there again.
+      if (!cancelled && error.status === undefined) await new Promise((resolve) => setTimeout(resolve, LEAVING));
       run.end(cancelled ? "cancelled" : "failed", cancelled ? "" : error.message);
       denied = error.status === 401;
     }

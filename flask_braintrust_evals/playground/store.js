@@ -108,6 +108,7 @@ export class Store {
       transaction.onabort = () => reject(transaction.error);
     });
     change((name) => transaction.objectStore(name));
+    transaction.commit(); // at once: when the page is left, what waits for its commit is lost
     await ended;
   }
 
