@@ -5,10 +5,18 @@ import { byId, element } from "./dom.js";
 import { differingParameters, meanOf, shortValue } from "./runs_list.js";
 import { own } from "./records.js";
 
+const FILE = "\u0000file"; // no id of a run
+
 export class CompareChoice {
-  // Calls `choose(id)`, with "" for none.
-  constructor(choose) {
-    byId("compare").addEventListener("change", (event) => choose(event.target.value));
+  #chosen = "";
+
+  // Calls `choose(id)`, with "" for none, and `open()` for a run in a file.
+  constructor(choose, open) {
+    byId("compare").addEventListener("change", ({ target }) => {
+      if (target.value !== FILE) return choose(target.value);
+      target.value = this.#chosen; // until a file has been chosen
+      return open();
+    });
   }
 
   // Offers the records of runs, apart from the one that is shown.
@@ -19,8 +27,10 @@ export class CompareChoice {
     byId("compare").replaceChildren(
       element("option", { value: "" }, none),
       ...others.map((each) => element("option", { value: each.id }, wordsOf(each, differing))),
+      element("option", { value: FILE }, "a file of results…"),
     );
-    byId("compare").value = chosen ?? "";
+    this.#chosen = chosen ?? "";
+    byId("compare").value = this.#chosen;
   }
 }
 

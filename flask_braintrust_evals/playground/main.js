@@ -9,6 +9,7 @@ import { byId, element, show } from "./dom.js";
 import { drawEmpty } from "./empty.js";
 import { fold } from "./fold.js";
 import { interrupted, isAbandoned, whenEnded } from "./recorder.js";
+import { Opener } from "./open_results.js";
 import { remember, remembered } from "./remembered.js";
 import { caseName, ResultsView } from "./results_view.js";
 import { Run } from "./run.js";
@@ -27,7 +28,11 @@ const runner = new Runner(server);
 const setup = new Setup(server, { chosen: (evaluator) => visit({ evaluator }), start: startForm });
 const view = new ResultsView(shown, { actions: caseActions, opened: caseOpened });
 const runs = new RunsList({ compare: (run, other) => visit({ ...here(), run, with: other }) });
-const choice = new CompareChoice((other) => visit({ ...here(), with: other }));
+const opener = new Opener(() => store);
+const choice = new CompareChoice(
+  (other) => visit({ ...here(), with: other }),
+  () => opener.ask(([{ id }]) => visit({ ...here(), with: id })),
+);
 const line = new RunLine(shown, () => view.rows, {
   again: () => start(again(shown.run, request)),
   failed: () => start(someAgain(shown.run, request, shown.run.rows.filter(isFailed), "the failed cases")),
@@ -211,6 +216,7 @@ async function connect() {
   await arrive(place());
 }
 
+byId("open-results").addEventListener("click", () => opener.ask(([{ id, evaluator }]) => visit({ evaluator, run: id })));
 byId("cancel").addEventListener("click", () => runner.cancel());
 byId("connect").addEventListener("click", () => {
   server.authenticate(byId("token").value.trim(), byId("org").value.trim());

@@ -99,6 +99,69 @@ def test_a_report_may_have_several_evaluators(shared_browser: Any, tmp_path: Pat
     check_that_nothing_is_injected(page)
 
 
+def open_file(page: Page, file: Path) -> None:
+    """Open a file of results, as its user does by the dialog of the browser."""
+    show = "arguments[0].hidden = false"
+    page.browser.execute_script(show, page.one("opened-file"))
+    page.one("opened-file").send_keys(str(file))
+
+
+def prepared(page: Page) -> None:
+    """Press the button, whose dialog a browser without a screen does not show."""
+    page.browser.execute_script(
+        "document.getElementById('opened-file').click = () => {};"
+        "document.getElementById('open-results').click()"
+    )
+
+
+def test_the_page_opens_what_the_command_line_has_written(
+    shared_browser: Any, page_server: Gunicorn, tmp_path: Path
+) -> None:
+    base, file, report = (tmp_path / name for name in ("base.json", "now.json", "now.html"))
+    app = app_of(evaluator("echo", "b"))
+    base.write_text(evals(app, "run", "echo", "--json").stdout)
+    app = app_of(evaluator("echo", "x"))
+    options = ("--json", "--spans", "--html", str(report), "--baseline", str(base))
+    file.write_text(evals(app, "run", "echo", *options).stdout)
+
+    page = Page(shared_browser, f"{page_server.url}/evals/playground")
+    page.ready()
+    prepared(page)
+    open_file(page, base)
+    page.wait(lambda: [row[2] for row in page.table] == ["a", "b", "c", "bad"])
+    assert page.one("label").get_attribute("value") == "base.json"
+    prepared(page)
+    open_file(page, report)
+    page.wait(lambda: page.one("label").get_attribute("value") == "now.html")
+    page.reload()
+    page.wait(lambda: len(page.table) == 4)
+    page.wait(lambda: len(Select(page.one("compare")).options) >= 3)
+    choices = [each.text for each in Select(page.one("compare")).options]
+    assert any(each.startswith("base.json") for each in choices)
+    assert choices[-1] == "a file of results…"
+    page.browser.execute_script("document.getElementById('opened-file').click = () => {}")
+    page.choose("compare", "a file of results…")
+    open_file(page, base)
+    page.wait(lambda: "0 better, 1 worse, 3 as before" in page.one("comparison").text)
+    page.all("#table .row")[0].click()
+    page.wait(lambda: page.one("details").is_displayed())
+    page.wait(
+        lambda: (
+            [each.text for each in page.all("#details .waterfall .tag")]
+            == ["eval", "task", "score"]
+        )
+    )
+    wrong = tmp_path / "wrong.json"
+    wrong.write_text("{}")
+    page.reload()
+    prepared(page)
+    open_file(page, wrong)
+    page.wait(
+        lambda: "wrong.json cannot be opened: this is no file" in page.one("open-problem").text
+    )
+    page.problems()
+
+
 def test_the_page_makes_the_same_report(
     shared_browser: Any, page_server: Gunicorn, downloads: Path
 ) -> None:
