@@ -1,9 +1,7 @@
 // What is shown of an evaluator that has not been run yet: what it does, and its own first cases.
 
-import { asText, byId, element } from "./dom.js";
-import { countOf } from "./source.js";
-
-const SHOWN = 200; // characters of a value
+import { caseTable, countOf } from "./case_table.js";
+import { byId, element } from "./dom.js";
 
 // `start()` runs the evaluator with what the form has.
 export function drawEmpty(name, described, start) {
@@ -13,7 +11,7 @@ export function drawEmpty(name, described, start) {
     element("h2", {}, `${name} has not been run here yet`),
     ...(description ? [element("p", {}, description)] : []),
     element("p", {}, what(described)),
-    ...(examples.length ? [table(examples)] : []),
+    ...(examples.length ? [caseTable(examples, examples.length === 1 ? "Its first case" : `Its first ${examples.length} cases`)] : []),
     element(
       "p",
       {},
@@ -34,20 +32,4 @@ function what({ scores, classifiers }) {
     labels.length ? `labels it by ${labels.join(", ")}` : "",
   ].filter(Boolean);
   return parts.length ? `It ${parts.join(", and ")}.` : "It has no scorers: a run shows the outputs only.";
-}
-
-function table(examples) {
-  const names = ["input", "expected"].filter((name) => examples.some((each) => Object.hasOwn(each, name)));
-  const short = (value) => {
-    const text = asText(value);
-    return text.length > SHOWN ? `${text.slice(0, SHOWN)}…` : text;
-  };
-  const rows = examples.map((each) => element("tr", {}, ...names.map((name) => element("td", { dir: "auto" }, short(each[name])))));
-  return element(
-    "table",
-    { className: "examples" },
-    element("caption", { className: "quiet" }, examples.length === 1 ? "Its first case" : `Its first ${examples.length} cases`),
-    element("thead", {}, element("tr", {}, ...names.map((name) => element("th", { scope: "col" }, name)))),
-    element("tbody", {}, ...rows),
-  );
 }

@@ -2,9 +2,9 @@
 
 import { hashOf } from "./address.js";
 import { isFailed, missing, timeOf } from "./again.js";
+import { countOf } from "./case_table.js";
 import { byId, element, show } from "./dom.js";
 import { shortValue } from "./runs_list.js";
-import { countOf } from "./source.js";
 
 export class RunLine {
   #shown;

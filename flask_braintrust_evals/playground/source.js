@@ -1,23 +1,34 @@
 // Where the cases of the next run come from: a text, a file, the evaluator itself, or a dataset.
 
-import { decodeText, parseCases } from "./cases.js";
+import { CaseFile } from "./case_file.js";
+import { caseTable, countOf } from "./case_table.js";
+import { ignoredKeys, parseCases } from "./cases.js";
 import { byId, show } from "./dom.js";
 
 const EXAMPLE = [{ input: "hello", expected: "hello" }];
-
-export const countOf = (cases) => `${cases.toLocaleString()} case${cases === 1 ? "" : "s"}`;
+const PREVIEW = 3; // cases
 
 export class Source {
-  #own; // the number of the evaluator's own cases, null if it is not known, or undefined if it has none
+  #file = new CaseFile();
+  #own = {}; // what the server says of the evaluator's own cases
 
   constructor() {
     byId("source").addEventListener("change", () => this.#choose());
-    byId("cases").addEventListener("input", () => this.#count());
+    byId("cases").addEventListener("input", () => this.#draw());
+    byId("choose-file").addEventListener("click", () => this.#chooseFile());
+    byId("file").addEventListener("change", ({ target }) => {
+      const [file] = target.files;
+      target.value = ""; // so that there is an event if the same file is chosen again
+      if (file) this.#take(file);
+    });
+    byId("cases-from").addEventListener("dragover", (event) => event.dataTransfer.types.includes("Files") && event.preventDefault());
+    byId("cases-from").addEventListener("drop", (event) => this.#drop(event));
+    addEventListener("focus", () => this.#refresh());
   }
 
   // Shows what was entered before, or else what the evaluator has itself.
   show({ has_data: hasData, cases, examples = [] }, entered) {
-    this.#own = hasData ? (cases ?? null) : undefined;
+    this.#own = { hasData, cases: cases ?? null, examples };
     const option = byId("source").querySelector("[value=own]");
     option.disabled = !hasData;
     option.textContent = hasData ? "the evaluator itself" : "the evaluator itself (it has none)";
@@ -25,44 +36,136 @@ export class Source {
     byId("dataset").value = entered.dataset ?? "";
     byId("source").value = entered.source ?? (hasData ? "own" : "text");
     if (!hasData && byId("source").value === "own") byId("source").value = "text";
+    this.#file.restore(entered.file);
     this.#choose();
   }
 
   // Returns what is to be kept of the form.
   entered() {
-    return { source: byId("source").value, text: byId("cases").value, dataset: byId("dataset").value };
+    const { value: source } = byId("source");
+    return { source, text: byId("cases").value, dataset: byId("dataset").value, file: this.#file.kept() };
   }
 
   // Returns { data, cases }: the data of a request, and the number of cases, or null if it is not known.
   async chosen() {
     const source = byId("source").value;
-    if (source === "own") return { data: { own: true }, cases: this.#own ?? null };
+    if (source === "own") return { data: { own: true }, cases: this.#own.cases };
     if (source === "dataset") {
       const id = byId("dataset").value.trim();
       if (!id) throw new Error("Give the dataset's id.");
       return { data: { dataset_id: id }, cases: null };
     }
-    const file = byId("file").files[0];
-    if (source === "file" && !file) throw new Error("Choose a file.");
-    const text = source === "file" ? decodeText(await file.arrayBuffer()) : byId("cases").value;
-    const cases = parseCases(text);
+    const cases = source === "file" ? await this.#casesOfFile() : parseCases(byId("cases").value);
     return { data: { data: cases }, cases: cases.length };
+  }
+
+  async #casesOfFile() {
+    if (!this.#file.name) throw new Error("Choose a file.");
+    await this.#file.refresh({ mayAsk: true });
+    this.#changed();
+    if (this.#file.problem) throw new Error(`${this.#file.name}: ${this.#file.problem}`);
+    return this.#file.cases;
+  }
+
+  async #chooseFile() {
+    try {
+      if ((await this.#file.choose()) === null) byId("file").click();
+      this.#changed();
+    } catch (error) {
+      this.#say(error.message, true);
+    }
+  }
+
+  async #take(file, handle) {
+    try {
+      await this.#file.take(file, handle);
+      this.#changed();
+    } catch (error) {
+      this.#say(error.message, true);
+    }
+  }
+
+  async #drop(event) {
+    const [item] = [...event.dataTransfer.items].filter(({ kind }) => kind === "file");
+    if (!item) return;
+    event.preventDefault();
+    const file = item.getAsFile(); // what is dropped is there during this event only
+    const handle = await item.getAsFileSystemHandle?.();
+    byId("source").value = "file";
+    await this.#take(file, handle ?? null);
+    this.#choose();
+  }
+
+  // Looks whether the file has changed while its user was in another window.
+  async #refresh() {
+    if (byId("source").value !== "file" || !this.#file.name) return;
+    try {
+      await this.#file.refresh();
+      this.#changed();
+    } catch (error) {
+      this.#say(error.message, true);
+    }
+  }
+
+  // Lets the form be kept, too.
+  #changed() {
+    this.#draw();
+    byId("source").dispatchEvent(new Event("input", { bubbles: true }));
   }
 
   #choose() {
     const source = byId("source").value;
     for (const each of ["text", "file", "dataset"]) byId(`${each}-source`).hidden = each !== source;
-    this.#count();
+    this.#draw();
   }
 
-  #count() {
-    const source = byId("source").value;
-    if (source === "own" && typeof this.#own === "number") return show(byId("cases-found"), countOf(this.#own));
-    if (source !== "text") return show(byId("cases-found"), "");
+  // Says how many cases there are, and shows the first ones if they are not in the form already.
+  #draw() {
+    const { value: source } = byId("source");
+    byId("preview").replaceChildren();
+    byId("choose-file").textContent = this.#file.name ? "Choose another file…" : "Choose a file…";
+    if (source === "own") this.#drawOwn();
+    else if (source === "file") this.#drawFile();
+    else if (source === "text") this.#drawText();
+    else this.#say("");
+  }
+
+  #drawOwn() {
+    const { cases, examples } = this.#own;
+    this.#say(cases === null ? "" : countOf(cases));
+    this.#preview(examples);
+  }
+
+  #drawFile() {
+    const { name, cases, problem, read, again } = this.#file;
+    if (!name) return this.#say("Or drop a file here: JSON, JSON Lines or CSV with an input.");
+    if (problem) return this.#say(`${name}: ${problem}`, true);
+    const at = new Date(read).toLocaleTimeString();
+    const when = again ? `read again at ${at}, since it has changed` : this.#file.isKept ? `as it was read at ${at}` : `read at ${at}`;
+    this.#say(`${name}: ${countOf(cases.length)}, ${when}${ignored(cases)}`);
+    return this.#preview(cases.slice(0, PREVIEW));
+  }
+
+  #drawText() {
     try {
-      show(byId("cases-found"), countOf(parseCases(byId("cases").value).length));
+      const cases = parseCases(byId("cases").value);
+      this.#say(`${countOf(cases.length)}${ignored(cases)}`);
     } catch (error) {
-      show(byId("cases-found"), error.message);
+      this.#say(error.message, true);
     }
   }
+
+  #preview(cases) {
+    if (cases.length) byId("preview").replaceChildren(caseTable(cases, cases.length === 1 ? "The first one" : `The first ${cases.length}`));
+  }
+
+  #say(text, wrong = false) {
+    show(byId("cases-found"), text);
+    byId("cases-found").classList.toggle("failed", wrong);
+  }
+}
+
+function ignored(cases) {
+  const keys = ignoredKeys(cases);
+  return keys.length ? `. Keys that mean nothing: ${keys.join(", ")}` : "";
 }
