@@ -12,6 +12,7 @@
 # make bench-json    what a null in a value costs
 # make bench-distributed    runs on Celery workers, beside bare tasks of Celery
 # make bench-import    what importing the package costs an application
+# make bench-workers    two worker processes beside one, and the memory of each further one
 # make bench-local    runs without a server, beside those of two other libraries
 PYTHON ?= python3
 PORT ?= 8300
@@ -21,7 +22,7 @@ BIN := $(VENV)/bin
 # Tests start many interpreters. Without compiled modules, each of them takes half a second more.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo demo-scale test test-fast docs package compare bench bench-steady bench-hostile bench-tracing bench-json bench-import bench-distributed checks lint format types tests clean
+.PHONY: demo demo-scale test test-fast docs package compare bench bench-steady bench-hostile bench-tracing bench-json bench-import bench-distributed bench-workers checks lint format types tests clean
 .DEFAULT_GOAL := help
 
 help:
@@ -76,6 +77,9 @@ bench-distributed: $(VENV)/.dev
 
 bench-import: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.import_cost
+
+bench-workers: $(VENV)/.dev
+	$(BIN)/python -m benchmarks.workers
 
 bench-local: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.local

@@ -87,6 +87,14 @@ def held_memory(root: int) -> int:
     return sum(_status(pid, "VmRSS") * 1024 for pid in family(root))
 
 
+def shared_memory(root: int) -> int:
+    """Return the memory of a process and its descendants, in bytes.
+
+    Pages that several of them share are counted once (Pss of ``smaps_rollup``).
+    """
+    return sum(_value(pid, "smaps_rollup", "Pss") * 1024 for pid in family(root))
+
+
 def threads(root: int) -> int:
     """Return the number of threads of a process and its descendants."""
     return sum(_status(pid, "Threads") for pid in family(root))
@@ -98,8 +106,12 @@ def open_files(root: int) -> int:
 
 
 def _status(pid: int, name: str) -> int:
+    return _value(pid, "status", name)
+
+
+def _value(pid: int, file: str, name: str) -> int:
     try:
-        for line in (PROC / str(pid) / "status").read_text("latin-1").splitlines():
+        for line in (PROC / str(pid) / file).read_text("latin-1").splitlines():
             if line.startswith(f"{name}:"):
                 return int(line.split()[1])
     except OSError:

@@ -21,7 +21,7 @@ class Scenario:
     """One row of the table.
 
     Attributes:
-        task: the evaluator's name: ``empty``, ``sync`` or ``async``.
+        task: the evaluator's name: ``empty``, ``compute``, ``sync`` or ``async``.
         cases: the number of cases of each run.
         runs: the number of runs at the same time.
     """
@@ -38,6 +38,7 @@ class Scenario:
     def title(self) -> str:
         tasks = {
             "empty": "empty tasks",
+            "compute": "tasks that compute for a millisecond",
             "sync": f"tasks that block for {WAIT * 1000:g} ms",
             "async": f"async tasks that wait for {WAIT * 1000:g} ms",
         }
@@ -53,7 +54,7 @@ class Scenario:
     @property
     def ideal(self) -> float:
         """The seconds that a run waits if its tasks take no other time."""
-        if self.task == "empty":
+        if self.task in ("empty", "compute"):
             return 0.0
         return -(-self.cases // WAIT_CONCURRENCY) * WAIT
 

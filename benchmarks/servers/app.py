@@ -15,6 +15,7 @@ from flask_braintrust_evals import EvalHooks, EvalsBlueprint
 
 MAX_HOLD = 60.0
 """Seconds after which the tasks end that wait for the end of their run."""
+COMPUTE_STEPS = 60_000
 
 bp = EvalsBlueprint("evals", __name__)
 
@@ -26,6 +27,12 @@ def one(output: Any) -> float:
 @bp.evaluator("empty", scores=[one], max_concurrency=EMPTY_CONCURRENCY)
 def empty(input: Any) -> Any:
     return input
+
+
+@bp.evaluator("compute", scores=[one], max_concurrency=EMPTY_CONCURRENCY)
+def compute(input: Any) -> Any:
+    """Use the processor for about a millisecond."""
+    return input if sum(range(COMPUTE_STEPS)) else None
 
 
 @bp.evaluator("sync", scores=[one], max_concurrency=WAIT_CONCURRENCY)

@@ -1,0 +1,97 @@
+"""Measures one and two worker processes side by side, and the memory of each further one.
+
+    python -m benchmarks.workers [--rounds 5]
+
+With two workers, the server has two cores, of which the client and the stand-in for Braintrust use
+a part. Rounds with one worker and with two take turns, so that other load affects both alike.
+Memory is that of the whole server after many runs, with pages that processes share counted once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import sys
+from contextlib import ExitStack
+
+from .client import drive, request
+from .cloud import Cloud
+from .machine import allow_many_connections, cores, describe, pinned, shared_memory
+from .scenarios import Scenario
+from .servers import Server, ThisProject
+from .sink import ORG, TOKEN
+
+GOAL = 1.8
+LIMIT = 120.0
+"""Seconds that one round may take."""
+SCENARIOS = (Scenario("compute", 50, runs=40), Scenario("empty", 100, runs=40))
+COUNTS = (1, 2, 4)
+"""The numbers of workers whose memory is compared."""
+MIB = 2**20
+
+
+def run_all(server: Server, scenario: Scenario, cloud: Cloud) -> float:
+    """Return the cases per second of a scenario."""
+    headers = {"Origin": cloud.url, "x-bt-auth-token": TOKEN, "x-bt-org-name": ORG}
+    sent = request(server.port, server.path, headers, scenario.body())
+    timing = drive(server.port, sent, scenario.runs, scenario.cases, LIMIT)
+    return scenario.total / timing.total
+
+
+def speed(cloud: Cloud, available: list[int], rounds: int) -> None:
+    with ExitStack() as stack:
+        servers = [
+            stack.enter_context(ThisProject(cloud.url, set(available), workers=count))
+            for count in (1, 2)
+        ]
+        for scenario in SCENARIOS:
+            found: list[list[float]] = [[], []]
+            for server in servers:
+                run_all(server, scenario, cloud)  # each worker logs in, and imports everything
+            for _ in range(rounds):
+                for figures, server in zip(found, servers, strict=True):
+                    figures.append(run_all(server, scenario, cloud))
+            one, two = map(statistics.median, found)
+            ratio = statistics.median(b / a for a, b in zip(*found, strict=True))
+            goal = f"   goal: {GOAL} x" if scenario.task == "compute" else ""
+            sys.stdout.write(
+                f"{scenario.title}\n  1 worker  {one:8,.0f} cases/s\n"
+                f"  2 workers {two:8,.0f} cases/s   {ratio:.2f} x{goal}\n\n"
+            )
+
+
+def memory(cloud: Cloud, available: list[int]) -> None:
+    sys.stdout.write("memory of the server, in MB\n")
+    for preload in (False, True):
+        held = []
+        for count in COUNTS:
+            with ThisProject(cloud.url, set(available), workers=count, preload=preload) as server:
+                for _ in range(3):  # so that each worker gets some
+                    run_all(server, Scenario("empty", 20, runs=40), cloud)
+                held.append(shared_memory(server.pid) / MIB)
+        further = (held[-1] - held[0]) / (COUNTS[-1] - COUNTS[0])
+        each = ", ".join(
+            f"{value:.0f} with {count}" for count, value in zip(COUNTS, held, strict=True)
+        )
+        title = "with --preload" if preload else "without --preload"
+        sys.stdout.write(f"  {title:<18} {each}; {further:.0f} for each further worker\n")
+
+
+def main() -> None:
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument("--rounds", type=int, default=5)
+    rounds = arguments.parse_args().rounds
+    allow_many_connections()
+    machine = describe()
+    available = cores()[:2]
+    sys.stdout.write(
+        f"{machine['cpu']}, two of {machine['cores']} cores, {machine['system']},"
+        f" Python {machine['python']}\n\n"
+    )
+    with pinned(set(available)), Cloud(set(available)) as cloud:
+        speed(cloud, available, rounds)
+        memory(cloud, available)
+
+
+if __name__ == "__main__":
+    main()
