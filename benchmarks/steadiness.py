@@ -156,7 +156,7 @@ class Steadiness:
             time.sleep(UNREAD)
             results = read_run(connection, LIMIT)
         self._row(what, "results that arrived", f"{results}", "50")
-        self._row(what, "largest growth", f"{peak() / MIB:.0f} MiB", "bounded")
+        self._row(what, "largest growth", f"{peak() / MIB:.0f} MiB", "60 MiB")
 
     # Helpers of the parts.
 

@@ -114,6 +114,7 @@ class Views:
             caller.project_id,
             recorded=evaluator is not PROBE,
             has_left=lambda: client_has_left(request),
+            wants_outputs=False,
             wants_spans=details is not None,
         )
         prepared = prepare(evaluator, spec, requester, state.runtime.host(current_app), heartbeat)

@@ -90,6 +90,8 @@ class CaseCompletion:
         if keeper is not None:
             of_worker = result.spans or CaseSpans()
             result.spans = of_worker.followed_by(keeper.take(ids.trace_id))
+        if not self._runner.keeps_outputs:
+            result.forget_output()
 
     def _start(
         self,

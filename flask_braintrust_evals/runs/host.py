@@ -61,6 +61,8 @@ class Requester:
             users who may change both.
         wants_usage: whether the consumer of the run wants tokens and cost also if it is not
             recorded.
+        wants_outputs: whether the consumer of the run reads the outputs of cases in their results;
+            it gets them as JSON when tasks end.
         wants_spans: whether the client of the run wants the spans of each case.
         has_left: returns whether the client of the request has disconnected; ``None``: there is
             none, and the user waits for the run.
@@ -72,6 +74,7 @@ class Requester:
     recorded: bool = True
     limited: bool = True
     wants_usage: bool = False
+    wants_outputs: bool = True
     wants_spans: bool = False
     has_left: Callable[[], bool] | None = None
     distributed: bool = True

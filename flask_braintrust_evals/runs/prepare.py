@@ -227,6 +227,7 @@ def _runner(
         usage_of=None if spans is None else spans.usage_of_case,
         keeper=keeper,
         usage=requester.wants_usage,
+        keeps_outputs=requester.wants_outputs,
         span_class=host.sdk_spans() if host.sdk_spans is not None else None,
         org_url=org_url,
         scope=host.scope,

@@ -289,6 +289,7 @@ def test_orders_have_what_a_worker_needs_and_nothing_else(there: Site) -> None:
         "parameters",
         "recording",
         "usage",
+        "case_spans",
         "reserved_names",
         "error_scores",
         "retries",

@@ -11,15 +11,16 @@ from typing import Any
 import pytest
 
 from flask_braintrust_evals.engine.evaluator import Evaluator
+from flask_braintrust_evals.engine.running.case_runner import CaseRunner
 from flask_braintrust_evals.engine.running.executor import CaseJob, Emit
 from flask_braintrust_evals.engine.running.hooks import EvalHooks
 from flask_braintrust_evals.engine.running.large_cases import LARGE, ROOM, Room, size_if_large
 from flask_braintrust_evals.engine.running.run import Run
 from flask_braintrust_evals.engine.values.cases import EvalCase
-from flask_braintrust_evals.engine.values.events import CaseFinished, RunFailed
+from flask_braintrust_evals.engine.values.events import CaseFinished, Event, RunFailed, TaskFinished
 from tests.support import PATIENCE, eventually, happens, in_time, waiting_in
 
-from .support import echo, inputs, kinds, new_run, results_of
+from .support import echo, inputs, kinds, new_run, results_of, run_case
 
 TEXT = "x" * LARGE
 
@@ -167,3 +168,53 @@ def test_a_run_that_is_over_keeps_nothing_of_its_data() -> None:
     in_time(lambda: [None for _ in run])
     eventually(lambda: known() is None)
     assert run.summary.cases == 1
+
+
+# --- Outputs that the consumer gets once, as JSON ---
+
+
+class Output(list[int]):
+    """An output that tells whether it is still there."""
+
+
+def scored(output: Any) -> float:
+    return float(output == [1, 2])
+
+
+@pytest.mark.parametrize("scores", [[], [scored]])
+def test_outputs_that_nobody_reads_are_forgotten_before_the_consumer_takes_the_result(
+    scores: list[Any],
+) -> None:
+    made: list[weakref.ref[Output]] = []
+
+    def task(input: Any) -> Output:
+        output = Output([1, 2])
+        made.append(weakref.ref(output))
+        return output
+
+    result, events = run_case(Evaluator("e", task, scores=scores), keeps_outputs=False)
+    (answer,) = [each for each in events if isinstance(each, TaskFinished)]
+    assert answer.output_data == b"[1,2]"
+    assert (result.output, result.output_data, result.error) == (None, None, None)
+    assert [score.score for score in result.scores.values()] == [1.0] * len(scores)
+    assert made[0]() is None
+
+
+def test_without_scorers_an_output_is_gone_while_its_json_waits_for_the_consumer() -> None:
+    made: list[weakref.ref[Output]] = []
+    living: list[bool] = []
+
+    def task(input: Any) -> Output:
+        output = Output([1, 2])
+        made.append(weakref.ref(output))
+        return output
+
+    def emit(event: Event) -> None:
+        if isinstance(event, TaskFinished):
+            living.append(made[0]() is not None)
+
+    plan, parameters = Evaluator("e", task).plan, Evaluator("e", task).parameter_set.validate({})
+    for keeps in (True, False):
+        made.clear()
+        CaseRunner(plan, parameters, keeps_outputs=keeps).run(CaseJob(EvalCase("in"), 0, 0), emit)
+    assert living == [True, False]

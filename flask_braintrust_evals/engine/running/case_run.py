@@ -58,6 +58,7 @@ class RunOfCases(Protocol):
     scope: Callable[[], AbstractContextManager[Any]]
     usage_of: UsageOf | None
     keeper: SpanKeeper | None
+    keeps_outputs: bool
     context: str
     code: UserCode
     scorer: CaseScorer
@@ -112,6 +113,8 @@ class CaseRun:
         if self._runner.keeper is not None:
             result.spans = self._runner.keeper.take(self._span.get_span_context().trace_id)
         result.duration = time.monotonic() - started
+        if not self._runner.keeps_outputs:
+            result.forget_output()
         self._emit(CaseFinished(result))
         return result
 
@@ -120,6 +123,8 @@ class CaseRun:
         failed: list[str] = []
         try:
             self._run_task()
+            if not (self._runner.keeps_outputs or self._runner.scorer.has_calls):
+                result.output = None  # while its JSON waits for the consumer
             self._emit(TaskFinished(result.ref, result.output_data, result.error))
             failed = self._runner.scorer.score(result, span, self._parameters)
         finally:

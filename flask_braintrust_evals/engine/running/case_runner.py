@@ -46,6 +46,8 @@ class CaseRunner:
         keeper: has the spans of the tracer, for the client of the run; ``None``: it has not asked.
         usage: whether the consumer of the run wants tokens and cost also where the tracer records
             nothing.
+        keeps_outputs: whether the result of a case in :class:`CaseFinished` has the output, which
+            :class:`TaskFinished` has too, as JSON.
         span_class: see :class:`UserCode`.
         org_url: see :class:`UserCode`.
         cancellation: set when the run is cancelled.
@@ -66,6 +68,7 @@ class CaseRunner:
         usage_of: UsageOf | None = None,
         keeper: SpanKeeper | None = None,
         usage: bool = False,
+        keeps_outputs: bool = True,
         span_class: type[EvalSpan] | None = None,
         org_url: str | None = None,
         cancellation: Cancellation | None = None,
@@ -86,6 +89,7 @@ class CaseRunner:
                 span_class = span_class or span_classes.find_span_class()
         self.usage_of = usage_of
         self.keeper = keeper
+        self.keeps_outputs = keeps_outputs
         self.context = span_context(user_place(plan.task.function))
         self.code = UserCode(plan, tracer, self.cancellation, span_class, org_url, joins_sdk)
         scorers = unique_names((*plan.scorers, *extra_scorers))

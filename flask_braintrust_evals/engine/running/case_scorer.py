@@ -76,6 +76,11 @@ class CaseScorer:
         self._scope = scope if len(self._calls) > 1 and scope is not nullcontext else None
         self._wants_trace = any(scorer.takes("trace") for scorer, _ in self._calls)
 
+    @property
+    def has_calls(self) -> bool:
+        """Whether there are scorers or classifiers."""
+        return bool(self._calls)
+
     def score(self, result: CaseResult, span: Span, parameters: Parameters) -> list[str]:
         """Call the scorers and classifiers, unless the task failed.
 

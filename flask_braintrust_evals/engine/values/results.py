@@ -108,6 +108,10 @@ class CaseResult:
         # Not kept: a text takes up to four times as much memory as its bytes.
         return None if self.output_data is None else self.output_data.decode()
 
+    def forget_output(self) -> None:
+        """Forget the output: the memory of a large one is free before the result is read."""
+        self.output = self.output_data = None
+
     def add_scorer_error(self, name: str, error: CaseError, classifier: bool = False) -> None:
         """Add the failure of a scorer or classifier.
 
