@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,6 +16,8 @@ from .support import TOKEN
 
 WHOLLY = re.compile(r"^pytestmark = .*pytest\.mark\.(live|slow)\b", re.MULTILINE)
 """Marks every test of a file."""
+RABBITMQ = "rabbitmq"
+"""What the names of tests have that need RabbitMQ."""
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
@@ -30,10 +33,51 @@ def pytest_collection_finish() -> None:
     gc.freeze()
 
 
+LONGEST = (
+    RABBITMQ,
+    "tests/celery/test_same_results.py",
+    "tests/browser/test_page.py",
+    "tests/live/test_load.py",
+    "tests/celery/test_faults.py",
+    "tests/docs/test_commands.py",
+    "tests/celery/test_servers.py",
+    "tests/live/test_hostile_requests.py",
+    "tests/live/test_sessions.py",
+    "tests/applications/test_servers.py",
+)
+"""What one process runs as a whole, and takes longest. The longest first."""
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Put what takes long first: at the end, one process would run it while the others wait."""
     if hasattr(config, "workerinput"):  # one of several processes
-        items.sort(key=lambda item: [item.get_closest_marker(n) is None for n in ("live", "slow")])
+        items.sort(key=_order)
+
+
+def _order(item: pytest.Item) -> tuple[int, bool, bool]:
+    group, marks = group_of(item.nodeid), {mark.name for mark in item.iter_markers()}
+    place = LONGEST.index(group) if group in LONGEST else len(LONGEST)
+    return place, "live" not in marks, "slow" not in marks
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Have one process run all tests of a group."""
+    if config.getvalue("dist") != "loadscope":
+        return None
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Scheduling(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return group_of(nodeid)
+
+    return Scheduling(config, log)
+
+
+def group_of(nodeid: str) -> str:
+    """Return the group of a test: its module, or RabbitMQ, which then starts only once."""
+    module, _, name = nodeid.partition("::")
+    return RABBITMQ if RABBITMQ in name else module
 
 
 @pytest.fixture(autouse=True, scope="session")

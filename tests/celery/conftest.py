@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from tests.conftest import RABBITMQ
+
 from .brokers import Broker, RabbitBroker, RedisBroker, why_absent
 from .workers import CeleryWorker
 
@@ -20,6 +22,7 @@ def pytest_itemcollected(item: pytest.Item) -> None:
     needs = {*getattr(item, "fixturenames", ())}
     needs |= {str(value) for value in params.params.values()} if params else set()
     if needs & {"rabbitmq", "rabbitmq_broker"}:
+        assert RABBITMQ in item.name, "or several processes start RabbitMQ"
         item.add_marker("rabbitmq")
         item.add_marker("slow")
     if needs & {"redis", "redis_broker"}:

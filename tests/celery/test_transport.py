@@ -145,7 +145,7 @@ def test_a_large_message_arrives(transport: CeleryTransport) -> None:
         assert owner.wait_for(1) == [large]
 
 
-def test_a_message_above_the_broker_s_limit_is_refused_as_too_large(
+def test_a_message_above_the_limit_of_rabbitmq_is_refused_as_too_large(
     rabbitmq_broker: RabbitBroker,
 ) -> None:
     transport = CeleryTransport(new_app(rabbitmq_broker.url), new_queue())
@@ -154,7 +154,7 @@ def test_a_message_above_the_broker_s_limit_is_refused_as_too_large(
             sender.send_order(Message("j" + "x" * 17_000_000, "s"))
 
 
-def test_an_order_is_not_lost_in_silence_if_its_queue_was_deleted(
+def test_an_order_is_not_lost_in_silence_if_its_queue_was_deleted_in_rabbitmq(
     rabbitmq_broker: RabbitBroker,
 ) -> None:
     transport = CeleryTransport(new_app(rabbitmq_broker.url), new_queue())
@@ -250,7 +250,7 @@ def test_several_addresses_are_named_and_tried(redis_broker: RedisBroker) -> Non
         sender.send_order(message("arrives"))
 
 
-def test_a_wrong_password_is_said_but_not_shown(rabbitmq_broker: RabbitBroker) -> None:
+def test_a_password_that_rabbitmq_refuses_is_not_shown(rabbitmq_broker: RabbitBroker) -> None:
     url = f"amqp://guest:pa55word@127.0.0.1:{rabbitmq_broker.port}//"
     with pytest.raises(ConnectionFailedError, match="ACCESS_REFUSED") as failure:
         CeleryTransport(new_app(url), new_queue()).connect(SOON)
@@ -321,7 +321,9 @@ def test_rabbitmq_may_be_killed_and_come_back_empty(rabbitmq_broker: RabbitBroke
     survives_a_restart(rabbitmq_broker)
 
 
-def test_reports_that_were_not_acknowledged_are_heard_once(rabbitmq_broker: RabbitBroker) -> None:
+def test_reports_that_rabbitmq_has_no_acknowledgement_of_are_heard_once(
+    rabbitmq_broker: RabbitBroker,
+) -> None:
     transport = CeleryTransport(new_app(rabbitmq_broker.url), new_queue())
     name = f"{transport.queue}.reply.{uuid4().hex}"
     received: list[str] = []
@@ -369,7 +371,9 @@ def test_asking_for_workers_leaves_nothing_in_redis(redis_broker: RedisBroker) -
         assert {*client.keys("*reply*")} <= before
 
 
-def test_the_queue_is_declared_as_workers_declare_it(rabbitmq_broker: RabbitBroker) -> None:
+def test_the_queue_is_declared_in_rabbitmq_as_workers_declare_it(
+    rabbitmq_broker: RabbitBroker,
+) -> None:
     app = new_app(rabbitmq_broker.url, task_queue_max_priority=5)
     transport = CeleryTransport(app, new_queue())
     with app.connection_for_write() as connection:
