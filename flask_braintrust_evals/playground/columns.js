@@ -14,13 +14,13 @@ const TEXT = 400; // characters shown in a cell; the details have the whole text
 export function columnsOf(scoreNames, isCompared = false) {
   return [
     { key: "index", title: "#", least: 3.4, className: "number", fill: number, value: (row) => row.index * 1e5 + row.trial },
-    { key: "state", title: "State", least: isCompared ? 8.2 : 6, fill: state, value: (row, compared) => `${row.state} ${compared?.verdict ?? ""}` },
+    { key: "state", title: "State", least: isCompared ? 7.6 : 6, fill: state, value: (row, compared) => `${row.state} ${compared?.verdict ?? ""}` },
     { key: "input", title: "Input", least: 7, grows: true, fill: text("input"), value: (row) => asText(row.input) },
     { key: "expected", title: "Expected", least: 6, grows: true, fill: text("expected"), value: (row) => asText(row.expected) },
     { key: "output", title: "Output", least: 7, grows: true, fill: output, value: (row) => asText(row.error ?? row.output) },
-    ...(isCompared ? [{ key: "before", title: "Output before", least: 7, grows: true, fill: before, value: (row, compared) => asText(outputBefore(compared)) }] : []),
+    ...(isCompared ? [{ key: "before", title: "Output before", least: 6, grows: true, fill: before, value: (row, compared) => asText(outputBefore(compared)) }] : []),
     ...scoreNames.map((name) => ({
-      key: `score ${name}`, title: name, least: isCompared ? 8.2 : 6.2, className: "number", fill: score(name),
+      key: `score ${name}`, title: name, least: isCompared ? 7.4 : 6.2, className: "number", fill: score(name),
       value: (row) => scoreOf(row, name) ?? (own(row.scorerErrors, name) ? -2 : -1),
     })),
     { key: "duration", title: "Time", least: 4.8, className: "number", fill: time, value: (row) => row.duration ?? -1 },

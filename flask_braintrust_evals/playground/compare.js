@@ -9,25 +9,42 @@ const ended = (row) => row.state === "done" || row.state === "error";
 
 // Returns what tells a case from others: its id if it has one, or else its input. Not its place: the data may have
 // another order, or other cases, in the earlier run.
-export function keyOf(row) {
-  if (row.caseId !== undefined && row.caseId !== null) return `id ${row.caseId}`;
-  if (!keys.has(row)) keys.set(row, `input ${canonical(row.input)}`);
-  return keys.get(row);
-}
+const keyOf = remembered((row) => (row.caseId === undefined || row.caseId === null ? `input ${canonical(row.input)}` : `id ${row.caseId}`));
 
-const keys = new WeakMap(); // a comparison that is shown again while a run goes on needs them again
+// Returns what tells a row from others: its case, and which trial of it.
+const trialOf = remembered((row) => `${row.trial} ${keyOf(row)}`);
+
+// Returns a function that computes something of a row once: comparisons are made again each time that a run is drawn.
+function remembered(compute) {
+  const known = new WeakMap();
+  return (row) => {
+    if (!known.has(row)) known.set(row, compute(row));
+    return known.get(row);
+  };
+}
 
 // Returns a map from each row of `now` that has a counterpart to { row, scores, verdict, same }. `scores` are changes
 // by name, and `same` tells whether both outputs are the same value.
 export function compare(now, before) {
-  const waiting = grouped(before?.rows ?? [], (row) => `${row.trial} ${keyOf(row)}`);
+  const waiting = grouped(before?.rows ?? [], trialOf);
   const compared = new Map();
   for (const row of now.rows) {
-    const earlier = waiting.get(`${row.trial} ${keyOf(row)}`)?.shift();
-    if (earlier) compared.set(row, compareRows(row, earlier));
+    const earlier = waiting.get(trialOf(row))?.shift();
+    if (earlier) compared.set(row, knownComparison(row, earlier));
   }
   return compared;
 }
+
+// A comparison is made each time that something is drawn, and rows that have ended do not change any more.
+function knownComparison(row, earlier) {
+  const known = comparisons.get(row);
+  if (known?.row === earlier) return known;
+  const made = compareRows(row, earlier);
+  if (ended(row) && ended(earlier)) comparisons.set(row, made);
+  return made;
+}
+
+const comparisons = new WeakMap();
 
 function compareRows(row, earlier) {
   const changes = [];

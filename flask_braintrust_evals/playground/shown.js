@@ -8,6 +8,7 @@ export class Shown {
   compared = new Map(); // from a row to { row, scores, verdict, same }
   store = null; // where the spans of their cases are, by the ids of run and row; null in a page without a database
   #listeners = [];
+  #comparedState = [];
 
   // Calls the listener with this object when another run is shown, or when something in the run has changed.
   onChange(listener) {
@@ -20,7 +21,16 @@ export class Shown {
   }
 
   changed() {
-    this.compared = this.run && this.other ? compare(this.run, this.other) : new Map();
+    this.#compare();
     for (const listener of this.#listeners) listener(this);
+  }
+
+  // Compares the runs again if one of them has changed, and not if other cases of them are to be shown.
+  #compare() {
+    const { run, other } = this;
+    const state = [run, other, run?.rows.length, run?.done, run?.state];
+    if (state.every((each, at) => each === this.#comparedState[at])) return;
+    this.#comparedState = state;
+    this.compared = run && other ? compare(run, other) : new Map();
   }
 }

@@ -98,5 +98,5 @@ function change({ mean }, before) {
   const known = { before: before.mean, now: mean };
   const way = direction(known);
   const mark = { better: "▲ ", worse: "▼ " }[way] ?? "";
-  return element("span", { className: { better: "up", worse: "down" }[way] ?? "quiet" }, `, ${mark}${points(known)} against the earlier run`);
+  return element("span", { className: { better: "up", worse: "down" }[way] ?? "quiet", title: "against the run that this one is compared with" }, `, ${mark}${points(known)}`);
 }

@@ -9,7 +9,9 @@ export function canonical(value, indent) {
 export function sameValue(one, other) {
   if (one === other) return true;
   if (typeof one !== "object" || typeof other !== "object" || !one || !other) return false;
-  return canonical(one) === canonical(other);
+  if (Array.isArray(one) !== Array.isArray(other)) return false;
+  const keys = Object.keys(one);
+  return keys.length === Object.keys(other).length && keys.every((key) => Object.hasOwn(other, key) && sameValue(one[key], other[key]));
 }
 
 function inOrder(value) {
