@@ -13,6 +13,7 @@
 # make bench-distributed    runs on Celery workers, beside bare tasks of Celery
 # make bench-import    what importing the package costs an application
 # make bench-workers    two worker processes beside one, and the memory of each further one
+# make bench-page    the local page with 10,000 cases that have traces, in a real Chromium
 # make bench-local    runs without a server, beside those of two other libraries
 PYTHON ?= python3
 PORT ?= 8300
@@ -22,7 +23,7 @@ BIN := $(VENV)/bin
 # Tests start many interpreters. Without compiled modules, each of them takes half a second more.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo demo-scale test test-fast docs package compare bench bench-steady bench-hostile bench-tracing bench-json bench-import bench-distributed bench-workers checks lint format types tests clean
+.PHONY: demo demo-scale test test-fast docs package compare bench bench-steady bench-hostile bench-tracing bench-json bench-import bench-distributed bench-workers bench-page checks lint format types tests clean
 .DEFAULT_GOAL := help
 
 help:
@@ -80,6 +81,9 @@ bench-import: $(VENV)/.dev
 
 bench-workers: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.workers
+
+bench-page: $(VENV)/.dev
+	$(BIN)/python -m benchmarks.page $(if $(CASES),--cases $(CASES))
 
 bench-local: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.local

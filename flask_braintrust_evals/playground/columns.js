@@ -20,7 +20,7 @@ export function columnsOf(scoreNames, isCompared = false) {
     { key: "output", title: "Output", least: 7, grows: true, fill: output, value: (row) => asText(row.error ?? row.output) },
     ...(isCompared ? [{ key: "before", title: "Output before", least: 6, grows: true, fill: before, value: (row, compared) => asText(outputBefore(compared)) }] : []),
     ...scoreNames.map((name) => ({
-      key: `score ${name}`, title: name, least: isCompared ? 7.4 : 6.2, className: "number", fill: score(name),
+      key: `score ${name}`, title: name, least: isCompared ? 7.4 : 7, className: "number", fill: score(name),
       value: (row) => scoreOf(row, name) ?? (own(row.scorerErrors, name) ? -2 : -1),
     })),
     { key: "duration", title: "Time", least: 4.8, className: "number", fill: time, value: (row) => row.duration ?? -1 },

@@ -44,9 +44,9 @@ export class ScoreCards {
     return [
       element("h3", {}, stats.name),
       element("div", { className: "mean" }, stats.mean === null ? "no scores" : percent(stats.mean), change(stats, before)),
+      this.#count(stats),
       meanBar(stats),
       this.#histogram(stats),
-      this.#count(stats),
     ];
   }
 

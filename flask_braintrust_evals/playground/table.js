@@ -4,7 +4,7 @@ import { columnsOf } from "./columns.js";
 import { element } from "./dom.js";
 
 const ROW = 40; // pixels; the same as --row in the style sheet
-const SPARE = 12; // further rows with elements, above and below the visible ones
+const SPARE = 8; // further rows with elements, above and below the visible ones
 const LARGEST = 8_000_000; // pixels; the limit of browsers is about twice that
 
 export class Table {
@@ -59,7 +59,8 @@ export class Table {
 
   // `fresh`: whether rows that have been drawn may have changed.
   draw(fresh = false) {
-    const first = Math.max(0, Math.floor(this.grid.scrollTop / this.#scale() / ROW) - SPARE);
+    const top = this.grid.scrollTop; // read before anything changes, so that nothing has to be laid out for it
+    const first = Math.max(0, Math.floor(top / this.#scale() / ROW) - SPARE);
     const last = Math.min(this.#rows.length, first + Math.ceil(this.#height / ROW) + 2 * SPARE);
     for (const [at, made] of this.#drawn) {
       if (at < first || at >= last) {
@@ -68,7 +69,7 @@ export class Table {
       }
     }
     const added = document.createDocumentFragment();
-    const scrolled = this.grid.scrollTop * (1 / this.#scale() - 1);
+    const scrolled = top * (1 / this.#scale() - 1);
     for (let at = first; at < last; at++) this.#drawRow(at, fresh, scrolled, added);
     this.body.append(added);
     if (this.#rows.length) this.grid.setAttribute("aria-activedescendant", `row-${this.#at()}`);
@@ -109,7 +110,8 @@ export class Table {
   }
 
   #cell(column, row) {
-    const cell = element("div", { className: `cell ${column.className ?? ""}`, role: "gridcell", dir: "auto" });
+    const cell = element("div", { className: `cell ${column.className ?? ""}`, role: "gridcell" });
+    if (column.grows) cell.dir = "auto"; // others have words and numbers of the page
     column.fill(cell, row, this.#compared.get(row));
     return cell;
   }
@@ -129,7 +131,7 @@ export class Table {
   }
 
   #heading(column) {
-    const button = element("button", { type: "button", title: `${column.title}: sort by it`, onclick: () => this.#sortBy(column.key) }, element("span", {}, column.title));
+    const button = element("button", { type: "button", title: `${column.title}: sort by it`, onclick: () => this.#sortBy(column.key) }, element("span", {}, ...breakable(column.title)));
     return element("div", { role: "columnheader", className: column.className ?? "" }, button);
   }
 
@@ -174,4 +176,9 @@ export class Table {
     else if (top + ROW > this.grid.scrollTop + this.#height) this.grid.scrollTop = top + ROW - this.#height;
     this.draw();
   }
+}
+
+// Returns a name with places at which a line may end: names of scores seldom have spaces.
+function breakable(name) {
+  return name.split(/(?<=[_.\-/])/).flatMap((piece) => [piece, document.createElement("wbr")]).slice(0, -1);
 }

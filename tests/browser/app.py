@@ -180,7 +180,7 @@ def agent(input: str, hooks: EvalHooks) -> str:
         answer = {"role": "assistant", "content": f"{input}!"}
         span.log(output=[{"message": answer}], metadata={"model": "example-model"})
         span.log(metrics={"prompt_tokens": 1200, "completion_tokens": 34, "estimated_cost": 0.002})
-        with hooks.span.start_span("look up", type="tool", input={"word": input}) as tool:
+        with span.start_span("look up", type="tool", input={"word": input}) as tool:
             if input.startswith("5"):
                 raise KeyError(input)
             tool.log(output=["x" * 60_000, "short"])
