@@ -4,7 +4,7 @@ import { columnsOf } from "./columns.js";
 import { element } from "./dom.js";
 
 const ROW = 40; // pixels; the same as --row in the style sheet
-const SPARE = 8; // further rows with elements, above and below the visible ones
+const SPARE = 6; // further rows with elements, above and below the visible ones
 const LARGEST = 8_000_000; // pixels; the limit of browsers is about twice that
 
 export class Table {
