@@ -51,7 +51,6 @@ GROUND = {
     "json_reading",
     "json_size",
     "plain_values",
-    "report_page",
     "semconv",
     "serialization",
     "suggestions",
@@ -64,9 +63,19 @@ ALLOWED = {
     "distribution": GROUND | {"tracing", "engine", "_version"},
     "contrib": GROUND | {"tracing", "engine", "distribution"},
     "runs": GROUND | {"tracing", "engine", "distribution", "cloud", "config"},
-    "web": GROUND | {"tracing", "engine", "cloud", "config", "runs", "_version"},
+    "web": GROUND | {"tracing", "engine", "cloud", "config", "runs", "report_page", "_version"},
     "cli": GROUND
-    | {"tracing", "engine", "distribution", "cloud", "config", "runs", "_version", "extension"},
+    | {
+        "tracing",
+        "engine",
+        "distribution",
+        "cloud",
+        "config",
+        "runs",
+        "report_page",
+        "_version",
+        "extension",
+    },
 }
 """What the modules of a package may import of the others."""
 

@@ -2,6 +2,7 @@
 
 import { FieldError } from "./controls.js";
 import { element } from "./dom.js";
+import { fold } from "./fold.js";
 import { promptControl } from "./prompt_form.js";
 import { described } from "./schemas.js";
 import { controlFor, focusable, heading, hint } from "./structures.js";
@@ -117,6 +118,7 @@ function clear({ node, problem }) {
 }
 
 function reveal(node) {
+  fold(false);
   const folded = node.closest("details");
   if (folded) folded.open = true;
   node.focus({ preventScroll: true });

@@ -2,7 +2,7 @@
 
 import { decodeText } from "./cases.js";
 import { byId, show } from "./dom.js";
-import { fromResults } from "./results.js";
+import { fromResults } from "./read_results.js";
 import { Run } from "./run.js";
 
 const IN_REPORT = /<script type="application\/json" id="report-data">([^<]*)<\/script>/;

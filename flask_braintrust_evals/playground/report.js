@@ -1,7 +1,7 @@
 // Shows the results that a report has inside. report_page.py puts the report together.
 
 import { asText, byId, element } from "./dom.js";
-import { fromResults } from "./results.js";
+import { fromResults } from "./read_results.js";
 import { ResultsView } from "./results_view.js";
 import { Share } from "./share.js";
 import { Shown } from "./shown.js";

@@ -1,6 +1,7 @@
 // The panel in which an evaluator, its parameters and cases are chosen. What is entered for each evaluator is kept.
 
 import { byId, element, show } from "./dom.js";
+import { fold } from "./fold.js";
 import { parameterForm } from "./form.js";
 import { Source } from "./source.js";
 
@@ -93,6 +94,7 @@ export class Setup {
   }
 
   problem(text) {
+    if (text) fold(false);
     show(byId("problem"), text);
   }
 

@@ -6,7 +6,9 @@ import json
 from typing import Any
 
 import pytest
+from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
 from selenium.webdriver.support.ui import Select
 
@@ -111,6 +113,12 @@ def test_mistakes_are_shown_at_their_fields_and_in_view(page: Page) -> None:
     seen = """const {top, bottom} = arguments[0].getBoundingClientRect();
         return top >= 0 && bottom <= innerHeight"""
     assert page.browser.execute_script(seen, page.one(described)), "the message is in view"
+    page.one("fold").click()
+    assert not first.is_displayed()
+    keys = ActionChains(page.browser).key_down(Keys.CONTROL).send_keys(Keys.ENTER)
+    keys.key_up(Keys.CONTROL).perform()
+    page.wait(first.is_displayed)
+    assert first == page.browser.switch_to.active_element, "the form is there again"
     first.send_keys("x")
     assert not field(page, "greeting").find_element(By.CLASS_NAME, "field-problem").is_displayed()
     assert first.get_attribute("aria-invalid") is None

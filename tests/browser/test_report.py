@@ -10,6 +10,7 @@ import pytest
 from selenium.webdriver.support.ui import Select
 
 from flask_braintrust_evals import Evaluator, Score
+from flask_braintrust_evals.cli.result_format import FORMAT, VERSION
 from tests.cli.test_run import app_of, evals
 from tests.server import Gunicorn
 
@@ -160,6 +161,39 @@ def test_the_page_opens_what_the_command_line_has_written(
         lambda: "wrong.json cannot be opened: this is no file" in page.one("open-problem").text
     )
     page.problems()
+
+
+def test_a_file_that_somebody_has_made_up_is_shown_as_far_as_it_can_be(
+    shared_browser: Any, page_server: Gunicorn, tmp_path: Path
+) -> None:
+    odd: list[Any] = [None, 5, "<b>x</b>", [1], {"__proto__": {"polluted": True}}, 1e308]
+    fields = ["id", "error", "error_place", "error_stack", "classifications", "scorer_errors"]
+    fields += ["metadata", "tags", "seconds", "metrics", "scorer_metrics", "messages", "spans"]
+    fields += ["index", "trial_index", "score_metadata", "expected", "output"]
+    results = [
+        {"input": n, "scores": {"s": value, "__proto__": 1}, **dict.fromkeys(fields, value)}
+        for n, value in enumerate(odd)
+    ]
+    span = {"id": 1, "parent_id": 1, "name": None, "start": "x", "metadata": "m", "metrics": [None]}
+    results.append({"input": "spans", "spans": [span, None, {}], "messages": [{"kind": {}}, 3]})
+    body = {"format": FORMAT, "version": VERSION, "evaluator": "echo", "results": results}
+    more = {"state": {}, "started": "x", "seconds": "x", "parameters": [1], "error": [1], "id": ""}
+    file = tmp_path / "odd.json"
+    file.write_text(json.dumps({**body, **more, "label": INJECTED, "interrupted": "x"}))
+
+    page = Page(shared_browser, f"{page_server.url}/evals/playground")
+    page.ready()
+    prepared(page)
+    open_file(page, file)
+    page.wait(lambda: len(page.table) == len(results) or page.one("open-problem").text)
+    assert page.one("open-problem").text == ""
+    for at in range(len(results)):
+        page.all("#table .row")[at].click()
+        page.wait(lambda: page.one("details").is_displayed())
+        page.browser.execute_script("document.getElementById('details').close()")
+    assert page.browser.execute_script("return ({}).polluted") is None
+    assert not page.all("#results b, #results img, #details b")
+    assert page.problems() == []
 
 
 def test_the_page_makes_the_same_report(

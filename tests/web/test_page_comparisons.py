@@ -16,7 +16,7 @@ pytestmark = [needs_node, pytest.mark.slow]
 COMPARE_ALL = """
 import { readFileSync } from "node:fs";
 import { compareScores, likely } from "./compare.js";
-import { fromResults } from "./results.js";
+import { fromResults } from "./read_results.js";
 const compared = (path) => {
   const pair = JSON.parse(readFileSync(path));
   const [[now], [before]] = [fromResults(pair.now), fromResults(pair.before)];

@@ -138,7 +138,8 @@ def test_a_run_that_was_cancelled_says_so(tmp_path: Path) -> None:
 
 ROUND_TRIP = """
 import { readFileSync } from "node:fs";
-import { fromResults, toResults } from "./results.js";
+import { fromResults } from "./read_results.js";
+import { toResults } from "./results.js";
 const read = (path) => {
   try {
     const runs = fromResults(JSON.parse(readFileSync(path)));
