@@ -58,7 +58,7 @@ export class RunsList {
     const names = [...new Set(this.records.flatMap((each) => [...(each.means?.keys() ?? [])]))];
     const differing = differingParameters(this.records);
     byId("runs-table").replaceChildren(
-      element("div", { role: "rowgroup" }, headOf(names, differing)),
+      element("div", { role: "rowgroup", className: "runs-head" }, headOf(names, differing)),
       element("div", { role: "rowgroup" }, ...this.records.map((each) => this.#row(each, names, differing))),
     );
     this.#enable();
@@ -86,7 +86,7 @@ export class RunsList {
       { role: "row", className: "run" },
       cell("", box),
       cell("run-name", link, quiet(record.label ? timeOf(record) : ""), quiet(record.about)),
-      cell("", progressOf(record), stateOf(record)),
+      cell("", element("span", { className: "name-here" }, "Cases "), progressOf(record), stateOf(record)),
       ...names.map((name) => cell("number", element("span", { className: "name-here" }, `${name} `), meanOf(record, name))),
       cell("run-parameters", ...parametersOf(record, differing)),
       cell("", remove),

@@ -1,0 +1,105 @@
+"""What axe-core, the checker of accessibility, says of the page in each of its states."""
+
+from __future__ import annotations
+
+import json
+from importlib import resources
+from typing import Any
+
+import pytest
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.ui import Select
+
+from .support import Page
+
+pytestmark = pytest.mark.live
+
+CHECK = """
+const done = arguments[arguments.length - 1];
+axe.run(document, {resultTypes: ["violations"]}).then(({violations}) => done(violations.flatMap(
+    ({id, nodes}) => nodes.map(({target, failureSummary}) => `${id}: ${target}: ${failureSummary}`)
+)), (error) => done([String(error)]));
+"""
+
+
+def faults(page: Page) -> list[str]:
+    if not page.browser.execute_script("return 'axe' in window"):
+        source = resources.files("axe_playwright_python").joinpath("axe.min.js").read_text("utf-8")
+        page.browser.execute_script(source)
+    found: list[str] = page.browser.execute_async_script(CHECK)
+    return found
+
+
+def schemes(page: Page) -> dict[str, list[str]]:
+    """What axe-core finds in the light and in the dark."""
+    found = {}
+    for scheme in ("light", "dark"):
+        features = [{"name": "prefers-color-scheme", "value": scheme}]
+        page.browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+        found[scheme] = faults(page)
+    page.browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+    return found
+
+
+def resize(page: Page, width: int) -> None:
+    size = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width < 500}
+    page.browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+
+
+def test_nothing_is_found_in_any_state(page: Page) -> None:
+    found: dict[str, Any] = {}
+    page.evaluator("echo")
+    found["nothing run yet"] = schemes(page)
+    page.choose("source", "typed or pasted")
+    page.give("nonsense")
+    page.one("run").click()
+    page.wait(lambda: page.one("problem").is_displayed())
+    found["a mistake in the form"] = faults(page)
+
+    cases = [{"input": "a", "expected": "a"}, {"input": "fail"}, {"input": "b", "expected": "c"}]
+    page.run("echo", json.dumps(cases))
+    found["a run"] = schemes(page)
+    page.all("#table .row")[1].click()
+    page.wait(lambda: page.one("details").is_displayed())
+    found["a failed case"] = schemes(page)
+    page.browser.switch_to.active_element.send_keys(Keys.ARROW_RIGHT)
+    found["a case that differs"] = faults(page)
+    page.one("details").find_element(By.XPATH, ".//button[.='Edit and run']").click()
+    page.wait(lambda: page.one("editor").is_displayed())
+    found["a case is edited"] = faults(page)
+    page.browser.switch_to.active_element.send_keys(Keys.ESCAPE, Keys.ESCAPE)
+    page.wait(lambda: not page.one("editor").is_displayed())
+    if page.one("details").is_displayed():
+        page.browser.switch_to.active_element.send_keys(Keys.ESCAPE)
+
+    page.set(page.field("suffix"), "!")
+    page.run("echo")
+    Select(page.one("compare")).select_by_index(1)
+    page.wait(lambda: page.one("comparison").is_displayed())
+    found["a comparison"] = schemes(page)
+    page.list_runs()
+    found["the list of runs"] = schemes(page)
+    page.all("#runs-table button")[0].click()
+    page.wait(lambda: page.one("question").is_displayed())
+    found["a question"] = faults(page)
+    page.browser.switch_to.active_element.send_keys(Keys.ESCAPE)
+    page.one("fold").click()
+    found["the form folded"] = faults(page)
+    page.one("fold").click()
+    resize(page, 390)
+    try:
+        found["the list, on a small screen"] = faults(page)
+        page.browser.back()
+        page.wait(lambda: page.one("results").is_displayed())
+        found["a comparison, on a small screen"] = faults(page)
+    finally:
+        page.browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+    page.start("patient", [0, 1])
+    page.wait(lambda: "1 of 2 done" in page.status)
+    found["a run that goes on"] = faults(page)
+    page.one("cancel").click()
+    page.finish()
+    empty: tuple[Any, ...] = ([], {"light": [], "dark": []})
+    assert {state: each for state, each in found.items() if each not in empty} == {}
