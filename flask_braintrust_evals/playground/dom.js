@@ -30,3 +30,6 @@ export function seconds(value) {
   if (value < 0.001) return "< 1 ms";
   return value < 1 ? `${Math.round(value * 1000)} ms` : `${value.toFixed(1)} s`;
 }
+
+// Returns the children for a name that may be broken into lines behind "_" and the like.
+export const breakable = (name) => name.split(/(?<=[_.-])/).flatMap((part) => [part, element("wbr")]);

@@ -1,7 +1,7 @@
 // A table of any number of rows. Only visible rows have elements.
 
 import { columnsOf } from "./columns.js";
-import { element } from "./dom.js";
+import { breakable, element } from "./dom.js";
 
 const ROW = 40; // pixels; the same as --row in the style sheet
 const SPARE = 6; // further rows with elements, above and below the visible ones
