@@ -40,9 +40,11 @@ test: $(VENV)/.dev
 	@$(MAKE) --no-print-directory --jobs=2 checks tests
 	@echo "Passed: lint (ruff), types (mypy --strict), tests (pytest)."
 
-# No plugin but xdist is needed here, and importing the others takes as long as many of the tests.
+# No plugin but xdist is needed, and importing the others takes as long as many of the tests.
+PYTEST := PYTEST_DISABLE_PLUGIN_AUTOLOAD=1 $(BIN)/python -m pytest -p xdist
+
 test-fast: $(VENV)/.dev
-	PYTEST_DISABLE_PLUGIN_AUTOLOAD=1 $(BIN)/python -m pytest -p xdist --numprocesses 2 \
+	$(PYTEST) --numprocesses 2 \
 		-m "not live and not slow" $(addprefix --ignore tests/,browser live official packaging)
 
 docs: $(VENV)/.dev
@@ -102,7 +104,7 @@ types: $(VENV)/.dev
 	$(BIN)/mypy
 
 tests: $(VENV)/.dev
-	$(BIN)/python -m pytest --numprocesses 3 --dist loadscope --no-loadscope-reorder \
+	$(PYTEST) --numprocesses 3 --dist loadscope --no-loadscope-reorder \
 		$(addprefix --ignore tests/,official packaging)
 
 $(VENV)/bin/python:

@@ -68,22 +68,24 @@ def test_other_cases_and_runs_are_not_held_up() -> None:
 
 
 @pytest.mark.parametrize(
-    ("case", "least", "most"),
+    ("make", "least", "most"),
     [
-        (EvalCase("small", "small", {"a": [1, {"b": None}]}), 0, 0),
-        (EvalCase("x" * LARGE), LARGE, 1.1 * LARGE),
-        (EvalCase(1, "x" * LARGE), LARGE, 1.1 * LARGE),
-        (EvalCase(1, metadata={"a": {"b": ["x" * LARGE]}}), LARGE, 1.1 * LARGE),
-        (EvalCase("x" * LARGE + "🎈"), 4 * LARGE, 4.1 * LARGE),
-        (EvalCase([[] for _ in range(10_000)]), 600_000, 900_000),
-        (EvalCase({str(number): number for number in range(10_000)}), 600_000, 1_800_000),
-        (EvalCase("x" * 2 * ROOM), ROOM, 2.1 * ROOM),
-        (EvalCase([[[] for _ in range(1000)] for _ in range(1000)]), ROOM, 1.1 * ROOM),
+        (lambda: EvalCase("small", "small", {"a": [1, {"b": None}]}), 0, 0),
+        (lambda: EvalCase("x" * LARGE), LARGE, 1.1 * LARGE),
+        (lambda: EvalCase(1, "x" * LARGE), LARGE, 1.1 * LARGE),
+        (lambda: EvalCase(1, metadata={"a": {"b": ["x" * LARGE]}}), LARGE, 1.1 * LARGE),
+        (lambda: EvalCase("x" * LARGE + "🎈"), 4 * LARGE, 4.1 * LARGE),
+        (lambda: EvalCase([[] for _ in range(10_000)]), 600_000, 900_000),
+        (lambda: EvalCase({str(number): number for number in range(10_000)}), 600_000, 1_800_000),
+        (lambda: EvalCase("x" * 2 * ROOM), ROOM, 2.1 * ROOM),
+        (lambda: EvalCase([[[] for _ in range(1000)] for _ in range(1000)]), ROOM, 1.1 * ROOM),
     ],
     ids=["small", "input", "expected", "metadata", "wide", "lists", "names", "huge", "too many"],
 )
-def test_the_size_is_about_that_in_memory(case: EvalCase, least: float, most: float) -> None:
-    assert least <= size_if_large(case) <= most
+def test_the_size_is_about_that_in_memory(
+    make: Callable[[], EvalCase], least: float, most: float
+) -> None:
+    assert least <= size_if_large(make()) <= most
 
 
 def test_objects_of_the_user_are_not_asked_for_their_size() -> None:
