@@ -47,7 +47,7 @@ function fieldsControl(name) {
   for (const { control } of params) control.node.placeholder = "default";
   const others = json({ kind: "object" }, { rows: 2 });
   const more = element("details", {}, element("summary", {}, "Other parameters of the call"), element("label", {}, "JSON", others.node));
-  const list = element("ol", { className: "messages" });
+  const list = element("ol", { className: "prompt-messages" });
   const add = element("button", { type: "button", onclick: () => append({ role: "user", content: "" }).focus() }, "Add a message");
   const append = (message) => {
     const { row, content } = messageRow(name, message);
@@ -111,7 +111,7 @@ function messageRow(name, message) {
   role.value = message.role;
   const content = element("textarea", { rows: 2, className: "text", value: message.content, "aria-label": `${name}: content` });
   const remove = element("button", { type: "button", className: "remove", title: "Remove", "aria-label": "Remove this message" }, "✕");
-  const row = element("li", { className: "message" }, element("div", { className: "message-head" }, role, remove), content);
+  const row = element("li", { className: "prompt-message" }, element("div", { className: "prompt-message-head" }, role, remove), content);
   remove.addEventListener("click", () => {
     if (row.parentElement.children.length === 1) content.value = "";
     else row.remove();

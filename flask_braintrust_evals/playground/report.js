@@ -17,6 +17,7 @@ const others = (file.compared_with ?? []).map((each) => (each ? fromResults({ ..
 byId("results").hidden = false;
 byId("results").removeAttribute("aria-labelledby");
 byId("results").ariaLabel = "Results";
+byId("results").prepend(element("h2", { className: "unseen" }, "Results")); // the heading that those of scores are below
 
 const shown = new Shown();
 new ResultsView(shown);
