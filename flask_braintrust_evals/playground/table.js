@@ -177,8 +177,3 @@ export class Table {
     this.draw();
   }
 }
-
-// Returns a name with places at which a line may end: names of scores seldom have spaces.
-function breakable(name) {
-  return name.split(/(?<=[_.\-/])/).flatMap((piece) => [piece, document.createElement("wbr")]).slice(0, -1);
-}
