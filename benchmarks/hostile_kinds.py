@@ -161,6 +161,12 @@ BODIES: dict[str, Callable[[], bytes]] = {
     "as many values with a large integer": lambda: run(
         "echo", one_case(b"[1" + b"0" * 30 + b"," + many(b"[]", VALUES // 2 - 100) + b"]")
     ),
+    "large integers, as many as are allowed": lambda: run(
+        "echo", one_case(many(b"1" + b"0" * 30, VALUES - 100))
+    ),
+    "integers of 4,300 digits, all that fit": lambda: run(
+        "echo", one_case(many(b"1" * 4300, 8 * MB // 4301))
+    ),
     "8 MB, escaped, wide, a large integer": lambda: run(
         "echo",
         one_case(

@@ -16,10 +16,10 @@ from flask_braintrust_evals.engine.running.error_scores import add_error_scores
 from flask_braintrust_evals.engine.tracing import attributes
 from flask_braintrust_evals.engine.tracing.eval_tracer import set_failure
 from flask_braintrust_evals.engine.values.results import CaseResult
+from flask_braintrust_evals.json_reading import loads
 from flask_braintrust_evals.tracing.case_spans import CaseSpans
 from flask_braintrust_evals.tracing.span_ids import SpanIds
 
-from .messages import read_json
 from .span_records import restore
 
 AddSpans = Callable[[Sequence[Any], int], None]
@@ -72,7 +72,7 @@ class CaseCompletion:
             ordered_at: when the case was ordered, in nanoseconds since 1970.
         """
         if result.output_data is not None:
-            result.output = read_json(result.output_data)
+            result.output = loads(result.output_data)
         if outcome is not None:
             self._add_spans(outcome["spans"], outcome["lost_spans"])
         record = None if outcome is None else outcome["root"]

@@ -6,7 +6,6 @@ import base64
 import binascii
 import hashlib
 import hmac
-import json
 import zlib
 from typing import Any, Literal, NamedTuple
 
@@ -116,7 +115,7 @@ class MessageWriter:
                 content = _unpacked(content, self.max_bytes * MAX_RATIO * 4).decode()
             elif text[:1] != _PLAIN:
                 raise ValueError("another form")
-            return read_json(content)
+            return loads(content)
         except (ValueError, RecursionError, zlib.error, binascii.Error) as error:
             raise MessageError(f"the message cannot be read: {type(error).__name__}") from None
 
@@ -129,18 +128,6 @@ class MessageWriter:
     def _signature(self, kind: Kind, text: str) -> str:
         signed = f"{kind}:{text}".encode("utf-8", "surrogatepass")
         return hmac.new(self._key, signed, hashlib.sha256).hexdigest()
-
-
-def read_json(text: str | bytes) -> Any:
-    """Return the value of a JSON text, with integers of any size.
-
-    Raises:
-        ValueError: it is no JSON.
-    """
-    try:
-        return loads(text)
-    except ValueError:  # of more than 309 digits
-        return json.loads(text)
 
 
 def _unpacked(text: str, limit: int) -> bytes:

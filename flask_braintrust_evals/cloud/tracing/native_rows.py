@@ -9,7 +9,6 @@ go over OTLP: in one trace, Braintrust puts together the spans that arrive in ei
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -116,8 +115,7 @@ def _merge(fields: dict[str, str], name: str, entries: Mapping[str, Any]) -> Non
         return
     text = dumps_or_reason(entries)
     if name in fields:
-        # Not orjson, which reads integers above 64 bits as floats.
-        text = dumps({**json.loads(text), **json.loads(fields[name])})
+        text = dumps({**loads(text), **loads(fields[name])})
     fields[name] = text
 
 
