@@ -11,6 +11,7 @@ are legal in Python's strings but not in UTF-8, become U+FFFD.
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Any
 
 import orjson
@@ -54,15 +55,17 @@ def dumps_or_reason(value: Any) -> str:
     return encoded_or_reason(value).decode()
 
 
-def encoded_or_reason(value: Any) -> bytes:
+def encoded_or_reason(value: Any, pause: Callable[[], None] = lambda: None) -> bytes:
     """Return the same as :func:`dumps_or_reason` in UTF-8, see :func:`encoded`."""
     try:
-        return encoded(value, tolerant=True)
+        return encoded(value, tolerant=True, pause=pause)
     except SerializationError as error:
         return encoded(reason(str(error)))
 
 
-def encoded(value: Any, *, tolerant: bool = False) -> bytes:
+def encoded(
+    value: Any, *, tolerant: bool = False, pause: Callable[[], None] = lambda: None
+) -> bytes:
     """Return ``value`` as JSON in UTF-8, in one line: no character below U+0020 is in it.
 
     For what may be large: a text takes up to four times as much memory as its bytes.
@@ -70,13 +73,14 @@ def encoded(value: Any, *, tolerant: bool = False) -> bytes:
     Args:
         value: the value.
         tolerant: whether a part that has no JSON form is replaced, see :func:`dumps_parts`.
+        pause: called between two steps, where there are many integers beyond 64 bits.
 
     Raises:
         SerializationError: see :func:`dumps`.
     """
     if value is None:
         return b"null"
-    data = _written(value)
+    data = _written(value, pause)
     if data is not None:
         return data
     try:
@@ -89,7 +93,7 @@ def encoded(value: Any, *, tolerant: bool = False) -> bytes:
         raise SerializationError(failure(value, error)) from error
 
 
-def _written(value: Any) -> bytes | None:
+def _written(value: Any, pause: Callable[[], None]) -> bytes | None:
     """Return ``value`` as orjson writes it; ``None``: it does not, or not as it should be."""
     try:
         try:
@@ -97,7 +101,7 @@ def _written(value: Any) -> bytes | None:
         except TypeError as error:
             if "64-bit" not in str(error):
                 raise
-            value = with_fragments(value)
+            value = with_fragments(value, pause)
             data = orjson.dumps(value, default=Converter().simplify, option=_OPTIONS)
     except (TypeError, RecursionError, ValueError):
         # orjson refuses lone surrogates, keys that are not strings, and circular values.

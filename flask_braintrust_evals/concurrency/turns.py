@@ -130,6 +130,11 @@ def wait_after(size: int) -> None:
         wait_for_turn(Turn.CONTINUE)
 
 
+def let_others_run() -> None:
+    """Let others run, if the current slice is used up, in the middle of something that is large."""
+    wait_for_turn(Turn.CONTINUE)
+
+
 def _forget() -> None:
     """Leave the greenlets of the parent to the parent: called in a forked child."""
     for queues in list(_queues.values()):

@@ -267,8 +267,15 @@ def test_what_is_not_json_is_refused_beside_large_integers_too(text: str) -> Non
     assert "the body is not JSON" in error_of(post(make_api(), body), 400)
 
 
-@pytest.mark.parametrize("digits", [310, 5_000])
-def test_an_integer_with_more_digits_than_any_float_has_is_400(digits: int) -> None:
+def test_an_integer_with_more_digits_than_any_float_has_is_read_and_written() -> None:
+    number = "1" * 4_300
+    body = f'{{"name": "echo", "data": [{{"input": [{number}, -{number[:310]}]}}]}}'.encode()
+    answer = post(make_api(BRAINTRUST_EVALS_MAX_BODY=10_000), body)
+    assert f"[{number},-{number[:310]}]" in answer.text
+
+
+@pytest.mark.parametrize("digits", [4_301, 5_000])
+def test_an_integer_with_too_many_digits_is_400(digits: int) -> None:
     body = b'{"name": "echo", "data": [{"input": ' + b"1" * digits + b"}]}"
     text = error_of(post(make_api(BRAINTRUST_EVALS_MAX_BODY=10_000), body), 400)
     assert text.startswith("the body is not JSON: ")

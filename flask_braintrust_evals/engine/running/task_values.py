@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from flask_braintrust_evals.concurrency.turns import let_others_run
 from flask_braintrust_evals.engine.values.copies import deep_copy
 from flask_braintrust_evals.errors import SerializationError
 from flask_braintrust_evals.serialization import encoded
@@ -30,6 +31,6 @@ def output_data(output: Any) -> bytes:
         SerializationError: the output itself has no JSON form.
     """
     try:
-        return encoded(output, tolerant=True)
+        return encoded(output, tolerant=True, pause=let_others_run)
     except SerializationError as error:
         raise SerializationError(f"the task's output cannot be written as JSON: {error}") from error

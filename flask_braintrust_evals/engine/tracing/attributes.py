@@ -10,7 +10,7 @@ import orjson
 from opentelemetry.trace import Span
 
 from flask_braintrust_evals import semconv
-from flask_braintrust_evals.concurrency.turns import wait_after
+from flask_braintrust_evals.concurrency.turns import let_others_run, wait_after
 from flask_braintrust_evals.engine.values.cases import EvalCase
 from flask_braintrust_evals.engine.values.results import CaseResult
 from flask_braintrust_evals.engine.values.scores import Classification, Score
@@ -87,7 +87,7 @@ def _of_scorers(result: CaseResult) -> Iterator[bytes]:
 
 
 def _json(value: Any) -> bytes:
-    data = encoded_or_reason(value)
+    data = encoded_or_reason(value, pause=let_others_run)
     wait_after(len(data))
     return data
 
