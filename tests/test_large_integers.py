@@ -75,3 +75,18 @@ def test_one_large_integer_does_not_make_all_the_rest_slow() -> None:
     encoded(value)
     # It was a hundred times as long.
     assert time.process_time() - began < 0.05 + 20 * usual
+
+
+def test_many_large_integers_are_written_in_steps_between_which_the_value_may_change() -> None:
+    inner: list[Any] = [10**30] * 3_000
+    value: dict[str, Any] = {"a": inner, "b": [10**30]}
+    expected = json.dumps(value, separators=(",", ":"))
+    steps = []
+
+    def pause() -> None:
+        steps.append(len(inner))
+        inner.clear()  # as a task that goes on in another greenlet may
+        value.clear()
+
+    assert encoded(value, pause=pause).decode() == expected
+    assert len(steps) > 3
