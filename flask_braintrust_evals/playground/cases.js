@@ -1,6 +1,7 @@
 // Reads cases from a text: JSON, JSON Lines, or CSV with a header.
 // cli/cases.py does the same for the command line. Both pass the files in tests/tables.
 
+import { parseExactly } from "./exact_json.js";
 import { isMisspelled } from "./names.js";
 import { tableCases } from "./tables.js";
 
@@ -62,7 +63,7 @@ function parse(text) {
 function parseObjects(text) {
   let single;
   try {
-    single = JSON.parse(text);
+    single = parseExactly(text);
   } catch {
     return text
       .split(/\r\n|\n|\r/)
@@ -74,7 +75,7 @@ function parseObjects(text) {
 
 function parseJson(text, problem) {
   try {
-    return JSON.parse(text);
+    return parseExactly(text);
   } catch (error) {
     throw new Error(`${problem}: ${error.message}`);
   }

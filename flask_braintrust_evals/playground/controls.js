@@ -4,6 +4,7 @@
 // throws a FieldError if it is not valid. `write` shows a value; undefined shows that none is given.
 
 import { element } from "./dom.js";
+import { parseExactly } from "./exact_json.js";
 import { canonical } from "./values.js";
 
 export class FieldError extends Error {
@@ -96,7 +97,7 @@ export function json(schema, label) {
   const read = () => {
     if (!node.value.trim()) return undefined;
     try {
-      return JSON.parse(node.value);
+      return parseExactly(node.value);
     } catch (error) {
       throw new FieldError(node, `is not valid JSON: ${error.message}`);
     }
@@ -106,7 +107,7 @@ export function json(schema, label) {
 
 function parsed(text) {
   try {
-    return JSON.parse(text);
+    return parseExactly(text);
   } catch {
     return undefined;
   }
@@ -114,5 +115,6 @@ function parsed(text) {
 
 export function typeOf(value) {
   if (value === null) return "null";
+  if (typeof value === "bigint") return "number";
   return Array.isArray(value) ? "array" : typeof value;
 }

@@ -2,6 +2,7 @@
 
 import { decodeText } from "./cases.js";
 import { byId, show } from "./dom.js";
+import { parseExactly } from "./exact_json.js";
 import { fromResults } from "./read_results.js";
 import { Run } from "./run.js";
 
@@ -52,7 +53,7 @@ export async function readResults(file) {
 function parsed(text) {
   let body;
   try {
-    body = JSON.parse(text);
+    body = parseExactly(text);
   } catch (error) {
     throw new Error(`this file is not valid JSON: ${error.message}`);
   }

@@ -1,6 +1,7 @@
 // Shows the results that a report has inside. report_page.py puts the report together.
 
 import { asText, byId, element } from "./dom.js";
+import { parseExactly } from "./exact_json.js";
 import { fromResults } from "./read_results.js";
 import { ResultsView } from "./results_view.js";
 import { Share } from "./share.js";
@@ -10,7 +11,7 @@ import { Shown } from "./shown.js";
 for (const each of document.querySelectorAll("[data-page-only]")) each.remove();
 
 // The report has the runs of a file of results and, in the same order, the runs that they are compared with.
-const file = JSON.parse(byId("report-data").textContent);
+const file = parseExactly(byId("report-data").textContent);
 const runs = fromResults(file);
 const others = (file.compared_with ?? []).map((each) => (each ? fromResults({ ...each, format: file.format, version: file.version })[0] : null));
 

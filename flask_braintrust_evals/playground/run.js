@@ -1,5 +1,6 @@
 // A run: rows that are filled in when events arrive.
 
+import { parseExactly } from "./exact_json.js";
 import { sameValue } from "./values.js";
 
 const MESSAGES = 200; // that a task reports for one case, and are kept
@@ -37,7 +38,7 @@ export class Run {
 
   // Returns the row of a case that this event tells to be done, or else undefined.
   handle(event, text) {
-    const data = text === "" ? null : JSON.parse(text);
+    const data = text === "" ? null : parseExactly(text);
     if (event === "case_start") this.#start(data);
     else if (event === "progress") this.#progress(data);
     else if (event === "case_result") return this.#result(data);
@@ -130,7 +131,7 @@ function note(row, kind, text) {
 
 function parsed(text) {
   try {
-    return JSON.parse(text);
+    return parseExactly(text);
   } catch {
     return text; // progress that a task reports is any text
   }

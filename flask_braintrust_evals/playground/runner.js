@@ -1,5 +1,6 @@
 // Starts a run on the server, follows it to its end, and lets it be kept.
 
+import { parseExactly } from "./exact_json.js";
 import { Recorder } from "./recorder.js";
 import { Run } from "./run.js";
 
@@ -58,7 +59,7 @@ export class Runner {
 
   #handle(event, data) {
     if (event === "case_spans") {
-      const { id, spans, left_out: leftOut } = JSON.parse(data);
+      const { id, spans, left_out: leftOut } = parseExactly(data);
       this.#recorder.addSpans(id, spans, leftOut);
       return;
     }

@@ -1,6 +1,7 @@
 // Reads cases from a table: CSV with a header, as spreadsheets and other programs write it.
 // cli/tables.py does the same for the command line. Both pass the files in tests/tables.
 
+import { parseExactly } from "./exact_json.js";
 import { isMisspelled } from "./names.js";
 
 const FIELDS = ["input", "expected", "metadata", "tags", "id"];
@@ -147,7 +148,7 @@ function valueOf(name, text) {
 function jsonOrText(text) {
   if (!/^[ \t\r\n]*[[{]/.test(text)) return text;
   try {
-    return JSON.parse(text);
+    return parseExactly(text);
   } catch {
     return text;
   }

@@ -11,6 +11,8 @@ import pytest
 from tests.server import Gunicorn
 from tests.tables import table_files
 
+from .support import Page
+
 pytestmark = pytest.mark.live
 
 READ_ALL = """
@@ -40,3 +42,24 @@ def test_a_browser_reads_all_files_of_cases_as_the_command_line_does(
     assert len(found) == len(files) > 50
     for file, each in zip(files, found, strict=True):
         file.check(each.get("cases"), each.get("error"), each.get("ignored"))
+
+
+def test_large_integers_keep_all_of_their_digits(
+    shared_browser: Any, page_server: Gunicorn
+) -> None:
+    page = Page(shared_browser, f"{page_server.url}/evals/playground")
+    page.ready()
+    page.run("many", '[{"input": {"id": 12345678901234567890}, "expected": -9007199254740993}]')
+    page.wait(lambda: page.table)
+    assert page.table[0][2:5] == [
+        '{"id":12345678901234567890}',
+        "-9007199254740993",
+        '{"id":12345678901234567890}',
+    ]
+    page.reload()
+    page.wait(lambda: page.table)
+    assert page.table[0][4] == '{"id":12345678901234567890}', "it is kept as it is"
+    page.one("again-again").click()
+    page.finish()
+    page.wait(lambda: page.table and page.table[0][4] == '{"id":12345678901234567890}')
+    assert page.problems() == []
