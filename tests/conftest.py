@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import fcntl
 import gc
 import os
 import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ import pytest
 from .standin import StandIn
 from .support import TOKEN
 
+TESTS = Path(__file__).parent
 WHOLLY = re.compile(r"^pytestmark = .*pytest\.mark\.(live|slow)\b", re.MULTILINE)
 """Marks every test of a file."""
 RABBITMQ = "rabbitmq"
@@ -25,6 +28,31 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     if config.option.markexpr != "not live and not slow" or collection_path.suffix != ".py":
         return None
     return WHOLLY.search(collection_path.read_text("utf-8")) is not None or None
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection(session: pytest.Session) -> Iterator[None]:
+    """Have one of several processes compile the tests, where they are not, and the others wait.
+
+    To compile them all takes each process longer than to import them.
+    """
+    worker = getattr(session.config, "workerinput", None)
+    if worker is None or sys.dont_write_bytecode or _most_are_compiled():
+        return (yield)
+    with (TESTS / "__pycache__" / f"{worker['testrunuid']}.lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if os.fstat(lock.fileno()).st_size:
+            fcntl.flock(lock, fcntl.LOCK_UN)
+            return (yield)
+        result = yield
+        lock.write("compiled")
+        return result
+
+
+def _most_are_compiled() -> bool:
+    modules = {file.stem for file in TESTS.rglob("test_*.py")}
+    compiled = {file.name.partition(".")[0] for file in TESTS.rglob("*-pytest-*.pyc")}
+    return len(modules & compiled) > len(modules) / 2
 
 
 def pytest_collection_finish() -> None:
