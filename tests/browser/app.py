@@ -187,6 +187,21 @@ def agent(input: str, hooks: EvalHooks) -> str:
     return input
 
 
+may_go_on = threading.Event()
+
+
+@bp.evaluator("slowly")
+def slowly(input: str, hooks: EvalHooks) -> str:
+    hooks.report_progress({"event": "text_delta", "data": "some words"})
+    may_go_on.wait(20)
+    return "the end"
+
+
+def go_on() -> str:
+    may_go_on.set()
+    return "gone on"
+
+
 released = threading.Event()
 
 
@@ -208,5 +223,6 @@ def create_app() -> Flask:
     app.register_blueprint(bp, url_prefix="/evals")
     app.register_blueprint(bp, url_prefix="/other", name="other")
     app.add_url_rule("/release", view_func=release)
+    app.add_url_rule("/go-on", view_func=go_on)
     app.add_url_rule("/mend", view_func=mend)
     return app

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+import requests
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.remote.webelement import WebElement
@@ -288,3 +289,27 @@ def test_nothing_wrong_is_marked_as_right(page: Page) -> None:
     colours = {mark.value_of_css_property(name) for name in ("color", "background-color")}
     assert good.value_of_css_property("background-color") not in colours
     assert mark.value_of_css_property("text-decoration-style") == "dotted"
+
+
+def test_a_run_that_goes_on_says_how_long_it_still_takes(agent_page: Page) -> None:
+    agent_page.start("patient", [0, 1, 2, 3])
+    agent_page.wait(lambda: "about " in agent_page.one("run-facts").text)
+    assert {"Elapsed", "Left"} <= {*agent_page.one("run-facts").text.split()}
+    agent_page.one("cancel").click()
+    agent_page.finish()
+    agent_page.wait(lambda: "Left" not in agent_page.one("run-facts").text)
+
+
+def test_the_details_of_a_running_case_follow_it(agent_page: Page, page_server: Gunicorn) -> None:
+    page = agent_page
+    page.start("slowly", ["a"])
+    page.wait(lambda: page.table and page.table[0][4] == "some words")
+    page.one("row-0").click()
+    page.wait(lambda: "some words" in page.one("details").text)
+    assert "There are spans when the case is done" in page.one("details").text
+    requests.get(f"{page_server.url}/go-on", timeout=10)
+    page.wait(lambda: page.one("details-title").text == "Case 1: done")
+    page.wait(lambda: len(page.all("#details .span")) == 2)
+    page.browser.switch_to.active_element.send_keys(Keys.ESCAPE)
+    page.finish()
+    assert page.problems() == []

@@ -58,6 +58,15 @@ def echo(input: Any) -> Any:
     return input
 
 
+@bp.evaluator("traced", scores=[same], timeout=LONG)
+def traced(input: Any, hooks: EvalHooks) -> Any:
+    with hooks.span.start_span("look up", type="tool", input=input) as span:
+        if input == "bad":
+            raise ValueError("no good")
+        span.log(output=os.getpid())
+    return input
+
+
 @bp.evaluator("nap", scores=[same], timeout=LONG)
 def nap(input: Any) -> Any:
     note("nap", input)
@@ -151,6 +160,7 @@ def create_app() -> Flask:
     app = Flask(__name__)
     app.config["SECRET_KEY"] = "of the tests"
     app.config["BRAINTRUST_EVALS_EXECUTOR"] = "celery"
+    app.config["BRAINTRUST_EVALS_PLAYGROUND"] = True
 
     class TaskInContext(Task):  # type: ignore[misc]
         def __call__(self, *args: Any, **options: Any) -> Any:

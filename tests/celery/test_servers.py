@@ -163,6 +163,25 @@ def _at_rest(count: Callable[[], int], seconds: float = 1.0) -> int:
     return known
 
 
+def test_the_page_gets_the_spans_of_cases_on_a_worker(client: Client, server: Gunicorn) -> None:
+    fields = {"case_results": True, "case_spans": True, "max_concurrency": 1}
+    events = client.run("traced", cases("good", "bad"), **fields)
+    good, bad = (each.json for each in events if each.event == "case_spans")
+    found = {each["name"]: each for each in good["spans"]}
+    assert found.keys() == {"eval", "task", "look up", "same"}
+    assert found["look up"]["parent_id"] == found["task"]["id"]
+    here = requests.get(f"{server.url}/resources", timeout=10).json()["pid"]
+    assert found["look up"]["output"] not in (None, here), "it ran in another process"
+    failed = {each["name"]: each for each in bad["spans"] if "error" in each}
+    assert failed.keys() == {"eval", "task", "look up"}
+    assert 'raise ValueError("no good")' in failed["look up"]["error_stack"]
+    (result,) = [
+        each.json for each in events if each.event == "case_result" and "error" in each.json
+    ]
+    assert result["error_place"].endswith('in traced: raise ValueError("no good")')
+    assert result["error_stack"].endswith("ValueError: no good\n")
+
+
 def test_runs_leave_nothing_behind(client: Client, server: Gunicorn, site: Site) -> None:
     worker = site.worker("one")
 
