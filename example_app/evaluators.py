@@ -54,7 +54,12 @@ def length(output: str) -> Classification:
     return Classification(id="short" if len(output) < 80 else "long", name="length")
 
 
-@evals_bp.evaluator("reply-draft", scores=[polite], classifiers=[length])
+@evals_bp.evaluator(
+    "reply-draft",
+    scores=[polite],
+    classifiers=[length],
+    data=[{"input": "Where is my refund?"}, {"input": "The package arrived damaged"}],
+)
 async def reply_draft(input: str, hooks: EvalHooks) -> str:
     """Draft a reply. Each word appears in the Playground's cell when it is written."""
     reply = ""
@@ -69,7 +74,14 @@ def right_status(output: dict[str, Any], expected: str | None) -> bool:
     return bool(output["status"] == expected)
 
 
-@evals_bp.evaluator("order-lookup", scores=[right_status])
+ORDERS = [
+    {"input": "Where is A-1001?", "expected": "shipped"},
+    {"input": "Has A-1002 left yet?", "expected": "packing"},
+    {"input": "I never received anything"},
+]
+
+
+@evals_bp.evaluator("order-lookup", scores=[right_status], data=ORDERS)
 def order_lookup(input: str) -> dict[str, str | None]:
     """Look up an order. Fails on tickets that name no known order; their cells show the error."""
     return helpdesk.order_status(input)

@@ -48,10 +48,11 @@ new ReportButton(shown);
 let store = null;
 let request; // the body of the request that the shown run was started with, or undefined
 let turn = 0;
+let listed = ""; // the evaluator whose runs are listed; a file of results may have one that the server does not have
 
 // What is shown
 
-const here = () => ({ evaluator: setup.evaluator, run: shown.run?.id, with: shown.other?.id });
+const here = () => ({ evaluator: listed, run: shown.run?.id, with: shown.other?.id });
 
 async function visit(fields, options) {
   setPlace(fields, options);
@@ -65,19 +66,20 @@ async function arrive(fields) {
   const evaluator = setup.names.includes(fields.evaluator) ? fields.evaluator : lastEvaluator();
   if (setup.evaluator !== evaluator) await setup.choose(evaluator);
   remember(`evaluator ${store.application}`, evaluator);
+  listed = fields.evaluator || evaluator;
   const run = await found(fields.run);
   const other = await found(fields.with);
   const asked = run && run !== runner.active ? await store.request(run.id).catch(() => undefined) : runner.body;
   if (mine !== turn) return;
   request = asked;
   show(byId("gone"), fields.run && !run ? "That run is not in this browser, or not any more. Others are listed below." : "");
-  if (fields.run && !run) setPlace({ evaluator }, { replace: true });
+  if (fields.run && !run) setPlace({ evaluator: listed }, { replace: true });
   shown.open(run, other);
   line.request = request;
   drawActive();
   byId("results").hidden = !run;
   byId("runs").hidden = Boolean(run);
-  document.title = run ? `${run.label || evaluator} – Evaluators` : "Evaluators";
+  document.title = run ? `${run.label || listed} – Evaluators` : "Evaluators";
   await list();
   if (mine === turn) view.openCase(run ? fields.case : "");
 }
@@ -105,7 +107,9 @@ async function found(id) {
 }
 
 async function list() {
-  await runs.list(store, setup.evaluator);
+  await runs.list(store, listed);
+  // An address may name an evaluator that is not there any more.
+  if (!runs.records.length && listed !== setup.evaluator) await runs.list(store, (listed = setup.evaluator));
   choice.offer(runs.records, shown.run?.id, shown.other?.id);
   const none = !runs.records.length;
   byId("empty").hidden = !none;
@@ -155,7 +159,7 @@ async function start(asked) {
 // Shows a run that has just begun.
 function opened(run, body) {
   turn += 1;
-  request = body;
+  [request, listed] = [body, run.evaluator];
   setPlace({ evaluator: run.evaluator, run: run.id });
   for (const id of ["gone", "unkept"]) show(byId(id), "");
   byId("runs").hidden = true;

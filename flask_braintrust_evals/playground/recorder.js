@@ -71,12 +71,16 @@ export class Recorder {
     this.#timer ??= setTimeout(() => this.flush(), Math.max(0, this.#written + PAUSE - performance.now()));
   }
 
+  // Where the browser has no room, the oldest runs make it.
   async #write(written) {
     try {
       await this.#store.write({ ...this.#run.record(), size: this.#size, seen: Date.now() }, written);
     } catch (error) {
+      const isFull = error?.name === "QuotaExceededError";
+      if (isFull && (await this.#store.removeOldest(this.#run.id).catch(() => false))) return this.#write(written);
       this.problem = `This run is not kept in this browser: ${error?.message || error?.name || "its database does not answer"}`;
     }
+    return undefined;
   }
 }
 

@@ -3,8 +3,12 @@
 import { hashOf } from "./address.js";
 import { nameOf, timeOf } from "./again.js";
 import { ask } from "./ask.js";
-import { byId, element, percent } from "./dom.js";
+import { withSpans } from "./all_spans.js";
+import { byId, element, percent, show } from "./dom.js";
+import { download, fileName } from "./export.js";
 import { own } from "./records.js";
+import { toResults } from "./results.js";
+import { Run } from "./run.js";
 import { sameValue } from "./values.js";
 
 const SHORT = 40; // characters of a parameter's value
@@ -20,7 +24,12 @@ export class RunsList {
   constructor({ compare }) {
     this.#compare = compare;
     byId("compare-chosen").addEventListener("click", () => this.#compareChosen());
-    byId("delete-chosen").addEventListener("click", () => this.#delete(this.records.filter(({ id }) => this.#chosen.has(id))));
+    byId("export-chosen").addEventListener("click", () => this.#export());
+    byId("delete-chosen").addEventListener("click", () => this.#delete(this.#chosenRecords));
+  }
+
+  get #chosenRecords() {
+    return this.records.filter(({ id }) => this.#chosen.has(id));
   }
 
   async list(store, evaluator) {
@@ -46,8 +55,23 @@ export class RunsList {
   }
 
   #compareChosen() {
-    const [now, before] = this.records.filter(({ id }) => this.#chosen.has(id));
+    const [now, before] = this.#chosenRecords;
     this.#compare(now.id, before.id);
+  }
+
+  // Writes the chosen runs to one file of results.
+  async #export() {
+    const records = this.#chosenRecords;
+    try {
+      const bodies = [];
+      for (const each of records) bodies.push(toResults(await withSpans(Run.of(each, await this.#store.rows(each.id)), this.#store)));
+      const [{ format, version }] = bodies;
+      const runs = bodies.map(({ format, version, ...body }) => body);
+      const file = runs.length === 1 ? bodies[0] : { format, version, passed: runs.every(({ passed }) => passed), runs };
+      download(fileName(records[0], "json"), "application/json", JSON.stringify(file, null, 2));
+    } catch (error) {
+      show(byId("gone"), `The runs cannot be exported: ${error.message}`);
+    }
   }
 
   #draw() {
@@ -66,7 +90,7 @@ export class RunsList {
 
   #enable() {
     byId("compare-chosen").disabled = this.#chosen.size !== 2;
-    byId("delete-chosen").disabled = !this.#chosen.size;
+    for (const id of ["export-chosen", "delete-chosen"]) byId(id).disabled = !this.#chosen.size;
     const words = ["Choose two to compare them.", "One is chosen: choose another to compare them."];
     byId("chosen").textContent = words[this.#chosen.size] ?? `${this.#chosen.size} are chosen.`;
   }

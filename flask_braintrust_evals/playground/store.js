@@ -82,6 +82,14 @@ export class Store {
     if (found.length) await this.remove(found.map(({ id }) => id));
   }
 
+  // Removes the oldest run without a label. Returns whether there was one.
+  async removeOldest(except) {
+    const runs = (await this.#ask("runs", (store) => store.getAll())).sort(newestFirst);
+    const oldest = runs.filter((run) => isFree(run, except)).pop();
+    if (oldest) await this.remove([oldest.id]);
+    return Boolean(oldest);
+  }
+
   // Tells other windows that the runs have changed.
   announce() {
     this.#channel?.postMessage("changed");
@@ -121,16 +129,19 @@ export class Store {
 const newestFirst = (a, b) => (a.started < b.started ? 1 : -1);
 const all = (id) => IDBKeyRange.bound([id], [id, []]);
 
+// Whether a run may be removed to make room.
+const isFree = (run, except) => !run.label && run.state !== "running" && run.id !== except;
+
 // Returns those of all runs, the newest first, that are to be removed.
 export function surplus(runs, except, [kept, most] = [KEPT, MOST]) {
   const counts = new Map();
   const removed = [];
   let size = runs.reduce((sum, run) => sum + (run.size ?? 0), 0);
-  const free = runs.filter((run) => !run.label && run.state !== "running" && run.id !== except);
-  for (const run of free) {
+  const free = runs.filter((run) => isFree(run, except));
+  for (const run of runs.filter((each) => !each.label)) {
     const place = JSON.stringify([run.application, run.evaluator]);
     counts.set(place, (counts.get(place) ?? 0) + 1);
-    if (counts.get(place) > kept) removed.push(run);
+    if (counts.get(place) > kept && isFree(run, except)) removed.push(run);
   }
   size -= removed.reduce((sum, run) => sum + (run.size ?? 0), 0);
   for (const run of free.filter((each) => !removed.includes(each)).reverse()) {

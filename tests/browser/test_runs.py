@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -94,13 +95,23 @@ def test_the_address_leads_back_to_the_same_run_comparison_and_case(page: Page) 
     assert "1 better, 0 worse" in page.one("comparison").text
 
 
-def test_two_runs_are_chosen_from_the_list_and_compared(page: Page) -> None:
+def test_two_runs_are_chosen_from_the_list_exported_and_compared(
+    page: Page, downloads: Path
+) -> None:
     page.run("echo", data(("a", "x")))
     page.run("echo", data(("a", "a")))
     page.list_runs()
     assert not page.one("compare-chosen").is_enabled()
     for box in page.all("#runs-table input"):
         box.click()
+    before = {*downloads.iterdir()}
+    page.one("export-chosen").click()
+    (file,) = page.wait(
+        lambda: [each for each in {*downloads.glob("*.json")} - before if each.stat().st_size]
+    )
+    runs = json.loads(file.read_text("utf-8"))["runs"]
+    assert [run["scores"]["exact_match"]["mean"] for run in runs] == [1, 0]
+    assert all(run["results"][0]["spans"] for run in runs)
     page.one("compare-chosen").click()
     page.wait(lambda: [row[1] for row in page.table] == ["done, better"])
 
@@ -178,3 +189,17 @@ def test_another_run_can_be_seen_while_one_goes_on(page: Page) -> None:
     page.one("cancel").click()
     page.finish()
     assert page.status == "patient: cancelled, 1 of 2 done"
+
+
+def test_a_browser_that_keeps_nothing_runs_evaluators_and_says_so(page: Page) -> None:
+    script = {"source": "Object.defineProperty(window, 'indexedDB', {value: undefined})"}
+    added = page.browser.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", script)
+    try:
+        page.reload()
+        page.run("echo", ["a"])
+        assert page.status == "echo: finished, 1 of 1 done"
+        assert page.one("unkept").text.startswith("This run is not kept in this browser")
+        page.all("#table .row")[0].click()
+        page.wait(lambda: page.one("details").is_displayed())
+    finally:
+        page.browser.execute_cdp_cmd("Page.removeScriptToEvaluateOnNewDocument", added)
