@@ -19,6 +19,7 @@ from .engine.registry import Registry
 from .errors import MethodNotAllowedError, NotFoundError
 from .extension import EXTENSION_KEY, current_extension
 from .unrouted import UNKNOWN
+from .web.page_address import announce_page
 
 if TYPE_CHECKING:
     from .views import Views
@@ -68,6 +69,8 @@ class Routes:
         own = [*(route.endpoint for route in routes.values()), UNKNOWN]
         extension.endpoints.update(f"{name}.{endpoint}" for endpoint in own)
         extension.unrouted.add(state, self._answer_other, self._is_known, routes, matching)
+        if extension.settings.playground and not (state.subdomain or "host" in matching):
+            announce_page(f"{(state.url_prefix or '').rstrip('/')}/playground")
 
     def _routes(self, settings: Settings) -> dict[str, _Route]:
         routes = {

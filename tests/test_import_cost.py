@@ -70,6 +70,7 @@ REGISTRATION = {
     "unrouted",
     "web",
     "web.hosts",
+    "web.page_address",
     "web.responses",
     "web.setting_mistakes",
     "web.start_warnings",

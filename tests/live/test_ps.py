@@ -42,6 +42,7 @@ def place() -> Iterator[Path]:
 @pytest.fixture(scope="module")
 def served(shared_cloud: StandIn, place: Path) -> Iterator[Gunicorn]:
     variables = {**environ(shared_cloud), "TMPDIR": str(place)}
+    variables["BRAINTRUST_EVALS_PLAYGROUND"] = "true"
     options = ("--workers", "2", "--access-logfile", "-")
     with Gunicorn(options=options, environ=variables) as server:
         yield server
@@ -134,6 +135,12 @@ def test_runs_of_all_processes_are_listed_and_cancelled(
     assert "token-ada" not in server.log
     (folder,) = place.glob("flask-braintrust-evals-*")
     assert all(each.is_socket() for each in folder.iterdir())
+
+
+def test_one_of_the_processes_says_where_the_page_is(server: Gunicorn) -> None:
+    said = f"evaluators can be tried at {server.url}/evals/playground "
+    eventually(lambda: said in server.log)
+    assert server.log.count("evaluators can be tried") == 1
 
 
 def test_who_runs_the_server_sees_and_cancels_the_runs_of_all(
