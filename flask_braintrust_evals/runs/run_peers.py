@@ -257,5 +257,18 @@ def _converse(
     with connection:
         hello = read_line(connection, MAX_REQUEST, deadline)
         peer = Peer(bytes.fromhex(hello["secret"]), hello["application"], hello["process"])
-        connection.sendall(line_of(request_of(peer)))
-        return peer, read_line(connection, MAX_ANSWER, deadline)
+        request = request_of(peer)
+        connection.sendall(line_of(request))
+        answer = read_line(connection, MAX_ANSWER, deadline)
+    if not _answers(answer, request["do"]):  # its code may be of another version
+        raise ValueError("no answer")
+    return peer, answer
+
+
+def _answers(answer: Mapping[str, Any], do: str) -> bool:
+    """Return whether an answer has what was asked for."""
+    if do == "cancel":
+        return isinstance(answer.get("state"), str)
+    runs = answer.get("runs")
+    are_runs = isinstance(runs, list) and all(isinstance(e, dict) and "started" in e for e in runs)
+    return are_runs and isinstance(answer.get("omitted"), int)

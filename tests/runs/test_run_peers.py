@@ -158,6 +158,12 @@ HELLO = b'{"secret": "00", "application": "app", "process": 1}\n'
         b"x" * 5000,
         HELLO,
         HELLO + b"null\n",
+        HELLO + b"{}\n",
+        HELLO + b'{"runs": 5, "omitted": 0}\n',
+        HELLO + b'{"runs": [5], "omitted": 0}\n',
+        HELLO + b'{"runs": [{}], "omitted": 0}\n',
+        HELLO + b'{"runs": [], "omitted": null}\n',
+        HELLO + b'{"state": "cancelled"}\n',
         HELLO + b"\xff\n",
     ],
 )
