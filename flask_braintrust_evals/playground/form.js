@@ -7,6 +7,9 @@ import { promptControl } from "./prompt_form.js";
 import { described } from "./schemas.js";
 import { controlFor, focusable, heading, hint } from "./structures.js";
 
+// Messages such as "is required", whose subject is the parameter.
+const IN_A_SENTENCE = /^(is|must) /;
+
 // Returns the form for the parameters of a manifest's evaluator:
 // { fields, values(), entered(), reset(), refused(message) }. `fields` are elements. `values` returns the values that are
 // given, or marks the fields that are wrong, shows the first of them, and throws an Error. `entered` returns those that
@@ -70,7 +73,7 @@ function valuesOf(fields) {
     } catch (error) {
       if (!(error instanceof FieldError)) throw error;
       mark(each, error.node, error.message);
-      wrong.push(`parameter "${each.name}" ${error.message}`);
+      wrong.push(`parameter "${each.name}"${IN_A_SENTENCE.test(error.message) ? "" : ":"} ${error.message}`);
       if (wrong.length === 1) reveal(error.node);
     }
   }
@@ -103,7 +106,7 @@ function showRefusal(fields, message) {
 
 function mark({ node: field, problem }, node, message) {
   problem.id = `problem-${field.dataset.parameter}`;
-  problem.textContent = /^(is|must) /.test(message) ? `This ${message}` : message;
+  problem.textContent = IN_A_SENTENCE.test(message) ? `This ${message}` : message;
   problem.hidden = false;
   node.setAttribute("aria-invalid", "true");
   node.setAttribute("aria-describedby", problem.id);

@@ -24,6 +24,7 @@ export class Setup {
       event.preventDefault();
       start();
     });
+    byId("setup").addEventListener("input", () => this.problem("")); // it may be mended
     byId("defaults").addEventListener("click", () => {
       this.#form.reset();
       this.#keepSoon();

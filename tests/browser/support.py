@@ -68,7 +68,8 @@ class Page:
         """Fill in cases. Set by script: typing hundreds of them takes long."""
         self.choose("source", "typed or pasted")
         text = cases if isinstance(cases, str) else json.dumps([{"input": each} for each in cases])
-        script = "arguments[0].value = arguments[1]; arguments[0].dispatchEvent(new Event('input'))"
+        script = """arguments[0].value = arguments[1];
+            arguments[0].dispatchEvent(new Event('input', {bubbles: true}))"""
         self.browser.execute_script(script, self.one("cases"), text)
 
     def start(self, evaluator: str, cases: list[Any] | str | None = None) -> None:

@@ -124,6 +124,21 @@ def test_mistakes_are_shown_at_their_fields_and_in_view(page: Page) -> None:
     assert first.get_attribute("aria-invalid") is None
 
 
+def test_a_mistake_in_the_cases_is_in_view_wherever_the_form_is_scrolled_to(page: Page) -> None:
+    controls(page, "greeting")[0].send_keys("x")
+    controls(page, "address")[0].send_keys("y")
+    page.give("[1]")
+    page.browser.execute_script("document.querySelector('#setup').scrollTop = 0")
+    page.one("run").click()
+    page.wait(lambda: page.one("problem").text == "case 1 must be an object with an 'input'")
+    seen = """const {x, y, bottom} = arguments[0].getBoundingClientRect();
+        const front = document.elementFromPoint(x + 5, y + 5);
+        return bottom <= innerHeight && arguments[0].contains(front)"""
+    assert page.browser.execute_script(seen, page.one("problem"))
+    page.give("[]")
+    assert not page.one("problem").is_displayed(), "it may be mended"
+
+
 def test_what_the_server_refuses_is_shown_at_its_field_too(page: Page) -> None:
     controls(page, "greeting")[0].send_keys("x")
     controls(page, "address")[0].send_keys("y")
