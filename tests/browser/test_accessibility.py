@@ -42,6 +42,15 @@ def schemes(page: Page) -> dict[str, list[str]]:
     return found
 
 
+def too_wide(page: Page) -> list[str]:
+    """The parts of the page that can only be read by scrolling sideways."""
+    script = """return [document.documentElement, ...document.querySelectorAll(arguments[0])]
+        .filter((each) => each.scrollWidth > each.clientWidth && each.clientWidth)
+        .map((each) => `${each.id || each.className || each.tagName}: ${each.scrollWidth}`)"""
+    found: list[str] = page.browser.execute_script(script, "#setup, #runs, #results, #table .grid")
+    return found
+
+
 def resize(page: Page, width: int) -> None:
     size = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width < 500}
     page.browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
@@ -58,7 +67,10 @@ def test_nothing_is_found_in_any_state(page: Page) -> None:
     found["a mistake in the form"] = faults(page)
 
     cases = [{"input": "a", "expected": "a"}, {"input": "fail"}, {"input": "b", "expected": "c"}]
+    resize(page, 1280)
     page.run("echo", json.dumps(cases))
+    found["too wide for a small laptop"] = too_wide(page)
+    page.browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
     found["a run"] = schemes(page)
     page.all("#table .row")[1].click()
     page.wait(lambda: page.one("details").is_displayed())
@@ -86,6 +98,8 @@ def test_nothing_is_found_in_any_state(page: Page) -> None:
     page.browser.switch_to.active_element.send_keys(Keys.ESCAPE)
     page.one("fold").click()
     found["the form folded"] = faults(page)
+    page.reload()
+    assert not page.one("setup").is_displayed(), "the page remembers that"
     page.one("fold").click()
     resize(page, 390)
     try:
@@ -93,6 +107,8 @@ def test_nothing_is_found_in_any_state(page: Page) -> None:
         page.browser.back()
         page.wait(lambda: page.one("results").is_displayed())
         found["a comparison, on a small screen"] = faults(page)
+        wide = [each for each in too_wide(page) if not each.startswith("grid")]
+        found["too wide for a small screen"] = wide  # the table scrolls by itself
     finally:
         page.browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
 

@@ -171,3 +171,23 @@ def test_an_export_has_all_that_is_known_of_a_case_and_is_read_again(tmp_path: P
     }
     (case,) = parse_cases(text.encode())
     assert (case["id"], case["input"], case["tags"]) == ("seven", {"a": 1}, ["t; u"])
+
+
+LINK = """
+import { readdirSync } from "node:fs";
+globalThis.location = { href: "http://localhost/evals/playground", hash: "" };
+const wrong = [];
+for (const file of readdirSync(".").filter((each) => each.endsWith(".js") && each !== "script.js")) {
+  try {
+    await import(`./${file}`);
+  } catch (error) {
+    // What is missing in node is the page itself, when a module begins to use it.
+    if (error.name === "SyntaxError") wrong.push(`${file}: ${error.message}`);
+  }
+}
+console.log(JSON.stringify(wrong));
+"""
+
+
+def test_all_modules_can_be_read_and_have_what_others_import_of_them(tmp_path: Path) -> None:
+    assert run_in_node(tmp_path, LINK) == []
