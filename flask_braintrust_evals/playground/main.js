@@ -8,7 +8,7 @@ import { CompareChoice } from "./compare_choice.js";
 import { byId, element, show } from "./dom.js";
 import { drawEmpty } from "./empty.js";
 import { fold } from "./fold.js";
-import { interrupted, isAbandoned, whenEnded } from "./recorder.js";
+import { settled } from "./recorder.js";
 import { Opener } from "./open_results.js";
 import { remember, remembered } from "./remembered.js";
 import { caseName, ResultsView } from "./results_view.js";
@@ -34,6 +34,7 @@ const choice = new CompareChoice(
   () => opener.ask(([{ id }]) => visit({ ...here(), with: id })),
 );
 const line = new RunLine(shown, () => view.rows, {
+  cancel: () => runner.cancel(),
   again: () => start(again(shown.run, request)),
   failed: () => start(someAgain(shown.run, request, shown.run.rows.filter(isFailed), "the failed cases")),
   missing: () => start(withCases(shown.run, request, missing(shown.run, request), "the cases not done")),
@@ -94,16 +95,10 @@ function lastEvaluator() {
 async function found(id) {
   if (!id) return null;
   for (const known of [runner.active, shown.run]) if (known?.id === id && (known === runner.active || known.state !== "running")) return known;
-  let record = await store.record(id).catch(() => undefined);
+  const record = await store.record(id).catch(() => undefined);
   if (!record) return null;
-  if (await isAbandoned(record)) {
-    record = interrupted(record);
-    await store.write(record);
-  } else if (record.state === "running") {
-    // It goes on in another window, or in this one before it was loaded again.
-    whenEnded(record).then(() => shown.run?.id === id && arrive(place()));
-  }
-  return Run.of(record, await store.rows(id));
+  const ended = () => shown.run?.id === id && arrive(place());
+  return Run.of(await settled(store, record, ended), await store.rows(id));
 }
 
 async function list() {

@@ -86,22 +86,31 @@ export class Recorder {
 
 const lockOf = (id) => `braintrust-evals ${id}`;
 
-// Returns whether a run that is "running" in the database has been left by the window in which it ran.
-export async function isAbandoned(record) {
-  if (record.state !== "running") return false;
-  if (!navigator.locks) return Date.now() - record.seen > GONE; // locks need https or localhost
-  const { held } = await navigator.locks.query();
-  return !held.some(({ name }) => name === lockOf(record.id));
+// Returns the record of a run as it is: one that is "running" in the database may have been left by its window. It is
+// interrupted then, which is written down. If the run goes on elsewhere, `ended()` is called when that ends.
+export async function settled(store, record, ended) {
+  if (record.state !== "running") return record;
+  if (await isHeld(record)) {
+    whenLeft(record).then(ended);
+    return record;
+  }
+  const left = interrupted(record);
+  await store.write(left);
+  return left;
 }
 
-// Returns when the window in which a run goes on has ended the run, or was left.
-export function whenEnded({ id }) {
+async function isHeld(record) {
+  if (!navigator.locks) return Date.now() - record.seen <= GONE; // locks need https or localhost
+  const { held } = await navigator.locks.query();
+  return held.some(({ name }) => name === lockOf(record.id));
+}
+
+function whenLeft({ id }) {
   if (!navigator.locks) return new Promise((resolve) => setTimeout(resolve, GONE));
   return navigator.locks.request(lockOf(id), () => {});
 }
 
-// Returns the record of an abandoned run as it is from then on.
-export function interrupted(record) {
+function interrupted(record) {
   const of = record.total ? ` of ${record.total}` : "";
   const error = `The page was closed or loaded again when ${record.done}${of} cases were done. They are kept; the others were cancelled.`;
   return { ...record, state: "interrupted", error };

@@ -12,7 +12,7 @@ export class RunLine {
   #busy = false; // whether a run goes on
   #drawn = null;
 
-  // `actions` has functions for what can be done: again(), failed(), missing(), rows(), form(), remove(), label(text).
+  // `actions` has functions for what can be done: cancel(), again(), failed(), missing(), rows(), form(), remove(), label(text).
   constructor(shown, rowsShown, actions) {
     this.#shown = shown;
     this.rowsShown = rowsShown;
@@ -74,6 +74,7 @@ export class RunLine {
       button.textContent = `${words[name]} (${count})`;
       button.title = `Run ${countOf(count)} again, in a run of their own`;
     }
+    byId("again-cancel").hidden = !going || !this.#busy;
     for (const name of ["again", "form", "remove"]) byId(`again-${name}`).hidden = going;
   }
 }

@@ -6,6 +6,7 @@ import { ask } from "./ask.js";
 import { withSpans } from "./all_spans.js";
 import { byId, element, percent, show } from "./dom.js";
 import { download, fileName } from "./export.js";
+import { settled } from "./recorder.js";
 import { own } from "./records.js";
 import { toResults } from "./results.js";
 import { Run } from "./run.js";
@@ -35,7 +36,9 @@ export class RunsList {
   async list(store, evaluator) {
     if (evaluator !== this.#evaluator) this.#chosen.clear();
     [this.#store, this.#evaluator] = [store, evaluator];
-    this.records = await store.runs(evaluator).catch(() => []);
+    const again = () => evaluator === this.#evaluator && this.list(store, evaluator);
+    const known = await store.runs(evaluator).catch(() => []);
+    this.records = await Promise.all(known.map((each) => settled(store, each, again)));
     this.#draw();
   }
 
@@ -102,9 +105,9 @@ export class RunsList {
       else this.#chosen.delete(id);
       this.#enable();
     };
-    const box = element("input", { type: "checkbox", checked: this.#chosen.has(id), "aria-label": `Choose the run of ${nameOf(record)}`, onchange: choose });
+    const box = element("input", { type: "checkbox", checked: this.#chosen.has(id), disabled: record.state === "running", "aria-label": `Choose the run of ${nameOf(record)}`, onchange: choose });
     const link = element("a", { href: hashOf({ evaluator: this.#evaluator, run: id }) }, nameOf(record));
-    const remove = element("button", { type: "button", "aria-label": `Delete the run of ${nameOf(record)}`, onclick: () => this.#delete([record]) }, "Delete");
+    const remove = element("button", { type: "button", disabled: record.state === "running", "aria-label": `Delete the run of ${nameOf(record)}`, onclick: () => this.#delete([record]) }, "Delete");
     return element(
       "div",
       { role: "row", className: "run" },

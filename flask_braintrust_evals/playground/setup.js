@@ -82,6 +82,7 @@ export class Setup {
   // Returns { body, total }: what is sent to the server, and the number of cases and trials, or null.
   // Throws an Error that says what is wrong in the form.
   async request() {
+    this.#keepSoon();
     const parameters = this.#form.values();
     const { data, cases } = await this.#source.chosen();
     const { trials, concurrency } = this.#numbers();

@@ -39,8 +39,12 @@ def test_a_reload_in_the_middle_loses_no_finished_case_and_the_page_says_so(page
     assert page.one("again-missing").text == "Those not done (29)"
     page.list_runs()
     assert [row[1].split("\n") for row in page.runs] == [["1 of 30", "interrupted"]]
+    page.start("patient", [0, 1])
+    page.wait(lambda: "1 of 2 done" in page.status)
+    page.list_runs()
+    page.wait(lambda: "running" in page.runs[0][1])
     page.reload()
-    assert "interrupted" in page.runs[0][1]
+    page.wait(lambda: "interrupted" in page.runs[0][1])
 
 
 def test_runs_are_listed_named_opened_again_and_deleted_when_asked(page: Page) -> None:
@@ -184,9 +188,10 @@ def test_another_run_can_be_seen_while_one_goes_on(page: Page) -> None:
     page.wait(lambda: "1 of 2 done" in page.status)
     page.list_runs()
     assert page.one("active").text == "patient: running, 1 of 2 done"
+    assert not page.all("#runs-table .run button")[0].is_enabled(), "it cannot be deleted now"
     page.one("active").click()
-    page.wait(lambda: page.one("results").is_displayed())
-    page.one("cancel").click()
+    page.wait(lambda: page.one("again-cancel").is_displayed())
+    page.one("again-cancel").click()
     page.finish()
     assert page.status == "patient: cancelled, 1 of 2 done"
 

@@ -177,7 +177,8 @@ LINK = """
 import { readdirSync } from "node:fs";
 globalThis.location = { href: "http://localhost/evals/playground", hash: "" };
 const wrong = [];
-for (const file of readdirSync(".").filter((each) => each.endsWith(".js") && each !== "script.js")) {
+const files = readdirSync(".").filter((each) => each.endsWith(".js") && each !== "script.js");
+for (const file of files) {
   try {
     await import(`./${file}`);
   } catch (error) {
