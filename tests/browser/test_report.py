@@ -33,7 +33,8 @@ def evaluator(name: str, word: str, **more: Any) -> Evaluator:
             raise ValueError(INJECTED)
         return word if input == "a" else [input, INJECTED] if input == "c" else input
 
-    return Evaluator(name, task, scores=[exact], data=CASES, **more)
+    tone = {"tone": {"type": "string", "default": "plain"}}
+    return Evaluator(name, task, scores=[exact], data=CASES, parameters=tone, **more)
 
 
 def opened(browser: Any, file: Path) -> Page:
@@ -59,7 +60,8 @@ def test_a_report_of_the_command_line_shows_cases_and_the_comparison(
     data = json.dumps(CASES)
     before = evals(app_of(evaluator("e", "b")), "run", "e", "--json", "--data", "-", input=data)
     base.write_text(before.stdout)
-    evals(app_of(evaluator("e", "x")), "run", "e", "--baseline", str(base), "--html", str(file))
+    options = ("-p", "tone=warm", "--baseline", str(base), "--html", str(file))
+    evals(app_of(evaluator("e", "x")), "run", "e", *options)
 
     page = opened(shared_browser, file)
     at = page.headings.index("Output before")
@@ -72,6 +74,7 @@ def test_a_report_of_the_command_line_shows_cases_and_the_comparison(
     ]
     comparison = page.one("comparison").text
     assert "0 better, 1 worse, 3 as before" in comparison
+    assert "tone not given warm" in comparison
     assert "▼ −33.3 percentage points" in comparison
     assert "fell, which may be chance (p = 1.000)" in comparison
     page.choose("filter", "worse than before")
@@ -200,10 +203,17 @@ def test_the_page_makes_the_same_report(
     shared_browser: Any, page_server: Gunicorn, downloads: Path
 ) -> None:
     page = Page(shared_browser, f"{page_server.url}/evals/playground")
+    page.run("hostile", ["script", "right to left"])
     page.run("hostile", ["script", "right to left", "prototype"])
+    page.wait(lambda: len(Select(page.one("compare")).options) > 2)
+    Select(page.one("compare")).select_by_index(1)
+    page.wait(lambda: page.one("comparison").is_displayed())
     page.one("export-report").click()
     (file,) = page.wait(lambda: [*downloads.glob("hostile-*.html")])
     report = opened(shared_browser, file)
     assert [row[2] for row in report.table] == ["script", "right to left", "prototype"]
     assert report.table[0][4] == HOSTILE["script"]
+    comparison = report.one("comparison").text
+    assert "0 better, 0 worse, 2 as before, 1 not in the earlier run" in comparison
+    assert "0 are only in the earlier one, and 1 only in this one" in comparison
     check_that_nothing_is_injected(report)
