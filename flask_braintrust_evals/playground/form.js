@@ -50,8 +50,17 @@ function field(name, parameter, given) {
   node.dataset.parameter = name;
   node.addEventListener("input", () => clear(made));
   const made = { name, schema, control, node, problem, reset: () => (clear(made), control.write(initial)) };
-  control.write(Object.hasOwn(given, name) ? given[name] : initial);
+  writeFirst(control, Object.hasOwn(given, name) ? given[name] : initial, initial);
   return made;
+}
+
+// What was kept of a form may be of another type than the parameter has now.
+function writeFirst(control, value, initial) {
+  try {
+    control.write(value);
+  } catch {
+    control.write(initial);
+  }
 }
 
 function controlOf(name, parameter, schema) {

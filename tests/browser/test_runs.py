@@ -136,6 +136,29 @@ def test_the_form_remembers_what_was_entered_for_each_evaluator(page: Page) -> N
     assert [row[4] for row in page.table] == ["kept?", "kept?"]
 
 
+KEEP = """
+const [entered, done] = arguments;
+(async () => {
+    const { Store } = await import(`${location.pathname}/store.js`);
+    const list = await fetch("list?details=true");
+    await new Store(list.headers.get("x-evals-application")).keepForm("echo", entered);
+    done();
+})();
+"""
+
+
+def test_a_form_that_was_kept_for_other_parameters_does_no_harm(page: Page) -> None:
+    names = ("suffix", "times", "shout", "tone", "extra", "model", "prompt", "gone")
+    for wrong in ({"prompt": {"messages": [1]}}, [1], "text", 0.5, True, None):
+        parameters = dict.fromkeys(names, wrong)
+        page.browser.execute_async_script(KEEP, {"parameters": parameters, "text": 5, "file": {}})
+        page.reload()
+        page.evaluator("echo")
+        page.browser.execute_script("document.querySelector('#defaults').click()")
+    page.run("echo", ["a"])
+    assert [row[4] for row in page.table] == ["a"]
+
+
 def test_the_runs_of_two_applications_at_one_address_do_not_mix(
     page: Page, page_server: Gunicorn
 ) -> None:
