@@ -38,9 +38,9 @@ class Page:
         found: list[WebElement] = self.browser.find_elements(By.CSS_SELECTOR, css)
         return found
 
-    def wait(self, condition: Callable[[], Any]) -> Any:
+    def wait(self, condition: Callable[[], Any], patience: float = PATIENCE) -> Any:
         ignored = (StaleElementReferenceException,)
-        waiting = WebDriverWait(self.browser, PATIENCE, 0.05, ignored)
+        waiting = WebDriverWait(self.browser, patience, 0.05, ignored)
         return waiting.until(lambda _: condition())
 
     def choose(self, id: str, text: str) -> None:
@@ -84,8 +84,9 @@ class Page:
         self.start(evaluator, cases)
         self.finish()
 
-    def finish(self) -> None:
-        self.wait(lambda: ": running" not in self.status and self.one("run").is_enabled())
+    def finish(self, patience: float = PATIENCE) -> None:
+        ended = lambda: ": running" not in self.status and self.one("run").is_enabled()  # noqa: E731
+        self.wait(ended, patience)
 
     @property
     def status(self) -> str:

@@ -225,7 +225,8 @@ def test_all_can_be_done_by_keyboard(page: Page) -> None:
 
 
 def test_ten_thousand_rows_are_no_burden(page: Page) -> None:
-    page.run("many", list(range(10_000)))
+    page.start("many", list(range(10_000)))
+    page.finish(patience=300)  # on a machine that does much else
     assert page.status == "many: finished, 10000 of 10000 done"
     assert len(page.all("#table .row")) < 100
     assert page.all("[role=grid]")[0].get_attribute("aria-rowcount") == "10001"
