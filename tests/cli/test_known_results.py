@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import pickle
 import sqlite3
@@ -12,9 +13,12 @@ import pytest
 from click.testing import Result
 
 from flask_braintrust_evals import Evaluator, Score
+from flask_braintrust_evals.cli import digests
 
 from .test_run import app_of, evals
 
+own_files = functools.cache(digests.own_files)
+"""Found once, because there are hundreds of modules of tests. What is in them is read each time."""
 CASES = [{"input": n, "expected": n, "tags": ["t"], "metadata": {"m": n}} for n in range(6)]
 
 
@@ -39,7 +43,9 @@ def score(output: Any) -> Score:
 def run(task: Task, *arguments: str, cases: Any = CASES, **options: Any) -> Result:
     parameters = {"word": {"type": "string", "default": ""}}
     evaluator = Evaluator("e", task, scores=[score], data=cases, parameters=parameters, **options)
-    return evals(app_of(evaluator), "run", "e", *arguments)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(digests, "own_files", own_files)
+        return evals(app_of(evaluator), "run", "e", *arguments)
 
 
 @pytest.fixture(params=["--resume", "--cache"])
@@ -104,8 +110,6 @@ def test_with_other_parameters_or_another_case_nothing_is_taken(
 def test_with_other_code_nothing_is_taken(
     store: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from flask_braintrust_evals.cli import digests
-
     run(Task(), *store, cases=CASES[:1])
     monkeypatch.setattr(digests, "digest_of_code", lambda: "other")
     again = Task()
