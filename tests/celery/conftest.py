@@ -27,6 +27,7 @@ def pytest_itemcollected(item: pytest.Item) -> None:
         item.add_marker("slow")
     if needs & {"redis", "redis_broker"}:
         item.add_marker("redis")
+        item.add_marker("slow")
     if "start_worker" in needs:
         item.add_marker("slow")
 

@@ -306,6 +306,7 @@ def survives_a_restart(broker: Broker) -> None:
         assert len(worker.wait_for(1)) == 1
 
 
+@pytest.mark.slow
 def test_redis_may_be_killed_and_come_back_empty() -> None:
     if reason := why_absent("redis"):
         pytest.skip(reason)
