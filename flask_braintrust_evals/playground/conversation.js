@@ -28,12 +28,12 @@ function messageOf(value, role) {
   const parts = [...(Array.isArray(content) ? content : [content]).map(partOf), ...(message.tool_calls ?? []).map(callOf)];
   const known = typeof message.role === "string" ? message.role : role;
   const name = message.name ?? message.tool_call_id;
-  return { role: name ? `${known} ${name}` : known, parts: parts.filter(({ text }) => text !== "") };
+  return { role: typeof name === "string" ? `${known} ${name}` : known, parts: parts.filter(({ text }) => text !== "") };
 }
 
 function partOf(part) {
   if (typeof part !== "object" || part === null) return { kind: "text", text: asText(part) };
-  const kind = part.type ?? "text";
+  const kind = typeof part.type === "string" ? part.type : "text";
   if (kind === "tool_call" || kind === "tool_use") return callOf(part);
   const text = part.text ?? part.content ?? part.thinking ?? part.reasoning;
   if (typeof text === "string") return { kind: kind === "text" || kind === "output_text" ? "text" : kind, text };

@@ -48,7 +48,8 @@ export class Details {
   #show(row) {
     this.#row = row;
     this.#drawn = row ? stateOf(row) : "";
-    if (row) this.#dialog.replaceChildren(this.#head(row), this.#body(row));
+    // What a closed dialog showed would keep a whole run in memory: its buttons know it.
+    this.#dialog.replaceChildren(...(row ? [this.#head(row), this.#body(row)] : []));
     this.#opened(row);
   }
 
@@ -158,8 +159,9 @@ function failure({ error, errorPlace: place, errorStack: stack }) {
 }
 
 function reported(messages) {
-  if (!messages?.length) return [];
-  const items = messages.map(({ kind, text }) => element("li", { dir: "auto" }, element("span", { className: "tag" }, kind), " ", text));
+  const known = (messages ?? []).filter((each) => typeof each?.text === "string"); // a file may have anything
+  if (!known.length) return [];
+  const items = known.map(({ kind, text }) => element("li", { dir: "auto" }, element("span", { className: "tag" }, kind), " ", text));
   return [element("section", { className: "part" }, element("h3", {}, "Reported by the task"), element("ol", { className: "reported", tabIndex: 0 }, ...items))];
 }
 

@@ -64,6 +64,7 @@ CONVERSATIONS: list[tuple[Any, Any]] = [
     (None, None),
     (7, None),
     ([None], None),
+    ([{"role": 7, "content": [{"type": {}, "text": "hi"}], "name": []}], [["assistant", "hi"]]),
     ({"messages": None, "content": {"a": 1}}, [["assistant", '{\n  "a": 1\n}']]),
 ]
 
@@ -206,4 +207,35 @@ def test_what_a_task_reports_is_kept_up_to_a_limit(tmp_path: Path) -> None:
         "streamed",
         "a.py:1 in f: raise",
         "Traceback",
+    ]
+
+
+SOUND = """
+import { spansOf } from "./spans.js";
+const rows = JSON.parse(process.argv[2]);
+const store = { spans: async () => ({ spans: [{ id: "a", start: 0, end: 1 }], leftOut: 4 }) };
+const shown = { run: { id: "r", state: "finished" }, store };
+const found = await Promise.all(rows.map((row) => spansOf(shown, row)));
+const short = ({ spans, leftOut }) => [spans.map(({ id }) => id), leftOut];
+console.log(JSON.stringify(found.map((each) => each && short(each))));
+"""
+
+
+def test_spans_are_those_of_the_file_or_else_of_the_database(tmp_path: Path) -> None:
+    good = {"id": "b", "start": 0, "end": 1}
+    rows: list[dict[str, Any]] = [
+        {"state": "done", "spans": [good], "spansCut": 2},
+        {"state": "done", "spans": [None, good, {"id": 7}, {**good, "end": "x"}, []]},
+        {"state": "done", "spans": [7]},
+        {"state": "done", "spans": []},
+        {"state": "done"},
+        {"state": "running"},
+    ]
+    assert run_in_node(tmp_path, SOUND, [json.dumps(rows)]) == [
+        [["b"], 2],
+        [["b"], 4],
+        None,
+        None,
+        [["a"], 4],
+        None,
     ]
