@@ -17,6 +17,8 @@ export class Table {
   #sort = { key: "index", down: false };
   #height = 400; // pixels of the rows that are visible
   #last = null; // the arguments of show()
+  #top = 0; // where the table was scrolled to when it was last drawn
+  #settled = null;
 
   // `open(row)` is called when a row is chosen.
   constructor(place, open) {
@@ -60,8 +62,9 @@ export class Table {
   // `fresh`: whether rows that have been drawn may have changed.
   draw(fresh = false) {
     const top = this.grid.scrollTop; // read before anything changes, so that nothing has to be laid out for it
-    const first = Math.max(0, Math.floor(top / this.#scale() / ROW) - SPARE);
-    const last = Math.min(this.#rows.length, first + Math.ceil(this.#height / ROW) + 2 * SPARE);
+    const spare = this.#spare(top);
+    const first = Math.max(0, Math.floor(top / this.#scale() / ROW) - spare);
+    const last = Math.min(this.#rows.length, first + Math.ceil(this.#height / ROW) + 1 + 2 * spare);
     for (const [at, made] of this.#drawn) {
       if (at < first || at >= last) {
         made.remove();
@@ -74,6 +77,17 @@ export class Table {
     this.body.append(added);
     if (this.#rows.length) this.grid.setAttribute("aria-activedescendant", `row-${this.#at()}`);
     else this.grid.removeAttribute("aria-activedescendant");
+  }
+
+  // Returns how many rows are drawn above and below those that are visible. After a jump, where all rows are new, it is
+  // none at first, so that the visible ones are there sooner.
+  #spare(top) {
+    const isFar = Math.abs(top - this.#top) > this.#height;
+    this.#top = top;
+    if (!isFar) return SPARE;
+    clearTimeout(this.#settled);
+    this.#settled = setTimeout(() => this.draw(), 100);
+    return 0;
   }
 
   // Returns the index of the active row, which is the first one if the other is not shown.
