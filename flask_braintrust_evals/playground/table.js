@@ -71,10 +71,13 @@ export class Table {
         this.#drawn.delete(at);
       }
     }
-    const added = document.createDocumentFragment();
     const scrolled = top * (1 / this.#scale() - 1);
-    for (let at = first; at < last; at++) this.#drawRow(at, fresh, scrolled, added);
-    this.body.append(added);
+    // Rows that are drawn are next to each other: new ones are above them or below them, in their order.
+    const highest = Math.min(last, ...this.#drawn.keys());
+    const [above, below] = [document.createDocumentFragment(), document.createDocumentFragment()];
+    for (let at = first; at < last; at++) this.#drawRow(at, fresh, scrolled, at < highest ? above : below);
+    this.body.prepend(above);
+    this.body.append(below);
     if (this.#rows.length) this.grid.setAttribute("aria-activedescendant", `row-${this.#at()}`);
     else this.grid.removeAttribute("aria-activedescendant");
   }
