@@ -11,6 +11,7 @@ How servers start, and how they end, is tested with those that are started by th
 from __future__ import annotations
 
 import atexit
+import hashlib
 import json
 import os
 import select
@@ -18,6 +19,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -79,20 +81,53 @@ class Forked:
 
 
 class Nursery:
-    """A process that has imported ``modules``, after gevent's patch if it is ``patched``."""
+    """A process that has imported ``modules``, after gevent's patch if it is ``patched``.
 
-    def __init__(self, patched: bool, modules: Sequence[str]) -> None:
-        self._socket, theirs = socket.socketpair(type=socket.SOCK_SEQPACKET)
+    Args:
+        patched: whether gevent patches before the import.
+        modules: what it imports.
+        address: of a socket of Linux' abstract namespace: all processes that give the same one
+            share the process, which is started by the first and ends with the last of them.
+    """
+
+    def __init__(self, patched: bool, modules: Sequence[str], address: str | None = None) -> None:
+        self._modules = ["patched" if patched else "unpatched", *modules]
+        self._process: subprocess.Popen[bytes] | None = None
+        if address is None:
+            self._socket, theirs = socket.socketpair(type=socket.SOCK_SEQPACKET)
+            self._start(theirs, "is asked")
+        else:
+            self._socket = self._shared(f"\0{address}")
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1_000_000)
-        command = [sys.executable, "-m", "tests.forking", str(theirs.fileno())]
+
+    def _shared(self, address: str) -> socket.socket:
+        while True:
+            connection = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            try:
+                connection.connect(address)
+                return connection
+            except ConnectionRefusedError:
+                connection.close()
+            listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            try:
+                listener.bind(address)
+            except OSError:  # another process was faster
+                listener.close()
+                time.sleep(0.01)
+            else:
+                listener.listen(64)
+                self._start(listener, "listens")
+
+    def _start(self, control: socket.socket, how: str) -> None:
+        command = [sys.executable, "-m", "tests.forking", str(control.fileno()), how]
         clean = {k: v for k, v in os.environ.items() if not k.startswith(("BRAINTRUST", "OTEL"))}
-        with theirs:
+        with control:
             self._process = subprocess.Popen(
-                [*command, "patched" if patched else "unpatched", *modules],
+                [*command, *self._modules],
                 cwd=ROOT,
                 env=clean,
                 stdin=subprocess.DEVNULL,
-                pass_fds=(theirs.fileno(),),
+                pass_fds=(control.fileno(),),
             )
 
     @property
@@ -135,8 +170,12 @@ class Nursery:
         return Forked(status)
 
     def close(self) -> None:
-        """End the process, and those that it has forked."""
+        """End the process, and those that it has forked, unless others share it."""
         self._socket.close()
+
+    def wait(self) -> None:
+        """Wait until the process has ended, which was started here."""
+        assert self._process is not None
         self._process.wait(10)
 
 
@@ -150,9 +189,11 @@ _nurseries: dict[_Kind, Nursery] = {}
 
 
 def nursery(patched: bool, modules: Sequence[str]) -> Nursery:
-    """Return this process's nursery of a kind, started with the first call and ended with it."""
+    """Return the nursery of a kind that the processes of a test run share."""
     kind = _Kind(patched, tuple(modules))
     if kind not in _nurseries:
-        _nurseries[kind] = Nursery(patched, modules)
+        run = os.environ.get("PYTEST_XDIST_TESTRUNUID")
+        digest = hashlib.sha256(repr(kind).encode()).hexdigest()
+        _nurseries[kind] = Nursery(patched, modules, f"tests-{run}-{digest}" if run else None)
         atexit.register(_nurseries[kind].close)
     return _nurseries[kind]

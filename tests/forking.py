@@ -44,8 +44,15 @@ class Task:
     fds: list[int]
 
 
-def main(control: int, patched: bool, modules: list[str]) -> Task | None:
-    """Import, and fork until nobody asks any more; in a forked process, return its task."""
+def main(control: int, listens: bool, patched: bool, modules: list[str]) -> Task | None:
+    """Import, and fork until nobody asks any more; in a forked process, return its task.
+
+    Args:
+        control: the descriptor of the connection by which it is asked; or, if it ``listens``, of
+            what accepts such connections.
+        patched: whether gevent patches before the import.
+        modules: what is imported.
+    """
     if patched or "gevent.monkey" in modules:
         _look_for_plugins_once()
     if patched:
@@ -58,7 +65,7 @@ def main(control: int, patched: bool, modules: list[str]) -> Task | None:
         importlib.import_module(name)
     gc.collect()
     gc.freeze()  # what is never looked at is never copied
-    return _serve(_Socket(fileno=control), patched)
+    return _serve(_Socket(fileno=control), listens, patched)
 
 
 def _look_for_plugins_once() -> None:
@@ -72,31 +79,36 @@ def _look_for_plugins_once() -> None:
             metadata.entry_points(group=name)
 
 
-def _serve(control: Any, patched: bool) -> Task | None:
+def _serve(control: Any, listens: bool, patched: bool) -> Task | None:
     wake, waker = os.pipe()
     os.set_blocking(waker, False)
     signal.set_wakeup_fd(waker, warn_on_full_buffer=False)
     before = _signal(signal.SIGCHLD, lambda *_: None)
     running: dict[int, int] = {}
+    asking = set() if listens else {control}
     while True:
-        ready, _, _ = _select([control, wake, *running.values()], [], [])
+        ready, _, _ = _select([control, *asking, wake, *running.values()], [], [])
         if wake in ready:
             os.read(wake, 4096)
             _reap(running)
         for pid in [pid for pid, status in running.items() if status in ready]:
             os.kill(pid, signal.SIGKILL)  # who asked for it has ended
-        if control in ready:
-            request = _read(control)
+        if listens and control in ready:
+            # What gevent has patched would return a socket of its own.
+            asking.add(_Socket(fileno=control._accept()[0]))
+        for each in asking.intersection(ready):
+            request = _read(each)
             if request is None:
-                for pid in running:
-                    os.kill(pid, signal.SIGKILL)
-                return None
+                each.close()
+                asking.remove(each)
+                continue
             task, status = request
             pid = _fork()
             if pid == 0:
                 signal.set_wakeup_fd(-1)
                 _signal(signal.SIGCHLD, before)
-                control.close()
+                for one in {control, *asking}:
+                    one.close()
                 for fd in (wake, waker, status, *running.values()):
                     os.close(fd)
                 if patched:
@@ -110,6 +122,10 @@ def _serve(control: Any, patched: bool) -> Task | None:
             _tell(status, pid)
             for fd in task.fds:
                 os.close(fd)
+        if not asking:
+            for pid in running:
+                os.kill(pid, signal.SIGKILL)
+            return None
 
 
 def _reap(running: dict[int, int]) -> None:
@@ -156,6 +172,6 @@ def become(task: Task) -> None:
 
 if __name__ == "__main__":
     # What is forked leaves every function above before it begins.
-    task = main(int(sys.argv[1]), sys.argv[2] == "patched", sys.argv[3:])
+    task = main(int(sys.argv[1]), sys.argv[2] == "listens", sys.argv[3] == "patched", sys.argv[4:])
     if task is not None:
         become(task)

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from uuid import uuid4
 
 import pytest
 
@@ -45,6 +46,7 @@ def nursery(
         nursery = Nursery(request.param, ["colorsys"])
     yield nursery
     nursery.close()
+    nursery.wait()
 
 
 @pytest.mark.parametrize(
@@ -116,10 +118,28 @@ def test_what_a_nursery_has_forked_ends_with_it(tmp_path: Path) -> None:
         process = nursery.fork("-c", [WAITING], dict(os.environ), log.fileno(), log.fileno())
         eventually(lambda: (tmp_path / "output").read_text())
         nursery.close()
+        nursery.wait()
         assert process.wait(20) == GIVEN_UP
     eventually(lambda: not Path(f"/proc/{process.pid}").exists())
 
 
+def test_what_gives_the_same_address_shares_a_nursery(tmp_path: Path) -> None:
+    address = f"tests-{uuid4()}"
+    first, second = (Nursery(False, [], address) for _ in range(2))
+    with (tmp_path / "output").open("w+") as log:
+        fds = (log.fileno(), log.fileno())
+        processes = [each.fork("-c", [PARENT], {}, *fds) for each in (first, second)]
+        assert [each.wait(20) for each in processes] == [0, 0]
+        one, other = (tmp_path / "output").read_text().split()
+        assert one == other
+        first.close()
+        process = second.fork("-c", [PARENT], {}, *fds)
+        assert process.wait(20) == 0, "it goes on for the other"
+        second.close()
+        first.wait()
+
+
+PARENT = "import os; print(os.getppid(), flush=True)"
 WAITING = "import time; print('waits', flush=True); time.sleep(60)"
 SAYING = """
 import os, sys, time
@@ -156,6 +176,7 @@ def front(tmp_path: Path) -> Iterator[Callable[[str], subprocess.Popen[str]]]:
 
     yield start
     nursery.close()
+    nursery.wait()
     for process in started:
         process.communicate()
 
