@@ -137,22 +137,28 @@ def test_the_form_remembers_what_was_entered_for_each_evaluator(page: Page) -> N
 
 
 KEEP = """
-const [entered, done] = arguments;
+const [name, entered, done] = arguments;
 (async () => {
     const { Store } = await import(`${location.pathname}/store.js`);
     const list = await fetch("list?details=true");
-    await new Store(list.headers.get("x-evals-application")).keepForm("echo", entered);
+    await new Store(list.headers.get("x-evals-application")).keepForm(name, entered);
     done();
 })();
 """
 
 
 def test_a_form_that_was_kept_for_other_parameters_does_no_harm(page: Page) -> None:
-    names = ("suffix", "times", "shout", "tone", "extra", "model", "prompt", "gone")
-    for wrong in ({"prompt": {"messages": [1]}}, [1], "text", 0.5, True, None):
-        parameters = dict.fromkeys(names, wrong)
-        page.browser.execute_async_script(KEEP, {"parameters": parameters, "text": 5, "file": {}})
+    for wrong in ({"prompt": {"messages": [1]}}, [1], [None], "text", 0.5, True, None):
+        for evaluator in ("echo", "forms"):
+            page.evaluator(evaluator)
+            fields = page.all("#parameter-fields [data-parameter]")
+            names = [each.get_attribute("data-parameter") for each in fields]
+            parameters = dict.fromkeys([*names, "gone"], wrong)
+            entered = {"parameters": parameters, "text": 5, "file": {}}
+            page.browser.execute_async_script(KEEP, evaluator, entered)
         page.reload()
+        page.evaluator("forms")
+        assert len(page.all("#parameter-fields [data-parameter]")) == len(fields)
         page.evaluator("echo")
         page.browser.execute_script("document.querySelector('#defaults').click()")
     page.run("echo", ["a"])
