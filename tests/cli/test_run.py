@@ -484,6 +484,7 @@ def test_the_json_has_everything() -> None:
         "output": "a",
         "error": None,
         "error_place": None,
+        "error_stack": None,
         "scores": {"exact": 1.0},
         "score_metadata": {},
         "classifications": {},
