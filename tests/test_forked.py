@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import IO
 from uuid import uuid4
 
 import pytest
@@ -191,32 +192,34 @@ def test_a_front_is_what_it_stands_for(
     assert (errors, process.returncode) == ("to errors\n", 7)
 
 
-def test_signals_reach_what_a_front_stands_for(
-    front: Callable[[str], subprocess.Popen[str]],
-) -> None:
-    process = front("60")
+def errors_of_waiting(process: subprocess.Popen[str]) -> IO[str]:
+    """What a process writes to its errors, once it has read its input and waits."""
     assert process.stdin is not None
     assert process.stderr is not None
     process.stdin.write("a line\n")
     process.stdin.flush()
     assert process.stderr.readline() == "to errors\n"
+    return process.stderr
+
+
+def test_signals_reach_what_a_front_stands_for(
+    front: Callable[[str], subprocess.Popen[str]],
+) -> None:
+    process = front("60")
+    errors = errors_of_waiting(process)
     process.send_signal(signal.SIGINT)
     assert process.wait(20) == -signal.SIGINT
-    assert process.stderr.read().endswith("KeyboardInterrupt\n")
+    assert errors.read().endswith("KeyboardInterrupt\n")
 
 
 def test_what_a_front_stands_for_is_killed_with_it(
     front: Callable[[str], subprocess.Popen[str]],
 ) -> None:
     process = front("60")
-    assert process.stdin is not None
-    assert process.stderr is not None
-    process.stdin.write("a line\n")
-    process.stdin.flush()
-    process.stderr.readline()
+    errors = errors_of_waiting(process)
     process.kill()
     process.wait(20)
-    assert process.stderr.read() == "", "the other one held it open, and has ended"
+    assert errors.read() == "", "the other one held it open, and has ended"
 
 
 SERVING = """

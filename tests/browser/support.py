@@ -85,7 +85,9 @@ class Page:
         self.finish()
 
     def finish(self, patience: float = PATIENCE) -> None:
-        ended = lambda: ": running" not in self.status and self.one("run").is_enabled()  # noqa: E731
+        def ended() -> bool:
+            return ": running" not in self.status and self.one("run").is_enabled()
+
         self.wait(ended, patience)
 
     @property
