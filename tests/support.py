@@ -25,7 +25,7 @@ T = TypeVar("T")
 TOKEN = "token-of-ada"
 """The token of the user whom the stand-in of the fixture ``cloud`` knows."""
 ROOT = Path(__file__).parent.parent
-PATIENCE = 10.0
+PATIENCE = 30.0
 """Seconds after which something that should happen at once has failed to happen."""
 
 
@@ -62,6 +62,19 @@ def eventually(condition: Callable[[], T]) -> T:
         assert time.monotonic() < deadline, "did not happen"
         time.sleep(0.005)
     return value
+
+
+def cut_short(attempt: Callable[[float], T], began: Callable[[T], bool]) -> T:
+    """Return what ``attempt`` returns for a time-out within which what should begin has begun.
+
+    ``attempt`` gets the time-out in seconds. On a busy machine nothing may have begun by then;
+    it is called again with a longer one.
+    """
+    for seconds in (0.2, 1.0, 4.0):
+        result = attempt(seconds)
+        if began(result):
+            break
+    return result
 
 
 def waiting_in(function: Callable[..., Any], name: str) -> int:

@@ -125,8 +125,8 @@ LIVE = _of(
 LIVE += [
     Comparable("live", "parameters", cases("x"), {"parameters": {"times": 2, "greeting": "yo"}}),
     Comparable("live", "echo", cases("x"), {"trial_count": 2}, GENERATION),
-    Comparable("live", "patient", cases("a"), {"timeout": 400}, is_cut_short=True),
-    Comparable("live", "async-patient", cases("a"), {"timeout": 400}, is_cut_short=True),
+    Comparable("live", "patient", cases("a"), {"timeout": 1000}, is_cut_short=True),
+    Comparable("live", "async-patient", cases("a"), {"timeout": 1000}, is_cut_short=True),
     # After all others: it changes the environment of the process.
     Comparable("live", "unruly", cases("environment", "directory")),
 ]

@@ -80,6 +80,10 @@ class Site:
     def worker(self, name: str, *options: str, **environ: str) -> CeleryWorker:
         """Return a worker with a name, which is started if it does not run."""
         found = self._workers.get(name)
+        # Kombu may raise an AttributeError when a connection to Redis is lost, and Celery then ends
+        # the worker, which takes it seconds. Until then it looks like one that runs.
+        if found is not None and "Unrecoverable error" in found.log:
+            found.kill()
         if found is None or found.process.poll() is not None:
             found = self._workers[name] = self.start_worker(name, *options, **environ)
         return found

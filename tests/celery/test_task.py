@@ -279,3 +279,13 @@ def test_an_acknowledgement_over_a_dead_connection_is_repeated_once(failures: in
     with suppress(ConnectionError) if failures == 2 else nullcontext():
         message.ack(multiple=False)
     assert calls == [{"multiple": False}] * min(failures + 1, 2)
+
+
+def test_an_acknowledgement_over_a_closed_channel_does_not_end_the_worker(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    channel: Any = SimpleNamespace(client=None)
+    message = SimpleNamespace(ack=lambda **options: channel.client.hostname)
+    acknowledge_again(message)
+    message.ack(multiple=False)
+    assert "the broker delivers it again" in caplog.text

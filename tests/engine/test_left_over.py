@@ -43,7 +43,7 @@ def test_the_time_out_ends_a_run_whose_consumer_does_not_come_back() -> None:
         happens(hooks.cancel_event)
         cancelled.set()
 
-    run = new_run(Evaluator("e", task), inputs(1, 2), timeout=0.1, when_closed=closing)
+    run = new_run(Evaluator("e", task), inputs(1, 2), timeout=1, when_closed=closing)
     events = consumed(run, lambda event: isinstance(event, CaseStarted))
     # The consumer is away, as a server is that waits for a client which does not read.
     happens(cancelled)

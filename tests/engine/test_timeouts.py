@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -20,12 +21,11 @@ from flask_braintrust_evals.engine.values.events import (
 )
 from flask_braintrust_evals.engine.values.results import CaseError
 from flask_braintrust_evals.errors import RunTimeoutError
-from tests.support import Counter, happens, in_time
+from tests.support import Counter, cut_short, happens, in_time
 
 from .support import (
     Closing,
     by_case,
-    consumed,
     disconnect,
     echo,
     inputs,
@@ -108,12 +108,17 @@ def test_a_time_out_cancels_what_runs() -> None:
         finally:
             cancelled.add()
 
-    for each in (task, async_task):
+    def last_event(task: Any, seconds: float) -> str:
         closing = Closing()
-        run = new_run(Evaluator("e", each), inputs(1), timeout=0.2, when_closed=closing)
-        assert kinds(in_time(lambda run=run: list(run)))[-1] == "RunFailed"  # type: ignore[misc]
+        run = new_run(Evaluator("e", task), inputs(1), timeout=seconds, when_closed=closing)
+        events = in_time(lambda: list(run))
         happens(closing.happened)
-    assert cancelled.value == 2
+        return kinds(events)[-1]
+
+    for number, each in enumerate((task, async_task), 1):
+        last = cut_short(partial(last_event, each), lambda _, n=number: cancelled.value == n)  # type: ignore[misc]
+        assert last == "RunFailed"
+        assert cancelled.value == number
 
 
 def test_no_case_starts_after_a_time_out() -> None:
@@ -123,13 +128,15 @@ def test_no_case_starts_after_a_time_out() -> None:
         ran.add()
         happens(hooks.cancel_event)
 
-    closing = Closing()
-    run = new_run(
-        Evaluator("e", task), inputs(1, 2, 3), max_concurrency=1, timeout=0.2, when_closed=closing
-    )
-    events = in_time(lambda: list(run))
+    def all_events(seconds: float) -> list[Event]:
+        closing = Closing()
+        options: Any = {"max_concurrency": 1, "timeout": seconds, "when_closed": closing}
+        run = new_run(Evaluator("e", task), inputs(1, 2, 3), **options)
+        events = in_time(lambda: list(run))
+        happens(closing.happened)
+        return events
 
-    happens(closing.happened)
+    events = cut_short(all_events, lambda _: ran.value == 1)
     assert ran.value == 1
     assert kinds(events) == ["CaseStarted", "TaskFinished", "CaseFinished", "RunFailed"]
 
@@ -156,14 +163,19 @@ def test_a_run_that_is_done_in_time_does_not_time_out() -> None:
 
 
 def test_a_consumer_may_stop_while_a_time_out_is_reported() -> None:
-    let_go, closing = threading.Event(), Closing()
-    run = new_run(
-        Evaluator("e", lambda input: happens(let_go)),
-        inputs(1, 2),
-        timeout=0.2,
-        when_closed=closing,
-    )
-    events = consumed(run, lambda event: isinstance(event, CaseFinished))
+    let_go = threading.Event()
+    evaluator = Evaluator("e", lambda input: happens(let_go))
+
+    def first_report(seconds: float) -> tuple[Event, Iterator[Event], Closing]:
+        closing = Closing()
+        run = new_run(evaluator, inputs(1, 2), timeout=seconds, when_closed=closing)
+        events = in_time(lambda: iter(run))
+        while not isinstance(event := in_time(lambda: next(events)), CaseFinished | RunFailed):
+            pass
+        return event, events, closing
+
+    event, events, closing = cut_short(first_report, lambda it: isinstance(it[0], CaseFinished))
+    assert isinstance(event, CaseFinished)
     disconnect(events)
     let_go.set()
 

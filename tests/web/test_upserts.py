@@ -9,6 +9,7 @@ import pytest
 
 from flask_braintrust_evals import EvalHooks, Evaluator
 from tests.standin import StandIn
+from tests.support import cut_short
 
 from .support import PLAYGROUND, Event, api_of, echo, scored
 
@@ -120,11 +121,15 @@ def test_cases_of_a_run_that_is_given_up_are_all_reported_even_with_one_id(cloud
     def wait(input: Any, hooks: EvalHooks) -> None:
         hooks.cancel_event.wait(20)
 
+    def failures(seconds: float) -> list[Event]:
+        events = api.events(name="e", data=data, max_concurrency=2, timeout=int(1000 * seconds))
+        return [
+            each for each in events if each.type == "progress" and each.json["event"] == "error"
+        ]
+
     api = api_of(cloud, Evaluator("e", wait))
     data = [{"input": each, "upsert_id": "row-1"} for each in "ab"]
-    events = api.events(name="e", data=data, max_concurrency=2, timeout=300)
-    failed = [each for each in events if each.type == "progress" and each.json["event"] == "error"]
-    assert len(failed) == 2
+    assert len(cut_short(failures, lambda failed: len(failed) == 2)) == 2
 
 
 def test_an_experiments_rows_have_the_ids_too(cloud: StandIn) -> None:

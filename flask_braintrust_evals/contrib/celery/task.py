@@ -79,6 +79,8 @@ def acknowledge_again(message: Any) -> None:
 
     Celery logs such a failure. With Redis, Kombu then takes the message to be under way for ever,
     and the worker would have one slot less until it is restarted.
+
+    Where the worker has closed that connection meanwhile, the message stays unacknowledged.
     """
     acknowledge = message.ack
 
@@ -86,7 +88,14 @@ def acknowledge_again(message: Any) -> None:
         try:
             acknowledge(**options)
         except Exception:  # the clients of brokers raise many kinds
-            acknowledge(**options)
+            try:
+                acknowledge(**options)
+            except AttributeError:
+                # A closed channel knows no address. Celery would end the whole worker for that.
+                logger.warning(
+                    "an order could not be acknowledged, because the connection that it came over"
+                    " is closed; the broker delivers it again, and its cases count once"
+                )
 
     message.ack = ack
 
