@@ -38,7 +38,7 @@ class Scenario:
     def title(self) -> str:
         tasks = {
             "empty": "empty tasks",
-            "compute": "tasks that compute for a millisecond",
+            "compute": "tasks that compute for five milliseconds",
             "sync": f"tasks that block for {WAIT * 1000:g} ms",
             "async": f"async tasks that wait for {WAIT * 1000:g} ms",
         }

@@ -15,7 +15,7 @@ from flask_braintrust_evals import EvalHooks, EvalsBlueprint
 
 MAX_HOLD = 60.0
 """Seconds after which the tasks end that wait for the end of their run."""
-COMPUTE_STEPS = 60_000
+COMPUTE_STEPS = 300_000
 
 bp = EvalsBlueprint("evals", __name__)
 
@@ -31,7 +31,7 @@ def empty(input: Any) -> Any:
 
 @bp.evaluator("compute", scores=[one], max_concurrency=EMPTY_CONCURRENCY)
 def compute(input: Any) -> Any:
-    """Use the processor for about a millisecond."""
+    """Use the processor for about five milliseconds."""
     return input if sum(range(COMPUTE_STEPS)) else None
 
 

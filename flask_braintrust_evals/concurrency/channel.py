@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable
 from queue import Empty
 from typing import Generic, TypeVar
 
@@ -65,22 +66,36 @@ class Channel(Generic[T]):
             if not self._closed:
                 self._add(item)
 
-    def take(self, timeout: float | None = None) -> list[T]:
+    def take(
+        self, timeout: float | None = None, gather: Callable[[], None] = lambda: None
+    ) -> list[T]:
         """Take all items, the oldest first, waiting at most ``timeout`` seconds for one.
+
+        Args:
+            timeout: seconds; ``None``: no limit.
+            gather: called when there is an item, before all are taken. While it waits for something
+                else, more may be added.
 
         Raises:
             queue.Empty: there was none.
             ChannelClosedError: the channel is closed, or was closed while waiting.
         """
+        self._wait(timeout)
+        gather()
+        with self._lock:
+            if self._closed:
+                raise ChannelClosedError
+            items, self._items, self._size = self._items, [], 0
+            self._wake_producers()
+            return items
+
+    def _wait(self, timeout: float | None) -> None:
+        """Wait until there is an item, or the channel is closed."""
         limit = None if timeout is None else time.monotonic() + timeout
         while True:
             with self._lock:
-                if self._closed:
-                    raise ChannelClosedError
-                if self._items:
-                    items, self._items, self._size = self._items, [], 0
-                    self._wake_producers()
-                    return items
+                if self._closed or self._items:
+                    return
                 left = None if limit is None else limit - time.monotonic()
                 if left is not None and left <= 0:
                     raise Empty

@@ -9,6 +9,7 @@ threads under a lock made at its import, which stops the whole process once two 
 
 from __future__ import annotations
 
+import functools
 import sys
 import threading
 from collections.abc import Callable
@@ -48,8 +49,13 @@ def new_event() -> threading.Event:
     ``_abstract_linkable.py``, gevent 26.9). The standard library's event has a lock for each that
     waits; under gevent these locks are gevent's, so that waiting lets other greenlets run.
     """
-    event: threading.Event = original("threading", "Event")()
+    event: threading.Event = _event_class(is_patched())()
     return event
+
+
+@functools.cache  # asking gevent takes longer than making an event, and each run has several
+def _event_class(patched: bool) -> Any:
+    return original("threading", "Event")
 
 
 def new_lock() -> threading.Lock:

@@ -32,11 +32,12 @@ class Turn(IntEnum):
     """Priority of a waiting greenlet; lower values first.
 
     Finishing a case precedes starting one, to bound the memory that running cases take. But a run
-    whose cases take much time must not keep other runs from starting any.
+    whose cases take much time must not keep other runs from starting any. Streams come after the
+    cases whose tasks have ended, so that they send many events at a time.
     """
 
-    CONSUME = 0
-    CONTINUE = 1
+    CONTINUE = 0
+    CONSUME = 1
     BEGIN = 2
 
 

@@ -79,6 +79,15 @@ def test_put_blocks_while_the_channel_holds_too_many_bytes() -> None:
     assert in_time(channel.take) == ["x"]
 
 
+def test_what_is_added_while_the_consumer_gathers_is_taken_too() -> None:
+    channel: Channel[int] = Channel(4)
+    channel.put(1)
+    assert channel.take(PATIENCE, lambda: channel.put(2)) == [1, 2]
+    channel.put(3)
+    with pytest.raises(ChannelClosedError):
+        channel.take(PATIENCE, channel.close)
+
+
 def test_closing_fails_waiting_and_later_calls_of_put() -> None:
     channel: Channel[int] = Channel(1)
     channel.put(0)

@@ -98,7 +98,7 @@ def test_finishing_precedes_starting() -> None:
         gevent.sleep(0)
     print(*order)
     """
-    assert python(patched(script)) == ("CONSUME CONSUME CONTINUE CONTINUE BEGIN BEGIN\n")
+    assert python(patched(script)) == ("CONTINUE CONTINUE CONSUME CONSUME BEGIN BEGIN\n")
 
 
 def test_a_run_that_is_always_busy_does_not_keep_others_from_starting() -> None:

@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 
 from flask_braintrust_evals.concurrency.channel import Channel
+from flask_braintrust_evals.concurrency.gevent_patch import start_thread
 from flask_braintrust_evals.engine.evaluator import Evaluator
+from flask_braintrust_evals.engine.running import run_workers
 from flask_braintrust_evals.engine.running.event_flow import MAX_WAITING_EVENTS
 from flask_braintrust_evals.engine.values.cases import EvalCase
 from flask_braintrust_evals.engine.values.events import (
@@ -22,7 +24,7 @@ from flask_braintrust_evals.engine.values.events import (
     TaskFinished,
 )
 from flask_braintrust_evals.errors import CloudTimeoutError, DataError
-from tests.support import PATIENCE, Counter, eventually, in_time, python, waiting_in
+from tests.support import PATIENCE, Counter, eventually, happens, in_time, python, waiting_in
 
 from .support import by_case, echo, events_of, inputs, kinds, new_run, results_of
 
@@ -217,6 +219,44 @@ def test_the_first_result_is_emitted_before_the_second_case_is_there() -> None:
         return outputs
 
     assert in_time(consume) == ["first", True]
+
+
+def test_cases_begin_as_fast_as_the_consumer_reads() -> None:
+    begun, let_go = Counter(), threading.Event()
+
+    def task(input: Any) -> None:
+        begun.add()
+        happens(let_go)
+
+    run = new_run(Evaluator("e", task), inputs(*range(20)), max_concurrency=8)
+    batches, received = run.batches(), 0
+    while received < 8:
+        batch = in_time(lambda: next(batches))
+        assert {type(event) for event in batch} == {CaseStarted}
+        received += len(batch)
+        assert begun.reaches(received)
+        assert begun.value <= min(8, 1 + 2 * received)
+    let_go.set()
+    in_time(lambda: list(batches))
+    assert run.summary.cases == 20
+
+
+@pytest.mark.parametrize("make", [list, iter], ids=["list", "iterator"])
+def test_no_worker_starts_that_finds_no_case(
+    make: Callable[[Any], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started = Counter()
+
+    def start(work: Callable[[], None], name: str) -> None:
+        started.add()
+        start_thread(work, name)
+
+    monkeypatch.setattr(run_workers, "start_thread", start)
+    all_run = threading.Barrier(5)
+    evaluator = Evaluator("e", lambda input: all_run.wait(PATIENCE) >= 0)
+    events = events_of(evaluator, make(inputs(*range(5))), max_concurrency=100)
+    assert [result.output for result in results_of(events)] == [True] * 5
+    assert started.value == 5
 
 
 @pytest.mark.parametrize("limit", [1, 4, 16])

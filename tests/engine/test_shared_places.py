@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from flask_braintrust_evals.concurrency.gevent_patch import start_thread
-from flask_braintrust_evals.concurrency.places import Places
+from flask_braintrust_evals.concurrency.places import PlaceGroup, Places
 from flask_braintrust_evals.engine.evaluator import Evaluator
 from flask_braintrust_evals.engine.running.run import Run
 from flask_braintrust_evals.engine.values.events import Event, RunFailed, RunFinished
@@ -126,7 +126,9 @@ def threads_left(monkeypatch: pytest.MonkeyPatch, count: int, error: Exception =
         start_thread(work, name)
 
     with monkeypatch.context() as patched:
-        patched.setattr("flask_braintrust_evals.engine.running.run.start_thread", start_if_left)
+        patched.setattr(
+            "flask_braintrust_evals.engine.running.run_workers.start_thread", start_if_left
+        )
         yield
 
 
@@ -159,8 +161,7 @@ def test_a_run_that_loses_its_last_worker_is_never_taken_for_done(
     run = new_run(Evaluator("e", echo), inputs(*range(30)), max_concurrency=1)
     given_up = Counter()
     # As if the place had been handed over and its worker could then not be started.
-    group = vars(run)["_places"]
-    monkeypatch.setattr(group, "give_up", lambda: given_up.add() == 3)
+    monkeypatch.setattr(PlaceGroup, "give_up", lambda group: given_up.add() == 3)
     with threads_left(monkeypatch, 1):
         events = in_time(lambda: list(run))
     assert len(results_of(events)) == 3

@@ -32,6 +32,8 @@ MAX_CHUNK_BYTES = 1_000_000
 MAX_ENVELOPE_BYTES = 100_000
 """Bytes of a resource with a scope, which are a part of each request. Of larger ones, the large
 attributes are left out."""
+MAX_ENVELOPES = 100
+"""Pairs of a resource and a scope that are kept; an application has a few."""
 
 _KINDS = {kind: kind.value + 1 for kind in SpanKind}  # OTLP's 0 is "unspecified"
 _FLAGS = SpanFlags.SPAN_FLAGS_CONTEXT_HAS_IS_REMOTE_MASK
@@ -67,25 +69,21 @@ class OtlpEncoder:
     """
 
     def __init__(self) -> None:
-        # The keys are the ids of a resource and a scope: to hash a resource, the SDK writes it as
-        # JSON. Both objects are kept, so that no other object can get their ids.
-        self._envelopes: dict[tuple[int, int], tuple[Any, Any, Any]] = {}
         self._lock = threading.Lock()
         self.failed = 0
 
     def encode(self, spans: Iterable[SizedSpan]) -> Iterator[OtlpChunk]:
         """Encode spans, each given with its approximate size in bytes. Yield them in chunks."""
-        key, messages, size = (0, 0), ScopeSpans(), 0
+        envelope, messages, size = None, ScopeSpans(), 0
         for span, span_size in spans:
-            own_key = id(span.resource), id(span.instrumentation_scope)
-            count = len(messages.spans)
-            full = count >= MAX_CHUNK_SPANS or size + span_size > MAX_CHUNK_BYTES
-            if count and (full or own_key != key):
-                yield self._chunk(key, messages)
-                messages, size = ScopeSpans(), 0
-            key = own_key
             try:
-                self._add_envelope(key, span)
+                own = _envelope_of(span)
+                count = len(messages.spans)
+                full = count >= MAX_CHUNK_SPANS or size + span_size > MAX_CHUNK_BYTES
+                if count and (full or own is not envelope):
+                    yield _chunk(envelope, messages)
+                    messages, size = ScopeSpans(), 0
+                envelope = own
                 _add(span, messages.spans)
                 size += span_size
             except Exception as error:  # the application recorded a text that is not UTF-8
@@ -93,20 +91,32 @@ class OtlpEncoder:
                     self.failed += 1
                 logger.warning("a span cannot be encoded: %s", type(error).__name__)
         if messages.spans:
-            yield self._chunk(key, messages)
+            yield _chunk(envelope, messages)
 
-    def _chunk(self, key: tuple[int, int], messages: Any) -> OtlpChunk:
-        envelope = self._envelopes[key][2]
-        spans, count = messages.SerializeToString(), len(messages.spans)
-        return OtlpChunk(envelope, spans, count, envelope.ByteSize() + 20)
 
-    def _add_envelope(self, key: tuple[int, int], span: ReadableSpan) -> None:
-        if key not in self._envelopes:
-            envelope = encode_spans([span]).resource_spans[0]
-            del envelope.scope_spans[0].spans[:]
-            if envelope.ByteSize() > MAX_ENVELOPE_BYTES:
-                _shrink(envelope)
-            self._envelopes[key] = span.resource, span.instrumentation_scope, envelope
+# The keys are the ids of a resource and a scope: to hash a resource, the SDK writes it as JSON.
+# Both objects are kept, so that no other object can get their ids.
+_envelopes: dict[tuple[int, int], tuple[Any, Any, Any]] = {}
+
+
+def _envelope_of(span: ReadableSpan) -> Any:
+    """Return the envelope of a span, which all runs of the process share."""
+    key = id(span.resource), id(span.instrumentation_scope)
+    kept = _envelopes.get(key)
+    if kept is None:
+        envelope = encode_spans([span]).resource_spans[0]
+        del envelope.scope_spans[0].spans[:]
+        if envelope.ByteSize() > MAX_ENVELOPE_BYTES:
+            _shrink(envelope)
+        if len(_envelopes) >= MAX_ENVELOPES:
+            _envelopes.clear()
+        kept = _envelopes[key] = span.resource, span.instrumentation_scope, envelope
+    return kept[2]
+
+
+def _chunk(envelope: Any, messages: Any) -> OtlpChunk:
+    spans, count = messages.SerializeToString(), len(messages.spans)
+    return OtlpChunk(envelope, spans, count, envelope.ByteSize() + 20)
 
 
 def export_request(chunks: Iterable[OtlpChunk]) -> bytes:

@@ -87,6 +87,7 @@ class CaseSource:
         self._lock = threading.Lock()
         self._current: tuple[EvalCase, int, int, Iterator[int]] | None = None
         self._taken = 0
+        self._left_at_least = math.inf
         self._told_ignored = False
         self.exhausted = False
 
@@ -130,6 +131,11 @@ class CaseSource:
                     return CaseJob(case, index, trial, size=size)
                 self._current = None
             return None
+
+    @property
+    def may_have(self) -> float:
+        """How many trials are left at least; infinite where that is not known."""
+        return 0 if self.exhausted else self._left_at_least
 
     def cancel(self) -> None:
         """Hand out nothing more, and cancel the making of the cases."""
@@ -213,9 +219,10 @@ class CaseSource:
         )
 
     def _look_ahead(self, trials: Iterator[int]) -> None:
-        # Iterators of lists know that they are at their end: no worker is started to find out.
-        no_more_cases = operator.length_hint(self._iterator, -1) == 0
-        if no_more_cases and operator.length_hint(trials, -1) == 0:
+        # Iterators of lists know what is left: no worker is started to find out.
+        cases = operator.length_hint(self._iterator, -1)
+        self._left_at_least = math.inf if cases < 0 else cases + operator.length_hint(trials)
+        if not self._left_at_least:
             self.exhausted = True
 
 

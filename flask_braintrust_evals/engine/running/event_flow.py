@@ -17,8 +17,12 @@ MAX_WAITING_EVENTS = 64
 """Events that may wait for the consumer before the workers wait for it."""
 MAX_WAITING_BYTES = 1_000_000
 """Bytes of their outputs, likewise."""
-MAX_SLICE = 0.0005
-"""Seconds for which workers may go on before they let the consumer run."""
+MAX_SLICE = 0.001
+"""Seconds for which workers may go on, while an event waits, before they let the consumer run."""
+
+
+def _wait_for_turn() -> None:
+    wait_for_turn(Turn.CONSUME)
 
 
 class _NoWorkers(Event):
@@ -35,18 +39,17 @@ class EventFlow:
     def __init__(self, idle_after: float | None) -> None:
         self._idle_after = idle_after
         self._channel: Channel[Event] = Channel(MAX_WAITING_EVENTS, MAX_WAITING_BYTES)
-        self._consumer_ran = 0.0
+        self._waits_since: float | None = None  # the oldest event that waits for the consumer
 
     def take(self) -> tuple[list[Event], bool]:
         """Wait for events; return them, which may be none, and whether no others will come."""
         try:
-            batch = self._channel.take(self._idle_after)
+            batch = self._channel.take(self._idle_after, _wait_for_turn)
         except Empty:
             return [Idle()], False
         except ChannelClosedError:  # the run was ended by another thread
             return [], False
-        wait_for_turn(Turn.CONSUME)
-        self._consumer_ran = time.monotonic()
+        self._waits_since = None
         no_workers = isinstance(batch[-1], _NoWorkers)
         if no_workers:
             batch.pop()
@@ -68,6 +71,10 @@ class EventFlow:
         self._channel.put(event, size + event.size)
         # Tasks that never wait would keep gevent from ever running the consumer. Threads need no
         # help: Python itself lets another one run every few milliseconds.
-        if is_patched() and time.monotonic() - self._consumer_ran > MAX_SLICE:
-            if not isinstance(event, CaseStarted):
-                time.sleep(0)
+        if not is_patched():
+            return
+        now, since = time.monotonic(), self._waits_since
+        if since is None:
+            self._waits_since = now
+        elif now - since > MAX_SLICE and not isinstance(event, CaseStarted):
+            time.sleep(0)

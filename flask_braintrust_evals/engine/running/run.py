@@ -2,24 +2,20 @@
 
 The consumer iterates; workers take cases from the source, have them run, and put events into a
 bounded channel. A consumer that stops reading therefore stops the workers, and with them the
-reading of data. The next worker starts when the consumer receives :class:`CaseStarted`, so that no
-data is read ahead of running cases.
+reading of data. The first worker starts with the run, and up to two more each time the consumer
+receives :class:`CaseStarted`: so many are soon under way, yet none for a consumer that does not
+read, and no data is read ahead of running cases.
 """
 
 from __future__ import annotations
 
-import logging
-import sys
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
 from typing import Any
 
-from flask_braintrust_evals.concurrency.channel import ChannelClosedError
-from flask_braintrust_evals.concurrency.gevent_patch import start_thread
 from flask_braintrust_evals.concurrency.places import Places
 from flask_braintrust_evals.concurrency.timers import Timer, call_later
-from flask_braintrust_evals.concurrency.turns import Turn, wait_for_turn
 from flask_braintrust_evals.engine.values.events import (
     CaseFinished,
     CaseStarted,
@@ -28,7 +24,6 @@ from flask_braintrust_evals.engine.values.events import (
     RunFinished,
 )
 from flask_braintrust_evals.engine.values.summary import RunSummary
-from flask_braintrust_evals.error_texts import error_text
 from flask_braintrust_evals.errors import EvalsError, RunError, RunTimeoutError
 
 from .case_source import CaseSource, CasesToMake
@@ -38,8 +33,7 @@ from .large_cases import Room
 from .open_cases import OpenCases
 from .run_state import RunState
 from .run_users import CONSUMER, RunUsers
-
-logger = logging.getLogger("flask_braintrust_evals")
+from .run_workers import RunWorkers
 
 RELEASE_AFTER = 5.0
 """Seconds after an early end for which the run waits for workers that have not ended."""
@@ -83,12 +77,21 @@ class Run:
     ) -> None:
         self._executor = executor
         self._source = CaseSource(cases, trial_count, max_cases, outlive_run, room)
-        self._limit = max_concurrency
-        self._places = (places or Places(sys.maxsize)).group(self._start_worker)
         self._timeout = timeout
         self._events = EventFlow(idle_after)
         self._lock = threading.Lock()
         self._users = RunUsers(name, self._source.close)
+        self._workers = RunWorkers(
+            executor,
+            self._source,
+            self._events,
+            self._users,
+            max_concurrency,
+            places,
+            self._lock,
+            lambda: self.state is RunState.RUNNING,
+            self._fail,
+        )
         self._deadline: Timer | None = None
         self.state = RunState.NEW
         self.error: EvalsError | None = None
@@ -139,7 +142,7 @@ class Run:
     def close(self) -> None:
         """Cancel the run unless it has ended. The consumer reads no more. May be called again."""
         self._end(RunState.CANCELLED)
-        self._leave(CONSUMER)
+        self._workers.leave(CONSUMER)
 
     def when_closed(self, callback: Callable[[], None]) -> None:
         """Have ``callback`` called when neither the consumer nor a worker uses the run any more.
@@ -163,7 +166,7 @@ class Run:
             if self.state is RunState.NEW:
                 self.state = RunState.RUNNING
         self._start_deadline()
-        if not self._add_worker() and not self._users.no_workers.is_set():
+        if not self._workers.add() and not self._users.no_workers.is_set():
             # It was stopped before it began.
             self._events.note_no_workers()
 
@@ -182,8 +185,8 @@ class Run:
         batch, is_last = self._events.take()
         for event in batch:
             open_cases.note(event, self.summary)
-            if isinstance(event, CaseStarted):
-                self._add_worker()
+            if isinstance(event, CaseStarted) and self._workers.add():
+                self._workers.add()  # the number of workers grows as fast as the consumer reads
         return batch, is_last
 
     def _release(self, batch: list[Event]) -> None:
@@ -238,67 +241,7 @@ class Run:
         failure = type(error)(f"{error}; {done} cases were done by then")
         return [*events, RunFailed(failure, self.summary)]
 
-    # --- On the threads of workers ---
-
-    def _add_worker(self) -> bool:
-        """Have a worker started, if the run needs and may have one more; return whether it is."""
-        # The consumer is one of the users. This spares most cases the lock.
-        if len(self._users) > self._limit or self._source.exhausted:
-            return False
-        # If there is no place, the worker starts later, when there is one.
-        if not self._places.take() or self._start_worker():
-            return True
-        self._places.give_back()
-        return False
-
-    def _start_worker(self) -> bool:
-        """Start a worker, for which a place was taken; return false if none is started."""
-        with self._lock:
-            may_start = self.state is RunState.RUNNING and not self._source.exhausted
-            if not may_start or len(self._users) > self._limit:
-                return False
-            number = self._users.add_worker()
-        try:
-            start_thread(lambda: self._work(number), f"eval-{number}")
-        except (RuntimeError, MemoryError) as error:
-            # The workers that there are go on; where there are none, the run has failed.
-            if self._users.workers == 1:
-                self._fail(EvalsError(f"no worker could be started: {error}"))
-            self._leave(number)
-            return False
-        return True
-
-    def _work(self, number: int) -> None:
-        has_place = True
-        try:
-            while self.state is RunState.RUNNING:
-                wait_for_turn(Turn.BEGIN)
-                job = self._source.take()
-                if job is None:
-                    break
-                try:
-                    self._executor.run(job, self._events.emitter(job.size))
-                except BaseException:  # its last event does not come
-                    self._source.done(job.index, job.trial_index)
-                    raise
-                del job  # while waiting for the next one
-                if self._places.give_up():  # to another run; other workers of this one go on
-                    has_place = False
-                    break
-        except ChannelClosedError:
-            pass
-        except EvalsError as error:
-            self._fail(error)
-        except BaseException as error:
-            # First of all, so that whatever else goes wrong, the run does not seem to be done.
-            self._fail(EvalsError(error_text(error)))
-            logger.exception("a worker failed")
-        finally:
-            try:
-                if has_place:
-                    self._places.give_back()
-            finally:
-                self._leave(number)
+    # --- On the threads of workers, too ---
 
     def _fail(self, error: EvalsError) -> None:
         """Start no new case. The run fails when the running ones are done."""
@@ -306,8 +249,3 @@ class Run:
             self.error = self.error or error
             if not self.state.is_end:
                 self.state = RunState.STOPPING
-
-    def _leave(self, user: int) -> None:
-        """Note that the consumer or a worker no longer uses the run."""
-        if self._users.leave(user):
-            self._events.note_no_workers()

@@ -22,7 +22,7 @@ class RunState(Enum):
     NEW = "new"
     """Nothing has started."""
     RUNNING = "running"
-    """Workers take cases. The next one starts when the consumer receives ``CaseStarted``."""
+    """Workers take cases. Others start when the consumer receives ``CaseStarted``."""
     STOPPING = "stopping"
     """No case starts any more. Events of running cases are still delivered."""
     DONE = "done"

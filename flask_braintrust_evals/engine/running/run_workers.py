@@ -1,0 +1,143 @@
+"""The workers of a run: each takes cases from its source, one after another, and has them run."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import threading
+from collections.abc import Callable
+
+from flask_braintrust_evals.concurrency.channel import ChannelClosedError
+from flask_braintrust_evals.concurrency.gevent_patch import start_thread
+from flask_braintrust_evals.concurrency.places import Places
+from flask_braintrust_evals.concurrency.turns import Turn, wait_for_turn
+from flask_braintrust_evals.error_texts import error_text
+from flask_braintrust_evals.errors import EvalsError
+
+from .case_source import CaseSource
+from .event_flow import EventFlow
+from .executor import CaseExecutor
+from .run_users import RunUsers
+
+logger = logging.getLogger("flask_braintrust_evals")
+
+
+class RunWorkers:
+    """Starts the workers of a run.
+
+    Args:
+        executor: runs each case.
+        source: has the cases.
+        events: takes their events.
+        users: each worker is one of them while it is at work.
+        limit: workers at a time.
+        places: limits the workers of all runs that share it; ``None``: no limit.
+        lock: what the state of the run changes under.
+        may_begin: returns whether the run begins new cases.
+        fail: called with the reason where the run cannot go on; running cases are finished.
+    """
+
+    def __init__(
+        self,
+        executor: CaseExecutor,
+        source: CaseSource,
+        events: EventFlow,
+        users: RunUsers,
+        limit: int,
+        places: Places | None,
+        lock: threading.Lock,
+        may_begin: Callable[[], bool],
+        fail: Callable[[EvalsError], None],
+    ) -> None:
+        self._executor = executor
+        self._source = source
+        self._events = events
+        self._users = users
+        self._limit = limit
+        self._places = (places or Places(sys.maxsize)).group(self._start)
+        self._lock = lock
+        self._may_begin = may_begin
+        self._fail = fail
+        self._without_case = 0  # those that have not asked the source yet
+
+    def add(self) -> bool:
+        """Have a worker started, if the run needs and may have one more; return whether it is."""
+        if not self._are_wanted():  # without the lock, which spares most cases that
+            return False
+        # If there is no place, the worker starts later, when there is one.
+        if not self._places.take() or self._start():
+            return True
+        self._places.give_back()
+        return False
+
+    def leave(self, user: int) -> None:
+        """Note that a user no longer uses the run; tell the consumer if it was the last worker."""
+        if self._users.leave(user):
+            self._events.note_no_workers()
+
+    def _are_wanted(self) -> bool:
+        """Return whether the run may have one more worker, and that may find a case."""
+        # The consumer is one of the users.
+        return len(self._users) <= self._limit and self._without_case < self._source.may_have
+
+    def _start(self) -> bool:
+        """Start a worker, for which a place was taken; return false if none is started."""
+        with self._lock:
+            if not self._may_begin() or not self._are_wanted():
+                return False
+            number = self._users.add_worker()
+            self._without_case += 1
+        try:
+            start_thread(lambda: self._work(number), f"eval-{number}")
+        except (RuntimeError, MemoryError) as error:
+            self._note_asked()
+            # The workers that there are go on; where there are none, the run has failed.
+            if self._users.workers == 1:
+                self._fail(EvalsError(f"no worker could be started: {error}"))
+            self.leave(number)
+            return False
+        return True
+
+    def _note_asked(self) -> None:
+        """Note that a worker has asked for its first case, or never will."""
+        with self._lock:
+            self._without_case -= 1
+
+    # --- On the thread of a worker ---
+
+    def _work(self, number: int) -> None:
+        has_place, has_asked = True, False
+        try:
+            while self._may_begin():
+                wait_for_turn(Turn.BEGIN)
+                job = self._source.take()
+                if not has_asked:
+                    has_asked = True
+                    self._note_asked()
+                if job is None:
+                    break
+                try:
+                    self._executor.run(job, self._events.emitter(job.size))
+                except BaseException:  # its last event does not come
+                    self._source.done(job.index, job.trial_index)
+                    raise
+                del job  # while waiting for the next one
+                if self._places.give_up():  # to another run; other workers of this one go on
+                    has_place = False
+                    break
+        except ChannelClosedError:
+            pass
+        except EvalsError as error:
+            self._fail(error)
+        except BaseException as error:
+            # First of all, so that whatever else goes wrong, the run does not seem to be done.
+            self._fail(EvalsError(error_text(error)))
+            logger.exception("a worker failed")
+        finally:
+            if not has_asked:
+                self._note_asked()
+            try:
+                if has_place:
+                    self._places.give_back()
+            finally:
+                self.leave(number)
