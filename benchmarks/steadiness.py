@@ -13,6 +13,7 @@ import argparse
 import json
 import socket
 import statistics
+import subprocess
 import sys
 import threading
 import time
@@ -48,8 +49,6 @@ MIB = 2**20
 KIB = 2**10
 UNREAD = 5.0
 """Seconds for which a client does not read."""
-HEALTH_PAUSE = 0.02
-"""Seconds between two requests for the server's health."""
 
 Row = dict[str, str]
 
@@ -92,8 +91,8 @@ class Steadiness:
             what = f"500 runs at once of 20 {task} cases of {WAIT * 1000:g} ms"
             lost = scenario.total * SPANS_PER_CASE - spans
             self._row(what, "cases and spans lost", f"0 and {lost}", "0 and 0")
-            self._row(what, "health answers, median", _ms(statistics.median(health)), "50 ms")
-            self._row(what, "health answers, slowest", _ms(max(health)), "")
+            self._row(what, "health answers, median", _ms(statistics.median(health)), "")
+            self._row(what, "health answers, slowest", _ms(max(health)), "50 ms")
             self._row(what, "all runs", f"{timing.total:.1f} s", "")
 
     def open_streams(self) -> None:
@@ -186,24 +185,18 @@ class Steadiness:
 
     @contextmanager
     def _health(self) -> Iterator[list[float]]:
-        """Request the server's health repeatedly; yield a list of the seconds of each answer."""
+        """Request the server's health meanwhile; yield a list that then has the seconds of each
+        answer."""
         taken: list[float] = []
-        over = threading.Event()
-
-        def ask() -> None:
-            while not over.wait(HEALTH_PAUSE):
-                began = time.perf_counter()
-                with urlopen(f"http://127.0.0.1:{self._server.port}/evals/", timeout=60) as answer:
-                    answer.read()
-                taken.append(time.perf_counter() - began)
-
-        asking = threading.Thread(target=ask)
-        asking.start()
+        command = [sys.executable, "-m", "benchmarks.health", str(self._server.port)]
+        asking = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         try:
             yield taken
         finally:
-            over.set()
-            asking.join()
+            output = asking.communicate(timeout=LIMIT)[0]
+        if asking.returncode:
+            raise RuntimeError("the server's health could not be asked for")
+        taken += json.loads(output)
 
     @contextmanager
     def _peak(self) -> Iterator[Callable[[], int]]:

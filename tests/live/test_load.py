@@ -117,14 +117,14 @@ def test_streams_that_wait_are_cheap_and_are_released(server: Gunicorn, cloud: S
     started = "/control/patient/.*/started"
     with cloud.gate("GET", started):
         # They wait where their tasks ask the stand-in, one connection each.
-        streams = [open_stream(server, body("patient", cases(1))) for _ in range(200)]
-        cloud.wait_for(lambda: len(cloud.calls_to("GET", started)) == 200, LIMIT)
+        streams = [open_stream(server, body("patient", cases(1))) for _ in range(100)]
+        cloud.wait_for(lambda: len(cloud.calls_to("GET", started)) == 100, LIMIT)
         grown = held_memory(pid) - memory
         for each in streams:
             each.close()
-    assert grown / 200 < 400_000
+    assert grown / 100 < 400_000
     # Delivering the spans of all of them opens connections once more.
-    cloud.wait_for(lambda: len(cloud.spans_named("eval")) == 201, LIMIT)
+    cloud.wait_for(lambda: len(cloud.spans_named("eval")) == 101, LIMIT)
     assert settled(lambda: open_files(pid)) <= files + POOL_SIZE
 
 

@@ -44,7 +44,7 @@ def test_coroutines_may_use_threads_and_the_worker_still_ends_on_sigterm(
 
 def stop(server: Gunicorn, how: str, cloud: StandIn) -> None:
     if how == "max_requests":
-        requests.get(f"{server.url}/other", timeout=5)
+        requests.get(f"{server.url}/other", timeout=60)
     else:
         server.process.send_signal(signal.SIGHUP if how == "reload" else signal.SIGTERM)
 
@@ -63,7 +63,7 @@ def test_a_run_that_cannot_be_finished_before_its_worker_ends_reports_it(
     cloud: StandIn, worker: str, how: str
 ) -> None:
     # Below the second or two that gunicorn takes to notice a stop, nothing can be promised.
-    options = ["--graceful-timeout", "4"]
+    options = ["--graceful-timeout", "6"]
     options += ["--max-requests", "3"] if how == "max_requests" else []
     with serve(cloud, worker, *options) as server:
         client = Client(server.url + "/evals")
@@ -74,7 +74,7 @@ def test_a_run_that_cannot_be_finished_before_its_worker_ends_reports_it(
         events = list(stream)
         assert [event.event for event in events[-2:]] == ["error", "done"]
         assert events[-2].json.startswith("the server is being stopped or reloaded, and the run")
-        assert "grace period of 4 seconds" in events[-2].json
+        assert "grace period of 6 seconds" in events[-2].json
         failed = [e.json["data"] for e in events if e.event == "progress"]
         assert sum(data.startswith("ServerStoppingError: ") for data in failed) == 2
         # The tasks were cancelled, what ran is delivered, and no process had to be killed.
