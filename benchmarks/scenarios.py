@@ -35,16 +35,20 @@ class Scenario:
         return f"{self.task}-{self.runs}x{self.cases}"
 
     @property
-    def title(self) -> str:
-        tasks = {
+    def what(self) -> str:
+        """What the tasks do."""
+        return {
             "empty": "empty tasks",
             "compute": "tasks that compute for five milliseconds",
             "sync": f"tasks that block for {WAIT * 1000:g} ms",
             "async": f"async tasks that wait for {WAIT * 1000:g} ms",
-        }
+        }[self.task]
+
+    @property
+    def title(self) -> str:
         if self.runs == 1:
-            return f"{tasks[self.task]}, {self.cases:,} cases"
-        return f"{tasks[self.task]}, {self.runs} runs at once of {self.cases} cases"
+            return f"{self.what}, {self.cases:,} cases"
+        return f"{self.what}, {self.runs} runs at once of {self.cases} cases"
 
     @property
     def total(self) -> int:
