@@ -80,7 +80,13 @@ def encoded(
     """
     if value is None:
         return b"null"
-    data = _written(value, pause)
+    try:
+        # Most values need nothing but this.
+        data: bytes | None = orjson.dumps(value, option=_OPTIONS)
+    except Exception:
+        data = _written(value, pause)
+    if data is not None:
+        data = _unless_nan(value, data)
     if data is not None:
         return data
     try:
@@ -94,18 +100,22 @@ def encoded(
 
 
 def _written(value: Any, pause: Callable[[], None]) -> bytes | None:
-    """Return ``value`` as orjson writes it; ``None``: it does not, or not as it should be."""
+    """Return ``value`` as orjson writes it with our forms of its objects; ``None``: it does not."""
     try:
         try:
-            data = orjson.dumps(value, default=Converter().simplify, option=_OPTIONS)
+            return orjson.dumps(value, default=Converter().simplify, option=_OPTIONS)
         except TypeError as error:
             if "64-bit" not in str(error):
                 raise
             value = with_fragments(value, pause)
-            data = orjson.dumps(value, default=Converter().simplify, option=_OPTIONS)
+            return orjson.dumps(value, default=Converter().simplify, option=_OPTIONS)
     except (TypeError, RecursionError, ValueError):
         # orjson refuses lone surrogates, keys that are not strings, and circular values.
         return None
+
+
+def _unless_nan(value: Any, data: bytes) -> bytes | None:
+    """Return ``value`` as orjson has written it; ``None``: it has a NaN, which must not be null."""
     if type(value) is str:
         return data  # not searched: it may be large
     # orjson writes NaN and the infinities as null.

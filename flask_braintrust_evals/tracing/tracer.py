@@ -22,6 +22,7 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import Event, ReadableSpan
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import (
+    INVALID_SPAN_CONTEXT,
     Link,
     Span,
     SpanContext,
@@ -48,6 +49,8 @@ _UNSET = Status()
 class RecordingSpan(ReadableSpan, Span):
     """A span that is recorded until it ends.
 
+    Most of what the SDK's class has as properties are attributes here, since each is read often.
+
     Args:
         name: its name.
         context: its ids.
@@ -55,6 +58,20 @@ class RecordingSpan(ReadableSpan, Span):
         on_end: called with the span when it ends.
         start_time: nanoseconds since 1970; default: now.
     """
+
+    # Each has a value here, too, which hides the property.
+    name: str = ""
+    context: SpanContext = INVALID_SPAN_CONTEXT
+    parent: SpanContext | None = None
+    resource: Resource = Resource({})
+    kind: SpanKind = SpanKind.INTERNAL
+    status: Status = _UNSET
+    start_time: int = 0
+    end_time: int | None = None
+    instrumentation_scope = SCOPE
+    events: list[Event] = []
+    links: list[Link] = []
+    dropped_attributes = dropped_events = dropped_links = 0
 
     def __init__(
         self,
@@ -69,61 +86,52 @@ class RecordingSpan(ReadableSpan, Span):
         links: Sequence[Link] = (),
         start_time: int | None = None,
     ) -> None:
-        super().__init__(
-            name,
-            context,
-            parent,
-            resource,
-            kind=kind,
-            links=links,
-            start_time=time.time_ns() if start_time is None else start_time,
-            instrumentation_scope=SCOPE,
-        )
+        self.name = name
+        self.context = context
+        self.parent = parent
+        self.resource = resource
+        self.kind = kind
+        self.start_time = time.time_ns() if start_time is None else start_time
         self._recorded_attributes = _cleaned(attributes)
-        self._recorded_events: list[Event] = []
-        self._recorded_links = list(links)
-        self._current_name = name
-        self._recorded_status = _UNSET
-        self._recorded_end: int | None = None
+        self.events = []
+        self.links = list(links)
         self._on_end = on_end
 
     def __repr__(self) -> str:
-        return f"RecordingSpan(name={self._current_name!r}, context={self.context!r})"
+        return f"RecordingSpan(name={self.name!r}, context={self.context!r})"
 
     # ReadableSpan: what has been recorded.
-
-    @property
-    def name(self) -> str:
-        return self._current_name
 
     @property
     def attributes(self) -> Mapping[str, Any]:
         return MappingProxyType(self._recorded_attributes)
 
-    @property
-    def events(self) -> Sequence[Event]:
-        return tuple(self._recorded_events)
-
-    @property
-    def links(self) -> Sequence[Link]:
-        return tuple(self._recorded_links)
-
-    @property
-    def status(self) -> Status:
-        return self._recorded_status
-
-    @property
-    def end_time(self) -> int | None:
-        return self._recorded_end
-
     def get_span_context(self) -> SpanContext:
-        context: SpanContext = self.context
-        return context
+        return self.context
+
+    def to_json(self, indent: int | None = 4) -> str:
+        """Return what has been recorded as JSON, in the form of the SDK's class."""
+        copy = ReadableSpan(
+            self.name,
+            self.context,
+            self.parent,
+            self.resource,
+            self.attributes,
+            self.events,
+            self.links,
+            self.kind,
+            status=self.status,
+            start_time=self.start_time,
+            end_time=self.end_time,
+            instrumentation_scope=self.instrumentation_scope,
+        )
+        text: str = copy.to_json(indent)
+        return text
 
     # Span: what records. Nothing is recorded after the end.
 
     def is_recording(self) -> bool:
-        return self._recorded_end is None
+        return self.end_time is None
 
     def set_attribute(self, key: str, value: Any) -> None:
         if self._is_open():
@@ -140,15 +148,15 @@ class RecordingSpan(ReadableSpan, Span):
         self, name: str, attributes: Mapping[str, Any] | None = None, timestamp: int | None = None
     ) -> None:
         if self._is_open():
-            self._recorded_events.append(Event(name, _cleaned(attributes), timestamp))
+            self.events.append(Event(name, _cleaned(attributes), timestamp))
 
     def add_link(self, context: SpanContext, attributes: Mapping[str, Any] | None = None) -> None:
         if self._is_open() and context is not None:
-            self._recorded_links.append(Link(context, _cleaned(attributes)))
+            self.links.append(Link(context, _cleaned(attributes)))
 
     def update_name(self, name: str) -> None:
         if self._is_open():
-            self._current_name = name
+            self.name = name
 
     def set_status(self, status: Status | StatusCode, description: str | None = None) -> None:
         """Set the status. By the specification, ``OK`` is final, and ``UNSET`` is ignored.
@@ -157,9 +165,9 @@ class RecordingSpan(ReadableSpan, Span):
         """
         if isinstance(status, StatusCode):
             status = Status(status, description)
-        final = self._recorded_status.status_code is StatusCode.OK
+        final = self.status.status_code is StatusCode.OK
         if self._is_open() and not final and status.status_code is not StatusCode.UNSET:
-            self._recorded_status = status
+            self.status = status
 
     def record_exception(
         self,
@@ -189,7 +197,7 @@ class RecordingSpan(ReadableSpan, Span):
             end_time: nanoseconds since 1970; default: now.
         """
         if self._is_open():
-            self._recorded_end = time.time_ns() if end_time is None else end_time
+            self.end_time = time.time_ns() if end_time is None else end_time
             self._on_end(self)
 
     def __exit__(
@@ -204,9 +212,10 @@ class RecordingSpan(ReadableSpan, Span):
         super().__exit__(kind, error, trace)
 
     def _is_open(self) -> bool:
-        if self._recorded_end is not None:
-            logger.warning("span %r has ended: nothing more is recorded on it", self._current_name)
-        return self._recorded_end is None
+        if self.end_time is None:
+            return True
+        logger.warning("span %r has ended: nothing more is recorded on it", self.name)
+        return False
 
 
 class RecordingTracer(Tracer):
@@ -277,6 +286,7 @@ def _cleaned(attributes: Mapping[str, Any] | None) -> dict[str, Any]:
     """Return the attributes whose values a span may have; others are left out, and logged."""
     if not attributes:
         return {}
-    if all(type(value) is str for value in attributes.values()) and all(attributes):
-        return dict(attributes)
-    return dict(BoundedAttributes(attributes=attributes).copy())
+    for name, value in attributes.items():
+        if type(value) is not str or not name:
+            return dict(BoundedAttributes(attributes=attributes).copy())
+    return dict(attributes)

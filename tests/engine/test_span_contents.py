@@ -65,6 +65,18 @@ def test_what_belongs_to_the_run_cannot_change_what_a_span_is(spans: Spans) -> N
     assert attribute(spans.one("eval"), "span_attributes") == {"type": "eval", "name": "eval"}
 
 
+def test_further_entries_are_those_of_each_span_alone(spans: Spans) -> None:
+    tracer = EvalTracer(spans.tracer)
+    given: list[dict[str, Any] | None] = [{"a": 1}, {"a": True}, {"a": "x"}, {"a": "y"}, None]
+    for extra in 2 * given:  # the second time, some are known
+        tracer.start("s", "tool", extra=extra).end()
+
+    said = [attribute(span, "span_attributes") for span in spans.all]
+    assert list(map(repr, said)) == [
+        repr({"type": "tool", "name": "s", **(extra or {})}) for extra in 2 * given
+    ]
+
+
 def test_every_span_names_the_parent(spans: Spans, tracing: EvalTracer) -> None:
     run_case(Evaluator("e", echo, scores=[accuracy], classifiers=[topic]), tracer=tracing)
 

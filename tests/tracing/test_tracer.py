@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import time
 from collections.abc import Callable
@@ -206,3 +207,23 @@ def test_times_are_now_where_nothing_else_is_said() -> None:
     (ended,) = ours.ended
     assert ended.start_time is not None and ended.end_time is not None
     assert before <= ended.start_time <= ended.end_time <= time.time_ns()
+
+
+def test_its_json_is_what_was_recorded_as_the_sdks_class_writes_it() -> None:
+    ours = Ours()
+    their_tracer, exporter = theirs()
+    for tracer in (ours.tracer, their_tracer):
+        span = tracer.start_span("before", links=[Link(LINKED, {"l": "m"})], attributes={"a": "1"})
+        span.update_name("after")
+        span.set_attribute("b", "2")
+        span.add_event("happened", {"c": "3"}, timestamp=4)
+        span.set_status(StatusCode.ERROR, "it failed")
+        span.end()
+    own, other = (
+        json.loads(each.to_json()) for each in (ours.ended[0], exporter.get_finished_spans()[0])
+    )
+    for written in (own, other):
+        for name in ("context", "start_time", "end_time"):
+            assert written.pop(name)
+    assert own == other
+    assert own["name"] == "after"

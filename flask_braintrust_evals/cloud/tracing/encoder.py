@@ -162,21 +162,19 @@ def _is_simple(span: ReadableSpan, attributes: dict[str, Any]) -> bool:
         or (parent is not None and parent.is_remote)
         or span.events
         or span.links
-    ) and all(
-        map(_is_utf8, (span.name, span.status.description or "", *attributes.values(), *attributes))
-    )
+    ) and _are_utf8([span.name, span.status.description or "", *attributes.values(), *attributes])
 
 
-def _is_utf8(text: Any) -> bool:
-    """Return whether a value is a text without lone surrogates."""
-    if type(text) is not str:
-        return False
-    if text.isascii():
-        return True
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
+def _are_utf8(texts: list[Any]) -> bool:
+    """Return whether all values are texts without lone surrogates."""
+    for text in texts:
+        if type(text) is not str:
+            return False
+        if not text.isascii():
+            try:
+                text.encode()
+            except UnicodeEncodeError:
+                return False
     return True
 
 

@@ -87,6 +87,8 @@ def _of_scorers(result: CaseResult) -> Iterator[bytes]:
 
 
 def _json(value: Any) -> bytes:
+    if value is None:  # most cases have several fields without a value
+        return b"null"
     data = encoded_or_reason(value, pause=let_others_run)
     wait_after(len(data))
     return data

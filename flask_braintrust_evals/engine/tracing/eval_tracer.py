@@ -34,6 +34,9 @@ from flask_braintrust_evals.plain_values import clean_text
 from flask_braintrust_evals.serialization import dumps_or_reason
 from flask_braintrust_evals.tracing.span_ids import SpanIds, with_ids
 
+MAX_KINDS = 100
+"""Names of spans, each with its type, whose ``braintrust.span_attributes`` are kept as JSON."""
+
 
 @dataclass(frozen=True)
 class EvalTracer:
@@ -60,6 +63,7 @@ class EvalTracer:
     max_json: int | None = None
     records: bool = field(init=False)
     records_contents: bool = field(init=False)
+    _kinds: dict[Any, str] = field(init=False, repr=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         # Decided once: each case asks several times.
@@ -99,12 +103,9 @@ class EvalTracer:
         else:
             above = Context() if ids is None else with_ids(ids)
         links = [Link(self.link)] if parent is None and self.link is not None else None
-        kinds = {**self.span_attributes, "type": kind, "name": name, **(extra or {})}
-        if kind is None:
-            del kinds["type"]
         recorded = {
             **self.attributes,
-            semconv.SPAN_ATTRIBUTES: dumps_or_reason(kinds),
+            semconv.SPAN_ATTRIBUTES: self._span_attributes(name, kind, extra),
             **(attributes or {}),
         }
         if context is not None:
@@ -112,6 +113,22 @@ class EvalTracer:
         return self.tracer.start_span(
             clean_text(name), above, attributes=recorded, links=links, start_time=start_time
         )
+
+    def _span_attributes(self, name: str, kind: str | None, extra: Mapping[str, Any] | None) -> str:
+        """Return ``braintrust.span_attributes`` as JSON, which most cases have in common."""
+        entries = tuple(extra.items()) if extra else ()
+        # Of texts only: 1 and True would be the same key.
+        key = (name, kind, entries) if all(type(value) is str for _, value in entries) else None
+        known = None if key is None else self._kinds.get(key)
+        if known is not None:
+            return known
+        kinds = {**self.span_attributes, "type": kind, "name": name, **(extra or {})}
+        if kind is None:
+            del kinds["type"]
+        text = dumps_or_reason(kinds)
+        if key is not None and len(self._kinds) < MAX_KINDS:
+            self._kinds[key] = text
+        return text
 
 
 _IDS = 2**64
