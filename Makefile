@@ -23,7 +23,7 @@ BIN := $(VENV)/bin
 # Tests start many interpreters. Without compiled modules, each of them takes half a second more.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo demo-scale test test-fast docs package compare bench bench-steady bench-hostile bench-tracing bench-json bench-import bench-distributed bench-workers bench-page checks lint format types tests clean
+.PHONY: demo demo-scale test test-fast docs package compare bench bench-steady bench-hostile bench-tracing bench-json bench-import bench-local bench-distributed bench-workers bench-page checks lint format types tests clean
 .DEFAULT_GOAL := help
 
 help:
