@@ -33,12 +33,14 @@ class Turn(IntEnum):
 
     Finishing a case precedes starting one, to bound the memory that running cases take. But a run
     whose cases take much time must not keep other runs from starting any. Streams come after the
-    cases whose tasks have ended, so that they send many events at a time.
+    cases whose tasks have ended, so that they send many events at a time; only their first results
+    come before all else.
     """
 
-    CONTINUE = 0
-    CONSUME = 1
-    BEGIN = 2
+    FIRST_RESULT = 0
+    CONTINUE = 1
+    CONSUME = 2
+    BEGIN = 3
 
 
 _Queue = deque[tuple[Any, float]]

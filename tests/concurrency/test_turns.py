@@ -91,14 +91,16 @@ def test_finishing_precedes_starting() -> None:
         order.append(turn.name)
 
     gevent.spawn(fill_the_slice)
-    for turn in (Turn.BEGIN, Turn.CONTINUE, Turn.CONSUME, Turn.BEGIN, Turn.CONTINUE, Turn.CONSUME):
+    for turn in (*reversed(Turn), *reversed(Turn)):
         gevent.spawn(one, turn)
     gevent.sleep(0)
-    while len(order) < 6:
+    while len(order) < 8:
         gevent.sleep(0)
     print(*order)
     """
-    assert python(patched(script)) == ("CONTINUE CONTINUE CONSUME CONSUME BEGIN BEGIN\n")
+    assert python(patched(script)) == (
+        "FIRST_RESULT FIRST_RESULT CONTINUE CONTINUE CONSUME CONSUME BEGIN BEGIN\n"
+    )
 
 
 def test_a_run_that_is_always_busy_does_not_keep_others_from_starting() -> None:

@@ -21,10 +21,6 @@ MAX_SLICE = 0.001
 """Seconds for which workers may go on, while an event waits, before they let the consumer run."""
 
 
-def _wait_for_turn() -> None:
-    wait_for_turn(Turn.CONSUME)
-
-
 class _NoWorkers(Event):
     """The last worker has ended."""
 
@@ -40,20 +36,27 @@ class EventFlow:
         self._idle_after = idle_after
         self._channel: Channel[Event] = Channel(MAX_WAITING_EVENTS, MAX_WAITING_BYTES)
         self._waits_since: float | None = None  # the oldest event that waits for the consumer
+        self._has_results = False  # whether a task has ended
+        self._sent_results = False
 
     def take(self) -> tuple[list[Event], bool]:
         """Wait for events; return them, which may be none, and whether no others will come."""
         try:
-            batch = self._channel.take(self._idle_after, _wait_for_turn)
+            batch = self._channel.take(self._idle_after, self._wait_for_turn)
         except Empty:
             return [Idle()], False
         except ChannelClosedError:  # the run was ended by another thread
             return [], False
         self._waits_since = None
+        self._sent_results = self._has_results
         no_workers = isinstance(batch[-1], _NoWorkers)
         if no_workers:
             batch.pop()
         return batch, no_workers
+
+    def _wait_for_turn(self) -> None:
+        is_first = self._has_results and not self._sent_results
+        wait_for_turn(Turn.FIRST_RESULT if is_first else Turn.CONSUME)
 
     def emitter(self, size: int) -> Emit:
         """Return what emits the events of a case; each of a large one keeps all of it in memory."""
@@ -68,6 +71,9 @@ class EventFlow:
         self._channel.close()
 
     def _emit(self, event: Event, size: int = 0) -> None:
+        is_result = not isinstance(event, CaseStarted)
+        if is_result:
+            self._has_results = True
         self._channel.put(event, size + event.size)
         # Tasks that never wait would keep gevent from ever running the consumer. Threads need no
         # help: Python itself lets another one run every few milliseconds.
@@ -76,5 +82,5 @@ class EventFlow:
         now, since = time.monotonic(), self._waits_since
         if since is None:
             self._waits_since = now
-        elif now - since > MAX_SLICE and not isinstance(event, CaseStarted):
+        elif is_result and now - since > MAX_SLICE:
             time.sleep(0)
