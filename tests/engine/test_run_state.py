@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -86,10 +87,12 @@ def test_a_run_whose_data_fails_finishes_its_cases_and_has_failed() -> None:
     run = run_of(executor, data())
     events = iter(run)
     assert isinstance(next(events), CaseStarted)
-    happens(failed)  # the second worker has asked for a second case
-    assert not executor.cancelled.is_set()
-    gate.set()
-    rest = in_time(lambda: list(events))
+    with ThreadPoolExecutor(1) as pool:
+        consuming = pool.submit(list, events)
+        happens(failed)  # the second worker has asked for a second case
+        assert not executor.cancelled.is_set()
+        gate.set()
+        rest = consuming.result(PATIENCE)
     assert kinds(rest) == ["TaskFinished", "CaseFinished", "RunFailed"]
     assert run.state is RunState.FAILED
     assert isinstance(run.error, DataError)

@@ -2,9 +2,9 @@
 
 The consumer iterates; workers take cases from the source, have them run, and put events into a
 bounded channel. A consumer that stops reading therefore stops the workers, and with them the
-reading of data. The first worker starts with the run, and up to two more each time the consumer
-receives :class:`CaseStarted`: so many are soon under way, yet none for a consumer that does not
-read, and no data is read ahead of running cases.
+reading of data. The first worker starts with the run, and up to two more for each
+:class:`CaseStarted` that the consumer has received: so many are soon under way, yet none for a
+consumer that does not read, and no data is read ahead of running cases.
 """
 
 from __future__ import annotations
@@ -111,7 +111,7 @@ class Run:
                 batch, is_last = self._next_batch(open_cases)
                 if batch:
                     yield batch
-                    self._release(batch)
+                    self._go_on_after(batch)
                 del batch  # while waiting for the next one: there may be large values in it
                 if is_last:
                     self._end(self._ending())
@@ -185,15 +185,18 @@ class Run:
         batch, is_last = self._events.take()
         for event in batch:
             open_cases.note(event, self.summary)
-            if isinstance(event, CaseStarted) and self._workers.add():
-                self._workers.add()  # the number of workers grows as fast as the consumer reads
         return batch, is_last
 
-    def _release(self, batch: list[Event]) -> None:
-        """Note what the consumer is done with, since it has come back for more."""
+    def _go_on_after(self, batch: list[Event]) -> None:
+        """Have more cases begin, since the consumer is done with a batch and comes back for more.
+
+        Not before: a new worker may run a whole case at once, and the results would wait for that.
+        """
         for event in batch:
             if isinstance(event, CaseFinished):
                 self._source.done(event.result.ref.index, event.result.ref.trial_index)
+            elif isinstance(event, CaseStarted) and self._workers.add():
+                self._workers.add()  # the number of workers grows as fast as the consumer reads
 
     def _ending(self) -> RunState:
         """Return how a run ends whose last worker has ended."""
