@@ -185,15 +185,17 @@ class Steadiness:
 
     @contextmanager
     def _health(self) -> Iterator[list[float]]:
-        """Request the server's health meanwhile; yield a list that then has the seconds of each
-        answer."""
+        """Ask for the server's health; yield a list that gets the seconds of each answer."""
         taken: list[float] = []
         command = [sys.executable, "-m", "benchmarks.health", str(self._server.port)]
         asking = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         try:
             yield taken
         finally:
-            output = asking.communicate(timeout=LIMIT)[0]
+            try:
+                output = asking.communicate(timeout=LIMIT)[0]
+            finally:
+                asking.kill()
         if asking.returncode:
             raise RuntimeError("the server's health could not be asked for")
         taken += json.loads(output)

@@ -82,13 +82,13 @@ def encoded(
         return b"null"
     try:
         # Most values need nothing but this.
-        data: bytes | None = orjson.dumps(value, option=_OPTIONS)
-    except Exception:
-        data = _written(value, pause)
-    if data is not None:
-        data = _unless_nan(value, data)
-    if data is not None:
-        return data
+        data = orjson.dumps(value, option=_OPTIONS)
+    except Exception as error:
+        written = _written(value, error, pause)
+    else:
+        written = _unless_nan(value, data)
+    if written is not None:
+        return written
     try:
         plain_value = Converter(tolerant).plain(value, ())
         text = json.dumps(plain_value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
@@ -99,19 +99,36 @@ def encoded(
         raise SerializationError(failure(value, error)) from error
 
 
-def _written(value: Any, pause: Callable[[], None]) -> bytes | None:
-    """Return ``value`` as orjson writes it with our forms of its objects; ``None``: it does not."""
+def _written(value: Any, error: Exception, pause: Callable[[], None]) -> bytes | None:
+    """Return ``value`` as orjson writes it with our forms of its objects and integers.
+
+    Args:
+        value: the value.
+        error: why orjson does not write it without them.
+        pause: see :func:`encoded`.
+
+    Returns:
+        ``None``: it does not write it, or not as it should be.
+    """
     try:
-        try:
-            return orjson.dumps(value, default=Converter().simplify, option=_OPTIONS)
-        except TypeError as error:
-            if "64-bit" not in str(error):
-                raise
-            value = with_fragments(value, pause)
-            return orjson.dumps(value, default=Converter().simplify, option=_OPTIONS)
+        if not _is_for_size(error):
+            try:
+                data = orjson.dumps(value, default=Converter().simplify, option=_OPTIONS)
+                return _unless_nan(value, data)
+            except TypeError as refusal:
+                if not _is_for_size(refusal):
+                    raise
+        value = with_fragments(value, pause)
+        data = orjson.dumps(value, default=Converter().simplify, option=_OPTIONS)
     except (TypeError, RecursionError, ValueError):
         # orjson refuses lone surrogates, keys that are not strings, and circular values.
         return None
+    return _unless_nan(value, data)
+
+
+def _is_for_size(error: Exception) -> bool:
+    """Return whether orjson refuses a value because an integer is too large."""
+    return "64-bit" in str(error)
 
 
 def _unless_nan(value: Any, data: bytes) -> bytes | None:

@@ -65,10 +65,10 @@ def eventually(condition: Callable[[], T]) -> T:
 
 
 def cut_short(attempt: Callable[[float], T], began: Callable[[T], bool]) -> T:
-    """Return what ``attempt`` returns for a time-out within which what should begin has begun.
+    """Make an attempt with a time-out that interrupts it, and return what it returns.
 
-    ``attempt`` gets the time-out in seconds. On a busy machine nothing may have begun by then;
-    it is called again with a longer one.
+    On a busy machine, what should be interrupted may not have begun by then. So ``attempt`` gets
+    the time-out in seconds, and is called again with a longer one until ``began`` returns true.
     """
     for seconds in (0.2, 1.0, 4.0):
         result = attempt(seconds)

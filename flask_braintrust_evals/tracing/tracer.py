@@ -22,7 +22,6 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import Event, ReadableSpan
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import (
-    INVALID_SPAN_CONTEXT,
     Link,
     Span,
     SpanContext,
@@ -59,18 +58,22 @@ class RecordingSpan(ReadableSpan, Span):
         start_time: nanoseconds since 1970; default: now.
     """
 
-    # Each has a value here, too, which hides the property.
-    name: str = ""
-    context: SpanContext = INVALID_SPAN_CONTEXT
-    parent: SpanContext | None = None
-    resource: Resource = Resource({})
-    kind: SpanKind = SpanKind.INTERNAL
-    status: Status = _UNSET
-    start_time: int = 0
-    end_time: int | None = None
+    # A slot hides the property of the same name.
+    __slots__ = (
+        *("_on_end", "_recorded_attributes", "context", "end_time", "events", "kind", "links"),
+        *("name", "parent", "resource", "start_time", "status"),
+    )
+    context: SpanContext
+    end_time: int | None
+    events: list[Event]
+    kind: SpanKind
+    links: list[Link]
+    name: str
+    parent: SpanContext | None
+    resource: Resource
+    start_time: int
+    status: Status
     instrumentation_scope = SCOPE
-    events: list[Event] = []
-    links: list[Link] = []
     dropped_attributes = dropped_events = dropped_links = 0
 
     def __init__(
@@ -91,7 +94,9 @@ class RecordingSpan(ReadableSpan, Span):
         self.parent = parent
         self.resource = resource
         self.kind = kind
+        self.status = _UNSET
         self.start_time = time.time_ns() if start_time is None else start_time
+        self.end_time = None
         self._recorded_attributes = _cleaned(attributes)
         self.events = []
         self.links = list(links)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Iterator
-from functools import partial
 from typing import Any
 
 import pytest
@@ -95,7 +94,8 @@ def run_ref(events: list[Event]) -> Any:
     return events[0].ref
 
 
-def test_a_time_out_cancels_what_runs() -> None:
+@pytest.mark.parametrize("is_async", [False, True], ids=["plain", "async"])
+def test_a_time_out_cancels_what_runs(is_async: bool) -> None:
     cancelled = Counter()
 
     def task(input: Any, hooks: Any) -> None:
@@ -108,17 +108,17 @@ def test_a_time_out_cancels_what_runs() -> None:
         finally:
             cancelled.add()
 
-    def last_event(task: Any, seconds: float) -> str:
+    evaluator = Evaluator("e", async_task if is_async else task)
+
+    def last_event(seconds: float) -> str:
         closing = Closing()
-        run = new_run(Evaluator("e", task), inputs(1), timeout=seconds, when_closed=closing)
+        run = new_run(evaluator, inputs(1), timeout=seconds, when_closed=closing)
         events = in_time(lambda: list(run))
         happens(closing.happened)
         return kinds(events)[-1]
 
-    for number, each in enumerate((task, async_task), 1):
-        last = cut_short(partial(last_event, each), lambda _, n=number: cancelled.value == n)  # type: ignore[misc]
-        assert last == "RunFailed"
-        assert cancelled.value == number
+    assert cut_short(last_event, lambda _: cancelled.value == 1) == "RunFailed"
+    assert cancelled.value == 1
 
 
 def test_no_case_starts_after_a_time_out() -> None:

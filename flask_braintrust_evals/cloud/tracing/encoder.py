@@ -44,7 +44,7 @@ class OtlpChunk:
     """Some encoded spans of one tracer.
 
     Attributes:
-        envelope: a ``ResourceSpans`` message without spans, shared by all chunks of the tracer.
+        envelope: a ``ResourceSpans`` message without spans, shared by chunks of the same tracer.
         spans: a serialized ``ScopeSpans`` without a scope.
         count: the number of spans.
         envelope_size: the bytes of the envelope.
@@ -78,20 +78,28 @@ class OtlpEncoder:
         for span, span_size in spans:
             try:
                 own = _envelope_of(span)
-                count = len(messages.spans)
-                full = count >= MAX_CHUNK_SPANS or size + span_size > MAX_CHUNK_BYTES
-                if count and (full or own is not envelope):
-                    yield _chunk(envelope, messages)
-                    messages, size = ScopeSpans(), 0
-                envelope = own
+            except Exception as error:
+                self._note_failure(error)
+                continue
+            count = len(messages.spans)
+            full = count >= MAX_CHUNK_SPANS or size + span_size > MAX_CHUNK_BYTES
+            if count and (full or own is not envelope):
+                yield _chunk(envelope, messages)
+                messages, size = ScopeSpans(), 0
+            envelope = own
+            try:
                 _add(span, messages.spans)
                 size += span_size
-            except Exception as error:  # the application recorded a text that is not UTF-8
-                with self._lock:
-                    self.failed += 1
-                logger.warning("a span cannot be encoded: %s", type(error).__name__)
+            except Exception as error:
+                self._note_failure(error)
         if messages.spans:
             yield _chunk(envelope, messages)
+
+    def _note_failure(self, error: Exception) -> None:
+        """Count a span that cannot be encoded: it may have a text that is not UTF-8."""
+        with self._lock:
+            self.failed += 1
+        logger.warning("a span cannot be encoded: %s", type(error).__name__)
 
 
 # The keys are the ids of a resource and a scope: to hash a resource, the SDK writes it as JSON.

@@ -82,12 +82,12 @@ class CaseSource:
         self._outlive_run = outlive_run
         self._room = room
         self._trial_count = trial_count
-        self._left = math.inf if max_cases is None else max_cases
+        self._allowed = math.inf if max_cases is None else max_cases
         self._max_cases = max_cases
         self._lock = threading.Lock()
         self._current: tuple[EvalCase, int, int, Iterator[int]] | None = None
         self._taken = 0
-        self._left_at_least = math.inf
+        self._known_left = math.inf
         self._told_ignored = False
         self.exhausted = False
 
@@ -133,9 +133,9 @@ class CaseSource:
             return None
 
     @property
-    def may_have(self) -> float:
-        """How many trials are left at least; infinite where that is not known."""
-        return 0 if self.exhausted else self._left_at_least
+    def left(self) -> float:
+        """How many trials are left to be handed out; infinite where that is not known."""
+        return 0 if self.exhausted else self._known_left
 
     def cancel(self) -> None:
         """Hand out nothing more, and cancel the making of the cases."""
@@ -187,8 +187,8 @@ class CaseSource:
         if isinstance(value, dict | Mapping) and not value.keys() <= FIELDS:
             self._tell_ignored(value)
         trials = case.trial_count or self._trial_count
-        self._left -= trials
-        if self._left < 0:
+        self._allowed -= trials
+        if self._allowed < 0:
             self.exhausted = True
             raise TooManyCasesError(
                 f"a run may have {self._max_cases} cases, with each trial counted"
@@ -221,8 +221,8 @@ class CaseSource:
     def _look_ahead(self, trials: Iterator[int]) -> None:
         # Iterators of lists know what is left: no worker is started to find out.
         cases = operator.length_hint(self._iterator, -1)
-        self._left_at_least = math.inf if cases < 0 else cases + operator.length_hint(trials)
-        if not self._left_at_least:
+        self._known_left = math.inf if cases < 0 else cases + operator.length_hint(trials)
+        if not self._known_left:
             self.exhausted = True
 
 

@@ -36,8 +36,9 @@ class EventFlow:
         self._idle_after = idle_after
         self._channel: Channel[Event] = Channel(MAX_WAITING_EVENTS, MAX_WAITING_BYTES)
         self._waits_since: float | None = None  # the oldest event that waits for the consumer
-        self._has_results = False  # whether a task has ended
-        self._sent_results = False
+        # Whether there has been an event other than CaseStarted, and whether one was handed out.
+        self._has_results = False
+        self._handed_out_results = False
 
     def take(self) -> tuple[list[Event], bool]:
         """Wait for events; return them, which may be none, and whether no others will come."""
@@ -48,14 +49,14 @@ class EventFlow:
         except ChannelClosedError:  # the run was ended by another thread
             return [], False
         self._waits_since = None
-        self._sent_results = self._has_results
+        self._handed_out_results = self._has_results
         no_workers = isinstance(batch[-1], _NoWorkers)
         if no_workers:
             batch.pop()
         return batch, no_workers
 
     def _wait_for_turn(self) -> None:
-        is_first = self._has_results and not self._sent_results
+        is_first = self._has_results and not self._handed_out_results
         wait_for_turn(Turn.FIRST_RESULT if is_first else Turn.CONSUME)
 
     def emitter(self, size: int) -> Emit:

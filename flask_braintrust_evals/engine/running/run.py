@@ -86,11 +86,11 @@ class Run:
             self._source,
             self._events,
             self._users,
-            max_concurrency,
-            places,
-            self._lock,
-            lambda: self.state is RunState.RUNNING,
-            self._fail,
+            limit=max_concurrency,
+            places=places,
+            lock=self._lock,
+            may_begin=lambda: self.state is RunState.RUNNING,
+            fail=self._fail,
         )
         self._deadline: Timer | None = None
         self.state = RunState.NEW
@@ -142,7 +142,7 @@ class Run:
     def close(self) -> None:
         """Cancel the run unless it has ended. The consumer reads no more. May be called again."""
         self._end(RunState.CANCELLED)
-        self._workers.leave(CONSUMER)
+        self._users.leave(CONSUMER)
 
     def when_closed(self, callback: Callable[[], None]) -> None:
         """Have ``callback`` called when neither the consumer nor a worker uses the run any more.

@@ -70,15 +70,10 @@ class RunWorkers:
         self._places.give_back()
         return False
 
-    def leave(self, user: int) -> None:
-        """Note that a user no longer uses the run; tell the consumer if it was the last worker."""
-        if self._users.leave(user):
-            self._events.note_no_workers()
-
     def _are_wanted(self) -> bool:
         """Return whether the run may have one more worker, and that may find a case."""
         # The consumer is one of the users.
-        return len(self._users) <= self._limit and self._without_case < self._source.may_have
+        return len(self._users) <= self._limit and self._without_case < self._source.left
 
     def _start(self) -> bool:
         """Start a worker, for which a place was taken; return false if none is started."""
@@ -94,7 +89,7 @@ class RunWorkers:
             # The workers that there are go on; where there are none, the run has failed.
             if self._users.workers == 1:
                 self._fail(EvalsError(f"no worker could be started: {error}"))
-            self.leave(number)
+            self._leave(number)
             return False
         return True
 
@@ -102,6 +97,11 @@ class RunWorkers:
         """Note that a worker has asked for its first case, or never will."""
         with self._lock:
             self._without_case -= 1
+
+    def _leave(self, number: int) -> None:
+        """Note that a worker no longer uses the run; tell the consumer if it was the last one."""
+        if self._users.leave(number):
+            self._events.note_no_workers()
 
     # --- On the thread of a worker ---
 
@@ -140,4 +140,4 @@ class RunWorkers:
                 if has_place:
                     self._places.give_back()
             finally:
-                self.leave(number)
+                self._leave(number)

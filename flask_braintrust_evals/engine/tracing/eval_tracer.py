@@ -34,7 +34,7 @@ from flask_braintrust_evals.plain_values import clean_text
 from flask_braintrust_evals.serialization import dumps_or_reason
 from flask_braintrust_evals.tracing.span_ids import SpanIds, with_ids
 
-MAX_KINDS = 100
+MAX_KNOWN = 100
 """Names of spans, each with its type, whose ``braintrust.span_attributes`` are kept as JSON."""
 
 
@@ -63,7 +63,7 @@ class EvalTracer:
     max_json: int | None = None
     records: bool = field(init=False)
     records_contents: bool = field(init=False)
-    _kinds: dict[Any, str] = field(init=False, repr=False, default_factory=dict)
+    _known: dict[Any, str] = field(init=False, repr=False, compare=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         # Decided once: each case asks several times.
@@ -115,19 +115,19 @@ class EvalTracer:
         )
 
     def _span_attributes(self, name: str, kind: str | None, extra: Mapping[str, Any] | None) -> str:
-        """Return ``braintrust.span_attributes`` as JSON, which most cases have in common."""
+        """Return ``braintrust.span_attributes`` as JSON; those of most cases are the same."""
         entries = tuple(extra.items()) if extra else ()
         # Of texts only: 1 and True would be the same key.
         key = (name, kind, entries) if all(type(value) is str for _, value in entries) else None
-        known = None if key is None else self._kinds.get(key)
+        known = None if key is None else self._known.get(key)
         if known is not None:
             return known
         kinds = {**self.span_attributes, "type": kind, "name": name, **(extra or {})}
         if kind is None:
             del kinds["type"]
         text = dumps_or_reason(kinds)
-        if key is not None and len(self._kinds) < MAX_KINDS:
-            self._kinds[key] = text
+        if key is not None and len(self._known) < MAX_KNOWN:
+            self._known[key] = text
         return text
 
 
