@@ -182,8 +182,11 @@ def _has_nan(value: Any) -> bool:
     return False
 
 
+def _simplified(value: Any) -> Any:
+    # A fragment is the text of a large integer, of which there may be very many.
+    return None if type(value) is orjson.Fragment else Converter().simplify(value)
+
+
 # It is written in C and so much faster than plain(); only its errors are used. orjson has found no
 # circular value before.
-_nan_refusing = json.JSONEncoder(
-    default=lambda value: Converter().simplify(value), allow_nan=False, check_circular=False
-)
+_nan_refusing = json.JSONEncoder(default=_simplified, allow_nan=False, check_circular=False)

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from flask_braintrust_evals.errors import SerializationError
 from flask_braintrust_evals.json_reading import loads
 from flask_braintrust_evals.large_integers import with_fragments
+from flask_braintrust_evals.plain_values import Converter
 from flask_braintrust_evals.serialization import dumps, encoded
 
 LEAVES = st.none() | st.booleans() | st.integers() | st.integers(2**63, 2**80) | st.text('a"é\n')
@@ -90,3 +91,15 @@ def test_many_large_integers_are_written_in_steps_between_which_the_value_may_ch
 
     assert encoded(value, pause=pause).decode() == expected
     assert len(steps) > 3
+
+
+def test_the_word_null_beside_large_integers_is_no_reason_to_convert_each_of_them(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    value = ["null", None, 10**30, {"null": -(10**30)}]
+    with monkeypatch.context() as patched:
+        patched.setattr(Converter, "simplify", lambda *_: pytest.fail("was converted"))
+        assert json.loads(encoded(value)) == value
+    # A NaN among them still is.
+    assert encoded([*value, math.nan]).endswith(b',"NaN"]')
+    assert json.loads(encoded([*value, math.nan])) == [*value, "NaN"]
