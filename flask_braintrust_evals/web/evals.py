@@ -25,6 +25,7 @@ from flask_braintrust_evals.errors import RunError
 from flask_braintrust_evals.runs.prepared import PreparedRun
 from flask_braintrust_evals.serialization import encoded
 
+from .endings import ENDINGS
 from .run_log import RunLog
 from .run_observer import RunObserver
 from .sending import Sending
@@ -72,6 +73,7 @@ class EvalRun:
         self._watch = RunWatch(run, self.prepared.evaluator, self.grace, self.heartbeat)
         self._sending: Sending | None = None
         run.when_closed(self._end)
+        run.when_closed(self.prepared.after_uploads(ENDINGS.add(run, self.grace)))
 
     def when_closed(self, callback: Callable[[], None]) -> None:
         """Have ``callback`` called when the workers have ended and the spans are delivered."""

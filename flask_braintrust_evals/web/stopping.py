@@ -75,6 +75,16 @@ class GracePeriod:
             self._ends = now + max(0.0, self.seconds - self._heartbeat - time_to_end)
         return self._ends - now
 
+    def until_killed(self) -> float | None:
+        """Return the seconds after which gunicorn kills the worker; at least 0.
+
+        ``None``: the worker is not being stopped.
+        """
+        remaining, time_to_end = self.remaining(), self.time_to_end
+        if remaining is None or time_to_end is None:
+            return None
+        return max(0.0, remaining + time_to_end)
+
     def reason(self) -> ServerStoppingError:
         """Return the error with which a run is ended."""
         return ServerStoppingError(

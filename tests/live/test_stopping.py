@@ -103,3 +103,22 @@ def test_a_run_that_can_be_finished_before_its_worker_ends_is_finished(
         assert [event.event for event in events[-2:]] == ["summary", "done"]
         assert len(cloud.spans_named("eval")) == 3
         assert server.process.wait(20) == 0
+
+
+@pytest.mark.parametrize("worker", ["gevent", "gthread"])
+def test_a_worker_that_is_stopped_delivers_the_spans_of_runs_whose_clients_have_left(
+    cloud: StandIn, worker: str
+) -> None:
+    with serve(cloud, worker, "--graceful-timeout", "20") as server:
+        client = Client(server.url + "/evals")
+        stream = client.stream("patient", cases(*"ab"), parent=PLAYGROUND)
+        started = "/control/patient/.*/started"
+        cloud.wait_for(lambda: len(cloud.calls_to("GET", started)) == 2)
+        # Longer than gunicorn takes to notice that no request is left.
+        cloud.fault("POST", "/otel/v1/traces", delay=2.5)
+        stream.close()
+        cloud.wait_for(lambda: cloud.calls_to("POST", "/otel/v1/traces"))
+        server.process.send_signal(signal.SIGTERM)
+        assert server.process.wait(20) == 0
+        assert "run of 'patient' for organisation 'acme' cancelled" in server.log
+        assert len(cloud.spans_named("eval")) == 2
