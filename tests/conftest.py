@@ -6,6 +6,7 @@ import fcntl
 import gc
 import os
 import re
+import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +22,12 @@ WHOLLY = re.compile(r"^pytestmark = .*pytest\.mark\.(live|slow)\b", re.MULTILINE
 """Marks every test of a file."""
 RABBITMQ = "rabbitmq"
 """What the names of tests have that need RabbitMQ."""
+
+
+def pytest_configure() -> None:
+    """Have SIGINT end what tests start, also where a shell has started them in the background."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
