@@ -2,8 +2,9 @@
 
 Starting a server takes two seconds of processor time, nearly all of it for importing what it uses.
 A `Nursery` is a process which has done that, and which forks a server whenever a test wants one.
-Only libraries are imported before the fork: this package and the application are imported after it,
-under the settings of the test, as they are at a start.
+Only libraries and this package are imported before the fork: the application is imported after it,
+under the settings of the test, as it is at a start. This package reads its settings when it is added
+to an application.
 
 How servers start, and how they end, is tested with those that are started by their command line.
 """

@@ -23,15 +23,22 @@ from .forked import Forked, nursery
 
 ROOT = Path(__file__).parent.parent
 START_UP = 30.0
+SERVING = (
+    *("flask_braintrust_evals.blueprint", "flask_braintrust_evals.runtime"),
+    *("flask_braintrust_evals.engine.parameters.declare", "flask_braintrust_evals.views"),
+    "flask_braintrust_evals.web.own_answer",
+)
+"""What imports all of this package that a run needs."""
 LIBRARIES = (
+    *SERVING,
     *("asyncio", "flask", "flask_cors", "gunicorn.app.wsgiapp", "jinja2.ext", "jinja2.sandbox"),
     *("jsonschema", "mstache", "opentelemetry.exporter.otlp.proto.common.trace_encoder"),
     *("opentelemetry.proto.collector.trace.v1.trace_service_pb2", "opentelemetry.sdk.trace"),
     *("orjson", "pydantic.fields", "pydantic.main", "pydantic.types", "regex", "requests"),
 )
-"""The libraries that the application of the live tests has imported with its first answer."""
+"""What the application of the live tests has imported with its first run."""
 COMMANDS = (
-    *("flask.cli", "pytest"),
+    *("flask.cli", "flask_braintrust_evals.cli.commands", "pytest"),
     *(
         # Flask imports these for whatever command it runs.
         each.module
@@ -40,7 +47,7 @@ COMMANDS = (
     ),
     *(each for each in LIBRARIES if not each.startswith("gunicorn")),
 )
-"""What commands import, beside this package."""
+"""What commands import."""
 SDK = (
     *LIBRARIES,
     *("braintrust.integrations.openai", "httpcore2", "openai.resources.audio.audio"),

@@ -225,7 +225,9 @@ def test_what_a_front_stands_for_is_killed_with_it(
 SERVING = """
     import sys
     import gunicorn.app.wsgiapp
+    from flask_braintrust_evals import warm_up
     from tests.live.app import create_app
+    warm_up()
     assert create_app().test_client().get("/evals/").status_code == 200
 """
 MODEL = """
