@@ -2,9 +2,8 @@
 
 Starting a server takes two seconds of processor time, nearly all of it for importing what it uses.
 A `Nursery` is a process which has done that, and which forks a server whenever a test wants one.
-Only libraries and this package are imported before the fork: the application is imported after it,
-under the settings of the test, as it is at a start. This package reads its settings when it is added
-to an application.
+Only libraries and this package are imported before the fork. The application, and with it the
+settings of the test, are read after it, as they are at a start.
 
 How servers start, and how they end, is tested with those that are started by their command line.
 """

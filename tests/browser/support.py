@@ -9,9 +9,27 @@ from typing import Any
 from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webelement import WebElement
-from selenium.webdriver.support.ui import Select, WebDriverWait
+from selenium.webdriver.support.ui import WebDriverWait
 
 PATIENCE = 60.0
+CHOOSE = """
+    const select = document.getElementById(arguments[0]);
+    const option = [...select.options].find((each) => each.text === arguments[1]);
+    if (!option || select.disabled || option.disabled || !select.checkVisibility()) return false;
+    select.scrollIntoView({block: 'center'});
+    if (!option.selected) {
+        option.selected = true;
+        for (const kind of ['input', 'change']) {
+            select.dispatchEvent(new Event(kind, {bubbles: true}));
+        }
+    }
+    return true;
+"""
+"""Does what a user does who chooses an option. The driver would ask the browser for each option."""
+READY = """
+    const isShown = (id) => document.getElementById(id).checkVisibility();
+    return document.querySelector('#evaluator option') && (isShown('runs') || isShown('results'));
+"""
 
 
 class Page:
@@ -23,8 +41,7 @@ class Page:
 
     def ready(self) -> None:
         """Wait until the evaluators are there."""
-        self.wait(lambda: Select(self.one("evaluator")).options)
-        self.wait(lambda: self.one("runs").is_displayed() or self.one("results").is_displayed())
+        self.wait(lambda: self.browser.execute_script(READY))
 
     def reload(self) -> None:
         self.browser.refresh()
@@ -44,8 +61,7 @@ class Page:
         return waiting.until(lambda _: condition())
 
     def choose(self, id: str, text: str) -> None:
-        self.wait(lambda: text in [each.text for each in Select(self.one(id)).options])
-        Select(self.one(id)).select_by_visible_text(text)
+        self.wait(lambda: self.browser.execute_script(CHOOSE, id, text))
 
     def set(self, element: WebElement, text: str) -> None:
         element.clear()
@@ -92,7 +108,10 @@ class Page:
 
     @property
     def status(self) -> str:
-        return self.one("status").text
+        text: str = self.browser.execute_script(
+            "return document.getElementById('status').innerText"
+        )
+        return text.strip()
 
     @property
     def table(self) -> list[list[str]]:
@@ -116,7 +135,10 @@ class Page:
 
     @property
     def headings(self) -> list[str]:
-        return [each.text for each in self.all("#table .head button")]
+        script = """return [...document.querySelectorAll('#table .head button')].map(
+            (button) => button.innerText.trim())"""
+        texts: list[str] = self.browser.execute_script(script)
+        return texts
 
     def problems(self) -> list[str]:
         """What the console has complained of since it was last asked."""
