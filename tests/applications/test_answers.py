@@ -115,6 +115,7 @@ def test_a_middleware_that_does_not_close_the_response_keeps_no_run(limit: int |
         eventually(lambda: runs(app) == 0)
 
 
+@pytest.mark.slow
 def test_a_response_that_is_kept_and_not_sent_is_ended(caplog: pytest.LogCaptureFixture) -> None:
     app = make_app(
         BRAINTRUST_EVALS_AUTH="none",

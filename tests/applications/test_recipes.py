@@ -142,6 +142,7 @@ def test_each_case_and_each_of_several_scorers_has_a_session_of_its_own(
     dispose(app, module.db)
 
 
+@pytest.mark.slow
 def test_more_cases_at_a_time_than_the_pool_has_connections_fail_with_its_name(
     database: dict[str, Any],
 ) -> None:
@@ -172,6 +173,7 @@ def test_more_cases_at_a_time_than_the_pool_has_connections_fail_with_its_name(
     dispose(app, module.db)
 
 
+@pytest.mark.slow
 def test_a_coroutine_that_queries_in_a_thread_holds_no_connection(
     database: dict[str, Any],
 ) -> None:

@@ -98,6 +98,7 @@ def test_a_report_to_an_owner_that_is_gone_is_no_error(transport: CeleryTranspor
             sender.send_report(f"{transport.queue}.reply.{uuid4().hex}", message("unheard"))
 
 
+@pytest.mark.slow
 def test_each_listener_hears_each_notice(transport: CeleryTransport) -> None:
     sent = [message("one"), message("two")]
     listen = transport.listen_for_notices
@@ -107,6 +108,7 @@ def test_each_listener_hears_each_notice(transport: CeleryTransport) -> None:
         assert first.wait_for(2) == second.wait_for(2) == sent
 
 
+@pytest.mark.slow
 def test_one_of_several_listeners_may_leave(transport: CeleryTransport) -> None:
     listen = transport.listen_for_notices
     with listening(listen) as stays, connected(transport) as sender:
@@ -211,6 +213,7 @@ def refused_url() -> str:
         return f"127.0.0.1:{server.getsockname()[1]}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scheme", ["redis", "amqp"])
 @pytest.mark.parametrize("answers", [False, True], ids=["refuses", "is silent"])
 def test_a_broker_that_cannot_be_reached_fails_in_time_and_shows_no_password(

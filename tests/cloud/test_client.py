@@ -268,6 +268,7 @@ def test_trying_again_has_an_end(
     assert tries == 1 + RETRIES
 
 
+@pytest.mark.slow
 def test_a_refused_connection_is_an_error_that_names_the_address(
     exhausted: dict[str, tuple[CloudError, int]],
 ) -> None:

@@ -177,6 +177,7 @@ def test_the_output_is_told_once_although_the_scorers_were_lost(
     assert kinds(by_case(running.ends())[0]) == DONE
 
 
+@pytest.mark.slow
 def test_a_case_that_is_done_is_not_run_again_while_its_client_reads_nothing(
     there: Site, script: Script
 ) -> None:
@@ -197,6 +198,7 @@ def test_a_case_that_is_done_is_not_run_again_while_its_client_reads_nothing(
     assert kinds(rest[-3:]) == ["TaskFinished", "CaseFinished", "RunFinished"]
 
 
+@pytest.mark.slow
 def test_an_attempt_that_falls_silent_is_sent_again(there: Site, script: Script) -> None:
     running = Running(there, 1)
     order, case = script.case()
@@ -207,6 +209,7 @@ def test_an_attempt_that_falls_silent_is_sent_again(there: Site, script: Script)
     assert running.result().output == "second"
 
 
+@pytest.mark.slow
 def test_one_that_is_named_alive_is_not(there: Site, script: Script) -> None:
     running = Running(there, 1)
     order, case = script.case()
@@ -248,6 +251,7 @@ def test_who_asks_is_answered(there: Site, script: Script, notices: Notices) -> 
     eventually(lambda: notices.say("drop").count([order["run"], 0, 1]) == 2)
 
 
+@pytest.mark.slow
 def test_what_is_refused_is_sent_again_and_may_be_accepted(there: Site, script: Script) -> None:
     running = Running(there, 1)
     order, case = script.case()
@@ -319,6 +323,7 @@ def test_stopping_interrupts_what_has_not_started_and_receives_what_has(
     assert running.run.summary.interrupted == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["stop", "give_up"])
 @pytest.mark.parametrize("is_up", [True, False])
 def test_a_run_ends_within_seconds_although_its_worker_says_nothing_more(
@@ -456,6 +461,7 @@ def _hello(there: Site, script: Script) -> Any:
     return there.dispatcher.workers(0.3)
 
 
+@pytest.mark.slow
 def test_a_check_without_workers_says_how_to_start_one(there: Site) -> None:
     with pytest.raises(WorkersError, match="start one with `celery worker`"):
         in_time(there.dispatcher.check)
@@ -517,6 +523,7 @@ def test_fifty_checks_at_a_time_pass_and_keep_the_connection(there: Site, script
     assert there.broker.connections == connections
 
 
+@pytest.mark.slow
 def test_a_silent_broker_is_connected_to_again(there: Site, script: Script) -> None:
     running = Running(there, 1)
     order, case = script.case()
@@ -529,6 +536,7 @@ def test_a_silent_broker_is_connected_to_again(there: Site, script: Script) -> N
     assert running.result().error is None
 
 
+@pytest.mark.slow
 def test_a_broker_that_comes_back_empty_costs_nothing(there: Site, script: Script) -> None:
     running = Running(there, *range(4))
     first = [script.case() for _ in range(4)]

@@ -50,6 +50,7 @@ print(json.dumps(Fingerprints("r1").of(Evaluator(
 """
 
 
+@pytest.mark.slow
 def test_it_is_the_same_in_every_process() -> None:
     def made(seed: str) -> str:
         environment = {**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": str(ROOT)}

@@ -304,6 +304,7 @@ def test_other_orders_are_performed_while_one_waits_for_an_answer(owner: Owner) 
     ended(waiting)
 
 
+@pytest.mark.slow
 def test_an_order_of_an_owner_that_does_not_answer_is_refused_after_the_lease(
     owner: Owner,
 ) -> None:
@@ -330,6 +331,7 @@ def test_the_end_of_a_run_cancels_its_cases_and_reports_them(owner: Owner) -> No
     assert owner.tasks.called == [1]  # the second one never started
 
 
+@pytest.mark.slow
 def test_an_owner_that_is_silent_for_the_lease_has_its_cases_cancelled(owner: Owner) -> None:
     thread = owner.perform(owner.order("slow", 1))
     eventually(lambda: owner.tasks.called)
@@ -341,6 +343,7 @@ def test_an_owner_that_is_silent_for_the_lease_has_its_cases_cancelled(owner: Ow
     assert "heard nothing of the server for 1.5 seconds" in owner.said("lost")[0].content
 
 
+@pytest.mark.slow
 def test_so_it_is_while_the_broker_is_down(owner: Owner) -> None:
     owner.perform(owner.order("slow", 1))
     eventually(lambda: owner.tasks.called)
@@ -349,6 +352,7 @@ def test_so_it_is_while_the_broker_is_down(owner: Owner) -> None:
     assert owner.tasks.cancelled.wait(LEASE * 4)
 
 
+@pytest.mark.slow
 def test_a_result_that_the_cancellation_may_have_changed_does_not_count(owner: Owner) -> None:
     thread = owner.perform(owner.order("slow to score", 1))
     eventually(lambda: "score" in owner.tasks.called)

@@ -36,6 +36,7 @@ def own_run(evaluator: Evaluator, **options: Any) -> Run:
     return new_run(evaluator, own_cases(evaluator.data, evaluator.name), name="e", **options)  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_the_time_out_ends_a_run_whose_consumer_does_not_come_back() -> None:
     closing, cancelled = Closing(), threading.Event()
 

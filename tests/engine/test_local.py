@@ -231,6 +231,7 @@ def test_a_number_that_makes_no_sense_is_refused(name: str, value: int) -> None:
         in_time(lambda: Evaluator("e", echo).run(inputs(1), **options), seconds=1)
 
 
+@pytest.mark.slow
 def test_a_run_that_raises_ends_its_tasks() -> None:
     cancelled = threading.Event()
 

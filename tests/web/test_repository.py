@@ -192,6 +192,7 @@ def test_a_checkout_without_a_remote_has_no_commits_to_compare_with(checkout: Pa
     assert state.ancestors == ()
 
 
+@pytest.mark.slow
 def test_a_program_is_ended_at_its_deadline() -> None:
     began = time.monotonic()
     code = "import time; print('x', flush=True); time.sleep(60)"

@@ -104,6 +104,7 @@ def test_a_run_that_has_ended_is_told_with_a_signature(service: Service) -> None
     assert headers["webhook-signature"] == f"v1,{base64.b64encode(digest).decode()}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("status", [500, 429, 302])
 def test_a_refused_request_is_sent_again_with_the_same_id(service: Service, status: int) -> None:
     service.statuses = [status, status]
