@@ -26,6 +26,7 @@ from .plain_values import Converter, failure, reason
 _OPTIONS = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_PASSTHROUGH_DATETIME
 _OPTIONS |= orjson.OPT_PASSTHROUGH_DATACLASS
 _CONTAINERS = (dict, list, tuple)
+_WITHOUT_NAN = frozenset((str, int, bool))
 
 
 def dumps(value: Any) -> str:
@@ -86,7 +87,8 @@ def encoded(
     except Exception as error:
         written = _written(value, error, pause)
     else:
-        written = _unless_nan(value, data)
+        # Texts and integers have no NaN, and a large text would be searched for one.
+        written = data if type(value) in _WITHOUT_NAN else _unless_nan(value, data)
     if written is not None:
         return written
     try:
@@ -133,8 +135,6 @@ def _is_for_size(error: Exception) -> bool:
 
 def _unless_nan(value: Any, data: bytes) -> bytes | None:
     """Return ``value`` as orjson has written it; ``None``: it has a NaN, which must not be null."""
-    if type(value) is str:
-        return data  # not searched: it may be large
     # orjson writes NaN and the infinities as null.
     nulls = data.count(b"null")
     return data if not nulls or _has_nones(value, nulls) or not _has_nan(value) else None

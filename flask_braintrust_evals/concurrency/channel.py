@@ -49,9 +49,13 @@ class Channel(Generic[T]):
             with self._lock:
                 if self._closed:
                     raise ChannelClosedError
-                if not self._is_full(size):
+                waiting = len(self._items)
+                fits = not waiting or self._size + size <= self._max_size
+                if fits and waiting < self._capacity:
                     self._size += size
-                    self._add(item)
+                    self._items.append(item)
+                    if self._consumer is not None:
+                        self._wake_consumer()
                     return
                 drained = new_signal()
                 self._producers.append(drained)
@@ -64,7 +68,8 @@ class Channel(Generic[T]):
         """
         with self._lock:
             if not self._closed:
-                self._add(item)
+                self._items.append(item)
+                self._wake_consumer()
 
     def take(
         self, timeout: float | None = None, gather: Callable[[], None] = lambda: None
@@ -109,14 +114,6 @@ class Channel(Generic[T]):
             self._items.clear()
             self._wake_producers()
             self._wake_consumer()
-
-    def _is_full(self, size: int) -> bool:
-        waiting = len(self._items)
-        return waiting >= self._capacity or (waiting > 0 and self._size + size > self._max_size)
-
-    def _add(self, item: T) -> None:
-        self._items.append(item)
-        self._wake_consumer()
 
     def _wake_consumer(self) -> None:
         consumer, self._consumer = self._consumer, None

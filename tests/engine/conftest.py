@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from flask_braintrust_evals.engine.tracing.eval_tracer import EvalTracer
-from tests.support import PATIENCE
+from tests.support import PATIENCE, eventually
 
 from .support import Spans
 
@@ -34,5 +34,7 @@ def no_worker_stays_behind() -> Iterator[None]:
     yield
     for thread in {*threading.enumerate()} - before:
         if thread.name.startswith("eval-"):
+            if thread.ident is None:  # it is about to start, and cannot be waited for yet
+                eventually(thread.is_alive)
             thread.join(PATIENCE)
             assert not thread.is_alive(), f"{thread.name} is still there"

@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import time
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import AbstractContextManager, suppress
 from typing import Any, Protocol
 
 from opentelemetry.trace import Span
@@ -21,11 +21,7 @@ from flask_braintrust_evals.concurrency.turns import wait_after
 from flask_braintrust_evals.engine.calls.plan import CasePlan
 from flask_braintrust_evals.engine.parameters.values import Parameters, copy_for_case
 from flask_braintrust_evals.engine.tracing import attributes
-from flask_braintrust_evals.engine.tracing.eval_tracer import (
-    Stopwatch,
-    set_failure,
-    span_id,
-)
+from flask_braintrust_evals.engine.tracing.eval_tracer import set_failure, span_id
 from flask_braintrust_evals.engine.values.copies import own_copy
 from flask_braintrust_evals.engine.values.events import (
     CaseFinished,
@@ -78,7 +74,7 @@ class CaseRun:
             attributes.description(case, row_id, tracer.max_json) if tracer.records_contents else {}
         )
         self._timed_out = False
-        self._watch = Stopwatch()
+        self._watch = tracer.stopwatch()
         self._span = tracer.start(
             "eval",
             "eval",
@@ -153,25 +149,32 @@ class CaseRun:
             self._emit(TaskFinished(result.ref, None, result.error))
 
     def _run_task(self) -> None:
-        code, watch = self._code, Stopwatch()
+        code = self._code
+        watch = code.tracer.stopwatch()
         span = code.tracer.start(
             "task",
             "task",
             self._span,
-            attributes=attributes.of_task(self._description),
+            attributes=attributes.of_task(self._description) if self._description else None,
             context=self._runner.context,
             start_time=watch.start,
         )
+        cancellation = self._runner.cancellation
         try:
-            with code.within(span), self._task_cancellation() as cancellation:
-                self._run_task_within(span, cancellation)
+            with code.within(span):
+                if self._runner.plan.task_timeout is None:
+                    self._run_task_within(span, cancellation)
+                    return
+                with cancellation.child() as own:
+                    self._run_task_within(span, own)
         finally:
             span.end(watch.end())
 
     def _run_task_within(self, span: Span, cancellation: Cancellation) -> None:
         result = self._result
         reports = ProgressReports(self._report)
-        hooks = self._hooks(span, cancellation, reports)
+        takes_hooks = self._runner.plan.task.hooks_name is not None
+        hooks = self._hooks(span, cancellation, reports) if takes_hooks else None
         self._began = time.monotonic()
         try:
             self._call_task(span, hooks, cancellation, reports)
@@ -184,7 +187,8 @@ class CaseRun:
         finally:
             result.metrics[DURATION] = time.monotonic() - self._began
             reports.close()
-            result.metadata, result.tags = left_by_task(hooks)
+            if hooks is not None:
+                result.metadata, result.tags = left_by_task(hooks)
             if cancellation is not self._runner.cancellation:
                 # A task that timed out goes on, and may still change them.
                 result.metadata, result.tags = own_metadata(result.metadata), [*result.tags]
@@ -194,13 +198,6 @@ class CaseRun:
     def _report(self, event: Mapping[str, str]) -> None:
         with suppress(ChannelClosedError):  # the task learns from its cancel_event
             self._emit(CaseProgress(self._result.ref, event))
-
-    def _task_cancellation(self) -> AbstractContextManager[Cancellation]:
-        """Return what cancels the task: that of the run, or its own where it has a time-out."""
-        cancellation = self._runner.cancellation
-        if self._runner.plan.task_timeout is None:
-            return nullcontext(cancellation)
-        return cancellation.child()
 
     def _hooks(self, span: Span, cancellation: Cancellation, reports: ProgressReports) -> EvalHooks:
         result = self._result
@@ -216,7 +213,11 @@ class CaseRun:
         )
 
     def _call_task(
-        self, span: Span, hooks: EvalHooks, cancellation: Cancellation, reports: ProgressReports
+        self,
+        span: Span,
+        hooks: EvalHooks | None,
+        cancellation: Cancellation,
+        reports: ProgressReports,
     ) -> None:
         result, plan = self._result, self._runner.plan
         try:
@@ -241,7 +242,11 @@ class CaseRun:
             span.set_attribute(semconv.OUTPUT, text)
 
     def _call_again(
-        self, span: Span, hooks: EvalHooks, cancellation: Cancellation, reports: ProgressReports
+        self,
+        span: Span,
+        hooks: EvalHooks | None,
+        cancellation: Cancellation,
+        reports: ProgressReports,
     ) -> Any:
         """Call the task until it succeeds. Each call gets the case as it was at first."""
         result, plan, case = self._result, self._runner.plan, self._result.case
@@ -258,7 +263,8 @@ class CaseRun:
             failures += 1
             self._began = time.monotonic()
             self._parameters = copy_for_case(self._runner.parameters)
-            hooks.begin_again(own_metadata(case.metadata), case.tags or (), self._parameters)
+            if hooks is not None:
+                hooks.begin_again(own_metadata(case.metadata), case.tags or (), self._parameters)
 
         try:
             return call_with_retries(call, plan.retries, cancellation, begin_again, plan.name)

@@ -34,6 +34,7 @@ class EventFlow:
 
     def __init__(self, idle_after: float | None) -> None:
         self._idle_after = idle_after
+        self._is_patched = is_patched()
         self._channel: Channel[Event] = Channel(MAX_WAITING_EVENTS, MAX_WAITING_BYTES)
         self._waits_since: float | None = None  # the oldest event that waits for the consumer
         # Whether there has been an event other than CaseStarted, and whether one was handed out.
@@ -78,7 +79,7 @@ class EventFlow:
         self._channel.put(event, size + event.size)
         # Tasks that never wait would keep gevent from ever running the consumer. Threads need no
         # help: Python itself lets another one run every few milliseconds.
-        if not is_patched():
+        if not self._is_patched:
             return
         now, since = time.monotonic(), self._waits_since
         if since is None:

@@ -15,7 +15,7 @@ Emit = Callable[[Event], None]
 """Adds an event to a run. Raises ``ChannelClosedError`` once the run has ended."""
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)  # not frozen: see Event
 class CaseJob:
     """One trial of one case, to be run.
 

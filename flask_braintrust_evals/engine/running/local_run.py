@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextvars
+import itertools
 from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, closing
 from typing import Any
 
 from flask_braintrust_evals.engine.calls.plan import CasePlan
@@ -58,11 +59,12 @@ def run_locally(
     )
     results: list[CaseResult] = []
     interrupted: list[CaseResult] = []
-    for event in run:
-        if isinstance(event, CaseFinished):
-            (interrupted if event.result.interrupted else results).append(event.result)
-        elif isinstance(event, RunFailed):
-            raise event.error
+    with closing(run.batches()) as batches:
+        for event in itertools.chain.from_iterable(batches):
+            if isinstance(event, CaseFinished):
+                (interrupted if event.result.interrupted else results).append(event.result)
+            elif isinstance(event, RunFailed):
+                raise event.error
     for each in (results, interrupted):
         each.sort(key=lambda result: (result.ref.index, result.ref.trial_index))
     return EvalResult(plan.name, results, run.summary, interrupted, plan.notes(run.summary))

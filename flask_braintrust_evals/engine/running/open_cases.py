@@ -8,11 +8,12 @@ from flask_braintrust_evals.engine.values.events import (
     Event,
     TaskFinished,
 )
-from flask_braintrust_evals.engine.values.results import CaseError, CaseRef, CaseResult
+from flask_braintrust_evals.engine.values.results import CaseError, CaseResult
 from flask_braintrust_evals.engine.values.summary import RunSummary
 from flask_braintrust_evals.errors import EvalsError, RunTimeoutError
 
 _Trial = tuple[int, int]
+"""What only one trial has in the run: two cases may have the same ``upsert_id``."""
 
 
 class OpenCases:
@@ -25,12 +26,14 @@ class OpenCases:
     def note(self, event: Event, summary: RunSummary) -> None:
         """Follow an event that the consumer receives; add a finished case to ``summary``."""
         if isinstance(event, CaseStarted):
-            self._started[_trial(event.ref)] = event
+            ref = event.ref
+            self._started[ref.index, ref.trial_index] = event
         elif isinstance(event, TaskFinished):
-            self._answered.add(_trial(event.ref))
+            ref = event.ref
+            self._answered.add((ref.index, ref.trial_index))
         elif isinstance(event, CaseFinished):
             result = event.result
-            trial = _trial(result.ref)
+            trial = result.ref.index, result.ref.trial_index
             self._started.pop(trial, None)
             self._answered.discard(trial)
             result.count_in(summary)
@@ -47,8 +50,3 @@ class OpenCases:
             events.append(CaseFinished(result))
             result.count_in(summary)
         return events
-
-
-def _trial(ref: CaseRef) -> _Trial:
-    """Return what only this trial has in the run: two cases may have the same ``upsert_id``."""
-    return ref.index, ref.trial_index

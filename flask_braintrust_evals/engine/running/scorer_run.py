@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextvars
 import functools
-import inspect
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
@@ -15,9 +14,8 @@ from opentelemetry.trace import Span
 from flask_braintrust_evals.concurrency.event_loop import background_loop
 from flask_braintrust_evals.concurrency.job import Job
 from flask_braintrust_evals.engine.calls.signatures import ScorerCall
-from flask_braintrust_evals.engine.tracing.eval_tracer import Stopwatch
 
-from .user_code import UserCode
+from .user_code import UserCode, is_awaitable
 
 P = ParamSpec("P")
 
@@ -69,7 +67,7 @@ class ScorerRun:
         self._returned: Any = None
         self._error: BaseException | None = None
         self._ended_ns = 0
-        self._watch = Stopwatch()
+        self._watch = code.tracer.stopwatch()
         self.span = code.tracer.start(
             scorer.name,
             kind,
@@ -88,11 +86,11 @@ class ScorerRun:
                 coroutine, if it is ``async``, runs on the event loop either way.
         """
         try:
-            self._context.run(self._enter)
             if in_thread or self._code.in_real_threads:
+                self._context.run(self._enter)
                 self._start_thread()
             else:
-                self._context.run(self._run, None)
+                self._context.run(self._enter_and_run)
         except BaseException as error:
             self._job, self._error, self._ended_ns = None, error, time.monotonic_ns()
 
@@ -141,6 +139,10 @@ class ScorerRun:
             scope.__enter__()
             self._entered = scope
 
+    def _enter_and_run(self) -> None:
+        self._enter()
+        self._run(None)
+
     def _run(self, job: Job[Any] | None) -> None:
         """Call the scorer; have a coroutine awaited; keep the result here or in ``job``."""
         began = time.perf_counter()
@@ -149,7 +151,7 @@ class ScorerRun:
                 returned = self._call()
             finally:
                 self.seconds = time.perf_counter() - began
-            if inspect.isawaitable(returned):
+            if is_awaitable(returned):
                 job = self._job = job or Job()
                 code = self._code
                 background_loop().start(returned, code.cancellation, job, code.evaluator)

@@ -38,6 +38,12 @@ from .loop_advice import add_advice
 logger = logging.getLogger("flask_braintrust_evals")
 
 _NOTHING: Mapping[str, str] = {}
+_NOT_AWAITABLE = frozenset((bool, dict, float, int, list, str, type(None)))
+
+
+def is_awaitable(value: Any) -> bool:
+    """Return what ``inspect.isawaitable`` does, which takes ten times as long for most values."""
+    return type(value) not in _NOT_AWAITABLE and inspect.isawaitable(value)
 
 
 class ProgressReports:
@@ -184,21 +190,21 @@ class UserCode:
             DeadlineError: the timeout has passed.
         """
         deadline = None if timeout is None else time.monotonic() + timeout
-        reports = reports or ProgressReports()
         try:
             try:
                 if timeout is None and not self.in_real_threads:
                     returned = function()
                 else:
+                    reports = reports or ProgressReports()
                     returned = self._call_in_thread(
                         function, reports, deadline, cancellation or self.cancellation
                     )
             except RuntimeError as error:
                 self.advise(error)
                 raise
-            if not inspect.isawaitable(returned):
+            if not is_awaitable(returned):
                 return returned
-            with reports.through_job() as job:
+            with (reports or ProgressReports()).through_job() as job:
                 return background_loop().run(
                     returned, cancellation or self.cancellation, job, deadline, self.evaluator
                 )

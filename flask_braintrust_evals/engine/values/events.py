@@ -16,7 +16,13 @@ from .summary import RunSummary
 
 
 class Event:
-    """Base class of the events that a run yields."""
+    """Base class of the events that a run yields.
+
+    Those of each case are not frozen, although nothing changes them: making a frozen object takes
+    three times as long.
+    """
+
+    __slots__ = ()
 
     @property
     def size(self) -> int:
@@ -24,7 +30,7 @@ class Event:
         return 0
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class CaseStarted(Event):
     """A case's task is about to be called."""
 
@@ -44,7 +50,7 @@ class CaseProgress(Event):
         return len(self.event.get("data", ""))
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class TaskFinished(Event):
     """A task returned or failed; its scorers come next.
 
@@ -60,7 +66,7 @@ class TaskFinished(Event):
         return len(self.output_data or b"")
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class CaseFinished(Event):
     """All of a case has been run, scorers and classifiers included."""
 

@@ -19,7 +19,7 @@ MAX_FAILURES = 10
 """Failed cases that the text of a result lists."""
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)  # not frozen: see Event
 class CaseRef:
     """A reference to a case of a run.
 
@@ -129,9 +129,8 @@ class CaseResult:
             return
         if self.case.expected is not None:
             summary.with_expected += 1
-        scores = {name: score.score for name, score in self.scores.items()}
         summary.add(
-            scores,
+            {name: score.score for name, score in self.scores.items()},
             self.error is not None,
             self.scorer_errors,
             self.metrics,

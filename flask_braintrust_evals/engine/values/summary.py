@@ -138,8 +138,10 @@ class RunSummary:
                 summary = self.scores[name] = ScoreSummary(name)
             if value is not None:
                 summary.add(value)
-        _add_metrics(self.metrics, metrics)
-        _add_metrics(self.scorer_metrics, scorer_metrics)
+        if metrics:
+            _add_metrics(self.metrics, metrics)
+        if scorer_metrics:
+            _add_metrics(self.scorer_metrics, scorer_metrics)
         for name in scorer_errors:
             self.scorer_errors[name] = self.scorer_errors.get(name, 0) + 1
 
