@@ -34,6 +34,8 @@ class Parameters(AttributeDict):
 
 def copy_for_case(parameters: Parameters) -> Parameters:
     """Return parameters that a task may change without changing the run's."""
+    if not parameters:
+        return Parameters()
     return Parameters({name: own_copy(value) for name, value in parameters.items()})
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import time
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from typing import Any, Protocol
 
 from opentelemetry.trace import Span
@@ -69,7 +69,8 @@ class CaseRun:
         self._emit = emit
         case = job.case
         tracer = self._code.tracer
-        row_id = case.row_id(job.trial_index) if tracer.keeps_row_ids else None
+        has_row_id = case.upsert_id is not None and tracer.keeps_row_ids
+        row_id = case.row_id(job.trial_index) if has_row_id else None
         self._description = (
             attributes.description(case, row_id, tracer.max_json) if tracer.records_contents else {}
         )
@@ -96,8 +97,11 @@ class CaseRun:
         self._emit(CaseStarted(result.ref, result.case))
         started = time.monotonic()
         try:
-            with self._runner.scope():
+            if self._runner.scope is nullcontext:
                 self._run_in_scope()
+            else:
+                with self._runner.scope():
+                    self._run_in_scope()
         except ChannelClosedError:
             raise
         except Exception as error:
@@ -105,7 +109,7 @@ class CaseRun:
             self._fail_scope(error)
         finally:
             self._add_usage()
-            self._span.end(self._watch.end())
+            self._watch.end_span(self._span)
         if self._runner.keeper is not None:
             result.spans = self._runner.keeper.take(self._span.get_span_context().trace_id)
         result.duration = time.monotonic() - started
@@ -130,8 +134,9 @@ class CaseRun:
         if result.interrupted:
             return  # neither done nor failed
         # After the result is recorded: what the handler logs on the span is merged into it.
-        handler = self._runner.plan.error_score_handler
-        add_error_scores(handler, failed, result, span, self._code)
+        if failed:
+            handler = self._runner.plan.error_score_handler
+            add_error_scores(handler, failed, result, span, self._code)
 
     def _add_usage(self) -> None:
         usage_of = self._runner.usage_of
@@ -168,13 +173,14 @@ class CaseRun:
                 with cancellation.child() as own:
                     self._run_task_within(span, own)
         finally:
-            span.end(watch.end())
+            watch.end_span(span)
 
     def _run_task_within(self, span: Span, cancellation: Cancellation) -> None:
         result = self._result
-        reports = ProgressReports(self._report)
-        takes_hooks = self._runner.plan.task.hooks_name is not None
-        hooks = self._hooks(span, cancellation, reports) if takes_hooks else None
+        reports = hooks = None
+        if self._runner.plan.task.hooks_name is not None:
+            reports = ProgressReports(self._report)
+            hooks = self._hooks(span, cancellation, reports)
         self._began = time.monotonic()
         try:
             self._call_task(span, hooks, cancellation, reports)
@@ -186,7 +192,8 @@ class CaseRun:
             result.interrupted = self._runner.cancellation.is_set()
         finally:
             result.metrics[DURATION] = time.monotonic() - self._began
-            reports.close()
+            if reports is not None:
+                reports.close()
             if hooks is not None:
                 result.metadata, result.tags = left_by_task(hooks)
             if cancellation is not self._runner.cancellation:
@@ -217,7 +224,7 @@ class CaseRun:
         span: Span,
         hooks: EvalHooks | None,
         cancellation: Cancellation,
-        reports: ProgressReports,
+        reports: ProgressReports | None,
     ) -> None:
         result, plan = self._result, self._runner.plan
         try:
@@ -246,7 +253,7 @@ class CaseRun:
         span: Span,
         hooks: EvalHooks | None,
         cancellation: Cancellation,
-        reports: ProgressReports,
+        reports: ProgressReports | None,
     ) -> Any:
         """Call the task until it succeeds. Each call gets the case as it was at first."""
         result, plan, case = self._result, self._runner.plan, self._result.case

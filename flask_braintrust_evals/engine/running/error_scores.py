@@ -27,13 +27,12 @@ def add_error_scores(
 
     Args:
         handler: see :class:`Evaluator`; ``None``: nothing is added.
-        failed: the names of the scorers that gave nothing; where there are none, the handler is not
-            called.
+        failed: the names of the scorers that gave nothing.
         result: what it is about; scores, or the handler's own failure, are added to it.
         span: the case's ``eval`` span.
         code: calls the handler.
     """
-    if handler is None or not failed:
+    if handler is None:
         return
     with code.within(span):
         try:

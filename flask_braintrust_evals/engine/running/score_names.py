@@ -25,6 +25,8 @@ def name_scores(
         scorer: the scorer.
         taken: the names of all scorers, and of the scores that the case has so far.
     """
+    if len(scores) == 1 and scores[0].name == scorer.name:
+        return {scorer.name: scores[0]}
     named: dict[str, Score] = {}
     unavailable = {*taken}
     own_names = (scorer.name, scorer.own_name or scorer.name)

@@ -130,7 +130,7 @@ class ScorerRun:
             if self._entered is not None:
                 self._context.run(self._entered.__exit__, None, None, None)
         finally:
-            self.span.end(self._watch.end(self._ended_ns))
+            self._watch.end_span(self.span, self._ended_ns)
 
     def _enter(self) -> None:
         self._code.make_current(self.span, _SCORER_SPAN)

@@ -161,15 +161,19 @@ class Stopwatch:
             monotonic_ns = time.monotonic_ns()
         return self.start + monotonic_ns - self._monotonic_start
 
+    def end_span(self, span: Span, monotonic_ns: int | None = None) -> None:
+        """End a span, at the time that :meth:`end` returns."""
+        span.end(self.end(monotonic_ns))
+
 
 class _NotRecorded(Stopwatch):
     """The times of spans that are not recorded: nobody reads them."""
 
     def __init__(self) -> None:
-        self.start = 0
+        self.start = self._monotonic_start = 0
 
-    def end(self, monotonic_ns: int | None = None) -> int:
-        return 0
+    def end_span(self, span: Span, monotonic_ns: int | None = None) -> None:
+        pass
 
 
 _NOT_RECORDED = _NotRecorded()
@@ -177,9 +181,11 @@ _NOT_RECORDED = _NotRecorded()
 
 def span_id(span: Span) -> str:
     """Return a span's id as 16 hex digits; one of its own for a span that is not recorded."""
-    context = span.get_span_context()
-    number = context.span_id if context.is_valid else (_first_id + next(_numbers)) % _IDS
-    return format_span_id(number)
+    if span is not INVALID_SPAN:
+        context = span.get_span_context()
+        if context.is_valid:
+            return format_span_id(context.span_id)
+    return format_span_id((_first_id + next(_numbers)) % _IDS)
 
 
 def set_failure(span: Span, error: BaseException) -> None:
