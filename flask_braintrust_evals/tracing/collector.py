@@ -11,7 +11,7 @@ from opentelemetry.trace import SpanContext, Tracer
 from flask_braintrust_evals.concurrency.gevent_patch import new_lock
 
 from .processor import RESOURCE, CaseSpanProcessor
-from .sizes import span_size
+from .sizes import plain_attributes, span_size
 from .span_keeper import SpanKeeper
 from .tracer import RecordingTracer
 from .usage import CaseUsage, UsageByCase, usage_of
@@ -88,7 +88,7 @@ class SpanCollector:
         if self._keeper is not None:
             self._keeper.add(span)
         size = span_size(span)
-        own = usage_of(span.attributes)
+        own = usage_of(plain_attributes(span))
         ready: list[SizedSpan] = []
         expired: list[int] = []
         trace_id, is_root = span.context.trace_id, span.parent is None
@@ -108,7 +108,8 @@ class SpanCollector:
                 elif len(case) > MAX_CASE_SPANS or size > LARGE_SPAN_BYTES:
                     half = (len(case) + 1) // 2
                     ready, case[:] = case[:half], case[half:]
-        self._deliver(ready)
+        if ready:
+            self._deliver(ready)
         if is_root:
             self._unwatch(expired)
             self._case_ended()

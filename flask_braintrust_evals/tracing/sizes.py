@@ -55,8 +55,12 @@ def attributes_size(attributes: Mapping[str, Any] | None) -> int:
     return size
 
 
-def plain_attributes(span: ReadableSpan) -> dict[str, Any]:
-    """Return a copy of a span's attributes that is cheaper to read than the SDK's mapping."""
+def plain_attributes(span: ReadableSpan) -> Mapping[str, Any]:
+    """Return the attributes of a span that has ended, in a dict, which is cheaper to read than the
+    SDK's mapping."""
+    recorded: Mapping[str, Any] | None = getattr(span, "recorded_attributes", None)
+    if recorded is not None:
+        return recorded
     attributes: Any = span.attributes
     copy: dict[str, Any] = attributes.copy() if attributes else {}
     return copy

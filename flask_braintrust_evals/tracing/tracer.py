@@ -56,12 +56,16 @@ class RecordingSpan(ReadableSpan, Span):
         parent: those of the span above it.
         on_end: called with the span when it ends.
         start_time: nanoseconds since 1970; default: now.
+
+    Attributes:
+        recorded_attributes: the attributes so far, for :func:`plain_attributes`; nobody else
+            changes them.
     """
 
     # A slot hides the property of the same name.
     __slots__ = (
-        *("_on_end", "_recorded_attributes", "context", "end_time", "events", "kind", "links"),
-        *("name", "parent", "resource", "start_time", "status"),
+        *("_on_end", "context", "end_time", "events", "kind", "links", "name", "parent"),
+        *("recorded_attributes", "resource", "start_time", "status"),
     )
     context: SpanContext
     end_time: int | None
@@ -97,7 +101,7 @@ class RecordingSpan(ReadableSpan, Span):
         self.status = _UNSET
         self.start_time = time.time_ns() if start_time is None else start_time
         self.end_time = None
-        self._recorded_attributes = _cleaned(attributes)
+        self.recorded_attributes = _cleaned(attributes)
         self.events = []
         self.links = list(links)
         self._on_end = on_end
@@ -109,7 +113,7 @@ class RecordingSpan(ReadableSpan, Span):
 
     @property
     def attributes(self) -> Mapping[str, Any]:
-        return MappingProxyType(self._recorded_attributes)
+        return MappingProxyType(self.recorded_attributes)
 
     def get_span_context(self) -> SpanContext:
         return self.context
@@ -139,15 +143,15 @@ class RecordingSpan(ReadableSpan, Span):
         return self.end_time is None
 
     def set_attribute(self, key: str, value: Any) -> None:
-        if self._is_open():
+        if self.end_time is None or self._is_open():
             if type(value) is str and key:
-                self._recorded_attributes[key] = value
+                self.recorded_attributes[key] = value
             else:
-                self._recorded_attributes.update(_cleaned({key: value}))
+                self.recorded_attributes.update(_cleaned({key: value}))
 
     def set_attributes(self, attributes: Mapping[str, Any]) -> None:
         if self._is_open():
-            self._recorded_attributes.update(_cleaned(attributes))
+            self.recorded_attributes.update(_cleaned(attributes))
 
     def add_event(
         self, name: str, attributes: Mapping[str, Any] | None = None, timestamp: int | None = None
@@ -201,7 +205,7 @@ class RecordingSpan(ReadableSpan, Span):
         Args:
             end_time: nanoseconds since 1970; default: now.
         """
-        if self._is_open():
+        if self.end_time is None or self._is_open():
             self.end_time = time.time_ns() if end_time is None else end_time
             self._on_end(self)
 
@@ -253,18 +257,37 @@ class RecordingTracer(Tracer):
         record_exception: bool = True,
         set_status_on_exception: bool = True,
     ) -> Span:
-        above: SpanContext | None = trace.get_current_span(context).get_span_context()
-        if above is None or not above.is_valid:
-            ids = ids_in(context) or new_ids()
-            above, state = None, None
+        above = trace.get_current_span(context).get_span_context()
+        return self.start_below(above, name, kind, attributes, links, start_time, ids_in(context))
+
+    def start_below(
+        self,
+        above: SpanContext | None,
+        name: str,
+        kind: SpanKind = SpanKind.INTERNAL,
+        attributes: Mapping[str, Any] | None = None,
+        links: Sequence[Link] | None = None,
+        start_time: int | None = None,
+        ids: SpanIds | None = None,
+    ) -> Span:
+        """Do what :meth:`start_span` does, sooner: no context is made, and searched for a span.
+
+        Args:
+            above: the ids of the span above it. If they are not valid, a trace is started.
+            ids: those of a span that starts a trace; ``None``: random ones.
+        """
+        parent = above if above is not None and above.is_valid else None
+        if parent is None:
+            ids = ids or new_ids()
             self._on_new_trace(ids.trace_id)
+            own = CaseSpanContext(ids.trace_id, ids.span_id, False, _SAMPLED)
         else:
-            state, ids = above.trace_state, SpanIds(above.trace_id, new_span_id())
-        own = CaseSpanContext(ids.trace_id, ids.span_id, False, _SAMPLED, state)
+            trace_id, state = parent.trace_id, parent.trace_state
+            own = CaseSpanContext(trace_id, new_span_id(), False, _SAMPLED, state)
         return RecordingSpan(
             name,
             own,
-            above,
+            parent,
             self._resource,
             self._on_end,
             kind=kind,

@@ -119,6 +119,8 @@ class UsageByCase:
 
     def add(self, span: ReadableSpan, own: Usage) -> None:
         """Add a span that has ended, with its own usage, which may be empty."""
+        if not own and not self._trees:  # most spans
+            return
         trace_id = span.context.trace_id
         tree = self._trees.get(trace_id)
         if tree is None:

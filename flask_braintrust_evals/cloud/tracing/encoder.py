@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -161,7 +161,7 @@ def _add(span: ReadableSpan, messages: Any) -> None:
         messages.extend(encode_spans([span]).resource_spans[0].scope_spans[0].spans)
 
 
-def _is_simple(span: ReadableSpan, attributes: dict[str, Any]) -> bool:
+def _is_simple(span: ReadableSpan, attributes: Mapping[str, Any]) -> bool:
     """Return whether :func:`_add_simple` can encode a span."""
     context, parent = span.context, span.parent
     return not (
@@ -186,7 +186,7 @@ def _are_utf8(texts: list[Any]) -> bool:
     return True
 
 
-def _add_simple(span: ReadableSpan, attributes: dict[str, str], messages: Any) -> None:
+def _add_simple(span: ReadableSpan, attributes: Mapping[str, str], messages: Any) -> None:
     context, parent = span.context, span.parent
     message = messages.add(
         trace_id=context.trace_id.to_bytes(16, "big"),

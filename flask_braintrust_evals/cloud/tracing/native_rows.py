@@ -77,7 +77,7 @@ def _encode(fields: Mapping[str, str]) -> bytes:
 def _row(span: ReadableSpan) -> dict[str, str]:
     """Return the fields of a row, each as JSON text."""
     assert span.context is not None
-    attributes = plain_attributes(span)
+    attributes = dict(plain_attributes(span))
     attributes.pop(semconv.PARENT, None)
     span_id = format_span_id(span.context.span_id)
     fields = _texts(

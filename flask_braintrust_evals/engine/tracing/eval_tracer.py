@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import itertools
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from secrets import randbits
 from typing import Any
@@ -64,12 +64,15 @@ class EvalTracer:
     records: bool = field(init=False)
     records_contents: bool = field(init=False)
     _known: dict[Any, str] = field(init=False, repr=False, compare=False, default_factory=dict)
+    _start_below: Callable[..., Span] | None = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         # Decided once: each case asks several times.
         records = not isinstance(self.tracer, NoOpTracer)
         object.__setattr__(self, "records", records)
         object.__setattr__(self, "records_contents", records and self.contents)
+        # What RecordingTracer has besides OpenTelemetry's interface.
+        object.__setattr__(self, "_start_below", getattr(self.tracer, "start_below", None))
 
     def stopwatch(self) -> Stopwatch:
         """Return what takes the times of a span, which is started now."""
@@ -101,12 +104,6 @@ class EvalTracer:
         """
         if not self.records:
             return INVALID_SPAN
-        # Never in the current context: a case must not become a part of the request's trace.
-        if parent is not None:
-            above = set_span_in_context(parent, Context())
-        else:
-            above = Context() if ids is None else with_ids(ids)
-        links = [Link(self.link)] if parent is None and self.link is not None else None
         recorded = {
             **self.attributes,
             semconv.SPAN_ATTRIBUTES: self._span_attributes(name, kind, extra),
@@ -114,15 +111,27 @@ class EvalTracer:
         }
         if context is not None:
             recorded[semconv.CONTEXT] = context
-        return self.tracer.start_span(
-            clean_text(name), above, attributes=recorded, links=links, start_time=start_time
-        )
+        name = clean_text(name)
+        # Never in the current context: a case must not become a part of the request's trace.
+        if parent is None:
+            above = Context() if ids is None else with_ids(ids)
+            links = None if self.link is None else [Link(self.link)]
+            return self.tracer.start_span(
+                name, above, attributes=recorded, links=links, start_time=start_time
+            )
+        if self._start_below is not None:
+            return self._start_below(
+                parent.get_span_context(), name, attributes=recorded, start_time=start_time
+            )
+        above = set_span_in_context(parent, Context())
+        return self.tracer.start_span(name, above, attributes=recorded, start_time=start_time)
 
     def _span_attributes(self, name: str, kind: str | None, extra: Mapping[str, Any] | None) -> str:
         """Return ``braintrust.span_attributes`` as JSON; those of most cases are the same."""
         entries = tuple(extra.items()) if extra else ()
         # Of texts only: 1 and True would be the same key.
-        key = (name, kind, entries) if all(type(value) is str for _, value in entries) else None
+        is_known = not entries or all(type(value) is str for _, value in entries)
+        key = (name, kind, entries) if is_known else None
         known = None if key is None else self._known.get(key)
         if known is not None:
             return known
