@@ -108,10 +108,9 @@ class CaseSource:
         if self._room is not None and job.size:
             if not self._room.enter((job.index, job.trial_index), job.size):
                 return None
-        is_shared = self._outlive_run or (job.case.trial_count or self._trial_count) > 1
-        if not is_shared:
-            return job
-        return CaseJob(job.case.own_copy(), job.index, job.trial_index, job.ids, job.size)
+        if self._outlive_run or (job.case.trial_count or self._trial_count) > 1:  # it is shared
+            job.case = job.case.own_copy()
+        return job
 
     def done(self, index: int, trial_index: int) -> None:
         """Note that a trial is no longer in memory, so that another large one may be handed out."""
