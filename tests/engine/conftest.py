@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import threading
 from collections.abc import Iterator
 
@@ -34,7 +35,14 @@ def no_worker_stays_behind() -> Iterator[None]:
     yield
     for thread in {*threading.enumerate()} - before:
         if thread.name.startswith("eval-"):
-            if thread.ident is None:  # it is about to start, and cannot be waited for yet
-                eventually(thread.is_alive)
-            thread.join(PATIENCE)
+            eventually(functools.partial(_joined, thread))
             assert not thread.is_alive(), f"{thread.name} is still there"
+
+
+def _joined(thread: threading.Thread) -> bool:
+    """Wait for a thread; return whether that was possible."""
+    try:
+        thread.join(PATIENCE)
+    except RuntimeError:  # it is about to start
+        return False
+    return True
