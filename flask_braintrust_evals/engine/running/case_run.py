@@ -169,9 +169,9 @@ class CaseRun:
             with code.within(span):
                 if self._runner.plan.task_timeout is None:
                     self._run_task_within(span, cancellation)
-                    return
-                with cancellation.child() as own:
-                    self._run_task_within(span, own)
+                else:
+                    with cancellation.child() as own:
+                        self._run_task_within(span, own)
         finally:
             watch.end_span(span)
 

@@ -130,8 +130,8 @@ class EvalTracer:
         """Return ``braintrust.span_attributes`` as JSON; those of most cases are the same."""
         entries = tuple(extra.items()) if extra else ()
         # Of texts only: 1 and True would be the same key.
-        is_known = not entries or all(type(value) is str for _, value in entries)
-        key = (name, kind, entries) if is_known else None
+        may_be_kept = not entries or all(type(value) is str for _, value in entries)
+        key = (name, kind, entries) if may_be_kept else None
         known = None if key is None else self._known.get(key)
         if known is not None:
             return known
