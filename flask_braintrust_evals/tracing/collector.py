@@ -28,6 +28,14 @@ SizedSpan = tuple[ReadableSpan, int]
 """A finished span, and about how many bytes it takes."""
 
 
+def _ignore(spans: object) -> None:
+    pass
+
+
+def _nothing() -> None:
+    pass
+
+
 class SpanCollector:
     """Collects the spans of one run and delivers those of a case when it ends. Thread-safe.
 
@@ -56,7 +64,7 @@ class SpanCollector:
         self._case_ended = case_ended
         self._max_late_cases = max_late_cases
         self._keeper = keeper
-        self._receive = self.add  # one object for all cases
+        self._receive: Callable[[ReadableSpan], None] = self.add  # one object for all cases
         self._lock = new_lock()
         self._cases: dict[int, list[SizedSpan]] = {}
         self._usage = UsageByCase()
@@ -96,6 +104,7 @@ class SpanCollector:
             case = self._cases.get(trace_id)
             if self._closed:
                 return
+            deliver, case_ended = self._deliver, self._case_ended  # close() may come meanwhile
             if case is None:
                 ready = [(span, size)]
             else:
@@ -109,15 +118,18 @@ class SpanCollector:
                     half = (len(case) + 1) // 2
                     ready, case[:] = case[:half], case[half:]
         if ready:
-            self._deliver(ready)
+            deliver(ready)
         if is_root:
             self._unwatch(expired)
-            self._case_ended()
+            case_ended()
 
     def close(self) -> None:
         """Accept no more spans. Called when the last worker of the run has ended."""
         with self._lock:
             self._closed = True
+            # These lead back to this object, which would exist until a garbage collection.
+            self._deliver = self._receive = _ignore
+            self._case_ended = _nothing
             traces = [*self._cases, *self._late]
             self._cases.clear()
             self._usage.clear()

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import os
 import threading
+import weakref
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -322,3 +324,20 @@ def test_the_runs_tracer_makes_spans_current_as_any_other(
 
     assert [span.name for span in cloud.spans] == ["child", "eval"]
     assert cloud.spans[0].parent_span_id == cloud.spans[1].span_id
+
+
+def test_what_has_sent_its_spans_is_gone_without_a_garbage_collection(
+    cloud: StandIn, session: UserSession
+) -> None:
+    gc.disable()
+    try:
+        spans = run_spans(session)
+        case(spans.tracer, children=2)
+        spans.close()
+        spans.flush()
+        gone = weakref.ref(spans)
+        del spans
+        assert gone() is None
+    finally:
+        gc.enable()
+    assert len(cloud.spans) == 3

@@ -6,7 +6,9 @@ import asyncio
 import gc
 import threading
 import warnings
+import weakref
 from collections.abc import Iterator
+from functools import partial
 from typing import Any
 
 import pytest
@@ -16,7 +18,7 @@ from flask_braintrust_evals.engine.evaluator import Evaluator
 from flask_braintrust_evals.engine.running.event_flow import MAX_WAITING_EVENTS
 from flask_braintrust_evals.engine.tracing.eval_tracer import EvalTracer
 from flask_braintrust_evals.engine.values.events import CaseStarted, Event
-from tests.support import PATIENCE, Counter, happens, in_time
+from tests.support import PATIENCE, Counter, eventually, happens, in_time
 
 from .support import Closing, Spans, consumed, disconnect, echo, inputs, new_run
 
@@ -348,3 +350,27 @@ def test_the_spans_of_a_case_that_is_closed_end(spans: Spans) -> None:
 
     happens(closing.happened)
     assert [span.name for span in spans.all] == ["task", "eval"]
+
+
+@pytest.fixture
+def no_garbage_collection() -> Iterator[None]:
+    gc.disable()
+    yield
+    gc.enable()
+
+
+@pytest.mark.usefixtures("no_garbage_collection")
+@pytest.mark.parametrize("how", ["it is read to its end", "its iterator is closed"])
+def test_a_run_that_has_ended_is_gone_without_a_garbage_collection(how: str) -> None:
+    closing = Closing()
+    run = new_run(Evaluator("e", echo), inputs(1, 2, 3), when_closed=closing)
+    events = iter(run)
+    in_time(partial(next, events))
+    if how == "it is read to its end":
+        in_time(partial(list, events))
+    else:
+        disconnect(events)
+    happens(closing.happened)
+    gone = weakref.ref(run)
+    del run, events
+    assert eventually(lambda: gone() is None)

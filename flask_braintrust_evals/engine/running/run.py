@@ -92,6 +92,7 @@ class Run:
             may_begin=lambda: self.state is RunState.RUNNING,
             fail=self._fail,
         )
+        self._users.when_released(self._workers.close)
         self._deadline: Timer | None = None
         self.state = RunState.NEW
         self.error: EvalsError | None = None

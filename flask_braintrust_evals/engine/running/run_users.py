@@ -172,8 +172,9 @@ class RunUsers:
                 return
             self._released = True
             timer, self._timer = self._timer, None
+            callbacks, self._callbacks = self._callbacks, []  # which refer to this run
         if timer is not None:
             timer.cancel()
-        with ExitStack() as callbacks:
-            for callback in reversed(self._callbacks):
-                callbacks.callback(callback)
+        with ExitStack() as all_of_them:
+            for callback in reversed(callbacks):
+                all_of_them.callback(callback)

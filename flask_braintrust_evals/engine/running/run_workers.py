@@ -22,6 +22,14 @@ from .run_users import RunUsers
 logger = logging.getLogger("flask_braintrust_evals")
 
 
+def _no() -> bool:
+    return False
+
+
+def _ignore(error: EvalsError) -> None:
+    pass
+
+
 class RunWorkers:
     """Starts the workers of a run.
 
@@ -69,6 +77,15 @@ class RunWorkers:
             return True
         self._places.give_back()
         return False
+
+    def close(self) -> None:
+        """Start no more workers. Called when nobody uses the run any more.
+
+        What leads back to this object and to the run is given up: they would otherwise exist until
+        a garbage collection, which takes the longer the more of them there are.
+        """
+        self._may_begin, self._fail = _no, _ignore
+        self._places.start = _no
 
     def _are_wanted(self) -> bool:
         """Return whether the run may have one more worker, and that may find a case."""
