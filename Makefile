@@ -44,7 +44,7 @@ test: $(VENV)/.dev
 PYTEST := PYTEST_DISABLE_PLUGIN_AUTOLOAD=1 $(BIN)/python -m pytest -p xdist
 
 test-fast: $(VENV)/.dev
-	$(PYTEST) --numprocesses 2 \
+	$(PYTEST) --numprocesses 3 \
 		-m "not live and not slow" $(addprefix --ignore tests/,browser live official packaging)
 
 docs: $(VENV)/.dev
