@@ -143,7 +143,7 @@ class RecordingSpan(ReadableSpan, Span):
         return self.end_time is None
 
     def set_attribute(self, key: str, value: Any) -> None:
-        if self.end_time is None or self._is_open():
+        if self.end_time is None or self._is_open():  # mostly without a call, since it is frequent
             if type(value) is str and key:
                 self.recorded_attributes[key] = value
             else:
@@ -270,7 +270,7 @@ class RecordingTracer(Tracer):
         start_time: int | None = None,
         ids: SpanIds | None = None,
     ) -> Span:
-        """Do what :meth:`start_span` does, sooner: no context is made, and searched for a span.
+        """Do what :meth:`start_span` does in less time: no context is made and searched for a span.
 
         Args:
             above: the ids of the span above it. If they are not valid, a trace is started.

@@ -9,6 +9,7 @@ from __future__ import annotations
 import atexit
 import os
 import threading
+import time
 from collections.abc import Callable
 
 from flask_braintrust_evals.concurrency.gevent_patch import new_event
@@ -30,17 +31,17 @@ class Ending:
         self._grace = grace
         self.delivered = new_event()
 
-    def wait(self) -> None:
-        """Wait until all is delivered, unless the run is still under way.
+    def patience(self) -> float:
+        """Return the seconds that a process which exits now waits for it.
 
-        It takes as long as the workers of an ended run and the delivery may take at most, but no
-        longer than the server lets its worker live.
+        They are those for the workers of a run that has ended, and for the delivery that follows,
+        but no more than the server lets its worker live; 0 for a run that is still under way.
         """
         if not self._run.state.is_end:
-            return
+            return 0.0
         limit = RELEASE_AFTER + (self._grace.time_to_end or 0.0)
         left = self._grace.until_killed()
-        self.delivered.wait(limit if left is None else min(limit, left))
+        return limit if left is None else min(limit, left)
 
 
 class Endings:
@@ -66,7 +67,7 @@ class Endings:
         if is_first:
             # Not at import: what is registered last is called first, and the event loop and the
             # native threads must still be there.
-            atexit.register(self._wait)
+            atexit.register(self.wait)
 
         def remove() -> None:
             with self._lock:
@@ -75,15 +76,19 @@ class Endings:
 
         return remove
 
+    def wait(self) -> None:
+        """Wait for all of them, side by side. Called when the process exits."""
+        with self._lock:
+            pending = list(self._pending)
+        now = time.monotonic()
+        deadlines = [(now + ending.patience(), ending) for ending in pending]
+        for deadline, ending in deadlines:
+            ending.delivered.wait(max(0.0, deadline - time.monotonic()))
+
     def forget(self) -> None:
         """Wait for nothing: a forked child has no thread that delivers anything."""
         self._pending.clear()
-
-    def _wait(self) -> None:
-        with self._lock:
-            pending = list(self._pending)
-        for ending in pending:
-            ending.wait()
+        self._lock = threading.Lock()  # another thread of the parent may have held it
 
 
 ENDINGS = Endings()

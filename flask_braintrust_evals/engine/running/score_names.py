@@ -25,7 +25,7 @@ def name_scores(
         scorer: the scorer.
         taken: the names of all scorers, and of the scores that the case has so far.
     """
-    if len(scores) == 1 and scores[0].name == scorer.name:
+    if len(scores) == 1 and scores[0].name == scorer.name:  # as of most scorers
         return {scorer.name: scores[0]}
     named: dict[str, Score] = {}
     unavailable = {*taken}

@@ -109,7 +109,7 @@ def to_scores(result: Any, name: str) -> list[Score]:
         TypeError: the result is none of these, or a name is not a string.
         ValueError: a number is outside 0 to 1.
     """
-    if type(result) is float and 0.0 <= result <= 1.0:
+    if type(result) is float and 0.0 <= result <= 1.0:  # as of most scorers
         return [Score(name, result)]
     if type(result) in _NUMBERS:
         return [Score(name, None if result is None else _number(result))]
