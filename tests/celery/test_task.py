@@ -215,6 +215,9 @@ def soon_redelivered(found: Bench) -> dict[str, Any]:
         "visibility_timeout": 1,
         "unacked_restore_interval": 0.2,
         "unacked_restore_throttle": 1,
+        # The worker that is killed may hold the lock for this, which is kept for five minutes.
+        "unacked_mutex_key": f"{found.transport.queue}.mutex",
+        "unacked_mutex_expire": 1,
     }
     return {"broker_transport_options": options}
 
