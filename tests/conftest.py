@@ -126,6 +126,14 @@ def no_settings_of_this_machine() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(autouse=True, scope="module")
+def nothing_to_collect_of_earlier_modules() -> Iterator[None]:
+    """Let the garbage collector skip what a module has imported and what pytest keeps of it."""
+    yield
+    gc.collect()
+    gc.freeze()
+
+
 @pytest.fixture
 def cloud() -> Iterator[StandIn]:
     """The stand-in, with one user who is in one organisation."""

@@ -37,7 +37,7 @@ class NoText(Exception):
 
 class Long(Exception):
     def __str__(self) -> str:
-        return "x" * 30_000_000
+        return "x" * 3_000_000
 
 
 class OwnText(str):

@@ -34,23 +34,36 @@ def chance_of(differences: Sequence[float]) -> float:
         return 1.0
     seen = abs(sum(changed)) - TOLERANCE
     if len(changed) <= EXACT:
-        choices = itertools.product((1, -1), repeat=len(changed))
-        far = [abs(sum(s * d for s, d in zip(signs, changed, strict=True))) for signs in choices]
-        return sum(each >= seen for each in far) / len(far)
+        sums = _all_sums(changed)
+        return sum(abs(each) >= seen for each in sums) / len(sums)
     samples = min(SAMPLES, max(MIN_SAMPLES, MAX_STEPS // len(changed)))
-    words = _random_words()
-    count = sum(abs(_random_sum(changed, words)) >= seen for _ in range(samples))
+    count = sum(abs(each) >= seen for each in itertools.islice(_random_sums(changed), samples))
     return (count + 1) / (samples + 1)
 
 
-def _random_sum(differences: Sequence[float], words: Iterator[int]) -> float:
-    """Return a sum of the differences with signs that are bits of random words."""
-    total = 0.0
-    for start in range(0, len(differences), 32):
-        word = next(words)
-        for place, each in enumerate(differences[start : start + 32]):
-            total += each if word >> place & 1 else -each
-    return total
+def _all_sums(differences: Sequence[float]) -> list[float]:
+    """Return the sums of the differences with all choices of signs.
+
+    The place of a sum has a bit for each difference, the lowest for the first, which is 0 if the
+    difference is subtracted.
+    """
+    sums = [0.0]
+    for each in differences:
+        sums = [total - each for total in sums] + [total + each for total in sums]
+    return sums
+
+
+def _random_sums(differences: Sequence[float]) -> Iterator[float]:
+    """Yield sums of the differences with signs that are bits of random words."""
+    # Sums of eight are looked up by a byte, because one step for each sign takes ten times as long.
+    whole = [*differences, *[0.0] * (-len(differences) % 8)]
+    eights = [_all_sums(whole[at : at + 8]) for at in range(0, len(whole), 8)]
+    length = -(-len(eights) // 4)
+    words = _random_words()
+    while True:
+        taken = itertools.islice(words, length)
+        signs = b"".join(word.to_bytes(4, "little") for word in taken)
+        yield sum(map(list.__getitem__, eights, signs))
 
 
 def _random_words() -> Iterator[int]:

@@ -130,9 +130,12 @@ def test_own_code_is_what_no_library_has(tmp_path: Path, monkeypatch: pytest.Mon
     (package / "used_later.py").write_text("x = 1")
     monkeypatch.syspath_prepend(str(tmp_path))
     importlib.import_module("some_package")
-    names = {path.name for path in own_files() if tmp_path in path.parents}
-    assert names == {"__init__.py", "used_later.py"}
-    assert not any("site-packages" in str(path) for path in own_files())
+    own = [*own_files()]
+    assert {path.name for path in own if tmp_path in path.parents} == {
+        "__init__.py",
+        "used_later.py",
+    }
+    assert not any("site-packages" in str(path) for path in own)
     before = digest_of_code()
     (package / "used_later.py").write_text("x = 2")
     assert digest_of_code() != before

@@ -59,7 +59,7 @@ def deep(levels: int) -> Any:
         {"k" * 5000: 1},
         {f"{n}": {f"{m}": "x" * 50 for m in range(50)} for n in range(50)},
         deep(180),
-        [[[[list(range(100))] * 20] * 20] * 20] * 2,
+        [[[list(range(100))] * 20] * 20] * 2,
     ],
     ids=["escaped", "control", "wide", "many", "key", "objects", "deep", "lists"],
 )
