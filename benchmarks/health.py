@@ -4,6 +4,7 @@
 
 A thread of the client of many streams would wait for that client more than for the server. Asks
 until its standard input ends, and then prints the seconds that each answer took, as JSON.
+:func:`asked` starts and ends such a process.
 """
 
 from __future__ import annotations
@@ -11,8 +12,12 @@ from __future__ import annotations
 import json
 import select
 import socket
+import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 PAUSE = 0.02
 """Seconds between two requests."""
@@ -36,6 +41,28 @@ def ask(port: int) -> float:
     if not answer.startswith(b"HTTP/1.1 200 "):
         raise RuntimeError(f"the server's health: {answer[:400]!r}")
     return took
+
+
+@contextmanager
+def asked(port: int) -> Iterator[list[float]]:
+    """Ask for a server's health inside of the block, whose list then gets each answer's seconds."""
+    taken: list[float] = []
+    asking = subprocess.Popen(
+        [sys.executable, "-m", "benchmarks.health", str(port)],
+        cwd=Path(__file__).parents[1],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    try:
+        yield taken
+    finally:
+        try:
+            output = asking.communicate(timeout=TIMEOUT)[0]
+        finally:
+            asking.kill()
+    if asking.returncode:
+        raise RuntimeError("the server's health could not be asked for")
+    taken += json.loads(output)
 
 
 def main() -> None:

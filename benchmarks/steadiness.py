@@ -13,7 +13,6 @@ import argparse
 import json
 import socket
 import statistics
-import subprocess
 import sys
 import threading
 import time
@@ -25,6 +24,7 @@ from urllib.request import urlopen
 
 from .client import drive, read_run, request
 from .cloud import Cloud
+from .health import asked
 from .machine import (
     allow_many_connections,
     client_cores,
@@ -39,6 +39,7 @@ from .machine import (
 from .scenarios import PLAYGROUND, SPANS_PER_CASE, WAIT, Scenario
 from .servers import Server, ThisProject
 from .servers.base import ROOT
+from .servers.plain_flask import PlainFlask
 from .sink import ORG, TOKEN
 
 RESULT = Path(__file__).parent / "results" / "steadiness.json"
@@ -59,11 +60,13 @@ class Steadiness:
     Args:
         server: the server that is measured.
         cloud: the stand-in for Braintrust that it uses.
+        plain: what it is compared with where many requests arrive at once.
     """
 
-    def __init__(self, server: Server, cloud: Cloud) -> None:
+    def __init__(self, server: Server, cloud: Cloud, plain: Server) -> None:
         self._server = server
         self._cloud = cloud
+        self._plain = plain
         self._headers = {
             "Origin": cloud.url,
             "x-bt-auth-token": TOKEN,
@@ -85,7 +88,7 @@ class Steadiness:
         for task in ("sync", "async"):
             scenario = Scenario(task, 20, runs=500)
             self._cloud.reset()
-            with self._health() as health:
+            with asked(self._server.port) as health:
                 timing = self._drive(scenario)
             spans = self._cloud.wait_for(scenario.total * SPANS_PER_CASE, 30).spans
             what = f"500 runs at once of 20 {task} cases of {WAIT * 1000:g} ms"
@@ -93,7 +96,16 @@ class Steadiness:
             self._row(what, "cases and spans lost", f"0 and {lost}", "0 and 0")
             self._row(what, "health answers, median", _ms(statistics.median(health)), "")
             self._row(what, "health answers, slowest", _ms(max(health)), "50 ms")
+            floor = self._floor_of_health(scenario)
+            self._row(what, f"the same of {self._plain.title}", _ms(floor), "")
             self._row(what, "all runs", f"{timing.total:.1f} s", "")
+
+    def _floor_of_health(self, scenario: Scenario) -> float:
+        """Return the seconds of the slowest answer where the same requests cause no work."""
+        sent = request(self._plain.port, self._plain.path, self._headers, scenario.body())
+        with asked(self._plain.port) as health:
+            drive(self._plain.port, sent, scenario.runs, 0, LIMIT)
+        return max(health)
 
     def open_streams(self) -> None:
         for task in ("hold", "hold-async"):
@@ -184,23 +196,6 @@ class Steadiness:
         return connection
 
     @contextmanager
-    def _health(self) -> Iterator[list[float]]:
-        """Ask for the server's health; yield a list that gets the seconds of each answer."""
-        taken: list[float] = []
-        command = [sys.executable, "-m", "benchmarks.health", str(self._server.port)]
-        asking = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-        try:
-            yield taken
-        finally:
-            try:
-                output = asking.communicate(timeout=LIMIT)[0]
-            finally:
-                asking.kill()
-        if asking.returncode:
-            raise RuntimeError("the server's health could not be asked for")
-        taken += json.loads(output)
-
-    @contextmanager
     def _peak(self) -> Iterator[Callable[[], int]]:
         """Watch the server's memory; yield a function that returns its largest growth in bytes."""
         before, largest = self._held(), [0]
@@ -285,8 +280,9 @@ def main() -> None:
         pinned(client_cores(available)),
         Cloud(client_cores(available)) as cloud,
         ThisProject(cloud.url, server_cores(available)) as server,
+        PlainFlask(cloud.url, server_cores(available)) as plain,
     ):
-        rows = Steadiness(server, cloud).measure(parts)
+        rows = Steadiness(server, cloud, plain).measure(parts)
     results = {"machine": machine, "rows": rows}
     sys.stdout.write(f"\n{table(results)}\n")
     if set(parts) == set(PARTS):
