@@ -23,6 +23,7 @@ from flask_braintrust_evals.tracing.sizes import (
     value_size,
 )
 from flask_braintrust_evals.tracing.span_context import context_of
+from flask_braintrust_evals.tracing.span_copies import copy_of
 
 from .cuts import cut_attributes, cut_text, is_deep
 
@@ -60,7 +61,7 @@ def within_limits(span: ReadableSpan, parent: str, size: int) -> tuple[ReadableS
     if CONTEXT not in attributes:
         added[CONTEXT] = context_of(span)
     if is_right:
-        copy = _copy(span, {**attributes, **added}, span.events)
+        copy = copy_of(span, attributes={**attributes, **added})
         return copy, size + attributes_size(added)
     copy = cut_span(span, _limit(span) if too_large else MAX_ATTRIBUTE_BYTES, added)
     size = span_size(copy)
@@ -87,37 +88,14 @@ def cut_span(
         for event in span.events
     ]
     links = [Link(link.context, cut_attributes(link.attributes, limit)) for link in span.links]
-    return _copy(
+    return copy_of(
         span,
-        attributes,
-        events,
+        attributes=attributes,
+        events=events,
         links=links,
         name=cut_text(span.name, limit),
         status=_cut_status(span.status, limit),
     )
-
-
-def _copy(
-    span: ReadableSpan,
-    attributes: Mapping[str, Any],
-    events: Iterable[Event],
-    **changed: Any,
-) -> ReadableSpan:
-    fields: dict[str, Any] = {
-        "name": span.name,
-        "context": span.context,
-        "parent": span.parent,
-        "resource": span.resource,
-        "attributes": attributes,
-        "events": tuple(events),
-        "links": span.links,
-        "kind": span.kind,
-        "instrumentation_scope": span.instrumentation_scope,
-        "status": span.status,
-        "start_time": span.start_time,
-        "end_time": span.end_time,
-    }
-    return ReadableSpan(**{**fields, **changed})
 
 
 def _cut_status(status: Status, limit: int) -> Status:
@@ -178,7 +156,9 @@ def _without_the_rest(span: ReadableSpan) -> ReadableSpan:
     Braintrust's own attributes and the span's exceptions are the first to be kept.
     """
     attributes = plain_attributes(span)
-    budget = _Budget(MAX_SPAN_BYTES - OVERHEAD - span_size(_copy(span, {}, (), links=())))
+    budget = _Budget(
+        MAX_SPAN_BYTES - OVERHEAD - span_size(copy_of(span, attributes={}, events=(), links=()))
+    )
     names = sorted(attributes, key=lambda name: not name.startswith("braintrust."))
     kept_names = budget.take(names, lambda name: attributes_size({name: attributes[name]}))
     events = sorted(span.events, key=lambda event: event.name != "exception")
@@ -190,10 +170,10 @@ def _without_the_rest(span: ReadableSpan) -> ReadableSpan:
         "links": len(span.links) - len(kept_links),
     }
     note = ", ".join(f"{count} {what}" for what, count in left_out.items() if count)
-    return _copy(
+    return copy_of(
         span,
-        {**{name: attributes[name] for name in kept_names}, LEFT_OUT: note},
-        sorted(kept_events, key=lambda event: event.timestamp),
+        attributes={**{name: attributes[name] for name in kept_names}, LEFT_OUT: note},
+        events=sorted(kept_events, key=lambda event: event.timestamp),
         links=kept_links,
     )
 

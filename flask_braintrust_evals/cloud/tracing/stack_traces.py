@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from opentelemetry.sdk.trace import Event, ReadableSpan
 
+from flask_braintrust_evals.tracing.span_copies import copy_of
+
 STACK = "exception.stacktrace"
 """https://opentelemetry.io/docs/specs/semconv/exceptions/exceptions-spans/"""
 
@@ -20,17 +22,4 @@ def without_stack_traces(span: ReadableSpan) -> ReadableSpan:
         )
         for event in span.events
     ]
-    return ReadableSpan(
-        name=span.name,
-        context=span.context,
-        parent=span.parent,
-        resource=span.resource,
-        attributes=span.attributes,
-        events=events,
-        links=span.links,
-        kind=span.kind,
-        instrumentation_scope=span.instrumentation_scope,
-        status=span.status,
-        start_time=span.start_time,
-        end_time=span.end_time,
-    )
+    return copy_of(span, events=events)

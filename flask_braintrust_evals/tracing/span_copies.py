@@ -1,0 +1,31 @@
+"""Copies of finished spans, which their own exporters have as well and must not be changed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from opentelemetry.sdk.trace import ReadableSpan
+
+
+def copy_of(span: ReadableSpan, **changed: Any) -> ReadableSpan:
+    """Return a copy of a finished span.
+
+    Args:
+        span: the span.
+        changed: arguments of :class:`ReadableSpan` that are other ones in the copy.
+    """
+    fields: dict[str, Any] = {
+        "name": span.name,
+        "context": span.context,
+        "parent": span.parent,
+        "resource": span.resource,
+        "attributes": span.attributes,
+        "events": span.events,
+        "links": span.links,
+        "kind": span.kind,
+        "instrumentation_scope": span.instrumentation_scope,
+        "status": span.status,
+        "start_time": span.start_time,
+        "end_time": span.end_time,
+    }
+    return ReadableSpan(**{**fields, **changed})
