@@ -10,7 +10,12 @@ from flask import Flask
 from .cloud.session_cache import SessionCache
 from .concurrency.places import Places
 from .config import Settings
-from .contrib import braintrust_attachments, braintrust_spans, join_braintrust_when_imported
+from .contrib import (
+    braintrust_attachments,
+    braintrust_customizer,
+    braintrust_spans,
+    join_braintrust_when_imported,
+)
 from .runs.host import Host
 from .runs.run_peers import Application
 from .tracing.processor import CaseSpanProcessor
@@ -94,5 +99,6 @@ class EvalsRuntime:
             self.places,
             braintrust_spans,
             self._sdk_attachments,
+            braintrust_customizer,
             None if workers is None else workers.distribution,
         )

@@ -42,11 +42,7 @@ def chance_of(differences: Sequence[float]) -> float:
 
 
 def _all_sums(differences: Sequence[float]) -> list[float]:
-    """Return the sums of the differences with all choices of signs.
-
-    The place of a sum has a bit for each difference, the lowest for the first, which is 0 if the
-    difference is subtracted.
-    """
+    """Return the sums of the differences with all choices of signs."""
     sums = [0.0]
     for each in differences:
         sums = [total - each for total in sums] + [total + each for total in sums]
@@ -55,15 +51,18 @@ def _all_sums(differences: Sequence[float]) -> list[float]:
 
 def _random_sums(differences: Sequence[float]) -> Iterator[float]:
     """Yield sums of the differences with signs that are bits of random words."""
-    # Sums of eight are looked up by a byte, because one step for each sign takes ten times as long.
-    whole = [*differences, *[0.0] * (-len(differences) % 8)]
-    eights = [_all_sums(whole[at : at + 8]) for at in range(0, len(whole), 8)]
-    length = -(-len(eights) // 4)
+    whole = sum(differences)
+    length = -(-len(differences) // 32)
     words = _random_words()
     while True:
         taken = itertools.islice(words, length)
-        signs = b"".join(word.to_bytes(4, "little") for word in taken)
-        yield sum(map(list.__getitem__, eights, signs))
+        positive = b"".join(word.to_bytes(4, "little") for word in taken)
+        signs = itertools.chain.from_iterable(map(_BITS.__getitem__, positive))
+        yield 2 * sum(itertools.compress(differences, signs)) - whole
+
+
+_BITS = [tuple(byte >> place & 1 for place in range(8)) for byte in range(256)]
+"""The bits of each byte, the lowest first."""
 
 
 def _random_words() -> Iterator[int]:

@@ -13,6 +13,7 @@ logger = logging.getLogger("flask_braintrust_evals")
 
 _joins_when_imported = False
 _has_logged = False
+_has_logged_customizers = False
 
 
 def join_braintrust_when_imported() -> None:
@@ -77,6 +78,32 @@ def _with_attachments(value: Any, loader: Any) -> Any:
     except Exception:  # braintrust_spans() logs it
         return value
     return with_attachments(value, loader)
+
+
+def braintrust_customizer() -> Any:
+    """Return what the application has told the ``braintrust`` SDK to change in spans.
+
+    Returns:
+        a function of a span, which returns the span to be sent instead. ``None``: nothing is to be
+        changed, or nothing in this process has imported the SDK.
+    """
+    global _has_logged_customizers
+    if "braintrust" not in sys.modules:
+        return None
+    try:
+        from .braintrust.customizers import customizer
+
+        return customizer()
+    except Exception as error:
+        if not _has_logged_customizers:
+            _has_logged_customizers = True
+            logger.warning(
+                "a masking function and span customizers of this version of the braintrust package"
+                " cannot be found (%s: %s): spans are sent as they were recorded",
+                type(error).__name__,
+                error,
+            )
+        return None
 
 
 def write_attachments() -> None:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from flask_braintrust_evals.cloud.sessions import UserSession
+from flask_braintrust_evals.cloud.tracing.outgoing import Customize, no_customizer
 from flask_braintrust_evals.concurrency.places import Places
 from flask_braintrust_evals.config import Settings
 from flask_braintrust_evals.tracing.collector import SpanCollector
@@ -29,6 +30,7 @@ class Host:
         places: limits the cases at a time of all runs of requests.
         sdk_spans: see :func:`flask_braintrust_evals.contrib.braintrust_spans`.
         sdk_attachments: see :func:`flask_braintrust_evals.contrib.braintrust_attachments`.
+        sdk_customizer: see :func:`flask_braintrust_evals.contrib.braintrust_customizer`.
         distribution: the way to workers on other machines; ``None``: cases run in this process.
     """
 
@@ -38,6 +40,7 @@ class Host:
     places: Places | None = None
     sdk_spans: Callable[[], Any] | None = None
     sdk_attachments: WithAttachments | None = None
+    sdk_customizer: Callable[[], Customize | None] = no_customizer
     distribution: Distribution | None = None
 
     def spans_in_memory(self, keeper: SpanKeeper) -> SpanCollector:

@@ -170,6 +170,7 @@ def _spans(
         parent.row_fields,
         settings.stack_traces,
         keeper,
+        host.sdk_customizer,
     )
 
 

@@ -70,6 +70,11 @@ class PreparedRun:
             self.spans.close()
         self.flush(timeout)
 
+    @property
+    def delivers(self) -> bool:
+        """Whether there may be spans or attachments to deliver when the run has ended."""
+        return self.spans is not None or self.uploads is not None
+
     def after_uploads(self, callback: Callable[[], None]) -> Callable[[], None]:
         """Return a function that has ``callback`` called when the attachments are stored.
 

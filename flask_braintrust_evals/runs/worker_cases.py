@@ -90,7 +90,12 @@ def _worker_spans(
         return None
     host.span_processor.attach()
     return WorkerSpans(
-        recording.parent, host.span_processor, receive_spans, recording.stack_traces, keeper
+        recording.parent,
+        host.span_processor,
+        receive_spans,
+        recording.stack_traces,
+        keeper,
+        host.sdk_customizer,
     )
 
 

@@ -143,15 +143,17 @@ class RecordingSpan(ReadableSpan, Span):
         return self.end_time is None
 
     def set_attribute(self, key: str, value: Any) -> None:
+        recorded = self.recorded_attributes  # see end()
         if self.end_time is None or self._is_open():  # mostly without a call, since it is frequent
             if type(value) is str and key:
-                self.recorded_attributes[key] = value
+                recorded[key] = value
             else:
-                self.recorded_attributes.update(_cleaned({key: value}))
+                recorded.update(_cleaned({key: value}))
 
     def set_attributes(self, attributes: Mapping[str, Any]) -> None:
+        recorded = self.recorded_attributes
         if self._is_open():
-            self.recorded_attributes.update(_cleaned(attributes))
+            recorded.update(_cleaned(attributes))
 
     def add_event(
         self, name: str, attributes: Mapping[str, Any] | None = None, timestamp: int | None = None
@@ -207,6 +209,8 @@ class RecordingSpan(ReadableSpan, Span):
         """
         if self.end_time is None or self._is_open():
             self.end_time = time.time_ns() if end_time is None else end_time
+            # Another thread may just be recording, with the attributes that it got before the end.
+            self.recorded_attributes = self.recorded_attributes.copy()
             self._on_end(self)
 
     def __exit__(

@@ -73,7 +73,8 @@ class EvalRun:
         self._watch = RunWatch(run, self.prepared.evaluator, self.grace, self.heartbeat)
         self._sending: Sending | None = None
         run.when_closed(self._end)
-        run.when_closed(self.prepared.after_uploads(ENDINGS.add(run, self.grace)))
+        if self.prepared.delivers:
+            run.when_closed(self.prepared.after_uploads(ENDINGS.add(run, self.grace)))
 
     def when_closed(self, callback: Callable[[], None]) -> None:
         """Have ``callback`` called when the workers have ended and the spans are delivered."""

@@ -38,6 +38,14 @@ def test_results_are_in_the_order_of_the_data() -> None:
     assert result.failures == []
 
 
+def test_references_of_cases_can_be_keys() -> None:
+    cases = [EvalCase("a", origin={"object_type": "dataset"}), EvalCase("b")]
+    result = Evaluator("e", echo).run(cases, trial_count=2)
+    by_case = {each.ref: each.output for each in result.results}
+    assert list(by_case.values()) == ["a", "a", "b", "b"]
+    assert by_case[result.results[3].ref] == "b"
+
+
 def test_trials_are_in_order_too() -> None:
     result = Evaluator("e", echo).run(inputs("a", "b"), trial_count=3)
 

@@ -227,3 +227,20 @@ def test_its_json_is_what_was_recorded_as_the_sdks_class_writes_it() -> None:
             assert written.pop(name)
     assert own == other
     assert own["name"] == "after"
+
+
+def test_what_another_thread_is_still_recording_when_a_span_ends_is_left_out() -> None:
+    ours = Ours()
+    span = ours.tracer.start_span("a", attributes={"kept": 1})
+    assert isinstance(span, RecordingSpan)
+
+    class Late(dict[str, Any]):
+        """Attributes that take until after the end to be read."""
+
+        def items(self) -> Any:
+            span.end()
+            return super().items()
+
+    span.set_attributes(Late(late=1))
+    assert dict(ours.ended[0].attributes or {}) == {"kept": 1}
+    assert dict(span.attributes) == {"kept": 1}

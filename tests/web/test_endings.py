@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 
 import pytest
 
+from flask_braintrust_evals import Evaluator
 from flask_braintrust_evals.engine.running.run import RELEASE_AFTER, Run
 from flask_braintrust_evals.engine.running.run_state import RunState
 from flask_braintrust_evals.web.endings import Endings
 from flask_braintrust_evals.web.stopping import GracePeriod
+from tests.standin import StandIn
 from tests.support import PATIENCE, in_time
+
+from .support import CASES, Api, api_of, echo, make_app
 
 
 class Ended(Run):
@@ -68,3 +73,22 @@ def test_a_forked_child_waits_for_nothing(known: Endings) -> None:
     began = time.monotonic()
     in_time(known.wait)
     assert time.monotonic() - began < RELEASE_AFTER
+
+
+def test_a_run_that_has_nothing_to_deliver_is_not_waited_for(
+    cloud: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    noted: list[Run] = []
+
+    class Noting(Endings):
+        def add(self, run: Run, grace: GracePeriod) -> Callable[[], None]:
+            noted.append(run)
+            return lambda: None
+
+    monkeypatch.setattr("flask_braintrust_evals.web.evals.ENDINGS", Noting())
+    alone = Api(make_app(Evaluator("alone", echo), BRAINTRUST_EVALS_AUTH="none"), token=None)
+    assert alone.outputs(name="alone", data=CASES) == ["a", "b"]
+    assert not noted
+    recorded = api_of(cloud, Evaluator("recorded", echo))
+    assert recorded.outputs(name="recorded", data=CASES) == ["a", "b"]
+    assert len(noted) == 1

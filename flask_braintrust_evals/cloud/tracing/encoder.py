@@ -86,11 +86,12 @@ class OtlpEncoder:
             if count and (full or own is not envelope):
                 yield _chunk(envelope, messages)
                 messages, size = ScopeSpans(), 0
-            envelope = own
+            envelope, count = own, len(messages.spans)
             try:
                 _add(span, messages.spans)
                 size += span_size
             except Exception as error:
+                del messages.spans[count:]  # what has been written of it
                 self._note_failure(error)
         if messages.spans:
             yield _chunk(envelope, messages)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from opentelemetry.sdk.trace import ReadableSpan
@@ -20,7 +20,7 @@ from .encoder import OtlpChunk, OtlpEncoder
 from .exporter import SpanExporter
 from .intake import Intake
 from .native_rows import NativeRow, is_native, native_row
-from .outgoing import outgoing
+from .outgoing import Customize, no_customizer, outgoing
 from .packing import Unpacker
 
 logger = logging.getLogger("flask_braintrust_evals")
@@ -44,6 +44,7 @@ class SpanPipeline:
             all spans are sent over OTLP.
         stack_traces: whether spans are sent with the stack traces of their exceptions.
         keeper: see :class:`SpanCollector`.
+        customizer: returns what changes each span before it is sent; ``None``: nothing does.
     """
 
     def __init__(
@@ -55,8 +56,10 @@ class SpanPipeline:
         row_fields: Mapping[str, str] | None = None,
         stack_traces: bool = True,
         keeper: SpanKeeper | None = None,
+        customizer: Callable[[], Customize | None] = no_customizer,
     ) -> None:
         self._stack_traces = stack_traces
+        self._customizer = customizer
         self._parent = parent
         self._timeout = timeout
         self._encoder = OtlpEncoder()
@@ -115,7 +118,7 @@ class SpanPipeline:
         self._spans.lost += lost
 
     def _encode(self, spans: Sequence[SizedSpan]) -> None:
-        sent = outgoing(spans, self._parent, self._stack_traces)
+        sent = outgoing(spans, self._parent, self._stack_traces, self._customizer())
         if self._row_fields is not None:
             sent = [each for each in sent if not self._add_row(each[0], self._row_fields)]
         for chunk in self._encoder.encode(sent):

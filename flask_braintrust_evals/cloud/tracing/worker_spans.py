@@ -14,7 +14,7 @@ from flask_braintrust_evals.tracing.span_keeper import SpanKeeper
 from flask_braintrust_evals.tracing.usage import CaseUsage
 
 from .encoder import OtlpEncoder
-from .outgoing import outgoing
+from .outgoing import Customize, no_customizer, outgoing
 from .packing import pack
 
 Packed = dict[str, Any]
@@ -23,8 +23,8 @@ Packed = dict[str, Any]
 class WorkerSpans:
     """Collects spans by case and encodes them, for the process that sends them.
 
-    It is the first half of :class:`SpanPipeline`. The ``eval`` span of a case is not encoded: the
-    other process goes on with it.
+    It is the first half of :class:`SpanPipeline`. The ``eval`` span of a case is neither encoded
+    nor customized: the other process goes on with it.
 
     Args:
         parent: the value of ``braintrust.parent``.
@@ -32,6 +32,7 @@ class WorkerSpans:
         late: called with spans that do not belong to a case that just ends.
         stack_traces: whether spans are sent with the stack traces of their exceptions.
         keeper: see :class:`SpanCollector`.
+        customizer: see :class:`SpanPipeline`.
     """
 
     def __init__(
@@ -41,8 +42,10 @@ class WorkerSpans:
         late: Callable[[list[Packed]], None],
         stack_traces: bool = True,
         keeper: SpanKeeper | None = None,
+        customizer: Callable[[], Customize | None] = no_customizer,
     ) -> None:
         self._parent = parent
+        self._customizer = customizer
         self._late = late
         self._stack_traces = stack_traces
         self._encoder = OtlpEncoder()
@@ -71,11 +74,15 @@ class WorkerSpans:
         self._collector.close()
 
     def _deliver(self, spans: Sequence[SizedSpan]) -> None:
-        sent = outgoing(spans, self._parent, self._stack_traces)
-        root = next((span for span, _ in sent if span.parent is None), None)
-        others = [each for each in sent if each[0] is not root]
-        packed = [pack(chunk) for chunk in self._encoder.encode(others)]
+        roots = [each for each in spans if each[0].parent is None]
+        others = [each for each in spans if each[0].parent is not None]
+        sent = self._outgoing(others, self._customizer())
+        packed = [pack(chunk) for chunk in self._encoder.encode(sent)]
+        root = next((span for span, _ in self._outgoing(roots, None)), None)
         if root is not None and root.context is not None:
             self._ended[root.context.trace_id] = root, packed
         elif packed:
             self._late(packed)
+
+    def _outgoing(self, spans: Sequence[SizedSpan], customize: Customize | None) -> list[SizedSpan]:
+        return outgoing(spans, self._parent, self._stack_traces, customize)

@@ -19,7 +19,7 @@ MAX_FAILURES = 10
 """Failed cases that the text of a result lists."""
 
 
-@dataclass(slots=True)  # not frozen: see Event
+@dataclass(slots=True, unsafe_hash=True)  # not frozen: see Event
 class CaseRef:
     """A reference to a case of a run.
 
@@ -34,7 +34,7 @@ class CaseRef:
     id: str
     index: int
     trial_index: int
-    origin: Mapping[str, Any] | None
+    origin: Mapping[str, Any] | None = field(hash=False)
 
 
 @dataclass(frozen=True)
