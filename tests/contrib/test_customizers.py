@@ -40,7 +40,7 @@ def nothing_is_set() -> Iterator[None]:
     braintrust.set_span_customizers(None)
 
 
-class Customizer(braintrust.SpanCustomizer):  # type: ignore[misc]
+class Customizer(braintrust.SpanCustomizer):
     """Calls a function, and notes what it gets."""
 
     def __init__(self, change: Any) -> None:
@@ -58,7 +58,7 @@ def customize(change: Any) -> Customizer:
     return made
 
 
-@braintrust.traced  # type: ignore[untyped-decorator]
+@braintrust.traced
 def look_up(text: str) -> str:
     return f"found {text}"
 

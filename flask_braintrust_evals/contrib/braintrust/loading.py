@@ -21,7 +21,7 @@ from flask_braintrust_evals.engine.evaluator import Evaluator
 from flask_braintrust_evals.errors import RegistrationError
 
 from .evaluators import from_sdk
-from .modules import import_file, was_imported
+from .modules import FileModules
 from .uncalled import NO_CALL, why_nothing
 
 logger = logging.getLogger("flask_braintrust_evals")
@@ -48,17 +48,12 @@ def load(path: str | os.PathLike[str], *, blocking: bool = False) -> list[Evalua
         RegistrationError: there is no such file; none of the files defines an evaluator; or one of
             them cannot be imported, which is then the cause of the error.
     """
-    evaluators: list[Evaluator] = []
-    before = set(sys.modules)
-    loaded: set[str] = set()
-    reasons: list[str] = []
-    for file in _files(os.fspath(path)):
-        if not was_imported(file, since=before):  # by one of the other files
-            found = [each for each in _load_file(file, blocking) if _file_of(each) not in loaded]
-            if not found:
-                reasons.append(f"{file} {why_nothing(file)}")
-            evaluators += found
-        loaded.add(str(file))
+    modules = FileModules()
+    by_file = {file: _load_file(file, modules, blocking) for file in _files(os.fspath(path))}
+    evaluators = [evaluator for found in by_file.values() for evaluator in found]
+    defining = {evaluator.location.rpartition(":")[0] for evaluator in evaluators}
+    empty = [file for file, found in by_file.items() if not found and str(file) not in defining]
+    reasons = [f"{file} {why_nothing(file)}" for file in empty]
     if not evaluators:
         detailed = [each for each in reasons if not each.endswith(NO_CALL)]
         why = "; ".join(detailed) or "none of the files there calls Eval(...)"
@@ -66,10 +61,6 @@ def load(path: str | os.PathLike[str], *, blocking: bool = False) -> list[Evalua
     for reason in reasons:
         logger.warning("%s", reason)
     return evaluators
-
-
-def _file_of(evaluator: Evaluator) -> str:
-    return evaluator.location.rpartition(":")[0]
 
 
 def _files(path: str) -> list[Path]:
@@ -131,10 +122,10 @@ def _collecting() -> Iterator[_Collector]:
             registry.evaluators, registry.reporters = before
 
 
-def _load_file(file: Path, blocking: bool) -> list[Evaluator]:
+def _load_file(file: Path, modules: FileModules, blocking: bool) -> list[Evaluator]:
     with _collecting() as collector:
         try:
-            import_file(file)
+            modules.import_file(file)
         except (Exception, SystemExit) as error:
             why = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
             if isinstance(error, ImportError) and "attempted relative import" in str(error):

@@ -81,8 +81,92 @@ def test_a_file_that_another_one_imports_is_registered_once(
     )
     bp.load(tmp_path)
     assert sorted(names(bp)) == ["base", "more"]
-    if in_package or importing == "a":
-        assert len(executed()) == 2
+    assert len(executed()) == 2
+
+
+@pytest.mark.usefixtures("runs")
+@pytest.mark.parametrize("in_package", [False, True])
+@pytest.mark.parametrize("first", ["eval_a_common", "eval_z_common", "common"])
+def test_files_may_make_their_evaluators_by_a_function_of_another_file(
+    bp: EvalsBlueprint,
+    write: Write,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    first: str,
+    in_package: bool,
+) -> None:
+    if in_package:
+        write("team_pkg/__init__.py", imports="")
+    dot = "." if in_package else ""
+    write(
+        f"team_pkg/{first}.py",
+        ONCE,
+        "def make(name):",
+        "    return Eval(name, data=data, task=task, scores=[exact])",
+    )
+    for name in ("greeter", "other"):
+        write(f"team_pkg/eval_{name}.py", ONCE, f"from {dot}{first} import make", f"make({name!r})")
+    bp.load(tmp_path)
+    assert sorted(names(bp)) == ["greeter", "other"]
+    assert len(executed()) == 3
+    assert not caplog.records
+
+
+def test_a_file_may_make_one_and_have_another_file_make_more(
+    bp: EvalsBlueprint, write: Write, tmp_path: Path
+) -> None:
+    write(
+        "eval_a.py",
+        "def make(name):",
+        "    return Eval(name, data=data, task=task, scores=[exact])",
+        "make('a')",
+    )
+    write("eval_b.py", "from eval_a import make", "make('b')")
+    bp.load(tmp_path)
+    assert names(bp) == ["a", "b"]
+
+
+@pytest.mark.usefixtures("runs")
+def test_a_package_may_import_its_files_itself(
+    bp: EvalsBlueprint, write: Write, tmp_path: Path
+) -> None:
+    write("eager_pkg/__init__.py", "from . import eval_a, eval_b", imports="")
+    write("eager_pkg/eval_a.py", ONCE, eval_of("a"))
+    write("eager_pkg/eval_b.py", ONCE, eval_of("b"))
+    bp.load(tmp_path / "eager_pkg")
+    assert names(bp) == ["a", "b"]
+    assert executed() == ["eager_pkg.eval_a", "eager_pkg.eval_b"]
+
+
+def test_a_file_is_one_module_whoever_imports_it(
+    bp: EvalsBlueprint, write: Write, tmp_path: Path
+) -> None:
+    write("eval_a.py", "class Answer: pass", "import sys", "me = sys.modules[__name__]")
+    write(
+        "eval_b.py",
+        "import eval_a",
+        "assert eval_a is eval_a.me",
+        "assert eval_a.__spec__.name == eval_a.__name__",
+        eval_of("b"),
+    )
+    bp.load(tmp_path)
+    assert names(bp) == ["b"]
+
+
+def test_files_of_one_name_in_two_folders_are_imported_each_by_its_neighbours(
+    bp: EvalsBlueprint, write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for folder in ("one", "two"):
+        write(f"{folder}/eval_a.py", f"NAME = {folder!r}")
+        forget = "import sys; sys.modules.pop('eval_a', None)"
+        write(
+            f"{folder}/eval_b.py",
+            forget,
+            "import eval_a",
+            "Eval(eval_a.NAME, data=data, task=task, scores=[exact])",
+        )
+    bp.load(tmp_path)
+    assert names(bp) == ["one", "two"]
 
 
 def test_a_package_whose_name_another_one_has_is_ignored(
