@@ -13,7 +13,12 @@ import pytest
 from braintrust import framework
 from flask import Flask
 
-from flask_braintrust_evals import DuplicateEvaluatorError, EvalsBlueprint, RegistrationError
+from flask_braintrust_evals import (
+    DuplicateEvaluatorError,
+    EvalCase,
+    EvalsBlueprint,
+    RegistrationError,
+)
 from flask_braintrust_evals.contrib.braintrust.evaluators import is_sdk_evaluator
 from tests.web.support import Api
 
@@ -71,7 +76,8 @@ def test_every_field_is_taken_over(bp: EvalsBlueprint) -> None:
     assert ours.tags == ["x", "y"]
     assert (ours.trial_count, ours.max_concurrency, ours.timeout) == (3, 4, 5.5)
     assert ours.description == "what it is for"
-    assert ours.error_score_handler is zero
+    assert ours.error_score_handler is not None
+    assert ours.error_score_handler(None, EvalCase(1), ["a"]) == {"a": 0}
     assert (ours.base_experiment_name, ours.base_experiment_id) == ("before", "before-id")
     assert ours.is_public is True
 

@@ -288,15 +288,38 @@ def test_what_scorers_return_as_objects_of_the_sdk_counts_as_with_the_sdk() -> N
     assert run_by_us(evaluator)[0].scores["renamed"].metadata == {"why": "half"}
 
 
-def test_the_score_handler_of_the_sdk_scores_what_failed() -> None:
-    def wrong(output: Any) -> float:
-        raise ValueError
+def wrong(output: Any) -> float:
+    raise ValueError
 
+
+def test_the_score_handler_of_the_sdk_scores_what_failed() -> None:
     handler = framework.default_error_score_handler
     evaluator = sdk_evaluator(data=CASES, scores=[wrong, exact], error_score_handler=handler)
     theirs = [dict(each.scores) for each in run_by_sdk(evaluator)]
     ours = [{n: s.score for n, s in each.scores.items()} for each in run_by_us(evaluator)]
     assert ours == theirs == [{"wrong": 0, "exact": 1}, {"wrong": 0, "exact": 0}]
+
+
+def test_the_score_handler_gets_a_case_of_the_sdk() -> None:
+    cases = []
+
+    def handler(span: Any, case: Any, names: list[str]) -> dict[str, float]:
+        cases.append(case)
+        return dict.fromkeys(names, 1 if case["input"] == "b" else 0)
+
+    origin = {"object_type": "dataset", "object_id": "d", "id": "1", "_xact_id": "7"}
+    data = [
+        {"input": "a", "expected": "x", "metadata": {"m": 1}, "tags": ["t"], "id": "own"},
+        {"input": "b", "origin": {**origin, "created": "2026-01-01T00:00:00Z"}},
+    ]
+    evaluator = sdk_evaluator(data=data, scores=[wrong], error_score_handler=handler)
+    results = run_by_us(evaluator)
+    assert [each.scores["wrong"].score for each in results] == [0, 1]
+    assert all(isinstance(case, framework.EvalCase) for case in cases)
+    first, second = sorted(cases, key=lambda case: str(case.input))
+    assert first.as_dict()["metadata"] == {"m": 1}
+    assert (first.expected, first.tags, first.id) == ("x", ["t"], "own")
+    assert (second._xact_id, second.created) == ("7", "2026-01-01T00:00:00Z")
 
 
 def test_spans_carry_the_names_of_the_sdk(spans: Spans) -> None:

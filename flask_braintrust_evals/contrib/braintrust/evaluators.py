@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
+from dataclasses import fields
 from typing import Any
 
 from braintrust.framework import BaseExperiment
+from braintrust.framework import EvalCase as SdkEvalCase
 from braintrust.framework import Evaluator as SdkEvaluator
 
 from flask_braintrust_evals.engine.calls.introspection import (
@@ -17,6 +19,7 @@ from flask_braintrust_evals.engine.calls.introspection import (
     signature_of,
 )
 from flask_braintrust_evals.engine.evaluator import Evaluator
+from flask_braintrust_evals.engine.values.cases import EvalCase
 from flask_braintrust_evals.errors import DataError, RegistrationError, SerializationError
 from flask_braintrust_evals.serialization import plain_parts
 
@@ -65,7 +68,7 @@ def from_sdk(evaluator: Any, location: str = "", *, blocking: bool = False) -> E
         max_concurrency=evaluator.max_concurrency,
         timeout=evaluator.timeout,
         description=evaluator.description,
-        error_score_handler=evaluator.error_score_handler,
+        error_score_handler=_error_score_handler(evaluator.error_score_handler),
         base_experiment_name=evaluator.base_experiment_name,
         base_experiment_id=evaluator.base_experiment_id,
         is_public=evaluator.is_public,
@@ -147,6 +150,24 @@ def _sources(signature: inspect.Signature) -> Mapping[str, str] | None:
     if takes_any:
         sources.update({name: name for name in remaining})
     return sources if needs_wrapper else None
+
+
+def _error_score_handler(handler: Any) -> Any:
+    """Return a handler that gets cases of the SDK's class, which has other methods than ours."""
+    if not callable(handler):
+        return handler
+
+    def call(span: Any, case: EvalCase, names: list[str]) -> Any:
+        return handler(span, _sdk_case(case), names)
+
+    return call
+
+
+def _sdk_case(case: EvalCase) -> Any:
+    values = {**(case.origin or {}), **{f.name: getattr(case, f.name) for f in fields(case)}}
+    return SdkEvalCase(
+        **{each.name: values[each.name] for each in fields(SdkEvalCase) if each.name in values}
+    )
 
 
 def _metadata(evaluator: Any, location: str) -> Any:
