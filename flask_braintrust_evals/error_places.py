@@ -33,7 +33,7 @@ def place_text(error: BaseException) -> str:
     trace = error.__traceback__
     while trace is not None:
         file = trace.tb_frame.f_code.co_filename
-        if not file.startswith(_PACKAGE):
+        if not file.startswith((_PACKAGE, "<")):  # code that is made at run time is in no file
             last = trace.tb_frame, trace.tb_lineno
             if is_own_code(file):
                 own = last

@@ -113,7 +113,8 @@ class EvalTest:
         summary, failures = result.summary, sum(map(is_failure, result.results))
         found = []
         if failures > self.max_failures:
-            found.append(f"{cases_text(failures)} failed, and {self.max_failures} may")
+            text = f"{cases_text(failures)} failed in the task or in a scorer"
+            found.append(f"{text}, and {self.max_failures} may")
         if summary.interrupted:
             found.append(f"{cases_text(summary.interrupted)} did not end")
         if summary.warning and failures < len(result.results):

@@ -46,7 +46,16 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Make a test for each case where the mark of a test asks for it."""
     definition = metafunc.definition
-    if FIXTURE not in metafunc.fixturenames or definition.get_closest_marker(MARK) is None:
+    if FIXTURE not in metafunc.fixturenames:
+        # A mark of a class or a module may be for some of its tests only.
+        if any(mark.name == MARK for mark in definition.own_markers):
+            pytest.fail(
+                f"{definition.nodeid}: @pytest.mark.{MARK} runs nothing, because the test does not"
+                f" have the fixture {FIXTURE}; make it an argument of the test",
+                pytrace=False,
+            )
+        return
+    if definition.get_closest_marker(MARK) is None:
         return  # the fixture says what is missing
     test = _test_of(definition)
     if not test.each_case:
@@ -94,10 +103,13 @@ def eval_result(request: pytest.FixtureRequest, evals_app: Any) -> EvalResult:
 
 
 @pytest.hookimpl(tryfirst=True)
-def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> None:
-    """Fail a test whose result is bad, before its own assertions."""
-    result = pyfuncitem.stash.get(_result_key, None)
-    problems = [] if result is None else _test_of(pyfuncitem).problems(result)
+def pytest_runtest_call(item: pytest.Item) -> None:
+    """Fail a test whose result is bad, before its own assertions.
+
+    Not where its function is called: plugins for coroutines call that in another way.
+    """
+    result = item.stash.get(_result_key, None)
+    problems = [] if result is None else _test_of(item).problems(result)
     if problems:
         pytest.fail("\n".join([*problems, "", str(result)]), pytrace=False)
 
@@ -163,8 +175,21 @@ def _read(
         "timeout": timeout,
         "retries": retries,
     }
-    limits = fail_under or {}
+    limits = {} if fail_under is None else fail_under
+    if not _are_limits(limits):
+        raise TypeError(
+            "fail_under must be a dict of numbers by score, such as {'exact_match': 0.9}, not"
+            f" {limits!r}"
+        )
+    if not isinstance(max_failures, int) or isinstance(max_failures, bool) or max_failures < 0:
+        raise TypeError(f"max_failures must be a number of cases from 0, not {max_failures!r}")
     return EvalTest(evaluator, cases, folder, each_case, limits, max_failures, options)
+
+
+def _are_limits(value: Any) -> bool:
+    return isinstance(value, Mapping) and all(
+        isinstance(limit, int | float) and not isinstance(limit, bool) for limit in value.values()
+    )
 
 
 def _app_of(config: pytest.Config) -> Any:

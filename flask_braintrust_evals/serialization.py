@@ -11,6 +11,7 @@ are legal in Python's strings but not in UTF-8, become U+FFFD.
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -23,8 +24,8 @@ from .plain_values import Converter, failure, reason
 
 # orjson's own forms of dates and dataclasses differ in small ways from those of plain(). A value
 # must look the same, whichever of the two has written it.
-_OPTIONS = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_PASSTHROUGH_DATETIME
-_OPTIONS |= orjson.OPT_PASSTHROUGH_DATACLASS
+_OPTIONS = orjson.OPT_PASSTHROUGH_DATETIME | orjson.OPT_PASSTHROUGH_DATACLASS
+_OPTIONS_FOR_NUMPY = _OPTIONS | orjson.OPT_SERIALIZE_NUMPY
 _CONTAINERS = (dict, list, tuple)
 _WITHOUT_NAN = frozenset((str, int, bool))
 
@@ -83,7 +84,7 @@ def encoded(
         return b"null"
     try:
         # Most values need nothing but this.
-        data = orjson.dumps(value, option=_OPTIONS)
+        data = orjson.dumps(value, option=_options())
     except Exception as error:
         written = _written(value, error, pause)
     else:
@@ -115,17 +116,23 @@ def _written(value: Any, error: Exception, pause: Callable[[], None]) -> bytes |
     try:
         if not _is_for_size(error):
             try:
-                data = orjson.dumps(value, default=Converter().simplify, option=_OPTIONS)
+                data = orjson.dumps(value, default=Converter().simplify, option=_options())
                 return _unless_nan(value, data)
             except TypeError as refusal:
                 if not _is_for_size(refusal):
                     raise
         value = with_fragments(value, pause)
-        data = orjson.dumps(value, default=Converter().simplify, option=_OPTIONS)
+        data = orjson.dumps(value, default=Converter().simplify, option=_options())
     except (TypeError, RecursionError, ValueError):
         # orjson refuses lone surrogates, keys that are not strings, and circular values.
         return None
     return _unless_nan(value, data)
+
+
+def _options() -> int:
+    # With that option orjson imports numpy for the first object that it does not know, which takes
+    # a quarter of a second of the first case.
+    return _OPTIONS_FOR_NUMPY if "numpy" in sys.modules else _OPTIONS
 
 
 def _is_for_size(error: Exception) -> bool:

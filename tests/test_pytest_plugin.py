@@ -159,7 +159,7 @@ def test_there_is_a_test_for_each_case_or_one_for_all(output: str) -> None:
     "said",
     [
         "exact is 0.0000, which must be 1 or more\n\nshout: 1 case, 0 failed\n",
-        "1 case failed, and 0 may\n",
+        "1 case failed in the task or in a scorer, and 0 may\n",
         ' in shout: raise ValueError("no good")',
         "exact is 0.5000, which must be 0.5001 or more\n\nshout: 3 cases, 1 failed\n",
         "assert 'A' == 'never'",
@@ -209,6 +209,88 @@ def test_a_mistake_in_a_mark_names_its_test(tmp_path: Path, folder: Path) -> Non
     )
     output = run_pytest(tmp_path)
     assert "test_typo: @pytest.mark.evals got an unexpected keyword argument 'fail_udner'" in output
+
+
+BAD = """
+import pytest
+from flask_braintrust_evals import Evaluator
+
+def exact(output, expected):
+    return output == expected
+
+BAD = Evaluator("bad", str.upper, scores=[exact])
+CASES = [{"input": "a", "expected": "A"}, {"input": "b", "expected": "x"}]
+"""
+
+
+def test_tests_that_are_coroutines_fail_too(tmp_path: Path) -> None:
+    (tmp_path / "test_evals.py").write_text(
+        BAD
+        + """
+@pytest.fixture
+def anyio_backend():
+    return "asyncio"
+
+@pytest.mark.anyio
+@pytest.mark.evals(BAD, CASES, fail_under={"exact": 1})
+async def test_bad(eval_result):
+    raise RuntimeError("its own lines are not reached")
+
+@pytest.mark.anyio
+@pytest.mark.evals(BAD, CASES, fail_under={"exact": 0.5})
+async def test_good(eval_result):
+    assert len(eval_result.results) == 2
+"""
+    )
+    output = run_pytest(tmp_path, "-p", "anyio.pytest_plugin")
+    assert outcomes(output) == {"test_bad": "FAILED", "test_good": "PASSED"}
+    assert "exact is 0.5000, which must be 1 or more" in output
+
+
+def test_a_mark_without_the_fixture_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "test_evals.py").write_text(
+        BAD + "@pytest.mark.evals(BAD, CASES)\ndef test_forgotten(): pass\n"
+    )
+    output = run_pytest(tmp_path)
+    assert "test_forgotten: @pytest.mark.evals runs nothing, because the test does not" in output
+    assert " passed" not in output
+
+
+def test_a_mark_of_a_class_may_be_for_some_of_its_tests(tmp_path: Path) -> None:
+    (tmp_path / "test_evals.py").write_text(
+        BAD
+        + """
+@pytest.mark.evals(BAD, CASES)
+class TestBoth:
+    def test_with(self, eval_result): pass
+    def test_without(self): pass
+"""
+    )
+    assert "2 passed" in run_pytest(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ("fail_under=0.5", "fail_under must be a dict of numbers by score, such as {'exact_match'"),
+        ("fail_under={'exact': '1'}", "not {'exact': '1'}"),
+        ("fail_under=[]", "not []"),
+        ("max_failures='5%'", "max_failures must be a number of cases from 0, not '5%'"),
+        ("max_failures=-1", "max_failures must be a number of cases from 0, not -1"),
+    ],
+)
+def test_a_wrong_limit_is_an_error_before_anything_is_run(
+    tmp_path: Path, options: str, said: str
+) -> None:
+    (tmp_path / "test_evals.py").write_text(
+        "import pytest\nfrom flask_braintrust_evals import Evaluator\n"
+        "def task(input): raise AssertionError('it was run')\n"
+        f"@pytest.mark.evals(Evaluator('e', task), [{{'input': 1}}], {options})\n"
+        "def test_limit(eval_result): pass\n"
+    )
+    output = run_pytest(tmp_path)
+    assert said in output
+    assert "it was run" not in output.replace("AssertionError('it was run')", "")
 
 
 def test_sessions_without_evaluators_import_next_to_nothing(tmp_path: Path) -> None:

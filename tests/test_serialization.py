@@ -33,7 +33,7 @@ from flask_braintrust_evals.errors import EvalsError, SerializationError
 from flask_braintrust_evals.plain_values import MAX_DEPTH, clean_text
 from flask_braintrust_evals.serialization import dumps, dumps_or_reason, dumps_parts, plain_parts
 
-from .support import in_time
+from .support import in_time, python
 
 NAN, INF = float("nan"), float("inf")
 UTC = datetime.timezone.utc
@@ -835,3 +835,14 @@ def test_a_value_is_written_the_same_whatever_stands_beside_it(value: Any) -> No
 def test_what_is_json_already_stays_what_it_is(value: Any) -> None:
     assert written(value) == value
     assert written([value, None]) == [value, None]
+
+
+@pytest.mark.slow
+def test_no_library_is_imported_because_of_a_value() -> None:
+    printed = python("""
+        import sys
+        from flask_braintrust_evals.serialization import dumps
+        class Answer: text = "a"
+        print(dumps([Answer(), {1}, 2.5]) != "", "numpy" in sys.modules)
+    """)
+    assert printed.split() == ["True", "False"]

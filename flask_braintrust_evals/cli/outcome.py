@@ -89,6 +89,15 @@ class Outcome:
     id: str = field(default_factory=lambda: uuid.uuid4().hex)
     spans_size: int = 0
 
+    @classmethod
+    def not_started(cls, evaluator: str, error: Exception) -> Outcome:
+        """Return the outcome of a run that could not be prepared."""
+        return cls(
+            EvalResult(evaluator, [], RunSummary()),
+            started=_now(),
+            error=f"{type(error).__name__}: {error}",
+        )
+
     def check(self, limits: Mapping[str, float]) -> None:
         """Compare the means of scores with the limits that they must reach, by name."""
         self.limits = {**self.limits, **limits}
@@ -127,7 +136,7 @@ def run(prepared: PreparedRun) -> Outcome:
     recording = prepared.recording
     outcome = Outcome(
         EvalResult(prepared.evaluator, [], RunSummary()),
-        started=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        started=_now(),
         experiment=recording.description if recording.experiment is not None else None,
     )
     began = time.monotonic()
@@ -147,6 +156,10 @@ def run(prepared: PreparedRun) -> Outcome:
         outcome.result.notes = prepared.plan.notes(outcome.result.summary)
     outcome.result.results.sort(key=lambda each: (each.ref.index, each.ref.trial_index))
     return outcome
+
+
+def _now() -> str:
+    return datetime.now(timezone.utc).isoformat(timespec="seconds")
 
 
 def _consume(prepared: PreparedRun, outcome: Outcome) -> None:

@@ -71,7 +71,7 @@ class RunCommand:
             for evaluator, parameters in zip(self.evaluators, values, strict=True):
                 around, known = stores.around(evaluator, parameters)
                 own = replace(options, parameters=parameters, around=around)
-                outcome = _run(evaluator, own, host)
+                outcome = self._run(evaluator, own, host)
                 outcome.parameters = parameters
                 outcome.remarks = known()
                 judgement.judge(outcome, evaluator)
@@ -86,6 +86,17 @@ class RunCommand:
         for problem in filter(None, problems):
             raise click.ClickException(problem)
         return outcomes
+
+    def _run(self, evaluator: Evaluator, options: RunOptions, host: Host) -> Outcome:
+        try:
+            return _run(evaluator, options, host)
+        except EvalsError as error:
+            # A plain RequestError is about the options; others are about Braintrust or the data.
+            if type(error) is RequestError:
+                raise click.UsageError(str(error)) from None
+            if not self.several:
+                raise click.ClickException(str(error)) from None
+            return Outcome.not_started(evaluator.name, error)
 
     def _text(self, outcomes: Sequence[Outcome]) -> str:
         if self.given["json_wanted"]:
@@ -171,13 +182,7 @@ class RunCommand:
 
 def _run(evaluator: Evaluator, options: RunOptions, host: Host) -> Outcome:
     with ExitStack() as held:
-        try:
-            prepared = prepare_run(evaluator, options, host, held)
-        except EvalsError as error:
-            # A plain RequestError is about the options; others are about Braintrust or the data.
-            is_usage = type(error) is RequestError
-            raise (click.UsageError if is_usage else click.ClickException)(str(error)) from None
-        outcome = run(prepared)
+        outcome = run(prepare_run(evaluator, options, host, held))
     settings = host.settings
     concurrency = options.max_concurrency or evaluator.max_concurrency or settings.max_concurrency
     outcome.max_concurrency = concurrency

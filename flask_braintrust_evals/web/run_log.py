@@ -51,7 +51,7 @@ class RunLog:
         """Write the line, and return what it says.
 
         It is a warning if the run failed, had no case, no case with one of its scores, or lost
-        spans, and otherwise information.
+        spans, or if the task or a scorer failed each time; otherwise it is information.
         """
         warning = summary.warning if self.outcome == "finished" else ""
         duration = time.monotonic() - self._started

@@ -190,6 +190,36 @@ def test_all_are_those_with_own_data() -> None:
     assert [line.partition(":")[0] for line in lines] == ["first", "second"]
 
 
+def test_one_whose_data_cannot_be_read_does_not_keep_the_others_from_running(
+    tmp_path: Path,
+) -> None:
+    def broken() -> Any:
+        raise ZeroDivisionError("division by zero")
+
+    app = app_of(
+        Evaluator("first", task, data=CASES[:2]),
+        Evaluator("broken", task, data=broken),
+        Evaluator("second", task, data=CASES[:2]),
+    )
+    file = tmp_path / "report.xml"
+    result = evals(app, "run", "--all", "--json", "--junit", str(file))
+    assert result.exit_code == 1
+    runs = {each["evaluator"]: each for each in json.loads(result.stdout)["runs"]}
+    assert {name: len(each["results"]) for name, each in runs.items()} == {
+        "first": 2,
+        "broken": 0,
+        "second": 2,
+    }
+    why = "evaluator 'broken': data could not be read: ZeroDivisionError: division by zero"
+    assert runs["broken"]["error"].endswith(why)
+    assert not runs["broken"]["passed"]
+    assert why in file.read_text("utf-8")
+    shown = evals(app, "run", "--all")
+    assert (shown.exit_code, shown.stdout.count(why)) == (1, 1)
+    alone = evals(app, "run", "broken")
+    assert (alone.exit_code, why in alone.stderr) == (1, True)
+
+
 def test_a_limit_is_for_the_evaluators_that_have_the_score() -> None:
     def other(output: Any) -> float:
         return 1.0

@@ -38,6 +38,13 @@ def test_results_are_in_the_order_of_the_data() -> None:
     assert result.failures == []
 
 
+def test_a_score_out_of_bounds_is_at_no_line_of_generated_code() -> None:
+    result = Evaluator("e", echo, scores=[lambda output: 2]).run(inputs(1))
+    (error,) = result.results[0].scorer_errors.values()
+    assert "must be between 0 and 1" in error.message
+    assert error.place == ""
+
+
 def test_references_of_cases_can_be_keys() -> None:
     cases = [EvalCase("a", origin={"object_type": "dataset"}), EvalCase("b")]
     result = Evaluator("e", echo).run(cases, trial_count=2)
@@ -283,9 +290,11 @@ def test_a_result_as_text_lists_scores_and_failures() -> None:
         "exact_match: 0.0000 over 1 case",
         "skipped: no score over 0 cases",
         "duration: ... s over 2 cases",
-        "no case has a score for 'skipped'",
+        "no case has a score for 'skipped'; 'broken' failed each time",
         "no case has an 'expected', which is an argument of 'exact_match'",
-        "broken failed on 1 case",
+        "broken failed on 1 case, first with RuntimeError: out of order",
+        f"  at {relpath(__file__)}:{broken.__code__.co_firstlineno + 1} in broken:"
+        ' raise RuntimeError("out of order")',
         "case 2 failed: ValueError: too much",
         f"  at {relpath(__file__)}:{task.__code__.co_firstlineno + 2} in task:"
         ' raise ValueError("too much")',

@@ -39,6 +39,25 @@ def test_a_summary_counts_cases_failures_and_the_errors_of_each_scorer() -> None
     assert summary.scorer_errors == {"a": 1, "b": 2}
 
 
+@pytest.mark.parametrize(
+    ("cases", "warning"),
+    [
+        ([({"a": 1}, False, ["b"]), ({"a": 1}, False, ())], ""),
+        ([({"a": 1}, False, ["b"]), ({}, True, ())], "'b' failed each time"),
+        ([({}, True, ()), ({}, True, ())], "the task failed in every case"),
+        ([({"a": 1}, False, ())], ""),
+        ([({"a": None}, False, ["b"])], "no case has a score for 'a'; 'b' failed each time"),
+        ([({"b": 0}, False, ["b"])], ""),
+    ],
+    ids=["once", "each time", "task", "nothing", "both", "scored by a handler"],
+)
+def test_what_has_failed_each_time_is_a_warning(cases: list[Any], warning: str) -> None:
+    summary = RunSummary()
+    for each in cases:
+        summary.add(*each)
+    assert summary.warning == warning
+
+
 def test_a_run_sums_up_its_cases_failing_ones_included() -> None:
     def task(input: Any) -> Any:
         if input == "bad":

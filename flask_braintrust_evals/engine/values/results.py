@@ -203,7 +203,7 @@ class EvalResult:
         summary, failures = self.summary, self.failures
         lines = [*filter(None, [summary.warning]), *self.notes]
         for name, count in summary.scorer_errors.items():
-            lines.append(f"{name} failed on {cases_text(count)}")
+            lines.append(f"{name} failed on {cases_text(count)}{self._first_error(name)}")
         for each in failures[:MAX_FAILURES]:
             trial = f", trial {each.ref.trial_index + 1}" if each.ref.trial_index else ""
             place = "" if each.error is None else each.error.place
@@ -212,6 +212,14 @@ class EvalResult:
         if len(failures) > MAX_FAILURES:
             lines.append(f"... and {len(failures) - MAX_FAILURES} more")
         return lines
+
+    def _first_error(self, scorer: str) -> str:
+        """Return how a scorer failed first; empty: the results do not say it."""
+        errors = (each.scorer_errors.get(scorer) for each in self.results)
+        first = next(filter(None, errors), None)
+        if first is None:
+            return ""
+        return f", first with {first}" + (f"\n  at {first.place}" if first.place else "")
 
     @property
     def scores(self) -> ScoreSummaries:

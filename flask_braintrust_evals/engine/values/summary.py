@@ -118,8 +118,22 @@ class RunSummary:
         """
         if not self.cases:
             return ALL_INTERRUPTED if self.interrupted else NO_CASES
+        found = []
+        if self.failed == self.cases:
+            found.append("the task failed in every case")
         unscored = [repr(score.name) for score in self.scores.values() if not score.count]
-        return f"no case has a score for {', '.join(unscored)}" if unscored else ""
+        if unscored:
+            found.append(f"no case has a score for {', '.join(unscored)}")
+        useless = [repr(name) for name in self.scorer_errors if self._gave_nothing(name)]
+        if useless:
+            found.append(f"{', '.join(useless)} failed each time")
+        return "; ".join(found)
+
+    def _gave_nothing(self, scorer: str) -> bool:
+        """Return whether a scorer failed in all cases that have an output."""
+        score = self.scores.get(scorer)
+        is_scored = score is not None and score.count  # by an error_score_handler
+        return not is_scored and self.scorer_errors[scorer] == self.cases - self.failed
 
     def add(
         self,
