@@ -38,9 +38,9 @@ def parse_token(what: str, value: Any) -> str | None:
     return token
 
 
-def parse_url(key: str, value: Any) -> str:
+def parse_url(key: str, value: Any, example: str = "https://www.braintrust.dev") -> str:
     """Return the address of a server, without a slash at its end."""
-    allowed = "an http:// or https:// address such as 'https://www.braintrust.dev'"
+    allowed = f"an http:// or https:// address such as {example!r}"
     parts = _split(value)
     if parts is None or parts.scheme not in ("http", "https") or parts.query or parts.fragment:
         raise refuse(key, value, allowed)
@@ -130,7 +130,7 @@ def parse_own_hosts(key: str, value: Any) -> tuple[str, ...]:
     for host in _strings(key, value, allowed):
         name = host.lower() if isinstance(host, str) else ""
         parts = _split(f"//{name.removeprefix('.')}")
-        if parts is None or parts.hostname is None or parts.netloc not in name:
+        if "*" in name or parts is None or parts.hostname is None or parts.netloc not in name:
             raise refuse(key, value, allowed)
         if parts.username is not None or parts.path or parts.query or parts.fragment:
             raise refuse(key, value, allowed)

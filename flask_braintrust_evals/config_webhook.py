@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,6 +12,7 @@ from typing import Any
 from .config_values import parse_url, refuse
 from .errors import ConfigurationError
 
+_parse_url = functools.partial(parse_url, example="https://hooks.example.com/evals")
 PREFIX = "whsec_"
 """How a secret begins whose rest is base64, as Standard Webhooks have it."""
 
@@ -36,7 +38,7 @@ def load_webhook(
     Raises:
         ConfigurationError: a value is not valid, or there is no secret.
     """
-    url = read("BRAINTRUST_EVALS_WEBHOOK", parse_url, None)
+    url = read("BRAINTRUST_EVALS_WEBHOOK", _parse_url, None)
     key = read("BRAINTRUST_EVALS_WEBHOOK_SECRET", _key, None)
     if url is None:
         return None

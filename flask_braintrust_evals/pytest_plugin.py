@@ -198,7 +198,13 @@ def _app_of(config: pytest.Config) -> Any:
     if not name:
         return None
     if _app_key not in config.stash:
-        from flask.cli import ScriptInfo
+        from flask.cli import NoAppException, ScriptInfo
 
-        config.stash[_app_key] = ScriptInfo(app_import_path=str(name)).load_app()
+        problem = None
+        try:
+            config.stash[_app_key] = ScriptInfo(app_import_path=str(name)).load_app()
+        except NoAppException as error:
+            problem = str(error)
+        if problem is not None:  # not in the handler, so that pytest shows nothing else
+            pytest.fail(f"evals_app is {name!r}: {problem}", pytrace=False)
     return config.stash[_app_key]

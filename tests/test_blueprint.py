@@ -92,7 +92,7 @@ def test_an_option_that_does_not_exist_is_an_error(bp: EvalsBlueprint) -> None:
 
 @pytest.mark.parametrize("name", ["", " ", 5])
 def test_a_name_must_be_a_text(bp: EvalsBlueprint, name: Any) -> None:
-    with pytest.raises(RegistrationError, match="name must be a string"):
+    with pytest.raises(RegistrationError, match="name must be a text that is not empty, not "):
         bp.evaluator(name)(echo)
 
 

@@ -89,6 +89,8 @@ def wrong() -> Iterator[tuple[str, Any, str]]:
         yield "BRAINTRUST_EVALS_ORG_NAME", several, NAMES
     for hosts in (5, True, b"a", [5], [""], ["."], "https://a.dev", "a.dev/", "a dev", "u@a.dev"):
         yield "BRAINTRUST_EVALS_HOSTS", hosts, OWN_HOSTS
+    for pattern in ("*", "*.example.com", ["a.dev", ".*"]):
+        yield "BRAINTRUST_EVALS_HOSTS", pattern, OWN_HOSTS
     yield "TRUSTED_HOSTS", ["https://a.dev"], OWN_HOSTS
     for key in ORIGIN_LISTS:
         for origins in (5, True, b"https://x.dev", {"https://x.dev": 1}, [5], [None], [""]):

@@ -201,6 +201,12 @@ def test_without_an_application_names_are_unknown(folder: Path) -> None:
     assert "no application is known to find it in: write, for instance, 'evals_app = " in output
 
 
+def test_an_application_that_cannot_be_found_is_named_with_its_setting(folder: Path) -> None:
+    output = run_pytest(folder, "-o", "evals_app=nosuch", "-k", "whole", "--ignore-glob=*none*")
+    assert "evals_app is 'nosuch': Could not import 'nosuch'." in output
+    assert "Traceback" not in output
+
+
 def test_a_mistake_in_a_mark_names_its_test(tmp_path: Path, folder: Path) -> None:
     (tmp_path / "test_evals.py").write_text(
         "import pytest\n"

@@ -23,7 +23,13 @@ from .ps_commands import cancel_runs, list_runs
 from .run_command import RunCommand
 from .run_options import run_options
 from .server_check import PAGE, ServerCheck
-from .server_options import check_address, checked_token, org_option, token_option
+from .server_options import (
+    check_address,
+    check_origin,
+    checked_token,
+    org_option,
+    token_option,
+)
 from .terminal import INTERRUPTED, echo, exit_on_ctrl_c, styled
 from .watch import run_again_and_again, watched_files
 from .worker_list import HELLO_TIMEOUT, describe_workers
@@ -137,6 +143,7 @@ def check_server(
     """
     checked = checked_token(token)
     check_address(url)
+    check_origin(origin)
     good = True
     server = ServerCheck(url, checked, org, origin, evaluator, timeout)
     with exit_on_ctrl_c(), closing(server):

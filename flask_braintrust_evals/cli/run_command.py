@@ -58,6 +58,8 @@ class RunCommand:
         Raises:
             click.ClickException: an option is wrong, or a file cannot be written.
         """
+        if self.given["spans"] and not self.given["json_wanted"]:
+            raise click.UsageError("--spans: give --json, too; reports in HTML always have them")
         judgement = self._judgement()
         options = self._options()
         values = self._parameters

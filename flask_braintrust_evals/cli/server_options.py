@@ -35,6 +35,17 @@ def check_address(url: str) -> None:
         raise click.UsageError("the address must have neither credentials nor a query")
 
 
+def check_origin(origin: str) -> None:
+    """Check the origin of a page.
+
+    Raises:
+        click.UsageError: a page cannot have it.
+    """
+    parts = _split(origin)
+    if parts is None or origin != f"{parts.scheme}://{parts.netloc}":
+        raise click.UsageError(f"--origin: {origin!r} is not an origin such as https://example.com")
+
+
 def checked_token(token: str | None) -> str | None:
     """Return a token.
 
@@ -44,8 +55,9 @@ def checked_token(token: str | None) -> str | None:
     try:
         # Session refuses a token that no header can carry without quoting it; requests quotes it.
         return Session(token).token
-    except ConfigurationError as error:
-        raise click.UsageError(str(error)) from None
+    except ConfigurationError:
+        problem = "must be a text of visible ASCII characters"
+    raise click.UsageError(f"the API key (BRAINTRUST_API_KEY or --token) {problem}")
 
 
 def credentials(token: str | None, org: str | None) -> dict[str, str | bytes]:

@@ -95,7 +95,10 @@ class RunsOfServer:
         except requests.RequestException as error:
             raise EvalsError(f"no answer: {cause_of(error)}") from None
         if answer.status != 200 or not isinstance(answer.json, dict):
-            raise EvalsError(f"{method} {url} answers with status {answer.status}: {answer.error}")
+            key = "set BRAINTRUST_API_KEY; " if answer.status == 401 and not self._headers else ""
+            raise EvalsError(
+                f"{key}{method} {url} answers with status {answer.status}: {answer.error}"
+            )
         return answer.json
 
 

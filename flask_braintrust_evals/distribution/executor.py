@@ -92,7 +92,7 @@ class RemoteExecutor:
         except CaseCancelledError:
             case.interrupt()
         except (CaseLostError, CaseValueError) as error:
-            logger.warning("case %d has failed: %s", job.index, error)
+            logger.warning("case %d has failed: %s", job.index + 1, error)
             case.fail(error)
         except EvalsError as error:  # of the whole run
             failure = error

@@ -130,7 +130,8 @@ class Evaluator:
         self.location = self.location or calling_location()
         if not isinstance(self.name, str) or not self.name.strip():
             raise RegistrationError(
-                f"an evaluator's name must be a string, not {self.name!r} ({self.location})"
+                f"an evaluator's name must be a text that is not empty, not {self.name!r}"
+                f" ({self.location})"
             )
         try:
             self.plan = CasePlan(

@@ -249,8 +249,17 @@ def test_a_token_that_is_refused_is_reported_with_the_reason(
 def test_a_token_that_no_header_can_carry_is_not_repeated(token: str) -> None:
     result = check("http://127.0.0.1:1/evals", token=token)
     assert result.exit_code == 2
-    assert "visible ASCII characters" in result.stderr
+    assert "the API key (BRAINTRUST_API_KEY or --token) must be a text of visible ASCII" in (
+        result.stderr
+    )
     assert "secr" not in result.output
+
+
+@pytest.mark.parametrize("origin", ["example.com", "https://example.com/", "file:///x", ""])
+def test_what_is_no_origin_is_refused(origin: str) -> None:
+    result = check("http://127.0.0.1:1/evals", "--origin", origin)
+    assert result.exit_code == 2
+    assert f"--origin: {origin!r} is not an origin such as https://example.com" in result.stderr
 
 
 def test_a_token_may_end_with_the_newline_of_its_file(server: Gunicorn) -> None:

@@ -220,6 +220,12 @@ def test_one_whose_data_cannot_be_read_does_not_keep_the_others_from_running(
     assert (alone.exit_code, why in alone.stderr) == (1, True)
 
 
+def test_spans_without_json_are_an_error_and_nothing_is_run() -> None:
+    result = evals(two(), "run", "--all", "--spans")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "--spans: give --json, too" in result.stderr
+
+
 def test_a_limit_is_for_the_evaluators_that_have_the_score() -> None:
     def other(output: Any) -> float:
         return 1.0

@@ -382,7 +382,7 @@ def test_a_failure_is_logged_on_the_server(caplog: pytest.LogCaptureFixture) -> 
         run_case(Evaluator("greeter", lambda input: throw(ValueError("secret"))))
 
     (record,) = caplog.records
-    assert record.getMessage() == "evaluator 'greeter': task failed on case 0: ValueError"
+    assert record.getMessage() == "evaluator 'greeter': task failed on case 1: ValueError"
     assert record.exc_info is not None
 
 

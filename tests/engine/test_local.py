@@ -154,7 +154,7 @@ def test_something_that_is_no_case_is_a_data_error() -> None:
         Evaluator("e", echo).run([{"input": 1}, {"question": 1}])
 
     assert str(refused.value) == (
-        "case 1: a case needs an 'input', but this one has only: question"
+        "case 2: a case needs an 'input', but this one has only: question"
     )
 
 

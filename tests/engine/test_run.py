@@ -457,7 +457,7 @@ def test_junk_from_the_source_fails_the_run_after_the_cases_before_it(
     last = events[-1]
     assert isinstance(last, RunFailed)
     assert isinstance(last.error, DataError)
-    assert str(last.error) == f"case 1: {message}"
+    assert str(last.error) == f"case 2: {message}"
     assert [result.output for result in results_of(events)] == [1]
 
 

@@ -130,6 +130,9 @@ def test_runs_of_all_processes_are_listed_and_cancelled(
     eventually(lambda: not listed(*ada)["runs"])
     assert "no run of yours is under way" in evals("ps", *ada).stdout
 
+    without_key = evals("ps", "--url", f"{server.url}/evals")
+    assert (without_key.exit_code, "set BRAINTRUST_API_KEY; GET" in without_key.stderr) == (1, True)
+
     # No token is in the log or in what is kept in files, which are sockets.
     assert server.log.count("DELETE /evals/runs/") >= len(streams)
     assert "token-ada" not in server.log

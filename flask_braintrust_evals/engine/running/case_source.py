@@ -206,13 +206,13 @@ class CaseSource:
             logger.warning(
                 "case %d of the data has keys that are ignored: %s; put what scorers need into"
                 " 'metadata'",
-                self._taken,
+                self._taken + 1,
                 shortened(", ".join(keys), MAX_QUOTED),
             )
 
     def _failure(self, error: BaseException) -> DataError:
         if isinstance(error, DataError):
-            return DataError(f"case {self._taken}: {error}")
+            return DataError(f"case {self._taken + 1}: {error}")
         return DataError(
             f"the data could not be read after {self._taken} cases: {error_text(error)}"
         )

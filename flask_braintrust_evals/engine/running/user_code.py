@@ -262,7 +262,7 @@ class UserCode:
             "evaluator %r: %s failed on case %d: %s",
             self.evaluator,
             what,
-            ref.index,
+            ref.index + 1,
             type(error).__name__,
             exc_info=error,
         )
