@@ -173,6 +173,7 @@ class EvalsBlueprint(Blueprint):
 
         Raises:
             ConfigurationError: one of the application's settings is wrong.
+            RegistrationError: another blueprint of evaluators has the same address.
         """
         state = init_app(app)
         if self.registry not in state.registries:

@@ -40,6 +40,7 @@ class EvalsExtension:
     Attributes:
         settings: the application's settings.
         registries: the registry of each blueprint.
+        addresses: the name of the blueprint at each subdomain, host and prefix.
         endpoints: the names of the endpoints that the blueprints have by themselves.
         unrouted: answers what the application has no route for, below the blueprints' prefixes.
         workers: the workers that run cases; ``None``: they run in the process of the server.
@@ -51,6 +52,7 @@ class EvalsExtension:
         self._names = (app.import_name, app.root_path)
         self._read = settings_in(app.config)
         self.registries: list[Registry] = []
+        self.addresses: dict[tuple[str | None, str | None, str], str] = {}
         self.endpoints: set[str] = set()
         self.unrouted = Unrouted()
         self.workers: Workers | None = None

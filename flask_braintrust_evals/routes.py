@@ -6,7 +6,7 @@ A request's view is imported with all that it needs when the first request comes
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -16,8 +16,8 @@ from flask.sansio.blueprints import BlueprintSetupState
 
 from .config import Settings
 from .engine.registry import Registry
-from .errors import MethodNotAllowedError, NotFoundError
-from .extension import EXTENSION_KEY, current_extension
+from .errors import MethodNotAllowedError, NotFoundError, RegistrationError
+from .extension import EXTENSION_KEY, EvalsExtension, current_extension
 from .unrouted import UNKNOWN
 from .web.page_address import announce_page
 
@@ -55,6 +55,7 @@ class Routes:
         if state.app.url_map.host_matching:
             matching["host"] = state.options.get("host", f"<{_ANY_HOST}>")
         extension = state.app.extensions[EXTENSION_KEY]
+        self._take_address(state, extension, matching)
         routes = self._routes(extension.settings)
         for path, route in routes.items():
             state.add_url_rule(
@@ -71,6 +72,22 @@ class Routes:
         extension.unrouted.add(state, self._answer_other, self._is_known, routes, matching)
         if extension.settings.playground and not (state.subdomain or "host" in matching):
             announce_page(f"{(state.url_prefix or '').rstrip('/')}/playground")
+
+    @staticmethod
+    def _take_address(
+        state: BlueprintSetupState, extension: EvalsExtension, matching: Mapping[str, Any]
+    ) -> None:
+        """Note where the blueprint is, unless another one is there: only one would be reached."""
+        prefix = f"/{(state.url_prefix or '').strip('/')}"
+        other = extension.addresses.setdefault(
+            (state.subdomain, matching.get("host"), prefix), state.blueprint.name
+        )
+        if other != state.blueprint.name:
+            raise RegistrationError(
+                f"the blueprints {other!r} and {state.blueprint.name!r} are both registered at"
+                f" {prefix!r}, so that the evaluators of the second are never reached; give it"
+                " another url_prefix"
+            )
 
     def _routes(self, settings: Settings) -> dict[str, _Route]:
         routes = {

@@ -499,3 +499,22 @@ def test_the_description_is_served_where_it_is_asked_for(bp: EvalsBlueprint, app
     assert document["paths"].keys() == set(
         ("/", "/ready", "/list", "/eval", "/runs", "/runs/{run_id}")
     )
+
+
+@pytest.mark.parametrize("prefixes", [("/evals", "/evals/"), (None, "/"), ("/a/b", "/a/b")])
+def test_two_blueprints_at_one_address_are_an_error(prefixes: tuple[str | None, str]) -> None:
+    app = Flask(__name__)
+    app.register_blueprint(EvalsBlueprint("first", __name__), url_prefix=prefixes[0])
+    with pytest.raises(RegistrationError) as caught:
+        app.register_blueprint(EvalsBlueprint("second", __name__), url_prefix=prefixes[1])
+    assert str(caught.value).startswith(
+        f"the blueprints 'first' and 'second' are both registered at '/{prefixes[1].strip('/')}'"
+    )
+
+
+def test_two_blueprints_may_have_one_prefix_in_two_subdomains() -> None:
+    app = Flask(__name__, subdomain_matching=True)
+    app.config["SERVER_NAME"] = "example.com"
+    for name in ("first", "second"):
+        app.register_blueprint(EvalsBlueprint(name, __name__), url_prefix="/evals", subdomain=name)
+    assert len([rule for rule in app.url_map.iter_rules() if rule.rule == "/evals/list"]) == 2

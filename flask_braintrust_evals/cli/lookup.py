@@ -30,7 +30,9 @@ def evaluator_named(name: str, registries: Iterable[Registry]) -> Evaluator:
         raise click.UsageError(f"evaluator {name!r} not found; {hint}")
     if len(found) > 1:
         places = " and ".join(each.location for each in found)
-        raise click.UsageError(f"several evaluators are named {name!r}: at {places}")
+        raise click.UsageError(
+            f"several evaluators are named {name!r}: at {places}; give one of them another name"
+        )
     return found[0]
 
 
