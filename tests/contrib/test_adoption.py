@@ -194,7 +194,7 @@ def test_nothing_else_of_the_sdks_may_be_added(bp: EvalsBlueprint, wrong: Any) -
 @pytest.mark.parametrize(
     ("fields", "text"),
     [
-        ({"eval_name": ""}, "an evaluator's name must be a string"),
+        ({"eval_name": ""}, "an evaluator's name must be a text that is not empty"),
         ({"task": None}, "a task must be callable, not None"),
         ({"task": lambda: 1}, "takes no argument"),
         ({"scores": [5]}, "a scorer must be callable, not 5"),

@@ -158,7 +158,10 @@ def test_an_evaluator_needs_a_name(name: Any) -> None:
     with pytest.raises(RegistrationError) as refused:
         Evaluator(name, echo, location="evals.py:7")
 
-    assert str(refused.value) == f"an evaluator's name must be a string, not {name!r} (evals.py:7)"
+    assert (
+        str(refused.value)
+        == f"an evaluator's name must be a text that is not empty, not {name!r} (evals.py:7)"
+    )
 
 
 def test_two_scorers_of_one_name_are_duplicates_and_reported_with_the_place() -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from typing import Any
 
@@ -35,7 +35,9 @@ _NAMED = (
 )
 
 
-def from_sdk(evaluator: Any, location: str = "", *, blocking: bool = False) -> Evaluator:
+def from_sdk(
+    evaluator: Any, location: str = "", *, files: Sequence[str] = (), blocking: bool = False
+) -> Evaluator:
     """Return an evaluator of this package that does what an evaluator of the SDK does.
 
     Args:
@@ -44,6 +46,7 @@ def from_sdk(evaluator: Any, location: str = "", *, blocking: bool = False) -> E
             ``git_metadata_settings``, ``summarize_scores``, ``parameter_values`` and
             ``cancel_event``.
         location: ``file:line`` of its definition; default: that of the calling code.
+        files: all files whose code has led to the definition; default: that of ``location``.
         blocking: see :class:`Evaluator`, which has this option beyond the SDK's.
 
     Raises:
@@ -51,7 +54,7 @@ def from_sdk(evaluator: Any, location: str = "", *, blocking: bool = False) -> E
     """
     assert isinstance(evaluator, SdkEvaluator)
     location = location or calling_location()
-    name, long_name = names_of(evaluator, location)
+    name, long_name = names_of(evaluator, files or [location.rpartition(":")[0]])
     return Evaluator(
         name,
         _task(evaluator.task),

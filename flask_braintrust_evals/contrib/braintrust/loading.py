@@ -21,7 +21,7 @@ from flask_braintrust_evals.engine.evaluator import Evaluator
 from flask_braintrust_evals.errors import RegistrationError
 
 from .evaluators import from_sdk
-from .modules import FileModules
+from .modules import FileModules, import_code
 from .uncalled import NO_CALL, why_nothing
 
 logger = logging.getLogger("flask_braintrust_evals")
@@ -94,18 +94,23 @@ class _Collector(dict[str, Any]):
 
     def __init__(self) -> None:
         super().__init__()
-        self.collected: list[tuple[Any, str]] = []
+        self.collected: list[tuple[Any, list[tuple[str, int]]]] = []
 
     def __setitem__(self, name: str, instance: Any) -> None:
-        self.collected.append((instance.evaluator, _location_of_call()))
+        self.collected.append((instance.evaluator, _places_of_call()))
 
 
-def _location_of_call() -> str:
+def _places_of_call() -> list[tuple[str, int]]:
+    """Return file and line of each frame of the file that is loaded, the innermost first."""
     frame: FrameType | None = sys._getframe(2)
+    places: list[tuple[str, int]] = []
     # For asyncio.run(EvalAsync(...)), frames of the standard library come before the file's.
-    while frame is not None and frame.f_code.co_filename.startswith((_SDK, _STANDARD_LIBRARY)):
+    while frame is not None and frame.f_code is not import_code:
+        file = frame.f_code.co_filename
+        if not file.startswith((_SDK, _STANDARD_LIBRARY, "<")):
+            places.append((file, frame.f_lineno))
         frame = frame.f_back
-    return "" if frame is None else f"{frame.f_code.co_filename}:{frame.f_lineno}"
+    return places
 
 
 @contextmanager
@@ -134,7 +139,9 @@ def _load_file(file: Path, modules: FileModules, blocking: bool) -> list[Evaluat
                     " folder, or write 'import name' for a file beside this one"
                 )
             raise RegistrationError(f"{file} could not be imported: {why}") from error
-    return [
-        from_sdk(evaluator, location, blocking=blocking)
-        for evaluator, location in collector.collected
-    ]
+    return [_evaluator(*each, blocking) for each in collector.collected]
+
+
+def _evaluator(evaluator: Any, places: list[tuple[str, int]], blocking: bool) -> Evaluator:
+    location = "{}:{}".format(*places[0]) if places else ""
+    return from_sdk(evaluator, location, files=[file for file, _ in places], blocking=blocking)

@@ -142,3 +142,7 @@ def _free_name(file: Path, package: str) -> str:
         return prefix + file.stem
     stem = re.sub(r"\W", "_", file.stem) if package else file.stem
     return f"{prefix}{stem}_{hashlib.sha256(os.fsencode(file)).hexdigest()[:12]}"
+
+
+import_code = FileModules.import_file.__code__
+"""The code of the frame below which files are executed."""

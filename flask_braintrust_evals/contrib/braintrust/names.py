@@ -9,23 +9,24 @@ from __future__ import annotations
 
 import ast
 import tokenize
+from collections.abc import Iterable
 from typing import Any
 
 from flask_braintrust_evals.engine.values.names import LongName
 
 
-def names_of(evaluator: Any, location: str) -> tuple[str, LongName | None]:
+def names_of(evaluator: Any, files: Iterable[str]) -> tuple[str, LongName | None]:
     """Return the name of an evaluator of the SDK, and its long name if it has one.
 
     Args:
         evaluator: the SDK's evaluator.
-        location: ``file:line`` of its definition.
+        files: those whose code has defined it.
     """
     project, experiment = evaluator.project_name, evaluator.experiment_name
     prefix = f"{project} [experiment_name="
     if experiment is None or evaluator.eval_name != f"{prefix}{experiment}]":
         return evaluator.eval_name, None
-    is_stable = _is_written_in(experiment, location.rpartition(":")[0])
+    is_stable = any(_is_written_in(experiment, file) for file in files)
     return project, LongName(evaluator.eval_name, prefix, is_stable)
 
 

@@ -161,7 +161,7 @@ def test_a_file_that_takes_itself_out_of_the_modules_still_shows_its_own_error(
         ("Eval('one', data, task, [exact, 5])", "a scorer must be callable, not 5"),
         ("Eval('one', data, task, [exact], trial_count=0)", "trial_count must be"),
         ("Eval('one', data, task, [exact], parameters=5)", "parameters must be"),
-        ("Eval('', data, task, [exact])", "an evaluator's name must be a string"),
+        ("Eval('', data, task, [exact])", "an evaluator's name must be a text that is not empty"),
         ("Eval('one', data, task, [exact], metadata=iter([]))", "metadata"),
     ],
 )

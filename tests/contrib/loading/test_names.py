@@ -78,6 +78,19 @@ def test_an_experiment_named_in_a_constant_of_the_file_is_written_in_it(
     assert names(bp) == ["one [experiment_name=x]", "one"]
 
 
+def test_an_experiment_may_be_named_where_a_function_of_another_file_is_called(
+    bp: EvalsBlueprint, write: Write, tmp_path: Path
+) -> None:
+    write(
+        "common.py",
+        "def make(name):",
+        "    return Eval('p', data=data, task=task, scores=[exact], experiment_name=name)",
+    )
+    write("eval_one.py", "from common import make", "make('nightly')", "make('wee' + 'kly')")
+    bp.load(tmp_path)
+    assert names(bp) == ["p [experiment_name=nightly]", "p"]
+
+
 @pytest.mark.parametrize("expression", ["f'{os.getpid()}'", "str(os.getpid())"])
 def test_the_experiment_and_the_project_of_a_run_stay_those_of_the_file(
     bp: EvalsBlueprint, write: Write, expression: str
