@@ -9,13 +9,16 @@ blocking evaluators, run in such threads, and start programs without knowing it:
 
 Here, such a thread has the main one start the program, or wait for it. Threads that are not of this
 package are left to gevent.
+
+gevent also waits for each child as soon as it ends, and keeps its status for ``os.waitpid``. From
+Python 3.12 on, asyncio first asks for a file descriptor of the child, which by then may be gone.
 """
 
 from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from typing import Any, TypeVar
 
 from .gevent_patch import is_patched, new_lock, original
@@ -43,6 +46,8 @@ def prepare() -> None:
         popen = sys.modules["gevent.subprocess"].Popen
         popen._execute_child = _starting_in_main_thread(popen._execute_child)
         os.waitpid = _waiting_in_main_thread(os.waitpid)
+        if hasattr(os, "pidfd_open"):  # of Linux
+            os.pidfd_open = _opening_for_ended_children(os.pidfd_open)
 
 
 def enter_thread() -> None:
@@ -83,6 +88,27 @@ def _waiting_in_main_thread(wait: Callable[[int, int], tuple[int, int]]) -> Any:
         return _in_main_thread(lambda: wait(pid, options))
 
     return waitpid
+
+
+def _opening_for_ended_children(open_pidfd: Callable[[int, int], int]) -> Any:
+    def pidfd_open(pid: int, flags: int = 0) -> int:
+        try:
+            return open_pidfd(pid, flags)
+        except ProcessLookupError:
+            if not _must_ask_main_thread() or pid not in _children_of_gevent():
+                raise
+        # Readable at once, as that of a child that has just ended.
+        ended, other_end = os.pipe()
+        os.close(other_end)
+        return ended
+
+    return pidfd_open
+
+
+def _children_of_gevent() -> Container[int]:
+    """Return the ids of the children whose status gevent has, or will have."""
+    children: Container[int] = getattr(sys.modules["gevent.os"], "_watched_children", ())
+    return children
 
 
 def _must_ask_main_thread() -> bool:

@@ -125,3 +125,28 @@ def test_asyncio_starts_programs(way: str, outputs: dict[str, list[object]]) -> 
 
 def test_no_program_is_left(outputs: dict[str, list[object]]) -> None:
     assert outputs["left"] == []
+
+
+def test_asyncio_may_ask_for_a_child_that_has_ended_already() -> None:
+    printed = python("""
+        from gevent import monkey
+        monkey.patch_all()
+        import asyncio, sys
+        from flask_braintrust_evals import Evaluator
+
+        if sys.version_info < (3, 12):  # later versions have it by default
+            asyncio.set_child_watcher(asyncio.PidfdChildWatcher())
+
+        async def task(n):
+            child = await asyncio.create_subprocess_shell(f"exit {n}")
+            return await child.wait()
+
+        def blocking(n):
+            return asyncio.run(task(n))
+
+        for each in (Evaluator("e", task), Evaluator("e", blocking, blocking=True)):
+            for _ in range(10):
+                result = each.run([{"input": n} for n in range(4)], max_concurrency=3)
+                print([one.error or one.output for one in result.results])
+    """)
+    assert printed.splitlines() == [str([*range(4)])] * 20
