@@ -12,6 +12,8 @@ package are left to gevent.
 
 gevent also waits for each child as soon as it ends, and keeps its status for ``os.waitpid``. From
 Python 3.12 on, asyncio first asks for a file descriptor of the child, which by then may be gone.
+And gevent's ``os.close`` takes a file descriptor for one that is closed twice, if another thread
+has just closed one of the same number.
 """
 
 from __future__ import annotations
@@ -48,6 +50,7 @@ def prepare() -> None:
         os.waitpid = _waiting_in_main_thread(os.waitpid)
         if hasattr(os, "pidfd_open"):  # of Linux
             os.pidfd_open = _opening_for_ended_children(os.pidfd_open)
+        os.close = _closing_at_once(os.close)
 
 
 def enter_thread() -> None:
@@ -103,6 +106,15 @@ def _opening_for_ended_children(open_pidfd: Callable[[int, int], int]) -> Any:
         return ended
 
     return pidfd_open
+
+
+def _closing_at_once(close: Callable[[int], None]) -> Any:
+    close_at_once = original("os", "close")
+
+    def close_descriptor(fd: int) -> None:
+        (close_at_once if _must_ask_main_thread() else close)(fd)
+
+    return close_descriptor
 
 
 def _children_of_gevent() -> Container[int]:

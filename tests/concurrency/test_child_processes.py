@@ -127,26 +127,51 @@ def test_no_program_is_left(outputs: dict[str, list[object]]) -> None:
     assert outputs["left"] == []
 
 
-def test_asyncio_may_ask_for_a_child_that_has_ended_already() -> None:
+def test_a_child_that_has_ended_may_still_be_asked_for() -> None:
+    # As asyncio does from Python 3.12 on.
     printed = python("""
         from gevent import monkey
         monkey.patch_all()
-        import asyncio, sys
+        import os, select, subprocess, time
         from flask_braintrust_evals import Evaluator
 
-        if sys.version_info < (3, 12):  # later versions have it by default
-            asyncio.set_child_watcher(asyncio.PidfdChildWatcher())
+        def task(n):
+            child = subprocess.Popen(["sh", "-c", f"exit {n}"])
+            while os.path.exists(f"/proc/{child.pid}"):
+                time.sleep(0.001)
+            descriptor = os.pidfd_open(child.pid)
+            is_ended = select.select([descriptor], [], [], 10)[0] == [descriptor]
+            os.close(descriptor)
+            return [is_ended, os.waitstatus_to_exitcode(os.waitpid(child.pid, 0)[1])]
 
-        async def task(n):
-            child = await asyncio.create_subprocess_shell(f"exit {n}")
-            return await child.wait()
+        def nobody(n):
+            os.pidfd_open(999_999_999)
 
-        def blocking(n):
-            return asyncio.run(task(n))
-
-        for each in (Evaluator("e", task), Evaluator("e", blocking, blocking=True)):
-            for _ in range(10):
-                result = each.run([{"input": n} for n in range(4)], max_concurrency=3)
-                print([one.error or one.output for one in result.results])
+        for each in (task, nobody):
+            result = Evaluator("e", each, blocking=True).run([{"input": n} for n in range(20)])
+            print([one.error.type if one.error else one.output for one in result.results])
     """)
-    assert printed.splitlines() == [str([*range(4)])] * 20
+    assert printed.splitlines() == [
+        str([[True, n] for n in range(20)]),
+        str(["ProcessLookupError"] * 20),
+    ]
+
+
+def test_many_threads_may_close_what_they_have_opened() -> None:
+    # Descriptors have the lowest free number, which another thread has just closed.
+    printed = python("""
+        from gevent import monkey
+        monkey.patch_all()
+        import os, time
+        from flask_braintrust_evals import Evaluator
+
+        def task(n):
+            for _ in range(300):
+                time.sleep(0)  # by gevent's loop of this thread
+                for each in os.pipe():
+                    os.close(each)
+
+        result = Evaluator("e", task, blocking=True).run([{"input": n} for n in range(20)])
+        print({one.error for one in result.results})
+    """)
+    assert printed == "{None}\n"
