@@ -47,9 +47,10 @@ def test_a_summary_counts_cases_failures_and_the_errors_of_each_scorer() -> None
         ([({}, True, ()), ({}, True, ())], "the task failed in every case"),
         ([({"a": 1}, False, ())], ""),
         ([({"a": None}, False, ["b"])], "no case has a score for 'a'; 'b' failed each time"),
+        ([({}, False, ["c", "b"])], "'b', 'c' failed each time"),
         ([({"b": 0}, False, ["b"])], ""),
     ],
-    ids=["once", "each time", "task", "nothing", "both", "scored by a handler"],
+    ids=["once", "each time", "task", "nothing", "both", "two", "scored by a handler"],
 )
 def test_what_has_failed_each_time_is_a_warning(cases: list[Any], warning: str) -> None:
     summary = RunSummary()

@@ -124,7 +124,8 @@ class RunSummary:
         unscored = [repr(score.name) for score in self.scores.values() if not score.count]
         if unscored:
             found.append(f"no case has a score for {', '.join(unscored)}")
-        useless = [repr(name) for name in self.scorer_errors if self._gave_nothing(name)]
+        # Sorted, since scorers of a case may fail in any order.
+        useless = [repr(name) for name in sorted(self.scorer_errors) if self._gave_nothing(name)]
         if useless:
             found.append(f"{', '.join(useless)} failed each time")
         return "; ".join(found)
