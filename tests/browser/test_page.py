@@ -273,6 +273,8 @@ def test_a_token_is_asked_for_where_one_is_needed(
         page.wait(lambda: "(status 401)" in page.one("problem").text)
         page.set(page.one("token"), "token-ada")
         page.one("connect").click()
+        # It chooses an evaluator by itself, and fills in an example.
+        page.wait(lambda: page.one("run").is_enabled())
         page.run("echo", ["a"])
         assert page.status == "echo: finished, 1 of 1 done"
         stored = "return JSON.stringify([localStorage, sessionStorage, document.cookie])"
