@@ -52,7 +52,11 @@ def of_events(events: Iterable[Sent]) -> dict[str, Any]:
 
 def of_spans(cloud: StandIn, parent: str) -> dict[str, Any]:
     """Return the traces in an object of Braintrust, and the rows and attachments."""
-    spans = [span for span in cloud.spans if span.parent_header == parent]
+    spans: list[StoredSpan] = []
+    for span in cloud.spans:
+        # A request that takes seconds, on a machine that is busy, is sent once more.
+        if span.parent_header == parent and span not in spans:
+            spans.append(span)
     rows = [row for row in cloud.rows if row.parent == parent]
     known = {span.span_id for span in spans}
     above = {row.row["span_id"] for row in rows}
