@@ -16,13 +16,14 @@ from typing import Any
 
 import orjson
 from opentelemetry.sdk.trace import ReadableSpan
-from opentelemetry.trace import StatusCode, format_span_id, format_trace_id
+from opentelemetry.trace import format_span_id, format_trace_id
 
 from flask_braintrust_evals import semconv
 from flask_braintrust_evals.json_reading import loads
 from flask_braintrust_evals.plain_values import clean_text
 from flask_braintrust_evals.serialization import dumps, dumps_or_reason
 from flask_braintrust_evals.tracing.sizes import plain_attributes
+from flask_braintrust_evals.tracing.span_errors import error_of
 
 from .limits import MAX_ATTRIBUTE_BYTES, MAX_SPAN_BYTES, cut_span
 
@@ -99,9 +100,9 @@ def _row(span: ReadableSpan) -> dict[str, str]:
     _merge(fields, "span_attributes", {"name": clean_text(span.name)})
     # Braintrust does the same with attributes that it does not know.
     _merge(fields, "metadata", {**attributes, **_other_events(span)})
-    error = _error(span)
+    error = error_of(span)
     if error is not None:
-        fields["error"] = dumps(error)
+        fields["error"] = dumps(clean_text(error))
     return fields
 
 
@@ -121,16 +122,6 @@ def _merge(fields: dict[str, str], name: str, entries: Mapping[str, Any]) -> Non
 
 def _time(nanoseconds: int | None) -> str:
     return datetime.fromtimestamp((nanoseconds or 0) / 1e9, timezone.utc).isoformat()
-
-
-def _error(span: ReadableSpan) -> str | None:
-    if span.status.status_code is not StatusCode.ERROR:
-        return None
-    for event in reversed(span.events):
-        stack = (event.attributes or {}).get("exception.stacktrace")
-        if event.name == "exception" and isinstance(stack, str):
-            return clean_text(stack)
-    return clean_text(span.status.description or "error")
 
 
 def _other_events(span: ReadableSpan) -> dict[str, Any]:

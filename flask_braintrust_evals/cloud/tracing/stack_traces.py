@@ -5,9 +5,7 @@ from __future__ import annotations
 from opentelemetry.sdk.trace import Event, ReadableSpan
 
 from flask_braintrust_evals.tracing.span_copies import copy_of
-
-STACK = "exception.stacktrace"
-"""https://opentelemetry.io/docs/specs/semconv/exceptions/exceptions-spans/"""
+from flask_braintrust_evals.tracing.span_errors import STACK
 
 
 def without_stack_traces(span: ReadableSpan) -> ReadableSpan:

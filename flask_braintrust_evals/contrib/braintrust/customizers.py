@@ -27,6 +27,7 @@ from flask_braintrust_evals.plain_values import safe_text
 from flask_braintrust_evals.serialization import dumps_or_reason
 from flask_braintrust_evals.tracing.sizes import plain_attributes
 from flask_braintrust_evals.tracing.span_copies import copy_of
+from flask_braintrust_evals.tracing.span_errors import error_of
 
 logger = logging.getLogger("flask_braintrust_evals")
 
@@ -134,7 +135,7 @@ def _record_of(span: ReadableSpan) -> Record:
     record["span_attributes"] = {"name": span.name, **_dict(record.get("span_attributes"))}
     times = {"start": (span.start_time or 0) / 1e9, "end": (span.end_time or 0) / 1e9}
     record["metrics"] = {**_dict(record.get("metrics")), **times}
-    error = _error(span)
+    error = error_of(span)
     return record if error is None else {**record, "error": error}
 
 
@@ -180,16 +181,6 @@ def _stripped(span: ReadableSpan) -> ReadableSpan:
         links=(),
         status=Status(span.status.status_code),
     )
-
-
-def _error(span: ReadableSpan) -> str | None:
-    if span.status.status_code is not StatusCode.ERROR:
-        return None
-    for event in reversed(span.events):
-        stack = (event.attributes or {}).get("exception.stacktrace")
-        if event.name == "exception" and isinstance(stack, str):
-            return stack
-    return span.status.description or "error"
 
 
 def _value(attribute: Any) -> Any:
