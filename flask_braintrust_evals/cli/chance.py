@@ -21,6 +21,8 @@ MAX_STEPS = 5_000_000
 """Signs that are chosen in all, unless that gives fewer than :data:`MIN_SAMPLES`."""
 TOLERANCE = 1e-9
 """Differences below this are none, because scores are floats."""
+_BITS = [tuple(byte >> place & 1 for place in range(8)) for byte in range(256)]
+"""The bits of each byte, the lowest first."""
 
 
 def chance_of(differences: Sequence[float]) -> float:
@@ -59,10 +61,6 @@ def _random_sums(differences: Sequence[float]) -> Iterator[float]:
         positive = b"".join(word.to_bytes(4, "little") for word in taken)
         signs = itertools.chain.from_iterable(map(_BITS.__getitem__, positive))
         yield 2 * sum(itertools.compress(differences, signs)) - whole
-
-
-_BITS = [tuple(byte >> place & 1 for place in range(8)) for byte in range(256)]
-"""The bits of each byte, the lowest first."""
 
 
 def _random_words() -> Iterator[int]:

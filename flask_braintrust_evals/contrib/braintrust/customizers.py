@@ -96,7 +96,7 @@ def _customizers() -> list[Change]:
 def _masking() -> list[Change]:
     # The SDK keeps the function in its background logger, which is made for that, if need be.
     background = _internal_get_global_state()._global_bg_logger.value
-    function = getattr(background, "masking_function", None)  # before version 0.34
+    function = getattr(background, "masking_function", None)  # of older versions
     functions = [] if function is None else [function]
     for each in getattr(background, "_export_customizers", ()):
         functions.append(each._masking_function)
@@ -156,12 +156,13 @@ def _span_of(span: ReadableSpan, record: Mapping[str, Any], error: str | None) -
         is_tags = attribute == semconv.TAGS
         attributes[attribute] = _tags(value) if is_tags else dumps_or_reason(value)
     changed: dict[str, Any] = {"name": safe_text(name), "attributes": {**others, **attributes}}
-    if fields.get("error") != error:
+    text = fields.get("error")
+    if text != error:
         changed["events"] = [each for each in span.events if each.name != "exception"]
-        text = fields.get("error")
-        code = span.status.status_code if text is None else StatusCode.ERROR
-        is_error = code is StatusCode.ERROR and text is not None
-        changed["status"] = Status(code, _text(text) if is_error else None)
+        failed = text is not None
+        changed["status"] = (
+            Status(StatusCode.ERROR, _text(text)) if failed else Status(span.status.status_code)
+        )
     return copy_of(span, **changed)
 
 
