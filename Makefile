@@ -23,7 +23,20 @@ BIN := $(VENV)/bin
 # Tests start many interpreters. Without compiled modules, each of them takes half a second more.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo demo-scale test test-fast docs package compare bench bench-steady bench-hostile bench-tracing bench-json bench-import bench-local bench-distributed bench-workers bench-page checks lint format types tests clean
+# No plugin of pytest but xdist is needed, and importing the others takes as long as many tests.
+PYTEST := PYTEST_DISABLE_PLUGIN_AUTOLOAD=1 $(BIN)/python -m pytest
+CORES = $(shell getconf _NPROCESSORS_ONLN)
+# What runs side by side is printed at its end, where make can do that (macOS has an old one).
+IN_BLOCKS := $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
+
+# Each part of the fast tests has a process: to share out single tests, as xdist does, takes half as
+# much again as running them. The last part has what no other one has.
+WEB := web
+CLI := celery cli distribution statements
+ENGINE := cloud concurrency contrib engine runs tracing
+FAST_PARTS := fast-web fast-cli fast-engine fast-others
+
+.PHONY: demo demo-scale test test-fast docs package compare bench bench-steady bench-hostile bench-tracing bench-json bench-import bench-local bench-distributed bench-workers bench-page checks lint format types checks-and-fast-tests tests-with-servers $(FAST_PARTS) clean
 .DEFAULT_GOAL := help
 
 help:
@@ -35,17 +48,28 @@ demo: $(VENV)/.demo
 demo-scale: $(VENV)/.demo-scale
 	@$(BIN)/python -m example_app.demo_scale --port $(PORT)
 
-# The checks of the code run beside the tests, which wait for servers much of the time.
+# What starts no servers runs beside what does, which waits for them much of the time.
 test: $(VENV)/.dev
-	@$(MAKE) --no-print-directory --jobs=2 checks tests
+	@$(MAKE) --no-print-directory --jobs=2 --keep-going tests-with-servers checks-and-fast-tests
 	@echo "Passed: lint (ruff), types (mypy --strict), tests (pytest)."
 
-# No plugin but xdist is needed, and importing the others takes as long as many of the tests.
-PYTEST := PYTEST_DISABLE_PLUGIN_AUTOLOAD=1 $(BIN)/python -m pytest -p xdist
-
 test-fast: $(VENV)/.dev
-	$(PYTEST) --numprocesses 3 \
-		-m "not live and not slow" $(addprefix --ignore tests/,browser live official packaging)
+	@$(MAKE) --no-print-directory --jobs=$(CORES) --keep-going $(IN_BLOCKS) $(FAST_PARTS)
+	@echo "Passed: the tests that need no servers, browsers or processes of their own."
+
+checks-and-fast-tests: $(VENV)/.dev
+	@$(MAKE) --no-print-directory --jobs=1 --keep-going $(IN_BLOCKS) checks $(FAST_PARTS)
+
+tests-with-servers: $(VENV)/.dev
+	$(PYTEST) -p xdist --numprocesses 3 --dist loadscope --no-loadscope-reorder \
+		-m "live or slow" $(addprefix --ignore tests/,official packaging)
+
+fast-web: FILES = $(addprefix tests/,$(WEB))
+fast-cli: FILES = $(addprefix tests/,$(CLI))
+fast-engine: FILES = $(addprefix tests/,$(ENGINE))
+fast-others: FILES = $(addprefix --ignore tests/,$(WEB) $(CLI) $(ENGINE) official packaging)
+$(FAST_PARTS): $(VENV)/.dev
+	@$(PYTEST) --quiet -m "not live and not slow" $(FILES)
 
 docs: $(VENV)/.dev
 	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going --fresh-env -b html docs docs/_build/html
@@ -102,10 +126,6 @@ format: $(VENV)/.dev
 
 types: $(VENV)/.dev
 	$(BIN)/mypy
-
-tests: $(VENV)/.dev
-	$(PYTEST) --numprocesses 3 --dist loadscope --no-loadscope-reorder \
-		$(addprefix --ignore tests/,official packaging)
 
 $(VENV)/bin/python:
 	@$(PYTHON) --version >/dev/null 2>&1 || { echo "Python 3.10 or later is needed, and '$(PYTHON)' does not run. Name another with make PYTHON=..."; exit 1; }
