@@ -10,11 +10,15 @@ from contextlib import suppress
 from typing import Any
 
 from .cancellation import Cancellation
+from .gevent_patch import start_real_thread
+from .held_scope import scope_around
 from .job import Job
 
 
 class LoopCall:
     """Awaits ``awaitable`` in a copy of the context of the code that makes this.
+
+    The scope around that code stays open until the awaitable has ended.
 
     Args:
         awaitable: a coroutine, or anything else that ``await`` takes.
@@ -32,6 +36,7 @@ class LoopCall:
         "_context",
         "_ended",
         "_loop",
+        "_scope",
         "job",
         "name",
         "task",
@@ -52,12 +57,19 @@ class LoopCall:
         self._awaitable = awaitable
         self._cancellation = cancellation
         self._context = contextvars.copy_context()
+        self._scope = scope_around()
         self._loop = loop
         self._ended = ended
         job.when_cancelled(self._cancel)
 
     def begin(self) -> None:
         """Begin to await. Called on the loop."""
+        if self._scope is not None and not self._scope.hold():  # nobody waits any more
+            self._scope = None
+            self._ended(self)
+            self.drop()
+            self.job.fail(asyncio.CancelledError())
+            return
         # A task copies the context it is created in (the argument for that came with 3.11).
         self.task = task = self._context.run(self._loop.create_task, self._settle())
         if self._cancellation.is_set():
@@ -76,11 +88,20 @@ class LoopCall:
             raise
         except BaseException as error:
             # Not raised here: asyncio lets SystemExit and KeyboardInterrupt end the loop.
+            self._release()
             self.job.fail(error)
         else:
+            self._release()
             self.job.succeed(result)
 
+    def _release(self) -> None:
+        """Release the scope, before whoever waits for the job leaves it."""
+        scope, self._scope = self._scope, None
+        if scope is not None:
+            scope.release(start_real_thread)  # its exit may wait, such as for a database
+
     def _finish(self, task: asyncio.Task[None]) -> None:
+        self._release()
         self._ended(self)
         self.task = None  # which refers to this
         if task.cancelled():

@@ -11,11 +11,16 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from .gevent_patch import is_patched
+from .held_scope import holding
 from .hub_selector import HubSelector
 from .native_threads import NativeThreads
 
 MAX_THREADS = 32
 """Functions of ``asyncio.to_thread`` and ``run_in_executor`` that run at a time."""
+
+
+def _refuse() -> None:
+    raise asyncio.CancelledError
 
 
 class ThreadLoop(asyncio.SelectorEventLoop):
@@ -51,7 +56,9 @@ class ThreadLoop(asyncio.SelectorEventLoop):
             )
         # So that spans of the function belong to the same case. asyncio.to_thread does so itself.
         context = contextvars.copy_context()
-        return super().run_in_executor(executor, functools.partial(context.run, func), *args)
+        # It goes on when the coroutine is cancelled.
+        held = holding(functools.partial(func, *args), _refuse)
+        return super().run_in_executor(executor, context.run, held)
 
     def _write_to_self(self) -> None:
         # asyncio's way to have a subclass wake the loop; called on any thread.

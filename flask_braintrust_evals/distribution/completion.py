@@ -11,6 +11,7 @@ from opentelemetry.trace import Span, Status, StatusCode
 from flask_braintrust_evals.engine.calls.signatures import ScorerCall, unique_names
 from flask_braintrust_evals.engine.parameters.values import copy_for_case
 from flask_braintrust_evals.engine.running.case_runner import CaseRunner
+from flask_braintrust_evals.engine.running.case_scope import CaseScope
 from flask_braintrust_evals.engine.running.case_scorer import CaseScorer
 from flask_braintrust_evals.engine.running.error_scores import add_error_scores
 from flask_braintrust_evals.engine.tracing import attributes
@@ -147,14 +148,22 @@ class CaseCompletion:
             # The task did not fail: the worker's application context did, when it was left.
             of_scope, result.error = result.error, None
         failed = _failed_scorers(result, [scorer.name for scorer in plan.scorers])
+        scope = CaseScope(runner.scope)
+
+        def complete() -> None:
+            if self._scorer is not None:
+                parameters = copy_for_case(runner.parameters)
+                failed.extend(self._scorer.score(result, span, parameters, scope.note_error))
+            if runner.code.tracer.records_contents:
+                attributes.record(span, result, runner.code.tracer.max_json)
+            if self.calls_error_handler or is_lost:
+                add_error_scores(plan.error_score_handler, failed, result, span, runner.code)
+
         try:
-            with runner.scope():
-                if self._scorer is not None:
-                    failed += self._scorer.score(result, span, copy_for_case(runner.parameters))
-                if runner.code.tracer.records_contents:
-                    attributes.record(span, result, runner.code.tracer.max_json)
-                if self.calls_error_handler or is_lost:
-                    add_error_scores(plan.error_score_handler, failed, result, span, runner.code)
+            try:
+                scope.run(complete)
+            finally:
+                scope.leave()
         except Exception as error:  # entering or leaving the scope failed
             set_failure(span, error)
             failure = runner.code.failure("application context", error, result.ref)

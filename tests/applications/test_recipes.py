@@ -20,7 +20,7 @@ import flask_braintrust_evals
 from flask_braintrust_evals import EvalsBlueprint
 from tests.docs.pages import ROOT, blocks_of
 from tests.standin import StandIn
-from tests.support import happens
+from tests.support import eventually, happens
 from tests.web.support import PAGE, Api, error_of
 
 PAGE_OF_RECIPES = ROOT / "docs" / "flask-recipes.md"
@@ -139,6 +139,33 @@ def test_each_case_and_each_of_several_scorers_has_a_session_of_its_own(
         "two": 1.0,
     }
     assert len({id(session) for _, session in sessions}) == len(sessions) == 6
+    dispose(app, module.db)
+
+
+def test_tasks_that_go_on_after_their_time_out_give_their_connections_back(
+    database: dict[str, Any],
+) -> None:
+    module = recipe("with_sqlalchemy")
+    bp = EvalsBlueprint("more", __name__)
+    may_go_on = threading.Event()
+
+    @bp.evaluator("late", task_timeout=0.05)
+    def late(input: Any) -> None:
+        assert may_go_on.wait(20)
+        module.db.session.add(module.Ticket(text="never committed"))
+        module.db.session.flush()
+
+    app = module.create_app(**{**database, "SQLALCHEMY_ENGINE_OPTIONS": {}})
+    app.register_blueprint(bp, url_prefix="/more")
+    summary = api_of(app, "/more").summary(name="late", data=[{"input": 1}] * 3)
+    assert summary["errors"]["cases"] == 3
+    with app.app_context():
+        may_go_on.set()
+        for _ in range(20):  # of as many requests, one might find a session that was left behind
+            with app.app_context():
+                module.db.session.commit()
+                assert module.db.session.query(module.Ticket).count() == 0
+        eventually(lambda: module.db.engine.pool.checkedout() == 0)
     dispose(app, module.db)
 
 

@@ -409,10 +409,12 @@ class Scope:
         self.log.append(("enter", threading.current_thread().name))
         if self._enter is not None:
             raise self._enter
-        yield
-        self.log.append(("leave", threading.current_thread().name))
-        if self._leave is not None:
-            raise self._leave
+        try:
+            yield
+        finally:
+            self.log.append(("leave", threading.current_thread().name))
+            if self._leave is not None:
+                raise self._leave
 
 
 def test_each_case_has_a_scope_of_its_own_in_the_thread_of_its_task() -> None:

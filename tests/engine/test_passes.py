@@ -38,7 +38,9 @@ def test_a_pass_of_its_own_gives_what_it_gives_after_the_evaluators_own() -> Non
     code = UserCode(evaluator.plan, None, Cancellation())
     names = [scorer.name for scorer in scorers]
     second = CaseScorer(scorers[1:], (), names, code, lambda trace_id: ())
-    failed = second.score(apart, EvalTracer().start("eval", "eval"), Parameters())
+    failed = second.score(
+        apart, EvalTracer().start("eval", "eval"), Parameters(), lambda error: None
+    )
 
     assert failed == ["broken"]
     assert apart.scores == together.scores

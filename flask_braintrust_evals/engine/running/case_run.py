@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import time
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import AbstractContextManager, suppress
 from typing import Any, Protocol
 
 from opentelemetry.trace import Span
@@ -35,6 +35,7 @@ from flask_braintrust_evals.errors import RunError
 from flask_braintrust_evals.tracing.json_cuts import json_within
 from flask_braintrust_evals.tracing.span_keeper import SpanKeeper
 
+from .case_scope import CaseScope
 from .case_scorer import CaseScorer
 from .error_scores import add_error_scores
 from .executor import CaseJob, Emit
@@ -75,6 +76,7 @@ class CaseRun:
             attributes.description(case, row_id, tracer.max_json) if tracer.records_contents else {}
         )
         self._timed_out = False
+        self._scope = CaseScope(runner.scope)
         self._watch = tracer.stopwatch()
         self._span = tracer.start(
             "eval",
@@ -97,11 +99,11 @@ class CaseRun:
         self._emit(CaseStarted(result.ref, result.case))
         started = time.monotonic()
         try:
-            if self._runner.scope is nullcontext:
-                self._run_in_scope()
-            else:
-                with self._runner.scope():
-                    self._run_in_scope()
+            try:
+                self._run_task()
+                self._scope.run(self._finish)
+            finally:
+                self._scope.leave()
         except ChannelClosedError:
             raise
         except Exception as error:
@@ -118,15 +120,17 @@ class CaseRun:
         self._emit(CaseFinished(result))
         return result
 
-    def _run_in_scope(self) -> None:
+    def _finish(self) -> None:
+        """Emit what the task gave, and have it scored and recorded."""
         result, span = self._result, self._span
         failed: list[str] = []
         try:
-            self._run_task()
             if not (self._runner.keeps_outputs or self._runner.scorer.has_calls):
                 result.output = None  # while its JSON waits for the consumer
             self._emit(TaskFinished(result.ref, result.output_data, result.error))
-            failed = self._runner.scorer.score(result, span, self._parameters)
+            failed = self._runner.scorer.score(
+                result, span, self._parameters, self._scope.note_error
+            )
         finally:
             tracer = self._code.tracer
             if tracer.records_contents:
@@ -177,6 +181,7 @@ class CaseRun:
 
     def _run_task_within(self, span: Span, cancellation: Cancellation) -> None:
         result = self._result
+        self._scope.enter()
         reports = hooks = None
         if self._runner.plan.task.hooks_name is not None:
             reports = ProgressReports(self._report)
@@ -186,6 +191,7 @@ class CaseRun:
             self._call_task(span, hooks, cancellation, reports)
         # SystemExit and KeyboardInterrupt end the case, never the worker.
         except BaseException as error:
+            self._scope.note_error(error)
             set_failure(span, error)
             set_failure(self._span, error)
             result.error = self._code.failure("task", error, result.ref)
@@ -231,22 +237,38 @@ class CaseRun:
             if plan.retries:
                 output = self._call_again(span, hooks, cancellation, reports)
             else:
-                task = functools.partial(plan.task, result.case.input, hooks, self._parameters)
-                output = self._code.call(
-                    task, reports=reports, timeout=plan.task_timeout, cancellation=cancellation
-                )
+                output = self._call_once(result.case.input, hooks, cancellation, reports)
         except DeadlineError:
             self._timed_out = True
             message = f"the task's time-out of {plan.task_timeout or 0:g} seconds was reached"
             raise TimeoutError(message) from None
         if self._runner.cancellation.is_set():
             raise RunError("the run was cancelled before the task returned")
-        result.output_data = output_data(output)
+        result.output_data = self._scope.run(functools.partial(output_data, output))
         wait_after(len(result.output_data))
         result.output = output
         if self._code.tracer.records_contents:
             text = json_within(result.output_data, self._code.tracer.max_json)
             span.set_attribute(semconv.OUTPUT, text)
+
+    def _call_once(
+        self,
+        input: Any,
+        hooks: EvalHooks | None,
+        cancellation: Cancellation,
+        reports: ProgressReports | None,
+    ) -> Any:
+        plan = self._runner.plan
+        task = functools.partial(plan.task, input, hooks, self._parameters)
+        return self._scope.run(
+            functools.partial(
+                self._code.call,
+                task,
+                reports=reports,
+                timeout=plan.task_timeout,
+                cancellation=cancellation,
+            )
+        )
 
     def _call_again(
         self,
@@ -255,15 +277,21 @@ class CaseRun:
         cancellation: Cancellation,
         reports: ProgressReports | None,
     ) -> Any:
-        """Call the task until it succeeds. Each call gets the case as it was at first."""
+        """Call the task until it succeeds. Each call gets the case as it was at first.
+
+        Each has a scope of its own, which is left before the pause: what a failed call has begun,
+        such as a transaction, must not be part of the next one.
+        """
         result, plan, case = self._result, self._runner.plan, self._result.case
         failures = 0
 
         def call() -> Any:
-            task = functools.partial(plan.task, own_copy(case.input), hooks, self._parameters)
-            return self._code.call(
-                task, reports=reports, timeout=plan.task_timeout, cancellation=cancellation
-            )
+            try:
+                return self._call_once(own_copy(case.input), hooks, cancellation, reports)
+            except BaseException as error:
+                self._scope.note_error(error)
+                self._scope.leave()
+                raise
 
         def begin_again() -> None:
             nonlocal failures

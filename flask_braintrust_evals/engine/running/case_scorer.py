@@ -81,13 +81,20 @@ class CaseScorer:
         """Whether there are scorers or classifiers."""
         return bool(self._calls)
 
-    def score(self, result: CaseResult, span: Span, parameters: Parameters) -> list[str]:
+    def score(
+        self,
+        result: CaseResult,
+        span: Span,
+        parameters: Parameters,
+        note_error: Callable[[BaseException], None],
+    ) -> list[str]:
         """Call the scorers and classifiers, unless the task failed.
 
         Args:
             result: what the task gave; scores, labels and failures are added to it.
             span: the case's ``eval`` span.
             parameters: those of the case.
+            note_error: called with the exception of a scorer that has no scope of its own.
 
         Returns:
             the names of the scorers that gave no score because they, or the task, failed.
@@ -97,9 +104,13 @@ class CaseScorer:
         runs = self._call_all(result, span, parameters)
         failed = []
         for run in runs:
-            succeeded = self._add(run, result)
-            if not succeeded and run.kind == "score":
+            error = self._add(run, result)
+            if error is None:
+                continue
+            if run.kind == "score":
                 failed.append(run.scorer.name)
+            if not run.has_scope:
+                note_error(error)
         return failed
 
     def _call_all(self, result: CaseResult, span: Span, parameters: Parameters) -> list[ScorerRun]:
@@ -125,26 +136,21 @@ class CaseScorer:
         wait_for_turn(Turn.CONTINUE)
         return runs
 
-    def _add(self, run: ScorerRun, result: CaseResult) -> bool:
-        """Add what a scorer or classifier gave to the result; return whether it succeeded."""
+    def _add(self, run: ScorerRun, result: CaseResult) -> BaseException | None:
+        """Add what a scorer or classifier gave to the result; return why it gave nothing."""
+        failure: BaseException | None = None
         try:
-            if run.kind == "score":
-                run.in_context(self._add_scores, run, result)
-            else:
-                run.in_context(self._add_labels, run, result)
-            return True
+            add = self._add_scores if run.kind == "score" else self._add_labels
+            run.in_context(add, run, result)
         except BaseException as error:
             set_failure(run.span, error)
             self._add_failure(run, error, result)
-            return False
-        finally:
-            self._end(run, result)
-
-    def _end(self, run: ScorerRun, result: CaseResult) -> None:
+            failure = error
         try:
-            run.end()
+            run.end(failure)
         except Exception as error:  # of the scope, such as of a function that the teardown calls
             self._add_failure(run, error, result)
+        return failure
 
     def _add_failure(self, run: ScorerRun, error: BaseException, result: CaseResult) -> None:
         what = f"{'scorer' if run.kind == 'score' else run.kind} {run.scorer.name!r}"

@@ -12,6 +12,7 @@ from typing import Any, ParamSpec
 from opentelemetry.trace import Span
 
 from flask_braintrust_evals.concurrency.event_loop import background_loop
+from flask_braintrust_evals.concurrency.held_scope import HeldScope
 from flask_braintrust_evals.concurrency.job import Job
 from flask_braintrust_evals.engine.calls.signatures import ScorerCall
 
@@ -62,7 +63,7 @@ class ScorerRun:
         self._code = code
         self._scope = scope
         self._context = contextvars.copy_context()
-        self._entered: AbstractContextManager[Any] | None = None
+        self._entered: HeldScope | None = None
         self._job: Job[Any] | None = None
         self._returned: Any = None
         self._error: BaseException | None = None
@@ -78,6 +79,11 @@ class ScorerRun:
             start_time=self._watch.start,
         )
 
+    @property
+    def has_scope(self) -> bool:
+        """Whether it has a scope of its own."""
+        return self._scope is not None
+
     def start(self, in_thread: bool) -> None:
         """Call the scorer.
 
@@ -86,11 +92,11 @@ class ScorerRun:
                 coroutine, if it is ``async``, runs on the event loop either way.
         """
         try:
+            self._enter()
             if in_thread or self._code.in_real_threads:
-                self._context.run(self._enter)
                 self._start_thread()
             else:
-                self._context.run(self._enter_and_run)
+                self._context.run(self._run, None)
         except BaseException as error:
             self._job, self._error, self._ended_ns = None, error, time.monotonic_ns()
 
@@ -124,24 +130,22 @@ class ScorerRun:
         """Call ``function`` in the scorer's context, inside its span and its scope."""
         self._context.run(function, *args, **keywords)
 
-    def end(self) -> None:
-        """Exit the scope, and end the span with the time at which the scorer ended."""
+    def end(self, error: BaseException | None) -> None:
+        """Exit the scope, and end the span with the time at which the scorer ended.
+
+        Args:
+            error: why it gave nothing, of which its scope is told.
+        """
         try:
             if self._entered is not None:
-                self._context.run(self._entered.__exit__, None, None, None)
+                self._entered.leave(error)
         finally:
             self._watch.end_span(self.span, self._ended_ns)
 
     def _enter(self) -> None:
-        self._code.make_current(self.span, _SCORER_SPAN)
+        self._context.run(self._code.make_current, self.span, _SCORER_SPAN)
         if self._scope is not None:
-            scope = self._scope()
-            scope.__enter__()
-            self._entered = scope
-
-    def _enter_and_run(self) -> None:
-        self._enter()
-        self._run(None)
+            self._entered = HeldScope(self._scope(), self._context)
 
     def _run(self, job: Job[Any] | None) -> None:
         """Call the scorer; have a coroutine awaited; keep the result here or in ``job``."""

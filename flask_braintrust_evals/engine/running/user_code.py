@@ -21,6 +21,7 @@ from flask_braintrust_evals.concurrency import greenlet_loops
 from flask_braintrust_evals.concurrency.cancellation import Cancellation
 from flask_braintrust_evals.concurrency.event_loop import background_loop
 from flask_braintrust_evals.concurrency.gevent_patch import is_patched, start_thread
+from flask_braintrust_evals.concurrency.held_scope import holding
 from flask_braintrust_evals.concurrency.job import DeadlineError, Job
 from flask_braintrust_evals.concurrency.native_threads import NativeCall
 from flask_braintrust_evals.concurrency.turns import Turn, wait_for_turn
@@ -44,6 +45,10 @@ _NOT_AWAITABLE = frozenset((bool, dict, float, int, list, str, type(None)))
 def is_awaitable(value: Any) -> bool:
     """Return what ``inspect.isawaitable`` does, which takes ten times as long for most values."""
     return type(value) not in _NOT_AWAITABLE and inspect.isawaitable(value)
+
+
+def _refuse() -> Any:
+    raise DeadlineError
 
 
 class ProgressReports:
@@ -223,7 +228,8 @@ class UserCode:
         deadline: float | None,
         cancellation: Cancellation,
     ) -> Any:
-        in_context = functools.partial(contextvars.copy_context().run, function)
+        held = holding(function, _refuse)  # also if nobody waits for it any more
+        in_context = functools.partial(contextvars.copy_context().run, held)
         with reports.through_job() as job:
             call = self.start_thread(
                 functools.partial(job.run, in_context), "eval-with-timeout", job
