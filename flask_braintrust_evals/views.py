@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from functools import partial
 
-from flask import Response, current_app, g, request
+from flask import Request, Response, current_app, g, request
 
 from .concurrency.loop_health import loop_health
 from .concurrency.turns import Turn, wait_for_turn
 from .config import OPEN_HEADER, Settings
 from .engine.registry import Registry
+from .errors import RunError
 from .extension import UNANSWERED, EvalsExtension, current_extension
 from .runs.host import Requester
 from .runs.prepare import prepare
@@ -109,11 +111,12 @@ class Views:
             check_probe(spec)
         heartbeat = state.settings.heartbeat
         details = _case_details(body, state.settings)
+        grace = GracePeriod.of_request(heartbeat)
         requester = Requester(
             caller.session,
             caller.project_id,
             recorded=evaluator is not PROBE,
-            has_left=lambda: client_has_left(request),
+            end_reason=partial(_end_reason, request, grace),
             wants_outputs=False,
             wants_spans=details is not None,
         )
@@ -121,7 +124,7 @@ class Views:
         return EvalRun(
             prepared,
             RunLog(evaluator.name, prepared.org_name, caller.owner.name),
-            GracePeriod.of_request(heartbeat),
+            grace,
             heartbeat,
             case_results=body.case_results is True,
             case_details=details,
@@ -157,6 +160,14 @@ class Views:
 def _admit() -> Caller:
     state = current_extension()
     return admit(request, state.settings, state.runtime.sessions)
+
+
+def _end_reason(request: Request, grace: GracePeriod) -> RunError | None:
+    """Return why nobody waits for a run that has not begun; ``None``: somebody does."""
+    if client_has_left(request):
+        return RunError("the client disconnected before the data was made")
+    remaining = grace.remaining()
+    return None if remaining is None or remaining > 0 else grace.reason()
 
 
 def _case_details(body: EvalRequest, settings: Settings) -> CaseDetails | None:

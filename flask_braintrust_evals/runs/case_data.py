@@ -28,3 +28,8 @@ class CaseData:
         if select is None or isinstance(self.cases, CasesToMake):
             return self
         return replace(self, cases=select(self.cases))
+
+    def close(self) -> None:
+        """Release what the cases hold, where no run reads them."""
+        if isinstance(self.cases, CasesToMake):
+            self.cases.close()

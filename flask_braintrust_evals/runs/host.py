@@ -11,6 +11,7 @@ from flask_braintrust_evals.cloud.sessions import UserSession
 from flask_braintrust_evals.cloud.tracing.outgoing import Customize, no_customizer
 from flask_braintrust_evals.concurrency.places import Places
 from flask_braintrust_evals.config import Settings
+from flask_braintrust_evals.errors import RunError
 from flask_braintrust_evals.tracing.collector import SpanCollector
 from flask_braintrust_evals.tracing.processor import CaseSpanProcessor
 from flask_braintrust_evals.tracing.span_keeper import SpanKeeper
@@ -67,8 +68,8 @@ class Requester:
         wants_outputs: whether the consumer of the run reads the outputs of cases in their results;
             it gets them as JSON when tasks end.
         wants_spans: whether the client of the run wants the spans of each case.
-        has_left: returns whether the client of the request has disconnected; ``None``: there is
-            none, and the user waits for the run.
+        end_reason: returns why nobody waits for the run any more, such as that the client has
+            disconnected, or ``None``; ``None`` itself: the user waits for the run.
         distributed: whether cases may run on other machines, if application and evaluator let them.
     """
 
@@ -79,5 +80,5 @@ class Requester:
     wants_usage: bool = False
     wants_outputs: bool = True
     wants_spans: bool = False
-    has_left: Callable[[], bool] | None = None
+    end_reason: Callable[[], RunError | None] | None = None
     distributed: bool = True

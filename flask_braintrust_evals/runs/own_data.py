@@ -9,30 +9,30 @@ is there.
 
 from __future__ import annotations
 
-import functools
 import logging
 import math
 import time
 from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from flask_braintrust_evals.concurrency.cancellation import Cancellation
 from flask_braintrust_evals.concurrency.gevent_patch import start_thread
 from flask_braintrust_evals.concurrency.job import DeadlineError, Job
 from flask_braintrust_evals.engine.running.case_source import CasesToMake
+from flask_braintrust_evals.engine.running.scoped_cases import Scope, read_inside
 from flask_braintrust_evals.errors import RunError, RunTimeoutError
 
 from .case_data import CaseData
 
 logger = logging.getLogger("flask_braintrust_evals")
 
-CLIENT_CHECK_INTERVAL = 0.25
-"""Seconds between the checks whether the client has disconnected."""
+CHECK_INTERVAL = 0.25
+"""Seconds between the checks whether somebody still waits."""
 
 Make = Callable[[Cancellation], CaseData]
-Scope = Callable[[], AbstractContextManager[Any]]
+EndReason = Callable[[], RunError | None]
 
 
 def made_by_the_run(make: Make, scope: Scope) -> CaseData:
@@ -40,45 +40,74 @@ def made_by_the_run(make: Make, scope: Scope) -> CaseData:
 
     Args:
         make: makes it; its argument is set when the run ends early.
-        scope: entered around the making, such as the application's context.
+        scope: entered around the making and the reading, such as the application's context.
     """
 
     def cases(cancellation: Cancellation) -> Iterable[Any]:
-        with scope():
-            made = make(cancellation).cases
-        return made.make(cancellation) if isinstance(made, CasesToMake) else made
+        return read_inside(lambda: _cases_of(make(cancellation), cancellation), scope)
 
     return CaseData(CasesToMake(cases))
 
 
+def read_by_the_run(data: CaseData, scope: Scope) -> CaseData:
+    """Return data whose cases the run reads inside a scope, if user code may make them meanwhile.
+
+    Args:
+        data: the data.
+        scope: entered around the reading.
+    """
+    if isinstance(data.cases, list | tuple | CasesToMake):
+        return data
+    cases = data.cases
+
+    def make(cancellation: Cancellation) -> Iterable[Any]:
+        # Whatever it needs of a thread, it has been made in another one.
+        return read_inside(lambda: cases, scope, one_thread=False)
+
+    return replace(data, cases=CasesToMake(make))
+
+
+def _cases_of(data: CaseData, cancellation: Cancellation) -> Iterable[Any]:
+    cases = data.cases
+    return cases.make(cancellation) if isinstance(cases, CasesToMake) else cases
+
+
 def made_before_the_run(
-    make: Make, scope: Scope, evaluator: str, timeout: float | None, has_left: Callable[[], bool]
+    make: Make, scope: Scope, evaluator: str, timeout: float | None, end_reason: EndReason
 ) -> CaseData:
     """Make data now, in a thread, and return it.
 
     Args:
         make: makes it; its argument is set when the run ends early, or when nobody waits any more.
-        scope: entered around the making, such as the application's context.
+        scope: entered around the making and the reading, such as the application's context.
         evaluator: the evaluator's name.
         timeout: seconds that the run may take; ``None``: no limit.
-        has_left: returns whether the client has disconnected.
+        end_reason: returns why nobody waits any more.
 
     Raises:
         RunTimeoutError: it was not made in time.
-        RunError: the client has disconnected.
+        RunError: what ``end_reason`` returns.
         EvalsError: what ``make`` raises.
     """
     cancellation = Cancellation()
 
     def work() -> CaseData:
-        with scope():
-            return make(cancellation)
+        made: list[CaseData] = []
+
+        def cases() -> Iterable[Any]:
+            made.append(make(cancellation))
+            return _cases_of(made[0], cancellation)
+
+        found = read_inside(cases, scope)
+        if cancellation.is_set():
+            _close(found)
+        return replace(made[0], cases=found)
 
     job: Job[CaseData] = Job()
-    start_thread(functools.partial(job.run, work), "eval-data")
+    start_thread(partial(job.run, work), "eval-data")
     deadline = time.monotonic() + (math.inf if timeout is None else timeout)
     try:
-        data = _wait(job, deadline, has_left)
+        data = _wait(job, deadline, end_reason)
     except RunError as error:
         cancellation.set()
         if not job.ended_ns:
@@ -96,17 +125,24 @@ def made_before_the_run(
         cancellation_of_run.sets_too(cancellation)
         return cases
 
-    return replace(data, cases=CasesToMake(linked))
+    return replace(data, cases=CasesToMake(linked, partial(_close, cases)))
 
 
-def _wait(job: Job[CaseData], deadline: float, has_left: Callable[[], bool]) -> CaseData:
+def _close(cases: Any) -> None:
+    close = getattr(cases, "close", None)
+    if close is not None:
+        close()
+
+
+def _wait(job: Job[CaseData], deadline: float, end_reason: EndReason) -> CaseData:
     while True:
         try:
-            return job.wait(min(deadline, time.monotonic() + CLIENT_CHECK_INTERVAL))
+            return job.wait(min(deadline, time.monotonic() + CHECK_INTERVAL))
         except DeadlineError:
             if time.monotonic() >= deadline:
                 raise RunTimeoutError(
                     "the run's time-out was reached before its data was made"
                 ) from None
-            if has_left():
-                raise RunError("the client disconnected before the data was made") from None
+            reason = end_reason()
+            if reason is not None:
+                raise reason from None

@@ -33,7 +33,7 @@ from .case_data import CaseData
 from .data import open_data
 from .host import Host, Requester
 from .limits import RunNumbers
-from .own_data import made_before_the_run, made_by_the_run
+from .own_data import made_before_the_run, made_by_the_run, read_by_the_run
 from .prepared import PreparedRun
 from .recording import Recording, project_query, record_below, record_in_new_experiment
 from .remote import Distribution, recording_order
@@ -84,15 +84,23 @@ def prepare(
     wait_for = _wait_for_data(evaluator, requester, host, numbers.timeout, in_experiment)
     data = open_data(spec.data, session, project, evaluator, host.sdk_attachments, wait_for)
     data = data.selected(spec.select)
-    size_hint = numbers.check_cases(data.cases)
-    if distribution is not None:
-        distribution.dispatcher.check()
-    if session is None or not requester.recorded:
-        recording = record_below(None, None, project, spec, evaluator)
-    elif spec.parent is not None:
-        recording = record_below(spec.parent, session, project, spec, evaluator)
-    else:
-        recording = record_in_new_experiment(session, project, spec, evaluator, data, git_fields)
+    if isinstance(spec.data, OwnCases):
+        data = read_by_the_run(data, host.scope)
+    try:
+        size_hint = numbers.check_cases(data.cases)
+        if distribution is not None:
+            distribution.dispatcher.check()
+        if session is None or not requester.recorded:
+            recording = record_below(None, None, project, spec, evaluator)
+        elif spec.parent is not None:
+            recording = record_below(spec.parent, session, project, spec, evaluator)
+        else:
+            recording = record_in_new_experiment(
+                session, project, spec, evaluator, data, git_fields
+            )
+    except BaseException:
+        data.close()
+        raise
     keeper = SpanKeeper() if requester.wants_spans else None
     spans = _spans(session, recording, host, keeper)
     collected = spans or _in_memory(host, keeper)
@@ -147,12 +155,12 @@ def _wait_for_data(
     in_experiment: bool,
 ) -> Callable[[Callable[[Cancellation], CaseData]], CaseData] | None:
     """Return how a function that makes the evaluator's own cases is called; see ``open_data``."""
-    has_left = requester.has_left
-    if has_left is None:
+    end_reason = requester.end_reason
+    if end_reason is None:
         return None
     if not in_experiment:
         return lambda make: made_by_the_run(make, host.scope)
-    return lambda make: made_before_the_run(make, host.scope, evaluator.name, timeout, has_left)
+    return lambda make: made_before_the_run(make, host.scope, evaluator.name, timeout, end_reason)
 
 
 def _spans(

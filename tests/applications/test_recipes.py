@@ -142,6 +142,32 @@ def test_each_case_and_each_of_several_scorers_has_a_session_of_its_own(
     dispose(app, module.db)
 
 
+def test_data_may_be_read_from_the_database_row_by_row(database: dict[str, Any]) -> None:
+    module = recipe("with_sqlalchemy")
+    bp = EvalsBlueprint("more", __name__)
+
+    def tickets() -> Any:
+        for ticket in module.db.session.query(module.Ticket).order_by(module.Ticket.id):
+            yield {"input": ticket.text}
+
+    def pages() -> Any:
+        return ({"input": each.text} for each in module.db.session.query(module.Ticket))
+
+    bp.evaluator("tickets", data=tickets)(lambda input: input)
+    bp.evaluator("pages", data=pages)(lambda input: input)
+    app = module.create_app(**{**database, "SQLALCHEMY_ENGINE_OPTIONS": {}})
+    app.register_blueprint(bp, url_prefix="/more")
+    with app.app_context():
+        module.db.session.add_all([module.Ticket(text="a"), module.Ticket(text="b")])
+        module.db.session.commit()
+    for name in ("tickets", "pages"):
+        assert api_of(app, "/more").outputs(name=name, data={"own": True}) == ["a", "b"]
+        with app.app_context():
+            result = bp.registry.get(name).run(scope=app.app_context)
+        assert [each.output for each in result.results] == ["a", "b"]
+    dispose(app, module.db)
+
+
 def test_tasks_that_go_on_after_their_time_out_give_their_connections_back(
     database: dict[str, Any],
 ) -> None:

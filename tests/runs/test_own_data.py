@@ -16,17 +16,22 @@ from flask_braintrust_evals.engine.running.case_source import CasesToMake
 from flask_braintrust_evals.engine.running.own_cases import make_cases
 from flask_braintrust_evals.errors import DataError, RunError, RunTimeoutError
 from flask_braintrust_evals.runs.case_data import CaseData
-from flask_braintrust_evals.runs.own_data import Make, made_before_the_run, made_by_the_run
-from tests.support import happens, in_time
+from flask_braintrust_evals.runs.own_data import (
+    Make,
+    made_before_the_run,
+    made_by_the_run,
+    read_by_the_run,
+)
+from tests.support import eventually, happens, in_time
 
 
 def maker(data: Any) -> Make:
     return lambda cancellation: CaseData(make_cases(data, "e", cancellation), "the-dataset")
 
 
-def before(data: Any, timeout: float | None = None, has_left: Any = lambda: False) -> CaseData:
+def before(data: Any, timeout: float | None = None, end_reason: Any = lambda: None) -> CaseData:
     make = partial(made_before_the_run, maker(data), contextlib.nullcontext, "e")
-    return in_time(lambda: make(timeout, has_left))
+    return in_time(lambda: make(timeout, end_reason))
 
 
 def read(data: CaseData, cancellation: Cancellation | None = None) -> list[Any]:
@@ -61,7 +66,10 @@ def test_nobody_waits_for_data_in_vain(how: str, caplog: pytest.LogCaptureFixtur
                 before(lambda: happens(let_go), timeout=0.05)
         else:
             with pytest.raises(RunError, match="the client disconnected"):
-                before(lambda: happens(let_go), has_left=lambda: True)
+                before(
+                    lambda: happens(let_go),
+                    end_reason=lambda: RunError("the client disconnected before the data was made"),
+                )
         assert "evaluator 'e': the making of its data goes on" in caplog.text
     finally:
         let_go.set()
@@ -114,3 +122,56 @@ def test_the_runs_worker_makes_data_inside_the_scope() -> None:
     assert entered == []
     assert read(made) == [{"input": 1}]
     assert entered == ["in", "made", "out"]
+
+
+class Scope:
+    def __init__(self) -> None:
+        self.log: list[str] = []
+
+    @contextlib.contextmanager
+    def __call__(self) -> Iterator[None]:
+        self.log.append("in")
+        try:
+            yield
+        finally:
+            self.log.append("out")
+
+
+@pytest.mark.parametrize("how", ["before", "by the run", "read"])
+def test_a_generator_is_read_inside_the_scope(how: str) -> None:
+    scope = Scope()
+
+    def data() -> Iterator[Any]:
+        scope.log.append("read")
+        yield {"input": 1}
+
+    if how == "before":
+        made = made_before_the_run(maker(data), scope, "e", None, lambda: None)
+    elif how == "by the run":
+        made = made_by_the_run(maker(data), scope)
+    else:
+        made = read_by_the_run(CaseData(data()), scope)
+    assert "read" not in scope.log
+    assert read(made) == [{"input": 1}]
+    assert scope.log == ["in", "read", "out"]
+
+
+def test_what_was_made_before_a_run_that_never_is_is_closed() -> None:
+    scope = Scope()
+    made = made_before_the_run(maker(generator), scope, "e", None, lambda: None)
+    assert scope.log == ["in"]
+    made.close()
+    assert scope.log == ["in", "out"]
+
+
+def test_what_is_made_when_nobody_waits_any_more_is_closed() -> None:
+    scope, let_go = Scope(), threading.Event()
+
+    def data() -> Any:
+        happens(let_go)
+        return generator()
+
+    with pytest.raises(RunTimeoutError):
+        made_before_the_run(maker(data), scope, "e", 0.05, lambda: None)
+    let_go.set()
+    eventually(lambda: scope.log == ["in", "out"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from typing import Any
 
 import pytest
@@ -9,8 +10,9 @@ from opentelemetry.trace import get_current_span
 
 from flask_braintrust_evals import EvalHooks, Evaluator
 from flask_braintrust_evals.cloud import objects
+from flask_braintrust_evals.web.stopping import GracePeriod
 from tests.standin import StandIn
-from tests.support import TOKEN
+from tests.support import TOKEN, happens
 
 from .support import CASES, Api, Event, api_of, last_json, scored, types_of
 
@@ -304,3 +306,29 @@ def test_spans_that_braintrust_does_not_take_are_counted(
     summary = api.summary(name="greeter", data=CASES)
     assert summary["lostSpans"] == 6
     assert summary["scores"]["exact"]["score"] == 0.5
+
+
+def test_a_server_that_is_stopped_answers_a_run_that_waits_for_its_data(
+    cloud: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Stopped:
+        class cfg:
+            graceful_timeout = 0.0
+
+        alive = False
+
+    grace = GracePeriod(0.0, Stopped())
+    monkeypatch.setattr(GracePeriod, "of_request", lambda heartbeat: grace)
+    let_go = threading.Event()
+
+    def data() -> Any:
+        happens(let_go)
+        return []
+
+    try:
+        api = api_of(cloud, Evaluator("slow", lambda input: input, data=data))
+        text = api.refusal(503, name="slow", data={"own": True})
+    finally:
+        let_go.set()
+    assert text.startswith("the server is being stopped or reloaded")
+    assert cloud.experiments == []

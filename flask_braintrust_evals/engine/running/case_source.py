@@ -22,6 +22,10 @@ from .large_cases import Room, size_if_large
 logger = logging.getLogger("flask_braintrust_evals")
 
 
+def _nothing() -> None:
+    pass
+
+
 @dataclass(frozen=True)
 class CasesToMake:
     """Cases that the first worker of a run makes, because that may take long.
@@ -29,9 +33,11 @@ class CasesToMake:
     Attributes:
         make: returns the cases. Its argument is set when the run ends early. An
             :class:`EvalsError` that it raises is that of the run.
+        close: called instead, if the cases are never made.
     """
 
     make: Callable[[Cancellation], Iterable[Any]]
+    close: Callable[[], None] = _nothing
 
 
 @dataclass(frozen=True)
@@ -150,7 +156,7 @@ class CaseSource:
         """
         self.exhausted = True
         with self._lock:
-            never_read = not self._opened and isinstance(self._cases, Iterator)
+            never_read = not self._opened and isinstance(self._cases, Iterator | CasesToMake)
             close = getattr(self._cases if never_read else self._iterator, "close", None)
             self._current, self._cases, self._iterator = None, (), iter(())
         if close is not None:

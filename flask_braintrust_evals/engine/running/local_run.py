@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextvars
 import itertools
-from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager, closing
+from collections.abc import Iterable
+from contextlib import closing
+from functools import partial
 from typing import Any
 
+from flask_braintrust_evals.concurrency.cancellation import Cancellation
 from flask_braintrust_evals.engine.calls.plan import CasePlan
 from flask_braintrust_evals.engine.parameters.values import Parameters
 from flask_braintrust_evals.engine.values.events import CaseFinished, RunFailed
@@ -18,6 +20,7 @@ from .case_source import CasesToMake
 from .local_executor import LocalExecutor
 from .own_cases import own_cases
 from .run import Run
+from .scoped_cases import Scope, read_inside
 
 
 def run_locally(
@@ -28,7 +31,7 @@ def run_locally(
     max_concurrency: int,
     trial_count: int,
     timeout: float | None,
-    scope: Callable[[], AbstractContextManager[Any]],
+    scope: Scope,
 ) -> EvalResult:
     """Run the cases of ``data``, without Flask and without Braintrust.
 
@@ -50,7 +53,7 @@ def run_locally(
     """
     run = Run(
         LocalExecutor(CaseRunner(plan, parameters, usage=True, scope=scope)),
-        _in_this_context(own_cases(data, plan.name)),
+        _read_in_this_context(own_cases(data, plan.name), scope),
         max_concurrency=max_concurrency,
         trial_count=trial_count,
         timeout=timeout,
@@ -70,9 +73,16 @@ def run_locally(
     return EvalResult(plan.name, results, run.summary, interrupted, plan.notes(run.summary))
 
 
-def _in_this_context(cases: Iterable[Any] | CasesToMake) -> Iterable[Any] | CasesToMake:
-    """Return the cases; if a worker is to make them, in the context of the calling code."""
-    if not isinstance(cases, CasesToMake):
+def _read_in_this_context(cases: Iterable[Any] | CasesToMake, scope: Scope) -> Any:
+    """Return the cases; what a worker makes or reads, in the context of the calling code."""
+    if isinstance(cases, list | tuple):
         return cases
-    context, make = contextvars.copy_context(), cases.make
-    return CasesToMake(lambda cancellation: context.run(make, cancellation))
+    context = contextvars.copy_context()
+
+    def make(cancellation: Cancellation) -> Iterable[Any]:
+        if isinstance(cases, CasesToMake):
+            return read_inside(partial(cases.make, cancellation), scope, context)
+        # Whatever it needs of a thread, it has been made in another one.
+        return read_inside(lambda: cases, scope, context, one_thread=False)
+
+    return CasesToMake(make)
