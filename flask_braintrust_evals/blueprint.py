@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from os import PathLike
 from typing import Any, TypeVar, overload
 
-from flask import Blueprint, Flask, Response, g, request
+from flask import Blueprint, Flask, Response, request
 from werkzeug.exceptions import HTTPException, default_exceptions
 
 from .cli import evals_cli
@@ -22,7 +22,7 @@ from .engine.registry import Registry
 from .errors import EvalsError, RegistrationError
 from .extension import OWN_ANSWER, UNANSWERED, current_extension, init_app
 from .routes import Routes, add_host, is_preflight, preflight
-from .web.responses import error_response, http_exception_response, unexpected_error_response
+from .web.responses import error_response, exception_response, http_exception_response
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -68,7 +68,7 @@ class EvalsBlueprint(Blueprint):
         # blueprint's handler for all.
         for status in (None, *default_exceptions):
             self.register_error_handler(status or HTTPException, http_exception_response)
-        self.register_error_handler(Exception, unexpected_error_response)
+        self.register_error_handler(Exception, exception_response)
 
     @overload
     def evaluator(self, name: F, /) -> F: ...
@@ -204,13 +204,13 @@ def _own_answer(response: Response) -> Response:
     if is_preflight() and response.status_code != 204:
         response = preflight()
     own = OwnAnswer(request, response, current_extension().settings)
-    setattr(g, OWN_ANSWER, own)
+    request.environ[OWN_ANSWER] = own
     return own.response
 
 
 def _finish_answer(response: Response) -> Response:
     """Undo what the application has changed of an answer of ours and must not; called last."""
-    own = g.pop(OWN_ANSWER, None)
+    own = request.environ.pop(OWN_ANSWER, None)
     return response if own is None else own.finish(response)
 
 
@@ -219,8 +219,10 @@ def _close_unanswered(error: BaseException | None) -> None:
 
     An application's own ``after_request`` may have failed, or answered with another response.
     """
-    g.pop(OWN_ANSWER, None)  # it has the response, whose stream counts as lost once nothing has it
-    run = g.pop(UNANSWERED, None)
+    request.environ.pop(
+        OWN_ANSWER, None
+    )  # it has the response, whose stream counts as lost once nothing has it
+    run = request.environ.pop(UNANSWERED, None)
     if run is not None and (error is not None or run.is_abandoned):
         run.close()
 

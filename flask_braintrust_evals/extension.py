@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 logger = logging.getLogger("flask_braintrust_evals")
 
 EXTENSION_KEY = "braintrust_evals"
-OWN_ANSWER = "braintrust_evals_answer"
-"""The name in ``flask.g`` of the answer to a request before the application changes it."""
-UNANSWERED = "braintrust_evals_run"
-"""The name in ``flask.g`` of the run of a request, to be closed if its answer is lost."""
+OWN_ANSWER = "flask_braintrust_evals.answer"
+"""The key in the WSGI environment of the answer to a request before the application changes it."""
+UNANSWERED = "flask_braintrust_evals.run"
+"""The key in the WSGI environment of the run of a request, to be closed if its answer is lost."""
 
 
 class EvalsExtension:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import ExitStack
 from functools import partial
 
-from flask import Request, Response, current_app, g, request
+from flask import Request, Response, current_app, request
 
 from .concurrency.loop_health import loop_health
 from .concurrency.turns import Turn, wait_for_turn
@@ -101,7 +101,7 @@ class Views:
         remove = state.runtime.runs.add(run.prepared, caller.identity, request.environ)
         if remove is not None:
             run.when_closed(remove)
-        setattr(g, UNANSWERED, run)
+        request.environ[UNANSWERED] = run
         return _answer_run(run, stream)
 
     def _prepare(self, body: EvalRequest, caller: Caller, state: EvalsExtension) -> EvalRun:

@@ -10,8 +10,9 @@ import logging
 import math
 from typing import Any
 
-from flask import Response
+from flask import Response, current_app, request
 from werkzeug.exceptions import HTTPException
+from werkzeug.http import HTTP_STATUS_CODES
 
 from flask_braintrust_evals.errors import (
     BrokerError,
@@ -70,16 +71,55 @@ def http_exception_response(error: HTTPException) -> Response:
     cause = getattr(error, "original_exception", None)
     if isinstance(cause, EvalsError):  # raised after the view, where Flask knows no other handler
         return error_response(cause)
-    original = error.get_response()
-    text = f"{error.name}: {safe_text(error.description)}"
+    return _with_headers(error.get_response(), f"{error.name}: {safe_text(error.description)}")
+
+
+def exception_response(error: Exception) -> Response:
+    """Return the response to any other exception, which is logged and not revealed.
+
+    If the application has an error handler for the class of the exception, its status is that of
+    the response: it may be how the application refuses requests, in a ``before_request`` function
+    or in that of ``BRAINTRUST_EVALS_AUTH``.
+    """
+    handler = _own_handler(error)
+    if handler is not None:
+        answer = current_app.make_response(current_app.ensure_sync(handler)(error))
+        return answer if answer.status_code < 400 else _as_json(answer)
+    logger.error("unexpected error", exc_info=error)
+    return json_response({"error": "internal error; see the server's log"}, 500)
+
+
+def _own_handler(error: Exception) -> Any:
+    """Return a handler of the application for a class of the exception that is not ``Exception``.
+
+    Flask would prefer it, if the blueprint had no handler for all exceptions.
+    """
+    for name in (*request.blueprints[1:], None):
+        handlers = current_app.error_handler_spec.get(name, {}).get(None, {})
+        for kind in type(error).__mro__:
+            if kind is Exception:
+                break
+            if kind in handlers:
+                return handlers[kind]
+    return None
+
+
+def _as_json(answer: Response) -> Response:
+    """Return a response with the text of another one, in the form of all errors."""
+    value = answer.get_json(silent=True) if answer.is_json else None
+    fields = value if isinstance(value, dict) else {}
+    texts = (fields.get(name) for name in ("error", "message", "detail", "description"))
+    text = next((each for each in texts if isinstance(each, str) and each), None)
+    if text is None and answer.mimetype == "text/plain":
+        text = answer.get_data(as_text=True).strip()
+    name = HTTP_STATUS_CODES.get(answer.status_code, "")
+    return _with_headers(answer, shortened(text or name or "the application refused the request"))
+
+
+def _with_headers(original: Any, text: str) -> Response:
+    """Return an error with the status and the headers of another response."""
     response = json_response({"error": text}, original.status_code)
     for name, value in original.headers:
         if name.lower() not in ("content-type", "content-length"):
             response.headers.add(name, value)
     return response
-
-
-def unexpected_error_response(error: Exception) -> Response:
-    """Return the response to any other exception, which is logged and not revealed."""
-    logger.error("unexpected error", exc_info=error)
-    return json_response({"error": "internal error; see the server's log"}, 500)

@@ -347,3 +347,92 @@ def test_the_debug_toolbar_leaves_streams_alone(app: Flask, api: Api) -> None:
     DebugToolbarExtension(app)
     assert api.outputs(data=DATA) == [1]
     assert api.get("/list").get_json().keys() == {"echo"}
+
+
+# --- Exceptions that the application handles ---
+
+
+class NotSignedIn(Exception):
+    pass
+
+
+class NoSeat(NotSignedIn):
+    pass
+
+
+def refuse(*args: Any) -> Any:
+    raise NoSeat
+
+
+@pytest.mark.parametrize("where", ["before a request", "auth function", "outer blueprint"])
+@pytest.mark.parametrize(
+    ("answer", "text"),
+    [
+        (lambda error: ({"error": "sign in first"}, 401, {"X-Why": "no user"}), "sign in first"),
+        (lambda error: ({"message": "sign in first"}, 401, {"X-Why": "no user"}), "sign in first"),
+        (
+            lambda error: (
+                "sign in first",
+                401,
+                {"Content-Type": "text/plain", "X-Why": "no user"},
+            ),
+            "sign in first",
+        ),
+        (lambda error: ("<h1>Sign in</h1>", 401, {"X-Why": "no user"}), "Unauthorized"),
+    ],
+    ids=["error", "message", "text", "page"],
+)
+def test_an_exception_that_the_application_handles_has_its_status(
+    app: Flask, where: str, answer: Any, text: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = "/evals/list"
+    if where == "outer blueprint":
+        outer = Blueprint("outer", __name__)
+        outer.register_blueprint(blueprint_of(name="inner"), url_prefix="/evals")
+        outer.before_request(refuse)
+        outer.register_error_handler(NotSignedIn, answer)
+        app.register_blueprint(outer, url_prefix="/outer")
+        path = "/outer/evals/list"
+    else:
+        app.register_error_handler(NotSignedIn, answer)
+    if where == "before a request":
+        app.before_request(refuse)
+    if where == "auth function":
+        app = make_app(BRAINTRUST_EVALS_AUTH=refuse)
+        app.register_error_handler(NotSignedIn, answer)
+    response = app.test_client().get(path, headers={"Origin": PAGE})
+    assert error_of(response, 401) == text
+    assert response.headers["X-Why"] == "no user"
+    assert response.headers["Access-Control-Allow-Origin"] == PAGE
+    assert "unexpected error" not in caplog.text
+
+
+def test_a_handler_of_the_application_may_redirect(app: Flask, api: Api) -> None:
+    app.before_request(refuse)
+    app.register_error_handler(NotSignedIn, lambda error: redirect("/login"))
+    assert api.get("/list").headers["Location"] == "/login"
+
+
+def test_a_handler_of_all_exceptions_changes_nothing_of_ours(app: Flask, api: Api) -> None:
+    app.before_request(refuse)
+    app.register_error_handler(Exception, lambda error: ("oh no", 418))
+    assert error_of(api.get("/list"), 500) == "internal error; see the server's log"
+
+
+# --- A g of the application's own ---
+
+
+class StrictG:
+    __slots__ = ("user",)
+
+
+class LenientG:
+    def __getattr__(self, name: str) -> None:
+        return None
+
+
+@pytest.mark.parametrize("kind", [StrictG, LenientG])
+def test_the_application_may_have_a_g_of_its_own(app: Flask, api: Api, kind: type) -> None:
+    vars(app)["app_ctx_globals_class"] = kind
+    assert app.test_client().get("/page").text == "a page"
+    assert api.outputs(data=DATA) == [1]
