@@ -18,9 +18,10 @@ from .runs.prepare import prepare
 from .runs.probe import PROBE, check_probe
 from .runs.request import EvalRequest
 from .web import page
-from .web.access import Caller, admit, client_has_left
+from .web.access import Caller, admit
 from .web.body import read_json
 from .web.body_time import BodyTimes
+from .web.connections import client_has_left
 from .web.evals import EvalRun
 from .web.manifest import detailed_manifest, manifest
 from .web.openapi import openapi

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +19,7 @@ from flask_braintrust_evals.errors import (
 from flask_braintrust_evals.runs.endpoints import endpoints
 
 from .caller_identity import CallerIdentity
+from .connections import client_has_left
 from .cors import is_other_allowed_page, request_origin_allowed
 from .credentials import Credentials
 from .hosts import is_known_host
@@ -30,8 +30,6 @@ from .run_slots import Owner
 _HOW_TO_SEND = (
     "send your Braintrust API key as 'Authorization: Bearer <key>' or in the header x-bt-auth-token"
 )
-_CLOSED_BY_CLIENT = (7, 8)
-"""TCP_CLOSE and TCP_CLOSE_WAIT of Linux's ``include/net/tcp_states.h``."""
 
 
 @dataclass(frozen=True)
@@ -157,20 +155,3 @@ def _lease(
         lease.release()
         raise
     return lease
-
-
-def client_has_left(request: Request) -> bool:
-    """Return whether the client has disconnected; false if that is not known.
-
-    It is known with gunicorn on Linux over TCP. The state of the connection shows it even while a
-    part of the request has not been read.
-    """
-    connection = request.environ.get("gunicorn.socket")
-    tcp_info = getattr(socket, "TCP_INFO", None)
-    if connection is None or tcp_info is None:
-        return False
-    try:
-        state: bytes = connection.getsockopt(socket.IPPROTO_TCP, tcp_info, 1)
-    except OSError:
-        return False
-    return state[0] in _CLOSED_BY_CLIENT

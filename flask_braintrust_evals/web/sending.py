@@ -17,7 +17,7 @@ from typing import Any
 
 from werkzeug.wsgi import ClosingIterator
 
-from .connections import CONNECTION_KEYS
+from .connections import connection_of
 
 PIECE = 64 * 1024
 """Bytes that are handed to the server at a time."""
@@ -36,7 +36,7 @@ class Sending:
 
     def __init__(self, environ: dict[str, Any], limit: float) -> None:
         self.limit = limit
-        self._connection = next((environ[key] for key in CONNECTION_KEYS if key in environ), None)
+        self._connection = connection_of(environ)
         self._since: float | None = None
         self._body: weakref.ref[ClosingIterator] | None = None
         self.has_begun = False
