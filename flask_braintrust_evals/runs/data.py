@@ -44,7 +44,7 @@ def open_data(
         project: the ``project_id`` or ``project_name`` of the run, in which an experiment is looked
             up unless the source names another project.
         evaluator: the evaluator, for its own cases.
-        with_attachments: puts objects in place of references to attachments in rows of datasets.
+        with_attachments: puts objects in place of references to attachments in rows.
         wait_for: calls a function that makes the evaluator's own cases, which may take long, or
             has it called later; ``None``: it is called at once.
 
@@ -73,7 +73,10 @@ def open_data(
         named = source.project_name
         where = project if named is None else {"project_name": named}
         experiment = objects.experiment_by_name(session, where, source.experiment_name)
-        return CaseData(_experiment_cases(session, experiment.id))
+        rows = fetch_rows(session, "experiment", experiment.id)
+        return CaseData(
+            _experiment_cases(_with_attachments(rows, session, with_attachments), experiment.id)
+        )
     return _open_dataset(source, session, with_attachments)
 
 
@@ -99,9 +102,17 @@ def _open_dataset(
     if version is None and source.environment is not None:
         version = objects.environment_version(session, dataset.id, source.environment)
     rows = fetch_rows(session, "dataset", dataset.id, version=version, btql=source.btql)
-    if with_attachments is not None:
-        rows = map(partial(with_attachments, loader=AttachmentLoader(session)), rows)
+    rows = _with_attachments(rows, session, with_attachments)
     return CaseData(_dataset_cases(rows, dataset.id), dataset.id, version)
+
+
+def _with_attachments(
+    rows: Iterator[Row], session: UserSession, with_attachments: WithAttachments | None
+) -> Iterator[Row]:
+    """Return rows with objects in place of references to attachments, if there is what puts them."""
+    if with_attachments is None:
+        return rows
+    return map(partial(with_attachments, loader=AttachmentLoader(session)), rows)
 
 
 def _make_own(
@@ -150,8 +161,8 @@ def _dataset_cases(rows: Iterable[Row], dataset_id: str) -> Iterator[EvalCase]:
         yield _case(row, row.get("expected"), _origin("dataset", dataset_id, row))
 
 
-def _experiment_cases(session: UserSession, experiment_id: str) -> Iterator[EvalCase]:
-    for row in fetch_rows(session, "experiment", experiment_id):
+def _experiment_cases(rows: Iterable[Row], experiment_id: str) -> Iterator[EvalCase]:
+    for row in rows:
         if not row.get("is_root"):
             continue
         # If the experiment had no expected output, the new run is compared with its output.

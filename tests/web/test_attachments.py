@@ -212,3 +212,27 @@ def test_the_command_line_waits_for_uploads(
 
 def test_the_limit_is_that_of_a_value_in_a_trace() -> None:
     assert len(LARGE) > MAX_BYTES
+
+
+@pytest.mark.parametrize("source", ["dataset", "experiment"])
+def test_references_in_rows_become_attachments(cloud: StandIn, source: str) -> None:
+    reference = {
+        "type": "braintrust_attachment",
+        "filename": "cat.png",
+        "content_type": "image/png",
+        "key": "the-key",
+    }
+    rows = [{"id": "r", "input": reference}]
+    if source == "dataset":
+        cloud.add_dataset("acme", "e", "rows", rows)
+        data = {"project_name": "e", "dataset_name": "rows"}
+    else:
+        cloud.add_experiment("acme", "e", "rows", rows)
+        data = {"project_name": "e", "experiment_name": "rows"}
+
+    def task(input: Any) -> Any:
+        return type(input).__name__, input
+
+    kind, output = api_of(cloud, Evaluator("e", task)).outputs(name="e", data=data)[0]
+    assert kind == "CallerAttachment"
+    assert output == reference
