@@ -18,7 +18,7 @@ from .contrib import (
 )
 from .runs.host import Host
 from .runs.run_peers import Application
-from .tracing.processor import CaseSpanProcessor
+from .tracing.processor import process_processor
 from .web.metrics import ServerMetrics
 from .web.run_control import RunControl
 from .web.run_observer import RunObserver, RunObservers
@@ -63,7 +63,7 @@ class EvalsRuntime:
         self.observer = RunObservers(watching)
         self._settings = settings
         self._workers = workers
-        self._span_processor = CaseSpanProcessor(settings.tracer_provider)
+        self._span_processor = process_processor(settings.tracer_provider)
         self._sdk_attachments = braintrust_attachments()
         join_braintrust_when_imported()
         # Called when the application is deleted, or else when the process ends.

@@ -518,3 +518,13 @@ def test_two_blueprints_may_have_one_prefix_in_two_subdomains() -> None:
     for name in ("first", "second"):
         app.register_blueprint(EvalsBlueprint(name, __name__), url_prefix="/evals", subdomain=name)
     assert len([rule for rule in app.url_map.iter_rules() if rule.rule == "/evals/list"]) == 2
+
+
+def test_a_tracer_provider_is_given_one_processor_however_many_applications_there_are() -> None:
+    processors = set()
+    for _ in range(3):
+        app = Flask(__name__)
+        app.register_blueprint(EvalsBlueprint("evals", __name__))
+        host = app.extensions["braintrust_evals"].runtime.host(app)
+        processors.add(host.span_processor)
+    assert len(processors) == 1

@@ -109,7 +109,7 @@ def _open_dataset(
 def _with_attachments(
     rows: Iterator[Row], session: UserSession, with_attachments: WithAttachments | None
 ) -> Iterator[Row]:
-    """Return rows with objects in place of references to attachments, if there is what puts them."""
+    """Return rows with objects in place of references to attachments, if there are such objects."""
     if with_attachments is None:
         return rows
     return map(partial(with_attachments, loader=AttachmentLoader(session)), rows)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import threading
 from collections.abc import Callable
@@ -99,15 +100,14 @@ class CaseSpanProcessor(SpanProcessor):
             receive(span)
 
 
-_of_process: CaseSpanProcessor | None = None
+@functools.cache
+def process_processor(install: bool) -> CaseSpanProcessor:
+    """Return the processor of this process: a provider keeps every one that it is given.
 
-
-def process_processor() -> CaseSpanProcessor:
-    """Return the processor for runs outside of an application, one for the whole process."""
-    global _of_process
-    if _of_process is None:
-        _of_process = CaseSpanProcessor(install=False)
-    return _of_process
+    Args:
+        install: see :class:`CaseSpanProcessor`.
+    """
+    return CaseSpanProcessor(install)
 
 
 class _Provider(TracerProvider):

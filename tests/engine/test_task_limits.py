@@ -239,3 +239,17 @@ def test_a_blocking_task_runs_in_real_threads_and_blocks_no_greenlet(more: str) 
 def test_without_gevent_a_blocking_task_stays_in_its_worker() -> None:
     evaluator = Evaluator("e", lambda input: threading.current_thread().name, blocking=True)
     assert evaluator.run(inputs(1)).results[0].output == "eval-1"
+
+
+def test_a_task_that_goes_on_after_its_time_out_is_counted(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    let_go = threading.Event()
+    try:
+        evaluator = Evaluator("e", lambda input: happens(let_go), task_timeout=0.05)
+        evaluator.run(inputs(1, 2, 3))
+        (warning,) = [each for each in caplog.messages if "task_timeout is over" in each]
+        assert warning.startswith("evaluator 'e': a task goes on although")
+        assert "(such tasks in this process: " in warning
+    finally:
+        let_go.set()

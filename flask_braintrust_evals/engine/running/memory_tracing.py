@@ -65,7 +65,7 @@ def memory_for(
     joins_sdk = wants_spans or given is not None or not span_classes.sdk_has_logger()
     if not wants_spans and not (usage and _may_be_traced(task, joins_sdk)):
         return None
-    processor = process_processor()
+    processor = process_processor(install=False)
     processor.attach()
     given = given or EvalTracer()
     if not wants_spans:

@@ -34,6 +34,7 @@ from flask_braintrust_evals.error_texts import stack_text
 from flask_braintrust_evals.plain_values import safe_text
 
 from .blocking_calls import BlockingCalls
+from .late_calls import LateCalls
 from .loop_advice import add_advice
 
 logger = logging.getLogger("flask_braintrust_evals")
@@ -150,6 +151,7 @@ class UserCode:
         # Without gevent, the workers are real threads themselves.
         self.in_real_threads = plan.blocking and is_patched()
         self._blocking_calls = BlockingCalls(plan.name)
+        self._late_calls = LateCalls(plan.name)
         self._joins_sdk = joins_sdk and tracer is not None
         self._span_class = span_class or EvalSpan
         self._org_url = org_url
@@ -235,7 +237,11 @@ class UserCode:
                 functools.partial(job.run, in_context), "eval-with-timeout", job
             )
             if call is None:
-                return job.wait(deadline)
+                try:
+                    return job.wait(deadline)
+                except DeadlineError:
+                    self._late_calls.add(job)
+                    raise
             with cancellation.calling(job.cancel):
                 try:
                     return job.wait(deadline)
