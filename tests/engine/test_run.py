@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import threading
 from collections import Counter as Multiset
 from collections.abc import Callable, Iterable, Iterator
@@ -12,6 +13,7 @@ import pytest
 
 from flask_braintrust_evals.concurrency.channel import Channel
 from flask_braintrust_evals.concurrency.gevent_patch import start_thread
+from flask_braintrust_evals.concurrency.places import Places
 from flask_braintrust_evals.engine.evaluator import Evaluator
 from flask_braintrust_evals.engine.running import run_workers
 from flask_braintrust_evals.engine.running.event_flow import MAX_WAITING_EVENTS
@@ -273,6 +275,27 @@ def test_the_source_is_read_no_further_than_events_may_wait(limit: int) -> None:
 
     assert in_time(consume) <= limit + MAX_WAITING_EVENTS
     assert source.asked.value == 301  # the last time for the end
+
+
+def test_a_run_whose_data_comes_slowly_holds_few_places() -> None:
+    places, comes, taken = Places(20), threading.Semaphore(0), list[int]()
+
+    def slowly() -> Iterator[Any]:
+        for index in range(15):
+            assert comes.acquire(timeout=PATIENCE)
+            yield {"input": index}
+
+    run = new_run(Evaluator("e", echo), slowly(), max_concurrency=20, places=places)
+    comes.release()
+    count = 0
+    for event in itertools.chain.from_iterable(run.batches()):
+        if isinstance(event, CaseFinished):
+            eventually(lambda: places.taken <= 2)
+            taken.append(places.taken)
+            comes.release()
+            count += 1
+    assert count == 15
+    assert max(taken) <= 2
 
 
 def test_workers_wait_for_a_consumer_that_stops() -> None:

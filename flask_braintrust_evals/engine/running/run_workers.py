@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import sys
 import threading
 from collections.abc import Callable
@@ -20,6 +21,9 @@ from .executor import CaseExecutor
 from .run_users import RunUsers
 
 logger = logging.getLogger("flask_braintrust_evals")
+
+MAX_ASKING = 2
+"""Workers that wait for a case at a time, where nobody knows how many cases there are."""
 
 
 def _no() -> bool:
@@ -66,7 +70,7 @@ class RunWorkers:
         self._lock = lock
         self._may_begin = may_begin
         self._fail = fail
-        self._without_case = 0  # those that have not asked the source yet
+        self._asking = 0  # workers that wait for a case, or are about to
 
     def add(self) -> bool:
         """Have a worker started, if the run needs and may have one more; return whether it is."""
@@ -90,7 +94,12 @@ class RunWorkers:
     def _are_wanted(self) -> bool:
         """Return whether the run may have one more worker, and that may find a case."""
         # The consumer is one of the users.
-        return len(self._users) <= self._limit and self._without_case < self._source.left
+        return len(self._users) <= self._limit and self._asking < self._most_asking()
+
+    def _most_asking(self) -> float:
+        """Return how many workers may wait for a case at a time."""
+        left = self._source.left
+        return MAX_ASKING if left == math.inf else left
 
     def _start(self) -> bool:
         """Start a worker, for which a place was taken; return false if none is started."""
@@ -98,7 +107,7 @@ class RunWorkers:
             if not self._may_begin() or not self._are_wanted():
                 return False
             number = self._users.add_worker()
-            self._without_case += 1
+            self._asking += 1
         try:
             start_thread(lambda: self._work(number), f"eval-{number}")
         except (RuntimeError, MemoryError) as error:
@@ -110,10 +119,22 @@ class RunWorkers:
             return False
         return True
 
-    def _note_asked(self) -> None:
-        """Note that a worker has asked for its first case, or never will."""
+    def _may_ask_again(self) -> bool:
+        """Note that a worker asks for another case; false: enough others already wait for one.
+
+        A worker has a place among those of all runs, which it must not keep while data comes
+        slowly. When the next case begins, another worker is started.
+        """
         with self._lock:
-            self._without_case -= 1
+            if self._source.left == math.inf and self._asking >= MAX_ASKING:
+                return False
+            self._asking += 1
+            return True
+
+    def _note_asked(self) -> None:
+        """Note that a worker has got a case, or will get none."""
+        with self._lock:
+            self._asking -= 1
 
     def _leave(self, number: int) -> None:
         """Note that a worker no longer uses the run; tell the consumer if it was the last one."""
@@ -123,14 +144,16 @@ class RunWorkers:
     # --- On the thread of a worker ---
 
     def _work(self, number: int) -> None:
-        has_place, has_asked = True, False
+        has_place, is_asking = True, True
         try:
             while self._may_begin():
                 wait_for_turn(Turn.BEGIN)
+                if not is_asking and not self._may_ask_again():
+                    break
+                is_asking = True
                 job = self._source.take()
-                if not has_asked:
-                    has_asked = True
-                    self._note_asked()
+                is_asking = False
+                self._note_asked()
                 if job is None:
                     break
                 try:
@@ -151,7 +174,7 @@ class RunWorkers:
             self._fail(EvalsError(error_text(error)))
             logger.exception("a worker failed")
         finally:
-            if not has_asked:
+            if is_asking:
                 self._note_asked()
             try:
                 if has_place:
