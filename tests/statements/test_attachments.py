@@ -60,7 +60,7 @@ def test_a_reference_reaches_events_spans_and_hosted_scorers_as_it_is_and_rows_g
     events = api.events(name="e", data=data, scores=scores)
     mine, hosted = seen
     assert hosted == {**case, "output": case["input"]}
-    if source == "dataset":  # as in the SDK, which reads rows of datasets into objects
+    if source != "request":  # as in the SDK, which reads rows into objects
         objects = [mine["input"]["image"], mine["input"]["list"][0], mine["expected"]]
         assert all(isinstance(each, ReadonlyAttachment) for each in objects)
         assert [dict(each.reference) for each in objects] == [reference] * 3
