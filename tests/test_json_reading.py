@@ -255,6 +255,7 @@ def longest_step(text: bytes) -> float:
     return min(found)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "large", [LARGE.encode(), b",".join([LARGE.encode()] * 20_000)], ids=["one", "many"]
 )

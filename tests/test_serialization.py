@@ -544,6 +544,7 @@ def test_what_may_have_no_end_is_refused_in_time(value: Any) -> None:
     )
 
 
+@pytest.mark.slow
 def test_the_items_of_all_computed_sequences_of_a_value_are_counted_together() -> None:
     assert len(written([range(1000)] * 100)) == 100
     assert written([range(60_000), range(60_000)])[1] == "range(0, 60000)"

@@ -223,6 +223,7 @@ def test_chance_is_the_share_of_signs_that_give_as_much(
     assert chance_of(differences) == pytest.approx(chance)
 
 
+@pytest.mark.slow
 def test_many_differences_are_estimated_in_the_same_way_each_time() -> None:
     noise = [random.Random(n).uniform(-1, 1) for n in range(400)]
     assert chance_of([each + 0.5 for each in noise]) < 0.001

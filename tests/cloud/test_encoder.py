@@ -164,6 +164,7 @@ def test_a_text_that_is_no_text_costs_its_attribute_and_a_name_its_span() -> Non
     assert encoder.failed == 1
 
 
+@pytest.mark.slow
 def test_a_request_is_bounded_whatever_the_resource_is() -> None:
     large = Resource({"service.name": "kept", **{f"{n}": "x" * 900_000 for n in range(20)}})
     recorded = Recorded("scope" * 1_000_000, large)

@@ -13,7 +13,7 @@ import pytest
 from flask_braintrust_evals.cloud import logins
 from flask_braintrust_evals.cloud.addresses import AddressRules
 from flask_braintrust_evals.cloud.client import CloudClient
-from flask_braintrust_evals.cloud.logins import MAX_LOGINS, MAX_REFUSALS, REFUSAL_TTL
+from flask_braintrust_evals.cloud.logins import MAX_LOGINS, REFUSAL_TTL
 from flask_braintrust_evals.cloud.session_cache import Lease, SessionCache
 from flask_braintrust_evals.cloud.sessions import Endpoints, Organization, UserSession, log_in
 from flask_braintrust_evals.cloud.tokens import Token
@@ -212,16 +212,17 @@ def test_an_outage_or_a_bug_is_not_remembered(error: Exception) -> None:
     cache.lease(Token("ada"), None, URL, session).release()
 
 
-def test_refusals_take_a_limited_memory() -> None:
+def test_refusals_take_a_limited_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logins, "MAX_REFUSALS", 20)
     cache = SessionCache(64, 100)
 
     def refuse() -> UserSession:
         raise AuthenticationError("no")
 
-    for number in range(MAX_REFUSALS + 50):
+    for number in range(70):
         with pytest.raises(AuthenticationError):
             cache.lease(Token(str(number)), None, URL, refuse)
-    assert len(cache._logins._refusals) == MAX_REFUSALS
+    assert len(cache._logins._refusals) == 20
 
 
 # --- Logins that Braintrust puts off ---

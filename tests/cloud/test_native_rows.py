@@ -147,6 +147,7 @@ def test_text_that_is_not_json_is_a_text() -> None:
     assert row_of(root({semconv.ROW_ID: "row", semconv.OUTPUT: "{no"}))["output"] == "{no"
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(st.dictionaries(st.text(min_size=1), st.text() | st.binary() | st.integers() | st.floats()))
 def test_any_attributes_make_a_row(attributes: dict[str, Any]) -> None:

@@ -54,6 +54,7 @@ def client() -> Iterator[Any]:
         thread.join()
 
 
+@pytest.mark.slow
 def test_exported_items_become_cases(
     client: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -39,6 +39,7 @@ def test_scorers_see_all_of_a_large_value_and_the_trace_has_a_part(cloud: StandI
             assert 100_000 < len(recorded) < 1_000_000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("value", "most"),
     [("x" * (ROOM // 4), 3), ([[] for _ in range(20_000)], 15)],
