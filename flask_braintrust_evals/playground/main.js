@@ -106,6 +106,7 @@ async function list() {
   // An address may name an evaluator that is not there any more.
   if (!runs.records.length && listed !== setup.evaluator) await runs.list(store, (listed = setup.evaluator));
   choice.offer(runs.records, shown.run?.id, shown.other?.id);
+  line.relabel(runs.records.find(({ id }) => id === shown.run?.id));
   const none = !runs.records.length;
   byId("empty").hidden = !none;
   if (none) drawEmpty(setup.evaluator, setup.described, startForm);
@@ -200,7 +201,7 @@ async function remove() {
 async function label(text) {
   const { run } = shown;
   run.label = text || null;
-  await store.update(run.id, { label: run.label });
+  await store.label(run.id, run.label);
   await list();
 }
 

@@ -69,4 +69,5 @@ async function keepRun(run, store) {
     .map((row) => ({ id: row.id, spans: row.spans, leftOut: row.spansCut ?? 0 }));
   const size = JSON.stringify(cases).length + JSON.stringify(spans).length;
   await store.write({ ...run.record(), size, seen: Date.now() }, { cases, spans });
+  await store.label(run.id, run.label);
 }

@@ -94,9 +94,9 @@ export async function settled(store, record, ended) {
     whenLeft(record).then(ended);
     return record;
   }
-  const left = interrupted(record);
-  await store.write(left);
-  return left;
+  // The run may have ended since its record was read.
+  const changed = await store.change(record.id, (now) => (now.state === "running" ? interrupted(now) : now));
+  return { ...record, ...changed };
 }
 
 async function isHeld(record) {

@@ -11,6 +11,7 @@ export class Run {
   static of(record, rows = record.rows) {
     const run = Object.assign(new Run(record.evaluator, record.parameters, record.total), record, { rows });
     run.byId = new Map(rows.map((row) => [row.id, row]));
+    run.began = performance.now() - Math.max(0, Date.now() - Date.parse(record.started)); // it may go on in another window
     return run;
   }
 

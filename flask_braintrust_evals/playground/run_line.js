@@ -41,6 +41,14 @@ export class RunLine {
     this.#drawButtons(run);
   }
 
+  // Shows the label that the record of the run has: another window may have given it.
+  relabel(record) {
+    const { run } = this.#shown;
+    if (!record || record.label === run.label) return;
+    run.label = record.label;
+    if (document.activeElement !== byId("label")) byId("label").value = run.label ?? "";
+  }
+
   // What does not change while a run goes on.
   #drawStill(run) {
     byId("all-runs").href = hashOf({ evaluator: run.evaluator });

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from selenium.common.exceptions import StaleElementReferenceException
@@ -105,6 +106,18 @@ class Page:
             return ": running" not in self.status and self.one("run").is_enabled()
 
         self.wait(ended, patience)
+
+    def choose_results(self, file: Path) -> None:
+        """Choose a file of results in the dialog of the browser, which is without a screen here."""
+        script = "arguments[0].hidden = false; arguments[0].click = () => {}"
+        self.browser.execute_script(script, self.one("opened-file"))
+        self.one("opened-file").send_keys(str(file))
+
+    def open_results(self, file: Path) -> None:
+        script = "document.getElementById('opened-file').click = () => {}"
+        self.browser.execute_script(script)
+        self.one("open-results").click()
+        self.choose_results(file)
 
     @property
     def status(self) -> str:

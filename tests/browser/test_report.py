@@ -103,21 +103,6 @@ def test_a_report_may_have_several_evaluators(shared_browser: Any, tmp_path: Pat
     check_that_nothing_is_injected(page)
 
 
-def open_file(page: Page, file: Path) -> None:
-    """Open a file of results, as its user does by the dialog of the browser."""
-    show = "arguments[0].hidden = false"
-    page.browser.execute_script(show, page.one("opened-file"))
-    page.one("opened-file").send_keys(str(file))
-
-
-def prepared(page: Page) -> None:
-    """Press the button, whose dialog a browser without a screen does not show."""
-    page.browser.execute_script(
-        "document.getElementById('opened-file').click = () => {};"
-        "document.getElementById('open-results').click()"
-    )
-
-
 def test_the_page_opens_what_the_command_line_has_written(
     shared_browser: Any, page_server: Gunicorn, tmp_path: Path
 ) -> None:
@@ -130,12 +115,10 @@ def test_the_page_opens_what_the_command_line_has_written(
 
     page = Page(shared_browser, f"{page_server.url}/evals/playground")
     page.ready()
-    prepared(page)
-    open_file(page, base)
+    page.open_results(base)
     page.wait(lambda: [row[2] for row in page.table] == ["a", "b", "c", "bad"])
     assert page.one("label").get_attribute("value") == "base.json"
-    prepared(page)
-    open_file(page, report)
+    page.open_results(report)
     page.wait(lambda: page.one("label").get_attribute("value") == "now.html")
     page.reload()
     page.wait(lambda: len(page.table) == 4)
@@ -145,7 +128,7 @@ def test_the_page_opens_what_the_command_line_has_written(
     assert choices[-1] == "a file of results…"
     page.browser.execute_script("document.getElementById('opened-file').click = () => {}")
     page.choose("compare", "a file of results…")
-    open_file(page, base)
+    page.choose_results(base)
     page.wait(lambda: "0 better, 1 worse, 3 as before" in page.one("comparison").text)
     page.all("#table .row")[0].click()
     page.wait(lambda: page.one("details").is_displayed())
@@ -158,8 +141,7 @@ def test_the_page_opens_what_the_command_line_has_written(
     wrong = tmp_path / "wrong.json"
     wrong.write_text("{}")
     page.reload()
-    prepared(page)
-    open_file(page, wrong)
+    page.open_results(wrong)
     page.wait(
         lambda: "wrong.json cannot be opened: this is no file" in page.one("open-problem").text
     )
@@ -186,8 +168,7 @@ def test_a_file_that_somebody_has_made_up_is_shown_as_far_as_it_can_be(
 
     page = Page(shared_browser, f"{page_server.url}/evals/playground")
     page.ready()
-    prepared(page)
-    open_file(page, file)
+    page.open_results(file)
     page.wait(lambda: len(page.table) == len(results) or page.one("open-problem").text)
     assert page.one("open-problem").text == ""
     for at in range(len(results)):

@@ -166,10 +166,14 @@ def test_a_form_that_was_kept_for_other_parameters_does_no_harm(page: Page) -> N
 
 
 def test_the_runs_of_two_applications_at_one_address_do_not_mix(
-    page: Page, page_server: Gunicorn
+    page: Page, page_server: Gunicorn, downloads: Path
 ) -> None:
     page.run("echo", ["of the first"])
+    page.set(page.one("label"), "kept" + Keys.ENTER)
     run = address(page)["run"]
+    before = {*downloads.iterdir()}
+    page.one("export-json").click()
+    (file,) = page.wait(lambda: [*{*downloads.glob("*.json")} - before])
     page.browser.get(f"{page_server.url}/other/playground#evaluator=echo&run={run}")
     page.ready()
     page.wait(lambda: "not in this browser" in page.one("gone").text)
@@ -177,6 +181,39 @@ def test_the_runs_of_two_applications_at_one_address_do_not_mix(
     page.run("echo", ["of the second"])
     page.list_runs()
     assert len(page.runs) == 1
+    page.open_results(file)
+    page.wait(lambda: [row[2] for row in page.table] == ["of the first"])
+    assert address(page)["run"] == run
+    page.one("again-remove").click()
+    page.one("question").find_element(By.XPATH, ".//button[.='Delete']").click()
+    page.wait(lambda: page.one("runs").is_displayed() and len(page.runs) == 1)
+    page.browser.get(f"{page_server.url}/evals/playground#evaluator=echo&run={run}")
+    page.ready()
+    page.wait(lambda: [row[2] for row in page.table] == ["of the first"])
+    assert page.one("label").get_attribute("value") == "kept"
+
+
+SECOND_WINDOW = """
+const [run, label, done] = arguments;
+(async () => {
+    const { Store } = await import(`${location.pathname}/store.js`);
+    const list = await fetch("list?details=true");
+    await new Store(list.headers.get("x-evals-application")).label(run, label);
+    done();
+})();
+"""
+
+
+def test_a_label_that_another_window_gives_to_a_run_that_goes_on_stays(page: Page) -> None:
+    page.start("patient", [0, 1])
+    page.wait(lambda: "1 of 2 done" in page.status)
+    page.browser.execute_async_script(SECOND_WINDOW, address(page)["run"], "from there")
+    page.wait(lambda: page.one("label").get_attribute("value") == "from there")
+    page.one("again-cancel").click()
+    page.finish()
+    page.list_runs()
+    page.wait(lambda: page.runs[0][0].split("\n")[0] == "from there")
+    assert "cancelled" in page.runs[0][1]
 
 
 def test_a_run_is_repeated_whole_or_in_part(page: Page, page_server: Gunicorn) -> None:

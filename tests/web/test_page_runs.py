@@ -60,3 +60,15 @@ def test_tokens_and_costs_of_a_case_are_shown_where_there_are_any(
 ) -> None:
     result = json.dumps({"id": "a", "scores": {}, "duration": 1, **given})
     assert run_in_node(tmp_path, USED, [result]) == shown
+
+
+RUNNING = """
+import { Run } from "./run.js";
+const started = new Date(Date.now() - 60_000).toISOString();
+const run = Run.of({ evaluator: "e", state: "running", started }, []);
+console.log(JSON.stringify(Math.round((performance.now() - run.began) / 1000)));
+"""
+
+
+def test_the_time_of_a_run_in_another_window_is_counted_from_its_start(tmp_path: Path) -> None:
+    assert run_in_node(tmp_path, RUNNING) == 60
