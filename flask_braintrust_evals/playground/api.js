@@ -1,5 +1,6 @@
 // Calls the two endpoints of the server that Braintrust's Playground uses, too.
 
+import { parseExactly } from "./exact_json.js";
 import { EventParser } from "./sse.js";
 
 // The page is at .../playground; the endpoints have the same parent path.
@@ -28,7 +29,7 @@ export class Server {
   // Returns { evaluators, application }: their descriptions by name, and the id of the application that has them.
   async evaluators() {
     const answer = await checked(await fetch(new URL("list?details=true", base), { headers: this.#headers }));
-    return { evaluators: await answer.json(), application: answer.headers.get("x-evals-application") ?? "" };
+    return { evaluators: parseExactly(await answer.text()), application: answer.headers.get("x-evals-application") ?? "" };
   }
 
   // Runs an evaluator. Calls `handle(event, data)` for each event when it arrives.

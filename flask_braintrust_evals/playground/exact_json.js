@@ -10,6 +10,9 @@ export function parseExactly(text) {
   return IS_SUPPORTED && MAYBE_LARGE.test(text) ? JSON.parse(text, exact) : JSON.parse(text);
 }
 
+// Returns the number that a text is.
+export const exactNumber = (text) => (IS_SUPPORTED ? exact("", Number(text), { source: text }) : Number(text));
+
 function exact(key, value, { source }) {
   return typeof value === "number" && !Number.isSafeInteger(value) && INTEGER.test(source) ? BigInt(source) : value;
 }

@@ -2,22 +2,26 @@
 
 import { FieldError } from "./controls.js";
 import { element } from "./dom.js";
+import { exactly, textOf } from "./exact_control.js";
 import { fold } from "./fold.js";
 import { promptControl } from "./prompt_form.js";
-import { described } from "./schemas.js";
+import { own } from "./records.js";
+import { described, fits } from "./schemas.js";
 import { controlFor, focusable, heading, hint } from "./structures.js";
+import { sameValue } from "./values.js";
 
 // Messages such as "is required", whose subject is the parameter.
 const IN_A_SENTENCE = /^(is|must) /;
 
 // Returns the form for the parameters of a manifest's evaluator:
 // { fields, values(), entered(), reset(), refused(message) }. `fields` are elements. `values` returns the values that are
-// given, or marks the fields that are wrong, shows the first of them, and throws an Error. `entered` returns those that
-// can be read, without a word of the others. `reset` shows the defaults.
-// `refused` shows what the server said of a parameter, and returns whether it did.
-// `given` has the values that the fields have at first, instead of the defaults.
-export function parameterForm(parameters, given = {}) {
-  const fields = parametersOf(parameters).map(([name, parameter]) => field(name, parameter, given));
+// given, or marks the fields that are wrong, shows the first of them, and throws an Error. `entered` returns what its user
+// has changed, valid or not: defaults are not among it, so that those of tomorrow are shown tomorrow. `reset` shows the
+// defaults. `refused` shows what the server said of a parameter, and returns whether it did.
+// `entered` has what the fields have at first, instead of the defaults: by the names of parameters, what `entered`
+// returned, or { value }.
+export function parameterForm(parameters, entered = {}) {
+  const fields = parametersOf(parameters).map(([name, parameter]) => field(name, parameter, own(entered, name)));
   return {
     fields: fields.map((each) => each.node),
     values: () => valuesOf(fields),
@@ -39,9 +43,9 @@ function ofSaved(schema) {
   return { type: kind, schema, default: schema.default, description: schema.description };
 }
 
-function field(name, parameter, given) {
+function field(name, parameter, entered) {
   const initial = parameter.default ?? parameter.schema?.default ?? undefined;
-  const schema = { ...described(parameter.schema, { value: initial }), required: parameter.required === true };
+  const schema = described(parameter.schema, { value: initial, required: parameter.required === true });
   schema.description = parameter.description ?? schema.description;
   const control = controlOf(name, parameter, schema);
   const problem = element("p", { className: "field-problem", hidden: true });
@@ -49,25 +53,30 @@ function field(name, parameter, given) {
   const node = element("div", { className: "field" }, heading(name, schema, control, help), problem);
   node.dataset.parameter = name;
   node.addEventListener("input", () => clear(made));
-  const made = { name, schema, control, node, problem, reset: () => (clear(made), control.write(initial)) };
-  writeFirst(control, Object.hasOwn(given, name) ? given[name] : initial, initial);
+  const made = { name, schema, control, initial, node, problem, reset: () => (clear(made), control.write(initial)) };
+  fill(made, entered);
   return made;
 }
 
-// What was kept of a form may be of another type than the parameter has now.
-function writeFirst(control, value, initial) {
+// Shows what was entered before, which may be of another type than the parameter has now.
+function fill({ schema, control, initial }, entered) {
+  control.write(initial);
+  if (entered === undefined || ("value" in Object(entered) && !canShow(schema, entered.value))) return;
   try {
-    control.write(value);
+    control.restore(entered);
   } catch {
     control.write(initial);
   }
 }
 
+// Values of lists and objects that do not have the form of their schemas are shown as JSON.
+const canShow = (schema, value) => ["list", "object", "map"].includes(schema.kind) || fits(schema, value);
+
 function controlOf(name, parameter, schema) {
   if (parameter.type === "prompt") return promptControl(schema, name);
   if (parameter.type !== "model") return controlFor(schema, name);
   const node = element("input", { type: "text", placeholder: "such as gpt-6.1-terra", spellcheck: false, "aria-label": name });
-  return { node, read: () => node.value.trim() || undefined, write: (value) => (node.value = value ?? "") };
+  return exactly({ node, read: () => node.value.trim() || undefined, write: (value) => (node.value = value ?? ""), ...textOf(node) }, schema);
 }
 
 function valuesOf(fields) {
@@ -92,15 +101,11 @@ function valuesOf(fields) {
 }
 
 function enteredIn(fields) {
-  const values = fields.flatMap(({ name, control }) => {
-    try {
-      const value = control.read();
-      return value === undefined ? [] : [[name, value]];
-    } catch {
-      return []; // it is half written
-    }
+  const entered = fields.flatMap(({ name, control, initial }) => {
+    const kept = control.kept();
+    return Object.hasOwn(kept, "value") && sameValue(kept.value, initial) ? [] : [[name, kept]];
   });
-  return Object.fromEntries(values);
+  return Object.fromEntries(entered);
 }
 
 // The server's messages begin with "parameter 'name'", and then perhaps the place inside of its value.

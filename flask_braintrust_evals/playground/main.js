@@ -186,8 +186,7 @@ function caseActions(row) {
 
 function toForm() {
   const { run } = shown;
-  const cases = request?.data?.data ?? someAgain(run, request, run.rows, "").body.data.data;
-  setup.enter(run.parameters, cases);
+  setup.enter(run.parameters, request ?? someAgain(run, null, run.rows, "").body);
   fold(false);
   byId("run").focus();
 }
@@ -210,17 +209,27 @@ async function label(text) {
 async function connect() {
   const application = await setup.connect();
   if (application === null) return;
-  store = new Store(application);
-  setup.store = shown.store = store;
-  store.onChange(() => shown.run?.state === "running" && shown.run !== runner.active ? arrive(place()) : list());
+  if (store?.application !== application) keepIn(new Store(application));
   await arrive(place());
+}
+
+function keepIn(made) {
+  store = setup.store = shown.store = made;
+  store.onChange(() => shown.run?.state === "running" && shown.run !== runner.active ? arrive(place()) : list());
+}
+
+function authenticate() {
+  server.authenticate(byId("token").value.trim(), byId("org").value.trim());
+  return connect();
 }
 
 byId("open-results").addEventListener("click", () => opener.ask(([{ id, evaluator }]) => visit({ evaluator, run: id })));
 byId("cancel").addEventListener("click", () => runner.cancel());
-byId("connect").addEventListener("click", () => {
-  server.authenticate(byId("token").value.trim(), byId("org").value.trim());
-  connect();
+byId("connect").addEventListener("click", authenticate);
+byId("access").addEventListener("keydown", (event) => {
+  if (event.key !== "Enter" || event.target.tagName !== "INPUT" || event.ctrlKey || event.metaKey) return;
+  event.preventDefault(); // the key would start a run: the fields are in the form of one
+  authenticate();
 });
 byId("skip").addEventListener("click", (event) => {
   event.preventDefault(); // the part of the address behind "#" says what is shown

@@ -3,7 +3,9 @@
 
 import { FieldError, json, simpleControl } from "./controls.js";
 import { element } from "./dom.js";
+import { exactly, fieldsOrText, textOf } from "./exact_control.js";
 import { own } from "./records.js";
+import { changed } from "./structures.js";
 
 const ROLES = ["system", "user", "assistant"];
 
@@ -16,21 +18,9 @@ const PARAMS = [
 
 export function promptControl(schema, name) {
   const node = element("div", { className: "prompt-form", role: "group", "aria-label": name });
-  const forms = { fields: fieldsControl(name), text: json({ kind: "object" }, { "aria-label": `${name} as JSON` }) };
-  let current = forms.fields;
-  const show = (control) => {
-    current = control;
-    node.replaceChildren(control.node);
-  };
-  show(forms.fields);
-  return {
-    node,
-    read: () => current.read(),
-    write: (value) => {
-      show(isPlain(value) ? forms.fields : forms.text);
-      current.write(value);
-    },
-  };
+  const fields = exactly(fieldsControl(name), schema);
+  const text = exactly(json({ kind: "object" }, { "aria-label": `${name} as JSON` }), schema);
+  return { node, ...fieldsOrText(fields, text, { suits: isPlain, show: (control) => node.replaceChildren(control.node) }) };
 }
 
 // Whether the fields can show a prompt: a chat whose messages are texts, without anything like calls of tools.
@@ -43,16 +33,28 @@ function isPlain(value) {
 function fieldsControl(name) {
   let given;
   const model = element("input", { type: "text", placeholder: "such as gpt-6.1-terra", spellcheck: false });
-  const params = PARAMS.map(([key, schema]) => ({ key, control: simpleControl({ ...schema, required: false }, {}) }));
+  const params = PARAMS.map(([key, schema]) => ({ key, control: exactly(simpleControl({ ...schema, required: false }, {}), {}) }));
   for (const { control } of params) control.node.placeholder = "default";
-  const others = json({ kind: "object" }, { rows: 2 });
+  const others = exactly(json({ kind: "object" }, { rows: 2 }), {});
   const more = element("details", {}, element("summary", {}, "Other parameters of the call"), element("label", {}, "JSON", others.node));
   const list = element("ol", { className: "prompt-messages" });
-  const add = element("button", { type: "button", onclick: () => append({ role: "user", content: "" }).focus() }, "Add a message");
-  const append = (message) => {
-    const { row, content } = messageRow(name, message);
-    list.append(row);
-    return content;
+  const rows = new Map(); // from the elements of messages to their controls
+  const append = (fill) => {
+    const message = messageControl(name);
+    fill(message);
+    rows.set(message.node, message);
+    list.append(message.node);
+    return message.node;
+  };
+  const messages = () => [...list.children].map((row) => rows.get(row));
+  const addMessage = () => {
+    append((message) => message.write({ role: "user", content: "" })).querySelector("textarea").focus();
+    changed(list);
+  };
+  const add = element("button", { type: "button", onclick: addMessage }, "Add a message");
+  const clear = () => {
+    list.replaceChildren();
+    rows.clear();
   };
   const node = element(
     "div",
@@ -73,19 +75,32 @@ function fieldsControl(name) {
     const rest = Object.entries(saved).filter(([key, each]) => !(hasField(key) && typeof each === "number"));
     others.write(rest.length ? Object.fromEntries(rest) : undefined);
     more.open = rest.length > 0;
-    list.replaceChildren();
-    (value?.prompt?.messages ?? [{ role: "user", content: "" }]).forEach(append);
+    clear();
+    for (const each of value?.prompt?.messages ?? [{ role: "user", content: "" }]) append((message) => message.write(each));
+  }
+
+  function draft() {
+    return { given, model: model.value, params: params.map(({ control }) => control.kept()), others: others.kept(), messages: messages().map((each) => each.draft()) };
+  }
+
+  function restore(kept) {
+    write(kept.given);
+    model.value = kept.model;
+    params.forEach(({ control }, at) => control.restore(kept.params[at]));
+    others.restore(kept.others);
+    clear();
+    for (const each of kept.messages) append((message) => message.restore(each));
   }
 
   function read() {
-    const messages = [...list.children].map((row) => ({ role: row.querySelector("select").value, content: row.querySelector("textarea").value }));
+    const written = messages().map((each) => each.read());
     const values = paramsOf();
-    const untouched = !model.value.trim() && !Object.keys(values).length && messages.every((each) => !each.content);
+    const untouched = !model.value.trim() && !Object.keys(values).length && written.every((each) => !each.content);
     if (given === undefined && untouched) return undefined;
     const options = { ...given?.options };
     setOrDelete(options, "model", model.value.trim() || undefined);
     setOrDelete(options, "params", Object.keys(values).length || given?.options?.params ? values : undefined);
-    return { ...given, prompt: { ...given?.prompt, type: "chat", messages }, options };
+    return { ...given, prompt: { ...given?.prompt, type: "chat", messages: written }, options };
   }
 
   function paramsOf() {
@@ -95,7 +110,7 @@ function fieldsControl(name) {
     return { ...rest, ...Object.fromEntries(named) };
   }
 
-  return { node, read, write };
+  return { node, read, write, draft, restore };
 }
 
 const hasField = (name) => PARAMS.some(([key]) => key === name);
@@ -106,15 +121,30 @@ function setOrDelete(record, name, value) {
   else record[name] = value;
 }
 
-function messageRow(name, message) {
+// Returns the control for one message, { role, content }.
+function messageControl(name) {
   const role = element("select", { "aria-label": `${name}: role` }, ...ROLES.map((each) => element("option", {}, each)));
-  role.value = message.role;
-  const content = element("textarea", { rows: 2, className: "text", value: message.content, "aria-label": `${name}: content` });
+  const box = element("textarea", { rows: 2, className: "text", "aria-label": `${name}: content` });
+  const content = exactly({ node: box, read: () => box.value, write: (text) => (box.value = text), ...textOf(box) }, { required: true });
   const remove = element("button", { type: "button", className: "remove", title: "Remove", "aria-label": "Remove this message" }, "✕");
-  const row = element("li", { className: "prompt-message" }, element("div", { className: "prompt-message-head" }, role, remove), content);
+  const node = element("li", { className: "prompt-message" }, element("div", { className: "prompt-message-head" }, role, remove), box);
   remove.addEventListener("click", () => {
-    if (row.parentElement.children.length === 1) content.value = "";
-    else row.remove();
+    const list = node.parentElement;
+    if (list.children.length === 1) box.value = "";
+    else node.remove();
+    changed(list);
   });
-  return { row, content };
+  return {
+    node,
+    read: () => ({ role: role.value, content: content.read() }),
+    write: (message) => {
+      role.value = message.role;
+      content.write(message.content);
+    },
+    draft: () => ({ role: role.value, content: content.kept() }),
+    restore: (draft) => {
+      role.value = draft.role;
+      content.restore(draft.content);
+    },
+  };
 }

@@ -1,12 +1,14 @@
 // Reads JSON Schemas: which control suits the values of one.
 
 import { typeOf } from "./controls.js";
+import { sameValue } from "./values.js";
 
 const ANY = ["string", "number", "boolean", "array", "object", "null"];
 
 // Returns what the form needs to know of a schema:
-// { kind, nullable, required, default, description, choices, minimum, maximum, whole, types, items, properties }.
+// { kind, nullable, required, emptyIsNull, default, description, choices, minimum, maximum, whole, types, items, properties }.
 // `kind` is "string", "number", "boolean", "list", "object" with known properties, "map" with others, "mixed", or "json".
+// A value that may be null is never required: if none is given, it is null, or what it has by default if that is null.
 export function described(schema = {}, { required = false, value = schema.default } = {}) {
   const { inner, nullable } = withoutNull(schema);
   const types = typesOf(inner) ?? ANY;
@@ -14,6 +16,7 @@ export function described(schema = {}, { required = false, value = schema.defaul
     kind: kindOf(inner, types),
     nullable,
     required: required && !nullable,
+    emptyIsNull: nullable && (required || value !== undefined),
     default: value,
     description: schema.description ?? inner.description,
     types: types.map((each) => (each === "integer" ? "number" : each)),
@@ -38,14 +41,14 @@ export function described(schema = {}, { required = false, value = schema.defaul
 // Returns whether the control for the schema can show a value. Others are shown as JSON.
 export function fits(made, value) {
   if (value === undefined) return true;
-  if (value === null) return false;
-  if (made.choices) return made.choices.some((each) => each === value);
+  if (value === null) return made.nullable;
+  if (made.choices) return made.choices.some((each) => sameValue(each, value));
   const type = typeOf(value);
   if (made.kind === "list") return type === "array" && value.every((each) => fits(made.items, each));
   if (made.kind === "map") return type === "object" && Object.values(value).every((each) => fits(made.items, each));
   if (made.kind === "object") {
     const properties = new Map(made.properties);
-    return type === "object" && Object.entries(value).every(([name, each]) => properties.has(name) && (each === null ? properties.get(name).nullable : fits(properties.get(name), each)));
+    return type === "object" && Object.entries(value).every(([name, each]) => properties.has(name) && fits(properties.get(name), each));
   }
   return made.kind === "mixed" || made.kind === "json" || type === made.kind;
 }

@@ -51,8 +51,7 @@ export class Setup {
     this.problem("");
     try {
       const { evaluators, application } = await this.#server.evaluators();
-      this.#manifest = evaluators;
-      byId("evaluator").replaceChildren(...this.names.map((name) => element("option", {}, name)));
+      this.#offer(evaluators);
       byId("run").disabled = !this.names.length;
       show(byId("about"), this.names.length ? "" : "This server has no evaluators.");
       return application;
@@ -64,6 +63,17 @@ export class Setup {
     }
   }
 
+  // Offers the evaluators. Another key may have others: if the chosen one is not the same any more, none is chosen.
+  #offer(evaluators) {
+    this.#keep();
+    const before = JSON.stringify(this.described);
+    this.#manifest = evaluators;
+    byId("evaluator").replaceChildren(...this.names.map((name) => element("option", { value: name }, name)));
+    if (JSON.stringify(this.described) !== before || !this.described) this.evaluator = "";
+    byId("evaluator").value = this.evaluator || this.names[0];
+    byId("setup").ariaBusy = !this.evaluator && this.names.length > 0; // until its form is there
+  }
+
   // Shows the form of an evaluator, with what was last entered there.
   async choose(name) {
     this.#keep();
@@ -73,9 +83,12 @@ export class Setup {
     byId("setup").ariaBusy = false;
   }
 
-  // Puts parameters and cases into the form.
-  enter(parameters, cases) {
-    this.#fill({ parameters, source: "text", text: JSON.stringify(cases, null, 2) });
+  // Puts what a run was started with into the form: its parameters, its request, and the cases if they were given. What is
+  // entered in other places stays, such as a dataset's id.
+  enter(parameters, { data = {}, trial_count: trials, max_concurrency: concurrency }) {
+    const values = Object.entries(parameters ?? {}).map(([name, value]) => [name, { value }]);
+    const entered = { ...this.#source.entered(), ...enteredOf(data) };
+    this.#fill({ parameters: Object.fromEntries(values), trials, concurrency, ...entered });
     this.#keepSoon();
   }
 
@@ -133,10 +146,17 @@ export class Setup {
 
   // Keeps what is entered, if it has changed since.
   #keep() {
-    if (this.#keeping === null || !this.store) return;
+    if (this.#keeping === null || !this.store || !this.evaluator) return;
     clearTimeout(this.#keeping);
     this.#keeping = null;
     const entered = { parameters: this.#form.entered(), ...this.#numbers(), ...this.#source.entered() };
     this.store.keepForm(this.evaluator, entered).catch(() => {}); // private windows may have no database
   }
+}
+
+// Returns how the form has the data of a request.
+function enteredOf(data) {
+  if (data.own) return { source: "own" };
+  if (data.dataset_id) return { source: "dataset", dataset: data.dataset_id };
+  return { source: "text", text: JSON.stringify(data.data, null, 2) };
 }

@@ -11,6 +11,7 @@ const PREVIEW = 3; // cases
 export class Source {
   #file = new CaseFile();
   #own = {}; // what the server says of the evaluator's own cases
+  #initial = {}; // what the form has if nothing is entered
 
   constructor() {
     byId("source").addEventListener("change", () => this.#choose());
@@ -32,18 +33,22 @@ export class Source {
     const option = byId("source").querySelector("[value=own]");
     option.disabled = !hasData;
     option.textContent = hasData ? "the evaluator itself" : "the evaluator itself (it has none)";
-    byId("cases").value = entered.text ?? JSON.stringify(examples.length ? examples : EXAMPLE, null, 2);
+    this.#initial = { source: hasData ? "own" : "text", text: JSON.stringify(examples.length ? examples : EXAMPLE, null, 2) };
+    byId("cases").value = entered.text ?? this.#initial.text;
     byId("dataset").value = entered.dataset ?? "";
-    byId("source").value = entered.source ?? (hasData ? "own" : "text");
+    byId("source").value = entered.source ?? this.#initial.source;
     if (!hasData && byId("source").value === "own") byId("source").value = "text";
     this.#file.restore(entered.file);
     this.#choose();
   }
 
-  // Returns what is to be kept of the form.
+  // Returns what its user has entered. Where that is nothing, tomorrow's form has tomorrow's cases of the evaluator.
   entered() {
+    const given = { dataset: byId("dataset").value || undefined, file: this.#file.kept() };
+    if (byId("cases").value !== this.#initial.text) given.text = byId("cases").value;
     const { value: source } = byId("source");
-    return { source, text: byId("cases").value, dataset: byId("dataset").value, file: this.#file.kept() };
+    const isInitial = source === this.#initial.source && given.text === undefined && !given.dataset && !given.file;
+    return isInitial ? {} : { ...given, source };
   }
 
   // Returns { data, cases }: the data of a request, and the number of cases, or null if it is not known.

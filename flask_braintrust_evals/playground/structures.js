@@ -2,6 +2,8 @@
 
 import { FieldError, json, rangeOf, simpleControl } from "./controls.js";
 import { element } from "./dom.js";
+import { exactly, fieldsOrText, textOf } from "./exact_control.js";
+import { own } from "./records.js";
 import { fits } from "./schemas.js";
 
 const DEPTH = 2; // levels of lists and objects that have rows and fields; what is below is JSON
@@ -10,64 +12,68 @@ const HAS_PARTS = ["list", "object", "map"];
 // Returns the control for a schema. `name` is what screen readers call it where no label is around it.
 export function controlFor(schema, name, depth = 0) {
   const label = { "aria-label": name };
-  if (!HAS_PARTS.includes(schema.kind) || schema.choices) return simpleControl(schema, label);
-  return depth < DEPTH ? structured(schema, name, depth) : json(schema, label);
+  if (!HAS_PARTS.includes(schema.kind) || schema.choices) return exactly(simpleControl(schema, label), schema);
+  return depth < DEPTH ? structured(schema, name, depth) : exactly(json(schema, label), schema);
 }
 
 // A list or an object, which can also be edited as JSON, and is if it does not have the form of its schema.
 function structured(schema, name, depth) {
   const make = { list: listControl, object: objectControl, map: mapControl }[schema.kind];
-  const parts = make(schema, name, depth);
-  const text = json(schema, { "aria-label": `${name} as JSON` });
+  const fields = exactly(make(schema, name, depth), schema);
+  const text = exactly(json(schema, { "aria-label": `${name} as JSON` }), schema);
   const button = element("button", { type: "button", className: "link", onclick: () => turn() });
   const problem = element("span", { className: "quiet", role: "status" });
   const place = element("div");
   const node = element("div", { className: "structure", role: "group", "aria-label": name }, place);
   // In a part of another structure, a second way to edit it would only be in the way.
   if (depth === 0) node.append(element("div", { className: "structure-foot" }, button, problem));
-  let current = parts;
   const show = (control) => {
-    current = control;
     place.replaceChildren(control.node);
-    button.textContent = control === parts ? "Edit as JSON" : "Edit in fields";
+    button.textContent = control === fields ? "Edit as JSON" : "Edit in fields";
     problem.textContent = "";
   };
+  const suits = (value) => fits(schema, value);
+  const both = fieldsOrText(fields, text, { suits, show });
   const turn = () => {
-    const target = current === parts ? text : parts;
+    const target = both.current === fields ? text : fields;
     try {
-      const value = current.read();
-      if (target === parts && !fits(schema, value)) throw new Error("This JSON does not have the form of the fields.");
+      const value = both.read();
+      if (target === fields && !suits(value)) throw new Error("This JSON does not have the form of the fields.");
       target.write(value);
-      show(target);
+      both.use(target);
     } catch (error) {
       problem.textContent = error instanceof FieldError ? "Mend what is not valid first." : error.message;
     }
     button.focus();
   };
-  const write = (value) => {
-    const target = fits(schema, value) ? parts : text;
-    target.write(value);
-    show(target);
-  };
-  write(undefined);
-  return { node, write, read: () => current.read() };
+  both.write(undefined);
+  return { node, read: both.read, write: both.write, kept: both.kept, restore: both.restore };
 }
 
 function listControl(schema, name, depth) {
   const rows = [];
   const list = element("div", { className: "rows-of-form" });
-  const add = (value) => {
+  const add = (fill) => {
     const control = controlFor(schema.items, `${name}, item`, depth + 1);
-    control.write(value);
+    fill(control);
     addRow(list, rows, { control }, [control.node]);
     return control;
   };
-  const more = element("button", { type: "button", onclick: () => focus(add(schema.items.default).node) }, "Add an item");
+  const addDefault = () => {
+    focus(add((control) => control.write(schema.items.default)).node);
+    changed(list);
+  };
+  const more = element("button", { type: "button", onclick: addDefault }, "Add an item");
   return {
     node: element("div", {}, list, more),
     write: (value) => {
       clear(rows);
-      for (const each of value ?? []) add(each);
+      for (const each of value ?? []) add((control) => control.write(each));
+    },
+    draft: () => rows.map(({ control }) => control.kept()),
+    restore: (draft) => {
+      clear(rows);
+      for (const each of draft) add((control) => control.restore(each));
     },
     read: () => {
       const values = rows.map(({ control }) => given(control, "item"));
@@ -80,29 +86,45 @@ function listControl(schema, name, depth) {
 function mapControl(schema, name, depth) {
   const rows = [];
   const list = element("div", { className: "rows-of-form" });
-  const add = (key, value) => {
+  const add = (key, fill) => {
     const control = controlFor(schema.items, `${name}, value`, depth + 1);
-    const label = element("input", { type: "text", value: key, placeholder: "name", "aria-label": `${name}, name`, spellcheck: false });
-    control.write(value);
-    addRow(list, rows, { control, label }, [label, control.node]);
+    const label = exactly(keyControl(name), { required: true });
+    label.restore(key);
+    fill(control);
+    addRow(list, rows, { control, key: label }, [label.node, control.node]);
     return label;
   };
-  const more = element("button", { type: "button", onclick: () => add("", schema.items.default).focus() }, "Add an entry");
+  const addDefault = () => {
+    add({ value: "" }, (control) => control.write(schema.items.default)).node.focus();
+    changed(list);
+  };
+  const more = element("button", { type: "button", onclick: addDefault }, "Add an entry");
   return {
     node: element("div", {}, list, more),
     write: (value) => {
       clear(rows);
-      for (const [key, each] of Object.entries(value ?? {})) add(key, each);
+      for (const [key, each] of Object.entries(value ?? {})) add({ value: key }, (control) => control.write(each));
+    },
+    draft: () => rows.map(({ key, control }) => [key.kept(), control.kept()]),
+    restore: (draft) => {
+      clear(rows);
+      for (const [key, each] of draft) add(key, (control) => control.restore(each));
     },
     read: () => {
-      const names = rows.map(({ label }) => label.value);
-      rows.forEach(({ label }, at) => {
-        if (names.indexOf(label.value) < at) throw new FieldError(label, "two entries have this name");
+      const names = rows.map(({ key }) => key.read());
+      rows.forEach(({ key }, at) => {
+        if (names.indexOf(names[at]) < at) throw new FieldError(key.node, "two entries have this name");
       });
-      const entries = rows.map(({ control, label }) => [label.value, given(control, "value")]);
+      const entries = rows.map(({ control }, at) => [names[at], given(control, "value")]);
       return entries.length || schema.default !== undefined || schema.required ? Object.fromEntries(entries) : undefined;
     },
   };
+}
+
+// The name of an entry, which may be an empty text.
+function keyControl(name) {
+  const node = element("input", { type: "text", placeholder: "name", "aria-label": `${name}, name`, spellcheck: false });
+  return { node, read: () => node.value, write: (value) => (node.value = value), ...textOf(node) };
 }
 
 function objectControl(schema, name, depth) {
@@ -111,12 +133,14 @@ function objectControl(schema, name, depth) {
   return {
     node,
     write: (value) => {
-      for (const { key, schema: each, control } of fields) control.write(value && Object.hasOwn(value, key) ? (value[key] ?? undefined) : each.default ?? undefined);
+      for (const { key, schema: each, control } of fields) control.write(value && Object.hasOwn(value, key) ? value[key] : each.default);
+    },
+    draft: () => Object.fromEntries(fields.map(({ key, control }) => [key, control.kept()])),
+    restore: (draft) => {
+      for (const { key, schema: each, control } of fields) control.restore(own(draft, key) ?? { value: each.default });
     },
     read: () => {
       const values = fields.map(({ key, control }) => [key, control.read()]).filter(([, value]) => value !== undefined);
-      const untouched = values.every(([key, value]) => value === schema.properties.find(([each]) => each === key)[1].default);
-      if (untouched && !schema.required && schema.default === undefined) return undefined;
       for (const { key, schema: each, control } of fields)
         if (each.required && each.default === undefined && !values.some(([other]) => other === key))
           throw new FieldError(focusable(control.node), `'${key}' is required`);
@@ -156,10 +180,15 @@ function addRow(list, rows, entry, nodes) {
     const next = row.nextElementSibling ?? row.previousElementSibling;
     row.remove();
     focus(next ?? list.parentElement.querySelector(":scope > button"));
-    list.dispatchEvent(new Event("input", { bubbles: true }));
+    changed(list);
   });
   rows.push(made);
   list.append(row);
+}
+
+// Lets the form be kept: rows come and go without an event of the browser.
+export function changed(node) {
+  node.dispatchEvent(new Event("input", { bubbles: true }));
 }
 
 function clear(rows) {

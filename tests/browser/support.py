@@ -29,7 +29,9 @@ CHOOSE = """
 """Does what a user does who chooses an option. The driver would ask the browser for each option."""
 READY = """
     const isShown = (id) => document.getElementById(id).checkVisibility();
-    return document.querySelector('#evaluator option') && (isShown('runs') || isShown('results'));
+    const isBusy = document.getElementById('setup').ariaBusy === 'true';
+    const isThere = document.querySelector('#evaluator option') && !isBusy;
+    return isThere && (isShown('runs') || isShown('results'));
 """
 
 
@@ -114,9 +116,10 @@ class Page:
         self.one("opened-file").send_keys(str(file))
 
     def open_results(self, file: Path) -> None:
-        script = "document.getElementById('opened-file').click = () => {}"
-        self.browser.execute_script(script)
-        self.one("open-results").click()
+        self.browser.execute_script(
+            "document.getElementById('opened-file').click = () => {};"
+            "document.getElementById('open-results').click()"
+        )
         self.choose_results(file)
 
     @property

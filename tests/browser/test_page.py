@@ -271,14 +271,20 @@ def test_a_token_is_asked_for_where_one_is_needed(
         page.set(page.one("token"), "wrong")
         page.one("connect").click()
         page.wait(lambda: "(status 401)" in page.one("problem").text)
-        page.set(page.one("token"), "token-ada")
-        page.one("connect").click()
+        page.set(page.one("token"), "token-ada" + Keys.ENTER)
         # It chooses an evaluator by itself, and fills in an example.
         page.wait(lambda: page.one("run").is_enabled())
         page.run("echo", ["a"])
         assert page.status == "echo: finished, 1 of 1 done"
         stored = "return JSON.stringify([localStorage, sessionStorage, document.cookie])"
         assert "token-ada" not in page.browser.execute_script(stored)
+        page.evaluator("many")
+        page.browser.execute_script("document.querySelector('#evaluator option').id = 'before'")
+        page.one("connect").click()
+        page.wait(lambda: not page.all("#before"))
+        assert page.one("evaluator").get_attribute("value") == "many"
+        page.run("many", ["a"])
+        assert page.status == "many: finished, 1 of 1 done"
         page.problems()  # of the refusals
 
 

@@ -148,12 +148,14 @@ const [name, entered, done] = arguments;
 
 
 def test_a_form_that_was_kept_for_other_parameters_does_no_harm(page: Page) -> None:
-    for wrong in ({"prompt": {"messages": [1]}}, [1], [None], "text", 0.5, True, None):
+    prompt = {"prompt": {"messages": [1]}}
+    drafts = ({"draft": prompt}, {"draft": [1]}, {"draft": 0.5}, {"value": prompt})
+    for kept in (*drafts, {"value": [None]}, {"value": None}, [1], None):
         for evaluator in ("echo", "forms"):
             page.evaluator(evaluator)
             fields = page.all("#parameter-fields [data-parameter]")
             names = [each.get_attribute("data-parameter") for each in fields]
-            parameters = dict.fromkeys([*names, "gone"], wrong)
+            parameters = dict.fromkeys([*names, "gone"], kept)
             entered = {"parameters": parameters, "text": 5, "file": {}}
             page.browser.execute_async_script(KEEP, evaluator, entered)
         page.reload()
