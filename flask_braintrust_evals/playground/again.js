@@ -1,10 +1,12 @@
 // Makes requests that repeat a run, or some of its cases.
 
+import { trialsOf } from "./trials.js";
+
 export const isFailed = (row) => Boolean(row.error) || Object.keys(row.scorerErrors ?? {}).length > 0;
 
-// Returns the request for the whole run once more, { body, total, about }.
+// Returns the request for the whole run once more, { body, about }.
 export function again(run, request) {
-  if (request) return { body: request, total: run.total, about: "" };
+  if (request) return { body: request, about: "" };
   return someAgain(run, null, run.rows, "all cases");
 }
 
@@ -17,15 +19,17 @@ export function someAgain(run, request, rows, which) {
 
 export function withCases(run, request, cases, which) {
   const body = { ...request, name: run.evaluator, parameters: run.parameters, data: { data: cases } };
-  return { body, total: cases.length * (body.trial_count ?? 1), about: `${which} of the run of ${nameOf(run)}` };
+  return { body, about: `${which} of the run of ${nameOf(run)}` };
 }
 
-// Returns the cases of a request that have not all been done, or null where the page does not know them.
-export function missing(run, request) {
+// Returns the cases of a request of which not all trials have been done, or null where the page does not know them.
+// `described` is what the server says of the evaluator.
+export function missing(run, request, described) {
   const cases = request?.data?.data;
   if (!Array.isArray(cases)) return null;
-  const done = new Set(run.rows.filter((row) => row.state === "done" || row.state === "error").map((row) => row.index));
-  return cases.filter((_, index) => !done.has(index));
+  const done = new Map();
+  for (const { state, index } of run.rows) if (state === "done" || state === "error") done.set(index, (done.get(index) ?? 0) + 1);
+  return cases.filter((each, index) => (done.get(index) ?? 0) < trialsOf(each, request, described));
 }
 
 // Returns the case of a row as it was given. If it was not given by the page, its metadata and tags are those that the

@@ -21,6 +21,7 @@ import { Setup } from "./setup.js";
 import { Share } from "./share.js";
 import { Shown } from "./shown.js";
 import { Store } from "./store.js";
+import { totalOf } from "./trials.js";
 
 const server = new Server();
 const shown = new Shown();
@@ -37,7 +38,7 @@ const line = new RunLine(shown, () => view.rows, {
   cancel: () => runner.cancel(),
   again: () => start(again(shown.run, request)),
   failed: () => start(someAgain(shown.run, request, shown.run.rows.filter(isFailed), "the failed cases")),
-  missing: () => start(withCases(shown.run, request, missing(shown.run, request), "the cases not done")),
+  missing: () => start(withCases(shown.run, request, missing(shown.run, request, described()), "the cases not done")),
   rows: () => start(someAgain(shown.run, request, view.rows, "some cases")),
   form: toForm,
   remove,
@@ -53,6 +54,7 @@ let listed = ""; // the evaluator whose runs are listed; a file of results may h
 
 // What is shown
 
+const described = () => setup.describedOf(shown.run.evaluator);
 const here = () => ({ evaluator: listed, run: shown.run?.id, with: shown.other?.id });
 
 async function visit(fields, options) {
@@ -76,7 +78,7 @@ async function arrive(fields) {
   show(byId("gone"), fields.run && !run ? "That run is not in this browser, or not any more. Others are listed below." : "");
   if (fields.run && !run) setPlace({ evaluator: listed }, { replace: true });
   shown.open(run, other);
-  line.request = request;
+  drawLine();
   drawActive();
   byId("results").hidden = !run;
   byId("runs").hidden = Boolean(run);
@@ -124,7 +126,7 @@ function caseOpened(row) {
 async function startForm() {
   setup.problem("");
   try {
-    await start(await setup.request());
+    await start({ body: await setup.request() });
   } catch (error) {
     setup.problem(error.message);
   }
@@ -136,7 +138,8 @@ async function start(asked) {
   setup.running(true);
   line.busy = true;
   let first = true;
-  const { run, denied, problem } = await runner.run(asked, store, (current) => {
+  const total = totalOf(asked.body, setup.describedOf(asked.body.name));
+  const { run, denied, problem } = await runner.run({ ...asked, total }, store, (current) => {
     if (first) opened(current, asked.body);
     first = false;
     drawActive();
@@ -161,8 +164,12 @@ function opened(run, body) {
   byId("runs").hidden = true;
   byId("results").hidden = false;
   shown.open(run);
-  line.request = body;
+  drawLine();
   byId("results").scrollIntoView({ block: "nearest" });
+}
+
+function drawLine() {
+  if (shown.run) line.of({ request, described: described(), isInForm: shown.run.evaluator === setup.evaluator });
 }
 
 // Says in the page's head how a run goes that is not the one that is shown.

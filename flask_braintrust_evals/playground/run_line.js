@@ -9,6 +9,8 @@ import { shortValue } from "./runs_list.js";
 export class RunLine {
   #shown;
   #request; // the body of the request that the run was started with, as far as it is known
+  #described; // what the server says of the run's evaluator, if it has it
+  #isInForm = false; // whether the form is that of the run's evaluator
   #busy = false; // whether a run goes on
   #drawn = null;
 
@@ -23,8 +25,9 @@ export class RunLine {
     shown.onChange(() => this.draw());
   }
 
-  set request(request) {
-    this.#request = request;
+  // Takes what is known of the shown run beside its results.
+  of({ request, described, isInForm }) {
+    [this.#request, this.#described, this.#isInForm] = [request, described, isInForm];
     this.draw();
   }
 
@@ -70,7 +73,7 @@ export class RunLine {
     const counts = {
       again: null,
       failed: run.rows.filter(isFailed).length,
-      missing: going ? 0 : (missing(run, this.#request)?.length ?? 0),
+      missing: going ? 0 : (missing(run, this.#request, this.#described)?.length ?? 0),
       rows: shownOnly < run.rows.length ? shownOnly : 0,
     };
     const words = { failed: "Failed only", missing: "Those not done", rows: "Those shown" };
@@ -83,6 +86,7 @@ export class RunLine {
       button.title = `Run ${countOf(count)} again, in a run of their own`;
     }
     byId("again-cancel").hidden = !going || !this.#busy;
-    for (const name of ["again", "form", "remove"]) byId(`again-${name}`).hidden = going;
+    for (const name of ["again", "remove"]) byId(`again-${name}`).hidden = going;
+    byId("again-form").hidden = going || !this.#isInForm; // another evaluator has other parameters
   }
 }

@@ -3,6 +3,7 @@
 import { byId, element, show } from "./dom.js";
 import { fold } from "./fold.js";
 import { parameterForm } from "./form.js";
+import { own } from "./records.js";
 import { Source } from "./source.js";
 
 const PAUSE = 300; // milliseconds without a change until the form is kept
@@ -43,7 +44,11 @@ export class Setup {
 
   // What the server says of the chosen evaluator, or undefined if there is none.
   get described() {
-    return Object.hasOwn(this.#manifest, this.evaluator) ? this.#manifest[this.evaluator] : undefined;
+    return this.describedOf(this.evaluator);
+  }
+
+  describedOf(name) {
+    return own(this.#manifest, name);
   }
 
   // Asks the server for its evaluators. Returns the application's id, or null if it did not answer.
@@ -92,15 +97,13 @@ export class Setup {
     this.#keepSoon();
   }
 
-  // Returns { body, total }: what is sent to the server, and the number of cases and trials, or null.
-  // Throws an Error that says what is wrong in the form.
+  // Returns the body of the request, or throws an Error that says what is wrong in the form.
   async request() {
     this.#keepSoon();
     const parameters = this.#form.values();
-    const { data, cases } = await this.#source.chosen();
+    const data = await this.#source.chosen();
     const { trials, concurrency } = this.#numbers();
-    const body = { name: this.evaluator, data, parameters, trial_count: trials, max_concurrency: concurrency };
-    return { body, total: cases === null ? null : cases * (trials ?? 1) };
+    return { name: this.evaluator, data, parameters, trial_count: trials, max_concurrency: concurrency };
   }
 
   // Shows what the server said of a parameter at its field.

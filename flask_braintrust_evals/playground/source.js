@@ -51,17 +51,16 @@ export class Source {
     return isInitial ? {} : { ...given, source };
   }
 
-  // Returns { data, cases }: the data of a request, and the number of cases, or null if it is not known.
+  // Returns the data of a request.
   async chosen() {
     const source = byId("source").value;
-    if (source === "own") return { data: { own: true }, cases: this.#own.cases };
+    if (source === "own") return { own: true };
     if (source === "dataset") {
       const id = byId("dataset").value.trim();
       if (!id) throw new Error("Give the dataset's id.");
-      return { data: { dataset_id: id }, cases: null };
+      return { dataset_id: id };
     }
-    const cases = source === "file" ? await this.#casesOfFile() : parseCases(byId("cases").value);
-    return { data: { data: cases }, cases: cases.length };
+    return { data: source === "file" ? await this.#casesOfFile() : parseCases(byId("cases").value) };
   }
 
   async #casesOfFile() {

@@ -5,7 +5,7 @@ Optional fields are absent, never ``null``: one ``null`` makes the Playground re
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from flask_braintrust_evals.engine.evaluator import Evaluator
@@ -33,7 +33,9 @@ def detailed_manifest(evaluators: Iterable[Evaluator]) -> dict[str, Any]:
 
     Each has ``has_data``, which is true if the evaluator has cases of its own, and ``description``
     if the evaluator has one. If the cases are a list, ``cases`` is their number, and ``examples``
-    has the first ones, unless they are large. Parameters without a default are ``required``.
+    has the first ones, unless they are large. ``trial_count`` is there if cases have several trials
+    by default, and ``own_trials`` if cases say themselves how many they have: the number of these
+    ``cases`` and of their ``trials``. Parameters without a default are ``required``.
     """
     return {evaluator.name: _describe_in_detail(evaluator) for evaluator in evaluators}
 
@@ -45,10 +47,24 @@ def _describe_in_detail(evaluator: Evaluator) -> dict[str, Any]:
         detailed["parameters"]["schema"][parameter]["required"] = True
     if evaluator.description:
         detailed["description"] = evaluator.description
+    if evaluator.trial_count > 1:
+        detailed["trial_count"] = evaluator.trial_count
     if isinstance(data, list | tuple):
         detailed["cases"] = len(data)
         detailed["examples"] = _examples(data)
+        counts = [count for each in data if (count := _own_trial_count(each))]
+        if counts:
+            detailed["own_trials"] = {"cases": len(counts), "trials": sum(counts)}
     return detailed
+
+
+def _own_trial_count(case: Any) -> int | None:
+    """Return how many trials a case says that it has. If it says nonsense, a run reports that."""
+    if isinstance(case, Mapping):
+        count = case.get("trial_count")
+    else:
+        count = getattr(case, "trial_count", None)
+    return count if type(count) is int else None
 
 
 def _required(evaluator: Evaluator) -> list[str]:

@@ -250,6 +250,32 @@ def test_a_run_is_repeated_whole_or_in_part(page: Page, page_server: Gunicorn) -
     assert json.loads(page.one("cases").get_attribute("value") or "") == [{"input": "edited"}]
 
 
+def test_the_form_gets_what_a_run_was_started_with(page: Page, tmp_path: Path) -> None:
+    def value(id: str) -> str:
+        return page.one(id).get_attribute("value") or ""
+
+    page.evaluator("echo")
+    page.set(page.one("trials"), "2")
+    page.set(page.one("concurrency"), "3")
+    page.run("echo")
+    assert page.status == "echo: finished, 8 of 8 done"
+    page.choose("source", "a Braintrust dataset")
+    page.one("dataset").send_keys("some-id")
+    page.set(page.one("trials"), "1")
+    page.one("again-form").click()
+    assert [value(id) for id in ("source", "trials", "concurrency")] == ["own", "2", "3"]
+    page.choose("source", "a Braintrust dataset")
+    assert value("dataset") == "some-id"
+
+    file = tmp_path / "other.json"
+    head = {"format": "flask-braintrust-evals/results", "version": 1, "evaluator": "not here"}
+    file.write_text(json.dumps({**head, "results": [{"input": 1, "output": 1}]}))
+    page.open_results(file)
+    page.wait(lambda: page.one("run-title").text.startswith("not here"))
+    assert page.one("again-again").is_displayed()
+    assert not page.one("again-form").is_displayed()
+
+
 def test_another_run_can_be_seen_while_one_goes_on(page: Page) -> None:
     page.run("many", ["before"])
     page.start("patient", [0, 1])

@@ -197,6 +197,17 @@ def test_the_first_own_cases_are_examples(data: Any, cases: int, examples: list[
     assert (listed["cases"], listed["examples"]) == (cases, examples)
 
 
+def test_the_page_is_told_how_many_trials_there_are() -> None:
+    data = [{"input": 1}, {"input": 2, "trial_count": 3}, EvalCase(3, trial_count=2), 4]
+    wrong = [{"input": 5, "trial_count": each} for each in (True, "2", None)]
+    several = Evaluator("several", task, data=[*data, *wrong], trial_count=4)
+    api = Api(page_app(several, Evaluator("one", task, data=[{"input": 1}])), token=None)
+    listed = api.get("/list?details=true").get_json()
+    assert listed["several"]["trial_count"] == 4
+    assert listed["several"]["own_trials"] == {"cases": 2, "trials": 5}
+    assert {"trial_count", "own_trials"}.isdisjoint(listed["one"])
+
+
 def test_own_cases_that_are_no_list_are_not_read_for_the_page() -> None:
     def data() -> list[Any]:
         raise AssertionError("read")

@@ -72,3 +72,36 @@ console.log(JSON.stringify(Math.round((performance.now() - run.began) / 1000)));
 
 def test_the_time_of_a_run_in_another_window_is_counted_from_its_start(tmp_path: Path) -> None:
     assert run_in_node(tmp_path, RUNNING) == 60
+
+
+TRIALS = """
+import { missing } from "./again.js";
+import { totalOf } from "./trials.js";
+const [described, given] = process.argv.slice(2).map((each) => JSON.parse(each));
+const [request, rows] = given;
+const left = missing({ rows }, request, described);
+console.log(JSON.stringify([totalOf(request, described), left && left.map((each) => each.input)]));
+"""
+THREE: list[dict[str, Any]] = [{"input": "a"}, {"input": "b", "trial_count": 3}, {"input": "c"}]
+OWN = {"cases": 5, "own_trials": {"cases": 2, "trials": 6}}
+
+
+@pytest.mark.parametrize(
+    ("described", "request_", "done", "total", "left"),
+    [
+        ({}, {"data": {"data": THREE}}, [0, 1, 1], 5, ["b", "c"]),
+        ({"trial_count": 2}, {"data": {"data": THREE}}, [0, 0, 1, 2], 7, ["b", "c"]),
+        ({"trial_count": 2}, {"data": {"data": THREE}, "trial_count": 1}, [0, 1, 1, 1], 5, ["c"]),
+        ({**OWN, "trial_count": 2}, {"data": {"own": True}}, [0], 12, None),
+        (OWN, {"data": {"own": True}, "trial_count": 4}, [0], 18, None),
+        ({}, {"data": {"own": True}}, [], None, None),
+        (OWN, {"data": {"dataset_id": "d"}}, [], None, None),
+    ],
+)
+def test_every_trial_counts(
+    tmp_path: Path, described: Any, request_: Any, done: list[int], total: Any, left: Any
+) -> None:
+    rows = [{"index": index, "state": "done"} for index in done]
+    rows += [{"index": 2, "state": "cancelled"}]
+    arguments = [json.dumps(each) for each in (described, [request_, rows])]
+    assert run_in_node(tmp_path, TRIALS, arguments) == [total, left]
