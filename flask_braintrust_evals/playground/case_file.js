@@ -30,8 +30,9 @@ export class CaseFile {
 
   // Reads a file that was chosen or dropped.
   async take(file, handle = null) {
-    [this.#handle, this.name, this.read, this.again] = [handle, file.name, null, false];
-    await this.#readNow(file);
+    const bytes = await bytesOf(file); // where this fails, the file before is still the chosen one
+    [this.#handle, this.name, this.again] = [handle, file.name, false];
+    this.#use(file, bytes);
   }
 
   // Reads the file again if it has changed. Throws an Error if the browser does not let the page do so.
@@ -40,7 +41,7 @@ export class CaseFile {
     const file = await this.#current(mayAsk);
     if (!file || (file.lastModified === this.#file?.lastModified && file.size === this.#file.size && this.#handle)) return;
     const before = this.#text;
-    await this.#readNow(file);
+    this.#use(file, await bytesOf(file));
     this.again ||= this.#text !== before;
   }
 
@@ -52,16 +53,17 @@ export class CaseFile {
   // Returns what is to be kept with the form.
   kept() {
     if (!this.name) return undefined;
-    const { name, read } = this;
-    const kept = { name, read, text: this.#text.length > KEPT ? "" : this.#text };
+    const { name, read, problem } = this;
+    const kept = { name, read, problem, text: this.#text.length > KEPT ? null : this.#text };
     return this.#handle ? { ...kept, handle: this.#handle } : kept;
   }
 
   // Takes what was kept with the form, if there is something.
-  restore({ name = "", read = null, text = "", handle = null } = {}) {
+  restore({ name = "", read = null, problem = "", text = "", handle = null } = {}) {
     [this.name, this.read, this.again, this.#file, this.#handle] = [name, read, false, null, handle];
-    this.#parse(text);
-    if (name && !text) this.problem = "the file is too large to be kept with the form: choose it again";
+    this.#parse(text ?? "");
+    if (text === null) this.problem = "the file is too large to be kept with the form: choose it again";
+    else if (problem) this.problem = problem; // a text that could not be decoded is not kept
   }
 
   // Returns the file as it is now, or null if there is only the text that was kept.
@@ -78,14 +80,7 @@ export class CaseFile {
     }
   }
 
-  async #readNow(file) {
-    let bytes;
-    try {
-      bytes = await file.arrayBuffer();
-    } catch {
-      const why = "has changed since it was chosen, or is gone, and this browser does not let the page read it again";
-      throw new Error(`${this.name} ${why}: choose it again`);
-    }
+  #use(file, bytes) {
     [this.#file, this.read] = [file, Date.now()];
     try {
       this.#parse(decodeText(bytes));
@@ -102,5 +97,14 @@ export class CaseFile {
     } catch (error) {
       this.problem = error.message;
     }
+  }
+}
+
+async function bytesOf(file) {
+  try {
+    return await file.arrayBuffer();
+  } catch {
+    const why = "has changed since it was chosen, or is gone, and this browser does not let the page read it again";
+    throw new Error(`${file.name} ${why}: choose it again`);
   }
 }

@@ -1,12 +1,26 @@
 // The columns of the table of cases: their widths, what they sort by, and what is in their cells.
 
 import { diff } from "./diff.js";
-import { asText, element, seconds } from "./dom.js";
+import { asText, element, seconds, written } from "./dom.js";
 import { own, scoreOf } from "./records.js";
 import { differs } from "./run.js";
 import { comparable } from "./values.js";
 
 const TEXT = 400; // characters shown in a cell; the details have the whole text
+
+// Returns what a value is sorted by: numbers, also those that are texts in a table of cases, by their sizes.
+export function sortable(value) {
+  if (typeof value === "number" || typeof value === "bigint") return value;
+  const text = asText(value);
+  return text.trim() === "" || Number.isNaN(Number(text)) ? text : Number(text);
+}
+
+// Returns how two of them are sorted: numbers before texts.
+export function inOrder(one, other) {
+  const [isText, isOtherText] = [typeof one === "string", typeof other === "string"];
+  if (isText !== isOtherText) return isText ? 1 : -1;
+  return one < other ? -1 : one > other ? 1 : 0;
+}
 
 // Returns a list of { key, title, least, grows, className, fill, value }. `least` is its least width in rem;
 // `fill(cell, row, compared)` fills a cell, and `value(row, compared)` is what rows are sorted by. If the run is compared
@@ -15,10 +29,10 @@ export function columnsOf(scoreNames, isCompared = false) {
   return [
     { key: "index", title: "#", least: 3.4, className: "number", fill: number, value: (row) => row.index * 1e5 + row.trial },
     { key: "state", title: "State", least: isCompared ? 7.6 : 6, fill: state, value: (row, compared) => `${row.state} ${compared?.verdict ?? ""}` },
-    { key: "input", title: "Input", least: 7, grows: true, fill: text("input"), value: (row) => asText(row.input) },
-    { key: "expected", title: "Expected", least: 6, grows: true, fill: text("expected"), value: (row) => asText(row.expected) },
-    { key: "output", title: "Output", least: 7, grows: true, fill: output, value: (row) => asText(row.error ?? row.output) },
-    ...(isCompared ? [{ key: "before", title: "Output before", least: 6, grows: true, fill: before, value: (row, compared) => asText(outputBefore(compared)) }] : []),
+    { key: "input", title: "Input", least: 7, grows: true, fill: text("input"), value: (row) => sortable(row.input) },
+    { key: "expected", title: "Expected", least: 6, grows: true, fill: text("expected"), value: (row) => sortable(row.expected) },
+    { key: "output", title: "Output", least: 7, grows: true, fill: output, value: (row) => sortable(row.error ?? row.output) },
+    ...(isCompared ? [{ key: "before", title: "Output before", least: 6, grows: true, fill: before, value: (row, compared) => sortable(outputBefore(compared)) }] : []),
     ...scoreNames.map((name) => ({
       key: `score ${name}`, title: name, least: isCompared ? 7.4 : 7, className: "number", fill: score(name),
       value: (row) => scoreOf(row, name) ?? (own(row.scorerErrors, name) ? -2 : -1),
@@ -44,7 +58,7 @@ function state(cell, row, compared) {
 }
 
 function output(cell, row) {
-  const said = row.error ?? (row.output === undefined ? row.text : asText(row.output));
+  const said = row.error ?? (row.output === undefined ? row.text : written(row.output));
   if (row.error) cell.classList.add("failed");
   const pieces = differs(row) && said.length <= TEXT ? diff(comparable(row.expected, 0).slice(0, TEXT), comparable(row.output, 0)) : null;
   // Unexpected words are marked. Missing words are shown in the details only.
@@ -55,7 +69,7 @@ function output(cell, row) {
 const outputBefore = (compared) => compared?.row.error ?? compared?.row.output;
 
 function before(cell, row, compared) {
-  cell.textContent = !compared ? "not in that run" : compared.same ? "the same" : short(asText(outputBefore(compared)));
+  cell.textContent = !compared ? "not in that run" : compared.same ? "the same" : short(written(outputBefore(compared)));
   if (!compared || compared.same) cell.classList.add("quiet-cell");
   if (compared?.row.error) cell.classList.add("failed");
 }

@@ -57,7 +57,7 @@ function scores(run, other) {
   return [rows.length ? table("Scores", head, rows) : null, ...notes.map((each) => element("p", { className: "quiet" }, each))].filter(Boolean);
 }
 
-const whole = (value) => value.replace(" ", "\u00A0"); // on one line
+const whole = (value) => value.replaceAll(" ", "\u00A0"); // on one line
 
 function change(each) {
   const way = direction(each);

@@ -18,6 +18,7 @@ export class Details {
   #table;
   #row = null;
   #drawn = "";
+  #drawnHead = "";
   #opened;
 
   // `table` has the rows that can be stepped through. `actions(row)` returns further buttons, and `opened(row)` is called
@@ -47,20 +48,31 @@ export class Details {
 
   #show(row) {
     this.#row = row;
-    this.#drawn = row ? stateOf(row) : "";
     // What a closed dialog showed would keep a whole run in memory: its buttons know it.
-    this.#dialog.replaceChildren(...(row ? [this.#head(row), this.#body(row)] : []));
+    this.#dialog.replaceChildren();
+    if (row) this.#draw(row);
     this.#opened(row);
   }
 
-  // Draws the case again if something has come since then.
+  #draw(row) {
+    const head = this.#head(row);
+    [this.#drawn, this.#drawnHead] = [stateOf(row), enabled(head)];
+    this.#dialog.replaceChildren(head, this.#body(row));
+  }
+
+  // Draws the case again if something has come since then, or only its head if other buttons of it can be used.
   #refresh() {
     const row = this.#row;
-    if (!row || stateOf(row) === this.#drawn) return;
-    const focused = document.activeElement?.className;
-    this.#drawn = stateOf(row);
-    this.#dialog.replaceChildren(this.#head(row), this.#body(row));
-    if (focused) this.#dialog.querySelector(`.${focused.split(" ")[0]}`)?.focus();
+    if (!row) return;
+    const { className, textContent } = document.activeElement ?? {};
+    const head = this.#head(row);
+    if (stateOf(row) !== this.#drawn) this.#draw(row);
+    else if (enabled(head) !== this.#drawnHead) {
+      this.#drawnHead = enabled(head);
+      this.#dialog.firstElementChild.replaceWith(head);
+    } else return;
+    if (className) this.#dialog.querySelector(`.${className.split(" ")[0]}`)?.focus();
+    else [...this.#dialog.querySelectorAll("header button")].find((each) => each.textContent === textContent)?.focus();
   }
 
   #step(by) {
@@ -107,7 +119,7 @@ export class Details {
       "div",
       { className: "case" },
       ...failure(row),
-      element("div", { className: "values" }, ...part("Input", row.input), ...part("Expected", row.expected), ...part("Output", row.output)),
+      element("div", { className: "values" }, ...part("Input", row.input), ...part("Expected", row.expected ?? undefined), ...part("Output", row.output)),
       ...(differs(row) ? difference("From expected to output", row.expected, row.output) : []),
       ...part("Streamed", row.output === undefined ? row.text || undefined : undefined),
       ...(known ? sideBySide(known, row) : []),
@@ -131,6 +143,9 @@ export class Details {
     return [element("section", { className: "part" }, element("h3", {}, "Trace"), place)];
   }
 }
+
+// What tells whether the head has to be drawn again.
+const enabled = (head) => [...head.querySelectorAll("button")].map(({ disabled }) => disabled).join(" ");
 
 // What tells whether a row has to be drawn again.
 const stateOf = (row) => [row.state, row.text?.length, row.messages?.length, row.output === undefined].join(" ");

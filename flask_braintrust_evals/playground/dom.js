@@ -24,7 +24,17 @@ export function asText(value, indent = 0) {
   return typeof value === "string" ? value : JSON.stringify(value, null, indent);
 }
 
-export const percent = (value) => `${(100 * value).toFixed(1)} %`;
+// Returns it where null is a value, as what a task returns.
+export const written = (value, indent = 0) => (value === null ? "null" : asText(value, indent));
+
+// Returns a share for people to read. Only all is 100 %, and only nothing is 0 %.
+export function percent(value) {
+  const text = (100 * value).toFixed(1);
+  if (value < 1 && text === "100.0") return "> 99.9 %";
+  if (value > 0 && text === "0.0") return "< 0.1 %";
+  return `${text} %`;
+}
+
 export function seconds(value) {
   if (value === undefined) return "";
   if (value < 0.001) return "< 1 ms";

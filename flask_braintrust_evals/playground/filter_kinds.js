@@ -38,8 +38,9 @@ function isWithin(score, { from, to }) {
 
 const isEdge = (from, to) => Math.abs(to - from - 1 / BINS) < 1e-9;
 
+// A file that somebody else has made may have anything for a list of { id, label }.
 function labelsOf(row, name) {
-  return (own(row.classifications, name) ?? []).map(({ id, label }) => asText(label ?? id));
+  return [own(row.classifications, name) ?? []].flat().map((each) => asText(each?.label ?? each?.id ?? each));
 }
 
 function valueIn(record, name) {

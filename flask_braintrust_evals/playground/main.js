@@ -50,6 +50,7 @@ new ReportButton(shown);
 let store = null;
 let request; // the body of the request that the shown run was started with, or undefined
 let turn = 0;
+let unkept = {}; // the run that the browser could not keep, and why
 let listed = ""; // the evaluator whose runs are listed; a file of results may have one that the server does not have
 
 // What is shown
@@ -78,6 +79,7 @@ async function arrive(fields) {
   show(byId("gone"), fields.run && !run ? "That run is not in this browser, or not any more. Others are listed below." : "");
   if (fields.run && !run) setPlace({ evaluator: listed }, { replace: true });
   shown.open(run, other);
+  drawUnkept();
   drawLine();
   drawActive();
   byId("results").hidden = !run;
@@ -111,7 +113,7 @@ async function list() {
   line.relabel(runs.records.find(({ id }) => id === shown.run?.id));
   const none = !runs.records.length;
   byId("empty").hidden = !none;
-  if (none) drawEmpty(setup.evaluator, setup.described, startForm);
+  if (none) drawEmpty(setup.evaluator, setup.described, () => byId("setup").requestSubmit());
 }
 
 function caseOpened(row) {
@@ -150,7 +152,8 @@ async function start(asked) {
   drawActive();
   if (denied) setup.askForToken();
   if (run.state === "failed" && run.evaluator === setup.evaluator) setup.refused(run.error);
-  show(byId("unkept"), problem);
+  unkept = { run, problem };
+  drawUnkept();
   shown.changed();
   await list();
 }
@@ -160,12 +163,17 @@ function opened(run, body) {
   turn += 1;
   [request, listed] = [body, run.evaluator];
   setPlace({ evaluator: run.evaluator, run: run.id });
-  for (const id of ["gone", "unkept"]) show(byId(id), "");
+  show(byId("gone"), "");
   byId("runs").hidden = true;
   byId("results").hidden = false;
   shown.open(run);
+  drawUnkept();
   drawLine();
   byId("results").scrollIntoView({ block: "nearest" });
+}
+
+function drawUnkept() {
+  show(byId("unkept"), shown.run && shown.run === unkept.run ? unkept.problem : "");
 }
 
 function drawLine() {

@@ -29,7 +29,7 @@ function runOf(body, index) {
   });
   const started = Number.isNaN(Date.parse(body.started)) ? new Date(0).toISOString() : String(body.started);
   return {
-    id: typeof body.id === "string" && body.id ? body.id : `${started} ${body.evaluator}`,
+    id: typeof body.id === "string" && body.id ? body.id : `${started} ${body.evaluator} ${digest(JSON.stringify(body))}`,
     evaluator: body.evaluator,
     label: textOf(body.label) ?? null,
     application: body.application ?? null,
@@ -48,6 +48,14 @@ function runOf(body, index) {
     experiment: body.experiment ?? null,
     said,
   };
+}
+
+// Returns a number that tells apart runs without an id, of which two may have begun at the same time, or do not say when.
+// It is not for secrets: https://en.wikipedia.org/wiki/Fowler-Noll-Vo_hash_function, with 32 bits.
+function digest(text) {
+  let hash = 0x811c9dc5;
+  for (let at = 0; at < text.length; at++) hash = Math.imul(hash ^ text.charCodeAt(at), 0x01000193);
+  return (hash >>> 0).toString(36);
 }
 
 // Returns a map from the name of each score to { sum, count, failed }, as a run of the page has it.

@@ -26,12 +26,12 @@ export class ResultsView {
   // null when they are closed.
   constructor(shown, { actions = () => [], opened = () => {} } = {}) {
     this.#shown = shown;
+    shown.onChange(() => this.#draw()); // before the details, which step through the rows of the table
     this.#table = new Table(byId("table"), (row) => this.#details.open(row));
     this.#details = new Details(byId("details"), shown, this.#table, { actions, opened });
     this.#filters = new Filters(() => this.schedule());
     this.#header = new RunHeader(this.#filters);
     this.#cards = new ScoreCards(byId("summary"), this.#filters);
-    shown.onChange(() => this.#draw());
   }
 
   // The rows that pass the filters, in the order of the table.

@@ -26,6 +26,8 @@ export class Setup {
       start();
     });
     byId("setup").addEventListener("input", () => this.problem("")); // it may be mended
+    // The browser shows what is invalid at its field, which it cannot where the form is away.
+    byId("setup").addEventListener("invalid", () => fold(false), { capture: true });
     byId("defaults").addEventListener("click", () => {
       this.#form.reset();
       this.#keepSoon();

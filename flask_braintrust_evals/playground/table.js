@@ -1,9 +1,9 @@
 // A table of any number of rows. Only visible rows have elements.
 
-import { columnsOf } from "./columns.js";
+import { columnsOf, inOrder } from "./columns.js";
 import { breakable, element } from "./dom.js";
 
-const ROW = 40; // pixels; the same as --row in the style sheet
+const ROW = 2.5; // rem; the same as --row in the style sheet
 const SPARE = 6; // further rows with elements, above and below the visible ones
 const LARGEST = 8_000_000; // pixels; the limit of browsers is about twice that
 
@@ -16,6 +16,7 @@ export class Table {
   #compared = new Map();
   #sort = { key: "index", down: false };
   #height = 400; // pixels of the rows that are visible
+  #row = 40; // pixels of a row, which depend on the size of the browser's font
   #last = null; // the arguments of show()
   #top = 0; // where the table was scrolled to when it was last drawn
   #settled = null;
@@ -46,9 +47,10 @@ export class Table {
     this.#last = [rows, scoreNames, compared];
     this.#compared = compared;
     this.grid.hidden = false;
+    this.#row = ROW * parseFloat(getComputedStyle(document.documentElement).fontSize);
     this.#setColumns(scoreNames);
     this.#rows = this.#sorted(rows);
-    this.body.style.height = `${Math.min(LARGEST, rows.length * ROW)}px`;
+    this.body.style.height = `${Math.min(LARGEST, rows.length * this.#row)}px`;
     this.grid.setAttribute("aria-rowcount", rows.length + 1);
     this.draw(true);
   }
@@ -63,8 +65,8 @@ export class Table {
   draw(fresh = false) {
     const top = this.grid.scrollTop; // read before anything changes, so that nothing has to be laid out for it
     const spare = this.#spare(top);
-    const first = Math.max(0, Math.floor(top / this.#scale() / ROW) - spare);
-    const last = Math.min(this.#rows.length, first + Math.ceil(this.#height / ROW) + 1 + 2 * spare);
+    const first = Math.max(0, Math.floor(top / this.#scale() / this.#row) - spare);
+    const last = Math.min(this.#rows.length, first + Math.ceil(this.#height / this.#row) + 1 + 2 * spare);
     for (const [at, made] of this.#drawn) {
       if (at < first || at >= last) {
         made.remove();
@@ -100,7 +102,7 @@ export class Table {
 
   // If the table is higher than LARGEST, it scrolls by less than a row for each row.
   #scale() {
-    return this.#rows.length * ROW > LARGEST ? LARGEST / (this.#rows.length * ROW) : 1;
+    return this.#rows.length * this.#row > LARGEST ? LARGEST / (this.#rows.length * this.#row) : 1;
   }
 
   // An existing element is kept: a click must begin and end on the same element.
@@ -116,7 +118,7 @@ export class Table {
       }
       made.replaceChildren(...cells);
     }
-    made.style.transform = `translateY(${at * ROW - scrolled}px)`;
+    made.style.transform = `translateY(${at * this.#row - scrolled}px)`;
     made.setAttribute("aria-selected", row === this.#active);
   }
 
@@ -169,13 +171,13 @@ export class Table {
   #sorted(rows) {
     const column = this.#columns.find((each) => each.key === this.#sort.key) ?? this.#columns[0];
     const way = this.#sort.down ? -1 : 1;
-    const order = (a, b) => (a.value < b.value ? -way : a.value > b.value ? way : a.row.index - b.row.index || a.row.trial - b.row.trial);
+    const order = (a, b) => way * inOrder(a.value, b.value) || a.row.index - b.row.index || a.row.trial - b.row.trial;
     return rows.map((row) => ({ row, value: column.value(row, this.#compared.get(row)) })).sort(order).map(({ row }) => row);
   }
 
   #key(event) {
     if (event.target !== this.grid || !this.#rows.length) return;
-    const page = Math.max(1, Math.floor(this.#height / ROW) - 1);
+    const page = Math.max(1, Math.floor(this.#height / this.#row) - 1);
     const steps = { ArrowDown: 1, ArrowUp: -1, PageDown: page, PageUp: -page, Home: -Infinity, End: Infinity };
     if (event.key in steps) {
       const to = this.#at() + steps[event.key];
@@ -188,9 +190,9 @@ export class Table {
   }
 
   #reveal() {
-    const top = this.#at() * ROW * this.#scale();
+    const top = this.#at() * this.#row * this.#scale();
     if (top < this.grid.scrollTop) this.grid.scrollTop = top;
-    else if (top + ROW > this.grid.scrollTop + this.#height) this.grid.scrollTop = top + ROW - this.#height;
+    else if (top + this.#row > this.grid.scrollTop + this.#height) this.grid.scrollTop = top + this.#row - this.#height;
     this.draw();
   }
 }

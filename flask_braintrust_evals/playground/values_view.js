@@ -1,10 +1,10 @@
 // Shows values: as text that can be copied, and folded where it is long.
 
-import { asText, element } from "./dom.js";
+import { element, written } from "./dom.js";
 
-// Returns a heading and the value below it, or nothing if there is no value.
+// Returns a heading and the value below it, or nothing if there is no value. The null of a task is a value.
 export function part(title, value, level = "h3") {
-  if (value === undefined || value === null) return [];
+  if (value === undefined) return [];
   return [element("section", { className: "part" }, heading(title, value, level), block(value))];
 }
 
@@ -13,7 +13,7 @@ function heading(title, value, level) {
 }
 
 export function block(value) {
-  return element("pre", { tabIndex: 0, dir: "auto" }, asText(value, 2));
+  return element("pre", { tabIndex: 0, dir: "auto" }, written(value, 2));
 }
 
 // Returns a button that copies a value. Browsers give pages the clipboard on https and localhost alone.
@@ -21,7 +21,7 @@ export function copyButton(title, value) {
   if (!navigator.clipboard) return null;
   const button = element("button", { type: "button", className: "copy", "aria-label": `Copy ${title}` }, "Copy");
   button.addEventListener("click", async () => {
-    await navigator.clipboard.writeText(asText(value, 2)).catch(() => {});
+    await navigator.clipboard.writeText(written(value, 2)).catch(() => {});
     button.textContent = "Copied";
     setTimeout(() => (button.textContent = "Copy"), 1500);
   });

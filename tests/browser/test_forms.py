@@ -139,6 +139,17 @@ def test_a_mistake_in_the_cases_is_in_view_wherever_the_form_is_scrolled_to(page
     assert not page.one("problem").is_displayed(), "it may be mended"
 
 
+def test_what_the_browser_finds_invalid_is_shown_where_the_form_is_away(page: Page) -> None:
+    trials = page.one("trials")
+    page.set(trials, "20000")
+    page.one("fold").click()
+    assert not trials.is_displayed()
+    keys = ActionChains(page.browser).key_down(Keys.CONTROL).send_keys(Keys.ENTER)
+    keys.key_up(Keys.CONTROL).perform()
+    page.wait(trials.is_displayed)
+    assert trials == page.browser.switch_to.active_element
+
+
 def test_what_the_server_refuses_is_shown_at_its_field_too(page: Page) -> None:
     controls(page, "greeting")[0].send_keys("x")
     controls(page, "address")[0].send_keys("y")

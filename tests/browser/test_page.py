@@ -288,6 +288,25 @@ def test_a_token_is_asked_for_where_one_is_needed(
         page.problems()  # of the refusals
 
 
+ROWS = """
+const [one, two] = document.querySelectorAll('#table .row');
+return [one.offsetHeight, two.getBoundingClientRect().top - one.getBoundingClientRect().top];
+"""
+
+
+def test_the_rows_and_the_buttons_of_a_case_follow_what_is_around_them(page: Page) -> None:
+    page.browser.execute_script("document.documentElement.style.fontSize = '24px'")
+    page.start("patient", [0, 1])
+    page.wait(lambda: len(page.table) == 2 and "1 of 2 done" in page.status)
+    assert page.browser.execute_script(ROWS) == [60, 60]
+    page.all("#table .row")[0].click()
+    page.wait(lambda: page.one("details").is_displayed())
+    again = page.all("#details header button")[0]
+    assert (again.text, again.is_enabled()) == ("Run this case", False)
+    page.browser.execute_script("document.getElementById('cancel').click()")
+    page.wait(lambda: page.all("#details header button")[0].is_enabled())
+
+
 def test_it_looks_right_in_the_dark_and_on_a_small_screen(page: Page) -> None:
     colours = set()
     for scheme in ("light", "dark"):

@@ -290,6 +290,27 @@ def test_another_run_can_be_seen_while_one_goes_on(page: Page) -> None:
     assert page.status == "patient: cancelled, 1 of 2 done"
 
 
+def test_what_is_said_of_a_run_that_is_not_kept_is_not_said_of_another(page: Page) -> None:
+    page.run("many", ["kept"])
+    page.set(page.one("label"), "kept" + Keys.ENTER)
+    page.browser.execute_script(
+        "window.realPut = IDBObjectStore.prototype.put; IDBObjectStore.prototype.put = () => {"
+        "throw new DOMException('no room', 'QuotaExceededError') }"
+    )
+    page.run("many", [None])
+    page.wait(lambda: page.one("unkept").text.endswith("no room"))
+    page.browser.execute_script("IDBObjectStore.prototype.put = window.realPut")
+    assert [row[4] for row in page.table] == ["null"]
+    page.all("#table .row")[0].click()
+    page.wait(lambda: page.one("details").is_displayed())
+    assert "Output" in [each.text for each in page.all("#details .values h3")]
+    page.browser.execute_script("document.getElementById('details').close()")
+    page.list_runs()
+    page.browser.find_element(By.LINK_TEXT, "kept").click()
+    page.wait(lambda: [row[4] for row in page.table] == ["kept"])
+    assert not page.one("unkept").is_displayed()
+
+
 def test_a_browser_that_keeps_nothing_runs_evaluators_and_says_so(page: Page) -> None:
     script = {"source": "Object.defineProperty(window, 'indexedDB', {value: undefined})"}
     added = page.browser.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", script)
