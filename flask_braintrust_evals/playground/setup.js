@@ -60,7 +60,7 @@ export class Setup {
       const { evaluators, application } = await this.#server.evaluators();
       this.#offer(evaluators);
       byId("run").disabled = !this.names.length;
-      show(byId("about"), this.names.length ? "" : "This server has no evaluators.");
+      if (!this.names.length) show(byId("about"), "This server has no evaluators.");
       return application;
     } catch (error) {
       const denied = error.status === 401 || error.status === 403 || (error.status === 400 && byId("token").value);

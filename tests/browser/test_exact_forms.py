@@ -136,7 +136,7 @@ def test_a_change_leaves_the_rest_as_it_was(page: Page) -> None:
     assert sent == again
     assert kept == ["nulls", "deep", "keys", "empty", "large"]
     assert sent["nulls"] == {"zip": "3000", "words": []}
-    nothing = {"zip": None, "words": []}
+    nothing: dict[str, Any] = {"zip": None, "words": []}
     assert sent["deep"] == {
         "inner": {"zip": "x", "words": []},
         "items": [nothing, {"zip": "8000", "words": []}],

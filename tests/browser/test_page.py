@@ -283,6 +283,7 @@ def test_a_token_is_asked_for_where_one_is_needed(
         page.one("connect").click()
         page.wait(lambda: not page.all("#before"))
         assert page.one("evaluator").get_attribute("value") == "many"
+        assert page.one("about").text == "No scorers."
         page.run("many", ["a"])
         assert page.status == "many: finished, 1 of 1 done"
         page.problems()  # of the refusals
