@@ -16,8 +16,8 @@ const IN_A_SENTENCE = /^(is|must) /;
 // Returns the form for the parameters of a manifest's evaluator:
 // { fields, values(), entered(), reset(), refused(message) }. `fields` are elements. `values` returns the values that are
 // given, or marks the fields that are wrong, shows the first of them, and throws an Error. `entered` returns what its user
-// has changed, valid or not: defaults are not among it, so that those of tomorrow are shown tomorrow. `reset` shows the
-// defaults. `refused` shows what the server said of a parameter, and returns whether it did.
+// has changed, valid or not: a default is not among it, so that the form shows another one when the code has another.
+// `reset` shows the defaults. `refused` shows what the server said of a parameter, and returns whether it did.
 // `entered` has what the fields have at first, instead of the defaults: by the names of parameters, what `entered`
 // returned, or { value }.
 export function parameterForm(parameters, entered = {}) {

@@ -42,7 +42,7 @@ export class Source {
     this.#choose();
   }
 
-  // Returns what its user has entered. Where that is nothing, tomorrow's form has tomorrow's cases of the evaluator.
+  // Returns what its user has entered. The evaluator's own cases are not among it: those that it has later are shown then.
   entered() {
     const given = { dataset: byId("dataset").value || undefined, file: this.#file.kept() };
     if (byId("cases").value !== this.#initial.text) given.text = byId("cases").value;
