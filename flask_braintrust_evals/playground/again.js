@@ -5,15 +5,23 @@ import { trialsOf } from "./trials.js";
 export const isFailed = (row) => Boolean(row.error) || Object.keys(row.scorerErrors ?? {}).length > 0;
 
 // Returns the request for the whole run once more, { body, about }.
-export function again(run, request) {
+export function again(run, request, described) {
   if (request) return { body: request, about: "" };
-  return someAgain(run, null, run.rows, "all cases");
+  return someAgain(run, null, run.rows, { which: "all cases", described });
 }
 
-// Returns the request for the cases of some rows. `which` says in words which these are.
-export function someAgain(run, request, rows, which) {
+// Returns the request for the cases of some rows. `which` says in words which these are, and `described` is what the
+// server says of the evaluator.
+export function someAgain(run, request, rows, { which, described }) {
   const known = new Map(rows.map((row) => [row.index, row]));
-  const cases = [...known.values()].sort((a, b) => a.index - b.index).map((row) => caseOf(row, request));
+  const usual = trialsOf(null, request, described);
+  const trials = new Map();
+  for (const { index } of run.rows) trials.set(index, (trials.get(index) ?? 0) + 1);
+  const cases = [...known.values()].sort((a, b) => a.index - b.index).map((row) => {
+    const made = caseOf(row, request);
+    // A case that the page was not given may have said itself that it has more trials.
+    return isGiven(row, request) || trials.get(row.index) <= usual ? made : { ...made, trial_count: trials.get(row.index) };
+  });
   return withCases(run, request, cases, which);
 }
 
@@ -35,8 +43,7 @@ export function missing(run, request, described) {
 // Returns the case of a row as it was given. If it was not given by the page, its metadata and tags are those that the
 // task left.
 export function caseOf(row, request) {
-  const cases = request?.data?.data;
-  if (Array.isArray(cases) && row.index < cases.length) return cases[row.index];
+  if (isGiven(row, request)) return request.data.data[row.index];
   const { input, expected, metadata, tags, caseId } = row;
   const made = { input: input ?? null };
   if (expected !== undefined && expected !== null) made.expected = expected;
@@ -45,6 +52,8 @@ export function caseOf(row, request) {
   if (caseId !== undefined && caseId !== null) made.id = caseId;
   return made;
 }
+
+const isGiven = (row, request) => Array.isArray(request?.data?.data) && row.index < request.data.data.length;
 
 // Returns what a run is called: its label, or when it began.
 export const nameOf = (run) => run.label || timeOf(run);

@@ -36,10 +36,10 @@ const choice = new CompareChoice(
 );
 const line = new RunLine(shown, () => view.rows, {
   cancel: () => runner.cancel(),
-  again: () => start(again(shown.run, request)),
-  failed: () => start(someAgain(shown.run, request, shown.run.rows.filter(isFailed), "the failed cases")),
+  again: () => start(again(shown.run, request, described())),
+  failed: () => start(these(shown.run.rows.filter(isFailed), "the failed cases")),
   missing: () => start(withCases(shown.run, request, missing(shown.run, request, described()), "the cases not done")),
-  rows: () => start(someAgain(shown.run, request, view.rows, "some cases")),
+  rows: () => start(these(view.rows, "some cases")),
   form: toForm,
   remove,
   label,
@@ -125,6 +125,9 @@ function caseOpened(row) {
 
 // Runs
 
+// Returns the request for the cases of some rows of the shown run.
+const these = (rows, which) => someAgain(shown.run, request, rows, { which, described: described() });
+
 async function startForm() {
   setup.problem("");
   try {
@@ -191,7 +194,7 @@ function drawActive() {
 function caseActions(row) {
   const known = shown.run;
   const one = (name, title, onclick) => element("button", { type: "button", title, disabled: Boolean(runner.active), onclick }, name);
-  const only = () => start(someAgain(known, request, [row], `case ${row.index + 1}`));
+  const only = () => start(these([row], `case ${row.index + 1}`));
   const edit = async () => {
     const edited = await editCase(caseOf(row, request), `Case ${row.index + 1}, edited`);
     if (edited) await start(withCases(known, request, [edited], `case ${row.index + 1}, edited,`));
@@ -201,7 +204,7 @@ function caseActions(row) {
 
 function toForm() {
   const { run } = shown;
-  setup.enter(run.parameters, request ?? someAgain(run, null, run.rows, "").body);
+  setup.enter(run.parameters, request ?? again(run, null, described()).body);
   fold(false);
   byId("run").focus();
 }

@@ -105,3 +105,20 @@ def test_every_trial_counts(
     rows += [{"index": 2, "state": "cancelled"}]
     arguments = [json.dumps(each) for each in (described, [request_, rows])]
     assert run_in_node(tmp_path, TRIALS, arguments) == [total, left]
+
+
+REPEATED = """
+import { again, someAgain } from "./again.js";
+const [described, request, rows] = JSON.parse(process.argv[2]);
+const run = { evaluator: "e", rows, label: "l" };
+const bodies = [again(run, null, described), someAgain(run, request, rows, { described })];
+console.log(JSON.stringify(bodies.map(({ body }) => body.data.data)));
+"""
+
+
+def test_cases_that_say_how_many_trials_they_have_are_repeated_with_them(tmp_path: Path) -> None:
+    rows = [{"index": index, "input": index} for index in (0, 0, 0, 1, 1, 2)]
+    given = [{"trial_count": 2}, {"data": {"own": True}, "trial_count": 3}, rows]
+    first, own = run_in_node(tmp_path, REPEATED, [json.dumps(given)])
+    assert first == [{"input": 0, "trial_count": 3}, {"input": 1}, {"input": 2}]
+    assert own == [{"input": 0}, {"input": 1}, {"input": 2}]
