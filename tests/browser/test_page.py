@@ -284,6 +284,8 @@ def test_a_token_is_asked_for_where_one_is_needed(
         page.wait(lambda: not page.all("#before"))
         assert page.one("evaluator").get_attribute("value") == "many"
         assert page.one("about").text == "No scorers."
+        option = page.all("#evaluator option")[0]
+        assert option.get_dom_attribute("value"), "its text has no double spaces"
         page.run("many", ["a"])
         assert page.status == "many: finished, 1 of 1 done"
         page.problems()  # of the refusals
