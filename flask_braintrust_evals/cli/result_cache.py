@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
 
+from flask_braintrust_evals.concurrency.one_thread import OneThread
 from flask_braintrust_evals.plain_values import clean_text
 from flask_braintrust_evals.serialization import dumps
 
@@ -16,6 +18,9 @@ from .case_json import parse_json
 
 class ResultCache:
     """Results in a folder, kept by ``diskcache``, which several processes may use at a time.
+
+    It has a connection to its database for each thread that uses it, and closes only that of the
+    thread which closes the cache. So one thread does everything.
 
     They are texts in JSON. ``diskcache`` could also hold pickled objects, which run code when they
     are read: such entries are ignored.
@@ -49,14 +54,16 @@ class ResultCache:
 
         self.name = f"the cache {path}"
         self._run = run
+        self._thread = OneThread("eval-cache")
         try:
-            self._cache = diskcache.Cache(str(path), disk=TextDisk)
+            self._cache = self._thread.call(partial(diskcache.Cache, str(path), disk=TextDisk))
         except Exception as error:  # of sqlite3, os and diskcache itself
+            self._thread.end()
             raise click.UsageError(f"--cache: {path} cannot be used: {error}") from None
 
     def find(self, case: str, trial_index: int) -> Mapping[str, Any] | None:
         """Return a result; ``None``: it has none."""
-        text = self._cache.get(self._key(case, trial_index))
+        text = self._thread.call(partial(self._cache.get, self._key(case, trial_index)))
         try:
             body = parse_json(text) if isinstance(text, str) else None
         except ValueError:
@@ -65,11 +72,15 @@ class ResultCache:
 
     def keep(self, case: str, trial_index: int, body: Mapping[str, Any]) -> None:
         """Keep a result."""
-        self._cache.set(self._key(case, trial_index), clean_text(dumps(body)))
+        text = clean_text(dumps(body))
+        self._thread.call(partial(self._cache.set, self._key(case, trial_index), text))
 
     def close(self) -> None:
         """Close its database."""
-        self._cache.close()
+        try:
+            self._thread.call(self._cache.close)
+        finally:
+            self._thread.end()
 
     def _key(self, case: str, trial_index: int) -> str:
         return f"{self._run} {case} {trial_index}"
