@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import pickle
@@ -180,7 +181,7 @@ def test_a_cache_never_reads_pickled_objects(tmp_path: Path) -> None:
         def __reduce__(self) -> Any:
             return executed.append, (1,)
 
-    with sqlite3.connect(folder / "cache.db") as database:
+    with contextlib.closing(sqlite3.connect(folder / "cache.db")) as database, database:
         (rows,) = database.execute("select count(*) from Cache").fetchone()
         assert rows == 1
         database.execute("update Cache set mode = 4, value = ?", (pickle.dumps([Hostile()]),))
