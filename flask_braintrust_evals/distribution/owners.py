@@ -12,6 +12,10 @@ from .notices import AttemptKey
 
 MAX_REMEMBERED = 10_000
 """Runs that are over, and attempts that are not wanted, that are remembered."""
+ASK_AGAIN = 0.3
+"""Seconds without an answer after which an owner is asked again: a process that has just begun may
+not listen yet when the first answer is sent. Each further time takes twice as long."""
+MAX_ASK_AGAIN = 5.0
 
 K = TypeVar("K", bound=Hashable)
 
@@ -100,26 +104,31 @@ class Owners:
             # An answer is for one start: one of before was for another message with this attempt.
             with self._changed:
                 self._allowed.remove(attempts)
-            for attempt in attempts:
-                self._ask(owner, attempt)
-            if not self._wait_for_answers(owner, attempts):
+            if not self._ask_until_answered(owner, attempts):
                 return None
             attempts = [each for each in attempts if each in self._allowed]
         return [each for each in attempts if self.wants(each)]
 
-    def _wait_for_answers(self, owner: str, attempts: list[AttemptKey]) -> bool:
-        def answered() -> bool:
-            return all(
-                each in self._allowed or each in self._unwanted or each[0] in self._over
-                for each in attempts
-            )
-
+    def _ask_until_answered(self, owner: str, attempts: list[AttemptKey]) -> bool:
+        """Return whether an owner has answered within the lease."""
+        ends = time.monotonic() + self._lease
+        pause = ASK_AGAIN
+        while (left := ends - time.monotonic()) > 0:
+            for each in [each for each in attempts if not self._is_answered(each)]:
+                self._ask(owner, each)
+            with self._changed:
+                if self._changed.wait_for(
+                    lambda: all(map(self._is_answered, attempts)), min(pause, left)
+                ):
+                    return True
+            pause = min(pause * 2, MAX_ASK_AGAIN)
         with self._changed:
-            if self._changed.wait_for(answered, self._lease):
-                return True
             if self.is_gone(owner):
                 self._note_silent(owner)
-            return False
+        return False
+
+    def _is_answered(self, attempt: AttemptKey) -> bool:
+        return attempt in self._allowed or attempt in self._unwanted or attempt[0] in self._over
 
     def _note_silent(self, owner: str) -> None:
         now = time.monotonic()

@@ -83,6 +83,14 @@ def test_that_a_run_is_over_is_an_answer() -> None:
     assert not owners.wants(ATTEMPT)
 
 
+def test_an_owner_whose_answer_came_too_early_is_asked_again() -> None:
+    answers = [None, None, notice(go=[[*ATTEMPT]])]
+    owners, asked = owners_with(lambda attempt: answers.pop(0) if attempt == ATTEMPT else heard)
+    heard = notice(drop=[[*OTHER]])
+    assert allow(owners, ATTEMPT, OTHER) == [ATTEMPT]
+    assert asked.log == [ATTEMPT, OTHER, ATTEMPT, ATTEMPT]
+
+
 def test_without_an_answer_nothing_starts_and_the_next_orders_do_not_wait() -> None:
     owners, asked = owners_with(lambda attempt: None, lease=0.1)
     assert allow(owners, ATTEMPT) is None
