@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import logging
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -10,21 +11,10 @@ from typing import Any
 from flask_braintrust_evals._version import __version__
 from flask_braintrust_evals.concurrency.gevent_patch import new_lock
 from flask_braintrust_evals.engine.evaluator import Evaluator
-from flask_braintrust_evals.engine.running.executor import CaseJob
-from flask_braintrust_evals.engine.values.attachments import AttachmentStore
-from flask_braintrust_evals.engine.values.events import (
-    CaseFinished,
-    CaseProgress,
-    CaseStarted,
-    Event,
-    TaskFinished,
-)
-from flask_braintrust_evals.engine.values.results import CaseError
-from flask_braintrust_evals.error_texts import error_text, stack_text
+from flask_braintrust_evals.error_texts import error_text
 from flask_braintrust_evals.errors import EvalsError
-from flask_braintrust_evals.plain_values import safe_text
 
-from .attachment_sender import AttachmentSender, attachment_bytes
+from .attachment_sender import attachment_bytes
 from .fingerprint import Fingerprints
 from .links import CONNECT_TIMEOUT, Listener
 from .messages import Message, MessageError, MessageWriter
@@ -32,8 +22,9 @@ from .notices import AttemptKey
 from .orders import CaseOrder, RunOrder, read_order
 from .owners import Owners
 from .report_sender import ReportSender
-from .reports import Report, error_fields, failed_outcome, outcome_of
+from .reports import Report
 from .transport import Transport, WorkerInfo
+from .worker_case import WorkerCase
 from .worker_runs import KeptRun, MakeRun, WorkerRuns
 
 logger = logging.getLogger("flask_braintrust_evals")
@@ -211,46 +202,9 @@ class CaseWorker:
         return None
 
     def _run_case(self, order: RunOrder, kept: KeptRun, case: CaseOrder) -> None:
-        def report(kind: Any, content: Any = None) -> None:
-            said = Report(kind, order.run, case.number, case.attempt, content)
-            self._reports.put(order.owner, said)
-
-        def emit(event: Event) -> None:
-            if isinstance(event, CaseStarted):
-                report("started")
-            elif isinstance(event, CaseProgress):
-                report("progress", dict(event.event))
-            elif isinstance(event, CaseFinished):
-                root, spans = kept.run.take_spans(case.ids.trace_id)
-                if kept.is_abandoned:
-                    report("lost", self._abandoned)
-                else:
-                    report("finished", outcome_of(event.result, root, spans))
-            elif isinstance(event, TaskFinished) and not kept.is_abandoned:
-                output = None if event.output_data is None else event.output_data.decode()
-                report("task", [output, error_fields(event.error)])
-
-        try:
-            store = self._store(order, report)
-            job = CaseJob(case.eval_case(), case.index, case.trial_index, case.ids, store=store)
-            kept.run.executor.run(job, emit)
-        except Exception as error:  # of the code around the task, such as the recording of spans
-            logger.exception("a case could not be run")
-            failure = CaseError(type(error).__name__, safe_text(error), stack_text(error))
-            report("finished", failed_outcome(failure))
-        except BaseException as error:  # the process ends
-            report("lost", f"it was ended by {type(error).__name__}")
-            raise
-
-    def _store(self, order: RunOrder, report: Callable[[Any, Any], None]) -> AttachmentStore | None:
-        """Return what takes the large attachments of a case; ``None``: they are left out."""
-        if order.recording is None or order.recording.attachments is None:
-            return None
-        return AttachmentSender(
-            order.recording.attachments,
-            attachment_bytes(self._writer.max_bytes),
-            lambda content: report("attachment", content),
-        )
+        put = functools.partial(self._reports.put, order.owner)
+        max_attachment = attachment_bytes(self._writer.max_bytes)
+        WorkerCase(order, case, kept, put, max_attachment, self._abandoned).run()
 
     def _refuse(self, order: RunOrder, cases: list[CaseOrder], why: str) -> None:
         name = "the worker" if self._info is None else f"worker {self._info.name}"
