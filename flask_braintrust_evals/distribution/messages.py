@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import base64
 import binascii
+import dataclasses
 import hashlib
 import hmac
 import zlib
-from typing import Any, Literal, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from flask_braintrust_evals.errors import EvalsError
 from flask_braintrust_evals.json_reading import loads
 from flask_braintrust_evals.serialization import dumps, dumps_parts
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 VERSION = 1
 """The version of the messages. Processes with another version refuse each other's messages."""
@@ -41,25 +46,31 @@ class MessageError(EvalsError):
     """A message cannot be read: it is not signed with the key of the application, or is no JSON."""
 
 
+class SignatureError(MessageError):
+    """A message is signed with another key: another process may be able to read it."""
+
+
 class MessageTooLargeError(EvalsError):
     """A message is larger than the broker may be given."""
 
 
 class MessageWriter:
-    """Signs messages, and reads those that are signed with the same key.
+    """Signs messages, and reads those that are signed with the same key, or an older one.
 
     Args:
         secret: the secret that all processes of the application share: Flask's ``SECRET_KEY``.
         max_bytes: bytes that a message may have, after compression.
+        old_secrets: secrets that other processes may still have: ``SECRET_KEY_FALLBACKS``.
 
     Attributes:
         max_bytes: see above.
     """
 
-    def __init__(self, secret: str | bytes, max_bytes: int) -> None:
-        given = secret.encode() if isinstance(secret, str) else secret
-        # Derived, so that a signature here is of no use where the secret itself signs.
-        self._key = hmac.digest(given, b"flask-braintrust-evals messages", "sha256")
+    def __init__(
+        self, secret: str | bytes, max_bytes: int, old_secrets: Sequence[str | bytes] = ()
+    ) -> None:
+        self._key = _key(secret)
+        self._keys = [self._key, *map(_key, old_secrets)]
         self.max_bytes = max_bytes
 
     def write(self, kind: Kind, content: Any) -> Message:
@@ -83,7 +94,7 @@ class MessageWriter:
             text = _COMPRESSED + base64.b64encode(packed).decode()
         if len(text) > self.max_bytes:
             raise MessageTooLargeError(self._limit(len(text)))
-        return Message(text, self._signature(kind, text))
+        return Message(text, _signature(self._key, kind, text))
 
     def read(self, kind: Kind, message: Any) -> Any:
         """Return the content of a message.
@@ -102,12 +113,13 @@ class MessageWriter:
         ):
             raise MessageError("a message must have a text and a signature")
         text, signature = message
-        if not hmac.compare_digest(
-            signature.encode("utf-8", "replace"), self._signature(kind, text).encode()
+        given = signature.encode("utf-8", "replace")
+        if not any(
+            hmac.compare_digest(given, _signature(key, kind, text).encode()) for key in self._keys
         ):
-            raise MessageError(
+            raise SignatureError(
                 "the signature is not that of this application: all of its processes need the same"
-                " SECRET_KEY"
+                " SECRET_KEY, or the others' in SECRET_KEY_FALLBACKS"
             )
         try:
             content = text[1:]
@@ -125,9 +137,22 @@ class MessageWriter:
             f" {self.max_bytes:,} bytes (BRAINTRUST_EVALS_MAX_MESSAGE)"
         )
 
-    def _signature(self, kind: Kind, text: str) -> str:
-        signed = f"{kind}:{text}".encode("utf-8", "surrogatepass")
-        return hmac.new(self._key, signed, hashlib.sha256).hexdigest()
+
+def known_fields(kind: type[DataclassInstance], fields: Mapping[str, Any]) -> dict[str, Any]:
+    """Return those of the fields that a class has. Another version of it may have more."""
+    names = {each.name for each in dataclasses.fields(kind)}
+    return {name: value for name, value in fields.items() if name in names}
+
+
+def _key(secret: str | bytes) -> bytes:
+    given = secret.encode() if isinstance(secret, str) else secret
+    # Derived, so that a signature here is of no use where the secret itself signs.
+    return hmac.digest(given, b"flask-braintrust-evals messages", "sha256")
+
+
+def _signature(key: bytes, kind: Kind, text: str) -> str:
+    signed = f"{kind}:{text}".encode("utf-8", "surrogatepass")
+    return hmac.new(key, signed, hashlib.sha256).hexdigest()
 
 
 def _unpacked(text: str, limit: int) -> bytes:

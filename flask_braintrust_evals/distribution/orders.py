@@ -11,7 +11,8 @@ from opentelemetry.trace import format_span_id, format_trace_id
 from flask_braintrust_evals.engine.values.cases import EvalCase
 from flask_braintrust_evals.tracing.span_ids import SpanIds
 
-from .messages import VERSION, MessageError
+from .messages import VERSION, MessageError, known_fields
+from .notices import AttemptKey
 
 
 @dataclass(frozen=True)
@@ -112,8 +113,30 @@ def order_content(run: RunOrder, cases: Sequence[CaseOrder]) -> dict[str, Any]:
     }
 
 
+def read_address(content: Any) -> tuple[str, list[AttemptKey]]:
+    """Return the owner of an order, and its attempts, which all versions of orders have.
+
+    Raises:
+        MessageError: it is not an order.
+    """
+    try:
+        owner, run = content["owner"], content["run"]
+        attempts = [(run, case["number"], case["attempt"]) for case in content["cases"]]
+    except (TypeError, LookupError):
+        raise MessageError("it does not name its owner, its run and its cases") from None
+    numbers = [each for _, *pair in attempts for each in pair]
+    if not (isinstance(owner, str) and isinstance(run, str)) or not all(
+        isinstance(each, int) for each in numbers
+    ):
+        raise MessageError("its owner, its run or one of its cases has no valid name")
+    return owner, attempts
+
+
 def read_order(content: Any) -> tuple[RunOrder, list[CaseOrder]]:
     """Return the run and the cases of an order.
+
+    Fields that are not known are left out. They come from another version of this package, whose
+    cases are refused for their fingerprint, unless both versions have the same number.
 
     Raises:
         MessageError: it is not an order, or one of another version.
@@ -129,13 +152,17 @@ def read_order(content: Any) -> tuple[RunOrder, list[CaseOrder]]:
         cases = [_case(each) for each in fields.pop("cases")]
         recording = fields.pop("recording")
         order = RunOrder(
-            **fields, recording=None if recording is None else RecordingOrder(**recording)
+            **known_fields(RunOrder, fields),
+            recording=None
+            if recording is None
+            else RecordingOrder(**known_fields(RecordingOrder, recording)),
         )
-    except (TypeError, ValueError, KeyError, LookupError) as error:
+    except (TypeError, ValueError, AttributeError, LookupError) as error:
         raise MessageError(f"the order cannot be read: {error}") from None
     return order, cases
 
 
 def _case(fields: Mapping[str, Any]) -> CaseOrder:
     trace_id, span_id = fields["ids"]
-    return CaseOrder(**{**fields, "ids": SpanIds(int(trace_id, 16), int(span_id, 16))})
+    known = known_fields(CaseOrder, fields)
+    return CaseOrder(**{**known, "ids": SpanIds(int(trace_id, 16), int(span_id, 16))})

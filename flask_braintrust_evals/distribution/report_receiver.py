@@ -11,7 +11,7 @@ from flask_braintrust_evals.errors import EvalsError, WorkersError
 
 from .attempts import CaseCancelledError, OpenCase, OrderedRun
 from .links import Listener
-from .messages import Message, MessageError, MessageWriter
+from .messages import Message, MessageError, MessageWriter, known_fields
 from .order_sender import OrderSender
 from .owner_state import OwnerState
 from .reports import Report
@@ -115,7 +115,9 @@ class ReportReceiver:
             self._take_of_case(report, process)
 
     def _take_hello(self, fields: Mapping[str, Any]) -> None:
-        info = WorkerInfo(**{**fields, "evaluators": tuple(fields["evaluators"])})
+        info = WorkerInfo(
+            **{**known_fields(WorkerInfo, fields), "evaluators": tuple(fields["evaluators"])}
+        )
         with self._state.lock:
             self._state.workers.note_hello(info)
         self._state.hello.set()

@@ -48,14 +48,14 @@ class Report(NamedTuple):
 
     @classmethod
     def of(cls, value: Any) -> Report:
-        """Return a report that was read.
+        """Return a report that was read. What another version says beyond this is left out.
 
         Raises:
             MessageError: it is none.
         """
-        if not isinstance(value, list) or len(value) != len(cls._fields):
+        if not isinstance(value, list) or len(value) < len(cls._fields):
             raise MessageError("a report has another form")
-        return cls(*value)
+        return cls(*value[: len(cls._fields)])
 
 
 def outcome_of(

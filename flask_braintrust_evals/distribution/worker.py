@@ -19,7 +19,7 @@ from .fingerprint import Fingerprints
 from .links import CONNECT_TIMEOUT, Listener
 from .messages import Message, MessageError, MessageWriter
 from .notices import AttemptKey
-from .orders import CaseOrder, RunOrder, read_order
+from .orders import CaseOrder, RunOrder, read_address, read_order
 from .owners import Owners
 from .report_sender import ReportSender
 from .reports import Report
@@ -106,11 +106,10 @@ class CaseWorker:
             message: the order.
             redelivered: whether another worker may have had it before.
         """
-        try:
-            order, cases = read_order(self._writer.read("order", message))
-        except MessageError as error:
-            logger.error("an order is ignored: %s", error)
+        read = self._read(message)
+        if read is None:
             return
+        order, cases = read
         with self._lock:
             # One that is delivered again while it runs here is not run twice.
             cases = [case for case in cases if _key(order, case) not in self._running]
@@ -120,10 +119,7 @@ class CaseWorker:
             return
         try:
             self._perform(order, cases, redelivered)
-            if not self._reports.flush(FLUSH_SECONDS):
-                logger.error(
-                    "the results of cases could not be reported: the broker does not answer"
-                )
+            self._flush()
         finally:
             with self._lock:
                 for key in keys:
@@ -137,14 +133,12 @@ class CaseWorker:
             reason: what is known of it.
         """
         try:
-            order, cases = read_order(self._writer.read("order", message))
-            reports = [
-                [*Report("lost", order.run, case.number, case.attempt, reason)] for case in cases
-            ]
+            owner, attempts = read_address(self._writer.read("order", message))
+            reports = [[*Report("lost", *attempt, reason)] for attempt in attempts]
             report = self._writer.write("report", {"process": "", "reports": reports})
             sender = self._transport.connect(CONNECT_TIMEOUT)
             try:
-                sender.send_report(order.owner, report)
+                sender.send_report(owner, report)
             finally:
                 sender.close()
         except Exception as error:  # of the broker, most of all
@@ -165,13 +159,32 @@ class CaseWorker:
         except Exception as error:  # of an owner that writes other notices
             logger.warning("a notice is ignored: %s", type(error).__name__)
 
+    def _read(self, message: Message) -> tuple[RunOrder, list[CaseOrder]] | None:
+        """Return the run and the cases of an order; ``None``: it is refused, or ignored."""
+        try:
+            content = self._writer.read("order", message)
+            owner, attempts = read_address(content)
+        except MessageError as error:
+            logger.error("an order is ignored: %s", error)
+            return None
+        try:
+            return read_order(content)
+        except MessageError as error:
+            self._refuse(owner, attempts, f"cannot run this order: {error}")
+            self._flush()
+            return None
+
+    def _flush(self) -> None:
+        if not self._reports.flush(FLUSH_SECONDS):
+            logger.error("the results of cases could not be reported: the broker does not answer")
+
     def _perform(self, order: RunOrder, cases: list[CaseOrder], redelivered: bool) -> None:
         keys = [_key(order, case) for case in cases]
         allowed = self._owners.allow(order.owner, keys, ask=redelivered)
         if allowed is None:
             # It may have answered a connection that is dead without that being known.
             self._listener.reconnect()
-            self._refuse(order, cases, "hears nothing of the process that has ordered them")
+            self._refuse(order.owner, keys, "hears nothing of the process that has ordered them")
             return
         wanted = [case for case, key in zip(cases, keys, strict=True) if key in allowed]
         if not wanted:
@@ -198,7 +211,7 @@ class CaseWorker:
             if not isinstance(error, EvalsError):
                 logger.exception("a run could not begin")
             why = f"cannot run evaluator {order.evaluator!r}: {error_text(error)}"
-        self._refuse(order, cases, why)
+        self._refuse(order.owner, [_key(order, case) for case in cases], why)
         return None
 
     def _run_case(self, order: RunOrder, kept: KeptRun, case: CaseOrder) -> None:
@@ -206,13 +219,12 @@ class CaseWorker:
         max_attachment = attachment_bytes(self._writer.max_bytes)
         WorkerCase(order, case, kept, put, max_attachment, self._abandoned).run()
 
-    def _refuse(self, order: RunOrder, cases: list[CaseOrder], why: str) -> None:
+    def _refuse(self, owner: str, attempts: list[AttemptKey], why: str) -> None:
         name = "the worker" if self._info is None else f"worker {self._info.name}"
         reason = f"{name} {why}"
         logger.warning("cases are refused: %s", reason)
-        for case in cases:
-            said = Report("refused", order.run, case.number, case.attempt, reason)
-            self._reports.put(order.owner, said)
+        for attempt in attempts:
+            self._reports.put(owner, Report("refused", *attempt, reason))
 
     def _receive_spans(self, order: RunOrder) -> Callable[[Any], None]:
         return lambda spans: self._reports.put(

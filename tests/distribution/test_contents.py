@@ -13,6 +13,7 @@ from flask_braintrust_evals.distribution.orders import (
     RecordingOrder,
     RunOrder,
     order_content,
+    read_address,
     read_order,
 )
 from flask_braintrust_evals.distribution.reports import (
@@ -73,7 +74,6 @@ def test_a_case_is_in_no_repr() -> None:
         {"cases": [{}]},
         {"cases": None},
         {"recording": {"token": "t"}},
-        {"token": "t"},
         {"owner": None, "cases": 5},
     ],
 )
@@ -88,10 +88,32 @@ def test_neither_are_other_values_orders(content: Any) -> None:
         read_order(content)
 
 
-@pytest.mark.parametrize("value", [None, {}, ["started"], ["started", "", 1, 2, None, 6]])
+@pytest.mark.parametrize("value", [None, {}, ["started"]])
 def test_reports_have_one_form(value: Any) -> None:
     with pytest.raises(MessageError):
         Report.of(value)
+
+
+def test_fields_of_another_version_are_left_out() -> None:
+    content = {"new": 1, **order_content(RUN, [CASE])}
+    content["recording"] = {"new": 1, **content["recording"]}
+    content["cases"] = [{"new": 1, **each} for each in content["cases"]]
+    assert read_order(content) == (RUN, [CASE])
+    assert Report.of(["started", "r", 1, 2, None, "new"]) == Report("started", "r", 1, 2)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        None,
+        {"owner": "o", "run": "r"},
+        {"owner": "o", "run": ["r"], "cases": []},
+        {"owner": "o", "run": "r", "cases": [{"number": "1", "attempt": 1}]},
+    ],
+)
+def test_what_names_no_owner_and_cases_cannot_be_refused(content: Any) -> None:
+    with pytest.raises(MessageError):
+        read_address(content)
 
 
 def test_no_field_of_an_order_could_hold_a_token() -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from flask_braintrust_evals.distribution.reports import Report, failed_outcome
+from flask_braintrust_evals.distribution.transport import WorkerInfo
 from flask_braintrust_evals.engine.evaluator import Evaluator
 from flask_braintrust_evals.engine.values.events import (
     CaseFinished,
@@ -232,6 +233,18 @@ def test_a_worker_that_names_a_run_that_is_over_is_told(
     running.ends()
     script.say(order["owner"], Report("alive", content=[["another run", 0, 1]]))
     notices.wait_for("over", "another run")
+
+
+def test_a_worker_that_says_more_of_itself_is_known_all_the_same(
+    there: Site, script: Script
+) -> None:
+    running = Running(there, 1)
+    order, case = script.case()
+    info = WorkerInfo("celery@h1", script.process, "threads", 3, 0, ("e",), "0", "")
+    script.say(order["owner"], Report("hello", content={**vars(info), "new": 1}))
+    eventually(lambda: there.dispatcher._state.workers.slots() == 3)
+    script.finish(order, case)
+    running.ends()
 
 
 def test_who_asks_is_answered(there: Site, script: Script, notices: Notices) -> None:

@@ -9,12 +9,14 @@ from typing import Any
 
 import pytest
 
+from flask_braintrust_evals.distribution import messages
 from flask_braintrust_evals.distribution.messages import (
     COMPRESS_FROM,
     Message,
     MessageError,
     MessageTooLargeError,
     MessageWriter,
+    SignatureError,
 )
 from flask_braintrust_evals.errors import SerializationError
 
@@ -37,6 +39,14 @@ def test_what_is_read_is_what_was_written(content: Any) -> None:
     message = writer.write("order", content)
     assert writer.read("order", message) == content
     assert writer.read("order", json.loads(json.dumps(message))) == content
+
+
+def test_what_another_process_has_signed_with_an_older_key_can_be_read() -> None:
+    new = MessageWriter("a new secret", 100_000, ["an unused secret", b"a secret"])
+    assert new.read("order", writer.write("order", 1)) == 1
+    assert new.read("order", new.write("order", 2)) == 2
+    with pytest.raises(SignatureError, match="SECRET_KEY_FALLBACKS"):
+        writer.read("order", new.write("order", 2))
 
 
 def test_large_messages_are_compressed() -> None:
@@ -65,7 +75,7 @@ def test_what_is_not_signed_for_its_kind_is_refused(kind: Any, message: Any) -> 
 
 def signed(text: str) -> Message:
     """A message of an application with the key, which is no message all the same."""
-    return Message(text, writer._signature("order", text))
+    return Message(text, messages._signature(writer._key, "order", text))
 
 
 @pytest.mark.parametrize(

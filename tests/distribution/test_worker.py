@@ -112,6 +112,11 @@ class Owner:
         content = order_content(RunOrder("owner", run, name, **fields), cases)
         return self._writer.write("order", content)
 
+    def other(self, **changes: Any) -> Message:
+        """An order of another version."""
+        content = {**self._writer.read("order", self.order("echo", 1, 2, attempt=3)), **changes}
+        return self._writer.write("order", content)
+
     def perform(self, order: Message, redelivered: bool = False) -> threading.Thread:
         """Have an order performed, in a thread."""
         thread = threading.Thread(
@@ -212,6 +217,24 @@ def test_other_code_is_refused_by_what_differs(owner: Owner) -> None:
         " restart the worker with the code of the server",
     )
     assert owner.tasks.called == []
+
+
+def test_an_order_of_another_version_is_refused_and_reported_if_it_is_lost(owner: Owner) -> None:
+    order = owner.other(version=99, fingerprint=None)
+    in_time(lambda: owner.worker.perform(order, False))
+    owner.worker.lost(order, "killed")
+    reports = owner.said()
+    assert [(r.kind, r.run, r.number, r.attempt) for r in reports] == [
+        (kind, "run", number, 3) for kind in ("refused", "lost") for number in (0, 1)
+    ]
+    assert reports[0].content == (
+        "worker celery@h1 cannot run this order: the order has version 99 of the messages, and"
+        " this worker reads version 1: both need the same version of flask-braintrust-evals"
+    )
+    in_time(lambda: owner.worker.perform(owner.other(recording=5), False))
+    assert "the order cannot be read" in owner.said("refused")[2].content
+    in_time(lambda: owner.worker.perform(owner.other(new=1), False))
+    assert owner.tasks.called == [1, 2]
 
 
 def test_an_unknown_evaluator_is_refused(owner: Owner) -> None:
