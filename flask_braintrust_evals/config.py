@@ -257,7 +257,7 @@ class Settings:
             playground=read("BRAINTRUST_EVALS_PLAYGROUND", parse_switch, False),
             git_metadata=read("BRAINTRUST_EVALS_GIT_METADATA", parse_switch, True),
             openapi=read("BRAINTRUST_EVALS_OPENAPI", parse_switch, False),
-            distribution=load_distribution(read, config.get("SECRET_KEY")),
+            distribution=load_distribution(read, config),
             webhook=load_webhook(read),
             max_concurrency=read(
                 "BRAINTRUST_EVALS_MAX_CONCURRENCY", parse_integer(1, 1000), defaults.max_concurrency

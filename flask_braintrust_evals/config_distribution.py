@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,6 +20,8 @@ class DistributionSettings:
 
     secret: str | bytes = field(repr=False)
     """Flask's ``SECRET_KEY``, from which the key is derived that signs messages."""
+    old_secrets: tuple[str | bytes, ...] = field(default=(), repr=False)
+    """Flask's ``SECRET_KEY_FALLBACKS``: messages that others sign with these are read, too."""
     queue: str = "braintrust_evals"
     """``BRAINTRUST_EVALS_QUEUE``: the queue that workers take cases from."""
     lease: float = 15.0
@@ -35,13 +37,13 @@ class DistributionSettings:
 
 
 def load_distribution(
-    read: Callable[[str, Callable[[str, Any], Any], Any], Any], secret: Any
+    read: Callable[[str, Callable[[str, Any], Any], Any], Any], config: Mapping[str, Any]
 ) -> DistributionSettings | None:
     """Read these settings.
 
     Args:
         read: returns the value of a key, by what parses it and its default.
-        secret: the application's ``SECRET_KEY``.
+        config: the application's configuration, for its ``SECRET_KEY`` and those before it.
 
     Returns:
         the settings; ``None``: cases run in the process that serves the run.
@@ -49,10 +51,12 @@ def load_distribution(
     Raises:
         ConfigurationError: a value is of the wrong type or range, or there is no secret.
     """
+    secret = config.get("SECRET_KEY")
     executor = read("BRAINTRUST_EVALS_EXECUTOR", _executor, LOCAL)
     defaults = DistributionSettings("")
     settings = DistributionSettings(
         "" if secret is None else secret,
+        _old_secrets(config.get("SECRET_KEY_FALLBACKS")),
         read("BRAINTRUST_EVALS_QUEUE", _queue, defaults.queue),
         read("BRAINTRUST_EVALS_WORKER_LEASE", parse_seconds(0.5, 3600), defaults.lease),
         read(
@@ -77,6 +81,11 @@ def _executor(key: str, value: Any) -> str:
     if value in (LOCAL, CELERY):
         return str(value)
     raise refuse(key, value, "'local' or 'celery'")
+
+
+def _old_secrets(value: Any) -> tuple[str | bytes, ...]:
+    given = value if isinstance(value, list | tuple) else ()
+    return tuple(each for each in given if isinstance(each, str | bytes) and each)
 
 
 def _queue(key: str, value: Any) -> str:

@@ -106,7 +106,8 @@ class Workers:
         return CeleryTransport(self._connected(), self._settings.queue)
 
     def _writer(self) -> MessageWriter:
-        return MessageWriter(self._settings.secret, self._settings.max_message)
+        settings = self._settings
+        return MessageWriter(settings.secret, settings.max_message, settings.old_secrets)
 
     def _make_distribution(self) -> Distribution:
         settings = self._settings

@@ -144,7 +144,9 @@ class Supervision:
     def no_workers(self) -> WorkersError:
         """Return the error for a run that no worker takes cases of."""
         return WorkersError(
-            f"no worker takes cases from the queue {self._queue!r}: start one with `{self._advice}`"
+            f"no worker takes cases from the queue {self._queue!r}: start one with"
+            f" `{self._advice}`; one that runs needs the broker and the SECRET_KEY of this process,"
+            " and its log says why it runs none"
         )
 
     def _check(self, case: OpenCase, sent_at: float, actions: Actions) -> None:

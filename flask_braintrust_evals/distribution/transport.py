@@ -21,8 +21,13 @@ class Sender(Protocol):
     if it does not.
     """
 
-    def send_order(self, order: Message) -> None:
-        """Put an order into the queue of orders, from which one worker takes it."""
+    def send_order(self, order: Message, returns: int = 0) -> None:
+        """Put an order into the queue of orders, from which one worker takes it.
+
+        Args:
+            order: the order.
+            returns: how often workers have given it back. The worker is told.
+        """
 
     def send_notice(self, notice: Message) -> None:
         """Send a notice to all workers that listen."""

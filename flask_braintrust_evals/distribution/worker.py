@@ -17,12 +17,13 @@ from flask_braintrust_evals.errors import EvalsError
 from .attachment_sender import attachment_bytes
 from .fingerprint import Fingerprints
 from .links import CONNECT_TIMEOUT, Listener
-from .messages import Message, MessageError, MessageWriter
+from .messages import Message, MessageError, MessageWriter, SignatureError
 from .notices import AttemptKey
 from .orders import CaseOrder, RunOrder, read_address, read_order
 from .owners import Owners
 from .report_sender import ReportSender
 from .reports import Report
+from .returned_orders import OrderReturns
 from .transport import Transport, WorkerInfo
 from .worker_case import WorkerCase
 from .worker_runs import KeptRun, MakeRun, WorkerRuns
@@ -70,6 +71,7 @@ class CaseWorker:
         self._reports = ReportSender(
             transport, writer, lease / 3, self._tick, self._cancel_abandoned
         )
+        self._returns = OrderReturns(transport)
         self._owners = Owners(lease, self._ask)
         self._listener = Listener(
             transport,
@@ -96,17 +98,19 @@ class CaseWorker:
 
     def stop(self) -> None:
         """End the threads."""
+        self._returns.stop()
         self._listener.stop()
         self._reports.stop()
 
-    def perform(self, message: Message, redelivered: bool) -> None:
+    def perform(self, message: Message, redelivered: bool, returns: int = 0) -> None:
         """Run the cases of an order. Returns when their results have reached the broker.
 
         Args:
             message: the order.
             redelivered: whether another worker may have had it before.
+            returns: how often workers have given it back, because they could not verify it.
         """
-        read = self._read(message)
+        read = self._read(message, returns)
         if read is None:
             return
         order, cases = read
@@ -159,11 +163,14 @@ class CaseWorker:
         except Exception as error:  # of an owner that writes other notices
             logger.warning("a notice is ignored: %s", type(error).__name__)
 
-    def _read(self, message: Message) -> tuple[RunOrder, list[CaseOrder]] | None:
-        """Return the run and the cases of an order; ``None``: it is refused, or ignored."""
+    def _read(self, message: Message, returns: int) -> tuple[RunOrder, list[CaseOrder]] | None:
+        """Return the run and the cases of an order; ``None``: nothing of it is run here."""
         try:
             content = self._writer.read("order", message)
             owner, attempts = read_address(content)
+        except SignatureError as error:
+            self._returns.give_back(message, returns, error)
+            return None
         except MessageError as error:
             logger.error("an order is ignored: %s", error)
             return None

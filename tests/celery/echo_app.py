@@ -39,7 +39,7 @@ class Echo:
     def stop(self) -> None:
         self.started = None
 
-    def perform(self, message: Message, redelivered: bool) -> None:
+    def perform(self, message: Message, redelivered: bool, returns: int) -> None:
         order = json.loads(message.text[1:])
         self._report(order, ["performs", order["do"], redelivered, os.getpid(), self.started])
         if order["do"] == "die":

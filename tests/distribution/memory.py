@@ -37,6 +37,7 @@ class MemoryBroker:
 
     Attributes:
         orders: the queue of orders.
+        returns: how often each order was given back, by its signature.
         log: the kind and the text of each message that was sent.
         is_up: whether it answers.
         silent: whether it takes messages and passes none on.
@@ -52,6 +53,7 @@ class MemoryBroker:
     def __init__(self) -> None:
         self.orders: Queue[str] = Queue()
         self.log: list[tuple[str, str]] = []
+        self.returns: dict[str, int] = {}
         self.is_up = True
         self.silent = False
         self.lost_notices = 0
@@ -86,7 +88,7 @@ class MemoryBroker:
     def queue_of(self, name: str) -> Queue[str]:
         return self._queues.setdefault(name, Queue())
 
-    def put(self, kind: str, message: Message, reply_to: str = "") -> None:
+    def put(self, kind: str, message: Message, reply_to: str = "", returns: int = 0) -> None:
         self.check()
         if self.lost_notices and kind == "notice":
             self.lost_notices -= 1
@@ -96,6 +98,7 @@ class MemoryBroker:
         if self.silent:
             return
         if kind == "order":
+            self.returns[message.signature] = returns
             self.orders.put(text)
         elif kind == "report":
             self.queue_of(reply_to).put(text)
@@ -143,8 +146,8 @@ class _Sender:
     def __init__(self, broker: MemoryBroker) -> None:
         self._broker = broker
 
-    def send_order(self, order: Message) -> None:
-        self._broker.put("order", order)
+    def send_order(self, order: Message, returns: int = 0) -> None:
+        self._broker.put("order", order, returns=returns)
 
     def send_notice(self, notice: Message) -> None:
         self._broker.put("notice", notice)
@@ -167,12 +170,11 @@ class Workers:
         *,
         lease: float = 1.0,
         release: str = "",
-        secret: str = SECRET,
     ) -> None:
         self._broker = broker
         self._numbers = itertools.count(1)
         self._stopped = threading.Event()
-        self._make: Callable[[], CaseWorker] = lambda: CaseWorker(
+        self._make: Callable[[str], CaseWorker] = lambda secret: CaseWorker(
             broker,
             MessageWriter(secret, 1_000_000),
             lambda: evaluators,
@@ -184,10 +186,10 @@ class Workers:
         self.all: list[CaseWorker] = []
         self._killed: set[CaseWorker] = set()
 
-    def start(self, slots: int = 2) -> CaseWorker:
+    def start(self, slots: int = 2, secret: str = SECRET) -> CaseWorker:
         """Start one more process."""
         number = next(self._numbers)
-        worker = self._make()
+        worker = self._make(secret)
         worker.start(f"celery@h{number}", f"celery@h{number}/{number}", "threads", slots)
         self.all.append(worker)
         for _ in range(slots):
@@ -211,7 +213,8 @@ class Workers:
                 text = self._broker.orders.get(timeout=0.02)
             except Empty:
                 continue
-            worker.perform(Message(*json.loads(text)), redelivered=False)
+            message = Message(*json.loads(text))
+            worker.perform(message, False, self._broker.returns[message.signature])
 
 
 def new_dispatcher(broker: MemoryBroker, lease: float = 1.0, secret: str = SECRET) -> Dispatcher:

@@ -34,7 +34,7 @@ class CasePerformer(Protocol):
     def stop(self) -> None:
         """End the threads."""
 
-    def perform(self, message: Message, redelivered: bool) -> None:
+    def perform(self, message: Message, redelivered: bool, returns: int) -> None:
         """Run the cases of an order, and return when their results have reached the broker."""
 
     def lost(self, message: Message, reason: str) -> None:

@@ -25,6 +25,8 @@ BLANKS = b" " * 1024
 task, or cannot read a message, log as many characters of it."""
 ORDER_SECONDS = 24 * 3600
 """Seconds after which an order that no worker has taken is dropped."""
+RETURNS = "braintrust_evals_returns"
+"""The header of an order with how often workers have given it back, if they have."""
 REPLY_QUEUE_SECONDS = 300
 """Seconds without use after which the broker removes the queue of an owner."""
 MAX_DECLARED = 1000
@@ -82,8 +84,12 @@ class CelerySender:
             orders(self._channel).declare()
             notices.declare()
 
-    def send_order(self, order: Message) -> None:
+    def send_order(self, order: Message, returns: int = 0) -> None:
         """Put an order into the queue of orders, as a message for the Celery task.
+
+        Args:
+            order: the order.
+            returns: how often workers have given it back.
 
         Raises:
             ConnectionFailedError: the broker does not have it.
@@ -99,6 +105,7 @@ class CelerySender:
                 "id": task_id,
                 "root_id": task_id,
                 "expires": expires.isoformat(),
+                **({RETURNS: returns} if returns else {}),
             },
             properties={"correlation_id": task_id, "expiration": str(ORDER_SECONDS * 1000)},
             # Without the queue, which somebody has deleted, an order would be lost in silence.
@@ -170,6 +177,12 @@ class CelerySender:
         raise MessageTooLargeError(
             f"the broker refuses a message of {len(body):,} bytes: {refusal}"
         )
+
+
+def returns_of(request: Any) -> int:
+    """Return how often workers have given an order back, by the request of its task."""
+    returns = request.get(RETURNS, 0)
+    return returns if isinstance(returns, int) else 0
 
 
 def _template(app: Celery) -> tuple[dict[str, Any], bytes]:

@@ -18,7 +18,7 @@ from celery.worker.request import Request
 from flask_braintrust_evals.distribution.messages import Message
 
 from .hosting import running_worker, worker_of
-from .sending import TASK
+from .sending import TASK, returns_of
 
 logger = logging.getLogger("flask_braintrust_evals")
 
@@ -143,7 +143,7 @@ def run_case(task: Any, *order: Any) -> None:
         return
     redelivered = bool((task.request.delivery_info or {}).get("redelivered"))
     try:
-        worker.perform(message, redelivered)
+        worker.perform(message, redelivered, returns_of(task.request))
     except SoftTimeLimitExceeded as error:
         worker.lost(message, _reason(error))
     except Exception as error:
