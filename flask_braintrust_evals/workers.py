@@ -12,7 +12,7 @@ from flask import Flask
 
 from .config_distribution import DistributionSettings
 from .contrib.celery import task as _task  # noqa: F401, registers the task
-from .contrib.celery.hosting import provide_worker
+from .contrib.celery.hosting import is_ending, provide_worker
 from .contrib.celery.transport import CeleryTransport
 from .distribution.dispatcher import Dispatcher
 from .distribution.fingerprint import Fingerprints
@@ -127,6 +127,7 @@ class Workers:
             Fingerprints(settings.release),
             settings.lease,
             settings.release,
+            is_ending,
         )
 
 

@@ -19,6 +19,9 @@ logger = logging.getLogger("flask_braintrust_evals")
 
 MAX_LOSSES = 3
 """Attempts at a case that may be lost. A case that kills its process is not tried for ever."""
+MAX_GIVEN_UP = 10
+"""Attempts at a case that workers may give up, because they hear nothing of the owner, or are ended
+by who runs them. The case is not to blame."""
 MAX_WAITING_PROGRESS = 1_000_000
 """Characters of a case's progress that may wait for a client that reads slowly."""
 BATCH_SECONDS = 0.05
@@ -44,6 +47,7 @@ class OpenCase:
         order: the current attempt.
         job: ends with the outcome.
         losses: attempts that were lost.
+        given_up: attempts that their workers have given up.
         repeats: how often it was sent again because its order seems to be lost.
         sent: the last attempt that the broker has.
         sent_at: when the current attempt was sent; ``None``: it has not been. All times are those
@@ -61,6 +65,7 @@ class OpenCase:
         self.order = order
         self.job = job
         self.losses = 0
+        self.given_up = 0
         self.repeats = 0
         self.sent = 0
         self.sent_at: float | None = None

@@ -14,7 +14,7 @@ from .links import Listener
 from .messages import Message, MessageError, MessageWriter, known_fields
 from .order_sender import OrderSender
 from .owner_state import OwnerState
-from .reports import Report
+from .reports import Report, loss_of
 from .transport import Transport, WorkerInfo
 
 logger = logging.getLogger("flask_braintrust_evals")
@@ -196,9 +196,12 @@ class ReportReceiver:
     def _note_lost(self, case: OpenCase, report: Report) -> EvalsError | None:
         if case.run.is_cancelled:
             return CaseCancelledError("the run was cancelled")
-        is_told = report.kind == "lost"
-        reason = report.content if is_told else "its worker had cancelled it"
-        return self._state.supervision.note_lost(case, reason)
+        reason, is_given_up = "its worker had cancelled it", True
+        if report.kind == "lost":
+            reason, is_given_up = loss_of(report.content)
+        supervision = self._state.supervision
+        note = supervision.note_given_up if is_given_up else supervision.note_lost
+        return note(case, reason)
 
     def _drop(self, report: Report, run: OrderedRun | None) -> None:
         if run is None:

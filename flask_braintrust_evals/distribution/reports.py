@@ -21,7 +21,7 @@ ReportKind = Literal[
     "finished",  # the case is done: see outcome_of()
     "spans",  # some spans of the run, encoded
     "refused",  # this worker cannot run it: the reason
-    "lost",  # the process that ran it has died: the reason
+    "lost",  # the process that ran it has died: the reason; or the worker gave it up: given_up()
     "ask",  # may it be started?
     "alive",  # what the process runs: [[run, number, attempt], ...]
     "hello",  # the fields of a WorkerInfo
@@ -56,6 +56,18 @@ class Report(NamedTuple):
         if not isinstance(value, list) or len(value) < len(cls._fields):
             raise MessageError("a report has another form")
         return cls(*value[: len(cls._fields)])
+
+
+def given_up(reason: str) -> dict[str, Any]:
+    """Return the content of ``lost`` for an attempt that no fault of the case has ended."""
+    return {"reason": reason, "is_given_up": True}
+
+
+def loss_of(content: Any) -> tuple[str, bool]:
+    """Return the reason that ``lost`` gives, and whether the worker gave the attempt up."""
+    if isinstance(content, Mapping):
+        return str(content["reason"]), bool(content["is_given_up"])
+    return str(content), False
 
 
 def outcome_of(

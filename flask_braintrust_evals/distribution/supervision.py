@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from flask_braintrust_evals.errors import EvalsError, WorkersError
 
-from .attempts import MAX_LOSSES, CaseLostError, OpenCase, OrderedRun
+from .attempts import MAX_GIVEN_UP, MAX_LOSSES, CaseLostError, OpenCase, OrderedRun
 from .known_workers import KnownWorkers
 
 REFUSED_SECONDS = 30.0
@@ -100,6 +100,16 @@ class Supervision:
             return CaseLostError(
                 f"the worker process that ran this case was lost {case.losses} times; the last time"
                 f" {reason}"
+            )
+        case.next_attempt()
+        return None
+
+    def note_given_up(self, case: OpenCase, reason: str) -> EvalsError | None:
+        """Count that a worker gave an attempt up; see :meth:`note_lost`."""
+        case.given_up += 1
+        if case.given_up >= MAX_GIVEN_UP:
+            return CaseLostError(
+                f"workers gave this case up {case.given_up} times; the last time {reason}"
             )
         case.next_attempt()
         return None

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
 import logging
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -25,7 +24,7 @@ from .report_sender import ReportSender
 from .reports import Report
 from .returned_orders import OrderReturns
 from .transport import Transport, WorkerInfo
-from .worker_case import WorkerCase
+from .worker_case import CasesOfProcess, WorkerCase
 from .worker_runs import KeptRun, MakeRun, WorkerRuns
 
 logger = logging.getLogger("flask_braintrust_evals")
@@ -33,6 +32,8 @@ logger = logging.getLogger("flask_braintrust_evals")
 FLUSH_SECONDS = 30.0
 """Seconds that the last reports of an order may take to reach the broker. Later, the owner notices
 that the case is lost, and has it run again."""
+LAST_SECONDS = 5.0
+"""The same where the process ends. The process that has started it says so, too."""
 
 
 class CaseWorker:
@@ -46,6 +47,7 @@ class CaseWorker:
         fingerprints: those of the evaluators.
         lease: seconds without a notice after which the cases of an owner are cancelled.
         release: the release of the application; empty: it has none.
+        is_ending: returns whether this process was told to end while it runs a case.
     """
 
     def __init__(
@@ -57,6 +59,7 @@ class CaseWorker:
         fingerprints: Fingerprints,
         lease: float,
         release: str = "",
+        is_ending: Callable[[], bool] = lambda: False,
     ) -> None:
         self._transport = transport
         self._writer = writer
@@ -67,9 +70,15 @@ class CaseWorker:
         self._running: dict[AttemptKey, str] = {}
         self._info: WorkerInfo | None = None
         self._runs = WorkerRuns(make_run)
-        self._lease = lease
         self._reports = ReportSender(
             transport, writer, lease / 3, self._tick, self._cancel_abandoned
+        )
+        self._cases = CasesOfProcess(
+            self._reports.put,
+            self._reports.flush,
+            is_ending,
+            attachment_bytes(writer.max_bytes),
+            f"it had heard nothing of the server for {lease:g} seconds, and cancelled it",
         )
         self._returns = OrderReturns(transport)
         self._owners = Owners(lease, self._ask)
@@ -124,6 +133,9 @@ class CaseWorker:
         try:
             self._perform(order, cases, redelivered)
             self._flush()
+        except BaseException:  # the process ends, or the worker has failed
+            self._reports.flush(LAST_SECONDS)
+            raise
         finally:
             with self._lock:
                 for key in keys:
@@ -202,7 +214,8 @@ class CaseWorker:
         try:
             for case in wanted:
                 if self._owners.wants(_key(order, case)):
-                    self._run_case(order, kept, case)
+                    is_repeated = redelivered or case.attempt > 1
+                    WorkerCase(self._cases, order, case, kept, is_repeated).run()
         finally:
             self._runs.leave(kept)
 
@@ -220,11 +233,6 @@ class CaseWorker:
             why = f"cannot run evaluator {order.evaluator!r}: {error_text(error)}"
         self._refuse(order.owner, [_key(order, case) for case in cases], why)
         return None
-
-    def _run_case(self, order: RunOrder, kept: KeptRun, case: CaseOrder) -> None:
-        put = functools.partial(self._reports.put, order.owner)
-        max_attachment = attachment_bytes(self._writer.max_bytes)
-        WorkerCase(order, case, kept, put, max_attachment, self._abandoned).run()
 
     def _refuse(self, owner: str, attempts: list[AttemptKey], why: str) -> None:
         name = "the worker" if self._info is None else f"worker {self._info.name}"
@@ -247,10 +255,6 @@ class CaseWorker:
                 busy = len(self._running)
             info = dataclasses.replace(self._info, busy=min(busy, self._info.slots))
             self._reports.put(owner, Report("hello", content=vars(info)))
-
-    @property
-    def _abandoned(self) -> str:
-        return f"it had heard nothing of the server for {self._lease:g} seconds, and cancelled it"
 
     def _cancel_abandoned(self) -> None:
         """Cancel what nobody waits for, as far as is known."""

@@ -15,7 +15,7 @@ from uuid import uuid4
 from celery import Celery
 
 from flask_braintrust_evals.contrib.celery import task
-from flask_braintrust_evals.contrib.celery.hosting import provide_worker
+from flask_braintrust_evals.contrib.celery.hosting import is_ending, provide_worker
 from flask_braintrust_evals.contrib.celery.transport import CeleryTransport
 from flask_braintrust_evals.distribution.messages import Message
 
@@ -49,8 +49,15 @@ class Echo:
         elif order["do"] == "fail":
             raise ValueError(order["case"])
         elif order["do"] == "wait":
-            time.sleep(30)
+            self._wait(order)
         self._report(order, ["done", order["do"]])
+
+    def _wait(self, order: Any) -> None:
+        try:
+            time.sleep(30)
+        except SystemExit:
+            self._report(order, ["ends", is_ending()])
+            raise
 
     def lost(self, message: Message, reason: str) -> None:
         order = json.loads(message.text[1:])

@@ -16,7 +16,7 @@ import pytest
 from celery import Celery
 from celery.events.receiver import EventReceiver
 
-from flask_braintrust_evals.contrib.celery.hosting import warnings_for
+from flask_braintrust_evals.contrib.celery.hosting import is_ending, warnings_for
 from flask_braintrust_evals.contrib.celery.task import acknowledge_again
 from flask_braintrust_evals.contrib.celery.transport import CeleryTransport
 from flask_braintrust_evals.distribution.messages import Message
@@ -126,6 +126,7 @@ def test_losses_are_reported_whatever_the_settings_for_other_tasks(anywhere: Ben
         performs, report = anywhere.hear(2)
         assert performs[:3] == ["performs", do, False]
         assert report == ["lost", do, reason]
+    assert anywhere.hear(1) == [["ends", True]]  # Celery says so first, and its reason counts
     assert "this worker has" not in worker.log
     # None of them comes again, and each of them once.
     anywhere.order("run")
@@ -171,8 +172,9 @@ def test_a_case_is_shown_nowhere_and_is_lost_if_it_is_revoked(anywhere: Bench) -
         assert active["args"] == "(...)"
         anywhere.app.control.revoke(active["id"], terminate=True)
         terminated = ["lost", "wait", "its process was terminated through Celery"]
-        said = anywhere.hear(3)
+        said = anywhere.hear(4)
         assert terminated in said
+        assert ["ends", True] in said
         assert ["done", "run"] in said
         wait_until(lambda: any(event["type"] == "task-succeeded" for event in events))
     assert {"task-received", "task-started", "task-succeeded"} <= {e["type"] for e in events}
@@ -265,6 +267,10 @@ def test_without_an_application_that_runs_cases_the_worker_says_so(
         sender.send_order(Message(f'j"{MARK}"', "s"))
     wait_until(lambda: "BRAINTRUST_EVALS_EXECUTOR = 'celery'" in worker.log)
     assert MARK not in worker.log
+
+
+def test_a_process_that_nobody_told_to_end_does_not_end() -> None:
+    assert not is_ending()
 
 
 @pytest.mark.parametrize("failures", [0, 1, 2])

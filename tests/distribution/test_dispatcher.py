@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from flask_braintrust_evals.distribution.reports import Report, failed_outcome
+from flask_braintrust_evals.distribution.reports import Report, failed_outcome, given_up
 from flask_braintrust_evals.distribution.transport import WorkerInfo
 from flask_braintrust_evals.engine.evaluator import Evaluator
 from flask_braintrust_evals.engine.values.events import (
@@ -164,6 +164,16 @@ def test_a_case_that_kills_its_process_fails_alone(there: Site, script: Script) 
     )
     assert good.error is None
     assert isinstance(running.events[-1], RunFinished)
+
+
+def test_a_case_that_its_workers_give_up_does_not_fail(there: Site, script: Script) -> None:
+    running = Running(there, 1)
+    for _ in range(5):
+        order, case = script.case()
+        script.about(order, case, "started")
+        script.about(order, case, "lost", given_up("it had heard nothing of the server"))
+    script.finish(*script.case(), "done")
+    assert running.result().output == "done"
 
 
 def test_the_output_is_told_once_although_the_scorers_were_lost(

@@ -265,6 +265,18 @@ def test_one_that_kills_its_process_before_its_start_is_reported_does_not_go_on_
     assert isinstance(owner.supervision.note_lost(case, "killed"), CaseLostError)
 
 
+def test_attempts_that_workers_give_up_are_no_losses_and_end_all_the_same(owner: Owner) -> None:
+    case = owner.sent(0)
+    for _ in range(attempts.MAX_GIVEN_UP - 1):
+        owner.supervision.note_started(case, "h/1")
+        assert owner.supervision.note_given_up(case, "it had heard nothing") is None
+        owner.send(case)
+    assert case.losses == 0
+    assert str(owner.supervision.note_given_up(case, "it had heard nothing")) == (
+        "workers gave this case up 10 times; the last time it had heard nothing"
+    )
+
+
 def test_nothing_is_done_about_a_run_that_was_cancelled(owner: Owner) -> None:
     owner.started(0), owner.sent(1)
     owner.run.is_cancelled = True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -13,7 +14,7 @@ import pytest
 from flask_braintrust_evals.distribution.fingerprint import Fingerprints
 from flask_braintrust_evals.distribution.messages import Message, MessageWriter
 from flask_braintrust_evals.distribution.orders import CaseOrder, RunOrder, order_content
-from flask_braintrust_evals.distribution.reports import Report
+from flask_braintrust_evals.distribution.reports import Report, loss_of
 from flask_braintrust_evals.distribution.worker import CaseWorker
 from flask_braintrust_evals.distribution.worker_runs import MAX_IDLE_RUNS, ReceiveSpans, WorkerRuns
 from flask_braintrust_evals.engine.evaluator import Evaluator
@@ -83,6 +84,7 @@ class Owner:
         self.tasks = tasks
         self.reports: list[tuple[str, Report]] = []
         self.make: Callable[..., Any] = UnrecordedCases
+        self.is_ending = False
         self._writer = MessageWriter(SECRET, 1_000_000)
         fingerprints = Fingerprints("")
         self.worker = CaseWorker(
@@ -92,6 +94,7 @@ class Owner:
             lambda *order: self.make(*order),
             fingerprints,
             LEASE,
+            is_ending=lambda: self.is_ending,
         )
         self._fingerprints = fingerprints
         self.worker.start("celery@h1", "celery@h1/1", "threads", 2)
@@ -278,6 +281,70 @@ def test_a_process_that_ends_reports_its_case_as_lost(owner: Owner) -> None:
     assert owner.worker._running == {}
 
 
+@pytest.mark.parametrize("raises", [True, False])
+def test_a_case_whose_process_is_told_to_end_has_not_failed(owner: Owner, raises: bool) -> None:
+    def ended(input: Any) -> Any:
+        owner.tasks.called.append(input)
+        owner.is_ending = True  # as the handler of a signal does
+        if raises:
+            raise SystemExit(-241)
+        return "what its clean-up returned"
+
+    owner.tasks.evaluators.append(Evaluator("ended", ended))
+    with pytest.raises(SystemExit):
+        owner.worker.perform(owner.order("ended", 1, 2), False)
+    reports = owner.said()  # they have reached the broker before the process ends
+    assert kinds(reports) == ["started", "lost"]
+    assert loss_of(reports[1].content) == ("its process was told to end", True)
+    assert owner.tasks.called == [1]
+    assert owner.worker._running == {}
+
+
+def test_so_it_is_if_the_process_is_told_elsewhere_than_in_the_task(owner: Owner) -> None:
+    class Ending(UnrecordedCases):
+        def take_spans(self, trace_id: int) -> Any:
+            owner.is_ending = True
+            raise SystemExit
+
+    owner.make = Ending
+    with pytest.raises(SystemExit):
+        owner.worker.perform(owner.order("echo", 1), False)
+    assert loss_of(owner.said("lost")[0].content) == ("its process was told to end", True)
+    assert owner.said("finished") == []
+
+
+def test_a_task_that_calls_sys_exit_fails_and_its_process_goes_on(owner: Owner) -> None:
+    owner.tasks.evaluators.append(Evaluator("exits", lambda input: sys.exit(3)))
+    in_time(lambda: owner.worker.perform(owner.order("exits", 1, 2), False))
+    tasks = owner.said("task")
+    assert [report.content[1][:2] for report in tasks] == [["SystemExit", "3"]] * 2
+    assert len(owner.said("finished")) == 2
+
+
+@pytest.mark.parametrize(("attempt", "redelivered"), [(2, False), (1, True)])
+def test_that_a_case_starts_once_more_is_known_before_its_task_is_called(
+    owner: Owner, attempt: int, redelivered: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put = owner.broker.put
+
+    def put_slowly(*args: Any, **options: Any) -> None:
+        time.sleep(0.05)
+        put(*args, **options)
+
+    monkeypatch.setattr(owner.broker, "put", put_slowly)
+    known: list[Any] = []
+    owner.tasks.evaluators.append(
+        Evaluator("watch", lambda input: known.extend(kinds(owner.said("started"))))
+    )
+    order = owner.order("watch", 1, attempt=attempt)
+    thread = owner.perform(order, redelivered)
+    if redelivered:
+        owner.waits_for("ask")
+        owner.notice(go=[["run", 0, 1]])
+    ended(thread)
+    assert known == ["started"]
+
+
 def test_what_runs_is_named_until_it_is_reported(owner: Owner) -> None:
     thread = owner.perform(owner.order("slow", 1))
     assert owner.waits_for("alive").content == [["run", 0, 1]]
@@ -364,7 +431,9 @@ def test_an_owner_that_is_silent_for_the_lease_has_its_cases_cancelled(owner: Ow
     ended(thread)
     # Nothing of it counts for an owner that is back by then.
     assert kinds(owner.said()) == ["started", "lost"]
-    assert "heard nothing of the server for 1.5 seconds" in owner.said("lost")[0].content
+    reason, is_given_up = loss_of(owner.said("lost")[0].content)
+    assert "heard nothing of the server for 1.5 seconds" in reason
+    assert is_given_up
 
 
 @pytest.mark.slow

@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+import billiard.common
 from celery import Celery, current_app, signals
 from celery.utils.nodenames import default_nodename
 
@@ -93,6 +94,19 @@ def running_worker(app: Celery, hostname: str) -> CasePerformer | None:
         # Where the signals below were sent, it is running.
         _start_threads(worker, hostname)
     return worker
+
+
+def is_ending() -> bool:
+    """Return whether this process of a pool was told to end by a signal.
+
+    Billiard makes a ``SystemExit`` of the signal, wherever the process is. A task that calls
+    ``sys.exit()`` raises the same, and does not end its process.
+    """
+    # Older versions have no function for that. Without either, such a task fails.
+    has_fired = getattr(billiard.common, "terminate_handler_fired", None)
+    if has_fired is not None:
+        return bool(has_fired())
+    return any(getattr(billiard.common, "_should_have_exited", ()))
 
 
 def pool_of(worker: Any) -> str:
