@@ -16,11 +16,12 @@ from flask_braintrust_evals.engine.running.case_scorer import CaseScorer
 from flask_braintrust_evals.engine.running.error_scores import add_error_scores
 from flask_braintrust_evals.engine.tracing import attributes
 from flask_braintrust_evals.engine.tracing.eval_tracer import set_failure
-from flask_braintrust_evals.engine.values.results import CaseResult
+from flask_braintrust_evals.engine.values.results import CaseError, CaseResult
 from flask_braintrust_evals.json_reading import loads
 from flask_braintrust_evals.tracing.case_spans import CaseSpans
 from flask_braintrust_evals.tracing.span_ids import SpanIds
 
+from .reports import has_failed_on_the_way
 from .span_records import restore
 
 AddSpans = Callable[[Sequence[Any], int], None]
@@ -78,10 +79,13 @@ class CaseCompletion:
             self._add_spans(outcome["spans"], outcome["lost_spans"])
         record = None if outcome is None else outcome["root"]
         span = self._start(result, record, ids, ordered_at)
+        is_lost = outcome is None or has_failed_on_the_way(outcome, result)
+        if result.error is not None and (is_lost or record is None):
+            _record_failure(span, result.error)
         began = time.monotonic_ns()
         try:
-            if not result.interrupted and (self._scorer is not None or outcome is None):
-                self._score(result, span, is_lost=outcome is None)
+            if not result.interrupted and (self._scorer is not None or is_lost):
+                self._score(result, span, is_lost)
             elif record is None and self._runner.code.tracer.records_contents:
                 attributes.record(span, result)  # its span was lost on the way
         finally:
@@ -129,16 +133,6 @@ class CaseCompletion:
             start_time=ordered_at,
             ids=ids,
         )
-        if result.error is not None:
-            span.add_event(
-                "exception",
-                {
-                    "exception.type": result.error.type,
-                    "exception.message": result.error.message,
-                    "exception.stacktrace": result.error.stack or str(result.error),
-                },
-            )
-            span.set_status(Status(StatusCode.ERROR, str(result.error)))
         return span
 
     def _score(self, result: CaseResult, span: Span, is_lost: bool) -> None:
@@ -169,6 +163,18 @@ class CaseCompletion:
             failure = runner.code.failure("application context", error, result.ref)
             result.error = result.error or of_scope or failure
         result.error = result.error or of_scope
+
+
+def _record_failure(span: Span, error: CaseError) -> None:
+    span.add_event(
+        "exception",
+        {
+            "exception.type": error.type,
+            "exception.message": error.message,
+            "exception.stacktrace": error.stack or str(error),
+        },
+    )
+    span.set_status(Status(StatusCode.ERROR, str(error)))
 
 
 def _failed_scorers(result: CaseResult, names: Sequence[str]) -> list[str]:

@@ -121,6 +121,16 @@ def without_case_spans(outcome: Mapping[str, Any]) -> dict[str, Any]:
     return {**outcome, "case_spans": vars(CaseSpans(left_out=left_out))}
 
 
+def has_failed_on_the_way(outcome: Mapping[str, Any], result: CaseResult) -> bool:
+    """Return whether a case has failed only after the worker was done with it.
+
+    Args:
+        outcome: what was reported of it.
+        result: what is known of it, with the outcome and with what was reported before.
+    """
+    return outcome["is_reduced"] or (result.error is not None and outcome["error"] is None)
+
+
 def add_outcome(outcome: Mapping[str, Any], result: CaseResult) -> None:
     """Set the fields of a result to what :func:`outcome_of` returned for it."""
     result.error = error_of(outcome["error"]) or result.error
@@ -139,7 +149,7 @@ def add_outcome(outcome: Mapping[str, Any], result: CaseResult) -> None:
     if outcome["case_spans"] is not None:
         result.spans = CaseSpans(**outcome["case_spans"])
     result.duration, result.interrupted = outcome["duration"], outcome["interrupted"]
-    if result.error is not None and outcome["error"] is None:
+    if has_failed_on_the_way(outcome, result):
         # The output could not be reported. A case that has failed has no scores.
         result.scores, result.classifications = {}, {}
 

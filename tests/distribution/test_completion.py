@@ -3,22 +3,38 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from typing import Any
 
+import pytest
+
 from flask_braintrust_evals.distribution.completion import CaseCompletion
-from flask_braintrust_evals.distribution.reports import add_outcome, outcome_of, without_spans
+from flask_braintrust_evals.distribution.reports import (
+    add_outcome,
+    failed_outcome,
+    outcome_of,
+    without_spans,
+)
 from flask_braintrust_evals.engine.evaluator import Evaluator
 from flask_braintrust_evals.engine.running.case_runner import CaseRunner
 from flask_braintrust_evals.engine.tracing.eval_tracer import EvalTracer
 from flask_braintrust_evals.engine.values.cases import EvalCase
 from flask_braintrust_evals.engine.values.results import CaseError, CaseRef, CaseResult
+from flask_braintrust_evals.engine.values.scores import Score
 from flask_braintrust_evals.tracing.span_ids import new_ids
 from tests.engine.support import Spans, attribute
 
 
+def zeros(root_span: Any, data: Any, unhandled_scores: list[str]) -> dict[str, float]:
+    return dict.fromkeys(unhandled_scores, 0.0)
+
+
 def completed(outcome: Any, result: CaseResult) -> tuple[Any, list[Any]]:
     """The ``eval`` span of a case, and the spans that came with it."""
-    spans, evaluator = Spans(), Evaluator("e", lambda input: input)
+    evaluator = Evaluator(
+        "e", lambda input: input, scores=[lambda output: 1.0], error_score_handler=zeros
+    )
+    spans = Spans()
     runner = CaseRunner(
         evaluator.plan,
         evaluator.parameter_set.validate(None),
@@ -33,6 +49,10 @@ def completed(outcome: Any, result: CaseResult) -> tuple[Any, list[Any]]:
 def new_result(**fields: Any) -> CaseResult:
     case = EvalCase("in", metadata={"n": 1})
     return CaseResult(CaseRef("id", 0, 0, None), case, metadata={"n": 1}, **fields)
+
+
+FAILURE = CaseError("WorkerError", "the output of the task is too large")
+SCORED = new_result(scores={"s": Score("s", 1.0)})
 
 
 def test_what_is_known_of_a_case_is_recorded_although_its_span_was_too_large() -> None:
@@ -55,3 +75,23 @@ def test_a_case_that_was_lost_has_a_span_with_its_failure() -> None:
     (event,) = span.events
     assert event.attributes["exception.message"] == "killed"
     assert span.end_time >= span.start_time
+
+
+@pytest.mark.parametrize("outcome", [outcome_of(SCORED), failed_outcome(FAILURE)])
+def test_a_case_that_fails_on_the_way_has_the_scores_of_the_error_score_handler(
+    outcome: Mapping[str, Any],
+) -> None:
+    result = new_result(error=FAILURE)
+    add_outcome(outcome, result)
+    span, _ = completed(outcome, result)
+    assert [score.score for score in result.scores.values()] == [0.0]
+    assert result.error == FAILURE
+    assert span.status.status_code.name == "ERROR"
+
+
+def test_the_handler_is_not_called_again_for_what_has_failed_on_the_worker() -> None:
+    outcome = outcome_of(new_result(error=FAILURE, scores={"s": Score("s", 0.5)}))
+    result = new_result(error=FAILURE)
+    add_outcome(outcome, result)
+    completed(outcome, result)
+    assert result.scores == {"s": Score("s", 0.5)}
