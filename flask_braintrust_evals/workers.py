@@ -56,6 +56,11 @@ class Workers:
         self._worker = _OfProcess(self._make_worker)
 
     @property
+    def application(self) -> Flask | None:
+        """The application; ``None``: it no longer exists."""
+        return self._app()
+
+    @property
     def celery_app(self) -> Any:
         """The application's Celery application; ``None``: it has none yet."""
         app = self._app()

@@ -77,6 +77,7 @@ class Host:
 
     queue = QUEUE
     celery_app = app
+    application = None
 
     def case_worker(self) -> Echo:
         return echo

@@ -55,6 +55,10 @@ class WorkerHost(Protocol):
     def celery_app(self) -> Any:
         """The Celery application; ``None``: there is none yet."""
 
+    @property
+    def application(self) -> Any:
+        """What is kept for as long as the Celery application; ``None``: it no longer exists."""
+
     def case_worker(self) -> CasePerformer:
         """Return what runs the cases, always the same in one process."""
 
@@ -63,6 +67,11 @@ class WorkerHost(Protocol):
 class _State:
     worker: Any = None
     """The worker that this process belongs to, as Celery knows it."""
+    provided: int = 0
+    """How often a host was provided."""
+    latest: WorkerHost | None = None
+    """The last host, until its Celery application is known."""
+    latest_application: Any = None
 
 
 _state = _State()
@@ -70,17 +79,41 @@ _hosts: weakref.WeakSet[WorkerHost] = weakref.WeakSet()
 
 
 def provide_worker(host: WorkerHost) -> None:
-    """Have the workers of a Celery application run cases, for as long as the host exists.
+    """Have the workers of a Celery application run cases.
 
-    Its Celery application may be made later: before the worker starts.
+    Its Celery application may be made later: before the worker starts. It keeps the application of
+    the host then: Celery is often told its own application alone, and nothing else refers to the
+    other one.
     """
     _hosts.add(host)
+    _state.provided += 1
+    _state.latest, _state.latest_application = host, host.application
+    _keep_latest()
 
 
 def worker_of(app: Celery) -> CasePerformer | None:
     """Return what runs the cases that the workers of a Celery application get, if anything does."""
     host = _host_of(app)
     return None if host is None else host.case_worker()
+
+
+def why_no_worker() -> str:
+    """Return why nothing runs the cases that a worker of Celery gets."""
+    if len(_hosts):
+        return (
+            "the Flask application of this worker has another Celery application at"
+            " app.extensions['celery'] than the worker was started with (-A)"
+        )
+    if _state.provided:
+        return (
+            "the Flask application of this worker no longer exists: keep it in a variable of the"
+            " module that the worker is started with (-A)"
+        )
+    return (
+        "no Flask application of this worker runs cases: it needs the same settings as that of the"
+        " server, with BRAINTRUST_EVALS_EXECUTOR = 'celery', and must be made before the worker"
+        " starts"
+    )
 
 
 def running_worker(app: Celery, hostname: str) -> CasePerformer | None:
@@ -213,7 +246,19 @@ def _app() -> Celery:
     return current_app if _state.worker is None else _state.worker.app
 
 
+def _keep_latest() -> None:
+    """Have the Celery application of the last host, if there is one, keep what the host needs.
+
+    Where many applications share one of Celery, as in tests, it keeps the last one.
+    """
+    celery_app = None if _state.latest is None else _state.latest.celery_app
+    if celery_app is not None:
+        celery_app.flask_braintrust_evals_application = _state.latest_application
+        _state.latest = _state.latest_application = None
+
+
 def _host_of(app: Celery) -> WorkerHost | None:
+    _keep_latest()
     # Celery's current application is a proxy, which is equal to no other object.
     name = id(app._get_current_object() if hasattr(app, "_get_current_object") else app)
     return next((host for host in _hosts if id(host.celery_app) == name), None)

@@ -17,7 +17,7 @@ from celery.worker.request import Request
 
 from flask_braintrust_evals.distribution.messages import Message
 
-from .hosting import running_worker, worker_of
+from .hosting import running_worker, why_no_worker, worker_of
 from .sending import TASK, returns_of
 
 logger = logging.getLogger("flask_braintrust_evals")
@@ -132,11 +132,7 @@ def run_case(task: Any, *order: Any) -> None:
     """Run the cases of an order."""
     worker = running_worker(task.app, str(task.request.hostname))
     if worker is None:
-        raise RuntimeError(
-            "no Flask application of this worker runs cases: it needs the same settings as that of"
-            " the server, with BRAINTRUST_EVALS_EXECUTOR = 'celery', and must be made before the"
-            " worker starts"
-        )
+        raise RuntimeError(why_no_worker())
     message = _message_of(order)
     if message is None:
         logger.error("an order is ignored: it must have a text and a signature")
