@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import logging
+import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
@@ -24,6 +25,7 @@ from .report_sender import ReportSender
 from .reports import Report
 from .returned_orders import OrderReturns
 from .transport import Transport, WorkerInfo
+from .under_way import UnderWay, key_of
 from .worker_case import CasesOfProcess, WorkerCase
 from .worker_runs import KeptRun, MakeRun, WorkerRuns
 
@@ -32,6 +34,8 @@ logger = logging.getLogger("flask_braintrust_evals")
 FLUSH_SECONDS = 30.0
 """Seconds that the last reports of an order may take to reach the broker. Later, the owner notices
 that the case is lost, and has it run again."""
+TICK = 0.5
+"""Seconds between two looks at what runs and waits here."""
 LAST_SECONDS = 5.0
 """The same where the process ends. The process that has started it says so, too."""
 
@@ -67,11 +71,13 @@ class CaseWorker:
         self._fingerprints = fingerprints
         self._release = release
         self._lock = new_lock()
-        self._running: dict[AttemptKey, str] = {}
+        self._under_way = UnderWay()
         self._info: WorkerInfo | None = None
         self._runs = WorkerRuns(make_run)
+        self._beat = lease / 3
+        self._next_beat = 0.0
         self._reports = ReportSender(
-            transport, writer, lease / 3, self._tick, self._cancel_abandoned
+            transport, writer, min(self._beat, TICK), self._tick, self._cancel_abandoned
         )
         self._cases = CasesOfProcess(
             self._reports.put,
@@ -123,11 +129,8 @@ class CaseWorker:
         if read is None:
             return
         order, cases = read
-        with self._lock:
-            # One that is delivered again while it runs here is not run twice.
-            cases = [case for case in cases if _key(order, case) not in self._running]
-            keys = [_key(order, case) for case in cases]
-            self._running.update(dict.fromkeys(keys, order.owner))
+        # One that is delivered again while it runs here is not run twice.
+        cases = self._under_way.begin(order, cases)
         if not cases:
             return
         try:
@@ -137,9 +140,7 @@ class CaseWorker:
             self._reports.flush(LAST_SECONDS)
             raise
         finally:
-            with self._lock:
-                for key in keys:
-                    self._running.pop(key, None)
+            self._under_way.end(order, cases)
 
     def lost(self, message: Message, reason: str) -> None:
         """Report that the process that had an order has died. For the process that started it.
@@ -198,7 +199,7 @@ class CaseWorker:
             logger.error("the results of cases could not be reported: the broker does not answer")
 
     def _perform(self, order: RunOrder, cases: list[CaseOrder], redelivered: bool) -> None:
-        keys = [_key(order, case) for case in cases]
+        keys = [key_of(order, case) for case in cases]
         allowed = self._owners.allow(order.owner, keys, ask=redelivered)
         if allowed is None:
             # It may have answered a connection that is dead without that being known.
@@ -212,10 +213,11 @@ class CaseWorker:
         if kept is None:
             return
         try:
-            for case in wanted:
-                if self._owners.wants(_key(order, case)):
-                    is_repeated = redelivered or case.attempt > 1
-                    WorkerCase(self._cases, order, case, kept, is_repeated).run()
+            with self._under_way.line(order, wanted) as line:
+                for case in line:
+                    if self._owners.wants(key_of(order, case)):
+                        is_repeated = redelivered or case.attempt > 1
+                        WorkerCase(self._cases, order, case, kept, is_repeated).run()
         finally:
             self._runs.leave(kept)
 
@@ -231,7 +233,7 @@ class CaseWorker:
             if not isinstance(error, EvalsError):
                 logger.exception("a run could not begin")
             why = f"cannot run evaluator {order.evaluator!r}: {error_text(error)}"
-        self._refuse(order.owner, [_key(order, case) for case in cases], why)
+        self._refuse(order.owner, [key_of(order, case) for case in cases], why)
         return None
 
     def _refuse(self, owner: str, attempts: list[AttemptKey], why: str) -> None:
@@ -251,9 +253,8 @@ class CaseWorker:
 
     def _say_hello(self, owner: str) -> None:
         if self._info is not None:
-            with self._lock:
-                busy = len(self._running)
-            info = dataclasses.replace(self._info, busy=min(busy, self._info.slots))
+            busy = min(len(self._under_way), self._info.slots)
+            info = dataclasses.replace(self._info, busy=busy)
             self._reports.put(owner, Report("hello", content=vars(info)))
 
     def _cancel_abandoned(self) -> None:
@@ -265,15 +266,19 @@ class CaseWorker:
             logger.exception("a run could not be cancelled")
 
     def _tick(self) -> None:
-        """Say what runs here, and cancel what nobody waits for. Called each beat."""
+        """Cancel what nobody waits for, give back what waits here, and say what runs each beat."""
         self._cancel_abandoned()
-        by_owner: dict[str, list[list[Any]]] = {}
-        with self._lock:
-            for key, owner in self._running.items():
-                by_owner.setdefault(owner, []).append([*key])
-        for owner, attempts in by_owner.items():
-            self._reports.put(owner, Report("alive", content=attempts))
+        self._give_back_waiting()
+        if time.monotonic() >= self._next_beat:
+            self._next_beat = time.monotonic() + self._beat
+            self._say_alive()
 
+    def _give_back_waiting(self) -> None:
+        """Have the owners order again what waits for a case that takes long: others may be idle."""
+        for owner, key in self._under_way.take_waiting():
+            # An owner counts no loss of what had not started.
+            self._reports.put(owner, Report("lost", *key, "it waited for another case"))
 
-def _key(order: RunOrder, case: CaseOrder) -> AttemptKey:
-    return order.run, case.number, case.attempt
+    def _say_alive(self) -> None:
+        for owner, attempts in self._under_way.by_owner().items():
+            self._reports.put(owner, Report("alive", content=[[*key] for key in attempts]))

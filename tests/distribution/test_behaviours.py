@@ -273,7 +273,7 @@ def test_many_runs_leave_nothing_behind(there: Site) -> None:
     assert state.notices._go == [] and len(state.workers._heard_at) <= 2
     eventually(lambda: threading.active_count() <= threads + 2)
     for worker in there.workers.all:
-        eventually(lambda worker=worker: not worker._running)  # type: ignore[misc]
+        eventually(lambda worker=worker: not worker._under_way)  # type: ignore[misc]
         eventually(lambda worker=worker: len(worker._runs._runs) <= 1)  # type: ignore[misc]
 
 

@@ -278,7 +278,7 @@ def test_a_process_that_ends_reports_its_case_as_lost(owner: Owner) -> None:
     with pytest.raises(SystemExit):
         owner.worker.perform(owner.order("echo", 1), False)
     assert owner.waits_for("lost").content == "it was ended by SystemExit"
-    assert owner.worker._running == {}
+    assert owner.worker._under_way.attempts == {}
 
 
 @pytest.mark.parametrize("raises", [True, False])
@@ -297,7 +297,7 @@ def test_a_case_whose_process_is_told_to_end_has_not_failed(owner: Owner, raises
     assert kinds(reports) == ["started", "lost"]
     assert loss_of(reports[1].content) == ("its process was told to end", True)
     assert owner.tasks.called == [1]
-    assert owner.worker._running == {}
+    assert owner.worker._under_way.attempts == {}
 
 
 def test_so_it_is_if_the_process_is_told_elsewhere_than_in_the_task(owner: Owner) -> None:
@@ -345,12 +345,32 @@ def test_that_a_case_starts_once_more_is_known_before_its_task_is_called(
     assert known == ["started"]
 
 
+def test_what_waits_for_a_slow_case_of_its_order_is_given_back(owner: Owner) -> None:
+    thread = owner.perform(owner.order("slow", 1, 2, 3))
+    eventually(lambda: len(owner.said("lost")) == 2)
+    assert [(r.run, r.number, r.attempt) for r in owner.said("lost")] == [
+        ("run", 1, 1),
+        ("run", 2, 1),
+    ]
+    assert not any(loss_of(report.content)[1] for report in owner.said("lost"))
+    assert owner.worker._under_way.attempts.keys() == {("run", 0, 1)}
+    owner.tasks.release.set()
+    ended(thread)
+    assert owner.tasks.called == [1]
+    assert owner.worker._under_way._lines == set()
+
+
+def test_what_waits_for_quick_ones_is_not(owner: Owner) -> None:
+    in_time(lambda: owner.worker.perform(owner.order("echo", *range(100)), False))
+    assert owner.said("lost") == []
+
+
 def test_what_runs_is_named_until_it_is_reported(owner: Owner) -> None:
     thread = owner.perform(owner.order("slow", 1))
     assert owner.waits_for("alive").content == [["run", 0, 1]]
     owner.tasks.release.set()
     ended(thread)
-    assert owner.worker._running == {}
+    assert owner.worker._under_way.attempts == {}
 
 
 def test_an_order_that_is_delivered_again_while_it_runs_is_not_run_twice(owner: Owner) -> None:
@@ -358,7 +378,7 @@ def test_an_order_that_is_delivered_again_while_it_runs_is_not_run_twice(owner: 
     first = owner.perform(order)
     eventually(lambda: owner.tasks.called)
     in_time(lambda: owner.worker.perform(order, True))
-    assert owner.worker._running.keys() == {("run", 0, 1)}  # it is named all the same
+    assert owner.worker._under_way.attempts.keys() == {("run", 0, 1)}  # it is named all the same
     owner.tasks.release.set()
     ended(first)
     assert owner.tasks.called == [1]
