@@ -119,6 +119,7 @@ class OrderedRun:
         order: what all of its orders have in common.
         window: cases that may be under way at a time.
         receive_spans: takes encoded spans that end when their case is done.
+        began_at: when it began.
         cases: those that are ordered and not done, by their number.
         is_cancelled: whether it was cancelled.
         refused_at: when a worker first refused it, since one last ran a case of it.
@@ -129,6 +130,7 @@ class OrderedRun:
         self.order = order
         self.window = window
         self.receive_spans = receive_spans
+        self.began_at = time.monotonic()
         self.cases: dict[int, OpenCase] = {}
         self.is_cancelled = False
         self.refused_at: float | None = None

@@ -74,6 +74,10 @@ class KnownWorkers:
             for process, idle_since in self._idle_since.items()
         )
 
+    def has_busy(self, seen_since: float) -> bool:
+        """Return whether a process runs cases, of any owner, as it has said since a time."""
+        return any(at >= seen_since and info.busy for at, info in self._info.values())
+
     def _forget(self, now: float) -> None:
         self._forgot_at = now
         for process in [p for p, at in self._heard_at.items() if now - at > HEARD_LATELY]:

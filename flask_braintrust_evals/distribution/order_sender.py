@@ -15,6 +15,7 @@ from .messages import MessageTooLargeError, MessageWriter
 from .orders import CaseOrder, order_content
 from .owner_state import OwnerState
 from .reports import Report
+from .supervision import Actions
 from .transport import Sender, Transport
 
 TICK = 0.25
@@ -57,7 +58,12 @@ class OrderSender:
         self._beat_at = -ANNOUNCED_SECONDS
         self._unheard_since: float | None = None
         self._outbox: Outbox[OpenCase] = Outbox(
-            transport, "orders", self._deliver, self._tick, self._note_connected
+            transport,
+            "orders",
+            self._deliver,
+            self._tick,
+            self._note_connected,
+            idle=self._check_broker,
         )
 
     @property
@@ -177,21 +183,30 @@ class OrderSender:
         state = self._state
         with state.lock:
             actions = state.supervision.check(state.runs.values())
+            actions.fail.extend(state.supervision.check_broker(state.runs.values()).fail)
             is_idle = not state.runs
         for case, attempt in actions.drop:
             state.notices.drop((case.run.order.run, case.order.number, attempt))
         for case in actions.resend:
             self._outbox.put(case)
-        for case, error in actions.fail:
-            if isinstance(error, WorkersError):
-                state.fail_run(case.run, error)
-            else:
-                state.fail(case, error)
+        self._fail(actions)
         wants_notice = not is_idle or state.notices.is_needed
         is_due = time.monotonic() >= self._next_beat
         if actions.drop or self._next_beat == 0.0 or (is_due and wants_notice):
             self._send_beat(sender)
         return TICK if wants_notice else IDLE_TICK
+
+    def _check_broker(self) -> None:
+        with self._state.lock:
+            actions = self._state.supervision.check_broker(self._state.runs.values())
+        self._fail(actions)
+
+    def _fail(self, actions: Actions) -> None:
+        for case, error in actions.fail:
+            if isinstance(error, WorkersError):
+                self._state.fail_run(case.run, error)
+            else:
+                self._state.fail(case, error)
 
     def _send_beat(self, sender: Sender) -> None:
         """Send the notice, and a message to this process itself by the way that reports take."""

@@ -40,7 +40,9 @@ class OwnerState:
         self.lock = new_lock()
         self.runs: dict[str, OrderedRun] = {}
         self.workers = KnownWorkers()
-        self.supervision = Supervision(lease, self.workers, transport.advice, transport.queue)
+        self.supervision = Supervision(
+            lease, self.workers, transport.advice, transport.queue, transport.address
+        )
         self.notices = NoticeBoard(self.reply_to, repeat_for=lease * 2)
         self.hello = new_event()
         self.pong = new_event()

@@ -18,6 +18,10 @@ REFUSED_PAUSE = 1.0
 """Seconds after a refusal before a case is sent again."""
 NO_WORKER_SECONDS = 30.0
 """Seconds without a sign of any worker after which waiting cases fail."""
+BROKER_SECONDS = 120.0
+"""Seconds for which the broker may be away before runs fail, or four leases if that is longer."""
+MAX_LEFT_OUT = 2
+"""How often a case is sent again, although all workers that are heard of wait for cases."""
 MAX_REPEATS = 5
 """How often the time is doubled after which an order is taken to be lost once more."""
 
@@ -48,18 +52,22 @@ class Supervision:
         workers: what is known of worker processes.
         advice: the command that starts a worker.
         queue: the name of the queue of orders.
+        address: where the broker is, without a password.
 
     Attributes:
         lease: see above.
         heard_itself_at: when a message of the owner to itself last arrived.
     """
 
-    def __init__(self, lease: float, workers: KnownWorkers, advice: str, queue: str) -> None:
+    def __init__(
+        self, lease: float, workers: KnownWorkers, advice: str, queue: str, address: str
+    ) -> None:
         self.lease = lease
         self.heard_itself_at = -math.inf
         self._workers = workers
         self._advice = advice
         self._queue = queue
+        self._address = address
         self._last_started_at = -math.inf
         self._last_started_sent_at = -math.inf
         self._recover_at: float | None = None
@@ -151,6 +159,17 @@ class Supervision:
                     self._check(case, case.sent_at, actions)
         return actions
 
+    def check_broker(self, runs: Iterable[OrderedRun]) -> Actions:
+        """Have runs fail if the broker is away for too long. Also while there is no connection."""
+        patience = max(BROKER_SECONDS, 4 * self.lease)
+        limit = time.monotonic() - patience
+        error = WorkersError(
+            f"the broker at {self._address} has passed no message on for {patience:g} seconds, and"
+            " the run cannot go on without it"
+        )
+        late = [run for run in runs if max(self.heard_itself_at, run.began_at) < limit]
+        return Actions([], [(case, error) for run in late for case in run.cases.values()], [])
+
     def no_workers(self) -> WorkersError:
         """Return the error for a run that no worker takes cases of."""
         return WorkersError(
@@ -165,11 +184,24 @@ class Supervision:
         if case.started_at is not None:
             if known - case.heard_at > self.lease:
                 self._silent(case, actions)
-        elif self._is_overtaken(case, sent_at, known) or self._is_left_out(case, sent_at, known):
+        elif self._is_overtaken(case, sent_at, known):
+            case.repeats += 1
+            self._again(case, actions)
+        elif self._is_left_out(case, sent_at, known):
+            if case.repeats >= MAX_LEFT_OUT and not self._workers.has_busy(known - self.lease):
+                actions.fail.append((case, self._taken_by_nobody()))
+                return
             case.repeats += 1
             self._again(case, actions)
         elif known - max(sent_at, self._workers.heard_at) > NO_WORKER_SECONDS:
             actions.fail.append((case, self.no_workers()))
+
+    def _taken_by_nobody(self) -> WorkersError:
+        return WorkersError(
+            f"workers say that they wait for cases, but take none from the queue {self._queue!r}:"
+            " their main processes may be stopped, or may no longer consume it. See `celery inspect"
+            " active_queues`, and restart them"
+        )
 
     def _was_named(self, case: OpenCase) -> bool:
         if case.sent_at is not None and case.sent_at > self._recover_from:

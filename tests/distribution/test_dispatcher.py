@@ -325,6 +325,19 @@ def test_without_workers_a_run_fails(
     assert "`celery worker`" in str(events[-1].error)
 
 
+def test_a_run_whose_broker_stays_away_fails(
+    there: Site, script: Script, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("flask_braintrust_evals.distribution.supervision.BROKER_SECONDS", 0.1)
+    there.dispatcher._state.supervision.lease = 0.1
+    running = Running(there, 1, 2)
+    script.about(*script.case(), "started")
+    there.broker.is_up = False
+    events = running.ends()
+    assert isinstance(events[-1], RunFailed)
+    assert "the broker at memory:// has passed no message on for 0.4 s" in str(events[-1].error)
+
+
 def test_stopping_interrupts_what_has_not_started_and_receives_what_has(
     there: Site, script: Script, notices: Notices
 ) -> None:

@@ -28,7 +28,7 @@ class Owner:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.clock = clock_of(monkeypatch, attempts, known_workers, supervision)
         self.workers = KnownWorkers()
-        self.supervision = Supervision(LEASE, self.workers, "celery worker", "cases")
+        self.supervision = Supervision(LEASE, self.workers, "celery worker", "cases", "redis://b")
         self.run = OrderedRun(RunOrder("o", "r", "e", {}), 10, lambda spans: None)
         self.is_heard = True
 
@@ -67,9 +67,9 @@ class Owner:
             done.fail.extend(now.fail)
         return done
 
-    def hello(self, busy: int, evaluator: str = "e") -> None:
-        info = WorkerInfo("h", "h/1", "threads", 1, busy, (evaluator,), "0", "")
-        self.workers.note("h/1")
+    def hello(self, busy: int, evaluator: str = "e", process: str = "h/1") -> None:
+        info = WorkerInfo("h", process, "threads", 1, busy, (evaluator,), "0", "")
+        self.workers.note(process)
         self.workers.note_hello(info)
 
 
@@ -169,13 +169,53 @@ def test_each_further_time_takes_twice_as_long(owner: Owner) -> None:
     case = owner.sent(0)
     times: list[float] = []
     began = owner.clock.now
+    owner.hello(busy=1, process="h/2")  # it may have the case in the end
     for _ in range(200):
         owner.hello(busy=0)
+        owner.hello(busy=1, process="h/2")
         if owner.pass_seconds(1).resend:
             times.append(owner.clock.now - began)
             owner.send(case)
             began = owner.clock.now
     assert times[:3] == [16, 31, 61]
+
+
+def test_a_case_fails_that_nobody_takes_although_all_workers_wait_for_cases(owner: Owner) -> None:
+    case = owner.sent(0)
+    began = owner.clock.now
+    done = owner.check()
+    while not done.fail:
+        owner.hello(busy=0)
+        done = owner.pass_seconds(1)
+        if done.resend:
+            owner.send(case)
+        assert owner.clock.now - began < 200
+    ((failed, error),) = done.fail
+    assert failed is case
+    assert isinstance(error, WorkersError)
+    assert "take none from the queue 'cases'" in str(error)
+    assert case.attempt == 3
+
+
+def test_runs_fail_if_the_broker_stays_away(owner: Owner) -> None:
+    first, second = owner.started(0), owner.started(1)
+    owner.pass_seconds(50, first, second)
+    owner.is_heard = False
+    owner.clock.pass_seconds(119)
+    assert owner.supervision.check_broker([owner.run]).fail == []
+    owner.clock.pass_seconds(2)
+    done = owner.supervision.check_broker([owner.run])
+    assert [case for case, _ in done.fail] == [first, second]
+    assert str(done.fail[0][1]) == (
+        "the broker at redis://b has passed no message on for 120 seconds, and the run cannot go"
+        " on without it"
+    )
+
+
+def test_a_run_that_has_just_begun_does_not_fail_for_a_silence_before_it(owner: Owner) -> None:
+    owner.supervision.heard_itself_at = owner.clock.now - 10_000
+    owner.sent(0)
+    assert owner.supervision.check_broker([owner.run]).fail == []
 
 
 @pytest.mark.parametrize(("busy", "evaluator"), [(1, "e"), (0, "another")])
