@@ -5,31 +5,58 @@ from __future__ import annotations
 import functools
 import hashlib
 import inspect
+from collections.abc import Callable
 from types import CodeType
-from typing import Any
+from typing import Any, NamedTuple
 
 MAX_DEPTH = 5
 """Functions inside of functions that are followed."""
 _SCALARS = (str, int, float, bool, bytes, type(None))
 
 
-def described(function: Any, depth: int = 0) -> Any:
-    """Return a value of JSON that differs where the code of two callables does.
+class Description(NamedTuple):
+    """What a callable does, as JSON.
 
-    The values that belong to them count as far as they cannot change: defaults, the arguments of a
-    ``partial``, and the functions and texts of a closure. Objects do not: what they are made of is
-    not known, and their ``repr()`` may have an address.
+    Attributes:
+        code: differs where the code of two callables does.
+        values: differs where the values do that belong to them and cannot change: defaults, the
+            arguments of a ``partial``, and the texts of a closure. They may come from the settings
+            of a host.
     """
+
+    code: Any
+    values: list[str]
+
+
+def described(function: Any) -> Description:
+    """Return what a callable does.
+
+    Functions that belong to it count with their code. Objects do not count: what they are made of
+    is not known, and their ``repr()`` may have an address.
+    """
+    values: list[str] = []
+    return Description(_of(function, values, 0), values)
+
+
+def _of(function: Any, values: list[str], depth: int) -> Any:
+    """Return the code of a callable, and add the values that belong to it."""
     if depth > MAX_DEPTH:
         return None
+
+    def of(value: Any) -> Any:
+        return _of_value(value, values, depth)
+
     if isinstance(function, functools.partial):
         return [
             "partial",
-            described(function.func, depth + 1),
-            [_value(each, depth) for each in function.args],
-            {name: _value(each, depth) for name, each in sorted(function.keywords.items())},
+            _of(function.func, values, depth + 1),
+            [of(each) for each in function.args],
+            {name: of(each) for name, each in sorted(function.keywords.items())},
         ]
-    plain = getattr(_unwrapped(function), "__func__", _unwrapped(function))
+    wrapped = _unwrapped(function)
+    if isinstance(wrapped, functools.partial):
+        return _of(wrapped, values, depth + 1)
+    plain = getattr(wrapped, "__func__", wrapped)
     name = getattr(plain, "__qualname__", type(plain).__qualname__)
     code = getattr(plain, "__code__", None)
     if not isinstance(code, CodeType) and not isinstance(plain, type):
@@ -42,9 +69,9 @@ def described(function: Any, depth: int = 0) -> Any:
     return [
         name,
         _of_code(code),
-        [_value(each, depth) for each in getattr(plain, "__defaults__", None) or ()],
-        {key: _value(each, depth) for key, each in sorted(keywords.items())},
-        [_of_cell(each, depth) for each in getattr(plain, "__closure__", None) or ()],
+        [of(each) for each in getattr(plain, "__defaults__", None) or ()],
+        {key: of(each) for key, each in sorted(keywords.items())},
+        [_of_cell(each, of) for each in getattr(plain, "__closure__", None) or ()],
     ]
 
 
@@ -55,20 +82,21 @@ def _unwrapped(function: Any) -> Any:
         return function
 
 
-def _value(value: Any, depth: int) -> Any:
+def _of_value(value: Any, values: list[str], depth: int) -> Any:
     if type(value) in _SCALARS:
-        return repr(value)
-    return described(value, depth + 1) if callable(value) else type(value).__qualname__
+        values.append(repr(value))
+        return "a value"
+    return _of(value, values, depth + 1) if callable(value) else type(value).__qualname__
 
 
-def _of_cell(cell: Any, depth: int) -> Any:
+def _of_cell(cell: Any, of: Callable[[Any], Any]) -> Any:
     try:
         content = cell.cell_contents
     except ValueError:  # nothing was assigned yet
         return None
     # A number may be one that the function counts with.
     is_fixed = isinstance(content, str) or callable(content)
-    return _value(content, depth) if is_fixed else type(content).__qualname__
+    return of(content) if is_fixed else type(content).__qualname__
 
 
 def _of_code(code: CodeType) -> Any:

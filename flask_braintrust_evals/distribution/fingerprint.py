@@ -19,6 +19,12 @@ from .code_of import described
 _LENGTH = 16
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 _ADVICE = "restart the worker with the code of the server"
+_VALUES = "the values that"
+_ADVICE_ON_VALUES = (
+    "these are default arguments, arguments of functools.partial and texts of closures, which must"
+    " be the same on all hosts: what differs from host to host, such as an address, is to be read"
+    " when the function is called"
+)
 
 
 class Fingerprints:
@@ -67,16 +73,20 @@ class Fingerprints:
         for each in (*named[twin : twin + 1], *named):
             if self.of(each) == fingerprint:
                 return each, ""
-        different = ", ".join(differences(self.of(named[0]), fingerprint))
+        different = differences(self.of(named[0]), fingerprint)
+        are_values = all(each.startswith(_VALUES) for each in different)
         return (
             None,
-            f"has another version of evaluator {name!r}; what differs: {different}; {_ADVICE}",
+            f"has another version of evaluator {name!r}; what differs: {', '.join(different)};"
+            f" {_ADVICE_ON_VALUES if are_values else _ADVICE}",
         )
 
     def _make(self, evaluator: Evaluator) -> Mapping[str, str]:
         plan = evaluator.plan
         scorers = [call.name for call in plan.scorers]
         classifiers = [call.name for call in plan.classifiers]
+        task, handler = described(plan.task.function), described(plan.error_score_handler)
+        all_scorers = [described(call.function) for call in (*plan.scorers, *plan.classifiers)]
         options = [plan.task_timeout, plan.retries]
         return {
             "the release": self._release,
@@ -86,11 +96,14 @@ class Fingerprints:
             "its scorers": _digest(scorers),
             "its classifiers": _digest(classifiers),
             "its options": _digest(options),
-            "the code of its task": _digest(described(plan.task.function)),
-            "the code of its scorers": _digest(
-                [described(call.function) for call in (*plan.scorers, *plan.classifiers)]
+            "the code of its task": _digest(task.code),
+            f"{_VALUES} its task was made with": _digest(task.values),
+            "the code of its scorers": _digest([each.code for each in all_scorers]),
+            f"{_VALUES} its scorers were made with": _digest(
+                [each.values for each in all_scorers if each.values]
             ),
-            "the code of its error_score_handler": _digest(described(plan.error_score_handler)),
+            "the code of its error_score_handler": _digest(handler.code),
+            f"{_VALUES} its error_score_handler was made with": _digest(handler.values),
         }
 
 

@@ -68,6 +68,10 @@ def task(input: Any) -> Any:
     return input
 
 
+def hinted(input: Any, hint: str = "") -> Any:
+    return input, hint
+
+
 def other_task(input: Any) -> Any:
     return [input]
 
@@ -212,7 +216,7 @@ def test_other_code_is_told_apart(one: Any, two: Any) -> None:
 
 
 def test_the_code_of_a_base_class_counts() -> None:
-    assert described(Derived())[1:] == described(Caller())[1:]
+    assert described(Derived()).code[1:] == described(Caller()).code[1:]
 
 
 def test_what_wraps_itself_or_refers_to_itself_is_described() -> None:
@@ -247,6 +251,28 @@ def test_the_evaluator_with_the_fingerprint_is_found() -> None:
         None,
         "has no evaluator 'f'; restart the worker with the code of the server",
     )
+
+
+@pytest.mark.parametrize(
+    ("one", "two"),
+    [
+        (made_by("http://a", task), made_by("http://b", task)),
+        (functools.partial(hinted, hint="x"), functools.partial(hinted, hint="y")),
+        (kept(functools.partial(hinted, hint="x")), kept(functools.partial(hinted, hint="y"))),
+        (lambda input, url="http://a": url, lambda input, url="http://b": url),
+    ],
+)
+def test_values_that_differ_from_host_to_host_are_told_from_other_code(one: Any, two: Any) -> None:
+    one.__qualname__ = two.__qualname__ = "same"
+    fingerprints = Fingerprints("")
+    here, there = (Evaluator("e", each, scores=[each]) for each in (one, two))
+    _, why = fingerprints.find("e", fingerprints.of(there), [here])
+    assert "code" not in why
+    assert (
+        "what differs: the values that its task was made with, the values that its scorers were"
+        " made with; these are default arguments" in why
+    )
+    assert "http" not in why
 
 
 def test_of_several_with_one_name_and_code_the_one_at_the_same_place_is_found() -> None:
