@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import dataclasses
+import functools
 import hashlib
 import hmac
 import zlib
@@ -140,8 +141,15 @@ class MessageWriter:
 
 def known_fields(kind: type[DataclassInstance], fields: Mapping[str, Any]) -> dict[str, Any]:
     """Return those of the fields that a class has. Another version of it may have more."""
-    names = {each.name for each in dataclasses.fields(kind)}
+    names = _field_names(kind)
+    if fields.keys() <= names:
+        return dict(fields)
     return {name: value for name, value in fields.items() if name in names}
+
+
+@functools.cache
+def _field_names(kind: type[DataclassInstance]) -> frozenset[str]:
+    return frozenset(each.name for each in dataclasses.fields(kind))
 
 
 def _key(secret: str | bytes) -> bytes:
