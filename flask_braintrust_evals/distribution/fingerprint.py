@@ -19,7 +19,7 @@ from .code_of import described
 _LENGTH = 16
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 _ADVICE = "restart the worker with the code of the server"
-_VALUES = "the values that"
+_VALUES = "the values given to"
 _ADVICE_ON_VALUES = (
     "these are default arguments, arguments of functools.partial and texts of closures, which must"
     " be the same on all hosts: what differs from host to host, such as an address, is to be read"
@@ -88,6 +88,11 @@ class Fingerprints:
         task, handler = described(plan.task.function), described(plan.error_score_handler)
         all_scorers = [described(call.function) for call in (*plan.scorers, *plan.classifiers)]
         options = [plan.task_timeout, plan.retries]
+        values = {
+            "task": task.values,
+            "scorers": [each.values for each in all_scorers if each.values],
+            "error_score_handler": handler.values,
+        }
         return {
             "the release": self._release,
             "the version of flask-braintrust-evals": __version__,
@@ -97,13 +102,9 @@ class Fingerprints:
             "its classifiers": _digest(classifiers),
             "its options": _digest(options),
             "the code of its task": _digest(task.code),
-            f"{_VALUES} its task was made with": _digest(task.values),
             "the code of its scorers": _digest([each.code for each in all_scorers]),
-            f"{_VALUES} its scorers were made with": _digest(
-                [each.values for each in all_scorers if each.values]
-            ),
             "the code of its error_score_handler": _digest(handler.code),
-            f"{_VALUES} its error_score_handler was made with": _digest(handler.values),
+            **{f"{_VALUES} its {name}": _digest(each) for name, each in values.items() if each},
         }
 
 

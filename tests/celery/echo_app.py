@@ -48,6 +48,8 @@ class Echo:
             raise SystemExit(3)
         elif order["do"] == "fail":
             raise ValueError(order["case"])
+        elif order["do"] == "count":
+            self._report(order, ["was given back", returns])
         elif order["do"] == "wait":
             self._wait(order)
         self._report(order, ["done", order["do"]])

@@ -73,11 +73,11 @@ class Bench:
             "tests.celery.echo_app", self.transport.queue, *options, environ=environ
         )
 
-    def order(self, *what: str) -> None:
+    def order(self, *what: str, returns: int = 0) -> None:
         with connected(self.transport) as sender:
             for do in what:
                 text = json.dumps({"do": do, "owner": self.owner, "case": MARK})
-                sender.send_order(Message(f"j{text}", "s" * 64))
+                sender.send_order(Message(f"j{text}", "s" * 64), returns)
 
     def hear(self, count: int) -> list[Any]:
         """The next reports."""
@@ -128,6 +128,9 @@ def test_losses_are_reported_whatever_the_settings_for_other_tasks(anywhere: Ben
         assert report == ["lost", do, reason]
     assert anywhere.hear(1) == [["ends", True]]  # Celery says so first, and its reason counts
     assert "this worker has" not in worker.log
+    for returns in (0, 2):
+        anywhere.order("count", returns=returns)
+        assert anywhere.hear(3)[1] == ["was given back", returns]
     # None of them comes again, and each of them once.
     anywhere.order("run")
     assert [said[:2] for said in anywhere.hear(2)] == [["performs", "run"], ["done", "run"]]

@@ -269,10 +269,14 @@ def test_values_that_differ_from_host_to_host_are_told_from_other_code(one: Any,
     _, why = fingerprints.find("e", fingerprints.of(there), [here])
     assert "code" not in why
     assert (
-        "what differs: the values that its task was made with, the values that its scorers were"
-        " made with; these are default arguments" in why
+        "what differs: the values given to its task, the values given to its scorers; these are"
+        " default arguments" in why
     )
     assert "http" not in why
+
+
+def test_without_such_values_there_is_no_part_for_them() -> None:
+    assert not any("values" in name for name in fingerprint())
 
 
 def test_of_several_with_one_name_and_code_the_one_at_the_same_place_is_found() -> None:
