@@ -46,12 +46,12 @@ class OpenCase:
         run: its run.
         order: the current attempt.
         job: ends with the outcome.
+        ordered_at: when it was first to be ordered. All times are those of ``time.monotonic()``.
         losses: attempts that were lost.
         given_up: attempts that their workers have given up.
         repeats: how often it was sent again because its order seems to be lost.
         sent: the last attempt that the broker has.
-        sent_at: when the current attempt was sent; ``None``: it has not been. All times are those
-            of ``time.monotonic()``.
+        sent_at: when the current attempt was sent; ``None``: it has not been.
         is_alone: whether the current attempt is alone in its order.
         started_at: when a worker reported that it starts; ``None``: none has.
         process: the process that runs it.
@@ -64,6 +64,7 @@ class OpenCase:
         self.run = run
         self.order = order
         self.job = job
+        self.ordered_at = time.monotonic()
         self.losses = 0
         self.given_up = 0
         self.repeats = 0

@@ -18,10 +18,10 @@ REFUSED_PAUSE = 1.0
 """Seconds after a refusal before a case is sent again."""
 NO_WORKER_SECONDS = 30.0
 """Seconds without a sign of any worker after which waiting cases fail."""
-BROKER_SECONDS = 120.0
-"""Seconds for which the broker may be away before runs fail, or four leases if that is longer."""
-MAX_LEFT_OUT = 2
-"""How often a case is sent again, although all workers that are heard of wait for cases."""
+STUCK_SECONDS = 300.0
+"""Seconds after which runs fail, or four leases if that is longer, while the broker is away, or all
+workers that are heard of wait for cases and take none. Celery may need four minutes to notice that
+its connection to RabbitMQ is dead."""
 MAX_REPEATS = 5
 """How often the time is doubled after which an order is taken to be lost once more."""
 
@@ -161,11 +161,10 @@ class Supervision:
 
     def check_broker(self, runs: Iterable[OrderedRun]) -> Actions:
         """Have runs fail if the broker is away for too long. Also while there is no connection."""
-        patience = max(BROKER_SECONDS, 4 * self.lease)
-        limit = time.monotonic() - patience
+        limit = time.monotonic() - self._stuck_seconds
         error = WorkersError(
-            f"the broker at {self._address} has passed no message on for {patience:g} seconds, and"
-            " the run cannot go on without it"
+            f"the broker at {self._address} has passed no message on for {self._stuck_seconds:g}"
+            " seconds, and the run cannot go on without it"
         )
         late = [run for run in runs if max(self.heard_itself_at, run.began_at) < limit]
         return Actions([], [(case, error) for run in late for case in run.cases.values()], [])
@@ -184,13 +183,9 @@ class Supervision:
         if case.started_at is not None:
             if known - case.heard_at > self.lease:
                 self._silent(case, actions)
-        elif self._is_overtaken(case, sent_at, known):
-            case.repeats += 1
-            self._again(case, actions)
-        elif self._is_left_out(case, sent_at, known):
-            if case.repeats >= MAX_LEFT_OUT and not self._workers.has_busy(known - self.lease):
-                actions.fail.append((case, self._taken_by_nobody()))
-                return
+        elif self._is_stuck(case, known):
+            actions.fail.append((case, self._taken_by_nobody()))
+        elif self._is_overtaken(case, sent_at, known) or self._is_left_out(case, sent_at, known):
             case.repeats += 1
             self._again(case, actions)
         elif known - max(sent_at, self._workers.heard_at) > NO_WORKER_SECONDS:
@@ -242,5 +237,18 @@ class Supervision:
         patience = self.lease * 2 ** min(case.repeats, MAX_REPEATS)
         if known - max(sent_at, self._last_started_at, case.heard_at) <= patience:
             return False
+        return self._has_idle(case, known)
+
+    def _is_stuck(self, case: OpenCase, known: float) -> bool:
+        """Return whether workers wait for cases, run none, and have taken none for very long."""
+        if known - max(case.ordered_at, self._last_started_at) <= self._stuck_seconds:
+            return False
+        return self._has_idle(case, known) and not self._workers.has_busy(known - self.lease)
+
+    def _has_idle(self, case: OpenCase, known: float) -> bool:
         beat = self.lease / 3
         return self._workers.has_idle(case.run.order.evaluator, known - beat, known - 2 * beat)
+
+    @property
+    def _stuck_seconds(self) -> float:
+        return max(STUCK_SECONDS, 4 * self.lease)

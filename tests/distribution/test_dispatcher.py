@@ -328,7 +328,7 @@ def test_without_workers_a_run_fails(
 def test_a_run_whose_broker_stays_away_fails(
     there: Site, script: Script, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("flask_braintrust_evals.distribution.supervision.BROKER_SECONDS", 0.1)
+    monkeypatch.setattr("flask_braintrust_evals.distribution.supervision.STUCK_SECONDS", 0.1)
     there.dispatcher._state.supervision.lease = 0.1
     running = Running(there, 1, 2)
     script.about(*script.case(), "started")

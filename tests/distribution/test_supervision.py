@@ -189,25 +189,25 @@ def test_a_case_fails_that_nobody_takes_although_all_workers_wait_for_cases(owne
         done = owner.pass_seconds(1)
         if done.resend:
             owner.send(case)
-        assert owner.clock.now - began < 200
+        assert owner.clock.now - began < 310
+    assert owner.clock.now - began > 300
     ((failed, error),) = done.fail
     assert failed is case
     assert isinstance(error, WorkersError)
     assert "take none from the queue 'cases'" in str(error)
-    assert case.attempt == 3
 
 
 def test_runs_fail_if_the_broker_stays_away(owner: Owner) -> None:
     first, second = owner.started(0), owner.started(1)
     owner.pass_seconds(50, first, second)
     owner.is_heard = False
-    owner.clock.pass_seconds(119)
+    owner.clock.pass_seconds(299)
     assert owner.supervision.check_broker([owner.run]).fail == []
     owner.clock.pass_seconds(2)
     done = owner.supervision.check_broker([owner.run])
     assert [case for case, _ in done.fail] == [first, second]
     assert str(done.fail[0][1]) == (
-        "the broker at redis://b has passed no message on for 120 seconds, and the run cannot go"
+        "the broker at redis://b has passed no message on for 300 seconds, and the run cannot go"
         " on without it"
     )
 
