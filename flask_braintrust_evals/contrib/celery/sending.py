@@ -182,7 +182,7 @@ class CelerySender:
 def returns_of(request: Any) -> int:
     """Return how often workers have given an order back, by the request of its task."""
     returns = request.get(RETURNS, 0)
-    return returns if isinstance(returns, int) else 0
+    return max(0, returns) if isinstance(returns, int) else 0
 
 
 def _template(app: Celery) -> tuple[dict[str, Any], bytes]:
