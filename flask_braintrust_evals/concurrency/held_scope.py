@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import contextvars
 import logging
+import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from contextvars import Context, ContextVar
 from typing import Any, ParamSpec, TypeVar
 
-from .gevent_patch import new_lock
+from .gevent_patch import is_patched, new_lock, real_thread_id
 
 logger = logging.getLogger("flask_braintrust_evals")
 
@@ -49,6 +50,8 @@ class HeldScope:
         self._lock = new_lock()
         self._holders = 1
         self._error: BaseException | None = None
+        self._thread = real_thread_id()
+        self._hub = sys.modules["gevent"].get_hub() if is_patched() else None
         self._context.run(self._enter)
 
     def _enter(self) -> None:
@@ -83,13 +86,22 @@ class HeldScope:
     def release(self, start: Callable[[Callable[[], None]], object] = _call) -> None:
         """Exit the scope if nobody else holds it. Whatever that raises is logged.
 
+        Under gevent it is exited in the thread that it was entered in: sockets and locks of its
+        greenlets can only be used there.
+
         Args:
-            start: calls the function that exits it, now or later.
+            start: calls the function that exits it in another thread, now or later.
         """
         if not self._count_down():
             return
         try:
-            start(self._exit_and_log)
+            if self._thread == real_thread_id():
+                self._exit_and_log()
+            elif self._hub is not None:
+                spawn = sys.modules["gevent"].spawn
+                self._hub.loop.run_callback_threadsafe(spawn, self._exit_and_log)
+            else:
+                start(self._exit_and_log)
         except RuntimeError:  # the system has no more threads
             self._exit_and_log()
 

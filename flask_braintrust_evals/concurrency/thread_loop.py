@@ -19,10 +19,6 @@ MAX_THREADS = 32
 """Functions of ``asyncio.to_thread`` and ``run_in_executor`` that run at a time."""
 
 
-def _refuse() -> None:
-    raise asyncio.CancelledError
-
-
 class ThreadLoop(asyncio.SelectorEventLoop):
     """A loop that runs functions in real threads, whatever executor they are submitted to.
 
@@ -56,8 +52,10 @@ class ThreadLoop(asyncio.SelectorEventLoop):
             )
         # So that spans of the function belong to the same case. asyncio.to_thread does so itself.
         context = contextvars.copy_context()
-        # It goes on when the coroutine is cancelled.
-        held = holding(functools.partial(func, *args), _refuse)
+        call = functools.partial(func, *args)
+        # It goes on when the coroutine is cancelled. What a case has left on the loop, such as a
+        # pool of connections, still has its context when its scope has long been exited.
+        held = holding(call, call)
         return super().run_in_executor(executor, context.run, held)
 
     def _write_to_self(self) -> None:

@@ -120,7 +120,7 @@ class OrderedRun:
         order: what all of its orders have in common.
         window: cases that may be under way at a time.
         receive_spans: takes encoded spans that end when their case is done.
-        began_at: when it began.
+        began_at: when it last had a case after a time without any.
         cases: those that are ordered and not done, by their number.
         is_cancelled: whether it was cancelled.
         refused_at: when a worker first refused it, since one last ran a case of it.

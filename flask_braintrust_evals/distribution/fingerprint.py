@@ -69,7 +69,8 @@ class Fingerprints:
         named = [each for each in evaluators if each.name == name]
         if not named:
             return None, f"has no evaluator {name!r}; {_ADVICE}"
-        # What closures hold is not in fingerprints: tasks of one factory have the same one.
+        # Of closures, only texts and functions are in fingerprints: tasks of one factory may have
+        # the same one.
         for each in (*named[twin : twin + 1], *named):
             if self.of(each) == fingerprint:
                 return each, ""

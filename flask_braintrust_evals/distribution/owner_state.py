@@ -61,6 +61,8 @@ class OwnerState:
             if run.is_cancelled:
                 raise CaseCancelledError("the run was cancelled")
             run.cases[case.order.number] = case
+            if run.order.run not in self.runs:
+                run.began_at = time.monotonic()
             known = self.runs.setdefault(run.order.run, run)
             return known is run and len(run.cases) == 1
 

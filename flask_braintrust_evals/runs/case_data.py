@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
+from flask_braintrust_evals.concurrency.cancellation import Cancellation
 from flask_braintrust_evals.engine.running.case_source import CasesToMake
 
 
@@ -25,9 +26,22 @@ class CaseData:
 
     def selected(self, select: Callable[[Iterable[Any]], Iterable[Any]] | None) -> CaseData:
         """Return those of the cases that a function chooses; all of them if there is none."""
-        if select is None or isinstance(self.cases, CasesToMake):
+        if select is None:
             return self
-        return replace(self, cases=select(self.cases))
+        cases = self.cases
+        if not isinstance(cases, CasesToMake):
+            return replace(self, cases=select(cases))
+
+        def make(cancellation: Cancellation) -> Iterable[Any]:
+            made = cases.make(cancellation)
+            try:
+                yield from select(made)
+            finally:
+                close = getattr(made, "close", None)
+                if close is not None:
+                    close()
+
+        return replace(self, cases=CasesToMake(make, cases.close))
 
     def close(self) -> None:
         """Release what the cases hold, where no run reads them."""

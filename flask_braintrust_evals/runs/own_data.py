@@ -59,12 +59,7 @@ def read_by_the_run(data: CaseData, scope: Scope) -> CaseData:
     if isinstance(data.cases, list | tuple | CasesToMake):
         return data
     cases = data.cases
-
-    def make(cancellation: Cancellation) -> Iterable[Any]:
-        # Whatever it needs of a thread, it has been made in another one.
-        return read_inside(lambda: cases, scope, one_thread=False)
-
-    return replace(data, cases=CasesToMake(make))
+    return replace(data, cases=CasesToMake(lambda cancellation: read_inside(lambda: cases, scope)))
 
 
 def _cases_of(data: CaseData, cancellation: Cancellation) -> Iterable[Any]:
@@ -90,6 +85,7 @@ def made_before_the_run(
         EvalsError: what ``make`` raises.
     """
     cancellation = Cancellation()
+    job: Job[CaseData] = Job()
 
     def work() -> CaseData:
         made: list[CaseData] = []
@@ -99,11 +95,10 @@ def made_before_the_run(
             return _cases_of(made[0], cancellation)
 
         found = read_inside(cases, scope)
-        if cancellation.is_set():
-            _close(found)
+        # Called at once if nobody waits any more.
+        cancellation.add(job, partial(_close, found))
         return replace(made[0], cases=found)
 
-    job: Job[CaseData] = Job()
     start_thread(partial(job.run, work), "eval-data")
     deadline = time.monotonic() + (math.inf if timeout is None else timeout)
     try:
@@ -117,6 +112,7 @@ def made_before_the_run(
                 error,
             )
         raise
+    cancellation.remove(job)
     cases = data.cases
     if isinstance(cases, list | tuple | CasesToMake):
         return data

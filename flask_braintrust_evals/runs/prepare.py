@@ -153,14 +153,19 @@ def _wait_for_data(
     host: Host,
     timeout: float | None,
     in_experiment: bool,
-) -> Callable[[Callable[[Cancellation], CaseData]], CaseData] | None:
+) -> Callable[[Callable[[Cancellation], CaseData]], CaseData]:
     """Return how a function that makes the evaluator's own cases is called; see ``open_data``."""
     end_reason = requester.end_reason
-    if end_reason is None:
-        return None
-    if not in_experiment:
+    if end_reason is not None and not in_experiment:
         return lambda make: made_by_the_run(make, host.scope)
-    return lambda make: made_before_the_run(make, host.scope, evaluator.name, timeout, end_reason)
+    # A user who waits for the run is told first how many cases there are.
+    return lambda make: made_before_the_run(
+        make, host.scope, evaluator.name, timeout, end_reason or _none
+    )
+
+
+def _none() -> None:
+    return None
 
 
 def _spans(

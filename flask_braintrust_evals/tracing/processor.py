@@ -102,7 +102,9 @@ class CaseSpanProcessor(SpanProcessor):
 
 @functools.cache
 def process_processor(install: bool) -> CaseSpanProcessor:
-    """Return the processor of this process: a provider keeps every one that it is given.
+    """Return the processor of this process for each value of ``install``.
+
+    A provider keeps every one that it is given, and an application may not be the only one.
 
     Args:
         install: see :class:`CaseSpanProcessor`.

@@ -36,7 +36,7 @@ def client_has_left(request: Request) -> bool:
             state: bytes = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)
             return state[0] in _CLOSED_BY_CLIENT
         return _is_hung_up(connection)
-    except OSError:
+    except (OSError, ValueError):  # it is closed
         return False
 
 

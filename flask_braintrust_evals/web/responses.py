@@ -75,15 +75,17 @@ def http_exception_response(error: HTTPException) -> Response:
 
 
 def exception_response(error: Exception) -> Response:
-    """Return the response to any other exception, which is logged and not revealed.
+    """Return the response to any other exception, which is logged.
 
-    If the application has an error handler for the class of the exception, its status is that of
-    the response: it may be how the application refuses requests, in a ``before_request`` function
-    or in that of ``BRAINTRUST_EVALS_AUTH``.
+    It reveals nothing of it. But if the application has an error handler for the class of the
+    exception, the response has the status and the text of that: it may be how the application
+    refuses requests, in a ``before_request`` function or in that of ``BRAINTRUST_EVALS_AUTH``.
     """
     handler = _own_handler(error)
     if handler is not None:
         answer = current_app.make_response(current_app.ensure_sync(handler)(error))
+        level = logging.ERROR if answer.status_code >= 500 else logging.INFO
+        logger.log(level, "the application's error handler answers", exc_info=error)
         return answer if answer.status_code < 400 else _as_json(answer)
     logger.error("unexpected error", exc_info=error)
     return json_response({"error": "internal error; see the server's log"}, 500)

@@ -413,6 +413,17 @@ def test_a_handler_of_the_application_may_redirect(app: Flask, api: Api) -> None
     assert api.get("/list").headers["Location"] == "/login"
 
 
+def test_what_the_application_handles_is_logged(
+    app: Flask, api: Api, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    app.before_request(refuse)
+    app.register_error_handler(NotSignedIn, lambda error: ("sign in first", 401))
+    assert api.get("/list").status_code == 401
+    (record,) = [each for each in caplog.records if each.exc_info]
+    assert (record.levelname, record.exc_info and record.exc_info[0]) == ("INFO", NoSeat)
+
+
 def test_a_handler_of_all_exceptions_changes_nothing_of_ours(app: Flask, api: Api) -> None:
     app.before_request(refuse)
     app.register_error_handler(Exception, lambda error: ("oh no", 418))

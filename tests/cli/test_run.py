@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import re
+import sqlite3
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -524,3 +526,20 @@ def test_results_are_shown_though_junits_file_cannot_be_written() -> None:
     assert result.exit_code == 1
     assert "\necho: 2 cases, 0 failed in " in result.stdout
     assert "/dev/full cannot be written: " in result.stderr
+
+
+def rows() -> Any:
+    with contextlib.closing(sqlite3.connect(":memory:")) as database:
+        for (number,) in database.execute("values (1), (2), (3)"):
+            yield {"input": f"{current_app.name} {number}"}
+
+
+@pytest.mark.parametrize("arguments", [(), ("--limit", "2")])
+def test_data_may_be_read_from_a_database_row_by_row(arguments: tuple[str, ...]) -> None:
+    app = app_of(echo(data=rows))
+    result = evals(app, "run", "echo", "--json", "--max-concurrency", "3", *arguments)
+    assert result.exit_code == 0, result.output
+    count = len(arguments) or 3
+    assert [f"{app.name} {number}" in result.output for number in (1, 2, 3)] == [
+        number <= count for number in (1, 2, 3)
+    ]

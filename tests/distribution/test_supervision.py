@@ -11,12 +11,14 @@ from flask_braintrust_evals.distribution import attempts, known_workers, supervi
 from flask_braintrust_evals.distribution.attempts import CaseLostError, OpenCase, OrderedRun
 from flask_braintrust_evals.distribution.known_workers import KnownWorkers
 from flask_braintrust_evals.distribution.orders import CaseOrder, RunOrder
+from flask_braintrust_evals.distribution.owner_state import OwnerState
 from flask_braintrust_evals.distribution.supervision import Supervision
 from flask_braintrust_evals.distribution.transport import WorkerInfo
 from flask_braintrust_evals.errors import WorkersError
 from flask_braintrust_evals.tracing.span_ids import new_ids
 
 from .clock import clock_of
+from .memory import MemoryBroker
 
 LEASE = 15.0
 BEAT = 5.0
@@ -216,6 +218,14 @@ def test_a_run_that_has_just_begun_does_not_fail_for_a_silence_before_it(owner: 
     owner.supervision.heard_itself_at = owner.clock.now - 10_000
     owner.sent(0)
     assert owner.supervision.check_broker([owner.run]).fail == []
+
+
+def test_nor_does_one_whose_first_case_comes_late() -> None:
+    state = OwnerState(MemoryBroker(), LEASE)
+    run = OrderedRun(RunOrder(state.reply_to, "r", "e", {}), 10, lambda spans: None)
+    run.began_at -= 10_000
+    state.add(OpenCase(run, CaseOrder(0, 1, 0, 0, new_ids(), {}), Job()))
+    assert state.supervision.check_broker([run]).fail == []
 
 
 @pytest.mark.parametrize(("busy", "evaluator"), [(1, "e"), (0, "another")])

@@ -13,7 +13,7 @@ import pytest
 
 from flask_braintrust_evals.engine.evaluator import Evaluator
 from flask_braintrust_evals.engine.running.hooks import EvalHooks
-from tests.support import eventually, happens
+from tests.support import eventually, happens, python
 
 from .support import echo, inputs, run_case, throw
 
@@ -192,6 +192,55 @@ def test_a_scope_is_told_what_the_task_has_raised() -> None:
     assert str(scopes.exited[0]) == "half done"
 
 
+def test_what_a_case_leaves_on_the_event_loop_goes_on_when_its_scope_is_exited() -> None:
+    """Such as the tasks of a pool of connections, which the first case that needs one starts."""
+    asked: list[Any] = []
+    tasks: list[Any] = []
+
+    async def pool() -> None:
+        while True:
+            asked.append(await asyncio.to_thread(lambda: 1))
+            await asyncio.sleep(0.01)
+
+    async def task(input: Any) -> Any:
+        if not tasks:
+            tasks.append(asyncio.create_task(pool()))
+        return input
+
+    scopes = Scopes()
+    Evaluator("e", task).run(inputs(1), scope=scopes)
+    assert not scopes.open
+    count = len(asked)
+    eventually(lambda: len(asked) > count + 2)
+    tasks[0].get_loop().call_soon_threadsafe(tasks[0].cancel)
+    eventually(tasks[0].done)
+
+
+@pytest.mark.parametrize("retries", [0, 1])
+def test_a_scope_is_told_of_the_time_out_of_a_task(retries: int) -> None:
+    scopes, may_end = Scopes(), threading.Event()
+    evaluator = Evaluator("e", lambda input: happens(may_end), task_timeout=0.05, retries=retries)
+    run_case(evaluator, scope=scopes)
+    may_end.set()
+    eventually(lambda: not scopes.open)
+    assert isinstance(scopes.exited[0], TimeoutError)
+    assert [scopes.exited[number] for number in range(1, 1 + retries)] == [None] * retries
+
+
+def test_each_scope_is_told_of_the_error_of_its_own_call() -> None:
+    scopes, calls = Scopes(), list[Any]()
+
+    class Busy(Exception):
+        retry_after = 0.01
+
+    def task(input: Any) -> None:
+        calls.append(input)
+        raise Busy(str(len(calls)))
+
+    run_case(Evaluator("e", task, retries=1), scope=scopes)
+    assert [str(each) for each in scopes.exited.values()] == ["1", "2", "None"]
+
+
 def test_a_scope_is_told_of_an_output_that_has_no_json_form() -> None:
     scopes = Scopes()
     result, _ = run_case(Evaluator("e", lambda input: {1: {2: object}, "1": open}), scope=scopes)
@@ -217,3 +266,36 @@ def test_the_scope_of_a_scorer_is_told_what_it_has_raised(count: int, is_async: 
     assert not scopes.open
     told = [str(each) for each in scopes.exited.values() if each is not None]
     assert told == ["half done"]
+
+
+def test_under_gevent_a_scope_is_exited_in_the_thread_that_it_was_entered_in() -> None:
+    out = python(
+        """
+        from gevent import monkey
+        monkey.patch_all()
+        import asyncio, contextlib, time
+        from gevent import get_hub
+        from flask_braintrust_evals import Evaluator
+        from flask_braintrust_evals.concurrency.gevent_patch import original, real_thread_id
+        exits = []
+        @contextlib.contextmanager
+        def scope():
+            entered = real_thread_id()
+            try:
+                yield
+            finally:
+                exits.append(entered == real_thread_id())
+        async def task(input):
+            await asyncio.to_thread(original("time", "sleep"), 0.3)
+        def blocks(input):
+            original("time", "sleep")(0.3)
+        for options in ({}, {"blocking": True}):
+            called = blocks if options else task
+            Evaluator("e", called, task_timeout=0.05, **options).run([{"input": 1}], scope=scope)
+            assert len(exits) == bool(options), exits
+            while len(exits) < 1 + bool(options):
+                time.sleep(0.01)
+        print(exits)
+        """
+    )
+    assert out.split("\n")[0] == "[True, True]"

@@ -17,6 +17,7 @@ from flask_braintrust_evals.engine.running.own_cases import make_cases
 from flask_braintrust_evals.errors import DataError, RunError, RunTimeoutError
 from flask_braintrust_evals.runs.case_data import CaseData
 from flask_braintrust_evals.runs.own_data import (
+    CHECK_INTERVAL,
     Make,
     made_before_the_run,
     made_by_the_run,
@@ -174,4 +175,25 @@ def test_what_is_made_when_nobody_waits_any_more_is_closed() -> None:
     with pytest.raises(RunTimeoutError):
         made_before_the_run(maker(data), scope, "e", 0.05, lambda: None)
     let_go.set()
+    eventually(lambda: scope.log == ["in", "out"])
+
+
+def test_what_is_made_while_the_wait_for_it_ends_is_closed() -> None:
+    scope, is_made = Scope(), threading.Event()
+
+    def end_reason() -> RunError:
+        happens(is_made)
+        eventually(lambda: scope.log == ["in"])
+        return RunError("the client disconnected")
+
+    def data() -> Any:
+        is_made.set()
+        return generator()
+
+    def slowly(cancellation: Cancellation) -> CaseData:
+        threading.Event().wait(CHECK_INTERVAL * 2)  # until the end of the wait is asked for
+        return maker(data)(cancellation)
+
+    with pytest.raises(RunError):
+        made_before_the_run(slowly, scope, "e", None, end_reason)
     eventually(lambda: scope.log == ["in", "out"])

@@ -213,6 +213,7 @@ def test_a_client_that_hangs_up_is_noticed_though_its_body_was_not_read(
             assert not client_has_left(request)
             client.close()
             eventually(lambda: client_has_left(request))
+        assert not client_has_left(request), "of a connection that is closed here, nothing is known"
 
 
 def test_where_nothing_is_known_of_the_connection_the_client_is_there() -> None:

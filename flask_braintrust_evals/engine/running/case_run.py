@@ -240,8 +240,7 @@ class CaseRun:
                 output = self._call_once(result.case.input, hooks, cancellation, reports)
         except DeadlineError:
             self._timed_out = True
-            message = f"the task's time-out of {plan.task_timeout or 0:g} seconds was reached"
-            raise TimeoutError(message) from None
+            raise self._time_out() from None
         if self._runner.cancellation.is_set():
             raise RunError("the run was cancelled before the task returned")
         result.output_data = self._scope.run(functools.partial(output_data, output))
@@ -250,6 +249,10 @@ class CaseRun:
         if self._code.tracer.records_contents:
             text = json_within(result.output_data, self._code.tracer.max_json)
             span.set_attribute(semconv.OUTPUT, text)
+
+    def _time_out(self) -> TimeoutError:
+        seconds = self._runner.plan.task_timeout or 0
+        return TimeoutError(f"the task's time-out of {seconds:g} seconds was reached")
 
     def _call_once(
         self,
@@ -289,7 +292,8 @@ class CaseRun:
             try:
                 return self._call_once(own_copy(case.input), hooks, cancellation, reports)
             except BaseException as error:
-                self._scope.note_error(error)
+                is_late = isinstance(error, DeadlineError)
+                self._scope.note_error(self._time_out() if is_late else error)
                 self._scope.leave()
                 raise
 

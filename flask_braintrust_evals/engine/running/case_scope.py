@@ -41,11 +41,12 @@ class CaseScope:
         return function() if self._entered is None else self._entered.run(function)
 
     def note_error(self, error: BaseException) -> None:
-        """Have the scope told of an error that the code inside has raised, and others caught.
+        """Have the scope told at its exit of an error, if it is open: it is told of the first one.
 
-        It is told of the first one.
+        Args:
+            error: what the code inside has raised, and code around it has caught.
         """
-        if self._make is not None and self._error is None:
+        if self._entered is not None and self._error is None:
             self._error = error
 
     def leave(self) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from typing import Any
+from weakref import WeakSet
 
 from flask_braintrust_evals.concurrency.gevent_patch import new_lock
 from flask_braintrust_evals.concurrency.job import Job
@@ -11,10 +12,10 @@ from flask_braintrust_evals.concurrency.job import Job
 logger = logging.getLogger("flask_braintrust_evals")
 
 WARN_EVERY = 100
-"""Calls of one run between two warnings: each keeps a thread, which nothing limits."""
+"""Calls of one run from one warning to the next. Each keeps a thread, and nothing limits them."""
 
 _lock = new_lock()
-_of_process: list[Job[Any]] = []
+_of_process: WeakSet[Job[Any]] = WeakSet()
 
 
 class LateCalls:
@@ -29,17 +30,17 @@ class LateCalls:
         self._count = 0
 
     def add(self, job: Job[Any]) -> None:
-        """Count a call, and warn of the first one.
+        """Count a call, and warn of the first one and of each hundredth after it.
 
         Args:
             job: the call, for which nobody waits any more.
         """
         with _lock:
             self._count += 1
-            _of_process[:] = [each for each in _of_process if not each.ended_ns]
-            _of_process.append(job)
-            total = len(_of_process)
-        if self._count % WARN_EVERY == 1:
+            is_due = self._count % WARN_EVERY == 1
+            _of_process.add(job)
+            total = sum(not each.ended_ns for each in list(_of_process)) if is_due else 0
+        if is_due:
             logger.warning(
                 "evaluator %r: a task goes on although its task_timeout is over, and keeps its"
                 " thread (such tasks in this process: %d); let it look at hooks.cancel_event",

@@ -6,7 +6,6 @@ import contextvars
 import itertools
 from collections.abc import Iterable
 from contextlib import closing
-from functools import partial
 from typing import Any
 
 from flask_braintrust_evals.concurrency.cancellation import Cancellation
@@ -80,9 +79,9 @@ def _read_in_this_context(cases: Iterable[Any] | CasesToMake, scope: Scope) -> A
     context = contextvars.copy_context()
 
     def make(cancellation: Cancellation) -> Iterable[Any]:
-        if isinstance(cases, CasesToMake):
-            return read_inside(partial(cases.make, cancellation), scope, context)
-        # Whatever it needs of a thread, it has been made in another one.
-        return read_inside(lambda: cases, scope, context, one_thread=False)
+        def made() -> Iterable[Any]:
+            return cases.make(cancellation) if isinstance(cases, CasesToMake) else cases
+
+        return read_inside(made, scope, context)
 
     return CasesToMake(make)

@@ -20,10 +20,7 @@ Call = Callable[[Callable[[], Any]], Any]
 
 
 def read_inside(
-    make: Callable[[], Iterable[Any]],
-    scope: Scope,
-    context: Context | None = None,
-    one_thread: bool = True,
+    make: Callable[[], Iterable[Any]], scope: Scope, context: Context | None = None
 ) -> Iterable[Any]:
     """Make cases inside a scope; those that are no list are also read inside it.
 
@@ -35,8 +32,6 @@ def read_inside(
         make: returns the cases.
         scope: makes what is entered.
         context: the context of the code inside; default: a copy of the caller's.
-        one_thread: whether all of that is done in one thread of its own, and not on that of whoever
-            reads the next case.
 
     Returns:
         the cases. If they are no list, the scope is open until all of them have been read, one of
@@ -47,7 +42,7 @@ def read_inside(
     """
     context = contextvars.copy_context() if context is None else context
     # Greenlets all run in one thread.
-    thread = OneThread("eval-data") if one_thread and not is_patched() else None
+    thread = None if is_patched() else OneThread("eval-data")
     call: Call = _call if thread is None else thread.call
     end = _nothing if thread is None else thread.end
     try:
