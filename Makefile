@@ -25,7 +25,6 @@ unexport PYTHONDONTWRITEBYTECODE
 
 # No plugin of pytest but xdist is needed, and importing the others takes as long as many tests.
 PYTEST := PYTEST_DISABLE_PLUGIN_AUTOLOAD=1 $(BIN)/python -m pytest
-CORES = $(shell getconf _NPROCESSORS_ONLN)
 # What runs side by side is printed at its end, where make can do that (macOS has an old one).
 IN_BLOCKS := $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 
@@ -36,7 +35,7 @@ CLI := celery cli distribution statements
 ENGINE := cloud concurrency contrib engine runs tracing
 FAST_PARTS := fast-web fast-cli fast-engine fast-others
 
-.PHONY: demo demo-scale test test-fast docs package compare bench bench-steady bench-hostile bench-tracing bench-json bench-import bench-local bench-distributed bench-workers bench-page checks lint format types checks-and-fast-tests tests-with-servers $(FAST_PARTS) clean
+.PHONY: demo demo-scale test test-fast docs package compare bench bench-steady bench-hostile bench-tracing bench-json bench-import bench-local bench-distributed bench-workers bench-page checks lint format types tests $(FAST_PARTS) clean
 .DEFAULT_GOAL := help
 
 help:
@@ -48,21 +47,18 @@ demo: $(VENV)/.demo
 demo-scale: $(VENV)/.demo-scale
 	@$(BIN)/python -m example_app.demo_scale --port $(PORT)
 
-# What starts no servers runs beside what does, which waits for them much of the time.
+# The checks of the code run beside the tests, which wait for servers much of the time.
 test: $(VENV)/.dev
-	@$(MAKE) --no-print-directory --jobs=2 --keep-going tests-with-servers checks-and-fast-tests
+	@$(MAKE) --no-print-directory --jobs=2 checks tests
 	@echo "Passed: lint (ruff), types (mypy --strict), tests (pytest)."
 
-test-fast: $(VENV)/.dev
-	@$(MAKE) --no-print-directory --jobs=$(CORES) --keep-going $(IN_BLOCKS) $(FAST_PARTS)
-	@echo "Passed: the tests that need no servers, browsers or processes of their own."
-
-checks-and-fast-tests: $(VENV)/.dev
-	@$(MAKE) --no-print-directory --jobs=1 --keep-going $(IN_BLOCKS) checks $(FAST_PARTS)
-
-tests-with-servers: $(VENV)/.dev
+tests: $(VENV)/.dev
 	$(PYTEST) -p xdist --numprocesses 3 --dist loadscope --no-loadscope-reorder \
-		-m "live or slow" $(addprefix --ignore tests/,official packaging)
+		$(addprefix --ignore tests/,official packaging)
+
+test-fast: $(VENV)/.dev
+	@$(MAKE) --no-print-directory --jobs=$(words $(FAST_PARTS)) --keep-going $(IN_BLOCKS) $(FAST_PARTS)
+	@echo "Passed: the tests that need no servers, browsers or processes of their own."
 
 fast-web: FILES = $(addprefix tests/,$(WEB))
 fast-cli: FILES = $(addprefix tests/,$(CLI))

@@ -18,9 +18,7 @@ from .standin import StandIn
 from .support import TOKEN
 
 TESTS = Path(__file__).parent
-GIVES_MARKS = re.compile(r"\bpytest\.mark\.(live|slow)\b|\badd_marker\(\"slow\"\)")
-"""Is in every file with tests that are marked live or slow, or in the conftest.py beside it."""
-MARKS_ALL = re.compile(r"^pytestmark = .*pytest\.mark\.(live|slow)\b", re.MULTILINE)
+WHOLLY = re.compile(r"^pytestmark = .*pytest\.mark\.(live|slow)\b", re.MULTILINE)
 """Marks every test of a file."""
 RABBITMQ = "rabbitmq"
 """What the names of tests have that need RabbitMQ."""
@@ -34,13 +32,9 @@ def pytest_configure() -> None:
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     """Do not even import files of which every test is left out."""
-    if collection_path.suffix != ".py":
+    if config.option.markexpr != "not live and not slow" or collection_path.suffix != ".py":
         return None
-    if config.option.markexpr == "not live and not slow":
-        return MARKS_ALL.search(collection_path.read_text("utf-8")) is not None or None
-    if config.option.markexpr == "live or slow":
-        return not _may_have_marks(collection_path) or None
-    return None
+    return WHOLLY.search(collection_path.read_text("utf-8")) is not None or None
 
 
 @pytest.hookimpl(wrapper=True)
@@ -89,30 +83,10 @@ LONGEST = (
 """What one process runs as a whole, and takes longest. The longest first."""
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Put what takes long first: at the end, one process would run it while the others wait."""
-    _check_marks(items)
     if hasattr(config, "workerinput"):  # one of several processes
         items.sort(key=_order)
-
-
-def _may_have_marks(file: Path) -> bool:
-    beside = file.with_name("conftest.py")
-    files = [file, beside] if beside.exists() and beside.parent != TESTS else [file]
-    return any(GIVES_MARKS.search(each.read_text("utf-8")) for each in files)
-
-
-def _check_marks(items: list[pytest.Item]) -> None:
-    marked = [
-        item for item in items if {"live", "slow"} & {mark.name for mark in item.iter_markers()}
-    ]
-    for file in sorted({item.path for item in marked}):
-        if not _may_have_marks(file):
-            raise pytest.UsageError(
-                f"{file} has tests that are marked live or slow, and `make test` would leave them"
-                " out: name pytest.mark.live or pytest.mark.slow in the file."
-            )
 
 
 def _order(item: pytest.Item) -> tuple[int, bool, bool]:
