@@ -10,6 +10,13 @@ from flask_braintrust_evals.concurrency.cancellation import Cancellation
 from flask_braintrust_evals.engine.running.case_source import CasesToMake
 
 
+def close_cases(cases: Any) -> None:
+    """Release what cases hold that are not read to their end, if they hold anything."""
+    close = getattr(cases, "close", None)
+    if close is not None:
+        close()
+
+
 @dataclass(frozen=True)
 class CaseData:
     """The cases of a run.
@@ -37,9 +44,7 @@ class CaseData:
             try:
                 yield from select(made)
             finally:
-                close = getattr(made, "close", None)
-                if close is not None:
-                    close()
+                close_cases(made)
 
         return replace(self, cases=CasesToMake(make, cases.close))
 

@@ -24,7 +24,7 @@ from flask_braintrust_evals.engine.running.case_source import CasesToMake
 from flask_braintrust_evals.engine.running.scoped_cases import Scope, read_inside
 from flask_braintrust_evals.errors import RunError, RunTimeoutError
 
-from .case_data import CaseData
+from .case_data import CaseData, close_cases
 
 logger = logging.getLogger("flask_braintrust_evals")
 
@@ -96,7 +96,7 @@ def made_before_the_run(
 
         found = read_inside(cases, scope)
         # Called at once if nobody waits any more.
-        cancellation.add(job, partial(_close, found))
+        cancellation.add(job, partial(close_cases, found))
         return replace(made[0], cases=found)
 
     start_thread(partial(job.run, work), "eval-data")
@@ -121,13 +121,7 @@ def made_before_the_run(
         cancellation_of_run.sets_too(cancellation)
         return cases
 
-    return replace(data, cases=CasesToMake(linked, partial(_close, cases)))
-
-
-def _close(cases: Any) -> None:
-    close = getattr(cases, "close", None)
-    if close is not None:
-        close()
+    return replace(data, cases=CasesToMake(linked, partial(close_cases, cases)))
 
 
 def _wait(job: Job[CaseData], deadline: float, end_reason: EndReason) -> CaseData:
