@@ -16,17 +16,12 @@ _repr.maxstring = _repr.maxother = MAX_QUOTED
 _repr.maxlist = _repr.maxdict = 5
 
 
-def excerpt(value: Any, limit: int = MAX_QUOTED) -> str:
-    """Return the ``repr()`` of a value of JSON's types, shortened, without reading all of it.
-
-    Args:
-        value: the value.
-        limit: characters that the result may have.
-    """
+def excerpt(value: Any) -> str:
+    """Return the ``repr()`` of a value of JSON's types, shortened, without reading all of it."""
     if isinstance(value, str):
-        return repr(shortened(value, limit))
+        return repr(shortened(value, MAX_QUOTED))
     try:
-        return shortened(_repr.repr(value), limit)
+        return shortened(_repr.repr(value), MAX_QUOTED)
     except BaseException:  # of an object's own code
         return f"<{type(value).__name__} without a text>"
 

@@ -9,22 +9,12 @@ from .excerpts import MAX_QUOTED
 
 ALIKE = 0.5
 """How alike two names must be, from 0 to 1, so that one is suggested for the other."""
+MAX_SIMILAR = 3
+"""Similar names that a message suggests."""
 MAX_LISTED = 20
 """Names that a message lists."""
 MIN_LENGTH = 4
 """Letters below which a name is too short to be a misspelling of another one."""
-
-
-def similar_names(name: str, known: Iterable[str], count: int = 3) -> list[str]:
-    """Return up to ``count`` of the known names that are like this one, the closest one first.
-
-    Upper and lower case, and ``-`` and ``_``, count as the same.
-    """
-    if len(name) > MAX_QUOTED:
-        return []  # names are compared letter by letter, which takes long for a long one
-    plain = {_plain(each): each for each in known}
-    found = difflib.get_close_matches(_plain(name), plain, n=count, cutoff=ALIKE)
-    return [plain[each] for each in found]
 
 
 def did_you_mean(name: str, known: Iterable[str], prefix: str = "") -> str:
@@ -36,7 +26,7 @@ def did_you_mean(name: str, known: Iterable[str], prefix: str = "") -> str:
         prefix: how all of these names begin, which is left out of both.
     """
     known = list(known)
-    similar = similar_names(name, known)
+    similar = _similar_names(name, known)
     if similar:
         return f"did you mean {' or '.join(repr(prefix + each) for each in similar)}?"
     listed = [repr(prefix + each) for each in known[:MAX_LISTED]]
@@ -65,6 +55,18 @@ def is_misspelled(name: str, known: str) -> bool:
         or mine == other[1:]
         or (mine[:2] == other[1::-1] and mine[2:] == other[2:])
     )
+
+
+def _similar_names(name: str, known: Iterable[str]) -> list[str]:
+    """Return the known names that are like this one, the closest one first.
+
+    Upper and lower case, and ``-`` and ``_``, count as the same.
+    """
+    if len(name) > MAX_QUOTED:
+        return []  # names are compared letter by letter, which takes long for a long one
+    plain = {_plain(each): each for each in known}
+    found = difflib.get_close_matches(_plain(name), plain, n=MAX_SIMILAR, cutoff=ALIKE)
+    return [plain[each] for each in found]
 
 
 def _plain(name: str) -> str:

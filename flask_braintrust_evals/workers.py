@@ -13,7 +13,7 @@ from flask import Flask
 from .config_distribution import DistributionSettings
 from .contrib.celery import task as _task  # noqa: F401, registers the task
 from .contrib.celery.hosting import is_ending, provide_worker
-from .contrib.celery.transport import CeleryTransport
+from .contrib.celery.transport import CeleryTransport, runs_in_place
 from .distribution.dispatcher import Dispatcher
 from .distribution.fingerprint import Fingerprints
 from .distribution.messages import MessageWriter
@@ -80,7 +80,7 @@ class Workers:
     def distribution(self) -> Distribution | None:
         """The way to the workers; ``None``: Celery runs tasks where they are called."""
         celery_app = self._connected()
-        return None if celery_app.conf.task_always_eager else self._distribution.get()
+        return None if runs_in_place(celery_app) else self._distribution.get()
 
     @property
     def has_lost_broker(self) -> bool:

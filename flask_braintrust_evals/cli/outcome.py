@@ -152,8 +152,7 @@ def run(prepared: PreparedRun) -> Outcome:
         prepared.end(EXIT_TIMEOUT)
     outcome.seconds = time.monotonic() - began
     outcome.lost_spans = prepared.lost_spans
-    if prepared.plan is not None:
-        outcome.result.notes = prepared.plan.notes(outcome.result.summary)
+    outcome.result.notes = prepared.notes
     outcome.result.results.sort(key=lambda each: (each.ref.index, each.ref.trial_index))
     return outcome
 

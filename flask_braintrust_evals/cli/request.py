@@ -82,7 +82,7 @@ def prepare_run(
     """
     if options.distributed:
         _check_distributed(evaluator, host)
-    data = _data(evaluator, options)
+    data = _data(options)
     session = _session(options, host.settings)
     if session is not None:
         held.callback(session.close)
@@ -137,7 +137,7 @@ def check_source(data: str | None, dataset: str | None, evaluators: Sequence[Eva
             )
 
 
-def _data(evaluator: Evaluator, options: RunOptions) -> DataSource:
+def _data(options: RunOptions) -> DataSource:
     if options.data is not None:
         return InlineCases(options.data.cases())
     if options.dataset is not None:

@@ -32,16 +32,16 @@ class PreparedRun:
     evaluator: str
     run: Run
     recording: Recording
-    spans: SpanPipeline | None = None
-    org_name: str | None = None
-    size_hint: int | None = None
-    uploads: AttachmentUploads | None = None
-    plan: CasePlan | None = None
+    spans: SpanPipeline | None
+    org_name: str | None
+    size_hint: int | None
+    uploads: AttachmentUploads | None
+    plan: CasePlan
 
     @property
     def notes(self) -> list[str]:
         """What may be a mistake in the cases of the run, which has ended; a line each."""
-        return [] if self.plan is None else self.plan.notes(self.run.summary)
+        return self.plan.notes(self.run.summary)
 
     @property
     def lost_spans(self) -> int:

@@ -130,17 +130,15 @@ def forget() -> None:
 os.register_at_fork(after_in_child=forget)
 
 
-def read_repository(directory: str, timeout: float = READ_TIMEOUT) -> RepositoryState:
+def read_repository(directory: str) -> RepositoryState:
     """Read the state of the checkout that a directory is in; blocks its thread.
 
-    Args:
-        directory: the directory.
-        timeout: seconds that it may take; what is not known by then is left out.
+    What is not known after :data:`READ_TIMEOUT` seconds is left out.
     """
     program = shutil.which("git")
     if program is None or not os.path.isabs(program):
         return RepositoryState()
-    git = _Git(program, directory, time.monotonic() + timeout)
+    git = _Git(program, directory, time.monotonic() + READ_TIMEOUT)
     commit = git.text("log", "-1", "--format=%H%x00%an%x00%ae%x00%cI%x00%B")
     if commit is None:
         return RepositoryState()

@@ -111,15 +111,12 @@ class SavedParameterSet:
         return Parameters(self._with_prompts(merged))
 
     def _with_prompts(self, merged: dict[str, Any]) -> dict[str, Any]:
-        for name, schema in self._properties.items():
-            if (
-                name in merged
-                and isinstance(schema, Mapping)
-                and schema.get("x-bt-type") == "prompt"
-            ):
+        for name in self._prompts:
+            if name in merged:
                 check_prompt(merged[name], name)
                 own = self._data.get(name)
-                check_params(merged[name], name, schema.get("default") if own is None else own)
+                default = self._properties[name].get("default")
+                check_params(merged[name], name, default if own is None else own)
                 merged[name] = Prompt(name, merged[name])
         return merged
 
