@@ -28,6 +28,7 @@ from .server_options import (
     check_origin,
     checked_token,
     org_option,
+    timeout_option,
     token_option,
 )
 from .terminal import INTERRUPTED, echo, exit_on_ctrl_c, styled
@@ -77,14 +78,7 @@ def run_evaluators(names: Sequence[str], every: bool, watch: bool, **options: An
 
 
 @commands.command("workers")
-@click.option(
-    "--timeout",
-    metavar="SECONDS",
-    type=click.FloatRange(0, min_open=True),
-    default=HELLO_TIMEOUT,
-    show_default=True,
-    help="How long workers have to answer.",
-)
+@timeout_option(HELLO_TIMEOUT, "How long workers have to answer.")
 def list_workers(timeout: float) -> None:
     """List the Celery workers that run cases of this application.
 
@@ -119,13 +113,8 @@ def list_workers(timeout: float) -> None:
 @org_option
 @click.option("--origin", default=PAGE, show_default=True, help="The page that calls the server.")
 @token_option
-@click.option(
-    "--timeout",
-    metavar="SECONDS",
-    type=click.FloatRange(0, min_open=True),
-    default=DEFAULT_TIMEOUT,
-    show_default=True,
-    help="How long an answer may take, and how long a stream may send nothing.",
+@timeout_option(
+    DEFAULT_TIMEOUT, "How long an answer may take, and how long a stream may send nothing."
 )
 def check_server(
     url: str,

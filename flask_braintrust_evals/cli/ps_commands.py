@@ -14,7 +14,14 @@ from flask_braintrust_evals.errors import EvalsError
 
 from .finding import DEFAULT_TIMEOUT
 from .run_table_text import run_lines
-from .server_options import check_address, checked_token, credentials, org_option, token_option
+from .server_options import (
+    check_address,
+    checked_token,
+    credentials,
+    org_option,
+    timeout_option,
+    token_option,
+)
 from .server_runs import Runs, RunsOfMachine, RunsOfServer
 from .terminal import echo, exit_on_ctrl_c, styled
 
@@ -23,14 +30,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 def _server_options(command: F) -> F:
     for option in (
-        click.option(
-            "--timeout",
-            metavar="SECONDS",
-            type=click.FloatRange(0, min_open=True),
-            default=DEFAULT_TIMEOUT,
-            show_default=True,
-            help="How long the answer of a server may take.",
-        ),
+        timeout_option(DEFAULT_TIMEOUT, "How long the answer of a server may take."),
         token_option,
         org_option,
         click.option(

@@ -13,6 +13,7 @@ from flask_braintrust_evals.runs.spec import MAX_CONCURRENCY, MAX_TRIALS
 
 from .choice import SHOWN
 from .completion import complete_parameters
+from .server_options import org_option
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -135,12 +136,7 @@ _OPTIONS = (
         metavar="NAME",
         help="Record the run in a new experiment with this name. Needs an API key.",
     ),
-    click.option(
-        "--org",
-        metavar="NAME",
-        envvar="BRAINTRUST_ORG_NAME",
-        help="The organisation, if the API key has several. Or set BRAINTRUST_ORG_NAME.",
-    ),
+    org_option,
     click.option(
         "--show",
         type=click.Choice(SHOWN),

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any, TypeVar
 from urllib.parse import SplitResult, urlsplit
 
 import click
 
 from flask_braintrust_evals.config import Session
 from flask_braintrust_evals.errors import ConfigurationError
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 org_option = click.option(
     "--org",
@@ -20,6 +24,18 @@ token_option = click.option(
     envvar="BRAINTRUST_API_KEY",
     help="A Braintrust API key. It is safer in the environment variable BRAINTRUST_API_KEY.",
 )
+
+
+def timeout_option(default: float, help: str) -> Callable[[F], F]:
+    """Return the option ``--timeout``, a number of seconds above 0."""
+    return click.option(
+        "--timeout",
+        metavar="SECONDS",
+        type=click.FloatRange(0, min_open=True),
+        default=default,
+        show_default=True,
+        help=help,
+    )
 
 
 def check_address(url: str) -> None:
