@@ -5,6 +5,8 @@ They are from its instrumentation specification (repository ``braintrustdata/bra
 :data:`PARENT` and :data:`TAGS`.
 """
 
+from collections.abc import Mapping
+
 PARENT = "braintrust.parent"
 SPAN_ATTRIBUTES = "braintrust.span_attributes"
 INPUT = "braintrust.input_json"
@@ -21,3 +23,18 @@ CONTEXT = "braintrust.context_json"
 ROW_ID = "flask_braintrust_evals.row_id"
 """Of this package alone: the id of the row that an ``eval`` span is recorded as, if it has another
 id than the span. It never leaves the process; see ``cloud/tracing/native_rows.py``."""
+
+ROW_FIELDS: Mapping[str, str] = {
+    INPUT: "input",
+    EXPECTED: "expected",
+    OUTPUT: "output",
+    METADATA: "metadata",
+    SCORES: "scores",
+    METRICS: "metrics",
+    TAGS: "tags",
+    ORIGIN: "origin",
+    CLASSIFICATIONS: "classifications",
+    CONTEXT: "context",
+    SPAN_ATTRIBUTES: "span_attributes",
+}
+"""The field of a row in Braintrust, and of the SDK's records, that each attribute becomes."""

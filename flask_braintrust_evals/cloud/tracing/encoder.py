@@ -35,6 +35,8 @@ attributes are left out."""
 MAX_ENVELOPES = 100
 """Pairs of a resource and a scope that are kept; an application has a few."""
 
+_LENGTHS = 20
+"""Bytes of the lengths in a request that belong to a chunk, at most."""
 _KINDS = {kind: kind.value + 1 for kind in SpanKind}  # OTLP's 0 is "unspecified"
 _FLAGS = SpanFlags.SPAN_FLAGS_CONTEXT_HAS_IS_REMOTE_MASK
 
@@ -47,13 +49,18 @@ class OtlpChunk:
         envelope: a ``ResourceSpans`` message without spans, shared by chunks of the same tracer.
         spans: a serialized ``ScopeSpans`` without a scope.
         count: the number of spans.
-        envelope_size: the bytes of the envelope.
+        envelope_size: the bytes that the envelope adds to a request, at most.
     """
 
     envelope: Any
     spans: bytes
     count: int
     envelope_size: int = 0
+
+    @classmethod
+    def of(cls, envelope: Any, spans: bytes, count: int) -> OtlpChunk:
+        """Return a chunk, with the size of its envelope."""
+        return cls(envelope, spans, count, envelope.ByteSize() + _LENGTHS)
 
     @property
     def size(self) -> int:
@@ -124,8 +131,7 @@ def _envelope_of(span: ReadableSpan) -> Any:
 
 
 def _chunk(envelope: Any, messages: Any) -> OtlpChunk:
-    spans, count = messages.SerializeToString(), len(messages.spans)
-    return OtlpChunk(envelope, spans, count, envelope.ByteSize() + 20)
+    return OtlpChunk.of(envelope, messages.SerializeToString(), len(messages.spans))
 
 
 def export_request(chunks: Iterable[OtlpChunk]) -> bytes:

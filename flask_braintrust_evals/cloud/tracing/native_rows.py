@@ -90,7 +90,8 @@ def _row(span: ReadableSpan) -> dict[str, str]:
             "_is_merge": False,  # it replaces the row that is there
         }
     )
-    for name, (field, convert) in _FIELDS.items():
+    for name, field in semconv.ROW_FIELDS.items():
+        convert = _CONVERTERS.get(name, _object)
         text = convert(attributes[name]) if name in attributes else None
         if text is not None:
             fields[field] = text
@@ -174,17 +175,10 @@ def _parsed(text: Any) -> Any:
         return _NOT_JSON
 
 
-_FIELDS: Mapping[str, tuple[str, Callable[[Any], str | None]]] = {
-    semconv.INPUT: ("input", _any),
-    semconv.EXPECTED: ("expected", _any),
-    semconv.OUTPUT: ("output", _any),
-    semconv.METADATA: ("metadata", _object),
-    semconv.SCORES: ("scores", _object),
-    semconv.METRICS: ("metrics", _object),
-    semconv.TAGS: ("tags", _tags),
-    semconv.ORIGIN: ("origin", _object),
-    semconv.CLASSIFICATIONS: ("classifications", _labels),
-    semconv.CONTEXT: ("context", _object),
-    semconv.SPAN_ATTRIBUTES: ("span_attributes", _object),
+_CONVERTERS: Mapping[str, Callable[[Any], str | None]] = {
+    **dict.fromkeys((semconv.INPUT, semconv.EXPECTED, semconv.OUTPUT), _any),
+    semconv.TAGS: _tags,
+    semconv.CLASSIFICATIONS: _labels,
 }
-"""The field for each attribute. A value that its field cannot have becomes metadata."""
+"""Return the JSON text of a field, by its attribute; of all others, :func:`_object` does. A value
+that its field cannot have becomes metadata."""

@@ -40,5 +40,4 @@ class Unpacker:
             if envelope is None:
                 envelope = ResourceSpans.FromString(base64.b64decode(key))
                 self._envelopes[key] = envelope
-        spans = base64.b64decode(packed["spans"])
-        return OtlpChunk(envelope, spans, packed["count"], envelope.ByteSize() + 20)
+        return OtlpChunk.of(envelope, base64.b64decode(packed["spans"]), packed["count"])

@@ -34,20 +34,6 @@ logger = logging.getLogger("flask_braintrust_evals")
 Record = dict[str, Any]
 Change = Callable[[Record], Any]
 
-_FIELDS = {
-    semconv.INPUT: "input",
-    semconv.OUTPUT: "output",
-    semconv.EXPECTED: "expected",
-    semconv.METADATA: "metadata",
-    semconv.SCORES: "scores",
-    semconv.METRICS: "metrics",
-    semconv.TAGS: "tags",
-    semconv.ORIGIN: "origin",
-    semconv.CLASSIFICATIONS: "classifications",
-    semconv.CONTEXT: "context",
-    semconv.SPAN_ATTRIBUTES: "span_attributes",
-}
-"""The field of a record for each attribute of a span."""
 _MASKED = ("input", "output", "expected", "metadata", "context", "scores", "metrics")
 _TIMES = ("start", "end")
 
@@ -129,7 +115,7 @@ def _record_of(span: ReadableSpan) -> Record:
         "root_span_id": format_trace_id(span.context.trace_id),
         "span_parents": [] if span.parent is None else [format_span_id(span.parent.span_id)],
     }
-    for name, field in _FIELDS.items():
+    for name, field in semconv.ROW_FIELDS.items():
         if name in attributes:
             record[field] = _value(attributes[name])
     record["span_attributes"] = {"name": span.name, **_dict(record.get("span_attributes"))}
@@ -141,7 +127,9 @@ def _record_of(span: ReadableSpan) -> Record:
 
 def _span_of(span: ReadableSpan, record: Mapping[str, Any], error: str | None) -> ReadableSpan:
     """Return the span for a record; its identity and its times are those of ``span``."""
-    others = {n: value for n, value in plain_attributes(span).items() if n not in _FIELDS}
+    others = {
+        n: value for n, value in plain_attributes(span).items() if n not in semconv.ROW_FIELDS
+    }
     fields = {**record}
     own = dict(_dict(fields.get("span_attributes")))
     name = own.pop("name", span.name)
@@ -149,7 +137,7 @@ def _span_of(span: ReadableSpan, record: Mapping[str, Any], error: str | None) -
         fields["metrics"] = {n: v for n, v in fields["metrics"].items() if n not in _TIMES}
     fields["span_attributes"] = own
     attributes: dict[str, Any] = {}
-    for attribute, field in _FIELDS.items():
+    for attribute, field in semconv.ROW_FIELDS.items():
         value = fields.get(field)
         if value is None or (value == {} and attribute not in plain_attributes(span)):
             continue

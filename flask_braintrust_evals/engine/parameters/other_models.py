@@ -7,15 +7,16 @@ The ``braintrust`` SDK takes any class that has a JSON Schema (``model_json_sche
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from flask_braintrust_evals.errors import RegistrationError, RequestError
 from flask_braintrust_evals.excerpts import shortened
 from flask_braintrust_evals.serialization import plain
 
+from .model_fields import parse_alone, subject_of, takes_null
 from .schema_check import SchemaCheck
-from .schemas import json_type, path_text, whole_schema
+from .schemas import json_type, whole_schema
 from .values import UNSET, Parameter, ParameterSet
 
 _SCHEMA_METHODS = ("model_json_schema", "schema")
@@ -69,8 +70,8 @@ def other_parameter_of(name: str, model: Any, where: str) -> Parameter:
         return _parse(model, schema_check, {"value": value}, name, skip=1).value
 
     shown, description = _shown(schema.get("properties", {}).get("value", {}))
-    takes_null = _takes_null(parse)
-    return Parameter(name, "data", shown, parse, default, description, not takes_null)
+    null_is_absent = not takes_null(parse)
+    return Parameter(name, "data", shown, parse, default, description, null_is_absent)
 
 
 def other_parameters_of(model: Any, evaluator: str) -> ParameterSet:
@@ -87,7 +88,7 @@ def other_parameters_of(model: Any, evaluator: str) -> ParameterSet:
         described = schema.get("properties", {}).get(name, {})
         default = UNSET if name in schema.get("required", ()) else described.get("default")
         shown, description = _shown(described)
-        parameters[name] = Parameter(name, "data", shown, _parse_alone, default, description)
+        parameters[name] = Parameter(name, "data", shown, parse_alone, default, description)
 
     def check(given: Mapping[str, Any]) -> Mapping[str, Any]:
         instance = _parse(model, schema_check, dict(given), None)
@@ -129,18 +130,6 @@ def _plain_instance(instance: Any) -> Any:
     return value if isinstance(value, dict) else {}
 
 
-def _parse_alone(value: Any) -> Any:
-    raise AssertionError("the fields of a model are parsed together")
-
-
-def _takes_null(parse: Callable[[Any], Any]) -> bool:
-    try:
-        parse(None)
-    except RequestError:
-        return False
-    return True
-
-
 def _parse(model: Any, check: SchemaCheck, value: Any, name: str | None, skip: int = 0) -> Any:
     """Return ``value`` as an instance of ``model``, without converting one JSON type to another.
 
@@ -156,7 +145,7 @@ def _parse(model: Any, check: SchemaCheck, value: Any, name: str | None, skip: i
     # Schemas of pydantic 1 do not say which fields may be null: the model knows it.
     worst = check.error(_without_nulls(value), ignore=("required",))
     if worst is not None:
-        subject = _subject(list(worst.absolute_path), name, skip)
+        subject = subject_of(worst.absolute_path, name, skip)
         message = shortened(worst.message)
         raise RequestError(f"{subject}: {message} (got {json_type(worst.instance)})")
     method = next(made for each in _PARSE_METHODS if (made := getattr(model, each, None)))
@@ -172,21 +161,15 @@ def _without_nulls(value: Any) -> Any:
     return [_without_nulls(each) for each in value] if isinstance(value, list) else value
 
 
-def _subject(path: list[Any], name: str | None, skip: int) -> str:
-    path = path[skip:]
-    shown = name if name is not None else (path.pop(0) if path else None)
-    return f"parameter {shown!r}{path_text(path)}" if shown is not None else "parameters"
-
-
 def _explain(error: Exception, name: str | None, skip: int) -> list[str]:
     errors = getattr(error, "errors", None)
     try:
         details = errors() if callable(errors) else []
         found = [
-            f"{_subject([step for step in each['loc'] if step != '__root__'], name, skip)}:"
+            f"{subject_of([step for step in each['loc'] if step != '__root__'], name, skip)}:"
             f" {each['msg']}"
             for each in details[:5]
         ]
     except Exception:  # not pydantic's form
         found = []
-    return found or [f"{_subject([], name, 0)}: {error}"]
+    return found or [f"{subject_of([], name, 0)}: {error}"]

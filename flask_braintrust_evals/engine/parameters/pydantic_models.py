@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -12,8 +12,9 @@ from flask_braintrust_evals.errors import RegistrationError, RequestError
 from flask_braintrust_evals.excerpts import shortened
 from flask_braintrust_evals.serialization import dumps, plain
 
+from .model_fields import parse_alone, subject_of, takes_null
 from .pydantic_errors import first_errors, found
-from .schemas import path_text, whole_schema
+from .schemas import whole_schema
 from .values import UNSET, Parameter, ParameterSet
 
 _MAX_ERRORS = 5
@@ -72,7 +73,7 @@ def _single_value(name: str, model: type[BaseModel], where: str) -> Parameter:
         parse,
         parameter.default,
         parameter.description,
-        null_is_absent=not _takes_null(parse),
+        null_is_absent=not takes_null(parse),
     )
 
 
@@ -94,14 +95,6 @@ def _instance(name: str, model: type[BaseModel], where: str) -> Parameter:
     )
 
 
-def _takes_null(parse: Callable[[Any], Any]) -> bool:
-    try:
-        parse(None)
-    except RequestError:
-        return False
-    return True
-
-
 def _model_parameters(
     model: type[BaseModel], where: str, names: Mapping[str, str]
 ) -> list[Parameter]:
@@ -119,15 +112,9 @@ def _model_parameters(
             value = field.get_default(call_default_factory=True)
             default = None if value is None else plain(value)
         parameters.append(
-            Parameter(
-                names.get(shown, shown), "data", described, _parse_alone, default, description
-            )
+            Parameter(names.get(shown, shown), "data", described, parse_alone, default, description)
         )
     return parameters
-
-
-def _parse_alone(value: Any) -> Any:
-    raise AssertionError("the fields of a model are parsed together")
 
 
 def _json_schema(model: type[BaseModel], where: str) -> dict[str, Any]:
@@ -157,10 +144,7 @@ def _parse(model: type[BaseModel], value: Any, name: str | None, skip: int = 0) 
 def _explain(error: ValidationError, name: str | None, skip: int) -> list[str]:
     explained = []
     for each in first_errors(error, _MAX_ERRORS):
-        path = list(each["loc"])[skip:]
-        shown = name if name is not None else (path.pop(0) if path else None)
-        inside = path_text(path)
-        subject = f"parameter {shown!r}{inside}" if shown is not None else "parameters"
+        subject = subject_of(each["loc"], name, skip)
         message = each["msg"].removeprefix("Value error, ")
         message = message[:1].lower() + message[1:]
         kind = "" if each["type"] == "missing" else found(each)

@@ -1,0 +1,37 @@
+"""What parameters that models declare have in common, whichever library the models are of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from flask_braintrust_evals.errors import RequestError
+
+from .schemas import path_text
+
+
+def parse_alone(value: Any) -> Any:
+    """Stand for the ``parse`` of a field, which is never called; see :class:`.ParameterSet`."""
+    raise AssertionError("the fields of a model are parsed together")
+
+
+def takes_null(parse: Callable[[Any], Any]) -> bool:
+    """Return whether a parameter may be ``null``, by the function that parses it."""
+    try:
+        parse(None)
+    except RequestError:
+        return False
+    return True
+
+
+def subject_of(path: Iterable[Any], name: str | None, skip: int) -> str:
+    """Return what an error is about: a parameter, and the path to the wrong part of its value.
+
+    Args:
+        path: the path to the wrong part, from the instance of the model.
+        name: the parameter; ``None``: the model's fields are the parameters.
+        skip: the number of steps from the instance to the value of the parameter.
+    """
+    steps = list(path)[skip:]
+    shown = name if name is not None else (steps.pop(0) if steps else None)
+    return f"parameter {shown!r}{path_text(steps)}" if shown is not None else "parameters"
