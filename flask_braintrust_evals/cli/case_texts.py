@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from flask_braintrust_evals.engine.values.results import CaseError, CaseResult
+from flask_braintrust_evals.excerpts import shortened
 from flask_braintrust_evals.plain_values import safe_text
 from flask_braintrust_evals.serialization import dumps_or_reason
 
@@ -57,11 +58,6 @@ def case_lines(result: CaseResult, limits: Mapping[str, float], verbose: bool) -
     return [*lines, *(styled(f"  {name}: {_cut(text, verbose)}") for name, text in fields.items())]
 
 
-def shortened(text: str, length: int = MAX_TEXT) -> str:
-    """Return a text, or its beginning if it is longer than ``length`` characters."""
-    return text if len(text) <= length else text[:length] + "…"
-
-
 def _head(result: CaseResult, limits: Mapping[str, float], verbose: bool) -> str:
     name = case_name(result)
     if result.error is not None:
@@ -89,4 +85,4 @@ def _score_metadata(result: CaseResult) -> dict[str, str]:
 
 
 def _cut(text: str, verbose: bool) -> str:
-    return text if verbose else shortened(text)
+    return text if verbose else shortened(text, MAX_TEXT)

@@ -10,7 +10,8 @@ from typing import Any
 
 import requests
 import urllib3
-from requests.auth import AuthBase
+
+from flask_braintrust_evals.cloud.attempts import NoAuth
 
 DEFAULT_TIMEOUT = 15.0
 """Seconds that an answer may take, and that a stream may send nothing."""
@@ -95,17 +96,10 @@ def chunks(response: requests.Response) -> Iterator[bytes]:
         raise requests.ConnectionError(error) from error
 
 
-class _NoNetrc(AuthBase):
-    """Adds no credentials, which keeps ``requests`` from using those of a ``.netrc`` file."""
-
-    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        return request
-
-
 def new_session() -> requests.Session:
     """Return a session that sends no credentials but those in the headers of a request."""
     session = requests.Session()
-    session.auth = _NoNetrc()
+    session.auth = NoAuth()
     return session
 
 

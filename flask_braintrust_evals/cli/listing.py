@@ -10,10 +10,10 @@ from flask_braintrust_evals.engine.evaluator import Evaluator
 from flask_braintrust_evals.engine.parameters.saved import SavedParameterSet
 from flask_braintrust_evals.engine.parameters.values import UNSET, Parameter
 from flask_braintrust_evals.engine.values.summary import cases_text
+from flask_braintrust_evals.excerpts import shortened
 from flask_braintrust_evals.plain_values import clean_text
 from flask_braintrust_evals.serialization import dumps_or_reason
 
-from .case_texts import shortened
 from .terminal import styled
 from .values import schema_types
 

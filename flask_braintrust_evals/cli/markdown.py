@@ -6,10 +6,11 @@ import re
 from collections.abc import Iterable, Sequence
 
 from flask_braintrust_evals.engine.values.results import CaseResult
+from flask_braintrust_evals.excerpts import shortened
 from flask_braintrust_evals.plain_values import clean_text
 from flask_braintrust_evals.serialization import dumps_or_reason
 
-from .case_texts import case_name, shortened
+from .case_texts import case_name
 from .choice import chosen_cases
 from .outcome import Outcome
 from .summary_tables import metric_rows, score_rows

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from flask_braintrust_evals.engine.values.results import CaseError
 from flask_braintrust_evals.engine.values.summary import cases_text
+from flask_braintrust_evals.excerpts import shortened
 
-from .case_texts import case_lines, shortened
+from .case_texts import MAX_TEXT, case_lines
 from .choice import chosen_cases
 from .outcome import Outcome
 from .result_json import experiment_of
@@ -36,7 +37,7 @@ def report(outcome: Outcome, detail: Detail) -> str:
     lines = _cases(outcome, detail)
     for name, count in result.summary.scorer_errors.items():
         error = next(r.scorer_errors[name] for r in result.results if name in r.scorer_errors)
-        text = f"{name} failed on {cases_text(count)}, first with {shortened(str(error))}"
+        text = f"{name} failed on {cases_text(count)}, first with {shortened(str(error), MAX_TEXT)}"
         lines.append(styled(text, fg="red"))
         if error.place:
             lines.append(styled(f"  at {error.place}"))

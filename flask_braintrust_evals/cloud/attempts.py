@@ -101,8 +101,8 @@ class BearerAuth(AuthBase):
         return "BearerAuth(***)"
 
 
-class _NoAuth(AuthBase):
-    """Adds nothing, also nothing of a ``.netrc`` file."""
+class NoAuth(AuthBase):
+    """Adds no credentials, which keeps ``requests`` from using those of a ``.netrc`` file."""
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
         return request
@@ -185,7 +185,7 @@ class Connections:
             params=call.params if first else None,
             data=call.data if first else None,
             headers={**answers.ACCEPTED, **(call.headers if with_headers else {})},
-            auth=None if with_token else _NoAuth(),
+            auth=None if with_token else NoAuth(),
             timeout=Timeout(connect=min(CONNECT_TIMEOUT, call.timeout), total=call.timeout),  # type: ignore[arg-type]
             allow_redirects=False,
             stream=True,

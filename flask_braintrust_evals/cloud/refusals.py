@@ -16,6 +16,7 @@ from flask_braintrust_evals.errors import (
     CloudTimeoutError,
     CloudUnauthorizedError,
 )
+from flask_braintrust_evals.excerpts import shortened
 
 from . import answers
 from .tokens import Token
@@ -83,4 +84,4 @@ def _text(response: requests.Response, what: str, token: Token) -> str:
         text = str(value.get("Message") or value.get("error") or text)
     # The token is masked before the text is cut, which could leave a part of it.
     text = " ".join(text.replace(token.reveal(), "***").split())
-    return text if len(text) <= MAX_TEXT else text[:MAX_TEXT] + "…"
+    return shortened(text, MAX_TEXT)

@@ -11,10 +11,12 @@ from opentelemetry.trace import StatusCode, format_span_id
 
 from flask_braintrust_evals import semconv
 from flask_braintrust_evals.error_texts import cut_stack
+from flask_braintrust_evals.excerpts import shortened
 from flask_braintrust_evals.json_reading import loads
 
 from .case_spans import ERROR_STACK
 from .sizes import text_size
+from .span_errors import STACK
 from .usage import usage_of
 from .value_cuts import value_within
 
@@ -34,7 +36,6 @@ MAX_READ = 1024 * 1024
 _INPUTS = (semconv.INPUT, "gen_ai.input.messages", "input.value")
 _OUTPUTS = (semconv.OUTPUT, "gen_ai.output.messages", "output.value")
 _BRAINTRUST = ("braintrust.", "flask_braintrust_evals.")
-_STACK = "exception.stacktrace"
 
 
 def kept_span(
@@ -54,7 +55,7 @@ def kept_span(
     kept = fields.kept
     kept["id"] = format_span_id(span.context.span_id)
     kept["parent_id"] = None if span.parent is None else format_span_id(span.parent.span_id)
-    kept["name"] = _shortened(span.name, MAX_NAME)
+    kept["name"] = shortened(span.name, MAX_NAME)
     kept["type"] = _type_of(kind, attributes)
     kept["start"] = span.start_time or 0
     kept["end"] = span.end_time or span.start_time or 0
@@ -66,7 +67,7 @@ def kept_span(
     fields.add_value("metrics", _metrics(attributes), min(limit, SMALL_VALUE_BYTES) or SMALL_FIELD)
     if span.status.status_code is StatusCode.ERROR:
         text = span.status.description or "error"
-        kept["error"] = _shortened(text, MAX_ERROR if limit else SMALL_FIELD)
+        kept["error"] = shortened(text, MAX_ERROR if limit else SMALL_FIELD)
         fields.size += text_size(kept["error"])
     if span.events:
         fields.add_value(ERROR_STACK, _stack(span))
@@ -115,7 +116,7 @@ class _Fields:
 
 def _type_of(kind: Mapping[str, Any], attributes: Mapping[str, Any]) -> str | None:
     if isinstance(kind.get("type"), str):
-        return _shortened(kind["type"], MAX_NAME)
+        return shortened(kind["type"], MAX_NAME)
     return "llm" if any(name.startswith("gen_ai.") for name in attributes) else None
 
 
@@ -142,9 +143,9 @@ def _metrics(attributes: Mapping[str, Any]) -> dict[str, Any] | None:
 def _stack(span: ReadableSpan) -> str | None:
     """Return the stack trace of the last exception that is recorded on a span."""
     stacks = [
-        event.attributes[_STACK]
+        event.attributes[STACK]
         for event in span.events
-        if event.attributes is not None and _STACK in event.attributes
+        if event.attributes is not None and STACK in event.attributes
     ]
     return cut_stack(str(stacks[-1])) if stacks else None
 
@@ -173,7 +174,3 @@ def object_of(value: Any) -> dict[str, Any]:
     """Return the object that an attribute has as JSON; empty: it has none."""
     parsed = _parsed(value)
     return parsed if isinstance(parsed, dict) else {}
-
-
-def _shortened(text: str, limit: int) -> str:
-    return text if len(text) <= limit else f"{text[:limit]}…"
