@@ -28,7 +28,7 @@ class _Entry:
     """A session in the cache, or one that was removed and is still leased.
 
     Attributes:
-        key: see :meth:`SessionCache._key`.
+        key: a digest of the token, the organisation and the address.
         session: the session.
         expires_at: when to replace it, by the cache's clock.
         leases: the number of leases that have not been released.
@@ -106,9 +106,9 @@ class SessionCache:
         """The number of requests that wait for a login."""
         return self._logins.waiting
 
-    def digest(self, *parts: str | Token) -> bytes:
+    def digest(self, *parts: str | Token | None) -> bytes:
         """Return a digest of some texts, made with the secret of this process."""
-        return self._key(*parts)
+        return keyed_digest(self._secret, *parts)
 
     def lease(
         self,
@@ -137,7 +137,7 @@ class SessionCache:
             CloudError: the client has disconnected, or the login was interrupted.
             Exception: whatever ``log_in`` raises.
         """
-        key = self._key(token, org_name, app_url)
+        key = self.digest(token, org_name, app_url)
         with self._lock:
             retired = self._expire(key)
             entry = self._entries.get(key)
@@ -226,9 +226,6 @@ class SessionCache:
         entry.listed = False
         del self._entries[entry.key]
         return entry.leases == 0
-
-    def _key(self, *parts: str | Token | None) -> bytes:
-        return keyed_digest(self._secret, *parts)
 
 
 def _close(entries: list[_Entry]) -> None:

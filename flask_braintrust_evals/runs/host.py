@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from flask_braintrust_evals.cloud.sessions import UserSession
 from flask_braintrust_evals.cloud.tracing.outgoing import Customize, no_customizer
 from flask_braintrust_evals.concurrency.places import Places
 from flask_braintrust_evals.config import Settings
+from flask_braintrust_evals.engine.calls.plan import CasePlan
+from flask_braintrust_evals.engine.evaluator import Evaluator
 from flask_braintrust_evals.errors import RunError
 from flask_braintrust_evals.tracing.collector import SpanCollector
 from flask_braintrust_evals.tracing.processor import CaseSpanProcessor
@@ -43,6 +45,18 @@ class Host:
     sdk_attachments: WithAttachments | None = None
     sdk_customizer: Callable[[], Customize | None] = no_customizer
     distribution: Distribution | None = None
+
+    def plan_of(self, evaluator: Evaluator, retries: int | None) -> CasePlan:
+        """Return the plan of an evaluator with what the settings and a run change of it.
+
+        Args:
+            evaluator: the evaluator.
+            retries: how often a failed task is called again; ``None``: as the evaluator says.
+        """
+        plan = evaluator.plan
+        if self.settings.blocking:
+            plan = replace(plan, blocking=True)
+        return plan if retries is None else replace(plan, retries=retries)
 
     def spans_in_memory(self, keeper: SpanKeeper) -> SpanCollector:
         """Return what collects the spans of a run that nobody records, for ``keeper``."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 from opentelemetry import trace
 
@@ -103,11 +102,13 @@ def prepare(
         raise
     keeper = SpanKeeper() if requester.wants_spans else None
     spans = _spans(session, recording, host, keeper)
-    collected = spans or _in_memory(host, keeper)
+    # What is not recorded, and the run's client asks for.
+    in_memory = host.spans_in_memory(keeper) if spans is None and keeper is not None else None
+    collected = spans or in_memory
     scorers = _remote_scorers(spec, requester, evaluator.project_id, recording)
     uploads = None if spans is None or session is None else AttachmentUploads(session)
     org_url = None if spans is None or session is None else objects.org_url(session)
-    plan = _plan(evaluator, spec, host)
+    plan = host.plan_of(evaluator, spec.retries)
     runner = _runner(
         plan, parameters, scorers, collected, keeper, recording, requester, host, org_url
     )
@@ -119,11 +120,13 @@ def prepare(
             runner,
             executor,
             scorers,
-            recording_order(recording, spans, org_url, host.settings.stack_traces, uploads),
-            spans,
-            numbers.max_concurrency,
-            requester.wants_usage,
-            uploads,
+            recording=recording_order(
+                recording, spans, org_url, host.settings.stack_traces, uploads
+            ),
+            spans=spans,
+            window=numbers.max_concurrency,
+            usage=requester.wants_usage,
+            uploads=uploads,
         )
     run = Run(
         executor if spec.around is None else spec.around(executor),
@@ -141,8 +144,8 @@ def prepare(
     )
     if isinstance(executor, RemoteExecutor):
         run.when_closed(executor.close)
-    if collected is not None and spans is None:
-        run.when_closed(collected.close)
+    if in_memory is not None:
+        run.when_closed(in_memory.close)
     org_name = session.org.name if session is not None else None
     return PreparedRun(evaluator.name, run, recording, spans, org_name, size_hint, uploads, plan)
 
@@ -187,11 +190,6 @@ def _spans(
     )
 
 
-def _in_memory(host: Host, keeper: SpanKeeper | None) -> SpanCollector | None:
-    """Return what collects spans that are not recorded, and that the run's client asks for."""
-    return None if keeper is None else host.spans_in_memory(keeper)
-
-
 def _remote_scorers(
     spec: RunSpec, requester: Requester, own_project_id: str | None, recording: Recording
 ) -> list[ScorerCall]:
@@ -212,13 +210,6 @@ def _distribution(evaluator: Evaluator, requester: Requester, host: Host) -> Dis
     """Return the way to the workers that run the cases; ``None``: this process runs them."""
     may_be = evaluator.distributed and requester.distributed
     return host.distribution if may_be else None
-
-
-def _plan(evaluator: Evaluator, spec: RunSpec, host: Host) -> CasePlan:
-    plan = evaluator.plan
-    if host.settings.blocking:
-        plan = replace(plan, blocking=True)
-    return plan if spec.retries is None else replace(plan, retries=spec.retries)
 
 
 def _runner(

@@ -48,6 +48,7 @@ class Distribution:
         runner: CaseRunner,
         local: CaseExecutor,
         scorers: Sequence[ScorerCall],
+        *,
         recording: RecordingOrder | None,
         spans: SpanPipeline | None,
         window: int,

@@ -39,11 +39,7 @@ class WorkerCases:
         self, order: RunOrder, evaluator: Evaluator, host: Host, receive_spans: ReceiveSpans
     ) -> None:
         parameters = evaluator.parameter_set.validate(order.parameters)
-        plan = evaluator.plan
-        if host.settings.blocking:
-            plan = replace(plan, blocking=True)
-        if order.retries is not None:
-            plan = replace(plan, retries=order.retries)
+        plan = host.plan_of(evaluator, order.retries)
         if not order.error_scores:
             plan = replace(plan, error_score_handler=None)
         keeper = SpanKeeper() if order.case_spans else None

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from opentelemetry import context as otel_context
 from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY
 
@@ -28,17 +26,14 @@ class Intake:
     def send_spans(self, batch: list[OtlpChunk], seconds: float) -> None:
         """Send spans over OTLP; one attempt, which may take ``seconds``."""
         headers = {"Content-Type": "application/x-protobuf", "x-bt-parent": self._parent}
-        # OTLP answers in protobuf.
-        self._post("/otel/v1/traces", export_request(batch), headers, seconds, parse=False)
+        self._post("/otel/v1/traces", export_request(batch), headers, seconds)
 
     def send_rows(self, batch: list[NativeRow], seconds: float) -> None:
         """Send spans as rows, which name their object themselves."""
         headers = {"Content-Type": "application/json"}
-        self._post("/logs3", insert_request(batch), headers, seconds, parse=False)
+        self._post("/logs3", insert_request(batch), headers, seconds)
 
-    def _post(
-        self, path: str, data: bytes, headers: dict[str, str], seconds: float, **options: Any
-    ) -> None:
+    def _post(self, path: str, data: bytes, headers: dict[str, str], seconds: float) -> None:
         # The application may have instrumented requests: sending spans must not record spans.
         token = otel_context.attach(otel_context.set_value(_SUPPRESS_INSTRUMENTATION_KEY, True))
         try:
@@ -49,7 +44,7 @@ class Intake:
                 headers=headers,
                 timeout=seconds,
                 retry=False,
-                **options,
+                parse=False,  # nothing in the answer matters, and that of OTLP is protobuf
             )
         finally:
             otel_context.detach(token)
