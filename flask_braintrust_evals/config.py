@@ -74,7 +74,7 @@ class Session:
 
     def __post_init__(self) -> None:
         if self.caller is not None and not (isinstance(self.caller, str) and self.caller):
-            raise ConfigurationError("a Session's caller must be a text, and not empty.")
+            raise ConfigurationError("a Session's caller must be a text, and not empty")
         if self.token is not None:
             object.__setattr__(self, "token", parse_token("a Session's token", self.token))
 

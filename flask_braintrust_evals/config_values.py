@@ -22,7 +22,7 @@ _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII | re
 
 def refuse(key: str, value: object, allowed: str) -> ConfigurationError:
     """Return the error of a value that a setting must not have."""
-    return ConfigurationError(f"{key} is {value!r}, but must be {allowed}.")
+    return ConfigurationError(f"{key} is {value!r}, but must be {allowed}")
 
 
 def parse_token(what: str, value: Any) -> str | None:
@@ -34,7 +34,7 @@ def parse_token(what: str, value: Any) -> str | None:
         # The value is not quoted, because it may be a token with a mistake. Nor may it be in the
         # variables of this frame, which crash reporters record.
         del value, token
-        raise ConfigurationError(f"{what} must be a text of visible ASCII characters.")
+        raise ConfigurationError(f"{what} must be a text of visible ASCII characters")
     return token
 
 
@@ -46,7 +46,7 @@ def parse_url(key: str, value: Any, example: str = "https://www.braintrust.dev")
         raise refuse(key, value, allowed)
     if parts.username is not None or parts.password is not None:
         # The value is not quoted, because it contains a password.
-        raise ConfigurationError(f"{key} must not hold a user name or a password.")
+        raise ConfigurationError(f"{key} must not hold a user name or a password")
     return parts.geturl().rstrip("/")
 
 

@@ -120,7 +120,7 @@ def wrong() -> Iterator[tuple[str, Any, str]]:
 def test_a_wrong_value_is_reported_with_its_key_and_what_is_allowed(
     key: str, value: Any, allowed: str
 ) -> None:
-    assert refusal(key, value) == f"{key} is {value!r}, but must be {allowed}."
+    assert refusal(key, value) == f"{key} is {value!r}, but must be {allowed}"
 
 
 @pytest.mark.parametrize(
@@ -130,7 +130,7 @@ def test_a_wrong_value_is_reported_with_its_key_and_what_is_allowed(
 def test_a_wrong_value_in_the_environment_is_reported_the_same_way(
     key: str, value: str, allowed: str
 ) -> None:
-    assert refusal(key, value, {key: value}) == f"{key} is {value!r}, but must be {allowed}."
+    assert refusal(key, value, {key: value}) == f"{key} is {value!r}, but must be {allowed}"
 
 
 @pytest.mark.parametrize("key", ADDRESSES)
@@ -139,7 +139,7 @@ def test_a_wrong_value_in_the_environment_is_reported_the_same_way(
     ["https://user:secret@x.dev", "https://secret@x.dev", "https://:secret@x.dev"],
 )
 def test_a_password_in_an_address_is_refused_and_not_repeated(key: str, address: str) -> None:
-    assert refusal(key, address) == f"{key} must not hold a user name or a password."
+    assert refusal(key, address) == f"{key} must not hold a user name or a password"
 
 
 @pytest.mark.parametrize(
@@ -148,7 +148,7 @@ def test_a_password_in_an_address_is_refused_and_not_repeated(key: str, address:
 )
 def test_an_address_that_cannot_be_parsed_is_reported_like_any_other(address: str) -> None:
     text = refusal("BRAINTRUST_APP_URL", address)
-    assert text == f"BRAINTRUST_APP_URL is {address!r}, but must be {ADDRESS}."
+    assert text == f"BRAINTRUST_APP_URL is {address!r}, but must be {ADDRESS}"
 
 
 @pytest.mark.parametrize(
@@ -167,7 +167,7 @@ def test_space_around_an_address_is_refused_or_taken_away(address: str) -> None:
 )
 def test_an_origin_that_no_browser_sends_is_refused(origin: str) -> None:
     text = refusal("BRAINTRUST_EVALS_ORIGINS", [origin])
-    assert text == f"BRAINTRUST_EVALS_ORIGINS is {[origin]!r}, but must be {ORIGINS}."
+    assert text == f"BRAINTRUST_EVALS_ORIGINS is {[origin]!r}, but must be {ORIGINS}"
 
 
 # --- What is right ---

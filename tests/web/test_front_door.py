@@ -228,7 +228,7 @@ def test_the_space_around_a_token_from_a_file_is_taken_away() -> None:
 def test_a_token_that_no_header_can_carry_is_refused_and_not_repeated(token: str) -> None:
     with pytest.raises(ConfigurationError) as refused:
         Session(token)
-    assert str(refused.value) == "a Session's token must be a text of visible ASCII characters."
+    assert str(refused.value) == "a Session's token must be a text of visible ASCII characters"
 
 
 def test_an_answer_that_the_application_discards_ends_its_run(cloud: StandIn) -> None:
