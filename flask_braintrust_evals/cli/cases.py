@@ -42,18 +42,18 @@ class CaseFile:
         except OSError as error:
             text = f"{self._name} cannot be read: {error.strerror or error}"
             raise click.UsageError(text) from None
-        self._first: list[EvalCase] | None = self._parsed(tells=True)
+        self._first: list[EvalCase] | None = self._parsed(warns=True)
 
     def cases(self) -> list[EvalCase]:
         """Return the cases; new ones each time, because tasks may change them."""
         first, self._first = self._first, None
-        return self._parsed(tells=False) if first is None else first
+        return self._parsed(warns=False) if first is None else first
 
-    def _parsed(self, tells: bool) -> list[EvalCase]:
+    def _parsed(self, warns: bool) -> list[EvalCase]:
         try:
             cases = parse_cases(self._content)
-            if tells:
-                _tell_ignored(cases, self._name)
+            if warns:
+                _warn_of_ignored(cases, self._name)
             return [_checked(case, number) for number, case in enumerate(cases, 1)]
         except ValueError as error:
             raise click.UsageError(f"{self._name}: {error}") from None
@@ -143,7 +143,7 @@ def ignored_keys(cases: list[dict[str, Any]]) -> list[str]:
     return sorted({key for case in cases for key in case.keys() - FIELDS})
 
 
-def _tell_ignored(cases: list[dict[str, Any]], name: str) -> None:
+def _warn_of_ignored(cases: list[dict[str, Any]], name: str) -> None:
     ignored = ignored_keys(cases)
     if ignored:
         keys = shortened(", ".join(map(repr, ignored)), MAX_QUOTED)

@@ -40,7 +40,7 @@ UPLOAD_TIMEOUT = 60.0
 IDLE_AFTER = 0.2
 """Seconds without an event after which the run yields ``Idle``, so that Ctrl-C is noticed."""
 
-MAX_SPANS = 50_000_000
+MAX_SPANS_BYTES = 50_000_000
 """Bytes of the spans that are kept of a run; of later cases, they are only counted."""
 
 
@@ -232,7 +232,7 @@ def _limit_spans(result: CaseResult, outcome: Outcome) -> None:
     if result.spans is None:
         return
     outcome.spans_size += result.spans.size
-    if outcome.spans_size > MAX_SPANS:
+    if outcome.spans_size > MAX_SPANS_BYTES:
         result.spans = CaseSpans(left_out=len(result.spans.spans) + result.spans.left_out)
 
 

@@ -15,7 +15,7 @@ from .outcome import Outcome
 from .result_json import experiment_of
 from .summary_tables import metric_table, score_table
 from .terminal import styled
-from .thread_hint import HINT, smells_of_threads
+from .thread_hint import HINT, has_thread_error
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def _warnings(outcome: Outcome) -> Iterable[str]:
         yield result.summary.warning
     yield from result.notes
     yield from outcome.remarks
-    if outcome.max_concurrency > 1 and smells_of_threads(_errors(outcome)):
+    if outcome.max_concurrency > 1 and has_thread_error(_errors(outcome)):
         yield HINT
 
 

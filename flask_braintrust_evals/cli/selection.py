@@ -63,7 +63,9 @@ class Selection:
 
     def _matching(self, placed: list[PlacedCase]) -> list[PlacedCase]:
         if self.names:
-            named = {name: [each for each in placed if _is(each, name)] for name in self.names}
+            named = {
+                name: [each for each in placed if _is_named(each, name)] for name in self.names
+            }
             unknown = [name for name, found in named.items() if not found]
             if unknown:
                 raise RequestError(
@@ -95,6 +97,6 @@ def _checked(placed: PlacedCase) -> PlacedCase:
         raise DataError(f"case {placed.index + 1}: {error}") from None
 
 
-def _is(placed: PlacedCase, name: str) -> bool:
+def _is_named(placed: PlacedCase, name: str) -> bool:
     id = placed.case.id
     return name == str(placed.index + 1) if id is None else name == safe_text(id)

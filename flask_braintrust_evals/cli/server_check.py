@@ -79,14 +79,14 @@ class ServerCheck:
                 )
                 yield from stream.findings()
         except requests.exceptions.SSLError as error:
-            advice = (
+            todo = (
                 "check that the port speaks TLS, and that browsers trust the certificate: its"
                 " names, its dates, and the certificates between it and a known authority"
             )
-            yield Finding(False, f"TLS fails: {cause_of(error)}", advice)
+            yield Finding(False, f"TLS fails: {cause_of(error)}", todo)
         except requests.RequestException as error:
-            advice = "check the address, the firewall, and that the server runs"
-            yield Finding(False, f"no answer: {cause_of(error)}", advice)
+            todo = "check the address, the firewall, and that the server runs"
+            yield Finding(False, f"no answer: {cause_of(error)}", todo)
 
     def _health(self) -> Generator[Finding, None, bool]:
         answer = self._request("GET", "/")

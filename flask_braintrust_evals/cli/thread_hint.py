@@ -24,6 +24,6 @@ HINT = (
 )
 
 
-def smells_of_threads(errors: Iterable[CaseError]) -> bool:
+def has_thread_error(errors: Iterable[CaseError]) -> bool:
     """Return whether one of the errors is usual where threads disturb each other."""
     return any(_SIGNS.search(error.message) for error in errors)

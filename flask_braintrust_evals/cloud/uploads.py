@@ -1,7 +1,7 @@
 """Stores attachments of a run in Braintrust, with the caller's session, beside the run.
 
 As in the SDKs, that takes three calls: Braintrust names an address of its object store, the content
-is sent there, and Braintrust is told how that went.
+is sent there, and how that went is reported to Braintrust.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ TIMEOUT = 60.0
 """Seconds that sending the content of an attachment may take."""
 MAX_SECONDS = 60.0
 """Seconds after the end of a run in which uploads may begin."""
-TELL_SECONDS = 5.0
-"""Seconds that telling Braintrust of failed uploads may take, likewise."""
+REPORT_SECONDS = 5.0
+"""Seconds that reporting failed uploads to Braintrust may take, likewise."""
 _AZURE = ".blob.core.windows.net"
 _OWN_HEADERS = {"authorization", "content-length", "cookie", "host", "transfer-encoding"}
 """Headers that an answer must not set."""
@@ -95,7 +95,7 @@ class AttachmentUploads:
             raise ValueError("the key is not one of this run")
         refusal = self._put(reference, content)
         if refusal is not None:
-            self._report_loss(reference, refusal, tells=False)
+            self._report_loss(reference, refusal, to_braintrust=False)
 
     def _put(self, stored: Mapping[str, Any], content: bytes) -> str | None:
         """Add an attachment to the queue; return why that is not possible."""
@@ -196,22 +196,22 @@ class AttachmentUploads:
             headers["x-ms-blob-type"] = "BlockBlob"
         what = f"the upload of {_name(reference)}"
         self._session.upload(url, what, content, headers, TIMEOUT)
-        self._tell(reference, {"upload_status": "done"})
+        self._report_status(reference, {"upload_status": "done"})
 
     def _report_loss(
-        self, reference: Mapping[str, Any], reason: str, *, tells: bool = True
+        self, reference: Mapping[str, Any], reason: str, *, to_braintrust: bool = True
     ) -> None:
         self.lost += 1
         logger.warning("%s could not be stored: %s", _name(reference), reason)
-        if not tells or time.monotonic() >= self._ends + TELL_SECONDS:
+        if not to_braintrust or time.monotonic() >= self._ends + REPORT_SECONDS:
             return
         status = {"upload_status": "error", "error_message": reason}
         try:
-            self._tell(reference, status, timeout=TELL_SECONDS, retry=False)
+            self._report_status(reference, status, timeout=REPORT_SECONDS, retry=False)
         except CloudError as error:
             logger.info("Braintrust was not told so: %s", error)
 
-    def _tell(
+    def _report_status(
         self, reference: Mapping[str, Any], status: Mapping[str, str], **options: Any
     ) -> None:
         body = {"key": reference["key"], "org_id": self._session.org.id, "status": status}

@@ -11,7 +11,7 @@ import atexit
 import os
 
 from .gevent_patch import new_lock
-from .loop_health import LoopHealth, told_by
+from .loop_health import LoopHealth, set_source
 from .loop_thread import MAX_GIVEN_UP, BackgroundLoop
 
 _current: BackgroundLoop | None = None
@@ -71,7 +71,7 @@ def _end_with_process() -> None:
         _current.end_with_process()
 
 
-told_by(_health)
+set_source(_health)
 atexit.register(_end_with_process)
 # A forked child has the loop's memory but not its thread.
 os.register_at_fork(after_in_child=_forget)

@@ -1,4 +1,4 @@
-"""Tells whether coroutines can run in this process.
+"""Says whether coroutines can run in this process.
 
 Apart from the event loop, which a process that runs no coroutine does not import.
 """
@@ -30,7 +30,7 @@ def loop_health() -> LoopHealth:
     return _ask()
 
 
-def told_by(ask: Callable[[], LoopHealth]) -> None:
+def set_source(ask: Callable[[], LoopHealth]) -> None:
     """Have ``ask`` called to find out. Called once, by the module that makes event loops."""
     global _ask
     _ask = ask

@@ -14,9 +14,9 @@ from .gevent_patch import MAX_WAIT, start_thread
 
 logger = logging.getLogger("flask_braintrust_evals")
 
-LINGER = 5.0
+IDLE_SECONDS = 5.0
 """Seconds without timers after which the thread ends. Until then, no new one has to be started."""
-MANY = 64
+MAX_CANCELLED = 64
 """Cancelled timers that may be kept before they are removed."""
 
 
@@ -69,7 +69,7 @@ class _Timers:
     def note_cancelled(self) -> None:
         with self._changed:
             self._cancelled += 1
-            if self._cancelled > MANY and self._cancelled > len(self._heap) // 2:
+            if self._cancelled > MAX_CANCELLED and self._cancelled > len(self._heap) // 2:
                 self._heap = [entry for entry in self._heap if entry[2].callback is not None]
                 heapq.heapify(self._heap)
                 self._cancelled = 0
@@ -93,7 +93,7 @@ class _Timers:
 
     def _next(self) -> Timer | None:
         """Wait for the next timer and return it; ``None``: the thread is no longer needed."""
-        ends = time.monotonic() + LINGER
+        ends = time.monotonic() + IDLE_SECONDS
         with self._changed:
             while True:
                 while self._heap and self._heap[0][2].callback is None:
@@ -102,7 +102,7 @@ class _Timers:
                 now = time.monotonic()
                 if self._heap:
                     at = ends = self._heap[0][0]
-                    ends += LINGER
+                    ends += IDLE_SECONDS
                     if at <= now:
                         return heapq.heappop(self._heap)[2]
                 elif now >= ends:

@@ -22,7 +22,7 @@ from .gevent_patch import is_patched
 
 SLICE = 0.005
 """Seconds that the greenlets of cases may run at a stretch."""
-PATIENCE = 0.1
+OVERDUE_AFTER = 0.1
 """Seconds after which a greenlet is run whatever its priority: one in each slice."""
 LARGE = 100_000
 """Bytes or characters of a value that takes about a millisecond to write or to copy."""
@@ -95,7 +95,7 @@ class _Queues:
     def _overdue(self, now: float) -> _Queue | None:
         """Return the queue of least priority whose first greenlet has waited for too long."""
         for queue in reversed(self._waiting):
-            if queue and now - queue[0][1] > PATIENCE:
+            if queue and now - queue[0][1] > OVERDUE_AFTER:
                 return queue
         return None
 

@@ -234,8 +234,8 @@ class Supervision:
         A worker that has taken an order and dies before it says so takes the order with it. Where
         workers wait although the queue is not empty, each further time is twice as long.
         """
-        patience = self.lease * 2 ** min(case.repeats, MAX_REPEATS)
-        if known - max(sent_at, self._last_started_at, case.heard_at) <= patience:
+        limit = self.lease * 2 ** min(case.repeats, MAX_REPEATS)
+        if known - max(sent_at, self._last_started_at, case.heard_at) <= limit:
             return False
         return self._has_idle(case, known)
 

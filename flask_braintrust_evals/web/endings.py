@@ -31,7 +31,7 @@ class Ending:
         self._grace = grace
         self.delivered = new_event()
 
-    def patience(self) -> float:
+    def seconds_to_wait(self) -> float:
         """Return the seconds that a process which exits now waits for it.
 
         They are those for the workers of a run that has ended, and for the delivery that follows,
@@ -81,7 +81,7 @@ class Endings:
         with self._lock:
             pending = list(self._pending)
         now = time.monotonic()
-        deadlines = [(now + ending.patience(), ending) for ending in pending]
+        deadlines = [(now + ending.seconds_to_wait(), ending) for ending in pending]
         for deadline, ending in deadlines:
             ending.delivered.wait(max(0.0, deadline - time.monotonic()))
 

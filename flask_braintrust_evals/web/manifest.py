@@ -10,7 +10,7 @@ from typing import Any
 
 from flask_braintrust_evals.engine.evaluator import Evaluator
 from flask_braintrust_evals.engine.parameters.saved import SavedParameterSet
-from flask_braintrust_evals.engine.parameters.schemas import without_nulls
+from flask_braintrust_evals.engine.parameters.schemas import without_refused_nulls
 from flask_braintrust_evals.engine.parameters.values import UNSET, Parameter
 from flask_braintrust_evals.engine.values.cases import EvalCase
 from flask_braintrust_evals.errors import DataError
@@ -134,7 +134,7 @@ def _saved(parameters: SavedParameterSet) -> dict[str, Any]:
     }
     return {
         "type": "braintrust.parameters",
-        "schema": without_nulls(parameters.schema),
+        "schema": without_refused_nulls(parameters.schema),
         "source": {key: value for key, value in source.items() if value is not None},
     }
 

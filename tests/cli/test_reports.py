@@ -256,7 +256,7 @@ def test_spans_are_written_as_json_if_one_asks_for_them(monkeypatch: pytest.Monk
     results = json.loads(run("--json", "--spans").stdout)["results"]
     (failed,) = (each for each in results[4]["spans"] if each["name"] == "task")
     assert failed["error"] == "ValueError: bad 4" and "in helper" in failed["error_stack"]
-    monkeypatch.setattr(outcome, "MAX_SPANS", 1)
+    monkeypatch.setattr(outcome, "MAX_SPANS_BYTES", 1)
     results = json.loads(run("--json", "--spans", "--limit", "2").stdout)["results"]
     assert [(each["spans"], each["spans_cut"]) for each in results] == [([], 3)] * 2
 

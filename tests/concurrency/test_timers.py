@@ -51,10 +51,10 @@ def test_a_cancelled_call_is_not_made_and_keeps_nothing() -> None:
 
 
 def test_many_cancelled_calls_are_forgotten() -> None:
-    for _ in range(10 * timers.MANY):
+    for _ in range(10 * timers.MAX_CANCELLED):
         call_later(600, lambda: None).cancel()
     assert timers._timers is not None
-    assert len(timers._timers._heap) < 5 * timers.MANY
+    assert len(timers._timers._heap) < 5 * timers.MAX_CANCELLED
 
 
 def test_a_call_that_fails_is_logged_and_hinders_no_other(caplog: pytest.LogCaptureFixture) -> None:
@@ -76,7 +76,7 @@ def test_the_thread_ends_when_there_is_no_call_to_make(monkeypatch: pytest.Monke
         return [name for name in names if name == "braintrust-evals-timers"]
 
     monkeypatch.setattr(timers, "_timers", None)
-    monkeypatch.setattr(timers, "LINGER", 0.02)
+    monkeypatch.setattr(timers, "IDLE_SECONDS", 0.02)
     before, done = len(threads()), threading.Event()
     call_later(0.01, done.set)
     happens(done)

@@ -39,14 +39,14 @@ def whole_schema(schema: Mapping[str, Any], where: str) -> dict[str, Any]:
         raise RegistrationError(f"{where}: the reference {error} leads back to itself") from None
 
 
-def without_nulls(schema: Any) -> Any:
+def without_refused_nulls(schema: Any) -> Any:
     """Return a schema without the nulls that make the Playground reject the whole list."""
     if isinstance(schema, list):
-        return [without_nulls(each) for each in schema]
+        return [without_refused_nulls(each) for each in schema]
     if not isinstance(schema, Mapping):
         return schema
     return {
-        key: without_nulls(each)
+        key: without_refused_nulls(each)
         for key, each in schema.items()
         if each is not None or key not in _NEVER_NULL
     }
