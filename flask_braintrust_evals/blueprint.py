@@ -219,9 +219,8 @@ def _close_unanswered(error: BaseException | None) -> None:
 
     An application's own ``after_request`` may have failed, or answered with another response.
     """
-    request.environ.pop(
-        OWN_ANSWER, None
-    )  # it has the response, whose stream counts as lost once nothing has it
+    # It has the response, whose stream counts as lost once nothing has it.
+    request.environ.pop(OWN_ANSWER, None)
     run = request.environ.pop(UNANSWERED, None)
     if run is not None and (error is not None or run.is_abandoned):
         run.close()

@@ -60,7 +60,7 @@ class EvalsExtension:
 
     @property
     def runtime(self) -> EvalsRuntime:
-        """What serving a run needs, which is imported and made at its first use."""
+        """The state that serving a run needs, which is imported and made at its first use."""
         if self._runtime is None:
             # Made here, in one step: the application may have been made before gevent's patch.
             lock: threading.Lock = vars(self).setdefault("_lock", threading.Lock())

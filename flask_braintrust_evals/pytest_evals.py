@@ -1,4 +1,4 @@
-"""What the plug-in for pytest does with evaluators: finds them, runs them, and judges results."""
+"""Finds and runs the evaluators of tests, and judges their results, for the plug-in for pytest."""
 
 from __future__ import annotations
 
@@ -32,12 +32,12 @@ NO_APP = (
 
 
 class MarkError(Exception):
-    """What a mark says is wrong; the message says what to do."""
+    """A mark is wrong; the message says what to do."""
 
 
 @dataclass(frozen=True)
 class EvalTest:
-    """What the mark of a test says.
+    """A test, as its mark describes it.
 
     Attributes:
         evaluator: the evaluator, or its name.

@@ -1,4 +1,4 @@
-"""What an application needs to serve runs: sessions, limits, and connections to tracing."""
+"""The state that serving runs needs: sessions, limits, and connections to tracing."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class EvalsRuntime:
         runs: the runs that are under way, for those who may see them.
         run_slots: limits how many runs are under way, in all and of each caller.
         places: limits how many cases of all runs are under way.
-        observer: is told of what ends.
+        observer: takes note of what ends.
     """
 
     def __init__(

@@ -28,7 +28,7 @@ T = TypeVar("T")
 
 
 class Workers:
-    """What an application needs to have cases run by workers, and to be a worker.
+    """The connection of an application to its workers, and its part as a worker.
 
     Args:
         app: the application.

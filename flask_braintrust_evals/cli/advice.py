@@ -1,4 +1,4 @@
-"""What to change if a server answers otherwise than an evaluator server should."""
+"""Advice on what to change if a server answers otherwise than an evaluator server should."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from .saved_results import SavedCase, SavedRun
 
 @dataclass(frozen=True)
 class ScoreChange:
-    """How a score has changed.
+    """The change of a score.
 
     Attributes:
         name: the name of the score.

@@ -17,7 +17,7 @@ from .saved_results import SavedResults
 
 @dataclass(frozen=True)
 class Judgement:
-    """What outcomes are measured by.
+    """The limits that outcomes are compared with.
 
     Attributes:
         evaluators: all that are run.

@@ -1,4 +1,4 @@
-"""What ``flask evals list`` says of evaluators."""
+"""Describes evaluators, for ``flask evals list``."""
 
 from __future__ import annotations
 

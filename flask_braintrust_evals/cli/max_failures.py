@@ -1,4 +1,4 @@
-"""How many cases of a run may fail, as ``--max-failures`` says."""
+"""The number of cases of a run that may fail, as ``--max-failures`` says."""
 
 from __future__ import annotations
 

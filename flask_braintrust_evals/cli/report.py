@@ -20,7 +20,7 @@ from .thread_hint import HINT, has_thread_error
 
 @dataclass(frozen=True)
 class Detail:
-    """How much a report shows of single cases.
+    """The part of single cases that a report shows.
 
     Attributes:
         show: which of them; see :data:`.choice.SHOWN`.

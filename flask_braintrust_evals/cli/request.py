@@ -34,7 +34,7 @@ from .selection import Selection
 
 @dataclass(frozen=True)
 class RunOptions:
-    """What a run of an evaluator is made from, apart from the evaluator.
+    """The options that a run of an evaluator is made from.
 
     Attributes:
         data: a file of cases.
@@ -49,6 +49,7 @@ class RunOptions:
         org: the organisation, if the API key has several.
         around: see :class:`RunSpec`.
         distributed: whether the cases run on workers.
+        spans: whether the results have the spans of each case.
     """
 
     data: CaseFile | None = None

@@ -19,7 +19,7 @@ from .saved_results import key_of_case
 
 @dataclass(frozen=True)
 class Selection:
-    """Which cases of the data are run. They keep their places in the data.
+    """A choice of the cases of the data. They keep their places in the data.
 
     Attributes:
         names: ids of cases, or the places from 1 of cases without an id; empty: all.

@@ -1,4 +1,4 @@
-"""Where results are taken from and kept: the file of ``--resume`` and the folder of ``--cache``."""
+"""Opens the stores of results: the file of ``--resume`` and the folder of ``--cache``."""
 
 from __future__ import annotations
 

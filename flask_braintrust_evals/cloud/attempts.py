@@ -36,7 +36,7 @@ E = TypeVar("E", bound=BaseException)
 
 
 class Repeat(enum.Enum):
-    """When a failed attempt may be repeated."""
+    """The condition for another attempt after a failed one."""
 
     ALWAYS = enum.auto()
     """Braintrust has certainly not carried out the call."""

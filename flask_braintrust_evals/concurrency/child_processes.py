@@ -60,7 +60,7 @@ def enter_thread() -> None:
 
 
 def leave_thread() -> None:
-    """Give back what the calling thread has for gevent: called as its last line."""
+    """Release what the calling thread has for gevent: called as its last line."""
     if not is_patched():
         return
     thread = _thread()

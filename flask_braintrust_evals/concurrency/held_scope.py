@@ -28,7 +28,7 @@ def _call(function: Callable[[], None]) -> None:
 
 
 class HeldScope:
-    """Enters a context manager, and exits it when everybody who holds it has released it.
+    """Enters a context manager, and exits it when the last of its holders has released it.
 
     It is entered and exited in a context (of :mod:`contextvars`) of its own, so that it can be
     exited on another thread than it was entered on. Who makes it holds it, until :meth:`leave`.

@@ -95,7 +95,7 @@ class LoopCall:
             self.job.succeed(result)
 
     def _release(self) -> None:
-        """Release the scope, before whoever waits for the job leaves it."""
+        """Release the scope, before the one who waits for the job exits it."""
         scope, self._scope = self._scope, None
         if scope is not None:
             scope.release(start_real_thread)  # its exit may wait, such as for a database

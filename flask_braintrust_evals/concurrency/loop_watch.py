@@ -28,7 +28,7 @@ GIVE_UP_AFTER = 30.0
 
 
 class WatchedLoop(Protocol):
-    """What is watched."""
+    """An event loop that can be watched."""
 
     @property
     def is_busy(self) -> bool:

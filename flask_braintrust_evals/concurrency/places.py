@@ -31,9 +31,8 @@ class Places:
         self._lock = new_lock()
         self._taken = 0
         self._groups = 0  # that have a place
-        self.refused: dict[
-            PlaceGroup, None
-        ] = {}  # the groups that have asked for a place, in order
+        # The groups that have asked for a place, in order.
+        self.refused: dict[PlaceGroup, None] = {}
 
     @property
     def limit(self) -> int:

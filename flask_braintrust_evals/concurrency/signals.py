@@ -19,7 +19,7 @@ from .gevent_patch import is_patched, new_lock, real_thread_id
 
 
 class Signal(Protocol):
-    """What the thread or greenlet that made it waits for, once. Made by :func:`new_signal`."""
+    """A signal for which the thread or greenlet that made it waits once."""
 
     def wait(self, seconds: float | None = None) -> bool:
         """Wait until the signal is set, at most ``seconds``; return whether it is set."""

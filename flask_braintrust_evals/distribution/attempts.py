@@ -29,6 +29,7 @@ BATCH_SECONDS = 0.05
 QUICK_SECONDS = 0.02
 """Mean duration of a run's cases below which they are sent together."""
 MAX_BATCH = 50
+"""Cases that one order may have."""
 
 
 class CaseLostError(EvalsError):

@@ -1,4 +1,4 @@
-"""What callables do, as far as their code tells: the same in every process with the same code."""
+"""Describes the code of callables: equally in every process that has the same code."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _SCALARS = (str, int, float, bool, bytes, type(None))
 
 
 class Description(NamedTuple):
-    """What a callable does, as JSON.
+    """A description of a callable, as JSON.
 
     Attributes:
         code: differs where the code of two callables does.

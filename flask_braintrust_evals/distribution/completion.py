@@ -1,4 +1,4 @@
-"""What the owner of a run does with the outcome of a case: its last scorers, and its span."""
+"""Completes a case whose outcome a worker has reported: its last scorers, and its span."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ class CaseCompletion:
             if tracer.records_contents
             else {}
         )
-        span = tracer.start(
+        return tracer.start(
             "eval",
             "eval",
             attributes=described,
@@ -133,13 +133,12 @@ class CaseCompletion:
             start_time=ordered_at,
             ids=ids,
         )
-        return span
 
     def _score(self, result: CaseResult, span: Span, is_lost: bool) -> None:
         runner, plan = self._runner, self._runner.plan
         of_scope = None
         if result.output_data is not None:
-            # The task did not fail: the worker's application context did, when it was left.
+            # The task did not fail: the worker's application context did, at its exit.
             of_scope, result.error = result.error, None
         failed = _failed_scorers(result, [scorer.name for scorer in plan.scorers])
         scope = CaseScope(runner.scope)
@@ -158,7 +157,7 @@ class CaseCompletion:
                 scope.run(complete)
             finally:
                 scope.leave()
-        except Exception as error:  # entering or leaving the scope failed
+        except Exception as error:  # entering or exiting the scope failed
             set_failure(span, error)
             failure = runner.code.failure("application context", error, result.ref)
             result.error = result.error or of_scope or failure

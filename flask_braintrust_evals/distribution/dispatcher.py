@@ -36,7 +36,7 @@ CANCEL_SECONDS = 3.0
 
 
 class Dispatcher:
-    """What a process has that orders cases: one for all of its runs. Thread-safe.
+    """Orders the cases of all runs of a process, which has one dispatcher. Thread-safe.
 
     It has two threads, which start with the first run: one sends, and one listens.
 

@@ -1,4 +1,4 @@
-"""What an evaluator is made of, so that a worker with other code is noticed."""
+"""Makes fingerprints of evaluators, by which a worker with other code is noticed."""
 
 from __future__ import annotations
 

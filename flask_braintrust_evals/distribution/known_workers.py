@@ -1,4 +1,4 @@
-"""What the owner of runs knows of worker processes."""
+"""Keeps what the owner of runs knows of worker processes."""
 
 from __future__ import annotations
 

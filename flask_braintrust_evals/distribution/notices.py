@@ -55,7 +55,7 @@ class NoticeBoard:
 
     @property
     def is_needed(self) -> bool:
-        """Whether anybody may need to know that runs are over."""
+        """Whether the next notice has anything to say."""
         with self._lock:
             self._forget()
             return bool(self._over or self._go or self._drop or self._who)

@@ -17,7 +17,7 @@ from .notices import AttemptKey
 
 @dataclass(frozen=True)
 class RecordingOrder:
-    """How the spans of a run are to be recorded. It has ids of Braintrust's objects, and no token.
+    """The way to record the spans of a run. It has ids of Braintrust's objects, and no token.
 
     Attributes:
         parent: the value of ``braintrust.parent`` of all spans.
@@ -39,7 +39,7 @@ class RecordingOrder:
 
 @dataclass(frozen=True)
 class RunOrder:
-    """What all cases of a run have in common.
+    """The part that all cases of a run have in common.
 
     Attributes:
         owner: the name of the queue that reports go to.

@@ -1,4 +1,4 @@
-"""What the threads of an owner share: its runs, and what it knows of workers."""
+"""The state that the threads of an owner share: its runs, and what is known of workers."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class OwnerState:
         runs: the runs that have ordered a case and are not closed, by their id.
         workers: what is known of worker processes.
         supervision: what becomes of attempts.
-        notices: what is to be told to all workers.
+        notices: collects what the next notice says to all workers.
         hello: set when a worker says hello.
         pong: set when a message of this process to itself has arrived.
     """

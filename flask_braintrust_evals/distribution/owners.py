@@ -1,4 +1,4 @@
-"""What a worker process has heard from the owners of runs."""
+"""Keeps what a worker process has received from the owners of runs."""
 
 from __future__ import annotations
 

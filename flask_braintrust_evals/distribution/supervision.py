@@ -28,7 +28,7 @@ MAX_REPEATS = 5
 
 @dataclass(frozen=True)
 class Actions:
-    """What the supervision has done, for its owner to carry out without its lock.
+    """The decisions of the supervision, for its owner to carry out without its lock.
 
     Attributes:
         resend: cases to send again.

@@ -1,4 +1,4 @@
-"""What carries messages between the processes of an application: the interface to a broker."""
+"""The interface to a broker, which carries messages between the processes of an application."""
 
 from __future__ import annotations
 

@@ -35,7 +35,7 @@ class CaseLine:
         self._began = time.monotonic()
 
     def __iter__(self) -> Iterator[CaseOrder]:
-        """Return each case when it is to run: the one before it is done then."""
+        """Yield each case when it is to run: the one before it is done then."""
         while True:
             with self._lock:
                 if not self._waiting:
@@ -55,7 +55,7 @@ class CaseLine:
 
 
 class UnderWay:
-    """What a worker process has under way. Thread-safe.
+    """The attempts that a worker process has under way. Thread-safe.
 
     Attributes:
         attempts: the owner of each attempt.
@@ -84,7 +84,7 @@ class UnderWay:
 
     @contextmanager
     def line(self, order: RunOrder, cases: Iterable[CaseOrder]) -> Iterator[CaseLine]:
-        """Return cases as a line, which :meth:`take_waiting` knows inside of the block."""
+        """Yield cases as a line, which :meth:`take_waiting` knows inside of the block."""
         line = CaseLine(order, cases)
         with self._lock:
             self._lines.add(line)

@@ -41,7 +41,7 @@ LAST_SECONDS = 5.0
 
 
 class CaseWorker:
-    """What a process has that runs cases which others have ordered. Thread-safe.
+    """Runs the cases that others have ordered, in a process that has one of it. Thread-safe.
 
     Args:
         transport: the broker.

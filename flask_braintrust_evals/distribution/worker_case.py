@@ -34,7 +34,7 @@ ENDING = "its process was told to end"
 
 @dataclass(frozen=True)
 class CasesOfProcess:
-    """What all cases of a process have in common.
+    """The part that all cases of a process have in common.
 
     Attributes:
         put: has a report sent to an owner, by the name of its queue.

@@ -20,7 +20,7 @@ ReceiveSpans = Callable[[Any], None]
 
 
 class WorkerRun(Protocol):
-    """What runs the cases of one run in this process."""
+    """Runs the cases of one run in this process."""
 
     executor: CaseExecutor
 
@@ -32,9 +32,10 @@ class WorkerRun(Protocol):
 
 
 MakeRun = Callable[[RunOrder, Evaluator, ReceiveSpans], WorkerRun]
-"""Makes what runs the cases of a run. The last argument takes spans that end after their case.
+"""Makes the object that runs the cases of a run.
 
-It raises an ``EvalsError`` if the parameters are not valid here.
+The last argument takes spans that end after their case. It raises an ``EvalsError`` if the
+parameters are not valid here.
 """
 
 

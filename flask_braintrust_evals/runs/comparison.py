@@ -16,7 +16,7 @@ Entries = Mapping[str, Mapping[str, Any]]
 
 @dataclass(frozen=True)
 class Comparison:
-    """What Braintrust says of an experiment.
+    """Braintrust's comparison of an experiment with an earlier one.
 
     A comparison that could not be had is not the same as one without differences: ``skipped`` tells
     them apart.

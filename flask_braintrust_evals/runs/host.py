@@ -1,4 +1,4 @@
-"""What a run gets from the application that it runs in, and from the user that it is for."""
+"""The two parties to a run: the application that it runs in, and the user that it is for."""
 
 from __future__ import annotations
 

@@ -40,6 +40,7 @@ logger = logging.getLogger("flask_braintrust_evals")
 ANSWER_TIMEOUT = 2.0
 """Seconds that all processes together have for their answers."""
 MAX_REQUEST = 1024
+"""Bytes of a request, and of the line by which a process says hello."""
 MAX_ANSWER = 4 * 1024 * 1024
 """Bytes of an answer: :data:`MAX_LISTED` runs have less than two million."""
 _MORE = 0.5
@@ -50,7 +51,7 @@ CALLER = "by its caller"
 
 @dataclass(frozen=True)
 class Application:
-    """What the processes of a server recognise each other by.
+    """An application, by which the processes of a server recognise each other.
 
     Attributes:
         name: the application's name.
@@ -101,7 +102,7 @@ _Answer = tuple[Peer, dict[str, Any]]
 
 @dataclass(frozen=True)
 class Answers:
-    """What several processes have answered.
+    """The answers of several processes.
 
     Attributes:
         given: the answers, each with who has given it.

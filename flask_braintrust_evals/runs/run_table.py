@@ -18,7 +18,7 @@ from .prepared import PreparedRun
 MAX_LISTED = 1000
 """Runs that a list has at most."""
 Cancelled = Literal["cancelled", "ended", "unknown"]
-"""What has become of a wish to cancel a run: it is cancelled, had ended, or is not there."""
+"""The outcome of cancelling a run: it is cancelled, had ended, or is not there."""
 
 
 class RunTable:

@@ -23,7 +23,7 @@ from .host import Host
 
 
 class WorkerCases:
-    """What runs the cases of one run on a worker: a :class:`WorkerRun`.
+    """Runs the cases of one run on a worker: a :class:`WorkerRun`.
 
     Args:
         order: the order of the run.

@@ -56,8 +56,10 @@ def attributes_size(attributes: Mapping[str, Any] | None) -> int:
 
 
 def plain_attributes(span: ReadableSpan) -> Mapping[str, Any]:
-    """Return the attributes of a span that has ended, in a dict, which is cheaper to read than the
-    SDK's mapping."""
+    """Return the attributes of a span that has ended, in a dict.
+
+    It is cheaper to read than the SDK's mapping.
+    """
     recorded: Mapping[str, Any] | None = getattr(span, "recorded_attributes", None)
     if recorded is not None:
         return recorded

@@ -28,7 +28,7 @@ _OWN_KINDS = ("eval", "task", "score", "classifier")
 
 @dataclass
 class _Case:
-    """What is kept of a running case; ``began``: the start of its root span, in nanoseconds."""
+    """The kept part of a running case; ``began``: the start of its root span, in nanoseconds."""
 
     spans: list[dict[str, Any]] = field(default_factory=list)
     began: int = 0

@@ -1,4 +1,4 @@
-"""What the spans of a case say of tokens and cost, added up so that nothing is counted twice.
+"""Adds up the tokens and the cost that the spans of a case report, so that none counts twice.
 
 A call of a language model may be reported by several spans: by its own, and once more by the spans
 of the agents and chains above it, which have the sums of what is below them. Where both a span and

@@ -1,5 +1,4 @@
-"""Makes values smaller, and keeps their form: a long text in a conversation is cut, and it is still
-a conversation."""
+"""Makes values smaller, and keeps their form: in a conversation, only long texts are cut."""
 
 from __future__ import annotations
 

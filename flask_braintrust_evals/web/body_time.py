@@ -28,7 +28,7 @@ IDLE_TIMEOUT = 10.0
 
 @dataclass(frozen=True)
 class BodyTimes:
-    """How long a body may take.
+    """The time that a body may take to arrive.
 
     Attributes:
         total: seconds until it has to be complete.

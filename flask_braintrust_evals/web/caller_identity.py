@@ -1,4 +1,4 @@
-"""What all requests of one caller have in common, in a form that shows it to nobody."""
+"""Identifies a caller in all of its requests, in a form from which nobody learns its token."""
 
 from __future__ import annotations
 

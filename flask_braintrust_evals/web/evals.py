@@ -57,7 +57,7 @@ class EvalRun:
         heartbeat: seconds without an event after which :meth:`messages` yields an empty list.
         case_results: whether to send a message when a case starts, and one with all its results.
         case_details: what that one has beside them, and whether one with the spans follows.
-        observer: is told of what ends.
+        observer: takes note of what ends.
     """
 
     prepared: PreparedRun

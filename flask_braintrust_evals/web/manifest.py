@@ -19,6 +19,7 @@ from flask_braintrust_evals.plain_values import safe_text
 from flask_braintrust_evals.serialization import encoded_or_reason
 
 MAX_EXAMPLES = 3
+"""Cases that are the examples of an evaluator."""
 MAX_EXAMPLES_SIZE = 4_000
 """Bytes of an evaluator's examples, all together."""
 

@@ -31,7 +31,7 @@ _SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800)
 
 
 class Gauges(Protocol):
-    """What an application has under way."""
+    """The numbers of what an application has under way."""
 
     def counts(self) -> Mapping[tuple[str, str], int]:
         """Return numbers by the name of the instrument, and a state or an empty text."""

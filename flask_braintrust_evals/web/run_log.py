@@ -27,6 +27,7 @@ class RunLog:
         caller: see :class:`RunRecord`.
         outcome: ``"finished"`` or ``"failed"``; until one of them is set, ``"cancelled"``.
         reason: why the run failed, or who has cancelled it.
+        error_type: the name of the exception's class, if it failed.
     """
 
     evaluator: str

@@ -10,7 +10,7 @@ from .run_record import RunRecord
 
 
 class RunObserver:
-    """Is told of runs and cases that end. This one does nothing."""
+    """Takes note of runs and cases that end. This one does nothing."""
 
     def run_ended(self, record: RunRecord) -> None:
         """Take note of a run that has ended. Does not wait, and does not raise."""
@@ -21,7 +21,7 @@ class RunObserver:
 
 
 class RunObservers(RunObserver):
-    """Tells several others."""
+    """Passes on to several others what it takes note of."""
 
     def __init__(self, observers: Sequence[RunObserver]) -> None:
         self._observers = observers
@@ -36,8 +36,8 @@ class RunObservers(RunObserver):
         if not wanted:
             return None
 
-        def tell(result: CaseResult) -> None:
+        def note(result: CaseResult) -> None:
             for each in wanted:
                 each(result)
 
-        return wanted[0] if len(wanted) == 1 else tell
+        return wanted[0] if len(wanted) == 1 else note

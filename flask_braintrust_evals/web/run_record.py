@@ -1,4 +1,4 @@
-"""What is known of a run that has ended, for whoever watches the server."""
+"""The record of a run that has ended, for metrics, webhooks and the log."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is logged about settings that have no effect: unknown names, and changes that come late."""
+"""Warnings for settings without an effect: unknown names, and changes that come too late."""
 
 from __future__ import annotations
 

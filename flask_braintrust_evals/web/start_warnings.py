@@ -1,4 +1,4 @@
-"""What is logged when an application starts whose settings let in more than may be meant."""
+"""Warnings for an application that starts with settings that let in more than may be meant."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tells a web service of the application's owner about each run that has ended.
+"""Reports each run that has ended to a web service of the application's owner.
 
 Requests are signed as Standard Webhooks describe
 (https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md).
@@ -30,7 +30,7 @@ from .run_record import RunRecord
 logger = logging.getLogger("flask_braintrust_evals")
 
 MAX_WAITING = 1000
-"""Runs that may wait to be told. If the service is down for long, the oldest are dropped."""
+"""Runs that may wait to be reported. If the service is down for long, the oldest are dropped."""
 TIMEOUT = 10.0
 """Seconds that an attempt may take."""
 PAUSES = (1.0, 5.0, 30.0, 120.0)

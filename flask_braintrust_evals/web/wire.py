@@ -60,7 +60,7 @@ class Message(NamedTuple):
 
 
 class CaseDetails(NamedTuple):
-    """What a client asks for beside the results of each case: its spans, and where it failed.
+    """The details that a client asks for beside the results of each case: spans and places.
 
     Attributes:
         stacks: whether it may have stack traces and places in the application's code.

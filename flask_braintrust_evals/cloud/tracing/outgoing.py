@@ -1,4 +1,4 @@
-"""What is done to spans before they are encoded."""
+"""Changes spans as they must be before they are encoded."""
 
 from __future__ import annotations
 

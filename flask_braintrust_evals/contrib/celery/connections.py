@@ -19,7 +19,7 @@ PING_SECONDS = 5.0
 CLOSING_SECONDS = 1.0
 """Seconds that the closing of a connection waits for each answer of the broker."""
 MAX_REASON = 500
-"""Characters of a reason that are told."""
+"""Characters of a reason that are reported."""
 
 
 class ConnectionFailedError(Exception):

@@ -1,4 +1,4 @@
-"""Which object runs the cases that the workers of a Celery application get, and its threads."""
+"""Finds the object that runs the cases of a Celery worker, and starts and ends its threads."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ worker whose connection died without a sign would take no case until somebody re
 
 
 class CasePerformer(Protocol):
-    """What runs cases in the processes of a worker."""
+    """Runs cases in the processes of a worker."""
 
     def start(self, name: str, process: str, pool: str, slots: int) -> None:
         """Start the threads that it needs, if they do not run; see ``WorkerInfo``."""

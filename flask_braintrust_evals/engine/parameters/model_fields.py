@@ -1,4 +1,4 @@
-"""What parameters that models declare have in common, whichever library the models are of."""
+"""Functions for parameters that models declare, whichever library the models are of."""
 
 from __future__ import annotations
 

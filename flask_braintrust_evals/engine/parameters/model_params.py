@@ -1,4 +1,4 @@
-"""Which arguments of a model's call a prompt may set: those that the Playground's editor sets.
+"""Limits the arguments of a model's call that a prompt may set to those of the Playground's editor.
 
 ``Prompt.build`` returns the arguments of a call, and what a caller puts among the params becomes
 one of them. Clients of models take arguments that do not concern the model, such as the address

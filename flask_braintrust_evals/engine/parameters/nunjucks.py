@@ -179,9 +179,13 @@ def _filters(
     known: Mapping[str, Callable[..., Any]], budget: Budget
 ) -> dict[str, Callable[..., Any]]:
     filters = {name: _counting(known[name], budget, name) for name in _FILTERS}
-    own: dict[str, Callable[[Any], Any]] = {"tojson": _to_json, "int": _to_int, "sum": _sum}
+    own: dict[str, Callable[..., Any]] = {
+        "tojson": _to_json,
+        "int": _to_int,
+        "round": _round,
+        "sum": _sum,
+    }
     filters |= {name: _counting(function, budget, name) for name, function in own.items()}
-    filters["round"] = _counting(_round, budget, "round")
     filters[_COUNTED] = budget.counted
     filters[_READ] = _reading(budget)
     return filters

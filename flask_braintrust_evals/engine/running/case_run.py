@@ -47,7 +47,7 @@ from .user_code import ProgressReports, UserCode
 
 
 class RunOfCases(Protocol):
-    """What the cases of a run have in common. :class:`.CaseRunner` makes it, and tells more."""
+    """The part of a :class:`.CaseRunner` that its cases use; its docstring describes the fields."""
 
     plan: CasePlan
     parameters: Parameters
@@ -107,7 +107,7 @@ class CaseRun:
         except ChannelClosedError:
             raise
         except Exception as error:
-            # The scope's own: entering or leaving it may fail, for instance in teardown functions.
+            # The scope's own: entering or exiting it may fail, for instance in teardown functions.
             self._fail_scope(error)
         finally:
             self._add_usage()
@@ -282,7 +282,7 @@ class CaseRun:
     ) -> Any:
         """Call the task until it succeeds. Each call gets the case as it was at first.
 
-        Each has a scope of its own, which is left before the pause: what a failed call has begun,
+        Each has a scope of its own, which is exited before the pause: what a failed call has begun,
         such as a transaction, must not be part of the next one.
         """
         result, plan, case = self._result, self._runner.plan, self._result.case

@@ -1,7 +1,4 @@
-"""Runs one case: its task, then its scorers and classifiers.
-
-What user code raises becomes part of the case's result, and goes no further.
-"""
+"""Runs the cases of a run, each as a :class:`.CaseRun`."""
 
 from __future__ import annotations
 

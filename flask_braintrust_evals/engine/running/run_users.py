@@ -1,4 +1,4 @@
-"""Who uses a run, and what happens when nobody does any more."""
+"""Counts the users of a run, and calls what is to be called when the last one has left."""
 
 from __future__ import annotations
 

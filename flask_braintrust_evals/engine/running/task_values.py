@@ -1,4 +1,4 @@
-"""What a task gets and gives: copies of metadata, and outputs as JSON."""
+"""Prepares the values that a task gets and returns: copies of metadata, and outputs as JSON."""
 
 from __future__ import annotations
 

@@ -7,8 +7,9 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 NO_CASES = "there was no case: the data is empty"
-"""What a person is told of a run that finished without a case."""
+"""The warning of a run that finished without a case."""
 ALL_INTERRUPTED = "no case is done: all were interrupted"
+"""The warning of a run all of whose cases were interrupted."""
 DURATION = "duration"
 """The name of the metric for the seconds that tasks took; of several calls, the last one."""
 RETRIES = "retries"
