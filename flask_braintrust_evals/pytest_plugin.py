@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from .engine.evaluator import Evaluator
     from .engine.values.results import EvalResult
     from .pytest_evals import EvalTest
@@ -152,7 +154,7 @@ def _test_of(item: Any) -> EvalTest:
 
 
 def _read(
-    folder: Any,
+    folder: Path,
     evaluator: str | Evaluator,
     cases: Any = None,
     *,

@@ -5,9 +5,16 @@ from __future__ import annotations
 import logging
 import sys
 from importlib.util import find_spec
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from .references import has_reference
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from opentelemetry.sdk.trace import ReadableSpan
+
+    from flask_braintrust_evals.engine.tracing.eval_span import EvalSpan
 
 logger = logging.getLogger("flask_braintrust_evals")
 
@@ -29,7 +36,7 @@ def join_braintrust_when_imported() -> None:
         register_post_import_hook(lambda module: braintrust_spans(), "braintrust")
 
 
-def braintrust_spans() -> Any:
+def braintrust_spans() -> type[EvalSpan] | None:
     """Join the tracing of the ``braintrust`` SDK, where it is imported, to that of runs.
 
     Returns:
@@ -80,7 +87,7 @@ def _with_attachments(value: Any, loader: Any) -> Any:
     return with_attachments(value, loader)
 
 
-def braintrust_customizer() -> Any:
+def braintrust_customizer() -> Callable[[ReadableSpan], ReadableSpan] | None:
     """Return what the application has told the ``braintrust`` SDK to change in spans.
 
     Returns:

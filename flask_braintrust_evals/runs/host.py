@@ -13,6 +13,7 @@ from flask_braintrust_evals.concurrency.places import Places
 from flask_braintrust_evals.config import Settings
 from flask_braintrust_evals.engine.calls.plan import CasePlan
 from flask_braintrust_evals.engine.evaluator import Evaluator
+from flask_braintrust_evals.engine.tracing.eval_span import EvalSpan
 from flask_braintrust_evals.errors import RunError
 from flask_braintrust_evals.tracing.collector import SpanCollector
 from flask_braintrust_evals.tracing.processor import CaseSpanProcessor
@@ -41,7 +42,7 @@ class Host:
     span_processor: CaseSpanProcessor
     scope: Callable[[], AbstractContextManager[Any]]
     places: Places | None = None
-    sdk_spans: Callable[[], Any] | None = None
+    sdk_spans: Callable[[], type[EvalSpan] | None] | None = None
     sdk_attachments: WithAttachments | None = None
     sdk_customizer: Callable[[], Customize | None] = no_customizer
     distribution: Distribution | None = None
