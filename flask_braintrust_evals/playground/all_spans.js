@@ -1,10 +1,10 @@
 // Collects the spans of all cases of a run, which are in the browser's database only, to write them to a file.
 
 const BATCH = 200; // cases whose spans are read at a time
-export const MOST = 50_000_000; // characters of all spans; those of further cases are counted
+const MAX_CHARACTERS = 50_000_000; // characters of all spans; those of further cases are counted
 
 // Returns the run as plain data whose rows have their spans.
-export async function withSpans(run, store, most = MOST) {
+export async function withSpans(run, store, most = MAX_CHARACTERS) {
   const plain = run.plain?.() ?? run;
   const rows = [];
   let size = 0;

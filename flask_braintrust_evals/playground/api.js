@@ -6,7 +6,7 @@ import { EventParser } from "./sse.js";
 // The page is at .../playground; the endpoints have the same parent path.
 const base = new URL("./", location.href);
 
-export class ServerError extends Error {
+class ServerError extends Error {
   constructor(status, text) {
     super(text);
     this.status = status;

@@ -3,7 +3,7 @@
 import { decodeText, parseCases } from "./cases.js";
 
 const TYPES = [{ description: "Cases", accept: { "application/json": [".json", ".jsonl", ".ndjson"], "text/csv": [".csv", ".tsv"] } }];
-const KEPT = 2_000_000; // characters of a text that is kept with the form
+const MAX_KEPT = 2_000_000; // characters of a text that is kept with the form
 
 export class CaseFile {
   name = "";
@@ -54,7 +54,7 @@ export class CaseFile {
   kept() {
     if (!this.name) return undefined;
     const { name, read, problem } = this;
-    const kept = { name, read, problem, text: this.#text.length > KEPT ? null : this.#text };
+    const kept = { name, read, problem, text: this.#text.length > MAX_KEPT ? null : this.#text };
     return this.#handle ? { ...kept, handle: this.#handle } : kept;
   }
 

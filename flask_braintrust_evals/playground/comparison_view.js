@@ -22,7 +22,7 @@ export function drawComparison(place, { run, other, compared }) {
 }
 
 // Returns what people call a run: its label, and when it began.
-export function nameOf(run) {
+function nameOf(run) {
   const began = new Date(run.started).toLocaleString();
   return run.label ? `“${run.label}” (${began})` : `the run of ${began}`;
 }

@@ -154,12 +154,6 @@ const missing = ({ state }) => (state === "done" || state === "error" ? "No span
 
 const notEmpty = (value) => (value && Object.keys(value).length ? value : undefined);
 
-// Returns the metrics of a row without its duration, which has a place of its own.
-export function used(metrics) {
-  const { duration, ...others } = metrics ?? {};
-  return notEmpty(others);
-}
-
 function failure({ error, errorPlace: place, errorStack: stack }) {
   if (!error) return [];
   return [

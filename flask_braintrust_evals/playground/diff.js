@@ -1,6 +1,6 @@
 // Compares two texts word by word, by their longest common subsequence.
 
-const MOST = 1500; // words of each text; the algorithm's table has a cell for each pair of words
+const MAX_WORDS = 1500; // words of each text; the algorithm's table has a cell for each pair of words
 
 // Returns pieces { kind: "same" | "gone" | "new", text }, or null if a text is too long.
 export function diff(before, after) {
@@ -11,7 +11,7 @@ export function diff(before, after) {
   let end = 0;
   while (end < Math.min(old.length, now.length) - start && old.at(-1 - end) === now.at(-1 - end)) end++;
   const middle = [old.slice(start, old.length - end), now.slice(start, now.length - end)];
-  if (middle.some((part) => part.length > MOST)) return null;
+  if (middle.some((part) => part.length > MAX_WORDS)) return null;
   return joined([
     ...old.slice(0, start).map((text) => ({ kind: "same", text })),
     ...aligned(...middle),

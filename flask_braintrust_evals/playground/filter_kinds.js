@@ -4,7 +4,7 @@ import { asText } from "./dom.js";
 import { own, scoreOf } from "./records.js";
 import { BINS, scoreStats } from "./stats.js";
 
-const MOST = 100; // choices of one kind
+const MAX_CHOICES = 100; // choices of one kind
 const LONGEST = 60; // characters of a value that is a choice
 
 const KINDS = {
@@ -80,13 +80,13 @@ function count(counts, filter) {
   const key = nameOf(filter);
   const known = counts.get(key);
   if (known) known.count += 1;
-  else if (counts.size < 10 * MOST) counts.set(key, { filter, count: 1 });
+  else if (counts.size < 10 * MAX_CHOICES) counts.set(key, { filter, count: 1 });
 }
 
 // Values that every case has its own of, such as ids, are no use as filters: the most frequent ones come first.
 function listed(counts) {
   return [...counts]
     .sort(([a, { count: one }], [b, { count: other }]) => other - one || (a < b ? -1 : 1))
-    .slice(0, MOST)
+    .slice(0, MAX_CHOICES)
     .map(([text, { filter, count }]) => ({ filter, text: `${text} (${count})` }));
 }

@@ -34,8 +34,8 @@ export function spread(values) {
   return { p50: quantile(ordered, 0.5), p95: quantile(ordered, 0.95), total: ordered.reduce((sum, each) => sum + each, 0), count: ordered.length };
 }
 
-// The same as cli/quantiles.py.
-function quantile(ordered, share) {
+// Returns a quantile of numbers in their order, at least one; cli/quantiles.py does the same.
+export function quantile(ordered, share) {
   const rank = Math.ceil(Number((share * ordered.length).toFixed(9)));
   return ordered[Math.max(rank, 1) - 1];
 }

@@ -42,7 +42,7 @@ export class Opener {
 
 // Returns the runs in a file, those that others are compared with included, or throws an Error that says what is wrong.
 // A run without a label gets the name of the file as one.
-export async function readResults(file) {
+async function readResults(file) {
   const text = decodeText(await file.arrayBuffer()).replace(/^\uFEFF/, "");
   const body = parsed(IN_REPORT.exec(text)?.[1] ?? text);
   const { format, version } = body;

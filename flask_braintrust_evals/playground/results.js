@@ -1,5 +1,7 @@
 // Writes what "flask evals run --json" writes: docs/results.md. cli/result_json.py does the same.
 
+import { quantile } from "./metrics.js";
+
 export const FORMAT = "flask-braintrust-evals/results";
 export const VERSION = 1;
 const UNITS = new Map([["duration", "s"], ["estimated_cost", "$"], ["retries", ""]]);
@@ -100,25 +102,19 @@ function meansOf(records, read) {
 
 function metricsOf(records) {
   const byName = valuesByName(records, (value) => value);
-  return Object.fromEntries(
-    byName.map(([name, values]) => [
-      name,
-      {
-        mean: sum(values) / values.length,
-        p50: quantile(values, 0.5),
-        p95: quantile(values, 0.95),
-        total: sum(values),
-        count: values.length,
-        unit: UNITS.get(name) ?? "tok",
-      },
-    ]),
-  );
+  return Object.fromEntries(byName.map(([name, values]) => [name, metricOf(name, values)]));
 }
 
-function quantile(values, share) {
+function metricOf(name, values) {
   const ordered = [...values].sort((a, b) => a - b);
-  const rank = Math.ceil(Number((share * ordered.length).toFixed(9)));
-  return ordered[Math.max(rank, 1) - 1];
+  return {
+    mean: sum(values) / values.length,
+    p50: quantile(ordered, 0.5),
+    p95: quantile(ordered, 0.95),
+    total: sum(values),
+    count: values.length,
+    unit: UNITS.get(name) ?? "tok",
+  };
 }
 
 function countsOf(records) {

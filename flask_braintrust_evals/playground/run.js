@@ -7,7 +7,7 @@ const MESSAGES = 200; // that a task reports for one case, and are kept
 const MESSAGE_TEXT = 50_000; // characters of all of them
 
 export class Run {
-  // Returns the run that a record and its rows tell of.
+  // Returns the run of a record and its rows.
   static of(record, rows = record.rows) {
     const run = Object.assign(new Run(record.evaluator, record.parameters, record.total), record, { rows });
     run.byId = new Map(rows.map((row) => [row.id, row]));

@@ -5,7 +5,7 @@ import { own, scoreOf } from "./records.js";
 export const BINS = 10;
 
 // Returns the bin of a score from 0 to 1.
-export const binOf = (value) => Math.min(BINS - 1, Math.max(0, Math.floor(value * BINS)));
+const binOf = (value) => Math.min(BINS - 1, Math.max(0, Math.floor(value * BINS)));
 
 // Returns, for each score and each scorer that failed, { name, count, mean, bins, failed, none }: `failed` is on how many
 // cases its scorer failed, and `none` how many have no such score although nothing failed.

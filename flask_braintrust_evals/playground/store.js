@@ -5,8 +5,8 @@
 
 const NAME = "braintrust-evals";
 const VERSION = 3;
-export const KEPT = 50; // runs of each evaluator, apart from those with a label
-export const MOST = 200_000_000; // characters of all runs together
+const MAX_RUNS = 50; // runs of each evaluator, apart from those with a label
+const MAX_CHARACTERS = 200_000_000; // characters of all runs together
 
 export class Store {
   application;
@@ -155,7 +155,7 @@ const all = (...key) => IDBKeyRange.bound(key, [...key, []]);
 const isFree = (run, except) => !run.label && run.state !== "running" && run.id !== except;
 
 // Returns those of all runs, the newest first, that are to be removed.
-export function surplus(runs, except, [kept, most] = [KEPT, MOST]) {
+export function surplus(runs, except, [kept, most] = [MAX_RUNS, MAX_CHARACTERS]) {
   const counts = new Map();
   const removed = [];
   let size = runs.reduce((sum, run) => sum + (run.size ?? 0), 0);

@@ -17,7 +17,7 @@ export function block(value) {
 }
 
 // Returns a button that copies a value. Browsers give pages the clipboard on https and localhost alone.
-export function copyButton(title, value) {
+function copyButton(title, value) {
   if (!navigator.clipboard) return null;
   const button = element("button", { type: "button", className: "copy", "aria-label": `Copy ${title}` }, "Copy");
   button.addEventListener("click", async () => {

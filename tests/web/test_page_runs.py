@@ -34,29 +34,30 @@ def test_a_run_without_a_case_is_finished_and_says_so(
 
 
 USED = """
-import { used } from "./details.js";
+import { tokensInWords } from "./metrics.js";
 import { Run } from "./run.js";
 const run = new Run("e", {}, null);
 run.handle("case_start", JSON.stringify({ id: "a", index: 0, trial_index: 0, input: 1 }));
 run.handle("case_result", process.argv[2]);
 const [row] = run.rows;
-console.log(JSON.stringify([used(row.metrics) ?? null, used(row.scorerMetrics) ?? null]));
+const shown = [row.metrics, row.scorerMetrics].map((each) => tokensInWords(each ?? {}));
+console.log(JSON.stringify(shown));
 """
 
 
 @pytest.mark.parametrize(
     ("given", "shown"),
     [
-        ({}, [None, None]),
-        ({"metrics": {"duration": 0.5}}, [None, None]),
+        ({}, ["", ""]),
+        ({"metrics": {"duration": 0.5}}, ["", ""]),
         (
             {"metrics": {"duration": 0.5, "tokens": 7}, "scorer_metrics": {"tokens": 3}},
-            [{"tokens": 7}, {"tokens": 3}],
+            ["7 tokens", "3 tokens"],
         ),
     ],
 )
 def test_tokens_and_costs_of_a_case_are_shown_where_there_are_any(
-    tmp_path: Path, given: dict[str, Any], shown: list[Any]
+    tmp_path: Path, given: dict[str, Any], shown: list[str]
 ) -> None:
     result = json.dumps({"id": "a", "scores": {}, "duration": 1, **given})
     assert run_in_node(tmp_path, USED, [result]) == shown
