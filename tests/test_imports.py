@@ -56,7 +56,7 @@ GROUND = {
     "suggestions",
 }
 ALLOWED = {
-    "concurrency": {"errors", "plain_values", "serialization"},
+    "concurrency": {"plain_values"},
     "tracing": GROUND | {"_version"},
     "engine": GROUND | {"tracing"},
     "cloud": GROUND | {"tracing"},
