@@ -279,9 +279,7 @@ def table(rows: list[Row]) -> str:
     """Return rows as a table in Markdown."""
     names = list(rows[0])
     lines = [names, ["---"] * len(names)]
-    lines += [
-        [f"{v:.3g}" if isinstance(v, float) else str(v) for v in row.values()] for row in rows
-    ]
+    lines += [[_shown(each) for each in row.values()] for row in rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
