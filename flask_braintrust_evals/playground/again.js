@@ -1,8 +1,8 @@
 // Makes requests that repeat a run, or some of its cases.
 
+import { isDone } from "./rows.js";
+import { nameOf } from "./run.js";
 import { trialsOf } from "./trials.js";
-
-export const isFailed = (row) => Boolean(row.error) || Object.keys(row.scorerErrors ?? {}).length > 0;
 
 // Returns the request for the whole run once more, { body, about }.
 export function again(run, request, described) {
@@ -36,7 +36,7 @@ export function missing(run, request, described) {
   const cases = request?.data?.data;
   if (!Array.isArray(cases)) return null;
   const done = new Map();
-  for (const { state, index } of run.rows) if (state === "done" || state === "error") done.set(index, (done.get(index) ?? 0) + 1);
+  for (const { index } of run.rows.filter(isDone)) done.set(index, (done.get(index) ?? 0) + 1);
   return cases.filter((each, index) => (done.get(index) ?? 0) < trialsOf(each, request, described));
 }
 
@@ -54,12 +54,3 @@ export function caseOf(row, request) {
 }
 
 const isGiven = (row, request) => Array.isArray(request?.data?.data) && row.index < request.data.data.length;
-
-// Returns what a run is called: its label, or when it began.
-export const nameOf = (run) => run.label || timeOf(run);
-
-export function timeOf({ started }) {
-  const date = new Date(started);
-  const day = date.toDateString() === new Date().toDateString() ? "today" : date.toLocaleDateString(undefined, { day: "numeric", month: "short" });
-  return `${day}, ${date.toLocaleTimeString(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit" })}`;
-}

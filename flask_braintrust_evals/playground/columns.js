@@ -3,6 +3,7 @@
 import { diff } from "./diff.js";
 import { asText, element, seconds, written } from "./dom.js";
 import { own, scoreOf } from "./records.js";
+import { caseName } from "./rows.js";
 import { differs } from "./run.js";
 import { comparable } from "./values.js";
 
@@ -48,7 +49,7 @@ const text = (name) => (cell, row) => {
 };
 
 function number(cell, row) {
-  cell.textContent = row.trial ? `${row.index + 1}.${row.trial + 1}` : `${row.index + 1}`;
+  cell.textContent = caseName(row);
 }
 
 function state(cell, row, compared) {

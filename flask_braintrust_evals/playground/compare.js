@@ -3,9 +3,8 @@
 
 import { chanceOf, NOISE, TOLERANCE } from "./chance.js";
 import { own, scoreOf } from "./records.js";
+import { isDone } from "./rows.js";
 import { canonical, sameValue } from "./values.js";
-
-const ended = (row) => row.state === "done" || row.state === "error";
 
 // Returns what tells a case from others: its id if it has one, or else its input. Not its place: the data may have
 // another order, or other cases, in the earlier run.
@@ -40,7 +39,7 @@ function knownComparison(row, earlier) {
   const known = comparisons.get(row);
   if (known?.row === earlier) return known;
   const made = compareRows(row, earlier);
-  if (ended(row) && ended(earlier)) comparisons.set(row, made);
+  if (isDone(row) && isDone(earlier)) comparisons.set(row, made);
   return made;
 }
 
@@ -54,7 +53,7 @@ function compareRows(row, earlier) {
       changes.push([name, score - old]);
   }
   const scores = Object.fromEntries(changes);
-  const finished = ended(row) && ended(earlier);
+  const finished = isDone(row) && isDone(earlier);
   const same = !row.error && !earlier.error && sameValue(row.output ?? null, earlier.output ?? null);
   return { row: earlier, scores, verdict: finished ? verdict(row, earlier, scores) : "", same };
 }
@@ -78,8 +77,8 @@ export function inWords(run, compared) {
 // worse, chance }: trials of a case count as one, with the mean of their scores. `missing` names the scores that only
 // the earlier run has; the others are numbers of cases.
 export function compareScores(now, before) {
-  const ours = grouped(now.rows.filter(ended), keyOf);
-  const theirs = grouped(before.rows.filter(ended), keyOf);
+  const ours = grouped(now.rows.filter(isDone), keyOf);
+  const theirs = grouped(before.rows.filter(isDone), keyOf);
   const both = [...ours.keys()].filter((key) => theirs.has(key));
   const [names, known] = [namesOf(before), new Set(namesOf(now))];
   const changes = names.flatMap((name) => {
@@ -146,7 +145,7 @@ export function changedParameters(now, before) {
 }
 
 function namesOf(run) {
-  return [...new Set(run.rows.filter(ended).flatMap((row) => Object.keys(row.scores ?? {})))];
+  return [...new Set(run.rows.filter(isDone).flatMap((row) => Object.keys(row.scores ?? {})))];
 }
 
 function meanOf(rows, name) {

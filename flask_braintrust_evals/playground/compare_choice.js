@@ -1,9 +1,9 @@
 // The list from which the run is chosen that the shown one is compared with.
 
-import { nameOf, timeOf } from "./again.js";
 import { byId, element } from "./dom.js";
 import { differingParameters, meanOf, shortValue } from "./runs_list.js";
 import { own } from "./records.js";
+import { nameOf, timeOf } from "./run.js";
 
 const FILE = "\u0000file"; // no id of a run
 

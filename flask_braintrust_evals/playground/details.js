@@ -3,6 +3,7 @@
 import { asText, element, seconds } from "./dom.js";
 import { diff } from "./diff.js";
 import { tokensInWords } from "./metrics.js";
+import { isDone } from "./rows.js";
 import { differs } from "./run.js";
 import { sideBySide } from "./side_by_side.js";
 import { scoreTable } from "./score_table.js";
@@ -150,7 +151,7 @@ const enabled = (head) => [...head.querySelectorAll("button")].map(({ disabled }
 // What tells whether a row has to be drawn again.
 const stateOf = (row) => [row.state, row.text?.length, row.messages?.length, row.output === undefined].join(" ");
 
-const missing = ({ state }) => (state === "done" || state === "error" ? "No spans of this case are kept." : "There are spans when the case is done.");
+const missing = (row) => (isDone(row) ? "No spans of this case are kept." : "There are spans when the case is done.");
 
 const notEmpty = (value) => (value && Object.keys(value).length ? value : undefined);
 

@@ -2,6 +2,7 @@
 
 import { asText } from "./dom.js";
 import { own, scoreOf } from "./records.js";
+import { hasFailedScorers } from "./rows.js";
 import { BINS, scoreStats } from "./stats.js";
 
 const MAX_CHOICES = 100; // choices of one kind
@@ -10,7 +11,7 @@ const LONGEST = 60; // characters of a value that is a choice
 const KINDS = {
   state: { words: ({ name }) => `state: ${name}`, test: (row, { name }) => row.state === name },
   task: { words: () => "the task failed", test: (row) => Boolean(row.error) },
-  scorers: { words: () => "a scorer failed", test: (row) => Boolean(row.scorerErrors && Object.keys(row.scorerErrors).length) },
+  scorers: { words: () => "a scorer failed", test: hasFailedScorers },
   scorer: { words: ({ name }) => `${name} failed`, test: (row, { name }) => own(row.scorerErrors, name) !== undefined },
   unscored: {
     words: ({ name }) => `without ${name}`,

@@ -2,8 +2,9 @@
 
 import { byId, element, show } from "./dom.js";
 import { choices, nameOf, passes, wordsOf } from "./filter_kinds.js";
-import { found } from "./search.js";
+import { isFailed } from "./rows.js";
 import { differs } from "./run.js";
+import { found } from "./search.js";
 
 export class Filters {
   key = ""; // changes when other filters are set
@@ -56,7 +57,7 @@ export class Filters {
     const filter = byId("filter").value;
     const chosen =
       filter === "all" ||
-      (filter === "errors" && (row.error || row.scorerErrors)) ||
+      (filter === "errors" && isFailed(row)) ||
       (filter === "differs" && differs(row)) ||
       compared?.verdict === filter;
     return chosen && this.#set.every((each) => passes(each, row)) && found(row, byId("search").value);

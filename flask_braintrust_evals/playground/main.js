@@ -1,7 +1,7 @@
 // Puts the page together: the address says what is shown, and the form starts runs.
 
 import { hashOf, place, setPlace } from "./address.js";
-import { again, caseOf, isFailed, missing, someAgain, withCases } from "./again.js";
+import { again, caseOf, missing, someAgain, withCases } from "./again.js";
 import { Server } from "./api.js";
 import { editCase } from "./case_editor.js";
 import { CompareChoice } from "./compare_choice.js";
@@ -11,7 +11,8 @@ import { fold } from "./fold.js";
 import { settled } from "./recorder.js";
 import { Opener } from "./open_results.js";
 import { remember, remembered } from "./remembered.js";
-import { caseName, ResultsView } from "./results_view.js";
+import { ResultsView } from "./results_view.js";
+import { caseName, isFailed } from "./rows.js";
 import { Run } from "./run.js";
 import { RunLine } from "./run_line.js";
 import { Runner } from "./runner.js";

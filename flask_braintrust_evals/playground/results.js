@@ -1,6 +1,7 @@
 // Writes what "flask evals run --json" writes: docs/results.md. cli/result_json.py does the same.
 
 import { quantile } from "./metrics.js";
+import { isDone } from "./rows.js";
 
 export const FORMAT = "flask-braintrust-evals/results";
 export const VERSION = 1;
@@ -9,7 +10,7 @@ const UNITS = new Map([["duration", "s"], ["estimated_cost", "$"], ["retries", "
 // Returns the results of a run, which is plain data as run.js has it. Cases that are not done are only counted.
 export function toResults(run) {
   const done = run.rows
-    .filter((row) => row.state === "done" || row.state === "error")
+    .filter(isDone)
     .sort((a, b) => a.index - b.index || a.trial - b.trial);
   const ended = run.state === "finished";
   const scorerErrors = countsOf(done.map((row) => row.scorerErrors));

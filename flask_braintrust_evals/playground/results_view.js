@@ -6,12 +6,11 @@ import { Details } from "./details.js";
 import { byId, show } from "./dom.js";
 import { Filters } from "./filters.js";
 import { RunHeader } from "./header.js";
+import { caseName } from "./rows.js";
 import { ScoreCards } from "./summary.js";
 import { Table } from "./table.js";
 
 const REDRAW = 150; // milliseconds
-
-export const caseName = (row) => (row.trial ? `${row.index + 1}.${row.trial + 1}` : `${row.index + 1}`);
 
 export class ResultsView {
   #shown;

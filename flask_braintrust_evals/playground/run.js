@@ -142,3 +142,12 @@ function parsed(text) {
 export const differs = (row) =>
   row.expected !== undefined && row.expected !== null && row.state !== "running" && !row.error &&
   !sameValue(row.output, row.expected);
+
+// Returns what a run is called: its label, or when it began.
+export const nameOf = (run) => run.label || timeOf(run);
+
+export function timeOf({ started }) {
+  const date = new Date(started);
+  const day = date.toDateString() === new Date().toDateString() ? "today" : date.toLocaleDateString(undefined, { day: "numeric", month: "short" });
+  return `${day}, ${date.toLocaleTimeString(undefined, { hour: "2-digit", minute: "2-digit", second: "2-digit" })}`;
+}

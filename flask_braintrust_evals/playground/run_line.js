@@ -1,9 +1,11 @@
 // The first lines above a run: what it is called, how it was started, and what can be done with it.
 
 import { hashOf } from "./address.js";
-import { isFailed, missing, timeOf } from "./again.js";
+import { missing } from "./again.js";
 import { countOf } from "./case_table.js";
 import { byId, element, show } from "./dom.js";
+import { isFailed } from "./rows.js";
+import { timeOf } from "./run.js";
 import { shortValue } from "./runs_list.js";
 
 export class RunLine {

@@ -1,7 +1,6 @@
 // The list of an evaluator's runs, from which they are opened, named, compared and deleted.
 
 import { hashOf } from "./address.js";
-import { nameOf, timeOf } from "./again.js";
 import { ask } from "./ask.js";
 import { withSpans } from "./all_spans.js";
 import { byId, element, percent, show } from "./dom.js";
@@ -9,7 +8,7 @@ import { download, fileName } from "./export.js";
 import { settled } from "./recorder.js";
 import { own } from "./records.js";
 import { toResults } from "./results.js";
-import { Run } from "./run.js";
+import { nameOf, Run, timeOf } from "./run.js";
 import { sameValue } from "./values.js";
 
 const SHORT = 40; // characters of a parameter's value

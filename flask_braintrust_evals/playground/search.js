@@ -1,6 +1,7 @@
 // Searches all that a case has.
 
 import { asText } from "./dom.js";
+import { isDone } from "./rows.js";
 
 const texts = new WeakMap(); // from a row that is done to its text; filled by the first search
 
@@ -10,12 +11,11 @@ export function found(row, searched) {
 }
 
 function textOf(row) {
-  const isDone = row.state === "done" || row.state === "error";
-  if (isDone && texts.has(row)) return texts.get(row);
+  if (isDone(row) && texts.has(row)) return texts.get(row);
   const { caseId, input, expected, output, text, error, errorPlace, scores, scorerErrors, classifications, metadata, tags, messages } = row;
   const parts = [caseId, input, expected, output, output === undefined ? text : "", error, errorPlace, scorerErrors, classifications, metadata, tags, messages?.map((each) => each.text), Object.entries(scores ?? {})];
   const made = parts.map(searchable).join("\n").toLowerCase();
-  if (isDone) texts.set(row, made);
+  if (isDone(row)) texts.set(row, made);
   return made;
 }
 

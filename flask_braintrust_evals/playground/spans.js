@@ -1,5 +1,7 @@
 // Finds the spans of a case: in the browser's database, or in a file of results that was opened.
 
+import { isDone } from "./rows.js";
+
 const PAUSES = [0, 300, 600, 1200]; // milliseconds; the spans of a run that goes on are written a moment later
 
 // Returns { spans, leftOut }, or null if there are none.
@@ -19,5 +21,3 @@ function sound(spans, leftOut) {
   const found = spans.filter((each) => each && typeof each.id === "string" && Number.isFinite(each.start) && Number.isFinite(each.end));
   return found.length ? { spans: found, leftOut: leftOut + spans.length - found.length } : null;
 }
-
-const isDone = ({ state }) => state === "done" || state === "error";

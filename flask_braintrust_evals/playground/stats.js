@@ -1,6 +1,7 @@
 // Counts what came of a run, so far.
 
 import { own, scoreOf } from "./records.js";
+import { hasFailedScorers } from "./rows.js";
 
 export const BINS = 10;
 
@@ -32,7 +33,8 @@ function statsOf(rows, name) {
   return stats;
 }
 
-// Returns { durations, tokens, scorerTokens, cost, scorerCost, scorerErrors } of the cases that are done.
+// Returns { durations, tokens, scorerTokens, scorerErrors } of the cases that are done: a list, two records that have the
+// costs, too, and the number of cases on which a scorer has failed.
 export function runStats(run) {
   const totals = { tokens: {}, scorerTokens: {}, scorerErrors: 0, durations: [] };
   for (const row of run.rows) {
@@ -40,7 +42,7 @@ export function runStats(run) {
     if (typeof duration === "number") totals.durations.push(duration);
     add(totals.tokens, used);
     add(totals.scorerTokens, row.scorerMetrics ?? {});
-    if (row.scorerErrors && Object.keys(row.scorerErrors).length) totals.scorerErrors += 1;
+    if (hasFailedScorers(row)) totals.scorerErrors += 1;
   }
   return totals;
 }
