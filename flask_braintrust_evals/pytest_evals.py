@@ -12,6 +12,7 @@ import click
 from .cli.cases import CaseFile
 from .cli.choice import is_failure
 from .cli.lookup import evaluator_named
+from .cli.thresholds import too_low_text
 from .concurrency.cancellation import Cancellation
 from .engine.evaluator import Evaluator
 from .engine.running.own_cases import make_cases
@@ -22,8 +23,6 @@ from .errors import EvalsError
 from .extension import EXTENSION_KEY
 from .plain_values import safe_text
 
-ROUNDING = 1e-9
-"""Tolerance for a mean below its limit, because sums of floats are not exact."""
 NO_APP = (
     "the mark names evaluator {name!r}, and no application is known to find it in: write, for"
     " instance, 'evals_app = app:create_app' into pytest's settings, or override the fixture"
@@ -126,8 +125,8 @@ class EvalTest:
             if score is None or score.mean is None:
                 known = ", ".join(result.scores) or "none"
                 found.append(f"no case has the score {name}; there are: {known}")
-            elif score.mean < limit - ROUNDING:
-                found.append(f"{name} is {score.mean:.4f}, which must be {limit:g} or more")
+            elif text := too_low_text(name, score.mean, limit):
+                found.append(text)
         return found
 
     def _data(self) -> Any:

@@ -28,9 +28,8 @@ from .bar import progress_bar
 from .baseline import BaselineComparison
 from .choice import is_failure
 from .max_failures import NO_FAILURES, MaxFailures
+from .thresholds import too_low_text
 
-ROUNDING = 1e-9
-"""Tolerance for a mean below its limit, because sums of floats are not exact."""
 STOP_TIMEOUT = 5.0
 """Seconds after Ctrl-C in which running tasks may end, and then as many to deliver spans."""
 EXIT_TIMEOUT = 0.5
@@ -108,8 +107,8 @@ class Outcome:
                 text = f"no case has the score {name}, which must be {limit:g} or more"
                 others = [each for each, score in self.result.scores.items() if score.count]
                 self.too_low[name] = f"{text}; {did_you_mean(name, others)}" if others else text
-            elif mean < limit - ROUNDING:
-                self.too_low[name] = f"{name} is {mean:.4f}, which must be {limit:g} or more"
+            elif text := too_low_text(name, mean, limit):
+                self.too_low[name] = text
 
     @property
     def problems(self) -> list[str]:

@@ -10,6 +10,9 @@ from flask_braintrust_evals.suggestions import did_you_mean, is_misspelled
 from .terminal import echo, styled
 from .values import bad_option, split_pair
 
+ROUNDING = 1e-9
+"""Tolerance for a mean below its limit, because sums of floats are not exact."""
+
 
 def parse_thresholds(options: Sequence[str], hint: str = "--fail-under") -> dict[str, float]:
     """Return numbers from 0 to 1 by the names of scores.
@@ -46,13 +49,20 @@ def parse_tolerances(options: Sequence[str]) -> tuple[dict[str, float], bool]:
     return parse_thresholds(named, "--fail-if-worse"), len(named) < len(options)
 
 
+def too_low_text(name: str, mean: float, limit: float) -> str:
+    """Return a message if the mean of a score is below its limit; empty: it is not."""
+    if mean >= limit - ROUNDING:
+        return ""
+    return f"{name} is {mean:.4f}, which must be {limit:g} or more"
+
+
 def check_score_names(
     names: Iterable[str], evaluators: Sequence[Evaluator], hint: str = "--fail-under"
 ) -> None:
     """Find misspelled names of scores before anything is run.
 
     A scorer may return scores of other names than its own, which are not known before. So a name
-    that is none of a scorer, and no misspelled one either, is only told.
+    that is none of a scorer, and no misspelled one either, only causes a warning.
 
     Args:
         names: the names that an option gives.
