@@ -20,6 +20,10 @@ SCORES = "braintrust.scores"
 CLASSIFICATIONS = "braintrust.classifications"
 CONTEXT = "braintrust.context_json"
 
+OF_SCORERS = {"purpose": "scorer"}
+"""Entries of :data:`SPAN_ATTRIBUTES` of all spans of scorers and classifiers, by which Braintrust
+reports their cost separately from that of the task."""
+
 ROW_ID = "flask_braintrust_evals.row_id"
 """Of this package alone: the id of the row that an ``eval`` span is recorded as, if it has another
 id than the span. It never leaves the process; see ``cloud/tracing/native_rows.py``."""

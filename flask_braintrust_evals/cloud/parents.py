@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from flask_braintrust_evals import semconv
 from flask_braintrust_evals.errors import RequestError
 from flask_braintrust_evals.excerpts import excerpt
 
@@ -68,9 +69,7 @@ class Parent:
     @property
     def generation(self) -> Any:
         """The version tag of the Playground's run; ``None`` if there is none."""
-        event = None if isinstance(self.value, str) else self.value.get("propagated_event")
-        attributes = event.get("span_attributes") if isinstance(event, Mapping) else None
-        return attributes.get("generation") if isinstance(attributes, Mapping) else None
+        return self._propagated[1].get("generation")
 
     @property
     def row_fields(self) -> Mapping[str, str] | None:
@@ -91,12 +90,36 @@ class Parent:
         assert isinstance(object_id, str)
         return object_id
 
-    def of_span(self, trace_id: str, span_id: str) -> Mapping[str, Any] | str:
-        """Return the parent for spans below a span of this run; an exported text is unchanged."""
+    def of_scorer(self, trace_id: str, span_id: str) -> Mapping[str, Any] | str:
+        """Return the parent for the spans of a function that a scorer calls.
+
+        They go below the scorer's span, and are marked as those of a scorer. The text of an
+        exported span is returned unchanged.
+
+        Args:
+            trace_id: the id of the trace of the scorer's span.
+            span_id: the id of the scorer's span.
+        """
         if isinstance(self.value, str):
             return self.value
-        row_ids = {"id": span_id, "span_id": span_id, "root_span_id": trace_id}
-        return {**self.value, "row_ids": row_ids}
+        event, attributes = self._propagated
+        return {
+            **self.value,
+            "row_ids": {"id": span_id, "span_id": span_id, "root_span_id": trace_id},
+            "propagated_event": {
+                **event,
+                "span_attributes": {**attributes, **semconv.OF_SCORERS},
+            },
+        }
+
+    @property
+    def _propagated(self) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+        """What all spans below should have, and the ``span_attributes`` among it."""
+        event = None if isinstance(self.value, str) else self.value.get("propagated_event")
+        if not isinstance(event, Mapping):
+            return {}, {}
+        attributes = event.get("span_attributes")
+        return event, attributes if isinstance(attributes, Mapping) else {}
 
 
 def _fits_header(text: str) -> bool:

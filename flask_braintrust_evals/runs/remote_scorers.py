@@ -125,4 +125,4 @@ def _below_current_span(parent: Parent) -> Any:
     context = trace.get_current_span().get_span_context()
     if not context.is_valid:
         return parent.value
-    return parent.of_span(format_trace_id(context.trace_id), format_span_id(context.span_id))
+    return parent.of_scorer(format_trace_id(context.trace_id), format_span_id(context.span_id))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import pytest
@@ -78,16 +79,36 @@ def test_an_exported_span_has_no_generation() -> None:
     assert Parent.of("text").generation is None
 
 
-def test_below_a_span_the_rows_are_that_spans() -> None:
-    value = {"object_type": "experiment", "object_id": "e", "row_ids": {"id": "old"}, "more": 1}
-    assert Parent.of(value).of_span("trace", "span") == {
+@pytest.mark.parametrize(
+    ("event", "sent"),
+    [
+        (None, {"span_attributes": {"purpose": "scorer"}}),
+        ([], {"span_attributes": {"purpose": "scorer"}}),
+        ({"span_attributes": None}, {"span_attributes": {"purpose": "scorer"}}),
+        (
+            {"span_attributes": {"generation": "v1", "purpose": "x"}, "metadata": {"a": 1}},
+            {"span_attributes": {"generation": "v1", "purpose": "scorer"}, "metadata": {"a": 1}},
+        ),
+    ],
+)
+def test_the_spans_below_a_scorer_are_marked_as_those_of_a_scorer(event: Any, sent: Any) -> None:
+    value = {
+        "object_type": "experiment",
+        "object_id": "e",
+        "row_ids": {"id": "old"},
+        "propagated_event": event,
+        "more": 1,
+    }
+    before = copy.deepcopy(value)
+    assert Parent.of(value).of_scorer("trace", "span") == {
         "object_type": "experiment",
         "object_id": "e",
         "row_ids": {"id": "span", "span_id": "span", "root_span_id": "trace"},
+        "propagated_event": sent,
         "more": 1,
     }
-    assert value["row_ids"] == {"id": "old"}
+    assert value == before
 
 
-def test_below_a_span_an_exported_text_stays_as_it_is() -> None:
-    assert Parent.of("text").of_span("trace", "span") == "text"
+def test_below_a_scorer_an_exported_text_stays_as_it_is() -> None:
+    assert Parent.of("text").of_scorer("trace", "span") == "text"

@@ -25,7 +25,9 @@ def test_scorers_of_the_request_are_added_to_the_evaluators_own(cloud: StandIn) 
     api = api_of(cloud, scored(parameters=parameters))
     cases = [{"input": "a", "expected": "a", "metadata": {"m": 1}}]
     scores = [{"name": "far", "function_id": {"function_id": function, "version": "1"}}]
-    events = api.events(name="greeter", data=cases, scores=scores)
+    generation = {"propagated_event": {"span_attributes": {"generation": "g"}}}
+    parent = {**PLAYGROUND, **generation}
+    events = api.events(name="greeter", data=cases, scores=scores, parent=parent)
     assert {k: v["score"] for k, v in last_json(events, "summary")["scores"].items()} == {
         "exact": 1,
         "far": 0.25,
@@ -51,10 +53,11 @@ def test_scorers_of_the_request_are_added_to_the_evaluators_own(cloud: StandIn) 
         "mode": "auto",
         "strict": True,
     }
-    # What the function records belongs below the scorer's span.
+    # What the function records belongs below the scorer's span, and not to the task's cost.
     assert call.json["parent"] == {
         **PLAYGROUND,
         "row_ids": {"id": span.span_id, "span_id": span.span_id, "root_span_id": span.trace_id},
+        "propagated_event": {"span_attributes": {"generation": "g", "purpose": "scorer"}},
     }
 
 

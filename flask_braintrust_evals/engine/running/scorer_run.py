@@ -11,6 +11,7 @@ from typing import Any, ParamSpec
 
 from opentelemetry.trace import Span
 
+from flask_braintrust_evals import semconv
 from flask_braintrust_evals.concurrency.event_loop import background_loop
 from flask_braintrust_evals.concurrency.held_scope import HeldScope
 from flask_braintrust_evals.concurrency.job import Job
@@ -19,9 +20,6 @@ from flask_braintrust_evals.engine.calls.signatures import ScorerCall
 from .user_code import UserCode, is_awaitable
 
 P = ParamSpec("P")
-
-_SCORER_SPAN = {"purpose": "scorer"}
-"""Lets Braintrust report the cost of scorers separately from that of the task."""
 
 
 class ScorerRun:
@@ -73,7 +71,7 @@ class ScorerRun:
             scorer.name,
             kind,
             parent,
-            extra=_SCORER_SPAN,
+            extra=semconv.OF_SCORERS,
             attributes=attributes,
             context=context,
             start_time=self._watch.start,
@@ -143,7 +141,7 @@ class ScorerRun:
             self._watch.end_span(self.span, self._ended_ns)
 
     def _enter(self) -> None:
-        self._context.run(self._code.make_current, self.span, _SCORER_SPAN)
+        self._context.run(self._code.make_current, self.span, semconv.OF_SCORERS)
         if self._scope is not None:
             self._entered = HeldScope(self._scope(), self._context)
 
