@@ -105,7 +105,7 @@ def prepare(
     # What is not recorded, and the run's client asks for.
     in_memory = host.spans_in_memory(keeper) if spans is None and keeper is not None else None
     collected = spans or in_memory
-    scorers = _remote_scorers(spec, requester, evaluator.project_id, recording)
+    scorers = _remote_scorers(spec, requester, evaluator.project_id, recording, spans)
     uploads = None if spans is None or session is None else AttachmentUploads(session)
     org_url = None if spans is None or session is None else objects.org_url(session)
     plan = host.plan_of(evaluator, spec.retries)
@@ -191,10 +191,14 @@ def _spans(
 
 
 def _remote_scorers(
-    spec: RunSpec, requester: Requester, own_project_id: str | None, recording: Recording
+    spec: RunSpec,
+    requester: Requester,
+    own_project_id: str | None,
+    recording: Recording,
+    spans: SpanPipeline | None,
 ) -> list[ScorerCall]:
     session = requester.session
-    if not spec.scores or session is None or recording.parent is None:
+    if not spec.scores or session is None or recording.parent is None or spans is None:
         return []
     project_id = (
         recording.description.get("projectId")
@@ -203,7 +207,9 @@ def _remote_scorers(
         or own_project_id
     )
     strict = spec.strict is not False
-    return remote_scorers(spec.scores, session, recording.parent, project_id, strict)
+    return remote_scorers(
+        spec.scores, session, recording.parent, project_id, strict, spans.deliver_case
+    )
 
 
 def _distribution(evaluator: Evaluator, requester: Requester, host: Host) -> Distribution | None:

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from typing import Any
 
-from opentelemetry import trace
-from opentelemetry.trace import format_span_id, format_trace_id
+from opentelemetry.trace import (
+    SpanContext,
+    format_span_id,
+    format_trace_id,
+    get_current_span,
+)
 
 from flask_braintrust_evals.cloud.functions import invoke
 from flask_braintrust_evals.cloud.parents import Parent
 from flask_braintrust_evals.cloud.sessions import UserSession
 from flask_braintrust_evals.engine.calls.signatures import ScorerCall
 from flask_braintrust_evals.engine.parameters.values import Parameters
+from flask_braintrust_evals.engine.tracing.case_trace import CaseTrace
 from flask_braintrust_evals.engine.values.scores import to_scores
 from flask_braintrust_evals.errors import CloudError
 
@@ -25,7 +30,7 @@ _LARGE = 1_000_000
 _LARGE_AT_A_TIME = 2
 """Large inputs of one run that are sent at a time: the scorers of a case are called together, and
 each has the input in memory as JSON."""
-_ARGUMENTS = ("input", "output", "expected", "metadata", "parameters")
+_ARGUMENTS = ("input", "output", "expected", "metadata", "tags", "id", "trace", "parameters")
 
 
 def remote_scorers(
@@ -34,6 +39,7 @@ def remote_scorers(
     parent: Parent,
     project_id: str | None,
     strict: bool,
+    deliver_case: Callable[[int], None],
 ) -> list[ScorerCall]:
     """Return scorers that invoke functions in Braintrust with the caller's session.
 
@@ -44,28 +50,29 @@ def remote_scorers(
             below the span of its scorer.
         project_id: the project whose settings apply to the functions.
         strict: see :func:`invoke`.
+        deliver_case: called with the id of a case's trace before a function is invoked, so that
+            the function can read in Braintrust what the task has recorded.
     """
 
     large = threading.Semaphore(_LARGE_AT_A_TIME)
 
     def scorer(remote: RemoteScorer) -> ScorerCall:
-        def score(
-            input: Any, output: Any, expected: Any, metadata: Any, parameters: Parameters
-        ) -> Any:
-            arguments = {
-                "input": input,
-                "output": output,
-                "expected": expected,
-                "metadata": metadata,
-            }
+        def score(id: Any, trace: CaseTrace, parameters: Parameters, **of_case: Any) -> Any:
+            span = get_current_span().get_span_context()
+            arguments = of_case
+            if id is not None:
+                arguments["id"] = id
             if parameters:
                 arguments["parameters"] = dict(parameters)
+            if trace.get_configuration()["object_id"]:
+                arguments["trace"] = dict(trace)
+                deliver_case(span.trace_id)
             with large if _is_large(arguments) else nullcontext():
                 result = invoke(
                     session,
                     remote.function_id,
                     arguments,
-                    parent=_below_current_span(parent),
+                    parent=_below(span, parent),
                     project_id=project_id,
                     strict=strict,
                 )
@@ -121,8 +128,7 @@ def _kind(result: Any) -> str:
     return "a text" if isinstance(result, str) else "another number"
 
 
-def _below_current_span(parent: Parent) -> Any:
-    context = trace.get_current_span().get_span_context()
-    if not context.is_valid:
+def _below(span: SpanContext, parent: Parent) -> Any:
+    if not span.is_valid:
         return parent.value
-    return parent.of_scorer(format_trace_id(context.trace_id), format_span_id(context.span_id))
+    return parent.of_scorer(format_trace_id(span.trace_id), format_span_id(span.span_id))

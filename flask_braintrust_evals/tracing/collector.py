@@ -67,6 +67,8 @@ class SpanCollector:
         self._receive: Callable[[ReadableSpan], None] = self.add  # one object for all cases
         self._lock = new_lock()
         self._cases: dict[int, list[SizedSpan]] = {}
+        self._delivered: dict[int, int] = {}
+        """How many spans at the beginning of a case's list have been delivered and are kept."""
         self._usage = UsageByCase()
         self._late: OrderedDict[int, None] = OrderedDict()
         self._closed = False
@@ -91,6 +93,17 @@ class SpanCollector:
         with self._lock:
             return self._usage.of(root, ended)
 
+    def deliver_ended(self, trace_id: int) -> None:
+        """Deliver the spans of a running case that have ended so far, and go on keeping them."""
+        with self._lock:
+            case = self._cases.get(trace_id, [])
+            ready = case[self._delivered.get(trace_id, 0) :]
+            if ready:
+                self._delivered[trace_id] = len(case)
+            deliver = self._deliver
+        if ready:
+            deliver(ready)
+
     def add(self, span: ReadableSpan) -> None:
         """Add a finished span of one of the run's traces."""
         if self._keeper is not None:
@@ -111,12 +124,16 @@ class SpanCollector:
                 case.append((span, size))
                 self._usage.add(span, own)
                 if is_root:
-                    ready = self._cases.pop(trace_id)
+                    del self._cases[trace_id]
+                    ready = case[self._delivered.pop(trace_id, 0) :]
                     self._usage.drop(trace_id)
                     expired = self._expect_late_spans(trace_id)
                 elif len(case) > MAX_CASE_SPANS or size > LARGE_SPAN_BYTES:
                     half = (len(case) + 1) // 2
-                    ready, case[:] = case[:half], case[half:]
+                    delivered = self._delivered.pop(trace_id, 0)
+                    ready, case[:] = case[delivered:half], case[half:]
+                    if delivered > half:
+                        self._delivered[trace_id] = delivered - half
         if ready:
             deliver(ready)
         if is_root:
@@ -132,6 +149,7 @@ class SpanCollector:
             self._case_ended = _nothing
             traces = [*self._cases, *self._late]
             self._cases.clear()
+            self._delivered.clear()
             self._usage.clear()
             self._late.clear()
         self._unwatch(traces)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 
 import pytest
 
@@ -133,7 +134,28 @@ def test_braintrusts_own_pause_is_kept_to() -> None:
     assert (intake.attempts, outbox.lost) == (1, 1)
 
 
-def test_a_flush_waits_for_batches_that_others_are_sending() -> None:
+def test_what_is_queued_is_sent_at_once_and_stays_queued_after_a_failure() -> None:
+    intake = Intake(failure(True))
+    outbox = SpanExporter(intake)
+    outbox.send_queued()
+    fill(outbox, 3)
+    outbox.send_queued()
+    outbox.send_queued()
+    assert (intake.attempts, intake.batches, outbox.lost) == (1, [], 0)
+    outbox.flush(5)
+    fill(outbox, 2)
+    outbox.send_queued()
+    assert [len(batch) for batch in intake.batches] == [3, 2]
+
+
+@pytest.mark.parametrize(
+    "send",
+    [lambda outbox: outbox.flush(10), SpanExporter.send_queued],
+    ids=["flush", "send_queued"],
+)
+def test_a_flush_waits_for_batches_that_others_are_sending(
+    send: Callable[[SpanExporter[OtlpChunk]], None],
+) -> None:
     sending, release = threading.Event(), threading.Event()
     sent: list[int] = []
 
@@ -147,10 +169,16 @@ def test_a_flush_waits_for_batches_that_others_are_sending() -> None:
     worker = threading.Thread(target=outbox.send_full_batches)
     worker.start()
     assert sending.wait(10)
-    flushed = threading.Thread(target=outbox.flush, args=(10,))
+    found: list[list[int]] = []
+
+    def send_and_look() -> None:
+        send(outbox)
+        found.append([*sent])
+
+    flushed = threading.Thread(target=send_and_look)
     flushed.start()
-    assert flushed.is_alive()
+    flushed.join(0.05)
     release.set()
     flushed.join(10)
     worker.join(10)
-    assert sent == [BATCH_SPANS]
+    assert found == [[BATCH_SPANS]]

@@ -19,6 +19,7 @@ from flask_braintrust_evals.cloud.sessions import Endpoints, UserSession, log_in
 from flask_braintrust_evals.cloud.tokens import Token
 from flask_braintrust_evals.cloud.tracing.exporter import BATCH_SPANS
 from flask_braintrust_evals.cloud.tracing.pipeline import SpanPipeline
+from flask_braintrust_evals.tracing import collector
 from flask_braintrust_evals.tracing.processor import CaseSpanProcessor
 from tests.standin import Call, StandIn
 from tests.support import TOKEN
@@ -105,6 +106,29 @@ def test_a_refused_token_ends_the_session(
 
 
 # --- Delivery ---
+
+
+@pytest.mark.parametrize("kept", [5, 2000])
+def test_the_spans_of_a_running_case_are_sent_on_demand_once_and_kept(
+    cloud: StandIn, session: UserSession, monkeypatch: pytest.MonkeyPatch, kept: int
+) -> None:
+    monkeypatch.setattr(collector, "MAX_CASE_SPANS", kept)
+    spans = run_spans(session)
+    root = spans.tracer.start_span("eval")
+    trace_id = root.get_span_context().trace_id
+    for number in range(12):
+        spans.tracer.start_span(f"child-{number}", set_span_in_context(root)).end()
+        if number % 4 == 1:
+            spans.deliver_case(trace_id)
+            assert [span.name for span in cloud.spans] == [f"child-{n}" for n in range(number + 1)]
+            assert spans.of_case(trace_id)[-1].name == f"child-{number}"
+    calls = len(exports(cloud))
+    spans.deliver_case(trace_id)
+    spans.deliver_case(trace_id)
+    assert len(exports(cloud)) == calls + 1
+    root.end()
+    spans.flush()
+    assert [span.name for span in cloud.spans] == [*(f"child-{n}" for n in range(12)), "eval"]
 
 
 def test_spans_are_sent_when_they_are_flushed_and_once(

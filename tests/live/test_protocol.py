@@ -216,7 +216,11 @@ def test_remote_scorers_run_as_the_caller_beside_the_evaluators_own(
         "exact_match (2)": 0.25,
     }
     assert summary["errors"]["scorers"] == {"broken": 1}
-    assert seen == [{"input": "a", "output": "a", "expected": "a", "metadata": {}}]
+    (arguments,) = seen
+    (root,) = cloud.spans_named("eval")
+    assert arguments.pop("trace")["trace_ref"]["root_span_id"] == root.trace_id
+    of_case = {"input": "a", "output": "a", "expected": "a", "metadata": {}, "tags": []}
+    assert arguments == of_case
     calls = cloud.calls_to("POST", "/function/invoke")  # of both, in the order of their arrival
     assert {call.token for call in calls} == {"token-ada"}
     assert {call.headers["x-bt-org-name"] for call in calls} == {"acme"}

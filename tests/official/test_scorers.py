@@ -191,12 +191,16 @@ def test_scorers_of_the_playground_are_added_alike(pair: Pair, cloud: StandIn) -
     assert official.scores == {"exact": 1, "number": 0.25, "renamed": 0.5, "x": 1, "y": 0}
 
 
-def test_scorers_of_the_playground_are_sent_the_same_but_for_the_parent(
+def test_scorers_of_the_playground_are_sent_the_same_and_by_ours_more_of_the_case(
     pair: Pair, cloud: StandIn
 ) -> None:
     pair.run("echo", [CASE], scores=[remote(cloud, "number", 1)])
     official, ours = cloud.calls_to("POST", "/function/invoke")
-    assert {**official.json, "parent": None} == {**ours.json, "parent": None}
+    of_official, of_ours = official.json["input"], ours.json["input"]
+    both = {name: of_ours[name] for name in of_official}
+    assert {**official.json, "parent": None} == {**ours.json, "parent": None, "input": both}
+    # As the official server in JavaScript.
+    assert of_ours.keys() - of_official.keys() == {"id", "tags", "trace"}
     assert official.headers["x-bt-org-name"] == ours.headers["x-bt-org-name"] == "acme"
     # Without one, the scorer's own spans are in no trace.
     assert official.json["parent"] == ""

@@ -16,14 +16,17 @@ from .support import CASES, PLAYGROUND, Api, api_of, last_json, scored
 def test_scorers_of_the_request_are_added_to_the_evaluators_own(cloud: StandIn) -> None:
     seen: list[Any] = []
 
+    recorded: list[str] = []
+
     def remote(input: Any) -> Any:
         seen.append(input)
+        recorded.extend(span.name for span in cloud.spans)
         return {"score": 0.25}
 
     function = cloud.add_function(remote)
     parameters = {"mood": {"type": "string", "default": "calm"}}
     api = api_of(cloud, scored(parameters=parameters))
-    cases = [{"input": "a", "expected": "a", "metadata": {"m": 1}}]
+    cases = [{"input": "a", "expected": "a", "metadata": {"m": 1}, "tags": ["t"], "id": "c"}]
     scores = [{"name": "far", "function_id": {"function_id": function, "version": "1"}}]
     generation = {"propagated_event": {"span_attributes": {"generation": "g"}}}
     parent = {**PLAYGROUND, **generation}
@@ -38,9 +41,20 @@ def test_scorers_of_the_request_are_added_to_the_evaluators_own(cloud: StandIn) 
             "output": "a",
             "expected": "a",
             "metadata": {"m": 1},
+            "tags": ["t"],
+            "id": "c",
             "parameters": {"mood": "calm"},
+            "trace": {
+                "trace_ref": {
+                    "object_type": "playground_logs",
+                    "object_id": PLAYGROUND["object_id"],
+                    "root_span_id": cloud.spans_named("eval")[0].trace_id,
+                }
+            },
         }
     ]
+    assert "task" in recorded, "the function can read in Braintrust what the task has recorded"
+    assert sorted(span.name for span in cloud.spans) == ["eval", "exact", "far", "task"]
     (call,) = cloud.calls_to("POST", "/function/invoke")
     (span,) = cloud.spans_named("far")
     assert call.token == TOKEN
@@ -59,6 +73,14 @@ def test_scorers_of_the_request_are_added_to_the_evaluators_own(cloud: StandIn) 
         "row_ids": {"id": span.span_id, "span_id": span.span_id, "root_span_id": span.trace_id},
         "propagated_event": {"span_attributes": {"generation": "g", "purpose": "scorer"}},
     }
+
+
+def test_a_scorer_is_called_although_the_spans_cannot_be_delivered(cloud: StandIn) -> None:
+    cloud.fault("POST", "/otel/v1/traces", status=400, times=None)
+    function = cloud.add_function(lambda input: 0.25)
+    scores = [{"name": "far", "function_id": function}]
+    events = api_of(cloud, scored()).events(name="greeter", data=CASES, scores=scores)
+    assert last_json(events, "summary")["scores"]["far"]["score"] == 0.25
 
 
 @pytest.mark.parametrize(("strict", "sent"), [(None, True), (True, True), (False, False)])

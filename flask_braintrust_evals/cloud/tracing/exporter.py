@@ -60,7 +60,7 @@ class SpanExporter(Generic[C]):
         self._send = send
         self._changed = threading.Condition()
         self._queue: _Queue[C] = _Queue()
-        self._batches_under_way = 0
+        self._under_way: set[object] = set()
         self._backoff = _Backoff()
         self.lost = 0
 
@@ -75,7 +75,7 @@ class SpanExporter(Generic[C]):
                 if self._backoff.is_on() or _on_event_loop():
                     self.lost += chunk.count
                     return
-                if self._batches_under_way and not self._queue.chunks:
+                if self._under_way and not self._queue.chunks:
                     self._changed.wait(ATTEMPT_TIMEOUT)
                     continue
             self._send_batch(time.monotonic() + ATTEMPT_TIMEOUT)
@@ -92,12 +92,26 @@ class SpanExporter(Generic[C]):
         while self._queue.has_batch and not self._backoff.is_on():
             self._send_batch(time.monotonic() + ATTEMPT_TIMEOUT)
 
+    def send_queued(self) -> None:
+        """Send the spans that are queued by now, also where other threads do it; then return.
+
+        After a failed attempt, or after :data:`ATTEMPT_TIMEOUT`, the others stay in the queue.
+        """
+        deadline = time.monotonic() + ATTEMPT_TIMEOUT
+        while self._queue.chunks and not self._backoff.is_on() and time.monotonic() < deadline:
+            self._send_batch(deadline)
+        with self._changed:
+            of_others = set(self._under_way)
+            self._changed.wait_for(
+                lambda: self._under_way.isdisjoint(of_others), deadline - time.monotonic()
+            )
+
     def flush(self, timeout: float) -> None:
         """Send all spans, with retries for ``timeout`` seconds; then drop and count the rest."""
         deadline = time.monotonic() + timeout
         while True:
             with self._changed:
-                if not self._queue.chunks and not self._batches_under_way:
+                if not self._queue.chunks and not self._under_way:
                     return
                 now = time.monotonic()
                 if now >= deadline:
@@ -118,11 +132,12 @@ class SpanExporter(Generic[C]):
             )
 
     def _send_batch(self, deadline: float) -> None:
+        attempt = object()
         with self._changed:
             batch = self._queue.take_batch()
-            self._batches_under_way += bool(batch)
-        if not batch:
-            return
+            if not batch:
+                return
+            self._under_way.add(attempt)
         error: Exception | None = None
         try:
             seconds = max(0.05, min(ATTEMPT_TIMEOUT, deadline - time.monotonic()))
@@ -135,7 +150,7 @@ class SpanExporter(Generic[C]):
             raise
         finally:
             with self._changed:
-                self._batches_under_way -= 1
+                self._under_way.discard(attempt)
                 self._changed.notify_all()
         self._settle(batch, error)
 

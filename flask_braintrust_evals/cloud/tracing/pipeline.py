@@ -90,6 +90,14 @@ class SpanPipeline:
         """Return tokens and cost of a running case; see :class:`SpanCollector`."""
         return self._collector.usage_of_case(root, ended=ended)
 
+    def deliver_case(self, trace_id: int) -> None:
+        """Send the spans of a running case that have ended so far, and keep them for its scorers.
+
+        What Braintrust does not accept at once is sent later, and no error is raised.
+        """
+        self._collector.deliver_ended(trace_id)
+        self._spans.send_queued()
+
     def flush(self, timeout: float | None = None) -> None:
         """Send all finished spans. Those that Braintrust does not accept are counted and logged.
 
