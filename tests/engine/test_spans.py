@@ -38,6 +38,7 @@ def test_fields_are_logged_on_the_tasks_span(spans: Spans) -> None:
         hooks.span.log(
             metadata={"model": "m"}, metrics={"tokens": 3}, scores={"own": True}, tags=["a", "a"]
         )
+        hooks.span.log(tags=["b", "a"])
         hooks.span.log(input={"replaced": True}, expected=[1], output="replaced by the task's own")
         return "out"
 
@@ -46,7 +47,7 @@ def test_fields_are_logged_on_the_tasks_span(spans: Spans) -> None:
     assert attribute(span, "metadata") == {"model": "m"}
     assert attribute(span, "metrics") == {"tokens": 3}
     assert attribute(span, "scores") == {"own": 1.0}
-    assert (span.attributes or {})["braintrust.tags"] == ("a",)
+    assert (span.attributes or {})["braintrust.tags"] == ("a", "b")
     assert attribute(span, "input_json") == {"replaced": True}
     assert attribute(span, "expected_json") == [1]
     assert attribute(span, "output_json") == "out"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import orjson
@@ -166,6 +166,13 @@ def merge_json(span: Span, name: str, value: Any) -> None:
             if isinstance(new, dict):
                 text = dumps(_merged(known, new))
         span.set_attribute(name, text)
+
+
+def add_tags(span: Span, tags: Iterable[str]) -> None:
+    """Add tags to those that a span has, each once."""
+    with _lock:
+        known = (getattr(span, "attributes", None) or {}).get(semconv.TAGS, ())
+        span.set_attribute(semconv.TAGS, list(dict.fromkeys([*known, *tags])))
 
 
 def recorded(span: Span, name: str) -> Any:

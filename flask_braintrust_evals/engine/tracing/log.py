@@ -1,7 +1,8 @@
 """Records the fields that ``log()`` of a ``braintrust`` span takes, as attributes of a span.
 
-If a field is logged again, objects are merged key by key, and all other values are replaced. The
-earlier value is read from the span's attributes, so nothing else has to be kept.
+If a field is logged again, objects are merged key by key, tags are added, and all other values are
+replaced, as in the SDK. The earlier value is read from the span's attributes, so nothing else has
+to be kept.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from flask_braintrust_evals.errors import SerializationError
 from flask_braintrust_evals.plain_values import clean_text
 from flask_braintrust_evals.serialization import dumps_or_reason, plain_parts
 
-from .attributes import merge_json
+from .attributes import add_tags, merge_json
 from .eval_tracer import set_failure
 
 _JSON_FIELDS = {
@@ -59,7 +60,7 @@ def log_event(span: Span, event: Mapping[str, Any]) -> None:
     for name, value in fields.items():
         merge_json(span, _JSON_FIELDS[name], value)
     if tags is not None:
-        span.set_attribute(semconv.TAGS, [clean_text(tag) for tag in tags])
+        add_tags(span, [clean_text(tag) for tag in tags])
     if error is not None:
         _log_error(span, error)
 
