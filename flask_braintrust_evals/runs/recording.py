@@ -12,6 +12,7 @@ from flask_braintrust_evals.cloud.parents import Parent
 from flask_braintrust_evals.cloud.sessions import UserSession
 from flask_braintrust_evals.engine.evaluator import Evaluator
 from flask_braintrust_evals.engine.parameters.saved import SavedParameterSet
+from flask_braintrust_evals.errors import CloudNotFoundError
 
 from .case_data import CaseData
 from .comparison import Comparison
@@ -149,8 +150,8 @@ def record_in_new_experiment(
         git_fields: what is recorded of the checkout that the process runs in.
 
     Raises:
-        CloudError: the experiment could not be created, or there is no base experiment of the name
-            that the specification or the evaluator gives.
+        CloudError: the experiment could not be created, or there is no base experiment that the
+            specification names.
     """
     metadata = {**(evaluator.metadata or {}), **(spec.metadata or {})}
     is_public = (evaluator.is_public or None) if spec.is_public is None else spec.is_public
@@ -197,13 +198,20 @@ def _base_experiment(
     """Return the id of the experiment to compare with.
 
     The request has priority over the evaluator, and an id over a name. An id is looked up, too:
-    Braintrust would refuse it only after the project had been created.
+    Braintrust would refuse it only after the project had been created. ``None``: Braintrust chooses
+    one, also where the evaluator names one that the project does not have yet.
     """
     for source in (spec, evaluator):
         if source.base_experiment_id:
             return objects.experiment_by_id(session, source.base_experiment_id).id
         if source.base_experiment_name:
-            return objects.experiment_by_name(session, query, source.base_experiment_name).id
+            try:
+                return objects.experiment_by_name(session, query, source.base_experiment_name).id
+            except CloudNotFoundError as error:
+                if source is spec:
+                    raise
+                text = "evaluator %r: %s; Braintrust chooses what its run is compared with"
+                logger.warning(text, evaluator.name, error)
     return None
 
 

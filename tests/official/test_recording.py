@@ -267,6 +267,15 @@ def test_an_experiment_is_compared_with_its_base_alike(pair: Pair, cloud: StandI
         assert each.comparison["scores"]["exact"]["improvements"] == 1
 
 
+def test_an_evaluator_runs_before_its_base_experiment_exists_alike(
+    pair: Pair, cloud: StandIn
+) -> None:
+    official, ours = pair.run("based", cases("a"), parent=ABSENT)
+    assert official.scores == ours.scores == {"exact": 1}
+    for call in cloud.calls_to("POST", "/v1/experiment"):
+        assert "base_exp_id" not in call.json
+
+
 @pytest.mark.parametrize("parent", [PLAYGROUND, ABSENT], ids=["playground", "experiment"])
 def test_the_rows_of_a_rerun_have_the_same_ids_alike(
     pair: Pair, cloud: StandIn, parent: Any

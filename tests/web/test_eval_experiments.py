@@ -92,6 +92,20 @@ def test_an_experiment_is_made_only_when_everything_else_is_right(
     assert not cloud.calls_to("POST", "/v1/experiment")
 
 
+def test_an_evaluator_runs_before_its_base_experiment_exists(
+    cloud: StandIn, caplog: pytest.LogCaptureFixture
+) -> None:
+    api = api_of(cloud, scored(base_experiment_name="nightly"))
+    assert api.summary(name="greeter", data=CASES)["scores"]["exact"]["score"] == 0.5
+    (call,) = cloud.calls_to("POST", "/v1/experiment")
+    assert "base_exp_id" not in call.json
+    assert "'greeter': there is no experiment 'nightly' in project 'greeter'" in caplog.text
+    # The request's own is another matter, and so is any other failure.
+    assert "'other'" in api.refusal(404, name="greeter", data=CASES, base_experiment_name="other")
+    cloud.fault("GET", "/v1/experiment", status=403)
+    api.refusal(403, name="greeter", data=CASES)
+
+
 @pytest.mark.parametrize("status", [400, 403, 500])
 def test_an_experiment_that_cannot_be_made_is_an_error_and_nothing_runs(
     cloud: StandIn, status: int
