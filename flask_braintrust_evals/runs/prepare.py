@@ -259,4 +259,5 @@ def _tracer(spans: SpanPipeline | SpanCollector | None, recording: Recording) ->
         link=context if context.is_valid else None,
         keeps_row_ids=recording.parent.row_fields is not None,
         max_json=MAX_ATTRIBUTE_BYTES,  # what is sent is cut to this anyway
+        deliver_case=spans.deliver_case if isinstance(spans, SpanPipeline) else None,
     )

@@ -5,8 +5,10 @@ from __future__ import annotations
 import threading
 from typing import Any
 
+import braintrust
 import pytest
 
+from flask_braintrust_evals import Evaluator
 from tests.standin import StandIn
 from tests.support import TOKEN
 
@@ -73,6 +75,33 @@ def test_scorers_of_the_request_are_added_to_the_evaluators_own(cloud: StandIn) 
         "row_ids": {"id": span.span_id, "span_id": span.span_id, "root_span_id": span.trace_id},
         "propagated_event": {"span_attributes": {"generation": "g", "purpose": "scorer"}},
     }
+
+
+@pytest.mark.parametrize("on_loop", [False, True])
+def test_spans_are_delivered_before_a_scorer_calls_a_function_with_the_sdk(
+    cloud: StandIn, on_loop: bool
+) -> None:
+    delivered: dict[str, list[str]] = {}
+
+    def invoke(caller: str) -> int:
+        braintrust.current_span().export()  # as the SDK's own does before it sends
+        delivered[caller] = [span.name for span in cloud.spans]
+        return 1
+
+    async def judge_on_loop() -> int:
+        return invoke("judge")
+
+    def judge() -> int:
+        return invoke("judge")
+
+    def task(input: Any) -> int:
+        with braintrust.start_span("before"):
+            pass
+        return invoke("task")
+
+    judges = [judge_on_loop if on_loop else judge]
+    api_of(cloud, Evaluator("e", task, scores=judges)).events(name="e", data=CASES[:1])
+    assert delivered == {"task": [], "judge": [] if on_loop else ["before", "task"]}
 
 
 def test_a_scorer_is_called_although_the_spans_cannot_be_delivered(cloud: StandIn) -> None:

@@ -95,8 +95,11 @@ class SpanExporter(Generic[C]):
     def send_queued(self) -> None:
         """Send the spans that are queued by now, also where other threads do it; then return.
 
-        After a failed attempt, or after :data:`ATTEMPT_TIMEOUT`, the others stay in the queue.
+        After a failed attempt, or after :data:`ATTEMPT_TIMEOUT`, the others stay in the queue. If
+        the calling thread runs an event loop, which must not wait, all of them do.
         """
+        if _on_event_loop():
+            return
         deadline = time.monotonic() + ATTEMPT_TIMEOUT
         while self._queue.chunks and not self._backoff.is_on() and time.monotonic() < deadline:
             self._send_batch(deadline)

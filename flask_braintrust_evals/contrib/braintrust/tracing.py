@@ -77,7 +77,14 @@ class SdkSpan(EvalSpan, BraintrustSpan):  # type: ignore[misc]
         self.log(**given)
 
     def export(self) -> str:
-        """Return a text that, as the ``parent`` of other spans, puts them below this one."""
+        """Return a text that, as the ``parent`` of other spans, puts them below this one.
+
+        The SDK does this where it calls a function in Braintrust. A scorer gives such a function
+        the trace, so that what the task has recorded is delivered before.
+        """
+        deliver_case = self._scope.tracer.deliver_case
+        if deliver_case is not None and self._scope.inherited == semconv.OF_SCORERS:
+            deliver_case(self._span.get_span_context().trace_id)
         components = self._components()
         return "" if components is None else str(components.to_str())
 

@@ -50,6 +50,8 @@ class EvalTracer:
         keeps_row_ids: whether an ``eval`` span can be recorded as a row with an id of its own.
         contents: whether anybody reads the inputs and outputs that the engine records on its spans.
         max_json: bytes of each of these that are kept, since no more is sent; ``None``: all.
+        deliver_case: sends those spans of a running case that have ended, by the id of its trace,
+            for code elsewhere that reads the trace; ``None``: it cannot be done.
         records: whether spans are recorded, and not discarded.
         records_contents: whether spans are recorded with inputs, outputs and scores.
     """
@@ -61,6 +63,7 @@ class EvalTracer:
     keeps_row_ids: bool = True
     contents: bool = True
     max_json: int | None = None
+    deliver_case: Callable[[int], None] | None = None
     records: bool = field(init=False)
     records_contents: bool = field(init=False)
     _known: dict[Any, str] = field(init=False, repr=False, compare=False, default_factory=dict)
