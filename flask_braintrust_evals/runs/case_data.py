@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Any
 
+from flask_braintrust_evals.cloud.objects import CloudObject
 from flask_braintrust_evals.concurrency.cancellation import Cancellation
 from flask_braintrust_evals.engine.running.case_source import CasesToMake
 
@@ -25,11 +26,13 @@ class CaseData:
         cases: cases, or values that cases can be made from; or how to make them.
         dataset_id: the dataset that they are from; ``None``: they are from elsewhere.
         dataset_version: its version; ``None``: the latest.
+        experiment: the experiment that they are from; ``None``: they are from elsewhere.
     """
 
     cases: Iterable[Any] | CasesToMake
     dataset_id: str | None = None
     dataset_version: str | None = None
+    experiment: CloudObject | None = None
 
     def selected(self, select: Callable[[Iterable[Any]], Iterable[Any]] | None) -> CaseData:
         """Return those of the cases that a function chooses; all of them if there is none."""

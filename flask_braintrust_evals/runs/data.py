@@ -74,9 +74,8 @@ def open_data(
         where = project if named is None else {"project_name": named}
         experiment = objects.experiment_by_name(session, where, source.experiment_name)
         rows = fetch_rows(session, "experiment", experiment.id)
-        return CaseData(
-            _experiment_cases(_with_attachments(rows, session, with_attachments), experiment.id)
-        )
+        rows = _with_attachments(rows, session, with_attachments)
+        return CaseData(_experiment_cases(rows, experiment.id), experiment=experiment)
     return _open_dataset(source, session, with_attachments)
 
 

@@ -157,6 +157,9 @@ def record_in_new_experiment(
     is_public = (evaluator.is_public or None) if spec.is_public is None else spec.is_public
     base = _base_experiment(session, query, spec, evaluator)
     project = run_project(session, query)
+    source = data.experiment
+    if base is None and source is not None and source.project_id == project.id:
+        base = source.id  # a run of an experiment's cases is compared with it, as in the SDKs
     experiment = objects.create_experiment(
         session,
         project,

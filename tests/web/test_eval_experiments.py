@@ -240,6 +240,25 @@ def test_a_base_experiment_is_compared_with(cloud: StandIn, by: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("project", "named", "base"),
+    [("greeter", {}, "before"), ("greeter", {"base_experiment_name": "x"}, "x"), ("far", {}, None)],
+)
+def test_a_run_of_an_experiments_cases_is_compared_with_it(
+    cloud: StandIn, project: str, named: dict[str, str], base: str | None
+) -> None:
+    row = {"input": "a", "is_root": True}
+    ids = {
+        "before": cloud.add_experiment("acme", project, "before", [row]),
+        "x": cloud.add_experiment("acme", "greeter", "x"),
+        None: None,
+    }
+    data = {"experiment_name": "before", "project_name": project}
+    api_of(cloud, scored()).summary(name="greeter", data=data, **named)
+    (call,) = cloud.calls_to("POST", "/v1/experiment")
+    assert call.json.get("base_exp_id") == ids[base]
+
+
+@pytest.mark.parametrize(
     ("fault", "reason"),
     [
         ({"status": 500}, "status 500"),
