@@ -73,6 +73,9 @@ class Evaluator:
         base_experiment_name: the experiment that these experiments are compared with.
         base_experiment_id: the id of this experiment; takes precedence over the name.
         is_public: whether these experiments are public.
+        git_fields: the fields of the git checkout that these experiments may have, out of those
+            that the organisation collects, as in evaluators of the ``braintrust`` SDK; ``None``:
+            all of them.
         number_scorers: whether several scorers, or several classifiers, may have the same name, as
             in evaluators of the ``braintrust`` SDK. They are named ``x``, ``x (2)`` and so on.
         long_name: another name, under which it is found, too; ``None``: it has none.
@@ -109,6 +112,7 @@ class Evaluator:
     base_experiment_name: str | None = None
     base_experiment_id: str | None = None
     is_public: bool = False
+    git_fields: frozenset[str] | None = field(default=None, repr=False)
     number_scorers: bool = field(default=False, repr=False)
     long_name: LongName | None = field(default=None, repr=False)
     location: str = field(default="", repr=False)

@@ -78,6 +78,8 @@ def prepare(
     git_fields: frozenset[str] = frozenset()
     if session is not None and in_experiment:
         git_fields = git_fields_for(session.org, host.settings)
+        if evaluator.git_fields is not None:
+            git_fields &= evaluator.git_fields
     if git_fields:
         begin_reading()  # meanwhile, Braintrust is asked for the data and the project
     wait_for = _wait_for_data(evaluator, requester, host, numbers.timeout, in_experiment)

@@ -10,7 +10,7 @@ from typing import Any
 import braintrust
 import pydantic
 import pytest
-from braintrust import framework
+from braintrust import GitMetadataSettings, framework
 from flask import Flask
 
 from flask_braintrust_evals import (
@@ -87,8 +87,8 @@ def test_no_field_of_the_sdks_evaluator_is_unknown_to_these_tests() -> None:
     taken = {"eval_name", "project_name", "project_id", "task", "scores", "classifiers", "data"}
     taken |= {"parameters", "experiment_name", "metadata", "tags", "trial_count", "timeout"}
     taken |= {"max_concurrency", "description", "error_score_handler", "is_public"}
-    taken |= {"base_experiment_name", "base_experiment_id"}
-    aside = {"update", "repo_info", "git_metadata_settings", "summarize_scores", "cancel_event"}
+    taken |= {"base_experiment_name", "base_experiment_id", "git_metadata_settings"}
+    aside = {"update", "repo_info", "summarize_scores", "cancel_event"}
     aside |= {"parameter_values"}  # what a run of the SDK's was given
     assert framework.Evaluator.__dataclass_fields__.keys() <= taken | aside
 
@@ -111,11 +111,28 @@ def test_fields_for_the_command_line_are_ignored(bp: EvalsBlueprint) -> None:
             update=True,
             summarize_scores=False,
             repo_info=braintrust.RepoInfo(commit="c"),
-            git_metadata_settings=braintrust.GitMetadataSettings(collect="none"),
             parameter_values={"mood": "bad"},
         )
     )
     assert added(bp).name == "the evaluator"
+
+
+@pytest.mark.parametrize(
+    ("settings", "fields"),
+    [
+        (None, None),
+        (GitMetadataSettings(), None),
+        (GitMetadataSettings(collect="none"), set()),
+        (GitMetadataSettings(collect="none", fields=["commit"]), set()),
+        (GitMetadataSettings(collect="some", fields=["commit", "tag"]), {"commit", "tag"}),
+        (GitMetadataSettings(collect="some", fields=None), set()),
+    ],
+)
+def test_what_an_evaluator_does_not_want_of_git_is_not_recorded(
+    bp: EvalsBlueprint, settings: Any, fields: set[str] | None
+) -> None:
+    bp.add(sdk_evaluator(git_metadata_settings=settings))
+    assert added(bp).git_fields == fields
 
 
 def test_the_metadata_may_be_a_model_of_pydantic(bp: EvalsBlueprint) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from flask_braintrust_evals import Evaluator
 from flask_braintrust_evals.concurrency.programs import output_of
 from flask_braintrust_evals.runs import repository
 from flask_braintrust_evals.runs.repository import read_repository
@@ -103,6 +104,18 @@ def test_an_organisation_has_what_its_settings_collect(
     body = created(cloud)
     assert body.get("repo_info", {}).keys() == (expected or set())
     assert ("ancestor_commits" in body) is (expected is not None)
+
+
+@pytest.mark.parametrize("wanted", [{"commit", "author_email", "git_diff"}, set()])
+def test_an_evaluator_says_what_its_experiments_may_have(
+    cloud: StandIn, checkout: Path, wanted: set[str]
+) -> None:
+    cloud.collect_git("acme", "some", ["commit", "branch"])
+    evaluator = Evaluator("e", str, git_fields=frozenset(wanted))
+    api_of(cloud, evaluator).summary(name="e", data=[{"input": 1}])
+    body = cloud.calls_to("POST", "/v1/experiment")[-1].json
+    assert body.get("repo_info", {}).keys() == wanted & {"commit"}
+    assert ("ancestor_commits" in body) is bool(wanted)
 
 
 def test_the_setting_turns_it_off(cloud: StandIn, checkout: Path) -> None:

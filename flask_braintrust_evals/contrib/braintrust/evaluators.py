@@ -43,8 +43,7 @@ def from_sdk(
     Args:
         evaluator: what ``Eval(...)`` registers, or ``braintrust.Evaluator(...)``. Fields that are
             only for the SDK's command line are ignored: ``update``, ``reporter``, ``repo_info``,
-            ``git_metadata_settings``, ``summarize_scores``, ``parameter_values`` and
-            ``cancel_event``.
+            ``summarize_scores``, ``parameter_values`` and ``cancel_event``.
         location: ``file:line`` of its definition; default: that of the calling code.
         files: all files whose code has led to the definition; default: that of ``location``.
         blocking: see :class:`Evaluator`, which has this option beyond the SDK's.
@@ -75,6 +74,7 @@ def from_sdk(
         base_experiment_name=evaluator.base_experiment_name,
         base_experiment_id=evaluator.base_experiment_id,
         is_public=evaluator.is_public,
+        git_fields=_git_fields(evaluator.git_metadata_settings),
         blocking=blocking,
         number_scorers=True,
         long_name=long_name,
@@ -183,6 +183,12 @@ def _metadata(evaluator: Any, location: str) -> Any:
             f"evaluator {evaluator.eval_name!r}: its metadata cannot be written as JSON: {error}"
             f" ({evaluator.eval_name!r} is defined at {location})"
         ) from error
+
+
+def _git_fields(settings: Any) -> frozenset[str] | None:
+    if settings is None or settings.collect == "all":
+        return None
+    return frozenset(settings.fields or () if settings.collect == "some" else ())
 
 
 def _data(evaluator: Any) -> Any:
