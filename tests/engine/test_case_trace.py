@@ -106,6 +106,26 @@ def test_both_methods_may_be_awaited() -> None:
     assert asyncio.run(ask()) == (1, 0)
 
 
+def test_both_methods_may_be_passed_to_asyncio() -> None:
+    # As by scorers that are written for the SDK and not async, and by autoevals.
+    trace = trace_of(lambda: spans(kind("task", type="task")))
+
+    async def ask() -> tuple[int, int]:
+        both = await asyncio.gather(trace.get_spans(), asyncio.wait_for(trace.get_thread(), 5))
+        return len(both[0]), len(both[1])
+
+    async def cancel() -> None:
+        task = asyncio.ensure_future(trace.get_spans())
+        task.cancel()
+        await task
+
+    assert len(asyncio.run(trace.get_spans())) == 1
+    assert asyncio.run(trace.get_thread()) == []
+    assert asyncio.run(ask()) == (1, 0)
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(cancel())
+
+
 # Wherever the evaluator runs
 
 

@@ -23,12 +23,26 @@ class Ready(list[T], Generic[T]):
     """A list that may also be awaited; the result is the list itself.
 
     In the ``braintrust`` SDK, the methods of a trace are coroutines. Scorers that are not ``async``
-    cannot await.
+    cannot await. Those that are written for the SDK pass them to functions of asyncio, and so does
+    autoevals: they take what has all methods of a coroutine, and a hash.
     """
+
+    __hash__ = object.__hash__  # type: ignore[assignment]
 
     def __await__(self) -> Generator[Any, None, Ready[T]]:
         yield from ()
         return self
+
+    def send(self, value: Any) -> Any:
+        """End at once, with the list as the result."""
+        raise StopIteration(self)
+
+    def throw(self, error: BaseException) -> Any:
+        """Raise what an event loop passes on, such as a cancellation."""
+        raise error
+
+    def close(self) -> None:
+        """Do nothing: there is nothing to end."""
 
 
 class CaseTrace(dict[str, Any]):
