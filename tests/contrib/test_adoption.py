@@ -10,7 +10,8 @@ from typing import Any
 import braintrust
 import pydantic
 import pytest
-from braintrust import GitMetadataSettings, framework
+from braintrust import framework
+from braintrust.git_fields import GitMetadataSettings
 from flask import Flask
 
 from flask_braintrust_evals import (
@@ -126,6 +127,7 @@ def test_fields_for_the_command_line_are_ignored(bp: EvalsBlueprint) -> None:
         (GitMetadataSettings(collect="none", fields=["commit"]), set()),
         (GitMetadataSettings(collect="some", fields=["commit", "tag"]), {"commit", "tag"}),
         (GitMetadataSettings(collect="some", fields=None), set()),
+        ({"collect": "some", "fields": ["commit"]}, {"commit"}),
     ],
 )
 def test_what_an_evaluator_does_not_want_of_git_is_not_recorded(

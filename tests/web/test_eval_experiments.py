@@ -244,7 +244,7 @@ def test_a_base_experiment_is_compared_with(cloud: StandIn, by: str) -> None:
     [("greeter", {}, "before"), ("greeter", {"base_experiment_name": "x"}, "x"), ("far", {}, None)],
 )
 def test_a_run_of_an_experiments_cases_is_compared_with_it(
-    cloud: StandIn, project: str, named: dict[str, str], base: str | None
+    cloud: StandIn, project: str, named: dict[str, Any], base: str | None
 ) -> None:
     row = {"input": "a", "is_root": True}
     ids = {

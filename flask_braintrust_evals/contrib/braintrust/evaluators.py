@@ -186,9 +186,12 @@ def _metadata(evaluator: Any, location: str) -> Any:
 
 
 def _git_fields(settings: Any) -> frozenset[str] | None:
-    if settings is None or settings.collect == "all":
+    if settings is None:
         return None
-    return frozenset(settings.fields or () if settings.collect == "some" else ())
+    given = settings if isinstance(settings, Mapping) else vars(settings)
+    if given.get("collect") == "all":
+        return None
+    return frozenset(given.get("fields") or () if given.get("collect") == "some" else ())
 
 
 def _data(evaluator: Any) -> Any:
