@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Generator, Iterable, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
 from opentelemetry.sdk.trace import ReadableSpan
@@ -19,12 +19,12 @@ _OBJECT_TYPES = {
 }
 
 
-class Ready(list[T], Generic[T]):
+class Ready(list[T], Coroutine[Any, Any, Any], Generic[T]):
     """A list that may also be awaited; the result is the list itself.
 
     In the ``braintrust`` SDK, the methods of a trace are coroutines. Scorers that are not ``async``
     cannot await. Those that are written for the SDK pass them to functions of asyncio, and so does
-    autoevals: they take what has all methods of a coroutine, and a hash.
+    autoevals.
     """
 
     __hash__ = object.__hash__  # type: ignore[assignment]
@@ -37,9 +37,9 @@ class Ready(list[T], Generic[T]):
         """End at once, with the list as the result."""
         raise StopIteration(self)
 
-    def throw(self, error: BaseException) -> Any:
+    def throw(self, kind: Any, error: Any = None, trace: Any = None) -> Any:
         """Raise what an event loop passes on, such as a cancellation."""
-        raise error
+        raise kind if error is None else error
 
     def close(self) -> None:
         """Do nothing: there is nothing to end."""
