@@ -127,8 +127,31 @@ def _collecting() -> Iterator[_Collector]:
             registry.evaluators, registry.reporters = before
 
 
+@contextmanager
+def _without_running_loop() -> Iterator[None]:
+    """Hide the event loop that runs in this thread, if one does.
+
+    Where it is seen, as where uvicorn imports the application, ``asyncio.run(...)`` fails, and
+    ``Eval(...)`` returns a task in place of a result.
+    """
+    loop = asyncio._get_running_loop()
+    # Since Python 3.14 a thread has one current task, and not one for each of its loops.
+    swap = getattr(asyncio.tasks, "_swap_current_task", None)
+    if loop is None:
+        yield
+        return
+    task = None if swap is None else swap(loop, None)
+    asyncio._set_running_loop(None)
+    try:
+        yield
+    finally:
+        asyncio._set_running_loop(loop)
+        if swap is not None:
+            swap(loop, task)
+
+
 def _load_file(file: Path, modules: FileModules, blocking: bool) -> list[Evaluator]:
-    with _collecting() as collector:
+    with _collecting() as collector, _without_running_loop():
         try:
             modules.import_file(file)
         except (Exception, SystemExit) as error:

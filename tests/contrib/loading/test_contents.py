@@ -12,7 +12,7 @@ from flask import Flask
 from flask_braintrust_evals import EvalsBlueprint, Evaluator, RegistrationClosedError
 from tests.support import in_time
 
-from .support import FIRST_LINE, Write, eval_of, locations, names
+from .support import FIRST_LINE, Write, eval_of, locations, names, refusal
 
 # --- What is in them ---
 
@@ -171,14 +171,24 @@ def test_an_evaluator_may_be_defined_by_the_async_form(
 
 
 def test_files_may_be_loaded_while_an_event_loop_runs(bp: EvalsBlueprint, write: Write) -> None:
-    file = write("eval_one.py", eval_of("one"))
+    file = write(
+        "eval_one.py",
+        "import asyncio",
+        f"result = {eval_of('one')}",
+        "assert result.results == []",
+        "asyncio.run(EvalAsync('two', data, task, [exact]))",
+    )
+    failing = write("eval_bad.py", "1 / 0")
 
     async def create_app() -> None:
+        before = asyncio.get_running_loop(), asyncio.current_task()
         bp.load(file)
+        refusal(bp, failing)
+        assert (asyncio.get_running_loop(), asyncio.current_task()) == before
         await asyncio.sleep(0)
 
     in_time(lambda: asyncio.run(create_app()))
-    assert names(bp) == ["one"]
+    assert names(bp) == ["one", "two"]
 
 
 def test_reporters_of_a_file_are_ignored(bp: EvalsBlueprint, write: Write) -> None:
