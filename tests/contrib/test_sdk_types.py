@@ -15,6 +15,7 @@ from braintrust.prompt import PromptData
 from flask_braintrust_evals import EvalCase, EvalHooks, Evaluator, Prompt
 from flask_braintrust_evals.contrib import braintrust_spans
 from flask_braintrust_evals.contrib.braintrust.evaluators import from_sdk
+from flask_braintrust_evals.engine.parameters.prompts import without_nulls
 from flask_braintrust_evals.engine.tracing.eval_tracer import EvalTracer
 from tests.engine.support import Spans, attribute, run_case
 from tests.example_model import EXAMPLE_MODEL
@@ -120,6 +121,13 @@ def test_a_prompts_messages_are_read_by_attribute_and_by_item_and_its_options_ar
     assert first.role == theirs.prompt.messages[0].role
     assert first.tool_calls is None  # absent, as in the SDK
     assert prompt.prompt.type == theirs.prompt.type == "chat"
+    for part, other in (
+        (first, theirs.prompt.messages[0]),
+        (prompt.prompt, theirs.prompt),
+        (prompt.prompt_data, theirs.prompt_data),
+    ):
+        assert part.as_dict() == without_nulls(other.as_dict())
+        assert json.loads(part.as_json(indent=1)) == part.as_dict()
     assert isinstance(prompt.options, dict)
     assert prompt.options == theirs.options
     assert {**prompt.options["params"], "seed": 1} == {"temperature": 0, "seed": 1}

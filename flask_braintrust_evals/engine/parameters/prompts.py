@@ -43,11 +43,23 @@ def without_nulls(value: Any) -> Any:
     return value
 
 
-class PromptMessage(AttributeDict):
-    """A message of a prompt, whose fields are items and attributes; absent ones are ``None``."""
+class PromptPart(AttributeDict):
+    """A message of a prompt, all of its messages with its tools, or all of its data.
+
+    Its fields are items and attributes; absent ones are ``None``.
+    """
 
     def __getattr__(self, name: str) -> Any:
         return super().__getattr__(name) if name in self or name.startswith("__") else None
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the fields that there are, as plain dicts and lists."""
+        fields: dict[str, Any] = plain(self)
+        return fields
+
+    def as_json(self, **options: Any) -> str:
+        """Return the same as JSON text; ``options`` are those of :func:`json.dumps`."""
+        return json.dumps(self.as_dict(), **options)
 
 
 class Prompt:
@@ -102,20 +114,20 @@ class Prompt:
         return AttributeDict(self._own_data().get("options") or {})
 
     @property
-    def prompt(self) -> PromptMessage | None:
+    def prompt(self) -> PromptPart | None:
         """The text, as ``type`` with ``messages`` and ``tools``, or with ``content``."""
         prompt = self._own_data().get("prompt")
         if prompt is None:
             return None
         messages = prompt.get("messages")
         if not isinstance(messages, list):
-            return PromptMessage(prompt)
-        return PromptMessage({**prompt, "messages": [PromptMessage(each) for each in messages]})
+            return PromptPart(prompt)
+        return PromptPart({**prompt, "messages": [PromptPart(each) for each in messages]})
 
     @property
-    def prompt_data(self) -> AttributeDict:
+    def prompt_data(self) -> PromptPart:
         """``prompt`` and ``options`` together."""
-        return AttributeDict({**self._own_data(), "prompt": self.prompt, "options": self.options})
+        return PromptPart({**self._own_data(), "prompt": self.prompt, "options": self.options})
 
     def __deepcopy__(self, memo: Any) -> Prompt:
         # Each case has a copy, and most tasks only build it: the data is copied when it is read.
