@@ -14,7 +14,7 @@ from flask_braintrust_evals.suggestions import did_you_mean
 
 from .calls.introspection import calling_location
 from .calls.plan import CasePlan
-from .calls.signatures import TaskCall, scorer_calls
+from .calls.signatures import SCORER_ARGUMENTS, TaskCall, scorer_calls
 from .parameters.values import ParameterSet
 from .values.names import LongName
 from .values.option_checks import (
@@ -22,7 +22,9 @@ from .values.option_checks import (
     check_names,
     check_numbers,
     check_retries,
+    check_scope,
     check_seconds,
+    check_switches,
 )
 
 if TYPE_CHECKING:
@@ -158,6 +160,9 @@ class Evaluator:
             check_seconds("task_timeout", self.task_timeout)
             check_retries(self.retries)
             check_labels(self.metadata, self.tags)
+            check_switches(
+                blocking=self.blocking, distributed=self.distributed, is_public=self.is_public
+            )
             self.data = _repeatable(self.data)
             if self.error_score_handler is not None and not callable(self.error_score_handler):
                 raise RegistrationError(
@@ -197,13 +202,14 @@ class Evaluator:
 
         Raises:
             RequestError: the value of a parameter is not valid, or there is no such parameter.
-            RegistrationError: a number is not valid.
+            RegistrationError: a number or the scope is not valid.
             DataError: there are no cases, or one of them is not valid.
             RunTimeoutError: the time-out was reached before all cases were done.
         """
         check_numbers(trial_count, max_concurrency, timeout)
         check_retries(retries)
         check_names(self.parameter_set.names, parameters)
+        check_scope(scope)
         values = self.parameter_set.validate(parameters)
         # Not at the top: an application that only registers evaluators does not need it.
         from .running.local_run import run_locally
@@ -220,14 +226,19 @@ class Evaluator:
 
 
 def _check_second_argument(task: TaskCall, names: Sequence[str]) -> None:
-    """Refuse a task whose argument for the hooks has the name of a parameter."""
+    """Refuse a task whose argument for the hooks has the name of something else."""
     name = task.hooks_name
     if name in names:
-        raise RegistrationError(
-            f"the second argument of the task is {name!r}, which is also the name of a parameter,"
-            f" but tasks get their hooks there; write task(input, hooks), and read"
-            f" hooks.parameters[{name!r}]"
-        )
+        what, instead = "the name of a parameter", f", and read hooks.parameters[{name!r}]"
+    elif name in SCORER_ARGUMENTS:
+        what = "an argument of scorers"
+        instead = f", and read hooks.{name}" if name in _OF_HOOKS else ""
+    else:
+        return
+    raise RegistrationError(
+        f"the second argument of the task is {name!r}, which is also {what}, but tasks get their"
+        f" hooks there; write task(input, hooks){instead}"
+    )
 
 
 def _meant(name: str) -> str:
@@ -254,5 +265,7 @@ def _repeatable(data: Any) -> Any:
     return data
 
 
+_OF_HOOKS = ("expected", "metadata", "tags")
+"""What scorers get by their arguments, and tasks from their hooks."""
 _OPTIONS = tuple(each.name for each in dataclasses.fields(Evaluator) if each.init)
 """The names of what an evaluator is made from."""

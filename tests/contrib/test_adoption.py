@@ -218,7 +218,7 @@ def test_nothing_else_of_the_sdks_may_be_added(bp: EvalsBlueprint, wrong: Any) -
         ({"task": lambda: 1}, "takes no argument"),
         ({"scores": [5]}, "a scorer must be callable, not 5"),
         ({"classifiers": ["topic"]}, "a classifier must be callable, not 'topic'"),
-        ({"scores": exact}, "scorers must be a list"),
+        ({"scores": exact}, "scores must be a list"),
         ({"classifiers": topic}, "classifiers must be a list"),
         ({"trial_count": 0}, "trial_count must be a whole number from 1, not 0"),
         ({"max_concurrency": -1}, "max_concurrency must be a whole number from 1, not -1"),
@@ -248,11 +248,11 @@ def test_the_place_is_where_it_was_added(bp: EvalsBlueprint) -> None:
 def test_another_evaluator_of_the_name_is_an_error_that_names_both_places(
     bp: EvalsBlueprint,
 ) -> None:
-    bp.evaluator("the evaluator")(exact)
+    bp.evaluator("the evaluator")(echo)
     line = here() + 2
     with pytest.raises(DuplicateEvaluatorError) as caught:
         bp.add(sdk_evaluator())
-    code = exact.__code__
+    code = echo.__code__
     assert f"{code.co_filename}:{code.co_firstlineno}" in str(caught.value)
     assert f"{__file__}:{line}" in str(caught.value)
 

@@ -484,13 +484,19 @@ def test_there_may_be_no_scorers(scorers: Any) -> None:
 
 @pytest.mark.parametrize(
     ("scorers", "shown"),
-    [("accuracy", "'accuracy'"), (len, "<built-in function len>"), (5, "5")],
-    ids=["text", "function", "number"],
+    [
+        ("accuracy", "'accuracy'"),
+        (len, "<built-in function len>"),
+        (5, "5"),
+        ({"a": len}, "{'a': <built-in function len>}"),
+        ({len}, "{<built-in function len>}"),
+    ],
+    ids=["text", "function", "number", "dict", "set"],
 )
 def test_scorers_that_are_no_list_are_refused(scorers: Any, shown: str) -> None:
     with pytest.raises(RegistrationError) as refused:
         scorer_calls(scorers, "scorer", "greeter")
 
     assert str(refused.value) == (
-        f"evaluator 'greeter': scorers must be a list, not {shown}; write [scorer]"
+        f"evaluator 'greeter': scores must be a list, not {shown}; write scores=[scorer]"
     )

@@ -99,6 +99,22 @@ def no_argument() -> None: ...
             "task 'no_argument' takes no argument; write it as task(input) or task(input, hooks)",
             id="task",
         ),
+        pytest.param(
+            {"task": lambda input, expected: input},
+            "the second argument of the task is 'expected', which is also an argument of scorers,"
+            " but tasks get their hooks there; write task(input, hooks), and read hooks.expected",
+            id="task with an expectation",
+        ),
+        pytest.param(
+            {"task": lambda input, output: input},
+            "the second argument of the task is 'output', which is also an argument of scorers,"
+            " but tasks get their hooks there; write task(input, hooks)",
+            id="task with an output",
+        ),
+        *(
+            pytest.param({name: "false"}, f"{name} must be True or False, not 'false'", id=name)
+            for name in ("blocking", "distributed", "is_public")
+        ),
         pytest.param({"scores": ["s"]}, "a scorer must be callable, not 's'", id="scorer"),
         pytest.param(
             {"classifiers": ["c"]}, "a classifier must be callable, not 'c'", id="classifier"

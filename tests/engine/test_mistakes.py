@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import copy
 import logging
+from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
-from flask_braintrust_evals import EvalsBlueprint, Evaluator
+from flask_braintrust_evals import EvalHooks, EvalsBlueprint, Evaluator
 from flask_braintrust_evals.errors import DataError, RegistrationError, RequestError
 from flask_braintrust_evals.suggestions import did_you_mean, is_misspelled
 
@@ -94,6 +95,32 @@ def test_an_unknown_parameter_of_a_run_is_an_error() -> None:
         evaluator.run([{"input": 1}], {"nubmer": 2})
     with pytest.raises(RequestError, match="no parameter is named 'x'; there are: none"):
         Evaluator("e", echo).run([{"input": 1}], {"x": 2})
+
+
+def test_values_of_parameters_that_have_no_names_are_an_error() -> None:
+    wrong: Any = "number=2"
+    with pytest.raises(RequestError) as refused:
+        Evaluator("e", echo, parameters=PARAMETERS).run([{"input": 1}], wrong)
+    assert str(refused.value) == "parameters must be a dict of values by name, not 'number=2'"
+
+
+def test_a_parameter_that_is_not_there_is_an_error_of_the_task_that_names_those_that_are() -> None:
+    def task(input: Any, hooks: EvalHooks) -> Any:
+        assert hooks.parameters.get("nubmer", 5) == 5
+        return hooks.parameters["nubmer"]
+
+    (case,) = Evaluator("e", task, parameters=PARAMETERS).run([{"input": 1}]).results
+    assert str(case.error) == ("""KeyError: "no parameter 'nubmer'; this evaluator has: number\"""")
+
+
+@pytest.mark.parametrize("scope", [nullcontext(), ExitStack(), 5], ids=repr)
+def test_a_scope_that_has_been_called_already_is_an_error(scope: Any) -> None:
+    with pytest.raises(RegistrationError) as refused:
+        Evaluator("e", echo).run([{"input": 1}], scope=scope)
+    assert str(refused.value) == (
+        "scope must be a function that returns a context manager, such as app.app_context"
+        f" (without parentheses), not {scope!r}"
+    )
 
 
 def test_a_task_whose_hooks_have_the_name_of_a_parameter_is_refused() -> None:

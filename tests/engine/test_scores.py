@@ -185,6 +185,13 @@ def test_a_score_out_of_range_cannot_be_made(number: float) -> None:
         Score("s", number)
 
 
+def test_a_score_that_is_no_number_cannot_be_made() -> None:
+    wrong: Any = "high"
+    with pytest.raises(TypeError) as refused:
+        Score("s", wrong)
+    assert str(refused.value) == "score ('high') must be a number from 0 to 1, or None"
+
+
 def test_a_score_as_a_dict() -> None:
     assert Score("s", 1, {"a": 1}).as_dict() == {"name": "s", "score": 1, "metadata": {"a": 1}}
 

@@ -73,7 +73,7 @@ def from_sdk(
         error_score_handler=_error_score_handler(evaluator.error_score_handler),
         base_experiment_name=evaluator.base_experiment_name,
         base_experiment_id=evaluator.base_experiment_id,
-        is_public=evaluator.is_public,
+        is_public=evaluator.is_public or False,
         git_fields=_git_fields(evaluator.git_metadata_settings),
         blocking=blocking,
         number_scorers=True,

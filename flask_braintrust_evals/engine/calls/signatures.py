@@ -9,7 +9,7 @@ import dataclasses
 import functools
 import inspect
 import itertools
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
 
@@ -184,9 +184,13 @@ def scorer_calls(
         RegistrationError: one of them cannot be called.
         DuplicateEvaluatorError: two of them have the same name.
     """
-    if callable(scorers) or isinstance(scorers, str) or not isinstance(scorers or (), Iterable):
+    # A set has another order in each process, by which lambdas would have other names.
+    is_list = isinstance(scorers or (), Iterable) and not isinstance(scorers, str | Mapping | Set)
+    if callable(scorers) or not is_list:
+        option = "scores" if kind == "scorer" else "classifiers"
         raise RegistrationError(
-            f"evaluator {evaluator!r}: {kind}s must be a list, not {scorers!r}; write [{kind}]"
+            f"evaluator {evaluator!r}: {option} must be a list, not {scorers!r}; write"
+            f" {option}=[{kind}]"
         )
     calls = tuple(ScorerCall.of(scorer, kind, index) for index, scorer in enumerate(scorers or ()))
     if numbered:

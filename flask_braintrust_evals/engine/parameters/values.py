@@ -24,9 +24,12 @@ class Parameters(AttributeDict):
     def __getattr__(self, name: str) -> Any:
         try:
             return self[name]
-        except KeyError:
-            known = ", ".join(self) or "none"
-            raise AttributeError(f"no parameter {name!r}; this evaluator has: {known}") from None
+        except KeyError as error:
+            raise AttributeError(*error.args) from None
+
+    def __missing__(self, name: str) -> Any:
+        known = ", ".join(self) or "none"
+        raise KeyError(f"no parameter {name!r}; this evaluator has: {known}")
 
     def __repr__(self) -> str:
         return f"Parameters({super().__repr__()})"

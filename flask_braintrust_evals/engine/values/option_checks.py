@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from flask_braintrust_evals.errors import RegistrationError, RequestError
+from flask_braintrust_evals.excerpts import excerpt
 from flask_braintrust_evals.suggestions import did_you_mean
 
 MAX_RETRIES = 100
@@ -55,12 +56,38 @@ def check_seconds(name: str, value: float | None) -> None:
         raise RegistrationError(f"{name} must be seconds above 0, not {value!r}")
 
 
+def check_switches(**switches: Any) -> None:
+    """Check options that are on or off: any text, such as ``"false"``, would be on.
+
+    Raises:
+        RegistrationError: one of them is neither ``True`` nor ``False``.
+    """
+    for name, value in switches.items():
+        if not isinstance(value, bool):
+            raise RegistrationError(f"{name} must be True or False, not {value!r}")
+
+
+def check_scope(scope: Any) -> None:
+    """Check what a run enters around each case. ``None``: nothing.
+
+    Raises:
+        RegistrationError: it is no function; most likely it has been called already.
+    """
+    if scope is not None and (not callable(scope) or hasattr(scope, "__enter__")):
+        raise RegistrationError(
+            "scope must be a function that returns a context manager, such as app.app_context"
+            f" (without parentheses), not {scope!r}"
+        )
+
+
 def check_names(known: Sequence[str], given: Mapping[str, Any] | None) -> None:
     """Check that values are given only for parameters that there are.
 
     Raises:
-        RequestError: there is no parameter of one of the names.
+        RequestError: there is no parameter of one of the names, or the values are no mapping.
     """
+    if given is not None and not isinstance(given, Mapping):
+        raise RequestError(f"parameters must be a dict of values by name, not {excerpt(given)}")
     for name in given or ():
         if name not in known:
             raise RequestError(f"no parameter is named {name!r}; {did_you_mean(name, known)}")

@@ -28,6 +28,7 @@ class Score:
         metadata: values that explain the score.
 
     Raises:
+        TypeError: the score is neither a number nor ``None``.
         ValueError: the score is a number outside 0 to 1.
     """
 
@@ -36,8 +37,13 @@ class Score:
     metadata: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        if self.score is None or 0 <= self.score <= 1:
-            return
+        try:
+            if self.score is None or 0 <= self.score <= 1:
+                return
+        except TypeError:
+            raise TypeError(
+                f"score ({excerpt(self.score)}) must be a number from 0 to 1, or None"
+            ) from None
         if not -TOLERANCE <= self.score <= 1 + TOLERANCE:
             raise ValueError(f"score ({self.score}) must be between 0 and 1")
         self.score = 0.0 if self.score < 0 else 1.0
