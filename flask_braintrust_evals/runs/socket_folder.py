@@ -17,10 +17,18 @@ CONNECT_TIMEOUT = 0.5
 
 
 def folder_path() -> Path | None:
-    """Return the path of the folder; ``None``: the system has no such sockets."""
+    """Return the path of the folder; ``None``: the system has no such sockets.
+
+    Raises:
+        EvalsError: there is no place for temporary files, as in a container that is read-only.
+    """
     if not hasattr(socket, "AF_UNIX") or not hasattr(os, "geteuid"):
         return None
-    return Path(tempfile.gettempdir()) / f"flask-braintrust-evals-{os.geteuid()}"
+    try:
+        place = tempfile.gettempdir()
+    except FileNotFoundError as error:
+        raise EvalsError(f"{error.strerror}; set TMPDIR to a folder that can be written") from None
+    return Path(place) / f"flask-braintrust-evals-{os.geteuid()}"
 
 
 def private_folder(create: bool) -> Path | None:
@@ -35,7 +43,8 @@ def private_folder(create: bool) -> Path | None:
         its path; ``None``: it is not there, or the system has no such sockets.
 
     Raises:
-        EvalsError: it belongs to somebody else, others may use it, or it cannot be made.
+        EvalsError: it belongs to somebody else, others may use it, or it cannot be made; or there
+            is no place for temporary files.
     """
     path = folder_path()
     if path is None:

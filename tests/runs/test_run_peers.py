@@ -246,6 +246,21 @@ def test_a_system_without_such_sockets_lists_the_runs_of_each_process_alone(
     assert caplog.records == []
 
 
+def test_a_system_without_a_place_for_temporary_files_lists_the_runs_of_each_process_alone(
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    joined: Callable[..., Process],
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", None)
+    monkeypatch.setattr(tempfile, "_candidate_tempdir_list", lambda: ["/nowhere"])
+    assert joined().listing() == (0, 0)
+    text = "No usable temporary directory found in ['/nowhere']; set TMPDIR to a folder that can be"
+    (record,) = caplog.records
+    assert text in record.getMessage()
+    with pytest.raises(EvalsError, match="set TMPDIR"):
+        ask_everybody({"do": "list"})
+
+
 def test_a_path_that_is_too_long_for_a_socket_is_said(
     monkeypatch: pytest.MonkeyPatch,
     folder: Path,
