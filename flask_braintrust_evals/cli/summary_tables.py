@@ -102,7 +102,7 @@ def _metric_row(
 ) -> tuple[str, ...]:
     values = [metrics[name] for metrics in of_cases if name in metrics]
     quantiles = (quantile(values, share) for share in SHARES.values()) if values else (0.0, 0.0)
-    amounts = (metric.mean or 0.0, *quantiles, metric.total)
+    amounts = (metric.mean, *quantiles, metric.total)
     return (name + suffix, *(_amount(each, metric.unit) for each in amounts), str(metric.count))
 
 

@@ -76,8 +76,13 @@ class MetricSummary(_Mean):
     Attributes:
         name: the metric's name.
         total: the sum over the cases that have it.
-        count: the number of these cases.
+        count: the number of these cases, from 1.
     """
+
+    @property
+    def mean(self) -> float:
+        """The mean over the cases that have this number."""
+        return super().mean or 0.0
 
     @property
     def unit(self) -> str:
