@@ -242,7 +242,9 @@ def _check_second_argument(task: TaskCall, names: Sequence[str]) -> None:
 
 
 def _meant(name: str) -> str:
-    return "did you mean 'scores'?" if name == "scorers" else did_you_mean(name, _OPTIONS)
+    # Those that are not shown are for other modules.
+    shown = [each.name for each in dataclasses.fields(Evaluator) if each.init and each.repr]
+    return "did you mean 'scores'?" if name == "scorers" else did_you_mean(name, shown)
 
 
 def _declared(parameters: Any, evaluator: str) -> ParameterSet | SavedParameterSet:

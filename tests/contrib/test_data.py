@@ -95,6 +95,7 @@ def test_the_cases_of_another_experiment_are_not_to_be_had(bp: EvalsBlueprint, d
         added(bp).run()
     assert "'the evaluator'" in str(caught.value)
     assert "BaseExperiment" in str(caught.value)
+    assert "data could not be read" not in str(caught.value)
     assert "pass cases" in str(caught.value)
     # The run is what fails, not the evaluator: the Playground brings cases of its own.
     assert [each.output for each in added(bp).run(CASES).results] == ["a", "b"]

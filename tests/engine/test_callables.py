@@ -6,6 +6,7 @@ import asyncio
 import functools
 import itertools
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -317,6 +318,12 @@ class NotCallable:
         pytest.param("accuracy", "a {kind} must be callable, not 'accuracy'", id="text"),
         pytest.param(None, "a {kind} must be callable, not None", id="none"),
         pytest.param(NotCallable, "a {kind} must be callable, not <not callable>", id="class"),
+        pytest.param(
+            SimpleNamespace(handler=len),
+            "a {kind} must be callable, not namespace(handler=<built-in function len>); pass its"
+            " handler, which is a function",
+            id="function of Braintrust",
+        ),
         pytest.param(
             unknown_argument,
             "{kind} 'unknown_argument' requires the argument 'model', which is not passed to"

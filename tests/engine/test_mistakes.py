@@ -148,6 +148,9 @@ def test_scorers_for_scores_is_an_error_that_says_so() -> None:
         blueprint.evaluator("e", **options)(echo)
     with pytest.raises(TypeError, match="no option 'max_concurency'; did you mean 'max_conc"):
         Evaluator("e", echo, **{"max_concurency": 1})  # type: ignore[arg-type]
+    with pytest.raises(TypeError) as refused:
+        Evaluator("e", echo, **{"score": [exact]})  # type: ignore[arg-type]
+    assert str(refused.value) == "an evaluator has no option 'score'; did you mean 'scores'?"
 
 
 def test_an_evaluator_can_still_be_copied() -> None:

@@ -15,6 +15,7 @@ from typing import Any
 
 from flask_braintrust_evals.engine.values.names import free_name
 from flask_braintrust_evals.errors import DuplicateEvaluatorError, RegistrationError
+from flask_braintrust_evals.excerpts import excerpt
 
 from .introspection import callable_name, entry_of, instance_of, place_of, signature_of
 
@@ -71,7 +72,7 @@ class TaskCall:
             RegistrationError: it is not callable, or cannot be called with an input and hooks.
         """
         if not callable(function):
-            raise RegistrationError(f"a task must be callable, not {function!r}")
+            raise _not_callable("task", function)
         signature = signature_of(function)
         if signature is None:
             return cls(function)
@@ -151,7 +152,7 @@ class ScorerCall:
             scorer = instance_of(scorer, kind)
         function = entry_of(scorer)
         if function is None:
-            raise RegistrationError(f"a {kind} must be callable, not {scorer!r}")
+            raise _not_callable(kind, scorer)
         name = callable_name(scorer)
         if name == "<lambda>":
             name = f"{kind}_{index}"
@@ -255,6 +256,13 @@ def _task_sources(function: Any, parameters: list[inspect.Parameter]) -> dict[st
             problem = f"requires the argument {parameter.name!r}, which is not passed to tasks"
             raise _bad_task(function, problem)
     return sources
+
+
+def _not_callable(kind: str, value: Any) -> RegistrationError:
+    # Functions that are declared for Braintrust to run, as by the SDK's scorers.create(), have one.
+    has_handler = callable(getattr(value, "handler", None))
+    instead = "; pass its handler, which is a function" if has_handler else ""
+    return RegistrationError(f"a {kind} must be callable, not {excerpt(value)}{instead}")
 
 
 def _bad_task(function: Any, problem: str) -> RegistrationError:

@@ -47,6 +47,8 @@ def make_cases(data: Any, evaluator: str, cancellation: Cancellation) -> Iterabl
     """
     try:
         data = _made(data, cancellation, evaluator)
+    except DataError:  # whose message says it all
+        raise
     except (Exception, SystemExit) as error:
         raise DataError(
             f"evaluator {evaluator!r}: data could not be read: {error_text(error)}"
