@@ -147,8 +147,8 @@ class EvalsBlueprint(Blueprint):
         """Register the evaluators of files written for ``braintrust eval``, without running them.
 
         Args:
-            path: a file; a folder, in which files named ``eval_*.py`` are found at any depth; or a
-                pattern of :mod:`glob`. It is relative to the working directory.
+            path: a file; a folder, in which files named ``eval_*.py`` or ``*.eval.py`` are found at
+                any depth; or a pattern of :mod:`glob`. It is relative to the working directory.
             blocking: see :class:`Evaluator`; for all evaluators of these files.
 
         Raises:

@@ -26,8 +26,8 @@ from .uncalled import NO_CALL, why_nothing
 
 logger = logging.getLogger("flask_braintrust_evals")
 
-PATTERN = "eval_*.py"
-"""The file names that folders are searched for, as by ``braintrust eval``."""
+PATTERNS = ("eval_*.py", "*.eval.py")
+"""The file names that folders are searched for: those of ``braintrust eval`` and ``bt eval``."""
 _SKIPPED_FOLDERS = ("site-packages", "node_modules", "__pycache__", "venv")
 _SDK = os.path.dirname(braintrust.__file__) + os.sep
 _STANDARD_LIBRARY = os.path.dirname(asyncio.__file__) + os.sep
@@ -40,8 +40,9 @@ def load(path: str | os.PathLike[str], *, blocking: bool = False) -> list[Evalua
     """Import files and return the evaluators that they define with ``Eval(...)``.
 
     Args:
-        path: a file, a folder (which is searched for files named ``eval_*.py``, at any depth), or a
-            pattern of :mod:`glob`, with ``**`` for any depth. Relative to the working directory.
+        path: a file, a folder (which is searched for files named ``eval_*.py`` or ``*.eval.py``, at
+            any depth), or a pattern of :mod:`glob`, with ``**`` for any depth. Relative to the
+            working directory.
         blocking: see :class:`Evaluator`; for all evaluators of these files.
 
     Raises:
@@ -67,8 +68,9 @@ def _files(path: str) -> list[Path]:
     if os.path.isfile(path):
         return [Path(path).resolve()]
     if os.path.isdir(path):
-        found = sorted(each for each in Path(path).rglob(PATTERN) if _is_searched(each, path))
-        missing = f"there is no file named {PATTERN} in {os.path.abspath(path)}"
+        named = {each for pattern in PATTERNS for each in Path(path).rglob(pattern)}
+        found = sorted(each for each in named if _is_searched(each, path))
+        missing = f"there is no file named {' or '.join(PATTERNS)} in {os.path.abspath(path)}"
     else:
         found = sorted(Path(each) for each in glob.glob(path, recursive=True))
         found = [each for each in found if each.is_file() and not _is_installed(each, path)]

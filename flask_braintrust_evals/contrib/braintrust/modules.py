@@ -140,7 +140,7 @@ def _free_name(file: Path, package: str) -> str:
     prefix = f"{package}." if package else ""
     if package and file.stem.isidentifier() and prefix + file.stem not in sys.modules:
         return prefix + file.stem
-    stem = re.sub(r"\W", "_", file.stem) if package else file.stem
+    stem = re.sub(r"\W", "_", file.stem)
     return f"{prefix}{stem}_{hashlib.sha256(os.fsencode(file)).hexdigest()[:12]}"
 
 

@@ -144,7 +144,7 @@ def test_a_file_that_cannot_be_read_is_reported_with_the_file(
     bp: EvalsBlueprint, write: Write
 ) -> None:
     folder = write("eval_folder.py/inside.txt", imports="").parent
-    assert f"there is no file named eval_*.py in {folder}" in refusal(bp, folder)
+    assert f"there is no file named eval_*.py or *.eval.py in {folder}" in refusal(bp, folder)
 
 
 def test_a_file_that_takes_itself_out_of_the_modules_still_shows_its_own_error(

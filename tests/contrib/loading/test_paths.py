@@ -34,9 +34,11 @@ def test_in_a_folder_files_of_the_sdks_pattern_are_found_at_any_depth(
     write("evals/eval_a.py", eval_of("a"))
     write("evals/deep/er/eval_c.py", eval_of("c"))
     write("evals/[odd] name/eval_d.py", eval_of("d"))
+    write("evals/deep/e.eval.py", eval_of("e"))
+    write("evals/eval_f.eval.py", "assert '.' not in __name__", eval_of("f"))
     bp.load(tmp_path / "evals")
     # In the order of their paths, on every machine.
-    assert names(bp) == ["d", "c", "a", "b"]
+    assert names(bp) == ["d", "e", "c", "a", "b", "f"]
 
 
 @pytest.mark.parametrize(
@@ -140,7 +142,7 @@ def test_a_file_that_is_found_twice_is_loaded_once(
         ("nothing.py", "there is no file {root}/nothing.py"),
         ("nothing/", "there is no file {root}/nothing"),
         ("*.py", "there is no file {root}/*.py"),
-        ("empty", "there is no file named eval_*.py in {root}/empty"),
+        ("empty", "there is no file named eval_*.py or *.eval.py in {root}/empty"),
     ],
 )
 def test_a_path_without_files_is_an_error_that_names_the_searched_folder(
