@@ -71,7 +71,7 @@ def test_only_evaluators_may_be_added(bp: EvalsBlueprint, wrong: Any) -> None:
         ({"trial_count": 0}, "trial_count must be a whole number from 1, not 0"),
         ({"max_concurrency": 0}, "max_concurrency must be a whole number from 1, not 0"),
         ({"timeout": -1}, "timeout must be seconds above 0, not -1"),
-        ({"scores": echo}, "scorers must be a list"),
+        ({"scores": echo}, "scores must be a list"),
         ({"parameters": ["mood"]}, "parameters must be a mapping of names to schemas"),
     ],
 )
