@@ -278,6 +278,8 @@ def test_a_prompt_without_default_is_required() -> None:
     ("declaration", "message"),
     [
         ({"default": "Hi"}, "wrong default: parameter 'main': not a prompt: "),
+        ({"default": {"messages": [user("x")]}}, "wrong default: 'messages' belongs in 'prompt'"),
+        ({"default": {"model": "m"}}, "wrong default: 'model' belongs in 'options'"),
         ({"default": {"prompt": {"type": "poem"}}}, "wrong default: parameter 'main'['prompt']: "),
         ({"name": 5}, "'name' must be a string, not 5"),
         ({"description": 5}, "'description' must be a string, not 5"),

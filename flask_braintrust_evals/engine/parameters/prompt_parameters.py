@@ -52,6 +52,16 @@ class _PromptData(_Part):
     template_format: Literal["mustache", "nunjucks", "none"] | None = None
 
 
+_PLACES = {
+    "messages": "prompt",
+    "content": "prompt",
+    "tools": "prompt",
+    "model": "options",
+    "params": "options",
+}
+"""Where a default has what is easily written one level too high, where nothing would read it."""
+
+
 def check_prompt(value: Any, name: str) -> None:
     """Check that a JSON value has the form of a prompt.
 
@@ -109,6 +119,9 @@ def prompt_parameter(name: str, spec: Mapping[str, Any], where: str) -> Paramete
             parse(default)
         except RequestError as error:
             raise RegistrationError(f"{where}: wrong default: {error}") from None
+        for key, place in _PLACES.items():
+            if key in default and key not in (default.get(place) or {}):
+                raise RegistrationError(f"{where}: wrong default: {key!r} belongs in {place!r}")
     return Parameter(
         name,
         "prompt",
