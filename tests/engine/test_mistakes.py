@@ -113,8 +113,10 @@ def test_a_parameter_that_is_not_there_is_an_error_of_the_task_that_names_those_
     assert str(case.error) == ("""KeyError: "no parameter 'nubmer'; this evaluator has: number\"""")
 
 
-@pytest.mark.parametrize("scope", [nullcontext(), ExitStack(), 5], ids=repr)
-def test_a_scope_that_has_been_called_already_is_an_error(scope: Any) -> None:
+@pytest.mark.parametrize(
+    "scope", [nullcontext(), ExitStack(), 5, lambda environ, start: 1], ids=repr
+)
+def test_a_scope_that_cannot_be_called_or_has_been_is_an_error(scope: Any) -> None:
     with pytest.raises(RegistrationError) as refused:
         Evaluator("e", echo).run([{"input": 1}], scope=scope)
     assert str(refused.value) == (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -71,13 +72,24 @@ def check_scope(scope: Any) -> None:
     """Check what a run enters around each case. ``None``: nothing.
 
     Raises:
-        RegistrationError: it is no function; most likely it has been called already.
+        RegistrationError: it is no function, most likely because it has been called already, or one
+            that needs arguments, such as a Flask application itself.
     """
-    if scope is not None and (not callable(scope) or hasattr(scope, "__enter__")):
+    if scope is not None and (hasattr(scope, "__enter__") or not _needs_nothing(scope)):
         raise RegistrationError(
             "scope must be a function that returns a context manager, such as app.app_context"
             f" (without parentheses), not {scope!r}"
         )
+
+
+def _needs_nothing(function: Any) -> bool:
+    try:
+        inspect.signature(function).bind()
+    except TypeError:  # also if it cannot be called
+        return False
+    except ValueError:  # a builtin, whose signature is not known
+        return True
+    return True
 
 
 def check_names(known: Sequence[str], given: Mapping[str, Any] | None) -> None:
