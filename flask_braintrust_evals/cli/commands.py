@@ -56,8 +56,8 @@ def list_evaluators(json_wanted: bool) -> None:
 def run_evaluators(names: Sequence[str], every: bool, watch: bool, **options: Any) -> None:
     """Run evaluators in this process.
 
-    Only --dataset and --experiment call Braintrust. They need an API key in the environment
-    variable BRAINTRUST_API_KEY.
+    Only --dataset, --experiment and datasets of evaluators call Braintrust. They need an API key in
+    the environment variable BRAINTRUST_API_KEY.
 
     The exit status is 0 if everything succeeded; 1 if more tasks or scorers failed than may, the
     run failed, a mean is too low or worse than that of the baseline, there was no case, spans of an

@@ -14,6 +14,7 @@ from flask_braintrust_evals.cloud.tokens import Token
 from flask_braintrust_evals.config import Settings
 from flask_braintrust_evals.engine.evaluator import Evaluator
 from flask_braintrust_evals.engine.running.executor import CaseExecutor
+from flask_braintrust_evals.engine.values.own_dataset import OwnDataset
 from flask_braintrust_evals.errors import RequestError
 from flask_braintrust_evals.runs.endpoints import endpoints
 from flask_braintrust_evals.runs.host import Host, Requester
@@ -69,11 +70,11 @@ class RunOptions:
 def prepare_run(
     evaluator: Evaluator, options: RunOptions, host: Host, held: ExitStack
 ) -> PreparedRun:
-    """Check the options, log in to Braintrust if they need it, and make the run.
+    """Log in to Braintrust if the run needs it, and make the run.
 
     Args:
         evaluator: the evaluator to run.
-        options: the command's options.
+        options: the command's options, see :func:`check_evaluators`.
         host: the application's part.
         held: the session is closed with it.
 
@@ -81,10 +82,8 @@ def prepare_run(
         click.ClickException: an option is wrong, or the organisation is not clear.
         EvalsError: a parameter is wrong, or Braintrust refuses the login or what the options name.
     """
-    if options.distributed:
-        _check_distributed(evaluator, host)
     data = _data(options)
-    session = _session(options, host.settings)
+    session = _session(evaluator, options, host.settings)
     if session is not None:
         held.callback(session.close)
     spec = RunSpec(
@@ -107,6 +106,22 @@ def prepare_run(
         wants_spans=options.spans,
     )
     return prepare(evaluator, spec, requester, host, IDLE_AFTER)
+
+
+def check_evaluators(evaluators: Sequence[Evaluator], options: RunOptions, host: Host) -> None:
+    """Check that each evaluator can be run with the options, before the first of them runs.
+
+    Raises:
+        click.UsageError: one of them cannot.
+    """
+    for evaluator in evaluators:
+        if options.distributed:
+            _check_distributed(evaluator, host)
+        needed_by = _needed_by(evaluator, options)
+        if needed_by and host.settings.api_key is None:
+            raise click.UsageError(
+                f"{' and '.join(needed_by)}: set BRAINTRUST_API_KEY to your Braintrust API key"
+            )
 
 
 def _check_distributed(evaluator: Evaluator, host: Host) -> None:
@@ -146,17 +161,21 @@ def _data(options: RunOptions) -> DataSource:
     return OwnCases()
 
 
-def _session(options: RunOptions, settings: Settings) -> UserSession | None:
+def _needed_by(evaluator: Evaluator, options: RunOptions) -> list[str]:
+    """Return what needs Braintrust, for messages."""
     given = {"--dataset": options.dataset, "--experiment": options.experiment}
     if "" in given.values():
         raise click.UsageError("--dataset and --experiment need a value that is not empty")
     needed_by = [name for name, value in given.items() if value is not None]
-    if not needed_by:
+    has_source = options.data is not None or options.dataset is not None
+    if not has_source and isinstance(evaluator.data, OwnDataset):
+        needed_by.append(f"the data of evaluator {evaluator.name!r}")
+    return needed_by
+
+
+def _session(evaluator: Evaluator, options: RunOptions, settings: Settings) -> UserSession | None:
+    if not _needed_by(evaluator, options) or settings.api_key is None:
         return None
-    if settings.api_key is None:
-        raise click.UsageError(
-            f"{' and '.join(needed_by)}: set BRAINTRUST_API_KEY to your Braintrust API key"
-        )
     only = settings.only_organization
     try:
         token, org = Token(settings.api_key), options.org or only

@@ -25,7 +25,7 @@ from .markdown import markdown
 from .max_failures import MaxFailures
 from .outcome import Outcome, run
 from .report import Detail, report
-from .request import RunOptions, check_source, prepare_run
+from .request import RunOptions, check_evaluators, check_source, prepare_run
 from .result_json import as_json
 from .saved_results import SavedResults
 from .selection import Selection
@@ -70,6 +70,7 @@ class RunCommand:
             stores = Stores(self.given["resume"], self.given["cache"], held)
             if self.given["resume"] is not None and self.given["experiment"] is not None:
                 raise click.UsageError("--resume and --experiment: give one of them")
+            check_evaluators(self.evaluators, options, host)
             for evaluator, parameters in zip(self.evaluators, values, strict=True):
                 around, known = stores.around(evaluator, parameters)
                 own = replace(options, parameters=parameters, around=around)

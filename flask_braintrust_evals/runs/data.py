@@ -137,7 +137,8 @@ def _open_own_dataset(
     if session is None:
         raise RequestError(
             f"data.own: the own cases of evaluator {evaluator.name!r} are a dataset in Braintrust,"
-            " and this server runs without it; send cases, or set BRAINTRUST_API_KEY"
+            " and this run acts without it; send cases, or set BRAINTRUST_API_KEY (for a function"
+            " that returns a dataset, 'flask evals run' also needs --experiment)"
         )
     if own.dataset_id is None and own.dataset_name is None:
         raise RequestError(

@@ -13,6 +13,7 @@ from flask import Flask
 
 from flask_braintrust_evals import Evaluator
 from flask_braintrust_evals.cloud import objects
+from flask_braintrust_evals.engine.values.own_dataset import OwnDataset
 from tests.standin import StandIn
 
 from .test_run import app_of, evals, exact
@@ -124,6 +125,34 @@ def test_without_a_key_the_option_says_what_it_needs(
 def test_a_run_that_needs_no_braintrust_asks_it_nothing(cloud: StandIn) -> None:
     assert run(data=ROWS).exit_code == 0
     assert cloud.calls == []
+
+
+def own_dataset() -> OwnDataset:
+    return OwnDataset([], dataset_name="tickets", project_name="helpdesk")
+
+
+def test_an_evaluators_own_dataset_is_run_and_nothing_is_recorded(cloud: StandIn) -> None:
+    cloud.add_dataset("acme", "helpdesk", "tickets", ROWS)
+    result = run("--json", data=own_dataset())
+    assert result.exit_code == 0, result.output
+    assert [each["output"] for each in json.loads(result.stdout)["results"]] == ["a", "b"]
+    assert (cloud.spans, cloud.experiments) == ([], [])
+    before = len(cloud.calls)
+    run("--data", "-", data=own_dataset())
+    assert len(cloud.calls) == before
+
+
+def test_a_key_that_a_later_evaluator_needs_is_asked_for_before_the_first_one_runs(
+    cloud: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("BRAINTRUST_API_KEY")
+    ran: list[str] = []
+    first = Evaluator("first", ran.append, data=[{"input": "a"}])
+    second = Evaluator("second", ran.append, data=own_dataset())
+    result = evals(app_of(first, second), "run", "--all")
+    assert result.exit_code == 2
+    assert "the data of evaluator 'second': set BRAINTRUST_API_KEY to" in result.stderr
+    assert ran == []
 
 
 def test_two_sources_of_cases_are_refused(cloud: StandIn) -> None:
