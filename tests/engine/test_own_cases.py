@@ -132,6 +132,18 @@ def test_data_may_be_an_object_that_gives_cases_in_its_own_way(data: Any) -> Non
     assert outputs(Evaluator("e", echo), data) == [1, 2, 3]
 
 
+class DataFrame:
+    """As pandas and polars have it."""
+
+    columns = ("input", "expected")
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.columns)
+
+    def to_dict(self) -> dict[str, Any]:
+        return {}
+
+
 class Unreadable:
     def __iter__(self) -> Iterator[Any]:
         raise OSError("gone")
@@ -143,11 +155,13 @@ class Unreadable:
         (5, "evaluator 'e': data must be an iterable of cases, not 5"),
         ("text", "evaluator 'e': data must be an iterable of cases, not 'text'"),
         ({"input": 1}, "evaluator 'e': data must be an iterable of cases, not {'input': 1}"),
+        (DataFrame(), r"evaluator 'e': data must be .* a DataFrame .*; pass its rows, such as .*"),
+        (lambda: DataFrame(), r"evaluator 'e': data must be .* a DataFrame gives the names of .*"),
         (lambda: 1 / 0, "evaluator 'e': data could not be read: ZeroDivisionError: .*"),
         (failing_coroutine, "evaluator 'e': data could not be read: OSError: gone"),
         (Unreadable(), "the data could not be read after 0 cases: OSError: gone"),
     ],
-    ids=["number", "text", "one case", "function", "coroutine", "iterable"],
+    ids=["number", "text", "one case", "frame", "made frame", "function", "coroutine", "iterable"],
 )
 @pytest.mark.parametrize("own", [True, False], ids=["data", "cases"])
 def test_what_are_no_cases_is_a_data_error(cases: Any, message: str, own: bool) -> None:

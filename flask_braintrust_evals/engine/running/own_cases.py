@@ -66,6 +66,12 @@ def make_cases(data: Any, evaluator: str, cancellation: Cancellation) -> Iterabl
         raise DataError(
             f"evaluator {evaluator!r}: data must be an iterable of cases, not {excerpt(data)}"
         )
+    if hasattr(data, "columns") and hasattr(data, "to_dict"):
+        raise DataError(
+            f"evaluator {evaluator!r}: data must be an iterable of cases, and iterating over a"
+            f" {type(data).__name__} gives the names of its columns; pass its rows, such as"
+            " frame.to_dict('records')"
+        )
     cases: Iterable[Any] = data
     return cases
 
