@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from typing import Any
 
 import pytest
 
 from flask_braintrust_evals.engine.parameters import template_limits
+from flask_braintrust_evals.engine.parameters.nunjucks_filters import hashable
 from flask_braintrust_evals.engine.parameters.prompts import Prompt
 from flask_braintrust_evals.engine.parameters.templates import TemplateError, renderer
 from tests.support import python
@@ -102,6 +104,56 @@ HOSTILE: dict[str, tuple[str, str, Any, str]] = {
         1,
         "filter without a value",
     ),
+    "a test that fills a text": (
+        "nunjucks",
+        "{% if x is odd %}{% endif %}",
+        "%200000000d",
+        "the test 'odd' is for numbers only",
+    ),
+    "a test that fills a text, even": (
+        "nunjucks",
+        "{% if '%200000000d' is even %}{% endif %}",
+        1,
+        "the test 'even' is for numbers only",
+    ),
+    "a test that fills a text with a number": (
+        "nunjucks",
+        "{% if x is divisibleby(5) %}{% endif %}",
+        "%200000000d",
+        "the test 'divisibleby' is for numbers only",
+    ),
+    "characters that are searched in others": (
+        "nunjucks",
+        "{{ x|trim(x) }}",
+        "y" * 1_000,
+        "_trim() takes 1 positional argument",
+    ),
+    "a long path of many items": (
+        "nunjucks",
+        "{{ x|sort(attribute='a" + ".a" * 2_000 + "') }}",
+        [1] * 1_000,
+        STEPS,
+    ),
+    "many paths of many items": (
+        "nunjucks",
+        "{{ x|unique(attribute='a" + ",a" * 2_000 + "') }}",
+        [1] * 1_000,
+        STEPS,
+    ),
+    "many tags with other delimiters": (
+        "mustache",
+        "{{=@ @=}}" + "@x@" * 2_000,
+        1,
+        "has 2001 tags, and may have 2000",
+    ),
+    "sections with delimiters that change twice": (
+        "mustache",
+        "{{=@ @=}}@=$ $=@" + "$#x$" * 900 + "L" * 100_000 + "$/x$" * 900,
+        1,
+        TEXT,
+    ),
+    "a line end as a delimiter": ("mustache", "{{=\n @=}}", 1, "a tag must set two delimiters"),
+    "a single delimiter": ("mustache", "{{=@=}}", 1, "a tag must set two delimiters"),
     "recursion": (
         "nunjucks",
         "{% for a in x recursive %}{{ loop(x) }}{% endfor %}",
@@ -147,6 +199,13 @@ def test_a_long_path_in_nested_sections_is_followed_as_far_as_it_leads() -> None
     assert time.monotonic() - start < 10
 
 
+def test_nested_expressions_are_compiled_in_time() -> None:
+    start = time.monotonic()
+    for inside in ("|abs", ".a"):
+        renderer("nunjucks", {"x": 1})("{{ x" + inside * 150 + " }}")
+    assert time.monotonic() - start < 2
+
+
 def test_a_template_that_takes_too_long_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(template_limits, "MAX_SECONDS", -1.0)
     with pytest.raises(TemplateError, match="more than -1 seconds"):
@@ -170,12 +229,28 @@ def test_a_template_that_takes_too_long_is_ended(monkeypatch: pytest.MonkeyPatch
             "2ABd",
         ),
         ("{{ ns|sort|reverse|list|string }}", "[3, 2, 1]"),
+        ("{{ objects|sort(attribute='n', reverse=true)|first|tojson }}", '{"n": 2}'),
+        ("{{ [1, 2.0, 1.0, 'a', 2, 'A', 0.5, true]|unique }}", "[1, 2.0, 'a', 0.5]"),
+        (
+            "{{ ['a', 'A']|unique(true) }} {{ objects|unique(attribute='n')|length }}",
+            "['a', 'A'] 2",
+        ),
+        (
+            "{{ ' a '|trim }}{{ 4 is even }}{{ 4 is odd }}{{ 9 is divisibleby(3) }}",
+            "aTrueFalseTrue",
+        ),
         ("{{ xs }}", "['a', 'b']"),
     ],
 )
 def test_what_prompts_need_still_works(template: str, expected: str) -> None:
     values = {"xs": ["a", "b"], "o": {"n": 1}, "ns": [3, 1, 2], "objects": [{"n": 1}, {"n": 2}]}
     assert renderer("nunjucks", values)(template) == expected
+
+
+def test_numbers_cannot_be_chosen_so_that_their_hashes_are_the_same() -> None:
+    numbers = [number * sys.hash_info.modulus for number in range(1, 1_000)]
+    assert len({hash(number) for number in numbers}) == 1
+    assert len({hash(hashable(number)) for number in numbers}) == len(numbers)
 
 
 @pytest.mark.slow

@@ -13,7 +13,7 @@ T = TypeVar("T")
 MAX_TEMPLATE = 200_000
 """Characters of the templates of a prompt."""
 MAX_TAGS = 2_000
-"""Tags (``{{`` and ``{%``) of the templates of a prompt."""
+"""Tags, such as ``{{name}}``, of the templates of a prompt."""
 MAX_TOKENS = 15_000
 """Tokens of templates in the language of nunjucks: texts between tags, names, operators."""
 MAX_STEPS = 200_000
@@ -47,17 +47,24 @@ class Budget:
         """Count the length of a template.
 
         Raises:
-            TemplateLimitError: the templates are too long, or have too many tags.
+            TemplateLimitError: the templates are too long.
         """
         self._length += len(template)
         if self._length > MAX_TEMPLATE:
             raise TemplateLimitError(
                 f"the template has {self._length} characters, and may have {MAX_TEMPLATE}"
             )
-        self._tags += template.count("{{") + template.count("{%")
+        self.pause()
+
+    def tags(self, count: int) -> None:
+        """Count the tags of a template.
+
+        Raises:
+            TemplateLimitError: the templates have too many.
+        """
+        self._tags += count
         if self._tags > MAX_TAGS:
             raise TemplateLimitError(f"the template has {self._tags} tags, and may have {MAX_TAGS}")
-        self.pause()
 
     def pause(self) -> None:
         """Let other greenlets run, under gevent.

@@ -27,8 +27,12 @@ from .template_limits import Budget, TemplateLimitError
 Render = Callable[[str], str]
 
 _MISSING = object()
-_SECTIONS = re.compile(r"[{%<|\[(]\s*[#^]")
-"""Beginnings of sections, with any delimiters that are usual."""
+_KINDS = b"!#&/=>^{"
+"""The first characters of tags, except of those that are names."""
+_BEFORE_CLOSING = {b"{": b"}", b"=": b"="}
+"""What tags of some kinds have before their closing delimiter."""
+_WORD = re.compile(rb"[^ ]+")
+_WHITESPACE = re.compile(rb"\s")
 _MAX_DIGITS = 9
 """Digits of an index into a list."""
 
@@ -85,8 +89,10 @@ def _mustache(
 
     try:
         budget.begin(template)
+        kinds = _kinds_of_tags(template.encode())
+        budget.tags(len(kinds))
         # The library keeps the text of each section, that of the sections in it included.
-        budget.write(len(template) * len(_SECTIONS.findall(template)))
+        budget.write(len(template) * (kinds.count(b"#") + kinds.count(b"^")))
         parts = []
         for part in mstache.stream(
             template,
@@ -105,6 +111,34 @@ def _mustache(
         raise TemplateError(f"the template is malformed: {error}") from error
     except TemplateLimitError as error:
         raise TemplateError(f"the template cannot be rendered: {error}") from error
+
+
+def _kinds_of_tags(template: bytes) -> list[bytes]:
+    """Return the first character of each tag, which says its kind, as the library reads them.
+
+    Raises:
+        TemplateError: the template sets delimiters that have whitespace.
+    """
+    kinds: list[bytes] = []
+    opening, closing = b"{{", b"}}"
+    place = 0
+    while (place := template.find(opening, place)) >= 0:
+        place += len(opening)
+        kind = template[place : place + 1]
+        kinds.append(kind)
+        last = _BEFORE_CLOSING.get(kind, b"") + closing
+        begin = place + (kind in _KINDS)
+        place = template.find(last, begin)
+        if place < 0:
+            break  # which the library refuses
+        if kind == b"=":
+            delimiters = _WORD.findall(template, begin, place)[:2]
+            # The library skips whitespace at the ends of lines, which could begin a tag.
+            if len(delimiters) < 2 or any(map(_WHITESPACE.search, delimiters)):
+                raise TemplateError("the template is malformed: a tag must set two delimiters")
+            opening, closing = delimiters
+        place += len(last)
+    return kinds
 
 
 class _CountedList(list[Any]):
