@@ -315,3 +315,16 @@ def test_a_task_renders_its_prompt_per_case() -> None:
     )
     results = evaluator.run([{"input": "Ada"}, {"input": "Bob"}]).results
     assert [each.output for each in results] == ["Hi Ada", "Hi Bob"]
+
+
+@pytest.mark.parametrize("kind", ["none", "mustache"])
+def test_json_that_a_text_becomes_has_a_limit(kind: str) -> None:
+    many = "[" + "[]," * 20_000 + "[]]"
+    tools = many if kind == "none" else "{{many}}"
+    prompt = Prompt("p", {**chat(user("x"), tools=tools), "template_format": kind})
+    with pytest.raises(ValueError, match="its tools may have 20000 JSON values, in 254 levels"):
+        prompt.build(many=many)
+    schema = {"type": "json_schema", "json_schema": {"name": "s", "schema": "{{many}}"}}
+    prompt = Prompt("p", with_params(chat(user("x")), response_format=schema))
+    with pytest.raises(ValueError, match="the schema of its response may have 20000 JSON values"):
+        prompt.build(many="[" * 255 + "]" * 255)

@@ -20,6 +20,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from flask_braintrust_evals.engine.values.copies import deep_copy
+from flask_braintrust_evals.json_size import MAX_DEPTH, exceeds
 from flask_braintrust_evals.plain_values import register_converter
 from flask_braintrust_evals.serialization import plain
 
@@ -27,6 +28,8 @@ from .attribute_dict import AttributeDict
 from .template_limits import Budget
 from .templates import Render, renderer
 
+MAX_JSON_VALUES = 20_000
+"""JSON values of the tools of a prompt, or of the schema of its response."""
 _NOT_FOR_MODELS = ("use_cache",)
 """Params for Braintrust's proxy. They are left out, as in the SDK."""
 
@@ -220,7 +223,7 @@ class Prompt:
         built["messages"] = [_message(each, render) for each in messages]
         tools = prompt.get("tools")
         if tools and tools.strip():
-            built["tools"] = json.loads(render(tools))
+            built["tools"] = _parsed(render(tools), "its tools")
         return built
 
 
@@ -280,11 +283,26 @@ def _with_response_schema(params: dict[str, Any], render: Render) -> dict[str, A
         return params
     schema = _render_all(described["schema"], render)
     if isinstance(schema, str):
-        schema = json.loads(schema)
+        schema = _parsed(schema, "the schema of its response")
     return {
         **params,
         "response_format": {**response_format, "json_schema": {**described, "schema": schema}},
     }
+
+
+def _parsed(text: str, what: str) -> Any:
+    """Return the value of a JSON text that a template was rendered to.
+
+    A text of a caller counts as one value of the request, and may have very many in it.
+
+    Raises:
+        ValueError: it is not JSON, or has too many values or levels.
+    """
+    if exceeds(text.encode("utf-8", "surrogatepass"), MAX_JSON_VALUES) is not None:
+        raise ValueError(
+            f"{what} may have {MAX_JSON_VALUES} JSON values, in {MAX_DEPTH} levels, and have more"
+        )
+    return json.loads(text)
 
 
 def _render_all(value: Any, render: Render) -> Any:
