@@ -21,7 +21,7 @@ from flask_braintrust_evals.runs.endpoints import endpoints
 from .caller_identity import CallerIdentity
 from .connections import client_has_left
 from .cors import is_other_allowed_page, request_origin_allowed
-from .credentials import Credentials
+from .credentials import Credentials, has_own_token
 from .hosts import is_known_host
 from .local_only import check_unauthenticated, unknown_host
 from .organizations import check_named, check_organization
@@ -79,8 +79,8 @@ def admit(request: Request, settings: Settings, sessions: SessionCache) -> Calle
             f"pages of {origin!r} may not use this server; add the origin to"
             " BRAINTRUST_EVALS_ORIGINS if they should"
         )
-    credentials = Credentials.of(request.headers)
     try:
+        credentials = Credentials.of(request.headers)
         identity = _identify(request, credentials, settings)
     finally:
         _forget_token(request, settings)
@@ -96,8 +96,9 @@ def admit(request: Request, settings: Settings, sessions: SessionCache) -> Calle
 def _forget_token(request: Request, settings: Settings) -> None:
     """Take the token out of the request's environment, which crash reporters and others record."""
     environ = request.environ
-    own = environ.pop("HTTP_X_BT_AUTH_TOKEN", None)
-    if own is None and settings.auth == "braintrust":  # else Authorization may be something else
+    has_own = has_own_token(request.headers)
+    environ.pop("HTTP_X_BT_AUTH_TOKEN", None)
+    if not has_own and settings.auth == "braintrust":  # else Authorization may be something else
         environ.pop("HTTP_AUTHORIZATION", None)
 
 

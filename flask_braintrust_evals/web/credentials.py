@@ -10,6 +10,8 @@ from flask_braintrust_evals.errors import RequestError
 MAX_LENGTH = 4096
 """Maximum characters of a header; Braintrust's tokens have well under a thousand."""
 
+OWN_HEADER = "x-bt-auth-token"
+
 
 class Headers(Protocol):
     """The headers of a request; names are not case-sensitive."""
@@ -33,7 +35,7 @@ class Credentials:
             RequestError: a header is too long or has control characters, or the token has others
                 than ASCII.
         """
-        names = ("x-bt-auth-token", "Authorization", "x-bt-org-name", "x-bt-project-id")
+        names = (OWN_HEADER, "Authorization", "x-bt-org-name", "x-bt-project-id")
         own, authorization, org_name, project_id = [
             _Header(name, headers.get(name, "")) for name in names
         ]
@@ -81,6 +83,11 @@ def _without_scheme(authorization: str | None) -> str | None:
     scheme, _, rest = (authorization or "").partition(" ")
     value = rest.strip() if scheme.lower() == "bearer" else f"{scheme} {rest}".strip()
     return None if value.lower() in ("", "null") else value
+
+
+def has_own_token(headers: Headers) -> bool:
+    """Return whether the token is in the header that is for nothing else."""
+    return _Header(OWN_HEADER, headers.get(OWN_HEADER, "")).value is not None
 
 
 def _decode(value: str) -> str:

@@ -7,6 +7,7 @@ import traceback
 from typing import Any
 
 import pytest
+from flask import request
 
 from flask_braintrust_evals import Evaluator
 from flask_braintrust_evals.cloud import logins
@@ -52,6 +53,33 @@ def test_without_a_token_everything_but_the_health_is_401(
     }
     assert api.get("/", headers=headers).status_code == 200
     assert not cloud.calls
+
+
+@pytest.mark.parametrize(
+    ("headers", "kept"),
+    [
+        ({"x-bt-auth-token": TOKEN}, None),
+        ({"Authorization": f"Bearer {TOKEN}"}, None),
+        ({"x-bt-auth-token": "null", "Authorization": f"Bearer {TOKEN}"}, None),
+        ({"x-bt-auth-token": " ", "Authorization": f"Bearer {TOKEN}"}, None),
+        ({"Authorization": f"Bearer {TOKEN}", "x-bt-org-name": "x" * 4097}, None),
+        ({"x-bt-auth-token": TOKEN, "Authorization": "Basic of-a-proxy"}, "Basic of-a-proxy"),
+    ],
+)
+def test_no_token_stays_in_the_environment_of_a_request(
+    cloud: StandIn, headers: dict[str, str], kept: str | None
+) -> None:
+    app = cloud_app(cloud)
+    seen: list[Any] = []
+
+    @app.after_request
+    def look(response: Any) -> Any:
+        seen.append({**request.environ})
+        return response
+
+    assert Api(app, token=None).get("/list", headers=headers).status_code in (200, 400)
+    assert seen[0].get("HTTP_AUTHORIZATION") == kept
+    assert TOKEN not in str([value for value in seen[0].values() if isinstance(value, str)])
 
 
 @pytest.mark.parametrize("name", ["x-bt-auth-token", "Authorization"])
