@@ -43,11 +43,19 @@ def parse_url(key: str, value: Any, example: str = "https://www.braintrust.dev")
     allowed = f"an http:// or https:// address such as {example!r}"
     parts = _split(value)
     if parts is None or parts.scheme not in ("http", "https") or parts.query or parts.fragment:
-        raise refuse(key, value, allowed)
+        raise _refused_url(key, value, allowed)
     if parts.username is not None or parts.password is not None:
-        # The value is not quoted, because it contains a password.
-        raise ConfigurationError(f"{key} must not hold a user name or a password")
+        raise _refused_url(key, value, allowed)
     return parts.geturl().rstrip("/")
+
+
+def _refused_url(key: str, value: Any, allowed: str) -> ConfigurationError:
+    """Return the error of an address, which quotes neither a password nor a query."""
+    if isinstance(value, str) and "@" in value:
+        return ConfigurationError(f"{key} must not hold a user name or a password")
+    if isinstance(value, str) and "?" in value:
+        return refuse(key, value.partition("?")[0] + "?…", f"{allowed}, without a query")
+    return refuse(key, value, allowed)
 
 
 def _split(value: Any) -> SplitResult | None:
