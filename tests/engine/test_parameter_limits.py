@@ -258,3 +258,11 @@ def test_the_bounds_hold_in_every_version_and_behind_references(version: Any) ->
     with pytest.raises(RequestError, match="takes too long to match"):
         saved.validate({"inner": {"inner": {"mail": "a" * 10_000 + "!"}}})
     assert saved.validate({"inner": {"mail": "a"}}) == {"inner": {"mail": "a"}}
+
+
+@pytest.mark.parametrize(
+    ("value", "fits"), [(10**400, True), (10**400 + 1, False)], ids=["multiple", "none"]
+)
+def test_multiples_are_found_among_integers_that_no_float_can_hold(value: int, fits: bool) -> None:
+    check = SchemaCheck({"multipleOf": 2.5})
+    assert (check.error(value) is None) is fits

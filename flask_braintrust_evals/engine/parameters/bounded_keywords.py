@@ -10,6 +10,7 @@ from __future__ import annotations
 import functools
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from fractions import Fraction
 from itertools import islice
 from typing import Any
 
@@ -148,6 +149,21 @@ def _unique_items(
         known.add(text)
 
 
+def _of_any_size(multiple_of: Keyword) -> Keyword:
+    """Return the keyword ``multipleOf`` for integers that are larger than a float can be, too."""
+
+    def of_any_size(
+        validator: Any, factor: Any, instance: Any, schema: Any
+    ) -> Iterator[ValidationError]:
+        try:
+            yield from multiple_of(validator, factor, instance, schema) or ()
+        except OverflowError:
+            if Fraction(instance) % Fraction(factor):
+                yield ValidationError(f"{instance!r} is not a multiple of {factor}")
+
+    return of_any_size
+
+
 def _comparable(value: Any) -> Any:
     """Return a value in which equal numbers are of the same type."""
     if isinstance(value, float):
@@ -186,6 +202,8 @@ _BOUNDED: dict[str, Keyword] = {
 def bounded(keywords: Mapping[str, Keyword]) -> dict[str, Keyword]:
     """Return keywords of a version of JSON Schema, with bounded ones in place of others."""
     result = {name: _BOUNDED.get(name, keyword) for name, keyword in keywords.items()}
+    if "multipleOf" in result:
+        result["multipleOf"] = _of_any_size(result["multipleOf"])
     for name in ("unevaluatedItems", "unevaluatedProperties"):
         if name in result:
             result[name] = _few(result[name])
