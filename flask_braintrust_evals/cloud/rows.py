@@ -9,6 +9,7 @@ from flask_braintrust_evals.errors import CloudError
 
 from .answers import MAX_PAGE, MAX_PAGE_VALUES
 from .sessions import UserSession
+from .tokens import keyed_digest
 
 PAGE_SIZE = 1000
 """Rows per request. Braintrust allows about 20 requests per minute for one object."""
@@ -50,14 +51,14 @@ def fetch_rows(
             its pages have no end.
     """
     limit = _limit(btql)
-    seen: set[str] = set()
+    seen: set[bytes] = set()  # digests, since whoever names the data plane chooses the ids
     count = pages_without_rows = 0
     for page in _pages(session, object_type, object_id, version, btql):
         before = count
         for row in page:
             # A later page may have an older state of the same row.
-            key = row.get("id")
-            if isinstance(key, str):
+            if isinstance(id := row.get("id"), str):
+                key = keyed_digest(b"", id)
                 if key in seen:
                     continue
                 seen.add(key)

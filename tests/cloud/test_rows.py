@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -126,3 +127,20 @@ def test_rows_that_are_added_or_changed_meanwhile_are_read_once_as_they_were_fir
     cloud.fault("POST", FETCH, body={"events": []})
     found = list(fetch_rows(session, "dataset", "d"))
     assert found == [{"id": "b", "v": 2}, {"id": "a"}, {"id": "c"}]
+
+
+def test_long_ids_are_not_kept() -> None:
+    class LongIds(Pages):
+        def api(self, *arguments: Any, **options: Any) -> Any:
+            page = super().api(*arguments, **options)
+            return {**page, "events": [{"id": f"{page['events'][0]['id']}{'x' * 1_000_000}"}]}
+
+    pages = LongIds(*(f"c{number}" for number in range(50)), None, new_rows=True)
+    tracemalloc.start()
+    try:
+        count = sum(1 for _ in fetch_rows(pages, "dataset", "d"))  # type: ignore[arg-type]
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert count == 51
+    assert most < 10_000_000
