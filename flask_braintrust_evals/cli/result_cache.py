@@ -15,6 +15,9 @@ from flask_braintrust_evals.serialization import dumps
 
 from .case_json import parse_json
 
+_NO_FILES = 2**40
+"""Characters from which on a text would be in a file of its own."""
+
 
 class ResultCache:
     """Results in a folder, kept by ``diskcache``, which several processes may use at a time.
@@ -22,8 +25,9 @@ class ResultCache:
     It has a connection to its database for each thread that uses it, and closes only that of the
     thread which closes the cache. So one thread does everything.
 
-    They are texts in JSON. ``diskcache`` could also hold pickled objects, which run code when they
-    are read: such entries are ignored.
+    They are texts in JSON, in one database. ``diskcache`` could also hold pickled objects, which
+    run code when they are read, and files, whose names may lead out of the folder, and which are
+    deleted with their entries: such entries are ignored.
 
     Args:
         path: the folder; it is made if there is none.
@@ -45,18 +49,23 @@ class ResultCache:
             ) from None
 
         class TextDisk(diskcache.Disk):  # type: ignore[misc]
-            """Reads texts, and no pickled objects."""
+            """Reads texts of the database, and neither pickled objects nor files."""
 
             def fetch(self, mode: int, filename: Any, value: Any, read: bool) -> Any:
-                if mode == diskcache.core.MODE_PICKLE:
+                if mode == diskcache.core.MODE_PICKLE or filename is not None:
                     return None
                 return super().fetch(mode, filename, value, read)
+
+            def remove(self, file_path: str) -> None:
+                pass
 
         self.name = f"the cache {path}"
         self._run = run
         self._thread = OneThread("eval-cache")
         try:
-            self._cache = self._thread.call(partial(diskcache.Cache, str(path), disk=TextDisk))
+            self._cache = self._thread.call(
+                partial(diskcache.Cache, str(path), disk=TextDisk, disk_min_file_size=_NO_FILES)
+            )
         except Exception as error:  # of sqlite3, os and diskcache itself
             self._thread.end()
             raise click.UsageError(f"--cache: {path} cannot be used: {error}") from None

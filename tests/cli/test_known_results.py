@@ -15,6 +15,7 @@ from click.testing import Result
 
 from flask_braintrust_evals import Evaluator, Score
 from flask_braintrust_evals.cli import digests
+from flask_braintrust_evals.cli.result_cache import ResultCache
 
 from .test_run import app_of, evals
 
@@ -191,3 +192,22 @@ def test_a_cache_never_reads_pickled_objects(tmp_path: Path) -> None:
     last = Task()
     run(last, "--cache", str(folder), cases=CASES[:1])
     assert last.inputs == []
+
+
+@pytest.mark.parametrize("expired", [False, True])
+def test_a_cache_has_no_file_but_its_database(tmp_path: Path, expired: bool) -> None:
+    pytest.importorskip("diskcache")
+    folder, other = tmp_path / "cache", tmp_path / "other"
+    other.write_text("{}")
+    large = {"n": "x" * 100_000}
+    with contextlib.closing(ResultCache(folder, "run")) as cache:
+        cache.keep("case", 0, large)
+        assert cache.find("case", 0) == large
+    assert {each.name for each in folder.iterdir()} == {"cache.db"}
+    with contextlib.closing(sqlite3.connect(folder / "cache.db")) as database, database:
+        database.execute("update Cache set mode = 3, value = null, filename = '../other'")
+        database.execute("update Cache set expire_time = ?", (1 if expired else None,))
+    with contextlib.closing(ResultCache(folder, "run")) as cache:
+        assert cache.find("case", 0) is None
+        cache.keep("another" if expired else "case", 0, large)
+    assert other.exists()
