@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Sequence
-from contextlib import nullcontext
 from typing import Any
 
 from opentelemetry.trace import (
@@ -23,13 +21,14 @@ from flask_braintrust_evals.engine.tracing.case_trace import CaseTrace
 from flask_braintrust_evals.engine.values.scores import to_scores
 from flask_braintrust_evals.errors import CloudError
 
+from .call_room import CallRoom
 from .spec import RemoteScorer
 
 _LARGE = 1_000_000
-"""Characters, roughly, of an input that is large."""
-_LARGE_AT_A_TIME = 2
-"""Large inputs of one run that are sent at a time: the scorers of a case are called together, and
-each has the input in memory as JSON."""
+"""Characters, roughly, of a call that is large. Larger ones count as two of them can be sent."""
+_AT_A_TIME = 2 * _LARGE
+"""Characters of the calls of one run that are sent at a time: the scorers of all its cases may be
+called together, and each call is in memory as JSON."""
 _ARGUMENTS = ("input", "output", "expected", "metadata", "tags", "id", "trace", "parameters")
 
 
@@ -54,7 +53,7 @@ def remote_scorers(
             the function can read in Braintrust what the task has recorded.
     """
 
-    large = threading.Semaphore(_LARGE_AT_A_TIME)
+    room = CallRoom(_AT_A_TIME)
 
     def scorer(remote: RemoteScorer) -> ScorerCall:
         def score(id: Any, trace: CaseTrace, parameters: Parameters, **of_case: Any) -> Any:
@@ -67,7 +66,7 @@ def remote_scorers(
             if trace.get_configuration()["object_id"]:
                 arguments["trace"] = dict(trace)
                 deliver_case(span.trace_id)
-            with large if _is_large(arguments) else nullcontext():
+            with room.taken(_size([arguments, remote.function_id])):
                 result = invoke(
                     session,
                     remote.function_id,
@@ -84,8 +83,11 @@ def remote_scorers(
     return [scorer(remote) for remote in scorers]
 
 
-def _is_large(value: Any) -> bool:
-    """Return whether a value is large, without reading more of it than that takes."""
+def _size(value: Any) -> int:
+    """Return about how many characters a value has as JSON, at most :data:`_LARGE`.
+
+    No more of it is read than that takes.
+    """
     size = 0
     containers = [[value]]
     for container in containers:  # the loop appends to it
@@ -95,9 +97,9 @@ def _is_large(value: Any) -> bool:
                 containers.append(list(each.values()))
             elif isinstance(each, list):
                 containers.append(each)
-            if size > _LARGE:
-                return True
-    return False
+            if size >= _LARGE:
+                return _LARGE
+    return size
 
 
 def _check(result: Any, name: str) -> None:

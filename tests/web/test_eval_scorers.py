@@ -175,9 +175,12 @@ def test_a_remote_scorer_receives_the_project_of_a_new_experiment(cloud: StandIn
     assert call.headers.get("x-bt-project-id") == cloud.add_project("acme", "echo")
 
 
-@pytest.mark.parametrize(("length", "together"), [(10, True), (1_000_001, False)])
-def test_large_inputs_are_sent_to_two_scorers_at_a_time(
-    cloud: StandIn, length: int, together: bool
+@pytest.mark.parametrize(
+    ("length", "of_function", "together"),
+    [(10, 0, True), (400_000, 0, False), (1_000_001, 0, False), (10, 700_000, False)],
+)
+def test_large_calls_of_scorers_are_made_a_few_at_a_time(
+    cloud: StandIn, length: int, of_function: int, together: bool
 ) -> None:
     three = threading.Barrier(3)
     met: list[bool] = []
@@ -191,7 +194,13 @@ def test_large_inputs_are_sent_to_two_scorers_at_a_time(
         return 1
 
     scores = [
-        {"name": f"far {n}", "function_id": {"function_id": cloud.add_function(remote)}}
+        {
+            "name": f"far {n}",
+            "function_id": {
+                "function_id": cloud.add_function(remote),
+                "inline_context": "x" * of_function,
+            },
+        }
         for n in range(3)
     ]
     case = {"input": {"text": ["x" * length]}}

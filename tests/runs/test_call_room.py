@@ -1,0 +1,54 @@
+"""How many calls of scorers are made at a time, by their sizes."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from flask_braintrust_evals.runs.call_room import CallRoom
+from tests.support import eventually
+
+
+def test_calls_get_room_in_the_order_in_which_they_ask() -> None:
+    room, begun, go_on = CallRoom(10), list[int](), threading.Event()
+
+    def call(size: int) -> None:
+        with room.taken(size):
+            begun.append(size)
+            go_on.wait(10)
+
+    threads = []
+    for number, size in enumerate((6, 4, 8, 1), 1):
+        threads.append(threading.Thread(target=call, args=(size,)))
+        threads[-1].start()
+        eventually(lambda: len(begun) + len(room._waiting) == number)  # noqa: B023
+    assert begun == [6, 4], "1 would fit only before 8, which asked first"
+    go_on.set()
+    for thread in threads:
+        thread.join(10)
+    assert sorted(begun) == [1, 4, 6, 8]
+
+
+def test_room_is_given_back_whatever_ends_a_call() -> None:
+    room = CallRoom(10)
+    with pytest.raises(ValueError, match="x"), room.taken(10):
+        raise ValueError("x")
+    with room.taken(10):
+        pass
+
+
+def test_who_waits_no_longer_takes_no_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    room = CallRoom(10)
+
+    class Ended:
+        def wait(self) -> None:
+            raise KeyboardInterrupt
+
+    with room.taken(10):
+        with monkeypatch.context() as patch:
+            patch.setattr("flask_braintrust_evals.runs.call_room.new_event", Ended)
+            with pytest.raises(KeyboardInterrupt), room.taken(5):
+                pass
+    with room.taken(10):
+        pass
