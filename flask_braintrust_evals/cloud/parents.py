@@ -9,6 +9,7 @@ from typing import Any
 from flask_braintrust_evals import semconv
 from flask_braintrust_evals.errors import RequestError
 from flask_braintrust_evals.excerpts import excerpt
+from flask_braintrust_evals.serialization import encoded
 
 _ATTRIBUTE_PREFIXES = {
     "playground_logs": "playground_id",
@@ -17,7 +18,8 @@ _ATTRIBUTE_PREFIXES = {
     "project_logs": "project_id",
 }
 _MAX_LENGTH = 50_000
-"""Characters of an id, or of the text of an exported span. Servers refuse longer headers."""
+"""Characters of an id, or of the text of an exported span: servers refuse longer headers. And bytes
+of a parent in JSON, which each call of a scorer has, and of which each span has a part."""
 
 _ROW_FIELDS: Mapping[str, tuple[str, Mapping[str, str]]] = {
     "playground_id": ("prompt_session_id", {"log_id": "x"}),
@@ -42,7 +44,8 @@ class Parent:
         """Check a request's ``parent`` and return it.
 
         Raises:
-            RequestError: the object has no known type or no id, or the text fits no header.
+            RequestError: the object has no known type or no id, or is too large, or the text fits
+                no header.
         """
         if isinstance(value, str):
             if not _fits_header(value):
@@ -57,6 +60,9 @@ class Parent:
         object_id = value.get("object_id")
         if not isinstance(object_id, str) or not _fits_header(object_id):
             raise RequestError(f"parent.object_id: expected an id, got {excerpt(object_id)}")
+        size = len(encoded(value, tolerant=True))
+        if size > _MAX_LENGTH:
+            raise RequestError(f"parent: has {size} bytes of JSON, and may have {_MAX_LENGTH}")
         return cls(value)
 
     @property

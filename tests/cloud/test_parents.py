@@ -27,6 +27,14 @@ def test_an_id_must_be_a_text_that_a_header_can_carry(id: Any) -> None:
     assert str(caught.value) == f"parent.object_id: expected an id, got {id!r}"
 
 
+def test_what_every_span_has_of_its_parent_is_small() -> None:
+    event = {"span_attributes": {"generation": "x" * 50_000}}
+    with pytest.raises(RequestError) as caught:
+        Parent.of({"object_type": "experiment", "object_id": "x", "propagated_event": event})
+    text = "parent: has 50101 bytes of JSON, and may have 50000"
+    assert str(caught.value) == text
+
+
 @pytest.mark.parametrize("value", ["", "a\nb", "a\r\nX-Evil: 1", "a\x00"])
 def test_an_exported_span_must_be_a_text_that_a_header_can_carry(value: str) -> None:
     with pytest.raises(RequestError) as caught:
