@@ -19,7 +19,7 @@ from flask_braintrust_evals.engine.evaluator import Evaluator
 from flask_braintrust_evals.engine.parameters.values import Parameters
 from flask_braintrust_evals.engine.running.case_runner import CaseRunner
 from flask_braintrust_evals.engine.running.executor import CaseExecutor
-from flask_braintrust_evals.engine.running.large_cases import Room
+from flask_braintrust_evals.engine.running.large_cases import Room, size_of_copy
 from flask_braintrust_evals.engine.running.local_executor import LocalExecutor
 from flask_braintrust_evals.engine.running.run import Run
 from flask_braintrust_evals.engine.tracing.eval_tracer import EvalTracer
@@ -140,7 +140,7 @@ def prepare(
         # An evaluator's own cases; rows of a dataset are fetched for each run.
         outlive_run=isinstance(spec.data, OwnCases) and data.dataset_id is None,
         places=host.places if requester.limited and distribution is None else None,
-        room=Room() if requester.limited else None,
+        room=Room(own=size_of_copy(spec.parameters)) if requester.limited else None,
         idle_after=idle_after,
         name=evaluator.name,
     )

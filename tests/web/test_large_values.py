@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from flask_braintrust_evals import Evaluator
+from flask_braintrust_evals import EvalHooks, Evaluator
 from flask_braintrust_evals.engine.running.large_cases import ROOM
 from tests.standin import StandIn
 from tests.support import Counter
@@ -57,3 +57,20 @@ def test_a_caller_cannot_have_many_large_trials_at_a_time(value: Any, most: int)
     data = [{"input": value}]
     assert len(api.outputs(name="e", data=data, trial_count=20, max_concurrency=20)) == 20
     assert running.peak <= most
+
+
+@pytest.mark.slow
+def test_a_caller_cannot_have_many_copies_of_large_parameters_at_a_time() -> None:
+    running = Counter()
+
+    def task(input: Any, hooks: EvalHooks) -> None:
+        running.add()
+        time.sleep(0.01)
+        running.add(-1)
+
+    evaluator = Evaluator("e", task, parameters={"p": {"type": "array"}})
+    api = Api(make_app(evaluator, BRAINTRUST_EVALS_AUTH="none"), None)
+    parameters = {"p": [{} for _ in range(19_000)]}
+    options = {"data": [{"input": 1}], "trial_count": 40, "max_concurrency": 40}
+    assert len(api.outputs(name="e", parameters=parameters, **options)) == 40
+    assert running.peak <= 15

@@ -17,7 +17,7 @@ from flask_braintrust_evals.errors import CloudError, DataError, EvalsError, Too
 from flask_braintrust_evals.excerpts import MAX_QUOTED, shortened
 
 from .executor import CaseJob
-from .large_cases import Room, size_if_large
+from .large_cases import Room
 
 logger = logging.getLogger("flask_braintrust_evals")
 
@@ -200,7 +200,7 @@ class CaseSource:
                 f" (BRAINTRUST_EVALS_MAX_CASES); the first {self._taken} of the data were run, and"
                 " there are more"
             )
-        size = 0 if self._room is None else size_if_large(case)
+        size = 0 if self._room is None else self._room.size_if_large(case)
         self._current = case, index, size, iter(range(trials))
         self._taken += 1
 

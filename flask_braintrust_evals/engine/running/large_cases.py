@@ -7,6 +7,8 @@ JSON in memory, and its own copy of what a task could change.
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
+from typing import Any
 
 from flask_braintrust_evals.engine.values.cases import EvalCase
 
@@ -22,21 +24,34 @@ _HEAD = 24
 """Bytes of a dict or list besides those that it tells."""
 
 
-def size_if_large(case: EvalCase) -> int:
+def size_if_large(case: EvalCase, own: int = 0) -> int:
     """Return about how many bytes of memory the values of a case take; 0: it is not large.
 
     Objects of user code count little: callers cannot send them. Not more is counted than there is
     room for.
+
+    Args:
+        case: the case.
+        own: bytes that it takes besides its values.
     """
+    size = own + _size([(case.input, case.expected, case.metadata)], str.__sizeof__)
+    return size if size >= LARGE else 0
+
+
+def size_of_copy(value: Any) -> int:
+    """Return about how many bytes of memory a copy of a value takes, whose texts are shared."""
+    return _size([(value,)], lambda text: 0)
+
+
+def _size(containers: list[Any], size_of_text: Callable[[str], int]) -> int:
     size = 0
-    containers: list[object] = [(case.input, case.expected, case.metadata)]
     for container in containers:  # the loop appends to it
         if type(container) is dict:
             size += _OTHER * len(container)
-        for item in container.values() if type(container) is dict else container:  # type: ignore[attr-defined]
+        for item in container.values() if type(container) is dict else container:
             kind = type(item)
             if kind is str:
-                size += str.__sizeof__(item)
+                size += size_of_text(item)
             elif kind is dict or kind is list:
                 size += _HEAD + kind.__sizeof__(item)
                 containers.append(item)
@@ -44,7 +59,7 @@ def size_if_large(case: EvalCase) -> int:
                 size += _OTHER
         if size > ROOM:
             break
-    return size if size >= LARGE else 0
+    return size
 
 
 class Room:
@@ -52,10 +67,13 @@ class Room:
 
     Args:
         size: bytes that there are.
+        own: bytes that each trial takes besides the values of its case, such as for its copy of the
+            parameters.
     """
 
-    def __init__(self, size: int = ROOM) -> None:
+    def __init__(self, size: int = ROOM, own: int = 0) -> None:
         self._size = size
+        self._own = own
         self._inside: dict[Trial, int] = {}
         self._closed = False
         # As in Channel: with a plain Lock, a Condition costs gevent a switch.
@@ -65,6 +83,10 @@ class Room:
     def is_empty(self) -> bool:
         """Whether no case is inside, as of most runs."""
         return not self._inside
+
+    def size_if_large(self, case: EvalCase) -> int:
+        """Return about how many bytes a trial of a case takes; 0: it need not enter."""
+        return size_if_large(case, self._own)
 
     def enter(self, trial: Trial, size: int) -> bool:
         """Wait until there is room for a trial; return false if the run has ended instead."""
