@@ -26,6 +26,8 @@ from .spec import RemoteScorer
 
 _LARGE = 1_000_000
 """Characters, roughly, of a call that is large. Larger ones count as two of them can be sent."""
+_LEAST = 10_000
+"""Characters that every call counts as: each has a connection, of which a process has not many."""
 _AT_A_TIME = 2 * _LARGE
 """Characters of the calls of one run that are sent at a time: the scorers of all its cases may be
 called together, and each call is in memory as JSON."""
@@ -84,7 +86,7 @@ def remote_scorers(
 
 
 def _size(value: Any) -> int:
-    """Return about how many characters a value has as JSON, at most :data:`_LARGE`.
+    """Return about how many characters a value has as JSON, from :data:`_LEAST` to :data:`_LARGE`.
 
     No more of it is read than that takes.
     """
@@ -99,7 +101,7 @@ def _size(value: Any) -> int:
                 containers.append(each)
             if size >= _LARGE:
                 return _LARGE
-    return size
+    return max(size, _LEAST)
 
 
 def _check(result: Any, name: str) -> None:

@@ -13,6 +13,7 @@ import pytest
 
 from flask_braintrust_evals import EvalsError, Evaluator, Score
 from flask_braintrust_evals.engine.calls.signatures import ScorerCall
+from flask_braintrust_evals.engine.running import case_scorer
 from flask_braintrust_evals.engine.tracing.eval_tracer import EvalTracer
 from tests.support import PATIENCE, python
 
@@ -50,6 +51,25 @@ def test_plain_and_async_scorers_classifiers_and_hosted_scorers_run_at_the_same_
     assert not result.scorer_errors
     assert list(result.scores) == ["plain", "coroutine", "far", "farther"]
     assert result.classifications == {"label": [{"id": "met"}]}
+
+
+def test_a_case_has_few_threads_for_its_scorers(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(case_scorer, "MAX_THREADS", 2)
+    meeting = Meeting(3)
+    threads: list[int] = []
+
+    def plain(output: Any) -> float:
+        threads.append(threading.get_ident())
+        if len(threads) <= 3:
+            meeting.plain(output)
+        return 1.0
+
+    extra = [ScorerCall(f"far {n}", plain, ("output",), ()) for n in range(8)]
+    result, _ = run_case(Evaluator("e", echo), extra_scorers=extra)
+    assert not result.scorer_errors
+    assert list(result.scores) == [each.name for each in extra]
+    assert len(set(threads)) == 3
+    assert threads.count(threads[-1]) == 6
 
 
 @pytest.mark.parametrize("order", ["forwards", "backwards"])

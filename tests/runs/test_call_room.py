@@ -7,6 +7,7 @@ import threading
 import pytest
 
 from flask_braintrust_evals.runs.call_room import CallRoom
+from flask_braintrust_evals.runs.remote_scorers import _AT_A_TIME, _size
 from tests.support import eventually
 
 
@@ -52,3 +53,8 @@ def test_who_waits_no_longer_takes_no_room(monkeypatch: pytest.MonkeyPatch) -> N
                 pass
     with room.taken(10):
         pass
+
+
+def test_small_calls_of_scorers_have_a_limit_too() -> None:
+    assert _AT_A_TIME // _size("x") == 200
+    assert _AT_A_TIME // _size("x" * 5_000_000) == 2

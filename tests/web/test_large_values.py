@@ -70,7 +70,11 @@ def test_a_caller_cannot_have_many_copies_of_large_parameters_at_a_time() -> Non
 
     evaluator = Evaluator("e", task, parameters={"p": {"type": "array"}})
     api = Api(make_app(evaluator, BRAINTRUST_EVALS_AUTH="none"), None)
-    parameters = {"p": [{} for _ in range(19_000)]}
-    options = {"data": [{"input": 1}], "trial_count": 40, "max_concurrency": 40}
-    assert len(api.outputs(name="e", parameters=parameters, **options)) == 40
+    body: dict[str, Any] = {
+        "parameters": {"p": [{} for _ in range(19_000)]},
+        "data": [{"input": 1}],
+        "trial_count": 40,
+        "max_concurrency": 40,
+    }
+    assert len(api.outputs(name="e", **body)) == 40
     assert running.peak <= 15

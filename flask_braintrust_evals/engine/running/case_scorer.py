@@ -10,6 +10,7 @@ from typing import Any
 from opentelemetry.trace import Span, format_trace_id
 
 from flask_braintrust_evals import semconv
+from flask_braintrust_evals.concurrency.gevent_patch import is_patched
 from flask_braintrust_evals.concurrency.turns import Turn, wait_for_turn
 from flask_braintrust_evals.engine.calls.introspection import user_place
 from flask_braintrust_evals.engine.calls.signatures import ScorerCall
@@ -29,14 +30,17 @@ from .user_code import UserCode
 QUICK_SECONDS = 0.001
 """A scorer whose last call took less is called on the worker's own thread, which costs less than
 starting another one."""
+MAX_THREADS = 20
+"""Scorers of a case that have threads of the operating system. A request may name a hundred."""
 
 
 class CaseScorer:
     """One pass of scoring: some scorers and classifiers, called on the result of a task.
 
     They are called at the same time, each in a thread or on the event loop; those that were quick
-    so far are called one after another. The order in which they end changes nothing: results,
-    names, spans and failures are in the order in which scorers and classifiers are declared.
+    so far, or for which there are no threads, are called one after another. The order in which they
+    end changes nothing: results, names, spans and failures are in the order in which scorers and
+    classifiers are declared.
 
     A case may have several passes, such as that of the evaluator and that of the Playground's
     scorers. A pass needs the result and the span of the case, so that it may run in another process
@@ -125,10 +129,12 @@ class CaseScorer:
             for (scorer, kind), context in zip(self._calls, self._contexts, strict=True)
         ]
         slow = [run for run, took in zip(runs, self._seconds, strict=True) if took > QUICK_SECONDS]
-        for run in slow[:-1]:
+        # The last slow one need not have a thread, since this one only waits.
+        apart = slow[:-1] if is_patched() else slow[:-1][:MAX_THREADS]
+        for run in apart:
             run.start(in_thread=True)
-        # Quick ones first: the last slow one need not have a thread, since this one only waits.
-        for run in (*[run for run in runs if run not in slow], *slow[-1:]) if slow else runs:
+        # Quick ones first.
+        for run in (*[run for run in runs if run not in slow], *slow[len(apart) :]):
             run.start(in_thread=False)
         for index, run in enumerate(runs):
             run.wait()
