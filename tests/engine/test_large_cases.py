@@ -74,13 +74,19 @@ def test_other_cases_and_runs_are_not_held_up() -> None:
         (lambda: EvalCase("x" * LARGE), LARGE, 1.1 * LARGE),
         (lambda: EvalCase(1, "x" * LARGE), LARGE, 1.1 * LARGE),
         (lambda: EvalCase(1, metadata={"a": {"b": ["x" * LARGE]}}), LARGE, 1.1 * LARGE),
+        (lambda: EvalCase(1, id="x" * LARGE), LARGE, 1.1 * LARGE),
+        (lambda: EvalCase(1, upsert_id="x" * LARGE), LARGE, 1.1 * LARGE),
+        (lambda: EvalCase(1, origin={"id": "x" * LARGE}), LARGE, 1.1 * LARGE),
+        (lambda: EvalCase(1, tags=["x" * LARGE]), LARGE, 1.1 * LARGE),
         (lambda: EvalCase("x" * LARGE + "🎈"), 4 * LARGE, 4.1 * LARGE),
         (lambda: EvalCase([[] for _ in range(10_000)]), 600_000, 900_000),
         (lambda: EvalCase({str(number): number for number in range(10_000)}), 600_000, 1_800_000),
         (lambda: EvalCase("x" * 2 * ROOM), ROOM, 2.1 * ROOM),
         (lambda: EvalCase([[[]] * 1000] * 1000), ROOM, 1.1 * ROOM),
     ],
-    ids=["small", "input", "expected", "metadata", "wide", "lists", "names", "huge", "too many"],
+    ids=(
+        "small input expected metadata id upsert_id origin tags wide lists names huge too_many"
+    ).split(),
 )
 def test_the_size_is_about_that_in_memory(
     make: Callable[[], EvalCase], least: float, most: float

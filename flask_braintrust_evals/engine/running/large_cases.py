@@ -34,7 +34,9 @@ def size_if_large(case: EvalCase, own: int = 0) -> int:
         case: the case.
         own: bytes that it takes besides its values.
     """
-    size = own + _size([(case.input, case.expected, case.metadata)], str.__sizeof__)
+    values = [case.input, case.expected, case.metadata]
+    values += [case.id, case.upsert_id, case.origin, case.tags]  # which are in events and spans
+    size = own + _size([values], str.__sizeof__)
     return size if size >= LARGE else 0
 
 
