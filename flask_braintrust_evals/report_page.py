@@ -11,20 +11,17 @@ import base64
 import hashlib
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-FOLDER = Path(__file__).parent / "playground"
+from .page_files import FOLDER, STYLES, bundle, join_styles
+
 ENTRY = "report.js"
 STYLE = "report.css"
 """The styles of a report, which come after those of the page."""
 SLOT = "<!-- results -->"
 """What stands in a template in place of the results."""
 
-_IMPORT = re.compile(r'^import (\{[^}]*\}|\* as \w+) from "\./([\w.]+)";\n', re.MULTILINE)
-_EXPORT = re.compile(r"^export (?=(?:async )?(?:function\*?|class|const|let) (\w+))", re.MULTILINE)
-_STYLES = re.compile(r'<link rel="stylesheet" href="playground/([\w.]+)">')
 _PARTS = re.compile(r'<section id="results".*?</section>|<dialog.*?</dialog>', re.DOTALL)
 _UNSAFE = {"<": "\\u003c", "\u2028": "\\u2028", "\u2029": "\\u2029"}
 
@@ -55,9 +52,8 @@ you see it on, does not run. Save the file, and open it from where you saved it.
 def template() -> str:
     """Return a report without results: :data:`SLOT` stands where :func:`embedded` ones belong."""
     index = (FOLDER / "index.html").read_text("utf-8")
-    styles = [*_STYLES.findall(index), STYLE]
-    style = "\n".join((FOLDER / name).read_text("utf-8") for name in styles)
-    script = bundle(FOLDER, ENTRY)
+    style = join_styles(FOLDER, (*STYLES, STYLE))
+    script = inline_script(FOLDER, ENTRY)
     policy = "; ".join(
         (
             "default-src 'none'",
@@ -83,50 +79,16 @@ def embedded(text: str) -> str:
     return re.sub("[<\u2028\u2029]", lambda found: _UNSAFE[found[0]], text)
 
 
-def bundle(folder: Path, entry: str) -> str:
-    """Return one script of a module and of all that it imports, from the same folder.
-
-    Each module becomes a function that returns what it exports. The page's modules import and
-    export in two forms only, each on lines of its own.
+def inline_script(folder: Path, entry: str) -> str:
+    """Return the script of a module, for an element of a page.
 
     Raises:
-        ValueError: modules import each other, or a module has another form.
+        ValueError: it cannot be made, or would end the element that it is in.
     """
-    modules = "\n".join(
-        f'modules["{name}"] = (() => {{\n{body}\nreturn {{ {", ".join(exports)} }};\n}})();'
-        for name, body, exports in _in_order(folder, entry)
-    )
-    script = f"const modules = {{}};\n{modules}\n"
+    script = bundle(folder, entry)
     if "</script" in script or "<!--" in script:
         raise ValueError("a module has a text that would end the script that it is in")
     return script
-
-
-def _in_order(folder: Path, entry: str) -> Iterator[tuple[str, str, list[str]]]:
-    """Yield the name, the code and the exported names of modules, each after what it imports."""
-    done: set[str] = set()
-
-    def follow(name: str, path: tuple[str, ...]) -> Iterator[tuple[str, str, list[str]]]:
-        if name in path:
-            raise ValueError(f"modules import each other: {' -> '.join((*path, name))}")
-        if name in done:
-            return
-        source = (folder / name).read_text("utf-8")
-        for _, imported in _IMPORT.findall(source):
-            yield from follow(imported, (*path, name))
-        done.add(name)
-        body = _EXPORT.sub("", _IMPORT.sub(_as_constants, source))
-        if re.search(r"^(?:import|export)\b", body, re.MULTILINE):
-            raise ValueError(f"{name} imports or exports in another form")
-        yield name, body, _EXPORT.findall(source)
-
-    yield from follow(entry, ())
-
-
-def _as_constants(found: re.Match[str]) -> str:
-    names, module = found.groups()
-    names = names.removeprefix("* as ").replace(" as ", ": ")
-    return f'const {names} = modules["{module}"];\n'
 
 
 def _digest(text: str) -> str:

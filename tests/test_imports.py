@@ -63,7 +63,9 @@ ALLOWED = {
     "distribution": GROUND | {"tracing", "engine", "_version"},
     "contrib": GROUND | {"tracing", "engine", "distribution"},
     "runs": GROUND | {"tracing", "engine", "distribution", "cloud", "config"},
-    "web": GROUND | {"tracing", "engine", "cloud", "config", "runs", "report_page", "_version"},
+    "web": GROUND
+    | {"tracing", "engine", "cloud", "config", "runs", "_version"}
+    | {"page_files", "report_page"},
     "cli": GROUND
     | {
         "tracing",

@@ -1,4 +1,4 @@
-"""The parts of a report: the page's modules as one script."""
+"""The page's modules as one script, and the parts of a report."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from flask_braintrust_evals import report_page
+from flask_braintrust_evals import page_files, report_page
 
 
 def write(folder: Path, **modules: str) -> None:
@@ -24,7 +24,7 @@ def test_modules_become_one_script_in_the_order_in_which_they_need_each_other(
         lib='import { x } from "./other.js";\nexport const a = 1;\nexport async function b() {}\n',
         other="export class x {}\nexport function* y() {}\nfunction own() {}\n",
     )
-    script = report_page.bundle(tmp_path, "main.js")
+    script = page_files.bundle(tmp_path, "main.js")
     assert re.findall(r'^modules\["(\w+)', script, re.MULTILINE) == ["other", "lib", "main"]
     assert 'const { a,\n  b: c } = modules["lib.js"];' in script
     assert 'const all = modules["other.js"];' in script
@@ -38,6 +38,7 @@ def test_modules_become_one_script_in_the_order_in_which_they_need_each_other(
         ({"main": 'import "./lib.js";\n'}, "main.js imports or exports in another form"),
         ({"main": "export default 1;\n"}, "main.js imports or exports in another form"),
         ({"main": "export { a };\n"}, "main.js imports or exports in another form"),
+        ({"main": "export let a;\n"}, "main.js imports or exports in another form"),
         (
             {"main": 'import { a } from "./b.js";\n', "b": 'import { c } from "./main.js";\n'},
             "modules import each other: main.js -> b.js -> main.js",
@@ -50,7 +51,7 @@ def test_a_module_that_cannot_be_put_in_is_an_error(
 ) -> None:
     write(tmp_path, **modules)
     with pytest.raises(ValueError, match=re.escape(problem)):
-        report_page.bundle(tmp_path, "main.js")
+        report_page.inline_script(tmp_path, "main.js")
 
 
 def test_a_template_has_one_place_for_results_and_no_way_to_load_anything() -> None:

@@ -7,27 +7,29 @@ the server needs one.
 from __future__ import annotations
 
 import hashlib
-from pathlib import Path
+from collections.abc import Callable
+from functools import lru_cache
 
-from flask import Flask, Request, Response, send_from_directory
+from flask import Flask, Request, Response
 
-from flask_braintrust_evals import report_page
+from flask_braintrust_evals import page_files, report_page
 from flask_braintrust_evals.errors import NotFoundError
+from flask_braintrust_evals.page_files import FOLDER
 
-FILES = Path(__file__).parent.parent / "playground"
 INDEX = "index.html"
-REPORT = "report.html"
-"""The page into which the local page puts results: not one of the files, but made of them."""
 
 APPLICATION_HEADER = "x-evals-application"
 """A header in answers of ``/list?details=true``, by which the page knows whose runs it keeps."""
 
-_TYPES = {
-    ".html": "text/html",
-    ".js": "text/javascript",
-    ".css": "text/css",
-    ".svg": "image/svg+xml",
+_FILES: dict[str, tuple[str, Callable[[], str]]] = {
+    INDEX: ("text/html", lambda: (FOLDER / INDEX).read_text("utf-8")),
+    "page.js": ("text/javascript", lambda: page_files.bundle(FOLDER, "main.js")),
+    "page.css": ("text/css", lambda: page_files.join_styles(FOLDER, page_files.STYLES)),
+    "icon.svg": ("image/svg+xml", lambda: (FOLDER / "icon.svg").read_text("utf-8")),
+    # The local page puts results into it.
+    "report.html": ("text/html", report_page.template),
 }
+"""The type of each file that is served, and what makes it."""
 # https://www.w3.org/TR/CSP3/. The page loads everything from this server.
 _HEADERS = {
     "Content-Security-Policy": "; ".join(
@@ -57,25 +59,21 @@ def respond(name: str, request: Request) -> Response:
     Raises:
         NotFoundError: there is no such file.
     """
-    if name == REPORT:
-        return _report(request)
-    kind = _TYPES.get(Path(name).suffix)
-    if kind is None or "/" in name or not (FILES / name).is_file():
+    if name not in _FILES:
         raise NotFoundError(f"the page has no file {name[:100]!r}")
     if name == INDEX and request.path.endswith("/"):
         # The page refers to its files relative to an address without a slash at its end.
         return Response(status=308, headers={"Location": "../playground"})
-    response = send_from_directory(FILES, name, mimetype=kind)
-    response.headers.update(_HEADERS)
-    return response
-
-
-def _report(request: Request) -> Response:
-    response = Response(report_page.template(), mimetype="text/html")
+    response = Response(_content(name), mimetype=_FILES[name][0])
     response.headers.update(_HEADERS)
     response.add_etag()
     response.make_conditional(request)
     return response
+
+
+@lru_cache
+def _content(name: str) -> bytes:
+    return _FILES[name][1]().encode()
 
 
 def application_id(app: Flask, path: str) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from flask_braintrust_evals.page_files import FOLDER, bundle
 from tests.server import Gunicorn
 from tests.tables import table_files
 
@@ -26,9 +27,7 @@ const read = ({parseCases, decodeText, ignoredKeys}, text) => {
         return {error: error.message};
     }
 };
-import("/evals/playground/cases.js")
-    .then((module) => files.map((each) => read(module, each)))
-    .then((found) => done(JSON.stringify(found)), (error) => done(`failed: ${error}`));
+done(JSON.stringify(files.map((each) => read(modules["cases.js"], each))));
 """
 
 
@@ -37,8 +36,9 @@ def test_a_browser_reads_all_files_of_cases_as_the_command_line_does(
 ) -> None:
     files = table_files()
     shared_browser.get(f"{page_server.url}/evals/playground")
+    script = bundle(FOLDER, "cases.js") + READ_ALL
     contents = [base64.b64encode(each.path.read_bytes()).decode() for each in files]
-    found = json.loads(shared_browser.execute_async_script(READ_ALL, contents))
+    found = json.loads(shared_browser.execute_async_script(script, contents))
     assert len(found) == len(files) > 50
     for file, each in zip(files, found, strict=True):
         file.check(each.get("cases"), each.get("error"), each.get("ignored"))

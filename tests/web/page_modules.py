@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from flask_braintrust_evals.web.page import FILES
+from flask_braintrust_evals.page_files import FOLDER
 
 NODE = shutil.which("node")
 needs_node = pytest.mark.skipif(NODE is None, reason="needs node: apt-get install -y nodejs")
@@ -25,7 +25,7 @@ def run_in_node(folder: Path, script: str, arguments: Sequence[str] = ()) -> Any
         script: an ES module.
         arguments: what the script finds in ``process.argv`` from index 2.
     """
-    for module in FILES.glob("*.js"):
+    for module in FOLDER.glob("*.js"):
         shutil.copy(module, folder)
     (folder / "package.json").write_text('{"type": "module"}')
     (folder / "script.js").write_text(script)

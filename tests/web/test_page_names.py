@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from flask_braintrust_evals.cli.cases import parse_cases
+from flask_braintrust_evals.page_files import FOLDER
 
 from .page_modules import needs_node, run_in_node
 
@@ -64,9 +65,7 @@ def test_scorers_may_be_named_as_what_every_object_has(tmp_path: Path) -> None:
 
 
 def test_no_module_reads_the_scores_of_a_row_by_a_bare_name() -> None:
-    from flask_braintrust_evals.web.page import FILES
-
-    for module in FILES.glob("*.js"):
+    for module in FOLDER.glob("*.js"):
         text = module.read_text("utf-8")
         for bare in ("scores[name]", "scorerErrors[name]", "Errors?.[name]", "scores?.[name]"):
             assert bare not in text, module.name
