@@ -63,7 +63,7 @@ def test_nothing_is_found_in_any_state(page: Page) -> None:
     page.choose("source", "typed or pasted")
     page.give("nonsense")
     page.one("run").click()
-    page.wait(lambda: page.one("problem").is_displayed())
+    page.wait(lambda: page.shows("problem"))
     found["a mistake in the form"] = faults(page)
 
     cases = [{"input": "a", "expected": "a"}, {"input": "fail"}, {"input": "b", "expected": "c"}]
@@ -73,39 +73,39 @@ def test_nothing_is_found_in_any_state(page: Page) -> None:
     page.browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
     found["a run"] = schemes(page)
     page.all("#table .row")[1].click()
-    page.wait(lambda: page.one("details").is_displayed())
+    page.wait(lambda: page.shows("details"))
     found["a failed case"] = schemes(page)
     page.browser.switch_to.active_element.send_keys(Keys.ARROW_RIGHT)
     found["a case that differs"] = faults(page)
     page.one("details").find_element(By.XPATH, ".//button[.='Edit and run']").click()
-    page.wait(lambda: page.one("editor").is_displayed())
+    page.wait(lambda: page.shows("editor"))
     found["a case is edited"] = faults(page)
     page.browser.switch_to.active_element.send_keys(Keys.ESCAPE, Keys.ESCAPE)
-    page.wait(lambda: not page.one("editor").is_displayed())
-    if page.one("details").is_displayed():
+    page.wait(lambda: not page.shows("editor"))
+    if page.shows("details"):
         page.browser.switch_to.active_element.send_keys(Keys.ESCAPE)
 
     page.set(page.field("suffix"), "!")
     page.run("echo")
     Select(page.one("compare")).select_by_index(1)
-    page.wait(lambda: page.one("comparison").is_displayed())
+    page.wait(lambda: page.shows("comparison"))
     found["a comparison"] = schemes(page)
     page.list_runs()
     found["the list of runs"] = schemes(page)
     page.all("#runs-table button")[0].click()
-    page.wait(lambda: page.one("question").is_displayed())
+    page.wait(lambda: page.shows("question"))
     found["a question"] = faults(page)
     page.browser.switch_to.active_element.send_keys(Keys.ESCAPE)
     page.one("fold").click()
     found["the form folded"] = faults(page)
     page.reload()
-    assert not page.one("setup").is_displayed(), "the page remembers that"
+    assert not page.shows("setup"), "the page remembers that"
     page.one("fold").click()
     resize(page, 390)
     try:
         found["the list, on a small screen"] = faults(page)
         page.browser.back()
-        page.wait(lambda: page.one("results").is_displayed())
+        page.wait(lambda: page.shows("results"))
         found["a comparison, on a small screen"] = faults(page)
         wide = [each for each in too_wide(page) if not each.startswith("grid")]
         found["too wide for a small screen"] = wide  # the table scrolls by itself

@@ -54,7 +54,7 @@ def problem(page: Page, name: str) -> str:
 def output(page: Page) -> Any:
     """The output of the only case."""
     page.all("#table .row")[0].click()
-    page.wait(lambda: page.one("details").is_displayed())
+    page.wait(lambda: page.shows("details"))
     script = """const texts = [...document.querySelectorAll('#details pre')];
         return texts.map((each) => each.textContent).find((each) => each.startsWith('{'))"""
     return json.loads(page.browser.execute_script(script))
@@ -136,7 +136,7 @@ def test_a_mistake_in_the_cases_is_in_view_wherever_the_form_is_scrolled_to(page
         return bottom <= innerHeight && arguments[0].contains(front)"""
     assert page.browser.execute_script(seen, page.one("problem"))
     page.give("[]")
-    assert not page.one("problem").is_displayed(), "it may be mended"
+    assert not page.shows("problem"), "it may be mended"
 
 
 def test_what_the_browser_finds_invalid_is_shown_where_the_form_is_away(page: Page) -> None:

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.live
 def details(page: Page) -> str:
     """Open the first row, and return what it says."""
     page.all("#table .row")[0].click()
-    page.wait(lambda: page.one("details").is_displayed())
+    page.wait(lambda: page.shows("details"))
     return page.one("details").text
 
 
@@ -193,26 +193,26 @@ def test_hostile_outputs_are_text_and_nothing_else(page: Page) -> None:
     assert not wide, "no output breaks the page"
     for at in range(len(HOSTILE)):
         page.all("#table .row")[at].click()
-        page.wait(lambda: page.one("details").is_displayed())
+        page.wait(lambda: page.shows("details"))
         assert not page.all("#details script, #details img, #details i")
         page.browser.switch_to.active_element.send_keys(Keys.ESCAPE)
-        page.wait(lambda: not page.one("details").is_displayed())
+        page.wait(lambda: not page.shows("details"))
 
 
 def test_all_can_be_done_by_keyboard(page: Page) -> None:
     page.evaluator("echo")
     page.give([f"case {n}" for n in range(60)])
     page.one("cases").send_keys(Keys.CONTROL, Keys.ENTER)
-    page.wait(lambda: page.one("results").is_displayed())
+    page.wait(lambda: page.shows("results"))
     page.finish()
     grid = page.all("#table [role=grid]")[0]
     grid.send_keys(Keys.ARROW_DOWN, Keys.ARROW_DOWN, Keys.ENTER)
-    page.wait(lambda: page.one("details").is_displayed())
+    page.wait(lambda: page.shows("details"))
     assert page.one("details-title").text == "Case 3: done"
     page.browser.switch_to.active_element.send_keys(Keys.ESCAPE)
-    page.wait(lambda: not page.one("details").is_displayed())
+    page.wait(lambda: not page.shows("details"))
     grid.send_keys(Keys.END, Keys.ENTER)
-    page.wait(lambda: page.one("details").is_displayed())
+    page.wait(lambda: page.shows("details"))
     assert page.one("details-title").text == "Case 60: done"
     page.browser.switch_to.active_element.send_keys(Keys.ESCAPE)
     unnamed = page.browser.execute_script(
@@ -267,7 +267,7 @@ def test_a_token_is_asked_for_where_one_is_needed(
     environ = {"AUTH": "braintrust", "BRAINTRUST_APP_URL": cloud_for_pages.url}
     with Gunicorn("tests.browser.app:create_app()", environ=environ) as server:
         page = Page(shared_browser, f"{server.url}/evals/playground")
-        page.wait(lambda: page.one("token").is_displayed())
+        page.wait(lambda: page.shows("token"))
         page.set(page.one("token"), "wrong")
         page.one("connect").click()
         page.wait(lambda: "(status 401)" in page.one("problem").text)
@@ -282,7 +282,7 @@ def test_a_token_is_asked_for_where_one_is_needed(
         page.browser.execute_script("document.querySelector('#evaluator option').id = 'before'")
         page.one("connect").click()
         page.wait(lambda: not page.all("#before"))
-        assert page.one("evaluator").get_attribute("value") == "many"
+        assert page.value("evaluator") == "many"
         assert page.one("about").text == "No scorers."
         option = page.all("#evaluator option")[0]
         assert option.get_dom_attribute("value"), "its text has no double spaces"
@@ -303,7 +303,7 @@ def test_the_rows_and_the_buttons_of_a_case_follow_what_is_around_them(page: Pag
     page.wait(lambda: len(page.table) == 2 and "1 of 2 done" in page.status)
     assert page.browser.execute_script(ROWS) == [60, 60]
     page.all("#table .row")[0].click()
-    page.wait(lambda: page.one("details").is_displayed())
+    page.wait(lambda: page.shows("details"))
     again = page.all("#details header button")[0]
     assert (again.text, again.is_enabled()) == ("Run this case", False)
     page.browser.execute_script("document.getElementById('cancel').click()")

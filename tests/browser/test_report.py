@@ -82,7 +82,7 @@ def test_a_report_of_the_command_line_shows_cases_and_the_comparison(
     page.choose("filter", "errors")
     page.wait(lambda: [row[2] for row in page.table] == ["bad"])
     page.all("#table .row")[0].click()
-    page.wait(lambda: page.one("details").is_displayed())
+    page.wait(lambda: page.shows("details"))
     assert INJECTED.split("\u2028")[0] in page.one("details").text
     page.all("#details .failure summary")[0].click()
     assert "in task" in page.one("details").text, "its stack is there"
@@ -99,7 +99,7 @@ def test_a_report_may_have_several_evaluators(shared_browser: Any, tmp_path: Pat
     assert [each.text for each in chooser.options] == ["first", "second"]
     chooser.select_by_visible_text("second")
     page.wait(lambda: page.table and page.table[0][4] == "x")
-    assert not page.one("comparison").is_displayed()
+    assert not page.shows("comparison")
     check_that_nothing_is_injected(page)
 
 
@@ -117,9 +117,9 @@ def test_the_page_opens_what_the_command_line_has_written(
     page.ready()
     page.open_results(base)
     page.wait(lambda: [row[2] for row in page.table] == ["a", "b", "c", "bad"])
-    assert page.one("label").get_attribute("value") == "base.json"
+    assert page.value("label") == "base.json"
     page.open_results(report)
-    page.wait(lambda: page.one("label").get_attribute("value") == "now.html")
+    page.wait(lambda: page.value("label") == "now.html")
     page.reload()
     page.wait(lambda: len(page.table) == 4)
     page.wait(lambda: len(Select(page.one("compare")).options) >= 3)
@@ -131,7 +131,7 @@ def test_the_page_opens_what_the_command_line_has_written(
     page.choose_results(base)
     page.wait(lambda: "0 better, 1 worse, 3 as before" in page.one("comparison").text)
     page.all("#table .row")[0].click()
-    page.wait(lambda: page.one("details").is_displayed())
+    page.wait(lambda: page.shows("details"))
     page.wait(
         lambda: (
             [each.text for each in page.all("#details .waterfall .tag")]
@@ -173,7 +173,7 @@ def test_a_file_that_somebody_has_made_up_is_shown_as_far_as_it_can_be(
     assert page.one("open-problem").text == ""
     for at in range(len(results)):
         page.all("#table .row")[at].click()
-        page.wait(lambda: page.one("details").is_displayed())
+        page.wait(lambda: page.shows("details"))
         page.browser.execute_script("document.getElementById('details').close()")
     assert page.browser.execute_script("return ({}).polluted") is None
     assert not page.all("#results b, #results img, #details b")
@@ -188,7 +188,7 @@ def test_the_page_makes_the_same_report(
     page.run("hostile", ["script", "right to left", "prototype"])
     page.wait(lambda: len(Select(page.one("compare")).options) > 2)
     Select(page.one("compare")).select_by_index(1)
-    page.wait(lambda: page.one("comparison").is_displayed())
+    page.wait(lambda: page.shows("comparison"))
     page.one("export-report").click()
     (file,) = page.wait(lambda: [*downloads.glob("hostile-*.html")])
     report = opened(shared_browser, file)

@@ -62,19 +62,19 @@ def test_runs_are_listed_named_opened_again_and_deleted_when_asked(page: Page) -
     )
     assert second == ["2", "50.0 %", "10.0 %", "suffix: !"]
     page.browser.find_element(By.LINK_TEXT, "plain").click()
-    page.wait(lambda: page.one("label").get_attribute("value") == "plain")
+    page.wait(lambda: page.value("label") == "plain")
     assert address(page) == {"evaluator": "echo", "run": first}
     assert [row[4] for row in page.table] == ["a", "b"]
     assert "suffix" in page.one("run-parameters-short").text
 
     page.one("again-remove").click()
-    page.wait(lambda: page.one("question").is_displayed())
+    page.wait(lambda: page.shows("question"))
     assert "plain" in page.one("question").text
     page.one("question").find_element(By.XPATH, ".//button[.='Keep']").click()
-    page.wait(lambda: not page.one("question").is_displayed())
+    page.wait(lambda: not page.shows("question"))
     page.one("again-remove").click()
     page.one("question").find_element(By.XPATH, ".//button[.='Delete']").click()
-    page.wait(lambda: page.one("runs").is_displayed() and len(page.runs) == 1)
+    page.wait(lambda: page.shows("runs") and len(page.runs) == 1)
     assert page.runs[0][0] == second_name
     page.browser.execute_script(f"location.hash = 'evaluator=echo&run={first}'")
     page.wait(lambda: "not in this browser" in page.one("gone").text)
@@ -87,14 +87,14 @@ def test_the_address_leads_back_to_the_same_run_comparison_and_case(page: Page) 
     Select(page.one("compare")).select_by_index(1)
     page.wait(lambda: page.one("comparison").text)
     page.all("#table .row")[1].click()
-    page.wait(lambda: page.one("details").is_displayed())
+    page.wait(lambda: page.shows("details"))
     assert (address(page)["with"], address(page)["case"]) == (earlier, "2")
 
     page.reload()
-    page.wait(lambda: page.one("details").is_displayed())
+    page.wait(lambda: page.shows("details"))
     assert page.one("details-title").text.startswith("Case 2")
     page.browser.back()
-    page.wait(lambda: not page.one("details").is_displayed())
+    page.wait(lambda: not page.shows("details"))
     assert [row[1] for row in page.table] == ["done, better", "done"]
     assert "1 better, 0 worse" in page.one("comparison").text
 
@@ -126,7 +126,7 @@ def test_the_form_remembers_what_was_entered_for_each_evaluator(page: Page) -> N
     page.set(page.one("trials"), "2")
     page.give('[{"input": "kept"}]')
     page.evaluator("many")
-    assert page.one("trials").get_attribute("value") == ""
+    assert page.value("trials") == ""
     page.evaluator("echo")
     page.wait(lambda: page.field("suffix").get_attribute("value") == "?")
     page.reload()
@@ -188,11 +188,11 @@ def test_the_runs_of_two_applications_at_one_address_do_not_mix(
     assert address(page)["run"] == run
     page.one("again-remove").click()
     page.one("question").find_element(By.XPATH, ".//button[.='Delete']").click()
-    page.wait(lambda: page.one("runs").is_displayed() and len(page.runs) == 1)
+    page.wait(lambda: page.shows("runs") and len(page.runs) == 1)
     page.browser.get(f"{page_server.url}/evals/playground#evaluator=echo&run={run}")
     page.ready()
     page.wait(lambda: [row[2] for row in page.table] == ["of the first"])
-    assert page.one("label").get_attribute("value") == "kept"
+    assert page.value("label") == "kept"
 
 
 SECOND_WINDOW = """
@@ -210,7 +210,7 @@ def test_a_label_that_another_window_gives_to_a_run_that_goes_on_stays(page: Pag
     page.start("patient", [0, 1])
     page.wait(lambda: "1 of 2 done" in page.status)
     page.browser.execute_async_script(SECOND_WINDOW, address(page)["run"], "from there")
-    page.wait(lambda: page.one("label").get_attribute("value") == "from there")
+    page.wait(lambda: page.value("label") == "from there")
     page.one("again-cancel").click()
     page.finish()
     page.list_runs()
@@ -247,13 +247,10 @@ def test_a_run_is_repeated_whole_or_in_part(page: Page, page_server: Gunicorn) -
     page.wait(lambda: [row[2] for row in page.table] == ["edited"])
     page.finish()
     page.one("again-form").click()
-    assert json.loads(page.one("cases").get_attribute("value") or "") == [{"input": "edited"}]
+    assert json.loads(page.value("cases")) == [{"input": "edited"}]
 
 
 def test_the_form_gets_what_a_run_was_started_with(page: Page, tmp_path: Path) -> None:
-    def value(id: str) -> str:
-        return page.one(id).get_attribute("value") or ""
-
     page.evaluator("echo")
     page.set(page.one("trials"), "2")
     page.set(page.one("concurrency"), "3")
@@ -263,17 +260,17 @@ def test_the_form_gets_what_a_run_was_started_with(page: Page, tmp_path: Path) -
     page.one("dataset").send_keys("some-id")
     page.set(page.one("trials"), "1")
     page.one("again-form").click()
-    assert [value(id) for id in ("source", "trials", "concurrency")] == ["own", "2", "3"]
+    assert [page.value(id) for id in ("source", "trials", "concurrency")] == ["own", "2", "3"]
     page.choose("source", "a Braintrust dataset")
-    assert value("dataset") == "some-id"
+    assert page.value("dataset") == "some-id"
 
     file = tmp_path / "other.json"
     head = {"format": "flask-braintrust-evals/results", "version": 1, "evaluator": "not here"}
     file.write_text(json.dumps({**head, "results": [{"input": 1, "output": 1}]}))
     page.open_results(file)
     page.wait(lambda: page.one("run-title").text.startswith("not here"))
-    assert page.one("again-again").is_displayed()
-    assert not page.one("again-form").is_displayed()
+    assert page.shows("again-again")
+    assert not page.shows("again-form")
 
 
 def test_another_run_can_be_seen_while_one_goes_on(page: Page) -> None:
@@ -284,7 +281,7 @@ def test_another_run_can_be_seen_while_one_goes_on(page: Page) -> None:
     assert page.one("active").text == "patient: running, 1 of 2 done"
     assert not page.all("#runs-table .run button")[0].is_enabled(), "it cannot be deleted now"
     page.one("active").click()
-    page.wait(lambda: page.one("again-cancel").is_displayed())
+    page.wait(lambda: page.shows("again-cancel"))
     page.one("again-cancel").click()
     page.finish()
     assert page.status == "patient: cancelled, 1 of 2 done"
@@ -302,13 +299,13 @@ def test_what_is_said_of_a_run_that_is_not_kept_is_not_said_of_another(page: Pag
     page.browser.execute_script("IDBObjectStore.prototype.put = window.realPut")
     assert [row[4] for row in page.table] == ["null"]
     page.all("#table .row")[0].click()
-    page.wait(lambda: page.one("details").is_displayed())
+    page.wait(lambda: page.shows("details"))
     assert "Output" in [each.text for each in page.all("#details .values h3")]
     page.browser.execute_script("document.getElementById('details').close()")
     page.list_runs()
     page.browser.find_element(By.LINK_TEXT, "kept").click()
     page.wait(lambda: [row[4] for row in page.table] == ["kept"])
-    assert not page.one("unkept").is_displayed()
+    assert not page.shows("unkept")
 
 
 def test_a_browser_that_keeps_nothing_runs_evaluators_and_says_so(page: Page) -> None:
@@ -320,6 +317,6 @@ def test_a_browser_that_keeps_nothing_runs_evaluators_and_says_so(page: Page) ->
         assert page.status == "echo: finished, 1 of 1 done"
         assert page.one("unkept").text.startswith("This run is not kept in this browser")
         page.all("#table .row")[0].click()
-        page.wait(lambda: page.one("details").is_displayed())
+        page.wait(lambda: page.shows("details"))
     finally:
         page.browser.execute_cdp_cmd("Page.removeScriptToEvaluateOnNewDocument", added)

@@ -43,9 +43,9 @@ def page(agent_page: Page) -> Iterator[Page]:
     """The same page, with neither filters nor a dialog."""
     agent_page.browser.get_log("browser")
     yield agent_page
-    if agent_page.one("details").is_displayed():
+    if agent_page.shows("details"):
         agent_page.browser.switch_to.active_element.send_keys(Keys.ESCAPE)
-    if agent_page.one("clear-filters").is_displayed():
+    if agent_page.shows("clear-filters"):
         agent_page.one("clear-filters").click()
     agent_page.wait(lambda: len(agent_page.table) == 10)
     assert agent_page.problems() == [], "the console has nothing to complain of"
@@ -53,7 +53,7 @@ def page(agent_page: Page) -> Iterator[Page]:
 
 def open_case(page: Page, number: int) -> WebElement:
     page.one(f"row-{number - 1}").click()
-    page.wait(lambda: page.one("details").is_displayed())
+    page.wait(lambda: page.shows("details"))
     page.wait(lambda: page.all("#details .span"))
     return page.one("details")
 
