@@ -152,7 +152,7 @@ def test_a_password_in_an_address_is_refused_and_not_repeated(key: str, address:
 @pytest.mark.parametrize("key", ADDRESSES)
 def test_the_query_of_an_address_is_refused_and_not_repeated(key: str) -> None:
     assert refusal(key, "https://x.dev/a?key=secret") == (
-        f"{key} is 'https://x.dev/a?…', but must be {ADDRESS}, without a query."
+        f"{key} is 'https://x.dev/a?…', but must be {ADDRESS}, without a query"
     )
 
 
