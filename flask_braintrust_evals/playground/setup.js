@@ -14,6 +14,7 @@ export class Setup {
   #server;
   #manifest = {};
   #form = parameterForm(null);
+  #shown = ""; // the evaluator that the form is of: that of another one is read from the database first
   #source = new Source();
   #keeping = null;
 
@@ -30,9 +31,11 @@ export class Setup {
     byId("setup").addEventListener("invalid", () => fold(false), { capture: true });
     byId("defaults").addEventListener("click", () => {
       this.#form.reset();
-      this.#keepSoon();
+      this.#keepNow();
     });
-    for (const event of ["input", "change"]) byId("setup").addEventListener(event, () => this.#keepSoon());
+    byId("setup").addEventListener("input", () => this.#keepSoon());
+    // Not later: browsers need not end what a page that is left has begun to write.
+    byId("setup").addEventListener("change", () => this.#keepNow());
     addEventListener("pagehide", () => this.#keep());
     byId("evaluator").addEventListener("change", () => {
       byId("setup").ariaBusy = true; // until its form is there
@@ -96,12 +99,12 @@ export class Setup {
     const values = Object.entries(parameters ?? {}).map(([name, value]) => [name, { value }]);
     const entered = { ...this.#source.entered(), ...enteredOf(data) };
     this.#fill({ parameters: Object.fromEntries(values), trials, concurrency, ...entered });
-    this.#keepSoon();
+    this.#keepNow();
   }
 
   // Returns the body of the request, or throws an Error that says what is wrong in the form.
   async request() {
-    this.#keepSoon();
+    this.#keepNow();
     const parameters = this.#form.values();
     const data = await this.#source.chosen();
     const { trials, concurrency } = this.#numbers();
@@ -135,6 +138,7 @@ export class Setup {
   #fill({ parameters = {}, trials, concurrency, ...cases }) {
     const { parameters: declared, scores, classifiers, description } = this.described;
     this.#form = parameterForm(declared, parameters);
+    this.#shown = this.evaluator;
     byId("parameter-fields").replaceChildren(...this.#form.fields);
     byId("parameters").hidden = !this.#form.fields.length;
     const made = [...scores, ...classifiers].map((each) => each.name).join(", ");
@@ -149,9 +153,14 @@ export class Setup {
     this.#keeping = setTimeout(() => this.#keep(), PAUSE);
   }
 
+  #keepNow() {
+    this.#keepSoon();
+    this.#keep();
+  }
+
   // Keeps what is entered, if it has changed since.
   #keep() {
-    if (this.#keeping === null || !this.store || !this.evaluator) return;
+    if (this.#keeping === null || !this.store || !this.evaluator || this.#shown !== this.evaluator) return;
     clearTimeout(this.#keeping);
     this.#keeping = null;
     const entered = { parameters: this.#form.entered(), ...this.#numbers(), ...this.#source.entered() };

@@ -111,10 +111,10 @@ export class Source {
     }
   }
 
-  // Lets the form be kept, too.
+  // Has the form kept, too.
   #changed() {
     this.#draw();
-    byId("source").dispatchEvent(new Event("input", { bubbles: true }));
+    for (const kind of ["input", "change"]) byId("setup").dispatchEvent(new Event(kind));
   }
 
   #choose() {

@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from pydantic_core import to_jsonable_python
 
 from flask_braintrust_evals import Evaluator
+from flask_braintrust_evals.page_files import FOLDER, bundle
 from flask_braintrust_evals.web.manifest import detailed_manifest
 from tests.example_model import EXAMPLE_MODEL
 
@@ -73,9 +74,9 @@ PLAIN: dict[str, Any] = {
 
 FORMS = """
 const [text, done] = arguments;
-(async () => {
-    const { parameterForm } = await import(`${location.pathname}/form.js`);
-    const { parseExactly } = await import(`${location.pathname}/exact_json.js`);
+(() => {
+    const { parameterForm } = modules["form.js"];
+    const { parseExactly } = modules["exact_json.js"];
     const answers = parseExactly(text).map(([parameters, changes]) => {
         const form = parameterForm(parameters);
         const controls = (name) => [...form.fields
@@ -109,7 +110,7 @@ def filled(page: Page, *forms: tuple[Any, list[list[Any]]]) -> list[list[Any]]:
         listed = detailed_manifest([Evaluator("e", str, parameters=parameters)])["e"]
         asked.append([listed["parameters"], changes])
     answers: list[list[Any]] = json.loads(
-        page.browser.execute_async_script(FORMS, json.dumps(asked))
+        page.browser.execute_async_script(bundle(FOLDER, "form.js") + FORMS, json.dumps(asked))
     )
     return answers
 

@@ -12,11 +12,15 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import Select
 
+from flask_braintrust_evals.page_files import FOLDER, bundle
 from tests.server import Gunicorn
 
 from .support import Page
 
 pytestmark = pytest.mark.live
+
+STORE = bundle(FOLDER, "store.js")
+"""A script that makes the page's modules for the database."""
 
 
 def data(*pairs: tuple[Any, Any], **more: Any) -> str:
@@ -139,7 +143,7 @@ def test_the_form_remembers_what_was_entered_for_each_evaluator(page: Page) -> N
 KEEP = """
 const [name, entered, done] = arguments;
 (async () => {
-    const { Store } = await import(`${location.pathname}/store.js`);
+    const { Store } = modules["store.js"];
     const list = await fetch("list?details=true");
     await new Store(list.headers.get("x-evals-application")).keepForm(name, entered);
     done();
@@ -157,7 +161,7 @@ def test_a_form_that_was_kept_for_other_parameters_does_no_harm(page: Page) -> N
             names = [each.get_attribute("data-parameter") for each in fields]
             parameters = dict.fromkeys([*names, "gone"], kept)
             entered = {"parameters": parameters, "text": 5, "file": {}}
-            page.browser.execute_async_script(KEEP, evaluator, entered)
+            page.browser.execute_async_script(STORE + KEEP, evaluator, entered)
         page.reload()
         page.evaluator("forms")
         assert len(page.all("#parameter-fields [data-parameter]")) == len(fields)
@@ -198,7 +202,7 @@ def test_the_runs_of_two_applications_at_one_address_do_not_mix(
 SECOND_WINDOW = """
 const [run, label, done] = arguments;
 (async () => {
-    const { Store } = await import(`${location.pathname}/store.js`);
+    const { Store } = modules["store.js"];
     const list = await fetch("list?details=true");
     await new Store(list.headers.get("x-evals-application")).label(run, label);
     done();
@@ -209,7 +213,7 @@ const [run, label, done] = arguments;
 def test_a_label_that_another_window_gives_to_a_run_that_goes_on_stays(page: Page) -> None:
     page.start("patient", [0, 1])
     page.wait(lambda: "1 of 2 done" in page.status)
-    page.browser.execute_async_script(SECOND_WINDOW, address(page)["run"], "from there")
+    page.browser.execute_async_script(STORE + SECOND_WINDOW, address(page)["run"], "from there")
     page.wait(lambda: page.value("label") == "from there")
     page.one("again-cancel").click()
     page.finish()
