@@ -28,6 +28,9 @@ PYTEST := PYTEST_DISABLE_PLUGIN_AUTOLOAD=1 $(BIN)/python -m pytest
 # What runs side by side is printed at its end, where make can do that (macOS has an old one).
 IN_BLOCKS := $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 
+# One more than there are cores, since tests wait for servers much of the time.
+PROCESSES := $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
+
 # Each part of the fast tests has a process: to share out single tests, as xdist does, takes half as
 # much again as running them. The last part has what no other one has.
 WEB := web
@@ -53,7 +56,7 @@ test: $(VENV)/.dev
 	@echo "Passed: lint (ruff), types (mypy --strict), tests (pytest)."
 
 tests: $(VENV)/.dev
-	$(PYTEST) -p xdist --numprocesses 3 --dist loadscope --no-loadscope-reorder \
+	$(PYTEST) -p xdist --numprocesses $(PROCESSES) --dist loadscope --no-loadscope-reorder \
 		$(addprefix --ignore tests/,official packaging)
 
 test-fast: $(VENV)/.dev

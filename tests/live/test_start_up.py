@@ -88,5 +88,5 @@ def test_a_server_does_not_start_with_a_wrong_setting(cloud: StandIn) -> None:
         assert server.process.wait(20) != 0
         assert (
             "ConfigurationError: BRAINTRUST_EVALS_HEARTBEAT is 'soon', but must be a number of"
-            " seconds from 0.05 to 600."
+            " seconds from 0.05 to 600"
         ) in server.log
