@@ -9,6 +9,8 @@ call of a model. Then the browser itself scrolls through the table, as a mouse w
   much processor time each of them takes. That depends little on what else the machine does.
 - The times between frames are those of ``requestAnimationFrame``. They say what somebody sees, if
   the machine does nothing else.
+- The page is loaded several times, as somebody sees it who is on the server's machine, and as one
+  whose requests take 50 ms to be answered. The page is there when it shows its evaluators.
 - Memory is Chromium's ``JSHeapUsedSize``, after the garbage has been collected.
 """
 
@@ -20,6 +22,7 @@ import shutil
 import statistics
 import sys
 import time
+from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -36,6 +39,9 @@ LIMIT = 50.0
 SCROLLS = (("scrolling, a page a second", 800), ("scrolling, 12 pages a second", 9_600))
 """How the browser scrolls, in pixels a second."""
 SCROLL_SECONDS = 6
+LATENCIES = (0, 50)
+"""Milliseconds that the browser adds to each request."""
+LOADS = 9
 PATIENCE = 600.0
 """Seconds that a run may take."""
 
@@ -160,6 +166,36 @@ class Browser:
         found.tasks = trace.main_thread_tasks()
 
 
+def load_time(driver: Any, url: str) -> float:
+    """Return the milliseconds until the page shows its evaluators."""
+    driver.get("about:blank")
+    began = time.monotonic()
+    driver.get(f"{url}/evals/playground")
+    while not driver.execute_script("return document.querySelector('#evaluator option')"):
+        time.sleep(0.005)
+    return (time.monotonic() - began) * 1000
+
+
+def write_load_times(driver: Any, url: str) -> None:
+    """Write how long the page takes to load, and how many requests it makes."""
+    network = {"offline": False, "downloadThroughput": -1, "uploadThroughput": -1}
+    driver.execute_cdp_cmd("Network.enable", {})
+    found: dict[str, list[float]] = defaultdict(list)
+    for _ in range(LOADS):
+        for latency in LATENCIES:
+            driver.execute_cdp_cmd(
+                "Network.emulateNetworkConditions", {**network, "latency": latency}
+            )
+            driver.execute_cdp_cmd("Network.clearBrowserCache", {})
+            found[f"first load, {latency} ms away"].append(load_time(driver, url))
+            found[f"next load, {latency} ms away"].append(load_time(driver, url))
+    driver.execute_cdp_cmd("Network.emulateNetworkConditions", {**network, "latency": 0})
+    for name, times in found.items():
+        sys.stdout.write(f"{name:32}{statistics.median(times):9.0f} ms\n")
+    loaded = driver.execute_script("return performance.getEntriesByType('resource').length")
+    sys.stdout.write(f"{'requests of a load':32}{loaded + 1:9}\n\n")
+
+
 def run_cases(browser: Browser, cases: int) -> float:
     """Have the page run its evaluator on some cases; return the seconds that it took."""
     data = [{"input": f"question {n}", "expected": f"question {n}"} for n in range(cases)]
@@ -213,6 +249,7 @@ def main() -> int:
             version = driver.capabilities["browserVersion"]
             write(f"{machine['cpu']}, {machine['cores']} cores, {machine['system']}, Chromium")
             write(f" {version.split('.')[0]}; {cases:,} cases with seven spans each\n\n")
+            write_load_times(driver, server.url)
             write(f"{'milliseconds':32}{'tasks, processor time':>25}{'between frames':>25}\n")
             write(f"{'':32}" + f"{'median':>9}{'99 %':>8}{'longest':>8}" * 2 + f"{'frames':>9}\n")
             longest = measure(Browser(driver, server.url), cases)
