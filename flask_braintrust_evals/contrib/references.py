@@ -9,9 +9,13 @@ TYPES = ("braintrust_attachment", "external_attachment")
 
 
 def has_reference(value: Any) -> bool:
-    """Return whether a JSON value contains a reference to an attachment."""
-    if isinstance(value, list):
-        return any(map(has_reference, value))
-    if not isinstance(value, dict):
-        return False
-    return value.get("type") in TYPES or any(map(has_reference, value.values()))
+    """Return whether a JSON value, nested however deep, contains a reference to an attachment."""
+    values = [value]
+    for each in values:  # the loop appends to it
+        if isinstance(each, list):
+            values.extend(each)
+        elif isinstance(each, dict):
+            if each.get("type") in TYPES:
+                return True
+            values.extend(each.values())
+    return False

@@ -101,3 +101,16 @@ def test_attachments_in_outputs_need_no_application(
     evaluator = Evaluator("e", lambda input: around(expected[input][0]))
     for index, result in enumerate(evaluator.run([{"input": 0}, {"input": 1}]).results):
         assert json.loads(result.output_json or "") == around(expected[index][1])
+
+
+@pytest.mark.parametrize("inside", [REFERENCE, {"type": "other"}], ids=["reference", "none"])
+def test_rows_are_converted_however_deep_they_are_nested(inside: Any) -> None:
+    convert = braintrust_attachments()
+    assert convert is not None
+    value = inside
+    for _ in range(500):
+        value = [{"in": value}]
+    converted = convert({"input": value}, Loader())["input"]
+    for _ in range(500):
+        converted = converted[0]["in"]
+    assert isinstance(converted, ReadonlyAttachment) == (inside is REFERENCE)

@@ -70,14 +70,18 @@ class CallerAttachment(ReadonlyAttachment):
 
 
 def with_attachments(value: Any, loader: Loader) -> Any:
-    """Return a JSON value in which references to attachments are :class:`CallerAttachment`."""
-    if isinstance(value, list):
-        return [with_attachments(item, loader) for item in value]
-    if not isinstance(value, dict):
-        return value
-    if value.get("type") in TYPES:
-        return CallerAttachment(value, loader)
-    return {name: with_attachments(item, loader) for name, item in value.items()}
+    """Return a copy of a JSON value, with :class:`CallerAttachment` in place of references."""
+    whole = [value]
+    containers: list[Any] = [whole]
+    for container in containers:  # the loop appends to it
+        items = container.items() if isinstance(container, dict) else enumerate(container)
+        for key, item in items:
+            if isinstance(item, dict) and item.get("type") in TYPES:
+                container[key] = CallerAttachment(item, loader)
+            elif isinstance(item, dict | list):
+                container[key] = item.copy()
+                containers.append(container[key])
+    return whole[0]
 
 
 def install() -> None:
