@@ -206,6 +206,13 @@ BODIES: dict[str, Callable[[], bytes]] = {
     "a prompt that writes 8 MB": lambda: prompt("{{ input|title }}" * 100, "y z " * (8 * MB // 4)),
     "a prompt of 1,900 tags": lambda: prompt("{{ input.a.b }}{% if a %}{% endif %}" * 630, {}),
     "a prompt of nested filters": lambda: prompt(("{{ 1" + "|abs" * 150 + " }}") * 40, {}),
+    "a prompt of nested loops": lambda: prompt(
+        "{% for a in input %}" * 160 + "{% endfor %}" * 160, [1]
+    ),
+    "a prompt of filters in nested loops": lambda: prompt(
+        "{% for a in input %}" * 10 + ("{{ 1" + "|abs" * 150 + " }}") * 40 + "{% endfor %}" * 10,
+        [1],
+    ),
     "a prompt of nested sections": lambda: prompt(
         "{{#input}}" * 900 + "{{" + "a." * 40_000 + "a}}" + "{{/input}}" * 900, {"a": 1}, "mustache"
     ),

@@ -206,6 +206,14 @@ def test_nested_expressions_are_compiled_in_time() -> None:
     assert time.monotonic() - start < 2
 
 
+@pytest.mark.parametrize("begin", ["{% for a in x %}", "{% for a in x if a %}"])
+def test_deeply_nested_loops_are_refused_before_they_are_compiled(begin: str) -> None:
+    render = renderer("nunjucks", {"x": [1]})
+    assert render(begin * 10 + "y" + "{% endfor %}" * 10) == "y"
+    with pytest.raises(TemplateError, match="loops are nested deeper than 10 levels"):
+        render(begin * 11 + "y" + "{% endfor %}" * 11)
+
+
 def test_a_template_that_takes_too_long_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(template_limits, "MAX_SECONDS", -1.0)
     with pytest.raises(TemplateError, match="more than -1 seconds"):

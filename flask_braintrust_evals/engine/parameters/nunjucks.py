@@ -18,7 +18,7 @@ from jinja2.lexer import Token, TokenStream
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from .nunjucks_filters import COUNTED, READ, bounded_filters, bounded_number, bounded_tests
-from .template_limits import Budget, TemplateLimitError
+from .template_limits import MAX_LOOPS, Budget, TemplateLimitError
 
 _REFUSED = {
     nodes.Macro: "macro",
@@ -136,12 +136,14 @@ def _prepare(tree: nodes.Template, environment: _Environment) -> None:
         place: dict[str, Any] = {"lineno": value.lineno, "environment": environment}
         return nodes.Filter(value, name, [], [], None, None, **place)
 
-    for node in _all_nodes(tree):
+    for node, loops in _all_nodes(tree):
         environment.budget.step()
         refused = _REFUSED.get(type(node))
         if refused is not None:
             raise TemplateLimitError(f"{refused} is not supported in prompts")
         if isinstance(node, nodes.For):
+            if loops >= MAX_LOOPS:
+                raise TemplateLimitError(f"loops are nested deeper than {MAX_LOOPS} levels")
             node.iter = counting(node.iter, COUNTED)
         elif isinstance(node, nodes.Compare):
             node.expr = counting(node.expr, READ)
@@ -157,9 +159,10 @@ def _prepare(tree: nodes.Template, environment: _Environment) -> None:
                 )
 
 
-def _all_nodes(tree: nodes.Template) -> list[nodes.Node]:
-    """Return all nodes of a tree, before any of them is changed."""
-    found: list[nodes.Node] = [tree]
-    for node in found:  # the loop appends to it
-        found.extend(node.iter_child_nodes())
+def _all_nodes(tree: nodes.Template) -> list[tuple[nodes.Node, int]]:
+    """Return all nodes of a tree, before any of them is changed, with the loops around each."""
+    found: list[tuple[nodes.Node, int]] = [(tree, 0)]
+    for node, loops in found:  # the loop appends to it
+        inside = loops + isinstance(node, nodes.For)
+        found.extend((child, inside) for child in node.iter_child_nodes())
     return found

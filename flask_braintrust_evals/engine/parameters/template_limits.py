@@ -16,6 +16,8 @@ MAX_TAGS = 2_000
 """Tags, such as ``{{name}}``, of the templates of a prompt."""
 MAX_TOKENS = 15_000
 """Tokens of templates in the language of nunjucks: texts between tags, names, operators."""
+MAX_LOOPS = 10
+"""Loops of nunjucks inside each other. To compile them takes quadratic time."""
 MAX_STEPS = 200_000
 """Steps of rendering: parts that are compiled, names that are looked up, items that loops go over,
 parts that are written, and items of values that filters and comparisons read."""
