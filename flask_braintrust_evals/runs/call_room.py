@@ -8,7 +8,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from flask_braintrust_evals.concurrency.cancellation import Cancellation
 from flask_braintrust_evals.concurrency.gevent_patch import new_event, new_lock
+from flask_braintrust_evals.errors import RunError
 
 
 @dataclass(eq=False)
@@ -25,20 +27,29 @@ class CallRoom:
 
     Args:
         size: how many there are. No call may have more.
+        cancellation: that of the run.
     """
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, size: int, cancellation: Cancellation) -> None:
         self._free = size
+        self._cancellation = cancellation
         self._lock = new_lock()
         self._waiting: deque[_Turn] = deque()
 
     @contextmanager
     def taken(self, size: int) -> Iterator[None]:
-        """Wait until there is room for a call, and take it for a ``with`` block."""
+        """Wait until there is room for a call, and take it for a ``with`` block.
+
+        Raises:
+            RunError: the run is cancelled.
+        """
         turn = _Turn(size, new_event())
         self._change(lambda: self._waiting.append(turn))
         try:
-            turn.comes.wait()
+            with self._cancellation.calling(turn.comes.set):
+                turn.comes.wait()
+            if self._cancellation.is_set() or not turn.has_room:
+                raise RunError("the run was cancelled before the call was made")
             yield
         finally:
             self._change(lambda: self._give_back(turn))
@@ -46,7 +57,7 @@ class CallRoom:
     def _give_back(self, turn: _Turn) -> None:
         if turn.has_room:
             self._free += turn.size
-        else:  # the greenlet that waits for it ends
+        else:  # the run, or the greenlet that waits for it, ends
             self._waiting.remove(turn)
 
     def _change(self, change: Callable[[], None]) -> None:

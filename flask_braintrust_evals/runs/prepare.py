@@ -107,12 +107,22 @@ def prepare(
     # What is not recorded, and the run's client asks for.
     in_memory = host.spans_in_memory(keeper) if spans is None and keeper is not None else None
     collected = spans or in_memory
-    scorers = _remote_scorers(spec, requester, evaluator.project_id, recording, spans)
+    cancellation = Cancellation()
+    scorers = _remote_scorers(spec, requester, evaluator.project_id, recording, spans, cancellation)
     uploads = None if spans is None or session is None else AttachmentUploads(session)
     org_url = None if spans is None or session is None else objects.org_url(session)
     plan = host.plan_of(evaluator, spec.retries)
     runner = _runner(
-        plan, parameters, scorers, collected, keeper, recording, requester, host, org_url
+        plan,
+        parameters,
+        scorers,
+        collected,
+        keeper,
+        recording,
+        requester,
+        host,
+        org_url,
+        cancellation,
     )
     executor: CaseExecutor = LocalExecutor(runner, uploads)
     if distribution is not None:
@@ -198,6 +208,7 @@ def _remote_scorers(
     own_project_id: str | None,
     recording: Recording,
     spans: SpanPipeline | None,
+    cancellation: Cancellation,
 ) -> list[ScorerCall]:
     session = requester.session
     if not spec.scores or session is None or recording.parent is None or spans is None:
@@ -210,7 +221,13 @@ def _remote_scorers(
     )
     strict = spec.strict is not False
     return remote_scorers(
-        spec.scores, session, recording.parent, project_id, strict, spans.deliver_case
+        spec.scores,
+        session,
+        recording.parent,
+        project_id,
+        strict,
+        spans.deliver_case,
+        cancellation,
     )
 
 
@@ -230,6 +247,7 @@ def _runner(
     requester: Requester,
     host: Host,
     org_url: str | None,
+    cancellation: Cancellation,
 ) -> CaseRunner:
     return CaseRunner(
         plan,
@@ -243,6 +261,7 @@ def _runner(
         keeps_outputs=requester.wants_outputs,
         span_class=host.sdk_spans() if host.sdk_spans is not None else None,
         org_url=org_url,
+        cancellation=cancellation,
         scope=host.scope,
     )
 

@@ -15,6 +15,7 @@ from opentelemetry.trace import (
 from flask_braintrust_evals.cloud.functions import invoke
 from flask_braintrust_evals.cloud.parents import Parent
 from flask_braintrust_evals.cloud.sessions import UserSession
+from flask_braintrust_evals.concurrency.cancellation import Cancellation
 from flask_braintrust_evals.engine.calls.signatures import ScorerCall
 from flask_braintrust_evals.engine.parameters.values import Parameters
 from flask_braintrust_evals.engine.tracing.case_trace import CaseTrace
@@ -41,6 +42,7 @@ def remote_scorers(
     project_id: str | None,
     strict: bool,
     deliver_case: Callable[[int], None],
+    cancellation: Cancellation,
 ) -> list[ScorerCall]:
     """Return scorers that invoke functions in Braintrust with the caller's session.
 
@@ -53,9 +55,10 @@ def remote_scorers(
         strict: see :func:`invoke`.
         deliver_case: called with the id of a case's trace before a function is invoked, so that
             the function can read in Braintrust what the task has recorded.
+        cancellation: that of the run, after which no function is invoked.
     """
 
-    room = CallRoom(_AT_A_TIME)
+    room = CallRoom(_AT_A_TIME, cancellation)
 
     def scorer(remote: RemoteScorer) -> ScorerCall:
         def score(id: Any, trace: CaseTrace, parameters: Parameters, **of_case: Any) -> Any:

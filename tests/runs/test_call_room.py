@@ -6,13 +6,15 @@ import threading
 
 import pytest
 
+from flask_braintrust_evals.concurrency.cancellation import Cancellation
+from flask_braintrust_evals.errors import RunError
 from flask_braintrust_evals.runs.call_room import CallRoom
 from flask_braintrust_evals.runs.remote_scorers import _AT_A_TIME, _size
 from tests.support import eventually
 
 
 def test_calls_get_room_in_the_order_in_which_they_ask() -> None:
-    room, begun, go_on = CallRoom(10), list[int](), threading.Event()
+    room, begun, go_on = CallRoom(10, Cancellation()), list[int](), threading.Event()
 
     def call(size: int) -> None:
         with room.taken(size):
@@ -32,7 +34,7 @@ def test_calls_get_room_in_the_order_in_which_they_ask() -> None:
 
 
 def test_room_is_given_back_whatever_ends_a_call() -> None:
-    room = CallRoom(10)
+    room = CallRoom(10, Cancellation())
     with pytest.raises(ValueError, match="x"), room.taken(10):
         raise ValueError("x")
     with room.taken(10):
@@ -40,11 +42,13 @@ def test_room_is_given_back_whatever_ends_a_call() -> None:
 
 
 def test_who_waits_no_longer_takes_no_room(monkeypatch: pytest.MonkeyPatch) -> None:
-    room = CallRoom(10)
+    room = CallRoom(10, Cancellation())
 
     class Ended:
         def wait(self) -> None:
             raise KeyboardInterrupt
+
+        def set(self) -> None: ...
 
     with room.taken(10):
         with monkeypatch.context() as patch:
@@ -53,6 +57,29 @@ def test_who_waits_no_longer_takes_no_room(monkeypatch: pytest.MonkeyPatch) -> N
                 pass
     with room.taken(10):
         pass
+
+
+def test_calls_that_wait_are_not_made_once_the_run_is_cancelled() -> None:
+    cancellation, errors = Cancellation(), list[str]()
+    room = CallRoom(10, cancellation)
+
+    def call() -> None:
+        try:
+            with room.taken(1):
+                errors.append("made")
+        except RunError as error:
+            errors.append(str(error))
+
+    with room.taken(10):
+        thread = threading.Thread(target=call)
+        thread.start()
+        eventually(lambda: len(room._waiting) == 1)
+        cancellation.set()
+        thread.join(10)  # although the other call goes on
+        assert errors == ["the run was cancelled before the call was made"]
+    call()
+    assert errors == ["the run was cancelled before the call was made"] * 2
+    assert (room._free, len(room._waiting)) == (10, 0)
 
 
 def test_small_calls_of_scorers_have_a_limit_too() -> None:

@@ -14,7 +14,9 @@ from flask import Request
 from werkzeug.test import TestResponse
 
 from flask_braintrust_evals import EvalHooks, Evaluator, Session
+from flask_braintrust_evals.concurrency.cancellation import Cancellation
 from flask_braintrust_evals.runs import run_table
+from flask_braintrust_evals.runs.call_room import CallRoom
 from flask_braintrust_evals.runs.prepared import PreparedRun
 from tests.standin import StandIn
 from tests.support import PATIENCE, eventually
@@ -116,7 +118,7 @@ def test_a_cancelled_run_ends_as_cancelled_for_its_client_and_its_spans_arrive(
     cloud: StandIn, ada: Api, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "flask_braintrust_evals")
-    stream = Started(ada, {"data": [{"input": "quick"}, {"input": 1}]}, parent=PLAYGROUND)
+    stream = Started(ada, {"data": [{"input": 1}, {"input": "quick"}]}, parent=PLAYGROUND)
     eventually(lambda: any(each["cases"] == 1 for each in runs(ada)))
     id = only_run(ada)["id"]
     answer = cancel(ada, id)
@@ -134,6 +136,33 @@ def test_a_cancelled_run_ends_as_cancelled_for_its_client_and_its_spans_arrive(
     assert vars(record)["outcome"] == "cancelled"
     assert record.levelname == "INFO"
     assert record.getMessage().endswith("(the run was cancelled by its caller)")
+
+
+def test_a_cancelled_run_makes_none_of_the_calls_that_its_scorers_wait_for(
+    monkeypatch: pytest.MonkeyPatch, cloud: StandIn, ada: Api
+) -> None:
+    calls, rooms, go_on = list[Any](), list[CallRoom](), threading.Event()
+
+    def room_for_one(size: int, cancellation: Cancellation) -> CallRoom:
+        rooms.append(CallRoom(10_000, cancellation))
+        return rooms[-1]
+
+    monkeypatch.setattr("flask_braintrust_evals.runs.remote_scorers.CallRoom", room_for_one)
+
+    def judge(input: Any) -> int:
+        calls.append(input)
+        go_on.wait(PATIENCE)
+        return 1
+
+    scores = [{"name": "far", "function_id": cloud.add_function(judge)}]
+    quick = {"data": [{"input": "quick"}] * 2}
+    stream = Started(ada, quick, parent=PLAYGROUND, scores=scores)
+    eventually(lambda: calls and rooms[0]._waiting)
+    assert cancel(ada, only_run(ada)["id"]).status_code == 200
+    go_on.set()
+    stream.events()
+    eventually(lambda: not runs(ada) and not rooms[0]._waiting)
+    assert len(calls) == 1
 
 
 def test_a_run_without_a_stream_is_answered_with_what_happened(ada: Api) -> None:
