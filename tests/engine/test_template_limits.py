@@ -7,6 +7,7 @@ import time
 from typing import Any
 
 import pytest
+from jinja2.compiler import CodeGenerator
 
 from flask_braintrust_evals.engine.parameters import template_limits
 from flask_braintrust_evals.engine.parameters.nunjucks_filters import hashable
@@ -212,6 +213,24 @@ def test_deeply_nested_loops_are_refused_before_they_are_compiled(begin: str) ->
     assert render(begin * 10 + "y" + "{% endfor %}" * 10) == "y"
     with pytest.raises(TemplateError, match="loops are nested deeper than 10 levels"):
         render(begin * 11 + "y" + "{% endfor %}" * 11)
+
+
+def test_other_greenlets_may_run_before_each_loop_is_compiled(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    happened: list[str] = []
+    visit = CodeGenerator.visit_For
+
+    def visit_for(self: Any, *arguments: Any) -> None:
+        happened.append("loop")
+        visit(self, *arguments)
+
+    monkeypatch.setattr(CodeGenerator, "visit_For", visit_for)
+    monkeypatch.setattr(template_limits.Budget, "pause", lambda _: happened.append("pause"))
+    renderer("nunjucks", {"x": [1]})("{% for a in x %}" * 10 + "{% endfor %}" * 10)
+    loops = [number for number, each in enumerate(happened) if each == "loop"]
+    assert len(loops) == 10
+    assert all(happened[number - 1] == "pause" for number in loops)
 
 
 def test_a_template_that_takes_too_long_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:

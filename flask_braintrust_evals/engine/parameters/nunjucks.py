@@ -42,6 +42,8 @@ class _Pausing(CodeGenerator):
     environment: _Environment
 
     def visit(self, node: nodes.Node, *arguments: Any, **options: Any) -> Any:
+        if isinstance(node, nodes.For):
+            self.environment.budget.pause()  # all that is in the loop is now read several times
         self.environment.budget.step()
         return super().visit(node, *arguments, **options)
 
