@@ -104,6 +104,11 @@ def text(length: int) -> bytes:
     return b'"' + b"ab cdefghi" * (length // 10) + b'"'
 
 
+def wide_text() -> bytes:
+    """Return a text of 8 MB for each of whose characters Python keeps four bytes."""
+    return text(8 * MB)[:-1] + "\N{GRINNING FACE}".encode() + b'"'
+
+
 def parameter(name: str, value: bytes) -> bytes:
     return run("typed", parameters=b'{"%b":%b}' % (name.encode(), value))
 
@@ -126,6 +131,7 @@ def numbered(count: int, form: bytes) -> bytes:
     return b"[" + b",".join(form % number for number in range(count)) + b"]"
 
 
+TRIALS = {"trial_count": b"20", "max_concurrency": b"null"}
 LOOPS = "".join(f"{{% for {name} in input %}}" for name in "abc") + "{% endfor %}" * 3
 SEARCHES = "{% if " + " or ".join(["'no' in input"] * 8_000) + " %}{% endif %}"
 BODIES: dict[str, Callable[[], bytes]] = {
@@ -155,9 +161,7 @@ BODIES: dict[str, Callable[[], bytes]] = {
     "one text of 8 MB, escaped": lambda: run(
         "echo", one_case(b'"' + b"\\n" * (8 * MB // 2) + b'"')
     ),
-    "one text of 8 MB, one wide character": lambda: run(
-        "echo", one_case(text(8 * MB)[:-1] + "\N{GRINNING FACE}".encode() + b'"')
-    ),
+    "one text of 8 MB, one wide character": lambda: run("echo", one_case(wide_text())),
     "as many values with a large integer": lambda: run(
         "echo", one_case(b"[1" + b"0" * 30 + b"," + many(b"[]", VALUES // 2 - 100) + b"]")
     ),
@@ -178,14 +182,16 @@ BODIES: dict[str, Callable[[], bytes]] = {
             + b'"]'
         ),
     ),
-    "20 trials of one text of 8 MB": lambda: run(
-        "wait", one_case(text(8 * MB)), trial_count=b"20", max_concurrency=b"null"
-    ),
+    "20 trials of one text of 8 MB": lambda: run("wait", one_case(text(8 * MB)), **TRIALS),
+    "20 trials of one with a wide character": lambda: run("wait", one_case(wide_text()), **TRIALS),
     "20 trials of as many empty lists": lambda: run(
-        "wait",
-        one_case(many(b"[]", VALUES // 2 - 100)),
-        trial_count=b"20",
-        max_concurrency=b"null",
+        "wait", one_case(many(b"[]", VALUES // 2 - 100)), **TRIALS
+    ),
+    "20 trials of as many objects": lambda: run(
+        "wait", one_case(many(b'{"a":{}}', VALUES // 3 - 100)), **TRIALS
+    ),
+    "20 trials of as many large integers": lambda: run(
+        "echo", one_case(many(b"1" + b"0" * 30, VALUES - 100)), **TRIALS
     ),
     "a case's id of 8 MB": lambda: run("echo", one_case(b"1", id=text(8 * MB))),
     "a name of 8 MB": lambda: run("ab cdefghij" * (8 * MB // 11)),
