@@ -1,4 +1,4 @@
-"""Shortens what callers sent where it is quoted in a message."""
+"""Quotes values in messages: shortened, or by the names of their types."""
 
 from __future__ import annotations
 
@@ -29,3 +29,9 @@ def excerpt(value: Any) -> str:
 def shortened(text: str, limit: int = MAX_MESSAGE) -> str:
     """Return a text, or its beginning if it is longer than ``limit`` characters."""
     return text if len(text) <= limit else text[:limit] + "…"
+
+
+def kind_of(value: Any) -> str:
+    """Return the name of a value's type with its article, such as ``"an int"``."""
+    name = type(value).__name__
+    return f"{'an' if name[:1].lower() in tuple('aeio') else 'a'} {name}"

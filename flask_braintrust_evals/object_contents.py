@@ -28,6 +28,7 @@ from collections.abc import (
 from typing import Any
 
 from .errors import SerializationError
+from .excerpts import kind_of
 
 MAX_ITEMS = 100_000
 """Items of one value that are written of sequences, sets and mappings that may compute their items
@@ -71,7 +72,7 @@ class ContentReader:
             return fields
         if isinstance(value, Iterator | AsyncIterator) or inspect.isawaitable(value):
             raise SerializationError(
-                f"a {type(value).__name__} has no value yet: return what it gives, such as a list"
+                f"{kind_of(value)} has no value yet: return what it gives, such as a list"
             )
         if isinstance(value, _IN_MEMORY):
             return [*value]
@@ -100,7 +101,7 @@ class ContentReader:
         self.left = max(0, self.left - len(read))
         if too_many:
             raise SerializationError(
-                f"a {type(value).__name__} has too many items: at most {MAX_ITEMS:,} are read of"
+                f"{kind_of(value)} has too many items: at most {MAX_ITEMS:,} are read of"
                 " sequences that may have no end; return a list of what matters"
             )
         return read

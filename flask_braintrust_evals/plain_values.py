@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from .errors import SerializationError
+from .excerpts import kind_of
 from .object_contents import NO_CONTENT, ContentReader, is_mock
 
 MAX_TEXT = 20_000
@@ -95,7 +96,7 @@ class Converter:
             if isinstance(value, float):
                 return _finite(value)
             if id(value) in parents:
-                raise SerializationError(f"a {type(value).__name__} contains itself")
+                raise SerializationError(f"{kind_of(value)} contains itself")
             if len(parents) >= MAX_DEPTH:
                 raise SerializationError(f"the value is nested deeper than {MAX_DEPTH} levels")
             inside = (*parents, id(value))
@@ -169,10 +170,7 @@ def reason(why: str) -> str:
 
 
 def failure(value: Any, error: Exception) -> str:
-    return (
-        f"a {type(value).__name__} cannot be written as JSON: {type(error).__name__}:"
-        f" {safe_text(error)}"
-    )
+    return f"{kind_of(value)} cannot be written as JSON: {type(error).__name__}: {safe_text(error)}"
 
 
 def _from_bytes(value: bytes) -> str:
@@ -194,8 +192,7 @@ def _as_text(value: Any) -> str:
     try:
         return str(value)
     except Exception as error:
-        name = type(value).__name__
         raise SerializationError(
-            f"a {name} cannot be written as JSON, and its str() fails with"
+            f"{kind_of(value)} cannot be written as JSON, and its str() fails with"
             f" {type(error).__name__}: {safe_text(error)}"
         ) from error

@@ -584,9 +584,8 @@ def test_what_has_no_value_yet_is_refused(
     if name == "coroutine":
         value.close()
 
-    assert str(refused.value) == (
-        f"a {name} has no value yet: return what it gives, such as a list"
-    )
+    kind = f"an {name}" if name.startswith("a") else f"a {name}"
+    assert str(refused.value) == f"{kind} has no value yet: return what it gives, such as a list"
 
 
 class LaterItems:
@@ -724,7 +723,7 @@ def test_a_part_that_cannot_be_written_costs_that_part_alone(value: Any, expecte
 
 def test_an_integer_of_too_many_digits_costs_itself_alone() -> None:
     many = parse(dumps_parts({"a": 10**5000, "b": 2**70}))
-    assert many["a"].startswith("<not serializable: a int cannot be written as JSON: ValueError: ")
+    assert many["a"].startswith("<not serializable: an int cannot be written as JSON: ValueError: ")
     assert many["b"] == 2**70
 
 

@@ -175,7 +175,7 @@ def test_a_case_with_a_field_of_the_wrong_type_is_refused(
     ("value", "message"),
     [
         pytest.param("text", "a case must be an object with an 'input', not a str", id="text"),
-        pytest.param(5, "a case must be an object with an 'input', not a int", id="number"),
+        pytest.param(5, "a case must be an object with an 'input', not an int", id="number"),
         pytest.param(None, "a case must be an object with an 'input', not a NoneType", id="none"),
         pytest.param([1], "a case must be an object with an 'input', not a list", id="list"),
         pytest.param(

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from flask_braintrust_evals.errors import DataError
-from flask_braintrust_evals.excerpts import MAX_QUOTED, excerpt, shortened
+from flask_braintrust_evals.excerpts import MAX_QUOTED, excerpt, kind_of, shortened
 from flask_braintrust_evals.plain_values import clean_text
 from flask_braintrust_evals.suggestions import is_misspelled
 
@@ -80,9 +80,7 @@ class EvalCase:
         elif hasattr(value, "input"):
             case = cls(*(getattr(value, name, None) for name in _FIELDS))
         else:
-            raise DataError(
-                f"a case must be an object with an 'input', not a {type(value).__name__}"
-            )
+            raise DataError(f"a case must be an object with an 'input', not {kind_of(value)}")
         return case._checked()
 
     def row_id(self, trial_index: int) -> str | None:
@@ -159,12 +157,12 @@ def _metadata(value: Any) -> Mapping[str, Any] | None:
         return value
     if isinstance(value, str | list | tuple) and not value:
         return None  # an empty cell of a table
-    raise DataError(f"a case's 'metadata' must be an object, not a {type(value).__name__}")
+    raise DataError(f"a case's 'metadata' must be an object, not {kind_of(value)}")
 
 
 def _id(value: Any) -> Any:
     if isinstance(value, Mapping | list | tuple | Set):
-        raise DataError(f"a case's 'id' must be a string or a number, not a {type(value).__name__}")
+        raise DataError(f"a case's 'id' must be a string or a number, not {kind_of(value)}")
     return value
 
 
