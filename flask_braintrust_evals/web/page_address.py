@@ -31,9 +31,10 @@ def announce_page(path: str) -> None:
         return
     addresses = _of_gunicorn()
     if addresses is not None:
+        prefix = os.environ.get("SCRIPT_NAME", "")  # which gunicorn takes off each path
         for address in addresses:
             logging.getLogger("gunicorn.error").info(
-                "evaluators can be tried at %s%s (%s)", address, path, _IF
+                "evaluators can be tried at %s%s%s (%s)", address, prefix, path, _IF
             )
         return
     served_at = _of_flask_run()

@@ -76,6 +76,16 @@ def test_with_preload_the_master_process_says_it(caplog: pytest.LogCaptureFixtur
     ]
 
 
+def test_below_gunicorns_prefix_it_is_said_with_it(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SCRIPT_NAME", "/tools")
+    loaded_by("gunicorn.workers.base", worker(("127.0.0.1", 8000)))
+    assert said(caplog) == [
+        f"evaluators can be tried at http://127.0.0.1:8000/tools/evals/playground {IF}"
+    ]
+
+
 def test_the_path_is_that_of_the_registration(caplog: pytest.LogCaptureFixture) -> None:
     def load() -> None:
         outer = Blueprint("outer", __name__, url_prefix="/outer")
