@@ -19,6 +19,11 @@ def start_warnings(app: Flask, settings: Settings) -> Iterator[str]:
             "BRAINTRUST_EVALS_AUTH is 'none': every process on this machine may run the"
             " evaluators; use it for local development only"
         )
+        if settings.api_key is None and app.config.get("BRAINTRUST_API_KEY"):
+            yield (
+                "BRAINTRUST_API_KEY is in app.config, where it is not read: set it as a variable of"
+                " the environment, or requests act without Braintrust"
+            )
     if settings.is_open_by_default and not is_local_development(app):
         yield (
             "BRAINTRUST_EVALS_ORG_NAME is not set: everybody who has an account at"

@@ -60,6 +60,23 @@ def test_a_server_that_is_closed_or_meant_to_be_open_or_local_says_nothing(
 
 
 @pytest.mark.parametrize(
+    ("auth", "key", "warns"), [("none", "", 1), ("none", "k", 0), (None, "", 0)]
+)
+def test_a_key_that_is_not_read_is_told_where_requests_would_use_it(
+    log: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+    auth: str | None,
+    key: str,
+    warns: int,
+) -> None:
+    monkeypatch.setenv("BRAINTRUST_API_KEY", key)
+    start(BRAINTRUST_EVALS_AUTH=auth, BRAINTRUST_API_KEY="sk-secret", TESTING=True)
+    texts = [record.getMessage() for record in log.records]
+    assert sum("BRAINTRUST_API_KEY is in app.config" in text for text in texts) == warns
+    assert "secret" not in log.text
+
+
+@pytest.mark.parametrize(
     ("arguments", "warns"),
     [
         (["routes"], False),
