@@ -129,7 +129,7 @@ def is_organization_id(text: str) -> bool:
 
 
 def parse_own_hosts(key: str, value: Any) -> tuple[str, ...]:
-    """Return host names of this server, in lower case and without ports."""
+    """Return host names of this server, in lower case, in ASCII and without ports."""
     allowed = (
         "a list of host names such as 'tools.example.com', or '.example.com' for that and all of"
         " its subdomains"
@@ -142,8 +142,27 @@ def parse_own_hosts(key: str, value: Any) -> tuple[str, ...]:
             raise refuse(key, value, allowed)
         if parts.username is not None or parts.path or parts.query or parts.fragment:
             raise refuse(key, value, allowed)
-        hosts.append(("." if name.startswith(".") else "") + parts.hostname)
+        sent = _in_ascii(key, value, parts.hostname.removesuffix("."))
+        hosts.append(("." if name.startswith(".") else "") + sent)
     return tuple(hosts)
+
+
+def _in_ascii(key: str, value: Any, host: str) -> str:
+    """Return a host, with a port or without, as browsers send it.
+
+    Raises:
+        ConfigurationError: its form is not known. The codec is of an old standard, which makes
+            other names of some letters, such as one with "ss" of one with a sharp s.
+    """
+    if host.isascii():
+        return host
+    try:
+        sent = host.encode("idna")
+        if sent.decode("idna") == host:
+            return sent.decode()
+    except UnicodeError:
+        pass
+    raise refuse(key, value, "written as browsers send it, such as 'xn--bcher-kva.example'")
 
 
 def parse_origins(key: str, value: Any) -> tuple[OriginPattern, ...]:
@@ -152,13 +171,16 @@ def parse_origins(key: str, value: Any) -> tuple[OriginPattern, ...]:
         "a list of origins such as 'https://tools.example.com' (scheme, host and port, nothing"
         " after them) or of compiled patterns"
     )
-    origins = _strings(key, value, allowed)
-    for origin in origins:
+    origins: list[OriginPattern] = []
+    for origin in _strings(key, value, allowed):
         if isinstance(origin, re.Pattern) and isinstance(origin.pattern, str):
+            origins.append(origin)
             continue
         if not isinstance(origin, str) or not _is_origin(origin):
             raise refuse(key, value, allowed)
-    return origins
+        scheme, _, host = origin.partition("://")
+        origins.append(f"{scheme}://{_in_ascii(key, value, host)}")
+    return tuple(origins)
 
 
 def _is_origin(text: str) -> bool:

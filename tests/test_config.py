@@ -20,6 +20,7 @@ ORIGINS = (
     " them) or of compiled patterns"
 )
 HOSTS = "a list of hosts such as 'api.example.com', 'api.example.com:8443', '*.example.com'"
+IN_ASCII = "written as browsers send it, such as 'xn--bcher-kva.example'"
 OWN_HOSTS = (
     "a list of host names such as 'tools.example.com', or '.example.com' for that and all of its"
     " subdomains"
@@ -92,6 +93,9 @@ def wrong() -> Iterator[tuple[str, Any, str]]:
     for pattern in ("*", "*.example.com", ["a.dev", ".*"]):
         yield "BRAINTRUST_EVALS_HOSTS", pattern, OWN_HOSTS
     yield "TRUSTED_HOSTS", ["https://a.dev"], OWN_HOSTS
+    for odd in ("straße.dev", "ü" * 70):
+        yield "BRAINTRUST_EVALS_HOSTS", [odd], IN_ASCII
+        yield "BRAINTRUST_EVALS_ORIGINS", [f"https://{odd}"], IN_ASCII
     for key in ORIGIN_LISTS:
         for origins in (5, True, b"https://x.dev", {"https://x.dev": 1}, [5], [None], [""]):
             yield key, origins, ORIGINS
@@ -235,6 +239,8 @@ RIGHT: list[tuple[str, Any, str, Any]] = [
     ("BRAINTRUST_EVALS_HOSTS", "Tools.example.com", "hosts", ("tools.example.com",)),
     ("BRAINTRUST_EVALS_HOSTS", "a.dev, .b.dev:8000", "hosts", ("a.dev", ".b.dev")),
     ("BRAINTRUST_EVALS_HOSTS", ["buildbox", "[fd00::1]"], "hosts", ("buildbox", "fd00::1")),
+    ("BRAINTRUST_EVALS_HOSTS", ".Bücher.de, a.", "hosts", (".xn--bcher-kva.de", "a")),
+    ("BRAINTRUST_EVALS_ORIGINS", "http://bücher.de:1", "origins", ("http://xn--bcher-kva.de:1",)),
     ("BRAINTRUST_EVALS_ORIGINS", [], "origins", ()),
     ("BRAINTRUST_EVALS_ORIGINS", "http://localhost:3000", "origins", ("http://localhost:3000",)),
     (
