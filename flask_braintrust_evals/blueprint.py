@@ -173,7 +173,8 @@ class EvalsBlueprint(Blueprint):
 
         Raises:
             ConfigurationError: one of the application's settings is wrong.
-            RegistrationError: another blueprint of evaluators has the same address.
+            RegistrationError: another blueprint of evaluators has the same address, or the name of
+                a variable in it cannot be used.
         """
         state = init_app(app)
         if self.registry not in state.registries:

@@ -6,6 +6,7 @@ A request's view is imported with all that it needs when the first request comes
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -18,7 +19,7 @@ from .config import Settings
 from .engine.registry import Registry
 from .errors import MethodNotAllowedError, NotFoundError, RegistrationError
 from .extension import EXTENSION_KEY, EvalsExtension, current_extension
-from .unrouted import UNKNOWN
+from .unrouted import REST, UNKNOWN
 from .web.page_address import announce_page
 
 if TYPE_CHECKING:
@@ -28,6 +29,7 @@ _ANY_HOST = "evals_host"
 """The variable for the host, in applications that match hosts. It is no argument of our views."""
 _VARIABLES = ("file", "run_id")
 """The variables of paths, each of which is the last part of one."""
+_VARIABLE = re.compile(r"<(?:[^<>:]*:)?([^<>:]+)>")
 _MATCHING: dict[str, Any] = {"strict_slashes": False, "merge_slashes": False}
 
 
@@ -55,8 +57,9 @@ class Routes:
         if state.app.url_map.host_matching:
             matching["host"] = state.options.get("host", f"<{_ANY_HOST}>")
         extension = state.app.extensions[EXTENSION_KEY]
-        self._take_address(state, extension, matching)
         routes = self._routes(extension.settings)
+        _check_variables(state, matching, routes)
+        self._take_address(state, extension, matching)
         for path, route in routes.items():
             state.add_url_rule(
                 path,
@@ -154,6 +157,22 @@ class Routes:
             f"there is nothing at {request.path!r}; the evaluators are at /list and /eval below the"
             " blueprint's prefix"
         )
+
+
+def _check_variables(
+    state: BlueprintSetupState, matching: Mapping[str, Any], paths: Iterable[str]
+) -> None:
+    """Refuse an address that has a variable of one of our paths, or one of its own twice."""
+    address = "".join(filter(None, (matching.get("host"), state.subdomain, state.url_prefix)))
+    given = _VARIABLE.findall(address)
+    ours = {REST, *(name for path in paths for name in _VARIABLE.findall(path))}
+    for name in given:
+        if name in ours or given.count(name) > 1:
+            raise RegistrationError(
+                f"the blueprint {state.blueprint.name!r} is registered at {address!r}, whose"
+                f" variable {name!r} is there twice or also in a path of the blueprint; give it"
+                " another name"
+            )
 
 
 def add_host(endpoint: str, values: dict[str, Any]) -> None:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any
 
-from flask import current_app, request
+from flask import current_app, has_request_context, request
 from flask.sansio.app import App
 from flask.sansio.blueprints import BlueprintSetupState
 from flask.typing import ResponseReturnValue
@@ -21,7 +21,11 @@ from werkzeug.routing import BaseConverter, Map, MapAdapter, Rule
 
 UNKNOWN = "unknown"
 """The last part of the endpoint's name."""
-_REST = "evals_rest"
+REST = "evals_rest"
+"""The variable for what comes after the prefix."""
+
+_OPTIONS = ("anchor", "external", "method", "scheme")
+"""The options of ``url_for`` beside the variables."""
 
 View = Callable[[str], ResponseReturnValue]
 """A function that answers the current request; its argument is the path below the prefix."""
@@ -62,13 +66,13 @@ class Unrouted:
         prefix = (state.url_prefix or "").rstrip("/")
         rests = {f"{prefix}/": ""}
         if prefix:
-            rests[f"{prefix}/<{_Rest.name}:{_REST}>"] = ""
+            rests[f"{prefix}/<{_Rest.name}:{REST}>"] = ""
         else:
             rests.update((path, path) for path in paths)
         for path, rest in rests.items():
             defaults = {**state.url_defaults}
-            if _REST not in path:
-                defaults[_REST] = rest
+            if REST not in path:
+                defaults[REST] = rest
             self._rules.append(
                 partial(
                     Rule,
@@ -82,8 +86,9 @@ class Unrouted:
         self._map = None
         if not self._is_known:
             state.app.url_value_preprocessor(self._find)
+            state.app.url_build_error_handlers.append(self._build)
         self._is_known[name] = is_known
-        state.app.view_functions[name] = lambda **arguments: _answer(view, arguments[_REST])
+        state.app.view_functions[name] = lambda **arguments: _answer(view, arguments[REST])
 
     def _make_map(self, app: App) -> Map:
         own = Map(
@@ -112,11 +117,24 @@ class Unrouted:
         except HTTPException:
             return
         if isinstance(error, MethodNotAllowed) and not self._is_known[rule.endpoint](
-            arguments[_REST]
+            arguments[REST]
         ):
             return  # the path is a route of the application's own, below the prefix
         request.routing_exception = None
         request.url_rule, request.view_args = rule, dict(arguments)
+
+    def _build(self, error: Exception, endpoint: str, values: dict[str, Any]) -> str | None:
+        """Return what ``url_for`` returns for the endpoint of a request that was led here."""
+        adapter = self._adapter() if has_request_context() and endpoint in self._is_known else None
+        if adapter is None:
+            return None
+        options = {name: values.pop(f"_{name}", None) for name in _OPTIONS}
+        return adapter.build(
+            endpoint,
+            values,
+            force_external=bool(options["external"]),
+            url_scheme=options["scheme"],
+        )
 
     def _adapter(self) -> MapAdapter | None:
         """Return what looks up the current request in the map here, as Flask does in its own."""

@@ -6,9 +6,11 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from flask import Flask, g, jsonify, url_for
+from flask import Flask, g, jsonify, request, url_for
 from flask.testing import FlaskClient
+from werkzeug.routing import BuildError
 
+from flask_braintrust_evals.errors import RegistrationError
 from tests.web.support import PAGE, blueprint_of, error_of
 
 pytestmark = pytest.mark.filterwarnings(
@@ -275,6 +277,46 @@ def test_variables_of_the_prefix_are_told_to_the_blueprint_for_what_no_rule_name
         assert client.get(f"/globex/evals/{path}").status_code == 403
     error_of(client.get("/acme/evals/nothing"), 404)
     error_of(client.put("/acme/evals/list"), 405)
+
+
+def test_the_application_builds_the_address_of_every_request_of_ours() -> None:
+    app, built = Flask(__name__), list[str]()
+    app.config.update(EVERYTHING)
+    app.register_blueprint(blueprint_of(), url_prefix="/<tenant>/evals")
+
+    @app.before_request
+    def build() -> None:
+        assert request.endpoint is not None
+        values = request.view_args or {}
+        built.append(url_for(request.endpoint, **values))
+        built.append(url_for(request.endpoint, _external=True, _scheme="https", **values))
+
+    for method, path in (("GET", "list"), ("GET", "no/where"), ("GET", ""), ("PUT", "list")):
+        built.clear()
+        app.test_client().open(f"/acme/evals/{path}", method=method)
+        assert built == [f"/acme/evals/{path}", f"https://localhost/acme/evals/{path}"]
+    with app.test_request_context(), pytest.raises(BuildError):
+        url_for("nothing.of.ours")
+
+
+@pytest.mark.parametrize(
+    ("options", "name"),
+    [
+        ({"url_prefix": "/<run_id>/evals"}, "run_id"),
+        ({"url_prefix": "/<string:file>"}, "file"),
+        ({"url_prefix": "/<evals_rest>"}, "evals_rest"),
+        ({"url_prefix": "/<a>/<int(min=1):a>"}, "a"),
+        ({"url_prefix": "/<a>", "subdomain": "<a>"}, "a"),
+    ],
+)
+def test_an_address_whose_variable_is_there_twice_is_refused(
+    options: dict[str, str], name: str
+) -> None:
+    app = Flask(__name__)
+    app.config.update(EVERYTHING)
+    with pytest.raises(RegistrationError, match=f"whose variable '{name}' is there twice"):
+        app.register_blueprint(blueprint_of(), **options)
+    app.register_blueprint(blueprint_of(name="other"), url_prefix="/<other>")
 
 
 def test_on_a_subdomain_only_what_is_there_is_ours() -> None:
