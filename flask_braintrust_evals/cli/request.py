@@ -14,7 +14,7 @@ from flask_braintrust_evals.cloud.tokens import Token
 from flask_braintrust_evals.config import Settings
 from flask_braintrust_evals.engine.evaluator import Evaluator
 from flask_braintrust_evals.engine.running.executor import CaseExecutor
-from flask_braintrust_evals.engine.values.own_dataset import OwnDataset
+from flask_braintrust_evals.engine.values.own_dataset import OwnDataset, OwnExperiment
 from flask_braintrust_evals.errors import RequestError
 from flask_braintrust_evals.runs.endpoints import endpoints
 from flask_braintrust_evals.runs.host import Host, Requester
@@ -168,7 +168,7 @@ def _needed_by(evaluator: Evaluator, options: RunOptions) -> list[str]:
         raise click.UsageError("--dataset and --experiment need a value that is not empty")
     needed_by = [name for name, value in given.items() if value is not None]
     has_source = options.data is not None or options.dataset is not None
-    if not has_source and isinstance(evaluator.data, OwnDataset):
+    if not has_source and isinstance(evaluator.data, OwnDataset | OwnExperiment):
         needed_by.append(f"the data of evaluator {evaluator.name!r}")
     return needed_by
 

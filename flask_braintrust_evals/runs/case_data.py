@@ -34,6 +34,11 @@ class CaseData:
     dataset_version: str | None = None
     experiment: CloudObject | None = None
 
+    @property
+    def is_fetched(self) -> bool:
+        """Whether the cases are rows of Braintrust, which each run fetches."""
+        return self.dataset_id is not None or self.experiment is not None
+
     def selected(self, select: Callable[[Iterable[Any]], Iterable[Any]] | None) -> CaseData:
         """Return those of the cases that a function chooses; all of them if there is none."""
         if select is None:

@@ -14,7 +14,7 @@ from flask_braintrust_evals.concurrency.cancellation import Cancellation
 from flask_braintrust_evals.engine.evaluator import Evaluator
 from flask_braintrust_evals.engine.running.own_cases import is_to_be_made, make_cases
 from flask_braintrust_evals.engine.values.cases import EvalCase
-from flask_braintrust_evals.engine.values.own_dataset import OwnDataset
+from flask_braintrust_evals.engine.values.own_dataset import OwnDataset, OwnExperiment
 from flask_braintrust_evals.errors import RequestError
 from flask_braintrust_evals.plain_values import safe_text
 
@@ -60,7 +60,7 @@ def open_data(
             raise RequestError(
                 f"data.own: evaluator {evaluator.name!r} has no cases of its own; send some"
             )
-        make = partial(_make_own, evaluator, session, with_attachments)
+        make = partial(_make_own, evaluator, session, project, with_attachments)
         if wait_for is None or not is_to_be_made(evaluator.data):
             return make(Cancellation())
         return wait_for(make)
@@ -72,10 +72,7 @@ def open_data(
     if isinstance(source, ExperimentCases):
         named = source.project_name
         where = project if named is None else {"project_name": named}
-        experiment = objects.experiment_by_name(session, where, source.experiment_name)
-        rows = fetch_rows(session, "experiment", experiment.id)
-        rows = _with_attachments(rows, session, with_attachments)
-        return CaseData(_experiment_cases(rows, experiment.id), experiment=experiment)
+        return _open_experiment(source.experiment_name, session, where, with_attachments)
     return _open_dataset(source, session, with_attachments)
 
 
@@ -105,6 +102,18 @@ def _open_dataset(
     return CaseData(_dataset_cases(rows, dataset.id), dataset.id, version)
 
 
+def _open_experiment(
+    name: str,
+    session: UserSession,
+    project: Mapping[str, str],
+    with_attachments: WithAttachments | None,
+) -> CaseData:
+    experiment = objects.experiment_by_name(session, project, name)
+    rows = fetch_rows(session, "experiment", experiment.id)
+    rows = _with_attachments(rows, session, with_attachments)
+    return CaseData(_experiment_cases(rows, experiment.id), experiment=experiment)
+
+
 def _with_attachments(
     rows: Iterator[Row], session: UserSession, with_attachments: WithAttachments | None
 ) -> Iterator[Row]:
@@ -117,29 +126,34 @@ def _with_attachments(
 def _make_own(
     evaluator: Evaluator,
     session: UserSession | None,
+    project: Mapping[str, str],
     with_attachments: WithAttachments | None,
     cancellation: Cancellation,
 ) -> CaseData:
-    """Return the own cases of an evaluator, which may call what the user wrote."""
+    """Return the own cases of an evaluator, which may call what the user wrote.
+
+    Those in Braintrust are looked up as the caller, never as the application.
+    """
     cases = make_cases(evaluator.data, evaluator.name, cancellation)
-    if isinstance(cases, OwnDataset):
-        return _open_own_dataset(cases, session, evaluator, with_attachments)
-    return CaseData(cases)
+    if not isinstance(cases, OwnDataset | OwnExperiment):
+        return CaseData(cases)
+    if session is None:
+        raise RequestError(
+            f"data.own: the own cases of evaluator {evaluator.name!r} are in Braintrust, and this"
+            " run acts without it; send cases, or set BRAINTRUST_API_KEY (for a function that"
+            " returns a dataset, 'flask evals run' also needs --experiment)"
+        )
+    if isinstance(cases, OwnExperiment):
+        return _open_experiment(cases.experiment_name, session, project, with_attachments)
+    return _open_own_dataset(cases, session, evaluator, with_attachments)
 
 
 def _open_own_dataset(
     own: OwnDataset,
-    session: UserSession | None,
+    session: UserSession,
     evaluator: Evaluator,
     with_attachments: WithAttachments | None,
 ) -> CaseData:
-    """Look up an evaluator's own dataset as the caller, never as the application."""
-    if session is None:
-        raise RequestError(
-            f"data.own: the own cases of evaluator {evaluator.name!r} are a dataset in Braintrust,"
-            " and this run acts without it; send cases, or set BRAINTRUST_API_KEY (for a function"
-            " that returns a dataset, 'flask evals run' also needs --experiment)"
-        )
     if own.dataset_id is None and own.dataset_name is None:
         raise RequestError(
             f"data.own: this version of the braintrust package does not tell which dataset"

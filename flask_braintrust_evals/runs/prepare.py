@@ -147,8 +147,7 @@ def prepare(
         trial_count=numbers.trial_count,
         timeout=numbers.timeout,
         max_cases=numbers.max_cases,
-        # An evaluator's own cases; rows of a dataset are fetched for each run.
-        outlive_run=isinstance(spec.data, OwnCases) and data.dataset_id is None,
+        outlive_run=isinstance(spec.data, OwnCases) and not data.is_fetched,
         places=host.places if requester.limited and distribution is None else None,
         room=Room(own=size_of_copy(spec.parameters)) if requester.limited else None,
         idle_after=idle_after,

@@ -13,7 +13,7 @@ from flask import Flask
 
 from flask_braintrust_evals import Evaluator
 from flask_braintrust_evals.cloud import objects
-from flask_braintrust_evals.engine.values.own_dataset import OwnDataset
+from flask_braintrust_evals.engine.values.own_dataset import OwnDataset, OwnExperiment
 from tests.standin import StandIn
 
 from .test_run import app_of, evals, exact
@@ -140,6 +140,13 @@ def test_an_evaluators_own_dataset_is_run_and_nothing_is_recorded(cloud: StandIn
     before = len(cloud.calls)
     run("--data", "-", data=own_dataset())
     assert len(cloud.calls) == before
+
+
+def test_the_cases_of_an_evaluators_own_experiment_are_run(cloud: StandIn) -> None:
+    cloud.add_experiment("acme", "helpdesk", "before", ROWS)
+    result = run("--json", data=OwnExperiment("before", "echo"))
+    assert result.exit_code == 0, result.output
+    assert [each["output"] for each in json.loads(result.stdout)["results"]] == ["a", "b"]
 
 
 def test_a_key_that_a_later_evaluator_needs_is_asked_for_before_the_first_one_runs(

@@ -1,4 +1,4 @@
-"""``init_dataset(...)`` as the data of an evaluator: read and linked as the caller."""
+"""``init_dataset(...)`` and ``BaseExperiment`` as the data of an evaluator: read as the caller."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pytest
 from braintrust.logger import Dataset
 from braintrust.util import LazyValue
 
+from flask_braintrust_evals import Session
 from flask_braintrust_evals.contrib.braintrust.evaluators import from_sdk
 from tests.standin import StandIn
 from tests.support import TOKEN
@@ -114,12 +115,44 @@ def test_without_braintrust_it_is_not_read_with_the_key_of_the_application(
     evaluator = from_sdk(sdk_evaluator(eval_name="echo", data=letters()))
     api = Api(make_app(evaluator, BRAINTRUST_EVALS_AUTH="none"), token=None)
     text = api.refusal(400, data=OWN)
-    assert text.startswith(
-        "data.own: the own cases of evaluator 'echo' are a dataset in Braintrust"
-    )
+    assert text.startswith("data.own: the own cases of evaluator 'echo' are in Braintrust")
 
 
 def test_a_dataset_that_cannot_be_identified_is_refused(cloud: StandIn) -> None:
     unknown: Any = Dataset(LazyValue[Any](lambda: None, use_mutex=False))
     text = api_with(cloud, unknown).refusal(400, data=OWN)
     assert "does not tell which dataset evaluator 'echo' has; name it in data.dataset_id" in text
+
+
+@pytest.mark.parametrize(
+    ("data", "options"),
+    [
+        (braintrust.BaseExperiment("before"), {}),
+        (braintrust.BaseExperiment(), {"base_experiment_name": "before"}),
+        (braintrust.BaseExperiment, {"base_experiment_name": "before"}),
+    ],
+    ids=["by name", "by the base", "as a class"],
+)
+def test_the_cases_of_an_experiment_are_read_as_the_caller_and_compared_with_it(
+    cloud: StandIn, data: Any, options: dict[str, str]
+) -> None:
+    before = cloud.add_experiment("acme", "geo", "before", ROWS)
+    evaluator = sdk_evaluator(
+        eval_name="echo", project_name="geo", data=data, scores=[exact], **options
+    )
+    api = api_of(cloud, from_sdk(evaluator))
+    found = deltas(api.events(data=OWN, parent=None))
+    assert [each["origin"]["object_id"] for each in found] == [before] * 2
+    assert {call.token for call in cloud.calls} <= {TOKEN, None}
+    assert cloud.experiments[-1]["base_exp_id"] == before
+
+
+def test_the_cases_of_an_experiment_need_braintrust_and_a_name(cloud: StandIn) -> None:
+    named, unnamed = (
+        from_sdk(sdk_evaluator(eval_name="echo", data=braintrust.BaseExperiment(*names)))
+        for names in (("before",), ())
+    )
+    api = Api(make_app(named, BRAINTRUST_EVALS_AUTH=lambda request: Session()))
+    assert "are in Braintrust, and this run acts without it" in api.refusal(400, data=OWN)
+    text = api_of(cloud, unnamed).refusal(500, data=OWN)
+    assert "give it BaseExperiment(name=...), or pass cases" in text

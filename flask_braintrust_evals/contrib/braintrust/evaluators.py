@@ -20,6 +20,7 @@ from flask_braintrust_evals.engine.calls.introspection import (
 )
 from flask_braintrust_evals.engine.evaluator import Evaluator
 from flask_braintrust_evals.engine.values.cases import EvalCase
+from flask_braintrust_evals.engine.values.own_dataset import OwnExperiment
 from flask_braintrust_evals.errors import DataError, RegistrationError, SerializationError
 from flask_braintrust_evals.serialization import plain_parts
 
@@ -199,11 +200,15 @@ def _data(evaluator: Any) -> Any:
     is_class = inspect.isclass(data) and issubclass(data, BaseExperiment)
     if not is_class and not isinstance(data, BaseExperiment):
         return with_own_dataset(data)
+    name = (None if is_class else data.name) or evaluator.base_experiment_name
+    if name:
+        return OwnExperiment(name, evaluator.eval_name)
 
     def missing() -> Any:
         raise DataError(
             f"evaluator {evaluator.eval_name!r} has the cases of an experiment in Braintrust as its"
-            " data (BaseExperiment), which cannot be read here; pass cases"
+            " data (BaseExperiment), without its name; give it BaseExperiment(name=...), or pass"
+            " cases"
         )
 
     return missing

@@ -1,10 +1,12 @@
-"""A dataset in Braintrust that is the data of an evaluator."""
+"""A dataset or an experiment in Braintrust that is the data of an evaluator."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+
+from flask_braintrust_evals.errors import DataError
 
 
 @dataclass(frozen=True)
@@ -36,3 +38,24 @@ class OwnDataset:
 
     def __iter__(self) -> Iterator[Any]:
         return iter(self.rows)
+
+
+@dataclass(frozen=True)
+class OwnExperiment:
+    """An earlier experiment whose cases an evaluator names as its own.
+
+    A run for a caller looks it up in the project of the run, and reads it as this caller.
+
+    Attributes:
+        experiment_name: the name of the experiment.
+        evaluator: the name of the evaluator, for messages.
+    """
+
+    experiment_name: str
+    evaluator: str
+
+    def __iter__(self) -> Iterator[Any]:
+        raise DataError(
+            f"evaluator {self.evaluator!r} has the cases of experiment {self.experiment_name!r} in"
+            " Braintrust as its data (BaseExperiment), which cannot be read here; pass cases"
+        )
