@@ -78,6 +78,8 @@ class Evaluator:
         git_fields: the fields of the git checkout that these experiments may have, out of those
             that the organisation collects, as in evaluators of the ``braintrust`` SDK; ``None``:
             all of them.
+        repo_info: what these experiments have instead of what is read of the checkout, as in
+            evaluators of the ``braintrust`` SDK; ``None``: nothing.
         number_scorers: whether several scorers, or several classifiers, may have the same name, as
             in evaluators of the ``braintrust`` SDK. They are named ``x``, ``x (2)`` and so on.
         long_name: another name, under which it is found, too; ``None``: it has none.
@@ -115,6 +117,7 @@ class Evaluator:
     base_experiment_id: str | None = None
     is_public: bool = False
     git_fields: frozenset[str] | None = field(default=None, repr=False)
+    repo_info: Mapping[str, Any] | None = field(default=None, repr=False)
     number_scorers: bool = field(default=False, repr=False)
     long_name: LongName | None = field(default=None, repr=False)
     location: str = field(default="", repr=False)

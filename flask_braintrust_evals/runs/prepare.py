@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 from opentelemetry import trace
 
@@ -37,7 +38,7 @@ from .prepared import PreparedRun
 from .recording import Recording, project_query, record_below, record_in_new_experiment
 from .remote import Distribution, recording_order
 from .remote_scorers import remote_scorers
-from .repository import begin_reading, git_fields_for
+from .repository import CodeFields, code_fields
 from .spec import OwnCases, RunSpec
 
 
@@ -75,13 +76,9 @@ def prepare(
         )
     project = project_query(spec, requester.project_id, evaluator)
     in_experiment = session is not None and requester.recorded and spec.parent is None
-    git_fields: frozenset[str] = frozenset()
+    code: CodeFields = _no_fields
     if session is not None and in_experiment:
-        git_fields = git_fields_for(session.org, host.settings)
-        if evaluator.git_fields is not None:
-            git_fields &= evaluator.git_fields
-    if git_fields:
-        begin_reading()  # meanwhile, Braintrust is asked for the data and the project
+        code = code_fields(session.org, host.settings, evaluator.git_fields, evaluator.repo_info)
     wait_for = _wait_for_data(evaluator, requester, host, numbers.timeout, in_experiment)
     data = open_data(spec.data, session, project, evaluator, host.sdk_attachments, wait_for)
     data = data.selected(spec.select)
@@ -96,9 +93,7 @@ def prepare(
         elif spec.parent is not None:
             recording = record_below(spec.parent, session, project, spec, evaluator)
         else:
-            recording = record_in_new_experiment(
-                session, project, spec, evaluator, data, git_fields
-            )
+            recording = record_in_new_experiment(session, project, spec, evaluator, data, code)
     except BaseException:
         data.close()
         raise
@@ -180,6 +175,10 @@ def _wait_for_data(
 
 def _none() -> None:
     return None
+
+
+def _no_fields(with_ancestors: bool) -> dict[str, Any]:
+    return {}
 
 
 def _spans(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,7 +16,7 @@ from flask_braintrust_evals.errors import CloudNotFoundError
 
 from .case_data import CaseData
 from .comparison import Comparison
-from .repository import repository_state
+from .repository import CodeFields
 from .spec import RunSpec
 
 logger = logging.getLogger("flask_braintrust_evals")
@@ -137,7 +137,7 @@ def record_in_new_experiment(
     spec: RunSpec,
     evaluator: Evaluator,
     data: CaseData,
-    git_fields: Collection[str] = (),
+    code: CodeFields,
 ) -> Recording:
     """Create an experiment, and its project if that does not exist; return a recording in it.
 
@@ -147,7 +147,7 @@ def record_in_new_experiment(
         spec: the specification of the run.
         evaluator: the evaluator.
         data: the cases.
-        git_fields: what is recorded of the checkout that the process runs in.
+        code: returns the fields about the code.
 
     Raises:
         CloudError: the experiment could not be created, or there is no base experiment that the
@@ -173,7 +173,7 @@ def record_in_new_experiment(
             "base_exp_id": base,
             "public": is_public,
             **_parameters_reference(evaluator),
-            **_code(git_fields, base),
+            **code(base is None),
         },
     )
     description = {
@@ -186,13 +186,6 @@ def record_in_new_experiment(
     }
     parent = Parent({"object_type": "experiment", "object_id": experiment.id})
     return Recording(description, parent, experiment, session)
-
-
-def _code(git_fields: Collection[str], base: str | None) -> dict[str, Any]:
-    """Return the fields about the code; without a base, Braintrust looks for one by its commits."""
-    if not git_fields:
-        return {}
-    return repository_state().fields(git_fields, with_ancestors=base is None)
 
 
 def _base_experiment(

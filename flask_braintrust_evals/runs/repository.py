@@ -11,11 +11,12 @@ import os
 import shutil
 import threading
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
-from flask_braintrust_evals.cloud.sessions import Organization
+from flask_braintrust_evals.cloud.sessions import GIT_FIELDS, Organization
 from flask_braintrust_evals.concurrency.gevent_patch import start_real_thread
 from flask_braintrust_evals.concurrency.programs import output_of
 from flask_braintrust_evals.config import Settings
@@ -31,6 +32,10 @@ MAX_MESSAGE = 10_000
 """Characters of the message of a commit."""
 _OF_PEOPLE = {"author_name", "author_email", "commit_message"}
 _BASE_BRANCHES = ("main", "master", "develop")
+
+CodeFields = Callable[[bool], Mapping[str, Any]]
+"""Returns the fields of a new experiment that are about the code. Its argument: whether Braintrust
+should choose the experiment to compare with."""
 
 
 @dataclass(frozen=True)
@@ -109,16 +114,37 @@ def repository_state() -> RepositoryState:
     return RepositoryState() if reading is None else reading.wait(WAIT_TIMEOUT)
 
 
-def git_fields_for(org: Organization, settings: Settings) -> frozenset[str]:
-    """Return which entries of ``repo_info`` a run of an organisation's user may have.
+def code_fields(
+    org: Organization,
+    settings: Settings,
+    git_fields: Collection[str] | None,
+    repo_info: Mapping[str, Any] | None,
+) -> CodeFields:
+    """Return what gives the fields of a new experiment that are about the code.
 
-    Where every account of Braintrust is let in, nobody else's name or words are among them.
+    Where every account of Braintrust is let in, nobody's name or words are among them.
+
+    Args:
+        org: the organisation whose user has the run.
+        settings: those of the application.
+        git_fields: the entries of ``repo_info`` that may be read; ``None``: all that the
+            organisation collects.
+        repo_info: what is sent instead of what is read, as in the SDK; ``None``: nothing.
     """
+    allowed = frozenset(GIT_FIELDS if repo_info is not None else org.git_fields)
     if not settings.git_metadata:
-        return frozenset()
+        allowed = frozenset()
     if settings.auth == "braintrust" and settings.allows_every_organization:
-        return org.git_fields - _OF_PEOPLE
-    return org.git_fields
+        allowed -= _OF_PEOPLE
+    if repo_info is not None:
+        given = RepositoryState({n: each for n, each in repo_info.items() if each is not None})
+        return partial(given.fields, allowed)
+    if git_fields is not None:
+        allowed &= frozenset(git_fields)
+    if not allowed:
+        return partial(RepositoryState().fields, allowed)
+    begin_reading()  # meanwhile, Braintrust is asked for the data and the project
+    return lambda with_ancestors: repository_state().fields(allowed, with_ancestors)
 
 
 def forget() -> None:

@@ -89,7 +89,8 @@ def test_no_field_of_the_sdks_evaluator_is_unknown_to_these_tests() -> None:
     taken |= {"parameters", "experiment_name", "metadata", "tags", "trial_count", "timeout"}
     taken |= {"max_concurrency", "description", "error_score_handler", "is_public"}
     taken |= {"base_experiment_name", "base_experiment_id", "git_metadata_settings"}
-    aside = {"update", "repo_info", "summarize_scores", "cancel_event"}
+    taken |= {"repo_info"}
+    aside = {"update", "summarize_scores", "cancel_event"}
     aside |= {"parameter_values"}  # what a run of the SDK's was given
     assert framework.Evaluator.__dataclass_fields__.keys() <= taken | aside
 
@@ -111,11 +112,20 @@ def test_fields_for_the_command_line_are_ignored(bp: EvalsBlueprint) -> None:
         sdk_evaluator(
             update=True,
             summarize_scores=False,
-            repo_info=braintrust.RepoInfo(commit="c"),
             parameter_values={"mood": "bad"},
         )
     )
     assert added(bp).name == "the evaluator"
+
+
+def test_what_an_evaluator_says_of_its_code_is_taken_over(bp: EvalsBlueprint) -> None:
+    bp.add(sdk_evaluator(repo_info=braintrust.RepoInfo(commit="c", dirty=False)))
+    info = added(bp).repo_info
+    assert info is not None
+    assert {name: value for name, value in info.items() if value is not None} == {
+        "commit": "c",
+        "dirty": False,
+    }
 
 
 @pytest.mark.parametrize(

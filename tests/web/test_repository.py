@@ -118,6 +118,26 @@ def test_an_evaluator_says_what_its_experiments_may_have(
     assert ("ancestor_commits" in body) is bool(wanted)
 
 
+@pytest.mark.parametrize(
+    ("config", "sent"),
+    [
+        ({}, {"commit": "c"}),
+        ({"BRAINTRUST_EVALS_ORG_NAME": "acme"}, {"commit": "c", "author_name": "Ada"}),
+        ({"BRAINTRUST_EVALS_GIT_METADATA": False}, None),
+    ],
+    ids=["open to all", "one organisation", "turned off"],
+)
+def test_an_evaluator_says_itself_what_its_code_is(
+    cloud: StandIn, config: dict[str, Any], sent: Any
+) -> None:
+    info = {"commit": "c", "author_name": "Ada", "git_diff": "+secret", "tag": None}
+    evaluator = Evaluator("e", str, repo_info=info, git_fields=frozenset())
+    api_of(cloud, evaluator, **config).summary(name="e", data=[{"input": 1}])
+    body = cloud.calls_to("POST", "/v1/experiment")[-1].json
+    assert body.get("repo_info") == sent
+    assert "ancestor_commits" not in body
+
+
 def test_the_setting_turns_it_off(cloud: StandIn, checkout: Path) -> None:
     cloud.collect_git("acme", "all")
     assert not created(cloud, BRAINTRUST_EVALS_GIT_METADATA=False).keys() & {

@@ -43,7 +43,7 @@ def from_sdk(
 
     Args:
         evaluator: what ``Eval(...)`` registers, or ``braintrust.Evaluator(...)``. Fields that are
-            only for the SDK's command line are ignored: ``update``, ``reporter``, ``repo_info``,
+            only for the SDK's command line are ignored: ``update``, ``reporter``,
             ``summarize_scores``, ``parameter_values`` and ``cancel_event``.
         location: ``file:line`` of its definition; default: that of the calling code.
         files: all files whose code has led to the definition; default: that of ``location``.
@@ -76,6 +76,7 @@ def from_sdk(
         base_experiment_id=evaluator.base_experiment_id,
         is_public=evaluator.is_public or False,
         git_fields=_git_fields(evaluator.git_metadata_settings),
+        repo_info=evaluator.repo_info.as_dict() if evaluator.repo_info is not None else None,
         blocking=blocking,
         number_scorers=True,
         long_name=long_name,
