@@ -10,13 +10,14 @@ from typing import Any
 import braintrust
 import pytest
 from braintrust.framework import DictEvalHooks
-from braintrust.prompt import PromptData
+from braintrust.prompt import PromptCompletionBlock, PromptData
 
 from flask_braintrust_evals import EvalCase, EvalHooks, Evaluator, Prompt
 from flask_braintrust_evals.contrib import braintrust_spans
 from flask_braintrust_evals.contrib.braintrust.evaluators import from_sdk
 from flask_braintrust_evals.engine.parameters.prompts import without_nulls
 from flask_braintrust_evals.engine.tracing.eval_tracer import EvalTracer
+from flask_braintrust_evals.errors import RegistrationError
 from tests.engine.support import Spans, attribute, run_case
 from tests.example_model import EXAMPLE_MODEL
 
@@ -172,3 +173,15 @@ def test_a_traced_task_logs_its_hooks_in_a_readable_form() -> None:
     assert logged["input"] == "in"
     hooks = {"metadata": {}, "tags": [], "trial_index": 0, "expected": "out"}
     assert logged["hooks"] == hooks
+
+
+def test_a_loaded_prompt_is_no_default_but_its_data_is() -> None:
+    loaded = braintrust.load_prompt(project="p", slug="s")  # which has asked nobody yet
+    with pytest.raises(RegistrationError, match=r"has as its prompt_data \('e' is defined"):
+        Evaluator("e", str, parameters={"main": {"type": "prompt", "default": loaded}})
+    block = PromptCompletionBlock(type="completion", content="Greet {{name}}.")
+    data = PromptData(prompt=block, options={"model": "m"})
+    default = SdkPrompt.from_prompt_data("s", data).prompt_data
+    evaluator = Evaluator("e", str, parameters={"main": {"type": "prompt", "default": default}})
+    built = evaluator.parameter_set.validate({})["main"].build(name="Ada")
+    assert (built["model"], built["prompt"]) == ("m", "Greet Ada.")

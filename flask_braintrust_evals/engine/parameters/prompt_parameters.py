@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from flask_braintrust_evals.errors import RegistrationError, RequestError
-from flask_braintrust_evals.excerpts import shortened
+from flask_braintrust_evals.excerpts import excerpt, shortened
 from flask_braintrust_evals.serialization import plain
 
 from .model_params import check_params, extra_params
@@ -105,9 +105,13 @@ def prompt_parameter(name: str, spec: Mapping[str, Any], where: str) -> Paramete
         raise RegistrationError(f"{where}: 'name' must be a string, not {own_name!r}")
 
     extra = extra_params(spec, where)
-    default = spec.get("default")
-    if default is not None:
-        default = without_nulls(plain(default))
+    given = spec.get("default")
+    default = None if given is None else without_nulls(plain(given))
+    if isinstance(default, str) and not isinstance(given, str):
+        raise RegistrationError(
+            f"{where}: wrong default: {excerpt(given)} is not the data of a prompt; give a dict, or"
+            " the SDK's PromptData, which a prompt of load_prompt(...) has as its prompt_data"
+        )
 
     def parse(value: Any) -> Prompt:
         check_prompt(value, name)
