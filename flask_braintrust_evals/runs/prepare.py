@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -80,7 +81,9 @@ def prepare(
     if session is not None and in_experiment:
         code = code_fields(session.org, host.settings, evaluator.git_fields, evaluator.repo_info)
     wait_for = _wait_for_data(evaluator, requester, host, numbers.timeout, in_experiment)
+    began = time.monotonic()
     data = open_data(spec.data, session, project, evaluator, host.sdk_attachments, wait_for)
+    spent = time.monotonic() - began
     data = data.selected(spec.select)
     if isinstance(spec.data, OwnCases):
         data = read_by_the_run(data, host.scope)
@@ -141,6 +144,7 @@ def prepare(
         max_concurrency=numbers.max_concurrency,
         trial_count=numbers.trial_count,
         timeout=numbers.timeout,
+        spent=spent,
         max_cases=numbers.max_cases,
         outlive_run=isinstance(spec.data, OwnCases) and not data.is_fetched,
         places=host.places if requester.limited and distribution is None else None,

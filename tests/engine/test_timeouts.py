@@ -156,6 +156,17 @@ def test_a_time_out_ends_a_run_whose_source_hangs() -> None:
     happens(closing.happened)
 
 
+def test_a_time_out_that_is_nearly_used_up_ends_a_run_soon() -> None:
+    let_go = threading.Event()
+    run = new_run(
+        Evaluator("e", lambda input: happens(let_go)), inputs(1), timeout=1000, spent=999.95
+    )
+    events = in_time(lambda: list(run))
+    let_go.set()
+    assert kinds(events)[-1] == "RunFailed"
+    assert str(run.error) == "the run's time-out of 1000 seconds was reached"
+
+
 def test_a_run_that_is_done_in_time_does_not_time_out() -> None:
     run = new_run(Evaluator("e", echo), inputs(1, 2), timeout=60)
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from flask_braintrust_evals import EvalHooks, Evaluator
+from flask_braintrust_evals.engine.running.run import Run
 from tests.standin import StandIn
 from tests.support import Counter, cut_short
 
@@ -57,6 +59,26 @@ def test_the_time_out_of_a_request_is_milliseconds() -> None:
         if each.type == "error"
     ]
     assert event.json.startswith("the run's time-out of 0.02 seconds was reached")
+
+
+def test_the_making_of_data_before_a_run_counts_towards_its_time_out(
+    monkeypatch: pytest.MonkeyPatch, cloud: StandIn
+) -> None:
+    spent: list[float] = []
+
+    class Watched(Run):
+        def __init__(self, *arguments: Any, **options: Any) -> None:
+            spent.append(options["spent"])
+            super().__init__(*arguments, **options)
+
+    def data() -> list[Any]:
+        time.sleep(0.1)
+        return [{"input": 1}]
+
+    monkeypatch.setattr("flask_braintrust_evals.runs.prepare.Run", Watched)
+    api = api_of(cloud, Evaluator("own", echo, data=data))
+    api.summary(name="own", data={"own": True})
+    assert 0.1 <= spent[0] < 10
 
 
 def test_a_run_without_any_time_out_has_that_of_the_setting() -> None:

@@ -48,6 +48,7 @@ class Run:
         max_concurrency: cases at a time.
         trial_count: how often to run each case that does not say so itself.
         timeout: seconds after which the run is given up, whatever the consumer does.
+        spent: how many of them have passed before.
         max_cases: cases that the run may have, each trial counted; ``None``: no limit.
         outlive_run, room: see :class:`CaseSource`.
         places: limits the cases at a time of all runs that share it; ``None``: no limit.
@@ -68,6 +69,7 @@ class Run:
         max_concurrency: int,
         trial_count: int = 1,
         timeout: float | None = None,
+        spent: float = 0.0,
         max_cases: int | None = None,
         outlive_run: bool = False,
         room: Room | None = None,
@@ -78,6 +80,7 @@ class Run:
         self._executor = executor
         self._source = CaseSource(cases, trial_count, max_cases, outlive_run, room)
         self._timeout = timeout
+        self._spent = spent
         self._events = EventFlow(idle_after)
         self._lock = threading.Lock()
         self._users = RunUsers(name, self._source.close)
@@ -177,7 +180,8 @@ class Run:
             return
         reason = RunTimeoutError(f"the run's time-out of {self._timeout:g} seconds was reached")
         try:
-            self._deadline = call_later(self._timeout, lambda: self.give_up(reason))
+            left = max(0.0, self._timeout - self._spent)
+            self._deadline = call_later(left, lambda: self.give_up(reason))
         except RuntimeError as error:
             self._fail(EvalsError(f"no timer could be started for the run's time-out: {error}"))
 
