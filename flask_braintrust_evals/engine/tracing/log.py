@@ -21,16 +21,11 @@ from .attributes import add_tags, merge_json
 from .eval_tracer import set_failure
 
 _JSON_FIELDS = {
-    "input": semconv.INPUT,
-    "output": semconv.OUTPUT,
-    "expected": semconv.EXPECTED,
-    "metadata": semconv.METADATA,
-    "metrics": semconv.METRICS,
-    "scores": semconv.SCORES,
-    "span_attributes": semconv.SPAN_ATTRIBUTES,
-    "origin": semconv.ORIGIN,
-    "classifications": semconv.CLASSIFICATIONS,
+    field: attribute
+    for attribute, field in semconv.ROW_FIELDS.items()
+    if attribute not in (semconv.TAGS, semconv.CONTEXT)
 }
+"""The attribute of each field that is logged as JSON. Users do not log the context."""
 
 
 def log_event(span: Span, event: Mapping[str, Any]) -> None:
