@@ -63,15 +63,15 @@ class Places:
             self._add(group)
             return True
 
-    def give_back(self, group: PlaceGroup) -> None:
-        """Give back a place of a group, to another one that has asked."""
+    def release(self, group: PlaceGroup) -> None:
+        """Release a place of a group, for another one that has asked."""
         with self._lock:
             self._remove(group)
             next_group = self._next()
         self._hand_over(next_group)
 
     def give_up(self, group: PlaceGroup) -> bool:
-        """Give back a place if the group has more than its share; return whether it has.
+        """Release a place if the group has more than its share; return whether it has.
 
         The group keeps at least one.
         """
@@ -130,11 +130,11 @@ class PlaceGroup:
         """Take a place; false: there is none now, and ``start`` is called when there is one."""
         return self._places.take(self)
 
-    def give_back(self) -> None:
-        """Give back a place."""
-        self._places.give_back(self)
+    def release(self) -> None:
+        """Release a place."""
+        self._places.release(self)
 
     def give_up(self) -> bool:
-        """Give back a place if others have asked for one and have fewer; return whether it did."""
+        """Release a place if others have asked for one and have fewer; return whether it did."""
         # Asked after every case: without the lock as long as nobody was refused.
         return bool(self._places.refused) and self._places.give_up(self)

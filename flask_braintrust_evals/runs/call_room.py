@@ -52,9 +52,9 @@ class CallRoom:
                 raise RunError("the run was cancelled before the call was made")
             yield
         finally:
-            self._change(lambda: self._give_back(turn))
+            self._change(lambda: self._release(turn))
 
-    def _give_back(self, turn: _Turn) -> None:
+    def _release(self, turn: _Turn) -> None:
         if turn.has_room:
             self._free += turn.size
         else:  # the run, or the greenlet that waits for it, ends

@@ -53,7 +53,7 @@ def test_a_place_that_is_given_back_goes_to_the_group_with_the_fewest() -> None:
     for group in (many, few, other):
         group.ask()
     for _ in range(2):  # the first of these is above the limit
-        many.places.give_back()
+        many.places.release()
     assert (many.count, few.count, other.count) == (2, 2, 2)
 
 
@@ -65,7 +65,7 @@ def test_a_group_that_has_no_use_for_a_place_any_more_passes_it_on() -> None:
         group.ask()
     ended.wants = holder.wants = 0
     for group in (holder, ended):
-        group.places.give_back()
+        group.places.release()
     assert (ended.count, waiting.count, places.taken) == (0, 2, 2)
 
 
@@ -128,13 +128,13 @@ def test_whatever_happens_no_place_is_lost_and_no_group_is_without_one() -> None
         elif action == "end work":
             end_work(group)
         elif group.count > 1:
-            group.places.give_back()
+            group.places.release()
         assert min(each.count for each in groups) >= 1
         assert places.taken == sum(each.count for each in groups) <= 7
     for group in groups:
         group.wants = 0
         while group.count:
-            group.places.give_back()
+            group.places.release()
     assert places.taken == 0
 
 
@@ -148,7 +148,7 @@ def test_a_thread_that_cannot_be_started_for_many_groups_is_no_deep_recursion() 
         group.count = 1  # has its first place elsewhere
         group.take()
         refused.append(group)
-    holder.places.give_back()
+    holder.places.release()
     assert places.taken == 0
     assert not places.refused
 

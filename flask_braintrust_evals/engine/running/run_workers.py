@@ -79,7 +79,7 @@ class RunWorkers:
         # If there is no place, the worker starts later, when there is one.
         if not self._places.take() or self._start():
             return True
-        self._places.give_back()
+        self._places.release()
         return False
 
     def close(self) -> None:
@@ -178,6 +178,6 @@ class RunWorkers:
                 self._note_asked()
             try:
                 if has_place:
-                    self._places.give_back()
+                    self._places.release()
             finally:
                 self._leave(number)
