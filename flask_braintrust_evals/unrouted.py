@@ -123,11 +123,15 @@ class Unrouted:
         request.routing_exception = None
         request.url_rule, request.view_args = rule, dict(arguments)
 
-    def _build(self, error: Exception, endpoint: str, values: dict[str, Any]) -> str | None:
-        """Return what ``url_for`` returns for the endpoint of a request that was led here."""
+    def _build(self, error: Exception, endpoint: str, values: dict[str, Any]) -> str:
+        """Return what ``url_for`` returns for the endpoint of a request that was led here.
+
+        Raises:
+            Exception: ``error``, as Flask expects it, for any other endpoint.
+        """
         adapter = self._adapter() if has_request_context() and endpoint in self._is_known else None
         if adapter is None:
-            return None
+            raise error
         options = {name: values.pop(f"_{name}", None) for name in _OPTIONS}
         return adapter.build(
             endpoint,

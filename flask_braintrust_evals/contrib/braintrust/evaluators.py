@@ -76,7 +76,7 @@ def from_sdk(
         base_experiment_id=evaluator.base_experiment_id,
         is_public=evaluator.is_public or False,
         git_fields=_git_fields(evaluator.git_metadata_settings),
-        repo_info=evaluator.repo_info.as_dict() if evaluator.repo_info is not None else None,
+        repo_info=_repo_info(evaluator.repo_info),
         blocking=blocking,
         number_scorers=True,
         long_name=long_name,
@@ -194,6 +194,10 @@ def _git_fields(settings: Any) -> frozenset[str] | None:
     if given.get("collect") == "all":
         return None
     return frozenset(given.get("fields") or () if given.get("collect") == "some" else ())
+
+
+def _repo_info(info: Any) -> Mapping[str, Any] | None:
+    return None if info is None else info.as_dict()
 
 
 def _data(evaluator: Any) -> Any:
