@@ -26,6 +26,17 @@ RESOURCE = Resource(
 Receive = Callable[[ReadableSpan], None]
 
 
+def sdk_provider() -> TracerProvider | None:
+    """Return the application's tracer provider, if OpenTelemetry's SDK is behind it.
+
+    Logfire's wraps a provider of the SDK, and replaces that one whenever it is configured.
+    """
+    provider = trace.get_tracer_provider()
+    if not isinstance(provider, TracerProvider):
+        provider = getattr(provider, "provider", None)
+    return provider if isinstance(provider, TracerProvider) else None
+
+
 class CaseSpanContext(SpanContext):
     """The ids of a span of a case, as only this process can have them.
 
@@ -61,15 +72,18 @@ class CaseSpanProcessor(SpanProcessor):
         that, in each worker process, and one set by this package would keep it from being set.
         """
         with self._lock:
-            provider = trace.get_tracer_provider()
-            if provider is self._provider:
-                return
-            if not isinstance(provider, TracerProvider):
-                if not self._install or not isinstance(provider, trace.ProxyTracerProvider):
+            provider = sdk_provider()
+            if provider is None:
+                if not self._install or not isinstance(
+                    trace.get_tracer_provider(), trace.ProxyTracerProvider
+                ):
                     return  # not the SDK's: it takes no processor, and cannot be replaced
                 provider = _Provider(resource=RESOURCE)
                 trace.set_tracer_provider(provider)
-            provider.add_span_processor(self)
+            if provider is self._provider:
+                return
+            # Not the method of a subclass: Phoenix's replaces its own exporter by what is added.
+            TracerProvider.add_span_processor(provider, self)
             self._provider = provider
 
     def watch(self, trace_id: int, receive: Receive) -> None:

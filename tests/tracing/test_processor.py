@@ -7,9 +7,16 @@ from collections.abc import Iterator
 import pytest
 from opentelemetry import trace
 from opentelemetry.context import Context
-from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.sampling import Decision, Sampler, SamplingResult
-from opentelemetry.trace import NonRecordingSpan, Span, SpanContext, TraceFlags, Tracer
+from opentelemetry.trace import (
+    NonRecordingSpan,
+    NoOpTracerProvider,
+    Span,
+    SpanContext,
+    TraceFlags,
+    Tracer,
+)
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from flask_braintrust_evals.tracing.collector import SpanCollector
@@ -110,3 +117,49 @@ def test_nothing_is_kept_of_a_case_that_has_ended() -> None:
     assert not case.processor._taken and not case.processor._receivers
     case.own.start_span("late", trace.set_span_in_context(case.span)).end()
     assert not case.processor._taken
+
+
+class ReplacesItsExporter(TracerProvider):
+    """As Phoenix's: what is added takes the place of what was there."""
+
+    def add_span_processor(self, span_processor: SpanProcessor) -> None:
+        raise AssertionError("its own exporter is lost")
+
+
+class WrapsAnother:
+    """As Logfire's: no provider of the SDK itself, and set anew whenever it is configured."""
+
+    def __init__(self) -> None:
+        self.provider = TracerProvider()
+
+    def get_tracer(self, name: str) -> Tracer:
+        return self.provider.get_tracer(name)
+
+
+@pytest.mark.parametrize("kind", [TracerProvider, ReplacesItsExporter, WrapsAnother])
+def test_the_processor_is_added_to_any_provider_with_the_sdk_behind_it(
+    kind: type[TracerProvider | WrapsAnother], case: Case, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    provider = kind()
+    monkeypatch.setattr(trace, "get_tracer_provider", lambda: provider)
+
+    def record(name: str) -> None:
+        case.processor.attach()
+        provider.get_tracer("the.application").start_span(name).end()
+
+    with trace.use_span(case.span):
+        record("first")
+        record("second")
+        if isinstance(provider, WrapsAnother):
+            provider.provider = TracerProvider()
+            record("configured anew")
+    expected = ["first", "second", "configured anew"]
+    assert case.taken() == expected[: 3 if kind is WrapsAnother else 2]
+
+
+def test_no_processor_is_added_where_the_sdk_is_not_behind_the_provider(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    provider = NoOpTracerProvider()
+    monkeypatch.setattr(trace, "get_tracer_provider", lambda: provider)
+    CaseSpanProcessor(install=True).attach()

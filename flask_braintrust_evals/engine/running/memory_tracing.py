@@ -10,15 +10,14 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from opentelemetry import trace
-from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import SpanContext
 
 from flask_braintrust_evals.engine.calls.signatures import ScorerCall, TaskCall
 from flask_braintrust_evals.engine.tracing import span_classes
 from flask_braintrust_evals.engine.tracing.eval_tracer import EvalTracer
 from flask_braintrust_evals.tracing.collector import SpanCollector
-from flask_braintrust_evals.tracing.processor import process_processor
+from flask_braintrust_evals.tracing.processor import process_processor, sdk_provider
 from flask_braintrust_evals.tracing.usage import CaseUsage
 from flask_braintrust_evals.tracing.usage_collector import UsageCollector
 
@@ -82,5 +81,5 @@ def _may_be_traced(task: TaskCall, joins_sdk: bool) -> bool:
     return (
         task.takes("hooks")
         or (joins_sdk and span_classes.find_span_class() is not None)
-        or isinstance(trace.get_tracer_provider(), TracerProvider)
+        or sdk_provider() is not None
     )
