@@ -76,7 +76,7 @@ class SpanCollector:
     @property
     def tracer(self) -> Tracer:
         """A tracer whose spans are collected here."""
-        return RecordingTracer(RESOURCE, self._begin_case, self._receive)
+        return RecordingTracer(RESOURCE, self._begin_case, self._receive, self._processor.delivers)
 
     def of_case(self, trace_id: int) -> Sequence[ReadableSpan]:
         """Return the spans of a running case that have ended so far, in the order of their ends."""

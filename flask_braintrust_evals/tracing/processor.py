@@ -95,6 +95,13 @@ class CaseSpanProcessor(SpanProcessor):
         self._receivers.pop(trace_id, None)
         self._taken.pop(trace_id, None)
 
+    def delivers(self, context: SpanContext) -> bool:
+        """Return whether a span with these ids is one of a case, or is delivered when it ends."""
+        if isinstance(context, CaseSpanContext):
+            return True
+        taken = self._taken.get(context.trace_id, ())
+        return context.trace_flags.sampled and context.span_id in taken
+
     def on_start(self, span: Span, parent_context: Context | None = None) -> None:
         above = span.parent
         if above is None or above.trace_id not in self._receivers:

@@ -238,6 +238,9 @@ class RecordingTracer(Tracer):
         resource: of the process.
         on_new_trace: called with the id of each trace that is started.
         on_end: called with each span that has ended.
+
+    Attributes:
+        delivers: returns whether a span ends up where those of this tracer do, by its ids.
     """
 
     def __init__(
@@ -245,7 +248,9 @@ class RecordingTracer(Tracer):
         resource: Resource,
         on_new_trace: Callable[[int], None],
         on_end: Callable[[ReadableSpan], None],
+        delivers: Callable[[SpanContext], bool] = lambda context: True,
     ) -> None:
+        self.delivers = delivers
         self._resource = resource
         self._on_new_trace = on_new_trace
         self._on_end = on_end

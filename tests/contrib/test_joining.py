@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import logging
+from collections.abc import Callable
+from typing import Any
 
 import braintrust
 import pytest
@@ -10,6 +13,11 @@ from braintrust.logger import _internal_get_global_state
 from braintrust.span_types import SpanTypeAttribute
 from braintrust.test_helpers import init_test_logger, simulate_login, simulate_logout
 from braintrust.util import LazyValue
+from opentelemetry import context as otel_context
+from opentelemetry.context import Context
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
+from opentelemetry.trace import NoOpTracer, Tracer
 
 from flask_braintrust_evals import Evaluator, contrib
 from flask_braintrust_evals.contrib import braintrust_spans
@@ -101,3 +109,54 @@ def test_what_the_sdk_logs_to_a_project_of_the_users_stays_there(
     finally:
         simulate_logout()
     assert row["metrics"]["tokens"] == 7
+
+
+def recorded(task: Callable[[], None]) -> dict[str, Any]:
+    """The spans of a case, by their names."""
+    spans: dict[str, Any] = {}
+
+    def look(trace: Any) -> float:
+        spans.update({span.name: span for span in trace.get_spans()})
+        return 1.0
+
+    Evaluator("e", lambda input: task(), scores=[look]).run([{"input": 1}])
+    return spans
+
+
+@pytest.mark.parametrize(
+    "tracer",
+    [
+        NoOpTracer(),  # of an application without a tracer provider
+        TracerProvider(sampler=ALWAYS_OFF).get_tracer("dropped"),
+        TracerProvider().get_tracer("of a provider that is not the global one"),
+    ],
+)
+def test_what_the_sdk_records_inside_a_span_that_is_not_delivered_is_kept(tracer: Tracer) -> None:
+    def task() -> None:
+        with tracer.start_as_current_span("a"), tracer.start_as_current_span("b"):
+            braintrust.current_span().log(metadata={"of": "task"})
+            call_model("below the task")
+        with braintrust.start_span("agent"), tracer.start_as_current_span("c"):
+            braintrust.current_span().log(metadata={"of": "agent"})
+            with braintrust.start_span("below the agent"):
+                pass
+
+    spans = recorded(task)
+    ids = {span.span_id: name for name, span in spans.items()}
+    above = {name: ids.get(*span.span_parents) for name, span in spans.items() if name != "task"}
+    assert above == {"chat": "task", "agent": "task", "below the agent": "agent"}
+    assert [spans[name].metadata for name in ("task", "agent")] == [{"of": "task"}, {"of": "agent"}]
+
+
+def test_what_the_sdk_records_in_the_context_of_another_case_is_kept_in_its_own() -> None:
+    kept: list[Context] = []
+    recorded(lambda: kept.append(otel_context.get_current()))
+
+    def task(context: Context) -> None:
+        token = otel_context.attach(context)
+        call_model("elsewhere")
+        otel_context.detach(token)
+
+    for context in (Context(), kept[0]):
+        spans = recorded(functools.partial(task, context))
+        assert spans["chat"].span_parents == [spans["task"].span_id]

@@ -10,6 +10,7 @@ from opentelemetry.context import Context
 from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.sampling import Decision, Sampler, SamplingResult
 from opentelemetry.trace import (
+    INVALID_SPAN_CONTEXT,
     NonRecordingSpan,
     NoOpTracerProvider,
     Span,
@@ -163,3 +164,13 @@ def test_no_processor_is_added_where_the_sdk_is_not_behind_the_provider(
     provider = NoOpTracerProvider()
     monkeypatch.setattr(trace, "get_tracer_provider", lambda: provider)
     CaseSpanProcessor(install=True).attach()
+
+
+def test_a_span_is_told_from_those_that_are_not_delivered(case: Case) -> None:
+    private = TracerProvider().get_tracer("of a library")
+    delivers = case.processor.delivers
+    with trace.use_span(case.span):
+        own, foreign = case.own.start_span("own"), private.start_span("foreign")
+    assert delivers(case.span.get_span_context()) and delivers(own.get_span_context())
+    assert not delivers(foreign.get_span_context())
+    assert not delivers(INVALID_SPAN_CONTEXT)

@@ -18,7 +18,7 @@ from braintrust.context import ContextManager, ParentSpanIds, SpanInfo
 from braintrust.logger import NOOP_SPAN_PERMALINK, _internal_get_global_state
 from braintrust.span_identifier_v3 import SpanObjectTypeV3
 from braintrust.span_identifier_v4 import SpanComponentsV4
-from opentelemetry import baggage, trace
+from opentelemetry import baggage
 from opentelemetry.baggage.propagation import W3CBaggagePropagator
 from opentelemetry.context import Context
 from opentelemetry.trace import (
@@ -32,6 +32,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 
 from flask_braintrust_evals import semconv
 from flask_braintrust_evals.engine.calls.introspection import LIBRARIES
+from flask_braintrust_evals.engine.tracing.current_span import current_span_of
 from flask_braintrust_evals.engine.tracing.eval_span import EvalSpan, current_scope
 
 from . import attachments
@@ -178,7 +179,7 @@ class CaseContextManager(ContextManager):
         is_user_span = info is not None and isinstance(info.span_object, BraintrustSpan)
         if scope is None or is_user_span:
             return info
-        span = SdkSpan(trace.get_current_span(), scope)
+        span = SdkSpan(current_span_of(scope.tracer, scope.span), scope)
         return SpanInfo(trace_id=span.root_span_id, span_id=span.span_id, span_object=span)
 
     def get_parent_span_ids(self) -> ParentSpanIds | None:

@@ -15,7 +15,7 @@ from typing import Any
 
 from opentelemetry import context as otel_context
 from opentelemetry.context import Context
-from opentelemetry.trace import INVALID_SPAN, Span, set_span_in_context
+from opentelemetry.trace import INVALID_SPAN, Span
 
 from flask_braintrust_evals.concurrency import greenlet_loops
 from flask_braintrust_evals.concurrency.cancellation import Cancellation
@@ -26,6 +26,7 @@ from flask_braintrust_evals.concurrency.job import DeadlineError, Job
 from flask_braintrust_evals.concurrency.native_threads import NativeCall
 from flask_braintrust_evals.concurrency.turns import Turn, wait_for_turn
 from flask_braintrust_evals.engine.calls.plan import CasePlan
+from flask_braintrust_evals.engine.tracing.current_span import context_with
 from flask_braintrust_evals.engine.tracing.eval_span import EvalSpan, SpanScope, current_scope
 from flask_braintrust_evals.engine.tracing.eval_tracer import EvalTracer
 from flask_braintrust_evals.engine.values.results import CaseError, CaseRef
@@ -109,7 +110,7 @@ class SpanBlock:
         self._token = current_scope.set(self._scope)
         # One that records nothing changes nothing where no other span is current.
         if self._span is not INVALID_SPAN or otel_context.get_current():
-            self._attached = otel_context.attach(set_span_in_context(self._span))
+            self._attached = otel_context.attach(context_with(self._span))
         return self._span
 
     def __exit__(
@@ -164,18 +165,18 @@ class UserCode:
             span: the span.
             inherited: entries of ``braintrust.span_attributes`` of the spans below it.
         """
-        return SpanBlock(span, self._scope_of(inherited))
+        return SpanBlock(span, self._scope_of(span, inherited))
 
     def make_current(self, span: Span, inherited: Mapping[str, str] = _NOTHING) -> None:
         """Make ``span`` current for good. For a context that is not used for anything else."""
-        SpanBlock(span, self._scope_of(inherited)).__enter__()
+        SpanBlock(span, self._scope_of(span, inherited)).__enter__()
 
-    def _scope_of(self, inherited: Mapping[str, str]) -> SpanScope | None:
-        return SpanScope(self.tracer, inherited, self._org_url) if self._joins_sdk else None
+    def _scope_of(self, span: Span, inherited: Mapping[str, str]) -> SpanScope | None:
+        return SpanScope(self.tracer, inherited, self._org_url, span) if self._joins_sdk else None
 
     def user_span(self, span: Span) -> EvalSpan:
         """Return a span in the form that user code gets."""
-        return self._span_class(span, SpanScope(self.tracer, org_url=self._org_url))
+        return self._span_class(span, SpanScope(self.tracer, org_url=self._org_url, span=span))
 
     def call(
         self,

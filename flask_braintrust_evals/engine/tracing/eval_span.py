@@ -12,19 +12,20 @@ from typing import Any, TypeVar
 from opentelemetry import context as otel_context
 from opentelemetry.context import Context
 from opentelemetry.trace import (
+    INVALID_SPAN,
     Span,
     SpanContext,
     Status,
     StatusCode,
     format_span_id,
     format_trace_id,
-    set_span_in_context,
 )
 
 from flask_braintrust_evals import semconv
 from flask_braintrust_evals.engine.calls.introspection import calling_place
 from flask_braintrust_evals.tracing.span_context import INSTRUMENTATION, span_context
 
+from .current_span import context_with
 from .eval_tracer import EvalTracer, set_failure
 from .log import log_event
 
@@ -44,11 +45,13 @@ class SpanScope:
         inherited: entries of ``braintrust.span_attributes`` that all spans below get, such as
             the ``purpose`` of a scorer's spans.
         org_url: the web address of the caller's organisation in Braintrust, if known.
+        span: that of the task, scorer or classifier.
     """
 
     tracer: EvalTracer
     inherited: Mapping[str, Any] = field(default_factory=dict)
     org_url: str | None = None
+    span: Span = INVALID_SPAN
 
 
 current_scope: ContextVar[SpanScope | None] = ContextVar("braintrust_evals_scope", default=None)
@@ -157,7 +160,7 @@ class EvalSpan(Span):
     def set_current(self) -> None:
         """Make this the span that others are started below, until :meth:`unset_current`."""
         if self._can_be_current:
-            self._attached.append(otel_context.attach(set_span_in_context(self._span)))
+            self._attached.append(otel_context.attach(context_with(self._span)))
 
     def unset_current(self) -> None:
         """Undo :meth:`set_current`."""

@@ -77,6 +77,11 @@ class EvalTracer:
         # What RecordingTracer has besides OpenTelemetry's interface.
         object.__setattr__(self, "_start_below", getattr(self.tracer, "start_below", None))
 
+    def delivers(self, context: SpanContext) -> bool:
+        """Return whether a span that the application's own tracers have made is recorded, too."""
+        known = getattr(self.tracer, "delivers", None)
+        return known is None or bool(known(context))
+
     def stopwatch(self) -> Stopwatch:
         """Return what takes the times of a span, which is started now."""
         return Stopwatch() if self.records else _NOT_RECORDED
