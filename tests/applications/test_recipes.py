@@ -13,6 +13,10 @@ from typing import Any
 import pytest
 import sentry_sdk
 from flask import Flask
+from opentelemetry.instrumentation.flask import FlaskInstrumentor
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from sentry_sdk.integrations.flask import FlaskIntegration
 from sentry_sdk.transport import Transport
 
@@ -375,3 +379,28 @@ def test_an_application_below_a_prefix_behind_a_proxy() -> None:
     error_of(mounted.get("/x"), 404)
     proxied = {"X-Forwarded-For": "127.0.0.1", "X-Forwarded-Prefix": "/tools"}
     assert "comes from one" in error_of(api.get("/list", headers=proxied), 403)
+
+
+def test_spans_of_requests_have_no_token_if_the_variable_of_the_page_is_set(
+    cloud: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prefix = "OTEL_INSTRUMENTATION_HTTP_CAPTURE_HEADERS"
+    names = "authorization,x-bt-auth-token"
+    assert f"`{prefix}_SANITIZE_FIELDS` is\n`{names}`" in PAGE_OF_RECIPES.read_text("utf-8")
+    monkeypatch.setenv(f"{prefix}_SERVER_REQUEST", ".*")
+    monkeypatch.setenv(f"{prefix}_SANITIZE_FIELDS", names)
+    cloud.add_user(TOKEN)
+    bp, app, exporter = EvalsBlueprint(), Flask(__name__), InMemorySpanExporter()
+    provider = TracerProvider(shutdown_on_exit=False)
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    app.config["BRAINTRUST_APP_URL"] = cloud.url
+    app.register_blueprint(bp, url_prefix="/evals")
+    FlaskInstrumentor().instrument_app(  # type: ignore[no-untyped-call]
+        app, tracer_provider=provider
+    )
+    api = Api(app, token=None)
+    for headers in ({"x-bt-auth-token": TOKEN}, {"Authorization": f"Bearer {TOKEN}"}):
+        assert api.get("/list", headers=headers).status_code == 200
+    text = "".join(span.to_json() for span in exporter.get_finished_spans())
+    assert text.count("REDACTED") == 2
+    assert TOKEN not in text
