@@ -15,6 +15,7 @@ from flask_braintrust_evals.excerpts import shortened
 from flask_braintrust_evals.json_reading import loads
 
 from .case_spans import ERROR_STACK
+from .conventions import INPUTS, OUTPUTS, span_type
 from .sizes import text_size
 from .span_errors import STACK
 from .usage import usage_of
@@ -33,8 +34,6 @@ MAX_ERROR = 2_000
 MAX_READ = 1024 * 1024
 """Characters of a JSON text that is parsed; a longer one is cut as a text."""
 
-_INPUTS = (semconv.INPUT, "gen_ai.input.messages", "input.value")
-_OUTPUTS = (semconv.OUTPUT, "gen_ai.output.messages", "output.value")
 _BRAINTRUST = ("braintrust.", "flask_braintrust_evals.")
 
 
@@ -59,8 +58,8 @@ def kept_span(
     kept["type"] = _type_of(kind, attributes)
     kept["start"] = span.start_time or 0
     kept["end"] = span.end_time or span.start_time or 0
-    fields.add("input", _first(attributes, _INPUTS))
-    fields.add("output", _first(attributes, _OUTPUTS))
+    fields.add("input", _first(attributes, INPUTS))
+    fields.add("output", _first(attributes, OUTPUTS))
     fields.add("expected", attributes.get(semconv.EXPECTED))
     fields.add("scores", attributes.get(semconv.SCORES))
     fields.add_value("metadata", _metadata(attributes))
@@ -117,7 +116,7 @@ class _Fields:
 def _type_of(kind: Mapping[str, Any], attributes: Mapping[str, Any]) -> str | None:
     if isinstance(kind.get("type"), str):
         return shortened(kind["type"], MAX_NAME)
-    return "llm" if any(name.startswith("gen_ai.") for name in attributes) else None
+    return span_type(attributes)
 
 
 def _metadata(attributes: Mapping[str, Any]) -> Any:
@@ -125,7 +124,7 @@ def _metadata(attributes: Mapping[str, Any]) -> Any:
     others = {
         name: _parsed_list(value)
         for name, value in attributes.items()
-        if not name.startswith(_BRAINTRUST) and name not in (*_INPUTS, *_OUTPUTS)
+        if not name.startswith(_BRAINTRUST) and name not in (*INPUTS, *OUTPUTS)
     }
     logged = _parsed(attributes.get(semconv.METADATA))
     if not others:

@@ -29,7 +29,8 @@ MAX_OPEN = 10_000
 TOTAL = "tokens"
 COST = "estimated_cost"
 
-# https://github.com/open-telemetry/semantic-conventions-genai, and the names before them
+# https://github.com/open-telemetry/semantic-conventions-genai, and the names before them;
+# https://github.com/Arize-ai/openinference
 _ATTRIBUTES = {
     "gen_ai.usage.input_tokens": "prompt_tokens",
     "gen_ai.usage.prompt_tokens": "prompt_tokens",
@@ -42,9 +43,16 @@ _ATTRIBUTES = {
     "gen_ai.usage.cache_creation_input_tokens": "prompt_cache_creation_tokens",
     "gen_ai.usage.reasoning.output_tokens": "completion_reasoning_tokens",
     "gen_ai.usage.cost": COST,
+    "llm.token_count.prompt": "prompt_tokens",
+    "llm.token_count.completion": "completion_tokens",
+    "llm.token_count.total": TOTAL,
+    "llm.token_count.prompt_details.cache_read": "prompt_cached_tokens",
+    "llm.token_count.prompt_details.cache_write": "prompt_cache_creation_tokens",
+    "llm.token_count.completion_details.reasoning": "completion_reasoning_tokens",
+    "llm.cost.total": COST,
 }
-"""The metrics that attributes of OpenTelemetry's conventions stand for. Of two attributes for the
-same metric, the first one is used."""
+"""The metrics that attributes of these conventions stand for. Of two attributes for the same
+metric, the first one is used."""
 _SOURCES = frozenset({semconv.METRICS, *_ATTRIBUTES})
 _REST = 0
 """Stands for a span that is not known. No span has this id."""
@@ -154,7 +162,7 @@ class UsageByCase:
 def usage_of(attributes: Mapping[str, Any] | None) -> Usage:
     """Return the tokens and the cost that the attributes of a span tell.
 
-    The metrics of the ``braintrust`` SDK have priority over OpenTelemetry's attributes. The sum
+    The metrics of the ``braintrust`` SDK have priority over other attributes. The sum
     ``tokens`` is added where only its two parts are there.
     """
     if not attributes or _SOURCES.isdisjoint(attributes):  # most spans, quickly

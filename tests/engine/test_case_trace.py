@@ -54,6 +54,28 @@ def test_spans_are_read_as_the_sdk_has_them() -> None:
     assert span.metrics["end"] >= span.metrics["start"] > 1_700_000_000
 
 
+def test_spans_of_openinference_are_read_as_those_of_other_conventions() -> None:
+    asked = {"role": "user", "content": "hi"}
+    answer = {"role": "assistant", "content": "hello"}
+    found = spans(
+        {
+            "name": "ChatCompletion",
+            "openinference.span.kind": "LLM",
+            "input.value": json.dumps({"model": "m", "messages": [asked]}),
+            "output.value": json.dumps({"choices": [{"message": answer}]}),
+            "llm.token_count.prompt": 2,
+            "llm.token_count.completion": 3,
+        },
+        {"name": "look up", "openinference.span.kind": "TOOL", "output.value": "found"},
+        {"name": "chain", "openinference.span.kind": "CHAIN", "gen_ai.system": "openai"},
+    )
+    trace = trace_of(lambda: found)
+    assert list(trace.get_thread()) == [asked, answer]
+    assert [span.span_attributes.get("type") for span in trace.get_spans()] == ["llm", "tool", None]
+    chat, tool, _ = trace.get_spans()
+    assert (chat.metrics["tokens"], tool.output) == (5, "found")
+
+
 def test_spans_are_chosen_by_type_and_exclude_scorers() -> None:
     found = spans(
         kind("task", type="task"),

@@ -46,6 +46,22 @@ SCORER = {"purpose": "scorer"}
             },
             {"tokens": 10, "prompt_cached_tokens": 2, "estimated_cost": 0.25},
         ),
+        (
+            {
+                "llm.token_count.prompt": 3,
+                "llm.token_count.completion": 4,
+                "llm.token_count.prompt_details.cache_read": 1,
+                "llm.cost.total": 0.5,
+                "gen_ai.usage.input_tokens": 3,
+            },
+            {
+                "prompt_tokens": 3,
+                "completion_tokens": 4,
+                "tokens": 7,
+                "prompt_cached_tokens": 1,
+                "estimated_cost": 0.5,
+            },
+        ),
         ({"gen_ai.usage.input_tokens": True}, {}),
         ({"gen_ai.usage.input_tokens": -1}, {}),
         ({"gen_ai.usage.input_tokens": float("nan")}, {}),

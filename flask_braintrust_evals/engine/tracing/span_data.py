@@ -13,10 +13,8 @@ from opentelemetry.trace import StatusCode, format_span_id, format_trace_id
 
 from flask_braintrust_evals import semconv
 from flask_braintrust_evals.json_reading import loads
+from flask_braintrust_evals.tracing.conventions import INPUTS, OUTPUTS, span_type
 from flask_braintrust_evals.tracing.usage import usage_of
-
-_INPUTS = (semconv.INPUT, "gen_ai.input.messages")
-_OUTPUTS = (semconv.OUTPUT, "gen_ai.output.messages")
 
 
 @dataclass(frozen=True)
@@ -32,7 +30,7 @@ class SpanData:
         error: the text of the failure; ``None``: it did not fail.
         tags: as recorded; ``None`` where there are none.
         metrics: ``start`` and ``end`` in seconds since 1970, whatever was logged, and the numbers
-            of tokens that OpenTelemetry's attributes have, by the SDK's names.
+            of tokens that other attributes have, by the SDK's names.
         root_span_id: the id of the case's trace, 32 hex digits.
         attributes: all attributes, in OpenTelemetry's format.
     """
@@ -58,8 +56,8 @@ class SpanData:
         attributes = dict(span.attributes or {})
         kind = _parse(attributes.get(semconv.SPAN_ATTRIBUTES))
         kind = kind if isinstance(kind, dict) else {"name": span.name}
-        if "type" not in kind and any(key.startswith("gen_ai.") for key in attributes):
-            kind["type"] = "llm"
+        if "type" not in kind and (conventional := span_type(attributes)) is not None:
+            kind["type"] = conventional
         failed = span.status.status_code is StatusCode.ERROR
         context = span.get_span_context()
         return cls(
@@ -67,8 +65,8 @@ class SpanData:
             span_parents=[format_span_id(span.parent.span_id)] if span.parent else [],
             name=span.name,
             span_attributes=kind,
-            input=_first(attributes, _INPUTS),
-            output=_first(attributes, _OUTPUTS),
+            input=_first(attributes, INPUTS),
+            output=_first(attributes, OUTPUTS),
             expected=_parse(attributes.get(semconv.EXPECTED)),
             metadata=_parse(attributes.get(semconv.METADATA)),
             scores=_parse(attributes.get(semconv.SCORES)),
