@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import functools
 import logging
 from collections.abc import Callable
@@ -23,6 +24,7 @@ from flask_braintrust_evals import Evaluator, contrib
 from flask_braintrust_evals.contrib import braintrust_spans
 from flask_braintrust_evals.contrib.braintrust import tracing
 from flask_braintrust_evals.contrib.braintrust.tracing import CaseContextManager, SdkSpan
+from flask_braintrust_evals.engine.tracing.span_scope import current_scope
 from tests.support import python
 
 
@@ -153,10 +155,25 @@ def test_what_the_sdk_records_in_the_context_of_another_case_is_kept_in_its_own(
     recorded(lambda: kept.append(otel_context.get_current()))
 
     def task(context: Context) -> None:
-        token = otel_context.attach(context)
-        call_model("elsewhere")
-        otel_context.detach(token)
+        with braintrust.start_span("agent"):
+            token = otel_context.attach(context)
+            call_model("elsewhere")
+            otel_context.detach(token)
 
     for context in (Context(), kept[0]):
         spans = recorded(functools.partial(task, context))
-        assert spans["chat"].span_parents == [spans["task"].span_id]
+        assert spans["chat"].span_parents == [spans["agent"].span_id]
+        assert spans["agent"].span_parents == [spans["task"].span_id]
+
+
+def test_a_span_that_ends_in_another_context_leaves_that_one_alone() -> None:
+    outside = contextvars.Context()
+
+    def task() -> None:
+        span = braintrust.start_span("agent")
+        span.__enter__()
+        outside.run(span.__exit__, None, None, None)
+
+    assert set(recorded(task)) == {"agent", "task"}
+    assert outside.run(current_scope.get) is None
+    assert outside.run(braintrust.current_span) is braintrust.NOOP_SPAN

@@ -14,8 +14,9 @@ from pydantic import BaseModel
 from flask_braintrust_evals.engine.evaluator import Evaluator
 from flask_braintrust_evals.engine.running.hooks import EvalHooks
 from flask_braintrust_evals.engine.tracing import span_classes
-from flask_braintrust_evals.engine.tracing.eval_span import EvalSpan, SpanScope, current_scope
+from flask_braintrust_evals.engine.tracing.eval_span import EvalSpan
 from flask_braintrust_evals.engine.tracing.eval_tracer import EvalTracer
+from flask_braintrust_evals.engine.tracing.span_scope import SpanScope, current_scope
 
 from .support import Spans, attribute, hex_id, run_case, trace_id
 

@@ -32,8 +32,8 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 
 from flask_braintrust_evals import semconv
 from flask_braintrust_evals.engine.calls.introspection import LIBRARIES
-from flask_braintrust_evals.engine.tracing.current_span import current_span_of
-from flask_braintrust_evals.engine.tracing.eval_span import EvalSpan, current_scope
+from flask_braintrust_evals.engine.tracing.eval_span import EvalSpan
+from flask_braintrust_evals.engine.tracing.span_scope import current_scope
 
 from . import attachments
 
@@ -179,7 +179,7 @@ class CaseContextManager(ContextManager):
         is_user_span = info is not None and isinstance(info.span_object, BraintrustSpan)
         if scope is None or is_user_span:
             return info
-        span = SdkSpan(current_span_of(scope.tracer, scope.span), scope)
+        span = SdkSpan(scope.current_span(), scope)
         return SpanInfo(trace_id=span.root_span_id, span_id=span.span_id, span_object=span)
 
     def get_parent_span_ids(self) -> ParentSpanIds | None:

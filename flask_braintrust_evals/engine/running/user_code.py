@@ -15,7 +15,7 @@ from typing import Any
 
 from opentelemetry import context as otel_context
 from opentelemetry.context import Context
-from opentelemetry.trace import INVALID_SPAN, Span
+from opentelemetry.trace import INVALID_SPAN, Span, set_span_in_context
 
 from flask_braintrust_evals.concurrency import greenlet_loops
 from flask_braintrust_evals.concurrency.cancellation import Cancellation
@@ -26,9 +26,9 @@ from flask_braintrust_evals.concurrency.job import DeadlineError, Job
 from flask_braintrust_evals.concurrency.native_threads import NativeCall
 from flask_braintrust_evals.concurrency.turns import Turn, wait_for_turn
 from flask_braintrust_evals.engine.calls.plan import CasePlan
-from flask_braintrust_evals.engine.tracing.current_span import context_with
-from flask_braintrust_evals.engine.tracing.eval_span import EvalSpan, SpanScope, current_scope
+from flask_braintrust_evals.engine.tracing.eval_span import EvalSpan
 from flask_braintrust_evals.engine.tracing.eval_tracer import EvalTracer
+from flask_braintrust_evals.engine.tracing.span_scope import SpanScope, current_scope
 from flask_braintrust_evals.engine.values.results import CaseError, CaseRef
 from flask_braintrust_evals.error_places import place_text
 from flask_braintrust_evals.error_texts import stack_text
@@ -110,7 +110,7 @@ class SpanBlock:
         self._token = current_scope.set(self._scope)
         # One that records nothing changes nothing where no other span is current.
         if self._span is not INVALID_SPAN or otel_context.get_current():
-            self._attached = otel_context.attach(context_with(self._span))
+            self._attached = otel_context.attach(set_span_in_context(self._span))
         return self._span
 
     def __exit__(

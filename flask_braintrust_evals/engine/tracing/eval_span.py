@@ -4,58 +4,37 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from contextvars import ContextVar, Token
-from dataclasses import dataclass, field
+from contextlib import suppress
+from contextvars import Token
+from dataclasses import replace
 from types import TracebackType
 from typing import Any, TypeVar
 
 from opentelemetry import context as otel_context
 from opentelemetry.context import Context
 from opentelemetry.trace import (
-    INVALID_SPAN,
     Span,
     SpanContext,
     Status,
     StatusCode,
     format_span_id,
     format_trace_id,
+    set_span_in_context,
 )
 
 from flask_braintrust_evals import semconv
 from flask_braintrust_evals.engine.calls.introspection import calling_place
 from flask_braintrust_evals.tracing.span_context import INSTRUMENTATION, span_context
 
-from .current_span import context_with
-from .eval_tracer import EvalTracer, set_failure
+from .eval_tracer import set_failure
 from .log import log_event
+from .span_scope import SpanScope, current_scope
 
 S = TypeVar("S", bound="EvalSpan")
 
 _NANOSECONDS = 1_000_000_000
 _MAX_SECONDS = 1e12
 """A larger time is in nanoseconds: in seconds it would be thirty thousand years from now."""
-
-
-@dataclass(frozen=True)
-class SpanScope:
-    """The task, scorer or classifier of a case that user code runs in.
-
-    Attributes:
-        tracer: starts spans of the case's run.
-        inherited: entries of ``braintrust.span_attributes`` that all spans below get, such as
-            the ``purpose`` of a scorer's spans.
-        org_url: the web address of the caller's organisation in Braintrust, if known.
-        span: that of the task, scorer or classifier.
-    """
-
-    tracer: EvalTracer
-    inherited: Mapping[str, Any] = field(default_factory=dict)
-    org_url: str | None = None
-    span: Span = INVALID_SPAN
-
-
-current_scope: ContextVar[SpanScope | None] = ContextVar("braintrust_evals_scope", default=None)
-"""Set around each task, scorer and classifier of a run that is recorded for a caller."""
 
 
 class EvalSpan(Span):
@@ -74,7 +53,7 @@ class EvalSpan(Span):
     def __init__(self, span: Span, scope: SpanScope) -> None:
         self._span = span
         self._scope = scope
-        self._attached: list[Token[Context]] = []
+        self._attached: list[tuple[Token[Context], Token[SpanScope | None]]] = []
         self._can_be_current = True
 
     def __repr__(self) -> str:
@@ -160,12 +139,18 @@ class EvalSpan(Span):
     def set_current(self) -> None:
         """Make this the span that others are started below, until :meth:`unset_current`."""
         if self._can_be_current:
-            self._attached.append(otel_context.attach(context_with(self._span)))
+            scope = current_scope.get()
+            inside = None if scope is None else replace(scope, span=self._span)
+            context = otel_context.attach(set_span_in_context(self._span))
+            self._attached.append((context, current_scope.set(inside)))
 
     def unset_current(self) -> None:
         """Undo :meth:`set_current`."""
         if self._attached:
-            otel_context.detach(self._attached.pop())
+            context, scope = self._attached.pop()
+            otel_context.detach(context)
+            with suppress(ValueError):  # it is called in another context, which does not change
+                current_scope.reset(scope)
 
     def __enter__(self: S) -> S:
         self.set_current()
