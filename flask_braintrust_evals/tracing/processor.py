@@ -31,7 +31,7 @@ def sdk_provider() -> TracerProvider | None:
 
     Logfire's wraps a provider of the SDK, and replaces that one whenever it is configured.
     """
-    provider = trace.get_tracer_provider()
+    provider: object = trace.get_tracer_provider()
     if not isinstance(provider, TracerProvider):
         provider = getattr(provider, "provider", None)
     return provider if isinstance(provider, TracerProvider) else None
