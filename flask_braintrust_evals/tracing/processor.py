@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import logging
 import os
 import threading
 from collections.abc import Callable
@@ -12,6 +13,8 @@ from opentelemetry.context import Context
 from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor, TracerProvider
 from opentelemetry.trace import SpanContext
+
+logger = logging.getLogger("flask_braintrust_evals")
 
 # Not Resource.create(): its detectors run in a ThreadPoolExecutor, each time, and under --preload
 # the executor's lock is one that stops all greenlets.
@@ -118,7 +121,10 @@ class CaseSpanProcessor(SpanProcessor):
             return
         receive = self._receivers.get(context.trace_id)
         if receive is not None and context.span_id in self._taken.get(context.trace_id, ()):
-            receive(span)
+            try:
+                receive(span)
+            except Exception as error:  # it would be raised where the user's code ends the span
+                logger.warning("a span cannot be recorded: %s", type(error).__name__)
 
 
 @functools.cache

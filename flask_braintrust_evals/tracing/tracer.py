@@ -145,7 +145,7 @@ class RecordingSpan(ReadableSpan, Span):
     def set_attribute(self, key: str, value: Any) -> None:
         recorded = self.recorded_attributes  # see end()
         if self.end_time is None or self._is_open():  # mostly without a call, since it is frequent
-            if type(value) is str and key:
+            if type(value) is str and key and type(key) is str:
                 recorded[key] = value
             else:
                 recorded.update(_cleaned({key: value}))
@@ -159,7 +159,7 @@ class RecordingSpan(ReadableSpan, Span):
         self, name: str, attributes: Mapping[str, Any] | None = None, timestamp: int | None = None
     ) -> None:
         if self._is_open():
-            self.events.append(Event(name, _cleaned(attributes), timestamp))
+            self.events.append(Event(str(name), _cleaned(attributes), timestamp))
 
     def add_link(self, context: SpanContext, attributes: Mapping[str, Any] | None = None) -> None:
         if self._is_open() and context is not None:
@@ -167,7 +167,7 @@ class RecordingSpan(ReadableSpan, Span):
 
     def update_name(self, name: str) -> None:
         if self._is_open():
-            self.name = name
+            self.name = str(name)
 
     def set_status(self, status: Status | StatusCode, description: str | None = None) -> None:
         """Set the status. By the specification, ``OK`` is final, and ``UNSET`` is ignored.
@@ -324,6 +324,6 @@ def _cleaned(attributes: Mapping[str, Any] | None) -> dict[str, Any]:
     if not attributes:
         return {}
     for name, value in attributes.items():
-        if type(value) is not str or not name:
+        if type(value) is not str or type(name) is not str or not name:
             return dict(BoundedAttributes(attributes=attributes).copy())
     return dict(attributes)

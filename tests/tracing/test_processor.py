@@ -174,3 +174,14 @@ def test_a_span_is_told_from_those_that_are_not_delivered(case: Case) -> None:
     assert delivers(case.span.get_span_context()) and delivers(own.get_span_context())
     assert not delivers(foreign.get_span_context())
     assert not delivers(INVALID_SPAN_CONTEXT)
+
+
+def test_a_span_that_cannot_be_recorded_does_not_fail_the_code_that_ends_it(
+    case: Case, caplog: pytest.LogCaptureFixture
+) -> None:
+    with trace.use_span(case.span), case.own.start_as_current_span("x") as span:
+        span.update_name(5)  # type: ignore[arg-type]
+    assert case.taken() == []
+    assert [each.message for each in caplog.records] == [
+        "a span cannot be recorded: AttributeError"
+    ]

@@ -29,6 +29,7 @@ from opentelemetry.trace import (
     set_span_in_context,
 )
 
+from flask_braintrust_evals.tracing.sizes import span_size
 from flask_braintrust_evals.tracing.tracer import RecordingSpan, RecordingTracer
 
 RESOURCE = Resource({"service.name": "test"})
@@ -227,6 +228,20 @@ def test_its_json_is_what_was_recorded_as_the_sdks_class_writes_it() -> None:
             assert written.pop(name)
     assert own == other
     assert own["name"] == "after"
+
+
+def test_names_that_are_no_texts_are_written_as_texts() -> None:
+    names: Any = 5
+    recorded = Ours()
+    with recorded.tracer.start_as_current_span("span") as span:
+        span.update_name(names)
+        span.add_event(names)
+        span.set_attribute(names, "a")
+        span.set_attributes({names: "b"})
+    (ended,) = recorded.ended
+    assert (ended.name, ended.events[0].name) == ("5", "5")
+    assert dict(ended.attributes or {}) == {"5": "b"}
+    assert span_size(ended) > 0
 
 
 def test_what_another_thread_is_still_recording_when_a_span_ends_is_left_out() -> None:
