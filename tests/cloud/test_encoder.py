@@ -147,11 +147,14 @@ def test_pieces_are_bounded_and_make_up_the_same_request(size: int) -> None:
     assert export_request(pieces) == encode_spans(recorded.spans).SerializeToString()
 
 
-def test_a_text_that_is_no_text_costs_its_attribute_and_a_name_its_span() -> None:
+def test_a_text_that_is_no_text_costs_its_attribute_and_no_span() -> None:
     recorded, encoder = Recorded(), OtlpEncoder()
     plain(recorded)
     recorded.tracer.start_span("text", attributes={"a": "\ud800", "b": "kept"}).end()
-    recorded.tracer.start_span("\ud800").end()
+    recorded.tracer.start_span("x\ud800", attributes={"a": ["\ud800"], "n": 1}).end()
+    with recorded.tracer.start_as_current_span("failed") as failed:
+        failed.set_status(StatusCode.ERROR, "no \ud800")
+        failed.add_event("\ud800", {"\ud800": {"a": ["\ud800", 2]}})
     plain(recorded)
 
     message = ExportTraceServiceRequest.FromString(
@@ -159,8 +162,20 @@ def test_a_text_that_is_no_text_costs_its_attribute_and_a_name_its_span() -> Non
     )
 
     spans = message.resource_spans[0].scope_spans[0].spans
-    assert [span.name for span in spans] == ["täsk", "eval", "text", "täsk", "eval"]
+    names = ["täsk", "eval", "text", "x\ufffd", "failed", "täsk", "eval"]
+    assert [span.name for span in spans] == names
     assert [each.key for each in spans[2].attributes] == ["b"]
+    assert [each.key for each in spans[3].attributes] == ["a", "n"]
+    assert spans[4].status.message == "no \ufffd"
+    (event,) = spans[4].events
+    assert (event.name, [each.key for each in event.attributes]) == ("\ufffd", ["\ufffd"])
+    assert encoder.failed == 0
+
+
+def test_a_span_with_a_name_that_is_no_text_is_counted_as_lost() -> None:
+    recorded, encoder = Recorded(), OtlpEncoder()
+    recorded.tracer.start_span(5, attributes={"n": 1}).end()  # type: ignore[arg-type]
+    assert not list(encoder.encode((span, 100) for span in recorded.spans))
     assert encoder.failed == 1
 
 

@@ -24,6 +24,8 @@ from opentelemetry.trace import SpanKind, StatusCode
 from flask_braintrust_evals.tracing.collector import SizedSpan
 from flask_braintrust_evals.tracing.sizes import plain_attributes
 
+from .clean_spans import clean_span
+
 logger = logging.getLogger("flask_braintrust_evals")
 
 MAX_CHUNK_SPANS = 100
@@ -104,7 +106,7 @@ class OtlpEncoder:
             yield _chunk(envelope, messages)
 
     def _note_failure(self, error: Exception) -> None:
-        """Count a span that cannot be encoded: it may have a text that is not UTF-8."""
+        """Count a span that cannot be encoded, since something of it is of the wrong type."""
         with self._lock:
             self.failed += 1
         logger.warning("a span cannot be encoded: %s", type(error).__name__)
@@ -165,7 +167,14 @@ def _add(span: ReadableSpan, messages: Any) -> None:
     if _is_simple(span, attributes):
         _add_simple(span, attributes, messages)
     else:
-        messages.extend(encode_spans([span]).resource_spans[0].scope_spans[0].spans)
+        messages.extend(_encoded(span).resource_spans[0].scope_spans[0].spans)
+
+
+def _encoded(span: ReadableSpan) -> Any:
+    try:
+        return encode_spans([span])
+    except UnicodeEncodeError:  # as of a span whose exception quotes half a pair of surrogates
+        return encode_spans([clean_span(span)])
 
 
 def _is_simple(span: ReadableSpan, attributes: Mapping[str, Any]) -> bool:
