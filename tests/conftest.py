@@ -84,7 +84,15 @@ LONGEST = (
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Put what takes long first: at the end, one process would run it while the others wait."""
+    """Put what takes long first: at the end, one process would run it while the others wait.
+
+    Raises:
+        pytest.UsageError: the name of a test has an address, which differs in each of several
+            processes, so that they would run nothing.
+    """
+    named = [item.nodeid for item in items if re.search(r" at 0x[0-9a-f]+", item.nodeid)]
+    if named:
+        raise pytest.UsageError(f"give the parameters ids without addresses: {', '.join(named)}")
     if hasattr(config, "workerinput"):  # one of several processes
         items.sort(key=_order)
 

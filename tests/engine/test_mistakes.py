@@ -114,7 +114,9 @@ def test_a_parameter_that_is_not_there_is_an_error_of_the_task_that_names_those_
 
 
 @pytest.mark.parametrize(
-    "scope", [nullcontext(), ExitStack(), 5, lambda environ, start: 1], ids=repr
+    "scope",
+    [nullcontext(), ExitStack(), 5, lambda environ, start: 1],
+    ids=["a context", "a stack", "a number", "an application"],
 )
 def test_a_scope_that_cannot_be_called_or_has_been_is_an_error(scope: Any) -> None:
     with pytest.raises(RegistrationError) as refused:
