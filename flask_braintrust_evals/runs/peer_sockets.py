@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from flask_braintrust_evals.concurrency.gevent_patch import start_thread
+from flask_braintrust_evals.errors import EvalsError
 
 from .socket_folder import SUFFIX, connection_to, private_folder, sockets_in
 
@@ -78,7 +79,7 @@ def listen(group: str, serve: Callable[[socket.socket], None]) -> Listening | No
         serve: takes connections, in a thread of its own.
 
     Raises:
-        EvalsError: the folder of sockets cannot be used.
+        EvalsError: the folder of sockets cannot be used, or its path is too long.
         OSError: the socket cannot be made there.
         RuntimeError: the system has no more threads.
     """
@@ -92,7 +93,7 @@ def listen(group: str, serve: Callable[[socket.socket], None]) -> Listening | No
     path = folder / f"{group}.{secrets.token_hex(4)}{SUFFIX}"
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        listener.bind(str(path))
+        _bind(listener, path)
         listener.listen(64)
         start_thread(partial(serve, listener), "eval-peers")
     except BaseException:
@@ -101,6 +102,17 @@ def listen(group: str, serve: Callable[[socket.socket], None]) -> Listening | No
             path.unlink()
         raise
     return Listening(listener, path)
+
+
+def _bind(listener: socket.socket, path: Path) -> None:
+    try:
+        listener.bind(str(path))
+    except OSError as error:
+        if error.errno is not None:
+            raise
+        raise EvalsError(
+            f"{path} is too long for the address of a socket; set TMPDIR to a shorter path"
+        ) from None
 
 
 def _forget() -> None:

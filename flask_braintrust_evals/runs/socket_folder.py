@@ -28,7 +28,8 @@ def folder_path() -> Path | None:
         place = tempfile.gettempdir()
     except FileNotFoundError as error:
         raise EvalsError(f"{error.strerror}; set TMPDIR to a folder that can be written") from None
-    return Path(place) / f"flask-braintrust-evals-{os.geteuid()}"
+    # Short: on macOS, 48 of the 103 bytes that a socket's path may have are those of its place.
+    return Path(place) / f"flask-evals-{os.geteuid()}"
 
 
 def private_folder(create: bool) -> Path | None:

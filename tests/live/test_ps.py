@@ -136,7 +136,7 @@ def test_runs_of_all_processes_are_listed_and_cancelled(
     # No token is in the log or in what is kept in files, which are sockets.
     assert server.log.count("DELETE /evals/runs/") >= len(streams)
     assert "token-ada" not in server.log
-    (folder,) = place.glob("flask-braintrust-evals-*")
+    (folder,) = place.glob("flask-evals-*")
     assert all(each.is_socket() for each in folder.iterdir())
 
 

@@ -116,6 +116,30 @@ def test_joining_again_changes_nothing(folder: Path, joined: Callable[..., Proce
     assert folder.stat().st_mode & 0o777 == 0o700
 
 
+def test_the_address_of_a_socket_is_short_enough_for_macos(
+    joined: Callable[..., Process], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listening = joined().peers._listening
+    assert listening is not None
+    monkeypatch.setattr(tempfile, "tempdir", "/var/folders/zz/zyxvpxvq6csfxvn_n0000000000000/T")
+    monkeypatch.setattr(os, "geteuid", lambda: 2_000_000_000)  # of a company's directory
+    path = folder_path()
+    assert path is not None
+    assert len(str(path / listening.path.name)) <= 103
+
+
+def test_a_place_whose_path_is_too_long_is_said(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    place = folder.parent / ("a" * 100)
+    place.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(place))
+    Process().peers.join()
+    (message,) = caplog.messages
+    assert "is too long for the address of a socket; set TMPDIR to a shorter path" in message
+    assert str(place) in message
+
+
 def test_sockets_of_processes_that_were_killed_are_removed(
     folder: Path, joined: Callable[..., Process]
 ) -> None:
