@@ -45,5 +45,6 @@ def _is_hung_up(connection: Any) -> bool:
     if not hasattr(select, "POLLHUP"):
         return False
     poll = original("select", "poll")()
-    poll.register(connection.fileno(), 0)  # POLLHUP is always reported
+    # Linux always reports POLLHUP; macOS reports nothing if nothing is asked for.
+    poll.register(connection.fileno(), select.POLLHUP)
     return any(event & select.POLLHUP for _, event in poll.poll(0))

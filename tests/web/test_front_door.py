@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import select
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,8 @@ from flask_braintrust_evals import ConfigurationError, EvalsBlueprint, Session
 from flask_braintrust_evals.web.connections import client_has_left
 from tests.standin import StandIn
 from tests.support import eventually
+
+POLL = select.poll
 
 
 @pytest.fixture(scope="module")
@@ -214,6 +217,30 @@ def test_a_client_that_hangs_up_is_noticed_though_its_body_was_not_read(
             client.close()
             eventually(lambda: client_has_left(request))
         assert not client_has_left(request), "of a connection that is closed here, nothing is known"
+
+
+class PollOfMacOS:
+    """Reports nothing of a descriptor of which nothing is asked for."""
+
+    def __init__(self) -> None:
+        self._poll = POLL()
+
+    def register(self, descriptor: int, events: int) -> None:
+        if events:
+            self._poll.register(descriptor, events)
+
+    def poll(self, timeout: int) -> list[tuple[int, int]]:
+        return self._poll.poll(timeout)
+
+
+def test_a_client_that_hangs_up_is_noticed_on_macos(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(select, "poll", PollOfMacOS)
+    connection, client = socket.socketpair()
+    with connection:
+        request = Request(EnvironBuilder().get_environ() | {"gunicorn.socket": connection})
+        assert not client_has_left(request)
+        client.close()
+        assert client_has_left(request)
 
 
 def test_where_nothing_is_known_of_the_connection_the_client_is_there() -> None:
