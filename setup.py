@@ -64,8 +64,8 @@ setup(
         "opentelemetry-proto>=1.27",
         "opentelemetry-sdk>=1.27",
         "orjson>=3.11.6",
-        "pydantic>=2.8",
-        "referencing>=0.30",
+        "pydantic>=2.9",
+        "referencing>=0.31",
         "regex>=2023.12.25",
         "requests>=2.33",
         "urllib3>=2.7",
@@ -73,7 +73,7 @@ setup(
         "wrapt>=1.14",
     ],
     extras_require={
-        "braintrust": ["braintrust>=0.30"],
+        "braintrust": ["braintrust>=0.31"],
         "cache": ["diskcache>=5.6"],
         # The client of the broker is the application's choice: Celery brings that of RabbitMQ, and
         # celery[redis] that of Redis. Kombu before 5.7 leaves queues in Redis for ever.

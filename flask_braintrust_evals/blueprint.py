@@ -162,7 +162,7 @@ class EvalsBlueprint(Blueprint):
             from .contrib.braintrust.loading import load
         except ImportError as error:
             raise RegistrationError(
-                "load() needs the braintrust package, 0.30 or later: install"
+                "load() needs the braintrust package, 0.31 or later: install"
                 f" 'flask-braintrust-evals[braintrust]' ({error})"
             ) from error
         for evaluator in load(path, blocking=blocking):

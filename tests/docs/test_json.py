@@ -102,3 +102,5 @@ def test_the_bounds_of_requirements_are_those_of_the_page_about_security() -> No
     assert len(documented) >= 8
     for name, version in documented.items():
         assert numbers(required[name.lower()]) == numbers(version), name
+    message = (ROOT / "flask_braintrust_evals" / "blueprint.py").read_text("utf-8")
+    assert f"needs the braintrust package, {required['braintrust']} or later" in message
