@@ -117,8 +117,11 @@ class RunWatch:
         return self._interval
 
     def _end_run(self) -> None:
-        # In a thread: spans may have to be delivered, for which other timers must not wait.
-        start_thread(self._run.close, "eval-release")
+        try:
+            # In a thread: spans may have to be delivered, for which other timers must not wait.
+            start_thread(self._run.close, "eval-release")
+        except RuntimeError:  # the system has no more, or the process exits
+            self._run.close()
 
     def _time_to_leave(self) -> float:
         """Seconds, once the grace period is over, after which nothing is waited for any more."""

@@ -6,11 +6,13 @@ import logging
 import socket
 import threading
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from flask_braintrust_evals import EvalHooks, Evaluator
+from flask_braintrust_evals.web import watch
 from flask_braintrust_evals.web.sending import PIECE, Sending
 from tests.support import PATIENCE, eventually, happens
 
@@ -121,3 +123,18 @@ def test_a_client_that_takes_nothing_ends_its_run_and_gives_its_slot_back(
     assert "evaluator 'held': the client has taken nothing of the stream for 1." in caplog.text
     eventually(lambda: api.eval().status_code == 200)
     response.close()
+
+
+def test_a_run_of_an_abandoned_stream_ends_also_where_no_thread_can_be_started(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def start_thread(*_: object) -> None:
+        raise RuntimeError("can't create new thread at interpreter shutdown")
+
+    monkeypatch.setattr(watch, "start_thread", start_thread)
+    ended = threading.Event()
+    run: Any = SimpleNamespace(close=ended.set)
+    grace: Any = SimpleNamespace(remaining=lambda: None)
+    sending: Any = SimpleNamespace(is_abandoned=True)
+    watch.RunWatch(run, "echo", grace, 0).start(sending)
+    assert ended.wait(PATIENCE)
