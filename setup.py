@@ -79,7 +79,7 @@ setup(
         # celery[redis] that of Redis. Kombu before 5.7 leaves queues in Redis for ever.
         "celery": ["celery>=5.6", "kombu>=5.7"],
         "gunicorn": ["gunicorn[gevent]>=23.0", "gevent>=24.10.1"],
-        "opentelemetry": ["opentelemetry-instrumentation-flask>=0.48b0"],
+        "opentelemetry": ["opentelemetry-instrumentation-flask>=0.49b0"],
         "pytest": ["pytest>=7.4"],
     },
     classifiers=[
