@@ -34,7 +34,7 @@ export class Setup {
       this.#keepNow();
     });
     byId("setup").addEventListener("input", () => this.#keepSoon());
-    // Not later: browsers need not end what a page that is left has begun to write.
+    // At once: browsers need not finish a write that begins when the page is left.
     byId("setup").addEventListener("change", () => this.#keepNow());
     addEventListener("pagehide", () => this.#keep());
     byId("evaluator").addEventListener("change", () => {
@@ -89,7 +89,9 @@ export class Setup {
     this.#keep();
     this.evaluator = name;
     byId("evaluator").value = name;
-    this.#fill((await this.store.form(name).catch(() => undefined)) ?? {});
+    const kept = (await this.store.form(name).catch(() => undefined)) ?? {};
+    if (this.evaluator !== name) return; // another one has been chosen meanwhile
+    this.#fill(kept);
     byId("setup").ariaBusy = false;
   }
 

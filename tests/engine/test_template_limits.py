@@ -201,10 +201,10 @@ def test_a_long_path_in_nested_sections_is_followed_as_far_as_it_leads() -> None
 
 
 def test_nested_expressions_are_compiled_in_time() -> None:
-    start = time.monotonic()
+    start = time.process_time()
     for inside in ("|abs", ".a"):
         renderer("nunjucks", {"x": 1})("{{ x" + inside * 150 + " }}")
-    assert time.monotonic() - start < 2
+    assert time.process_time() - start < 2
 
 
 @pytest.mark.parametrize("begin", ["{% for a in x %}", "{% for a in x if a %}"])

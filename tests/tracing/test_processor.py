@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from opentelemetry import trace
@@ -163,7 +164,10 @@ def test_no_processor_is_added_where_the_sdk_is_not_behind_the_provider(
 ) -> None:
     provider = NoOpTracerProvider()
     monkeypatch.setattr(trace, "get_tracer_provider", lambda: provider)
+    made: list[Any] = []
+    monkeypatch.setattr(trace, "set_tracer_provider", made.append)
     CaseSpanProcessor(install=True).attach()
+    assert made == []
 
 
 def test_a_span_is_told_from_those_that_are_not_delivered(case: Case) -> None:

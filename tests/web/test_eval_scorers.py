@@ -17,7 +17,6 @@ from .support import CASES, PLAYGROUND, Api, api_of, last_json, scored
 
 def test_scorers_of_the_request_are_added_to_the_evaluators_own(cloud: StandIn) -> None:
     seen: list[Any] = []
-
     recorded: list[str] = []
 
     def remote(input: Any) -> Any:

@@ -110,6 +110,16 @@ def test_the_page_loads_one_script_and_one_style_which_have_all_others(api: Api)
     assert all((FOLDER / name).read_text("utf-8") in style for name in page_files.STYLES)
 
 
+def test_the_page_names_nothing_of_other_hosts() -> None:
+    for path in FOLDER.iterdir():
+        text = path.read_text("utf-8")
+        code = [line for line in text.splitlines() if not line.lstrip().startswith("//")]
+        links = [line for line in code if "http://" in line or "https://" in line]
+        assert all("http://www.w3.org/2000/svg" in each or "owasp" in each for each in links), path
+        for sink in ("innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval("):
+            assert sink not in text, path
+
+
 @pytest.mark.parametrize(
     "path",
     [
