@@ -156,10 +156,11 @@ def _in_ascii(key: str, value: Any, host: str) -> str:
     """
     if host.isascii():
         return host
+    name, colon, port = host.partition(":")
     try:
-        sent = host.encode("idna")
-        if sent.decode("idna") == host:
-            return sent.decode()
+        sent = name.encode("idna")
+        if sent.decode("idna") == name:
+            return sent.decode() + colon + port
     except UnicodeError:
         pass
     raise refuse(key, value, "written as browsers send it, such as 'xn--bcher-kva.example'")

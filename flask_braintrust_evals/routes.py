@@ -178,6 +178,8 @@ def _check_variables(
 def add_host(endpoint: str, values: dict[str, Any]) -> None:
     """Add the host to what an address of ours is built from, where all hosts are ours."""
     rules = current_app.url_map
+    if endpoint.rpartition(".")[2] == UNKNOWN:
+        return  # which is not among these rules: its address is built from that of the request
     if rules.host_matching and rules.is_endpoint_expecting(endpoint, _ANY_HOST):
         host = request.host if has_request_context() else current_app.config["SERVER_NAME"]
         values.setdefault(_ANY_HOST, host)

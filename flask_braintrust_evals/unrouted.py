@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import Any
+from urllib.parse import quote
 
 from flask import current_app, has_request_context, request
 from flask.sansio.app import App
@@ -24,6 +25,8 @@ UNKNOWN = "unknown"
 REST = "evals_rest"
 """The variable for what comes after the prefix."""
 
+_SAFE = "%!#$&'()*+,/:;=?@"
+"""Characters of an anchor that stay as they are, as in Flask."""
 _OPTIONS = ("anchor", "external", "method", "scheme")
 """The options of ``url_for`` beside the variables."""
 
@@ -132,13 +135,20 @@ class Unrouted:
         adapter = self._adapter() if has_request_context() and endpoint in self._is_known else None
         if adapter is None:
             raise error
-        options = {name: values.pop(f"_{name}", None) for name in _OPTIONS}
-        return adapter.build(
+        options = {name: values.get(f"_{name}") for name in _OPTIONS}
+        variables = {**values}
+        if endpoint == request.endpoint:  # it has the variable of a host, too, if hosts are matched
+            variables = {**(request.view_args or {}), **values}
+        for name in _OPTIONS:
+            variables.pop(f"_{name}", None)
+        address = adapter.build(
             endpoint,
-            values,
+            variables,
             force_external=bool(options["external"]),
             url_scheme=options["scheme"],
         )
+        anchor = options["anchor"]
+        return address if anchor is None else f"{address}#{quote(anchor, safe=_SAFE)}"
 
     def _adapter(self) -> MapAdapter | None:
         """Return what looks up the current request in the map here, as Flask does in its own."""

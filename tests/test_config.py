@@ -241,6 +241,7 @@ RIGHT: list[tuple[str, Any, str, Any]] = [
     ("BRAINTRUST_EVALS_HOSTS", ["buildbox", "[fd00::1]"], "hosts", ("buildbox", "fd00::1")),
     ("BRAINTRUST_EVALS_HOSTS", ".Bücher.de, a.", "hosts", (".xn--bcher-kva.de", "a")),
     ("BRAINTRUST_EVALS_ORIGINS", "http://bücher.de:1", "origins", ("http://xn--bcher-kva.de:1",)),
+    ("BRAINTRUST_EVALS_ORIGINS", "http://bücher:80", "origins", ("http://xn--bcher-kva:80",)),
     ("BRAINTRUST_EVALS_ORIGINS", [], "origins", ()),
     ("BRAINTRUST_EVALS_ORIGINS", "http://localhost:3000", "origins", ("http://localhost:3000",)),
     (

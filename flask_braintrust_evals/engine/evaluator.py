@@ -14,7 +14,7 @@ from flask_braintrust_evals.suggestions import did_you_mean
 
 from .calls.introspection import calling_location
 from .calls.plan import CasePlan
-from .calls.signatures import SCORER_ARGUMENTS, TaskCall, scorer_calls
+from .calls.signatures import TaskCall, scorer_calls
 from .parameters.values import ParameterSet
 from .values.names import LongName
 from .values.option_checks import (
@@ -233,7 +233,7 @@ def _check_second_argument(task: TaskCall, names: Sequence[str]) -> None:
     name = task.hooks_name
     if name in names:
         what, instead = "the name of a parameter", f", and read hooks.parameters[{name!r}]"
-    elif name in SCORER_ARGUMENTS:
+    elif name in _OF_SCORERS:
         what = "an argument of scorers"
         instead = f", and read hooks.{name}" if name in _OF_HOOKS else ""
     else:
@@ -272,5 +272,7 @@ def _repeatable(data: Any) -> Any:
 
 _OF_HOOKS = ("expected", "metadata", "tags")
 """What scorers get by their arguments, and tasks from their hooks."""
+_OF_SCORERS = (*_OF_HOOKS, "output")
+"""Names of arguments by which a task does not mean its hooks."""
 _OPTIONS = tuple(each.name for each in dataclasses.fields(Evaluator) if each.init)
 """The names of what an evaluator is made from."""

@@ -21,7 +21,7 @@ class _Turn:
 
 
 class CallRoom:
-    """The characters that calls may have in all which are made at a time. Thread-safe.
+    """The characters that all calls which are made at the same time may have together. Thread-safe.
 
     Calls get room in the order in which they ask for it.
 

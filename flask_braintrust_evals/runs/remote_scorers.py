@@ -26,7 +26,7 @@ from .call_room import CallRoom
 from .spec import RemoteScorer
 
 _LARGE = 1_000_000
-"""Characters, roughly, of a call that is large. Larger ones count as two of them can be sent."""
+"""Characters, roughly, that a call counts as at most: two of any size are sent at a time."""
 _LEAST = 10_000
 """Characters that every call counts as: each has a connection, of which a process has not many."""
 _AT_A_TIME = 2 * _LARGE
@@ -70,8 +70,9 @@ def remote_scorers(
                 arguments["parameters"] = dict(parameters)
             if trace.get_configuration()["object_id"]:
                 arguments["trace"] = dict(trace)
-                deliver_case(span.trace_id)
             with room.taken(_size([arguments, remote.function_id])):
+                if "trace" in arguments:
+                    deliver_case(span.trace_id)
                 result = invoke(
                     session,
                     remote.function_id,

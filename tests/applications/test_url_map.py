@@ -290,11 +290,13 @@ def test_the_application_builds_the_address_of_every_request_of_ours() -> None:
         values = request.view_args or {}
         built.append(url_for(request.endpoint, **values))
         built.append(url_for(request.endpoint, _external=True, _scheme="https", **values))
+        built.append(url_for(request.endpoint, _anchor="a b", **values))
 
     for method, path in (("GET", "list"), ("GET", "no/where"), ("GET", ""), ("PUT", "list")):
         built.clear()
         app.test_client().open(f"/acme/evals/{path}", method=method)
-        assert built == [f"/acme/evals/{path}", f"https://localhost/acme/evals/{path}"]
+        own = f"/acme/evals/{path}"
+        assert built == [own, f"https://localhost{own}", f"{own}#a%20b"]
     with app.test_request_context(), pytest.raises(BuildError):
         url_for("nothing.of.ours")
 
@@ -363,6 +365,13 @@ def hosted(**options: Any) -> FlaskClient:
     app.add_url_rule("/", "home", lambda: "home", host="localhost")
     app.add_url_rule("/addresses", "addresses", lambda: url_for("evals.list"), host="localhost")
     app.register_blueprint(blueprint_of(), url_prefix="/evals", **options)
+
+    @app.before_request
+    def build() -> None:
+        if request.endpoint is not None and request.endpoint.startswith("evals."):
+            address = url_for(request.endpoint, **request.view_args or {})
+            assert address.endswith(request.path), address
+
     return app.test_client()
 
 

@@ -148,6 +148,19 @@ def test_what_is_queued_is_sent_at_once_and_stays_queued_after_a_failure() -> No
     assert [len(batch) for batch in intake.batches] == [3, 2]
 
 
+def test_what_others_queue_meanwhile_is_not_waited_for() -> None:
+    sent: list[int] = []
+
+    def send(batch: list[OtlpChunk], seconds: float) -> None:
+        sent.append(len(batch))
+        fill(outbox, 1)
+
+    outbox = SpanExporter(send)
+    fill(outbox, BATCH_SPANS + 1)
+    outbox.send_queued()
+    assert sent == [BATCH_SPANS, 2]
+
+
 @pytest.mark.parametrize(
     "send",
     [lambda outbox: outbox.flush(10), SpanExporter.send_queued],

@@ -10,6 +10,7 @@ import weakref
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 from opentelemetry import trace
@@ -17,6 +18,7 @@ from opentelemetry.trace import Tracer, set_span_in_context
 
 from flask_braintrust_evals.cloud.sessions import Endpoints, UserSession, log_in
 from flask_braintrust_evals.cloud.tokens import Token
+from flask_braintrust_evals.cloud.tracing.encoder import OtlpEncoder
 from flask_braintrust_evals.cloud.tracing.exporter import BATCH_SPANS
 from flask_braintrust_evals.cloud.tracing.pipeline import SpanPipeline
 from flask_braintrust_evals.tracing import collector
@@ -129,6 +131,38 @@ def test_the_spans_of_a_running_case_are_sent_on_demand_once_and_kept(
     root.end()
     spans.flush()
     assert [span.name for span in cloud.spans] == [*(f"child-{n}" for n in range(12)), "eval"]
+
+
+def test_no_scorer_of_a_case_goes_on_while_another_one_still_queues_its_spans(
+    cloud: StandIn, session: UserSession, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spans = run_spans(session)
+    root = spans.tracer.start_span("eval")
+    trace_id = root.get_span_context().trace_id
+    spans.tracer.start_span("task", set_span_in_context(root)).end()
+    encoding, go_on = threading.Event(), threading.Event()
+    encode, found = OtlpEncoder.encode, list[list[str]]()
+
+    def slow(*arguments: Any) -> Any:
+        encoding.set()
+        assert go_on.wait(10)
+        return encode(*arguments)
+
+    def deliver() -> None:
+        spans.deliver_case(trace_id)
+        found.append([span.name for span in cloud.spans])
+
+    monkeypatch.setattr(OtlpEncoder, "encode", slow)
+    scorers = [threading.Thread(target=deliver) for _ in range(2)]
+    scorers[0].start()
+    assert encoding.wait(10)
+    scorers[1].start()
+    scorers[1].join(0.05)
+    go_on.set()
+    for each in scorers:
+        each.join(10)
+    assert found == [["task"], ["task"]]
+    root.end()
 
 
 def test_spans_are_sent_when_they_are_flushed_and_once(

@@ -118,8 +118,13 @@ def test_fields_for_the_command_line_are_ignored(bp: EvalsBlueprint) -> None:
     assert added(bp).name == "the evaluator"
 
 
-def test_what_an_evaluator_says_of_its_code_is_taken_over(bp: EvalsBlueprint) -> None:
-    bp.add(sdk_evaluator(repo_info=braintrust.RepoInfo(commit="c", dirty=False)))
+@pytest.mark.parametrize(
+    "given",
+    [braintrust.RepoInfo(commit="c", dirty=False), {"commit": "c", "dirty": False}],
+    ids=["RepoInfo", "dict"],
+)
+def test_what_an_evaluator_says_of_its_code_is_taken_over(bp: EvalsBlueprint, given: Any) -> None:
+    bp.add(sdk_evaluator(repo_info=given))
     info = added(bp).repo_info
     assert info is not None
     assert {name: value for name, value in info.items() if value is not None} == {

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from flask_braintrust_evals import EvalsError, Evaluator, Score
+from flask_braintrust_evals.concurrency.cancellation import Cancellation
 from flask_braintrust_evals.engine.calls.signatures import ScorerCall
 from flask_braintrust_evals.engine.running import case_scorer
 from flask_braintrust_evals.engine.tracing.eval_tracer import EvalTracer
@@ -55,21 +56,38 @@ def test_plain_and_async_scorers_classifiers_and_hosted_scorers_run_at_the_same_
 
 def test_a_case_has_few_threads_for_its_scorers(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(case_scorer, "MAX_THREADS", 2)
-    meeting = Meeting(3)
+    meeting = threading.Barrier(3)
     threads: list[int] = []
 
     def plain(output: Any) -> float:
         threads.append(threading.get_ident())
-        if len(threads) <= 3:
-            meeting.plain(output)
+        meeting.wait(PATIENCE)  # passed only where three are called at a time, until the last one
         return 1.0
 
-    extra = [ScorerCall(f"far {n}", plain, ("output",), ()) for n in range(8)]
+    extra = [ScorerCall(f"far {n}", plain, ("output",), ()) for n in range(9)]
     result, _ = run_case(Evaluator("e", echo), extra_scorers=extra)
     assert not result.scorer_errors
     assert list(result.scores) == [each.name for each in extra]
     assert len(set(threads)) == 3
-    assert threads.count(threads[-1]) == 6
+
+
+def test_scorers_that_wait_for_a_thread_are_not_called_once_the_run_is_cancelled(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(case_scorer, "MAX_THREADS", 1)
+    cancellation, called = Cancellation(), []
+    meeting = threading.Barrier(2)
+
+    def plain(output: Any) -> float:
+        called.append(output)
+        meeting.wait(PATIENCE)
+        cancellation.set()
+        return 1.0
+
+    extra = [ScorerCall(f"far {n}", plain, ("output",), ()) for n in range(6)]
+    result, _ = run_case(Evaluator("e", echo), extra_scorers=extra, cancellation=cancellation)
+    assert len(called) == 2
+    assert len(result.scorer_errors) == 4
 
 
 @pytest.mark.parametrize("order", ["forwards", "backwards"])

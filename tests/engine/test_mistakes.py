@@ -127,6 +127,11 @@ def test_a_scope_that_cannot_be_called_or_has_been_is_an_error(scope: Any) -> No
     )
 
 
+def test_a_class_of_contexts_is_a_scope() -> None:
+    (case,) = Evaluator("e", echo).run([{"input": 1}], scope=ExitStack).results
+    assert case.error is None
+
+
 def test_a_task_whose_hooks_have_the_name_of_a_parameter_is_refused() -> None:
     def task(input: Any, number: Any) -> Any:
         return input * number

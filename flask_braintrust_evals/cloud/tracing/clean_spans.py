@@ -13,6 +13,28 @@ from flask_braintrust_evals.tracing.sizes import plain_attributes
 from flask_braintrust_evals.tracing.span_copies import copy_of
 
 
+def has_surrogates(span: ReadableSpan) -> bool:
+    """Return whether a text of a span has a lone surrogate."""
+    texts = [span.name, span.status.description, *(event.name for event in span.events)]
+    attributes = [
+        plain_attributes(span),
+        *(event.attributes for event in span.events),
+        *(link.attributes for link in span.links),
+    ]
+    return any(map(_has_surrogates, (*texts, *attributes)))
+
+
+def _has_surrogates(value: Any) -> bool:
+    """Return whether the value of an attribute, which has a few levels at most, has one."""
+    if isinstance(value, str):
+        return not value.isascii() and clean_text(value) != value
+    if isinstance(value, Mapping):
+        return any(map(_has_surrogates, value)) or any(map(_has_surrogates, value.values()))
+    if isinstance(value, Sequence) and not isinstance(value, bytes):
+        return any(map(_has_surrogates, value))
+    return False
+
+
 def clean_span(span: ReadableSpan) -> ReadableSpan:
     """Return a copy of a span whose texts can be encoded."""
     description = span.status.description

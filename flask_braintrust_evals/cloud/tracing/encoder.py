@@ -24,7 +24,7 @@ from opentelemetry.trace import SpanKind, StatusCode
 from flask_braintrust_evals.tracing.collector import SizedSpan
 from flask_braintrust_evals.tracing.sizes import plain_attributes
 
-from .clean_spans import clean_span
+from .clean_spans import clean_span, has_surrogates
 
 logger = logging.getLogger("flask_braintrust_evals")
 
@@ -171,10 +171,8 @@ def _add(span: ReadableSpan, messages: Any) -> None:
 
 
 def _encoded(span: ReadableSpan) -> Any:
-    try:
-        return encode_spans([span])
-    except UnicodeEncodeError:  # as of a span whose exception quotes half a pair of surrogates
-        return encode_spans([clean_span(span)])
+    # As of a span whose exception quotes half a pair of surrogates.
+    return encode_spans([clean_span(span) if has_surrogates(span) else span])
 
 
 def _is_simple(span: ReadableSpan, attributes: Mapping[str, Any]) -> bool:

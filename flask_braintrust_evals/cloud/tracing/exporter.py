@@ -72,7 +72,7 @@ class SpanExporter(Generic[C]):
         """
         while not self._add(chunk):
             with self._changed:
-                if self._backoff.is_on() or _on_event_loop():
+                if self._backoff.is_on() or on_event_loop():
                     self.lost += chunk.count
                     return
                 if self._under_way and not self._queue.chunks:
@@ -93,15 +93,16 @@ class SpanExporter(Generic[C]):
             self._send_batch(time.monotonic() + ATTEMPT_TIMEOUT)
 
     def send_queued(self) -> None:
-        """Send the spans that are queued by now, also where other threads do it; then return.
+        """Send the spans that are queued by now, or wait for other threads that do it.
 
-        After a failed attempt, or after :data:`ATTEMPT_TIMEOUT`, the others stay in the queue. If
-        the calling thread runs an event loop, which must not wait, all of them do.
+        After a failed attempt, or after :data:`ATTEMPT_TIMEOUT`, the others stay in the queue.
         """
-        if _on_event_loop():
-            return
         deadline = time.monotonic() + ATTEMPT_TIMEOUT
-        while self._queue.chunks and not self._backoff.is_on() and time.monotonic() < deadline:
+        last = self._queue.appended
+        while not self._backoff.is_on() and time.monotonic() < deadline:
+            with self._changed:
+                if not self._queue.has_any_up_to(last):
+                    break
             self._send_batch(deadline)
         with self._changed:
             of_others = set(self._under_way)
@@ -141,12 +142,8 @@ class SpanExporter(Generic[C]):
             if not batch:
                 return
             self._under_way.add(attempt)
-        error: Exception | None = None
         try:
-            seconds = max(0.05, min(ATTEMPT_TIMEOUT, deadline - time.monotonic()))
-            self._send(batch, seconds)
-        except Exception as failure:  # spans that cannot be sent must not end the run
-            error = failure
+            self._settle(batch, self._error_of(batch, deadline))
         except BaseException:  # Ctrl-C: the next flush sends them
             with self._changed:
                 self._queue.put_back(batch)
@@ -155,7 +152,15 @@ class SpanExporter(Generic[C]):
             with self._changed:
                 self._under_way.discard(attempt)
                 self._changed.notify_all()
-        self._settle(batch, error)
+
+    def _error_of(self, batch: list[C], deadline: float) -> Exception | None:
+        """Send a batch; return why that failed, since it must not end the run."""
+        try:
+            seconds = max(0.05, min(ATTEMPT_TIMEOUT, deadline - time.monotonic()))
+            self._send(batch, seconds)
+        except Exception as failure:
+            return failure
+        return None
 
     def _settle(self, batch: list[C], error: Exception | None) -> None:
         count = sum(chunk.count for chunk in batch)
@@ -174,11 +179,16 @@ class SpanExporter(Generic[C]):
 
 @dataclass
 class _Queue(Generic[C]):
-    """The chunks that are to be sent, with the number of their spans and bytes."""
+    """The chunks that are to be sent, with the number of their spans and bytes.
+
+    Attributes:
+        appended: how many chunks were ever appended.
+    """
 
     chunks: deque[C] = field(default_factory=deque)
     spans: int = 0
     bytes: int = 0
+    appended: int = 0
 
     @property
     def has_batch(self) -> bool:
@@ -191,8 +201,13 @@ class _Queue(Generic[C]):
             and self.bytes + chunk.size <= MAX_QUEUED_BYTES
         )
 
+    def has_any_up_to(self, number: int) -> bool:
+        """Return whether one of the first ``number`` chunks that were appended is here."""
+        return bool(self.chunks) and len(self.chunks) > self.appended - number
+
     def append(self, chunk: C) -> None:
         self.chunks.append(chunk)
+        self.appended += 1
         self._count(chunk, 1)
 
     def take_batch(self) -> list[C]:
@@ -242,7 +257,7 @@ class _Backoff:
         self._pause = 0.0
 
 
-def _on_event_loop() -> bool:
+def on_event_loop() -> bool:
     """Return whether the calling thread runs an event loop, which must not wait."""
     try:
         asyncio.get_running_loop()

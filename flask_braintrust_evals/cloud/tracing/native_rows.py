@@ -180,5 +180,5 @@ _CONVERTERS: Mapping[str, Callable[[Any], str | None]] = {
     semconv.TAGS: _tags,
     semconv.CLASSIFICATIONS: _labels,
 }
-"""Return the JSON text of a field, by its attribute; of all others, :func:`_object` does. A value
-that its field cannot have becomes metadata."""
+"""What returns the JSON text of a field, by its attribute; for all others, :func:`_object` does. A
+value that its field cannot have becomes metadata."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -17,7 +18,7 @@ from flask_braintrust_evals.tracing.span_keeper import SpanKeeper
 from flask_braintrust_evals.tracing.usage import CaseUsage
 
 from .encoder import OtlpChunk, OtlpEncoder
-from .exporter import SpanExporter
+from .exporter import SpanExporter, on_event_loop
 from .intake import Intake
 from .native_rows import NativeRow, is_native, native_row
 from .outgoing import Customize, no_customizer, outgoing
@@ -63,6 +64,7 @@ class SpanPipeline:
         self._parent = parent
         self._timeout = timeout
         self._encoder = OtlpEncoder()
+        self._delivering = threading.Lock()
         self._unpacker = Unpacker()
         self._row_fields = row_fields
         intake = Intake(session, parent)
@@ -93,9 +95,13 @@ class SpanPipeline:
     def deliver_case(self, trace_id: int) -> None:
         """Send the spans of a running case that have ended so far, and keep them for its scorers.
 
-        What Braintrust does not accept at once is sent later, and no error is raised.
+        What Braintrust does not accept at once is sent later, and no error is raised. Nothing is
+        sent if the calling thread runs an event loop, which must not wait.
         """
-        self._collector.deliver_ended(trace_id)
+        if on_event_loop():
+            return
+        with self._delivering:  # by another scorer, which may not have queued all of them yet
+            self._collector.deliver_ended(trace_id)
         self._spans.send_queued()
 
     def flush(self, timeout: float | None = None) -> None:

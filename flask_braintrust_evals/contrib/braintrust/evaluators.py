@@ -197,7 +197,7 @@ def _git_fields(settings: Any) -> frozenset[str] | None:
 
 
 def _repo_info(info: Any) -> Mapping[str, Any] | None:
-    return None if info is None else info.as_dict()
+    return info if info is None or isinstance(info, Mapping) else info.as_dict()
 
 
 def _data(evaluator: Any) -> Any:

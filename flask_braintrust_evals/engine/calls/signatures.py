@@ -9,7 +9,7 @@ import dataclasses
 import functools
 import inspect
 import itertools
-from collections.abc import Callable, Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -186,7 +186,8 @@ def scorer_calls(
         DuplicateEvaluatorError: two of them have the same name.
     """
     # A set has another order in each process, by which lambdas would have other names.
-    is_list = isinstance(scorers or (), Iterable) and not isinstance(scorers, str | Mapping | Set)
+    unfit = isinstance(scorers, str | Mapping | set | frozenset)
+    is_list = isinstance(scorers or (), Iterable) and not unfit
     if callable(scorers) or not is_list:
         option = "scores" if kind == "scorer" else "classifiers"
         raise RegistrationError(

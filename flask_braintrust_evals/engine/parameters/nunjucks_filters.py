@@ -142,7 +142,9 @@ def _sum(values: Iterable[Any], attribute: str | None = None) -> Any:
     return bounded_number(sum(items))
 
 
-def _trim(value: Any) -> str:
+def _trim(value: Any, characters: str | None = None) -> str:
+    if characters is not None:
+        raise TemplateLimitError("trim takes no characters: it removes whitespace")
     return str(value).strip()
 
 

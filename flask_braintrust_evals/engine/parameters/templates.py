@@ -135,7 +135,9 @@ def _kinds_of_tags(template: bytes) -> list[bytes]:
             delimiters = _WORD.findall(template, begin, place)[:2]
             # The library skips whitespace at the ends of lines, which could begin a tag.
             if len(delimiters) < 2 or any(map(_WHITESPACE.search, delimiters)):
-                raise TemplateError("the template is malformed: a tag must set two delimiters")
+                raise TemplateError(
+                    "the template is malformed: a tag must set two delimiters, in one line"
+                )
             opening, closing = delimiters
         place += len(last)
     return kinds

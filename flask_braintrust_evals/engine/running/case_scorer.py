@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
@@ -31,7 +32,7 @@ QUICK_SECONDS = 0.001
 """A scorer whose last call took less is called on the worker's own thread, which costs less than
 starting another one."""
 MAX_THREADS = 20
-"""Scorers of a case that have threads of the operating system. A request may name a hundred."""
+"""Threads of the operating system for the scorers of a case. A request may name a hundred."""
 
 
 class CaseScorer:
@@ -130,12 +131,14 @@ class CaseScorer:
         ]
         slow = [run for run, took in zip(runs, self._seconds, strict=True) if took > QUICK_SECONDS]
         # The last slow one need not have a thread, since this one only waits.
-        apart = slow[:-1] if is_patched() else slow[:-1][:MAX_THREADS]
-        for run in apart:
-            run.start(in_thread=True)
+        threads = len(slow) if is_patched() else MAX_THREADS
+        queued = deque(run.prepare() for run in slow[:-1][threads:])
+        for run in slow[:-1][:threads]:
+            run.start(in_thread=True, then=functools.partial(_call_queued, queued))
         # Quick ones first.
-        for run in (*[run for run in runs if run not in slow], *slow[len(apart) :]):
+        for run in (*[run for run in runs if run not in slow], *slow[-1:]):
             run.start(in_thread=False)
+        _call_queued(queued)
         for index, run in enumerate(runs):
             run.wait()
             self._seconds[index] = run.seconds
@@ -204,3 +207,13 @@ class CaseScorer:
         recorded_in = self._code.tracer.attributes.get(semconv.PARENT)
         finished = functools.partial(self._finished_spans, context.trace_id)
         return CaseTrace(finished, recorded_in, format_trace_id(context.trace_id), metrics)
+
+
+def _call_queued(calls: deque[Callable[[], None]]) -> None:
+    """Make the calls that no other thread has begun."""
+    while True:
+        try:
+            call = calls.popleft()
+        except IndexError:
+            return
+        call()

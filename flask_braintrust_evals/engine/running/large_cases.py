@@ -27,8 +27,8 @@ _HEAD = 24
 def size_if_large(case: EvalCase, own: int = 0) -> int:
     """Return about how many bytes of memory the values of a case take; 0: it is not large.
 
-    Objects of user code count little: callers cannot send them. Not more is counted than there is
-    room for.
+    Objects of user code count little: callers cannot send them. Of the values, not more is counted
+    than there is room for.
 
     Args:
         case: the case.

@@ -66,7 +66,11 @@ def make_cases(data: Any, evaluator: str, cancellation: Cancellation) -> Iterabl
         raise DataError(
             f"evaluator {evaluator!r}: data must be an iterable of cases, not {excerpt(data)}"
         )
-    if hasattr(data, "columns") and hasattr(data, "to_dict"):
+    if (
+        hasattr(data, "columns")
+        and hasattr(data, "to_dict")
+        and not isinstance(_first(data), Mapping)
+    ):
         raise DataError(
             f"evaluator {evaluator!r}: data must be an iterable of cases, and iterating over a"
             f" {type(data).__name__} gives the names of its columns; pass its rows, such as"
@@ -74,6 +78,10 @@ def make_cases(data: Any, evaluator: str, cancellation: Cancellation) -> Iterabl
         )
     cases: Iterable[Any] = data
     return cases
+
+
+def _first(data: Iterable[Any]) -> Any:
+    return next(iter(data), None)
 
 
 def is_to_be_made(data: Any) -> bool:

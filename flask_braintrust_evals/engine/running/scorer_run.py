@@ -16,10 +16,15 @@ from flask_braintrust_evals.concurrency.event_loop import background_loop
 from flask_braintrust_evals.concurrency.held_scope import HeldScope
 from flask_braintrust_evals.concurrency.job import Job
 from flask_braintrust_evals.engine.calls.signatures import ScorerCall
+from flask_braintrust_evals.errors import RunError
 
 from .user_code import UserCode, is_awaitable
 
 P = ParamSpec("P")
+
+
+def _nothing() -> None:
+    pass
 
 
 class ScorerRun:
@@ -82,28 +87,48 @@ class ScorerRun:
         """Whether it has a scope of its own."""
         return self._scope is not None
 
-    def start(self, in_thread: bool) -> None:
+    def start(self, in_thread: bool, then: Callable[[], None] = _nothing) -> None:
         """Call the scorer.
 
         Args:
             in_thread: whether to call it in a thread of its own, and not in the calling one. Its
                 coroutine, if it is ``async``, runs on the event loop either way.
+            then: called in that thread when the scorer has returned.
         """
         try:
             self._enter()
             if in_thread or self._code.in_real_threads:
-                self._start_thread()
+                self._start_thread(then)
             else:
                 self._context.run(self._run, None)
         except BaseException as error:
             self._job, self._error, self._ended_ns = None, error, time.monotonic_ns()
 
-    def _start_thread(self) -> None:
+    def prepare(self) -> Callable[[], None]:
+        """Return a function that calls the scorer, in any thread; :meth:`wait` waits for it.
+
+        It does not call the scorer if the run has been cancelled.
+        """
+        job = self._job = Job[Any]()
+
+        def call() -> None:
+            try:
+                if self._code.cancellation.is_set():
+                    raise RunError("the run was cancelled before the scorer was called")
+                self._enter()
+                self._context.copy().run(self._run, job)
+            except BaseException as error:
+                job.fail(error)
+
+        return call
+
+    def _start_thread(self, then: Callable[[], None]) -> None:
         context, job = self._context.copy(), Job[Any]()
         self._job = job
 
         def work() -> None:
             context.run(self._run, job)
+            then()
 
         try:
             self._code.start_thread(work, "eval-scorer", job)

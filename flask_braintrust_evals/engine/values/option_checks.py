@@ -61,10 +61,10 @@ def check_switches(**switches: Any) -> None:
     """Check options that are on or off: any text, such as ``"false"``, would be on.
 
     Raises:
-        RegistrationError: one of them is neither ``True`` nor ``False``.
+        RegistrationError: one of them is a text.
     """
     for name, value in switches.items():
-        if not isinstance(value, bool):
+        if isinstance(value, str):
             raise RegistrationError(f"{name} must be True or False, not {value!r}")
 
 
@@ -75,7 +75,7 @@ def check_scope(scope: Any) -> None:
         RegistrationError: it is no function, most likely because it has been called already, or one
             that needs arguments, such as a Flask application itself.
     """
-    if scope is not None and (hasattr(scope, "__enter__") or not _needs_nothing(scope)):
+    if scope is not None and not _needs_nothing(scope):
         raise RegistrationError(
             "scope must be a function that returns a context manager, such as app.app_context"
             f" (without parentheses), not {scope!r}"
