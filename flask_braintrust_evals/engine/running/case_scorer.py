@@ -39,9 +39,9 @@ class CaseScorer:
     """One pass of scoring: some scorers and classifiers, called on the result of a task.
 
     They are called at the same time, each in a thread or on the event loop; those that were quick
-    so far, or for which there are no threads, are called one after another. The order in which they
-    end changes nothing: results, names, spans and failures are in the order in which scorers and
-    classifiers are declared.
+    so far are called one after another. Where there are more than :data:`MAX_THREADS`, the others
+    wait for one of these threads. The order in which they end changes nothing: results, names,
+    spans and failures are in the order in which scorers and classifiers are declared.
 
     A case may have several passes, such as that of the evaluator and that of the Playground's
     scorers. A pass needs the result and the span of the case, so that it may run in another process
