@@ -41,7 +41,7 @@ from flask_braintrust_evals.tracing.processor import CaseSpanProcessor
 PARENT_VALUE = "experiment_id:00000000-0000-0000-0000-000000000000"
 
 SINK = """
-from http.server import BaseHTTPRequestHandler, HTTPServer
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 class Sink(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
@@ -55,7 +55,7 @@ class Sink(BaseHTTPRequestHandler):
     def log_message(self, *arguments):
         pass
 
-server = HTTPServer(("127.0.0.1", 0), Sink)
+server = ThreadingHTTPServer(("127.0.0.1", 0), Sink)
 print(server.server_port, flush=True)
 server.serve_forever()
 """
