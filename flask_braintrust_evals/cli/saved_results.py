@@ -51,8 +51,9 @@ class SavedRun:
 
     @property
     def score_names(self) -> list[str]:
-        """The names of all scores."""
-        return list(dict.fromkeys(name for each in self.results for name in each.scores))
+        """The names of the scores that are a number in at least one case."""
+        scores = (pair for each in self.results for pair in each.scores.items())
+        return list(dict.fromkeys(name for name, value in scores if value is not None))
 
     @property
     def failed_keys(self) -> frozenset[str]:

@@ -144,8 +144,10 @@ export function changedParameters(now, before) {
     .filter((each) => !sameValue(each.before, each.now));
 }
 
+// Returns the names of the scores that are a number in at least one case.
 function namesOf(run) {
-  return [...new Set(run.rows.filter(isDone).flatMap((row) => Object.keys(row.scores ?? {})))];
+  const isNumber = (row) => (name) => typeof scoreOf(row, name) === "number";
+  return [...new Set(run.rows.filter(isDone).flatMap((row) => Object.keys(row.scores ?? {}).filter(isNumber(row))))];
 }
 
 function meanOf(rows, name) {

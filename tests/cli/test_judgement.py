@@ -156,6 +156,15 @@ def test_a_score_that_is_gone_is_worse(good: str) -> None:
     assert "the score exact cannot be compared: no case of both runs has it" in named.stdout
 
 
+def test_a_score_that_is_none_in_all_cases_is_gone(good: str) -> None:
+    def exact(output: Any) -> None:
+        return None
+
+    result = run(better, TWENTY, "--baseline", good, "--fail-if-worse", scores=[exact])
+    assert result.exit_code == 1
+    assert "no case has the score exact, which cases in" in result.stdout
+
+
 def test_runs_without_a_common_case_cannot_be_compared(good: str) -> None:
     cases = [{"input": n, "expected": n} for n in range(50, 60)]
     result = run(better, cases, "--baseline", good, "--fail-if-worse", "--json")

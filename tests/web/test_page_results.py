@@ -107,7 +107,7 @@ def test_the_command_reads_what_the_page_exports(tmp_path: Path) -> None:
     file.write_text(json.dumps(exported(tmp_path, page_events())))
     saved = SavedResults(str(file), "--baseline").of("e")
     assert len(saved.results) == 4
-    assert saved.score_names == ["exact", "none"]
+    assert saved.score_names == ["exact"]
 
 
 def test_metrics_have_the_same_quantiles_and_units(tmp_path: Path) -> None:
