@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -17,6 +18,8 @@ from .result_format import VERSION
 
 FORMAT = "flask-braintrust-evals/journal"
 """What each line of a journal says of itself."""
+_BEGINNING = f'{{"format": "{FORMAT}", '
+"""How each line begins, also one that was cut off."""
 
 _Key = tuple[str, str, int]
 
@@ -41,9 +44,10 @@ class Journal:
         self._lock = threading.Lock()
         self._known: dict[_Key, Mapping[str, Any]] = {}
         try:
-            text = path.read_text("utf-8") if path.exists() else ""
+            # The last line may end within a character.
+            text = path.read_text("utf-8", "replace") if path.exists() else ""
             self._file: IO[str] = path.open("a", encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
+        except OSError as error:
             raise click.UsageError(f"--resume: {path} cannot be used: {error}") from None
         self._read(text)
         if text and not text.endswith("\n"):
@@ -82,11 +86,12 @@ class Journal:
 
     def close(self) -> None:
         """Close the file."""
-        self._file.close()
+        # What could not be written is reported when it is kept, and would be written again here.
+        with suppress(OSError):
+            self._file.close()
 
     def _read(self, text: str) -> None:
-        lines = text.split("\n")
-        for number, line in enumerate(lines, 1):
+        for number, line in enumerate(text.split("\n"), 1):
             if not line.strip():
                 continue
             try:
@@ -95,10 +100,9 @@ class Journal:
                 known = entry["format"] == FORMAT and entry["version"] == VERSION
                 result = entry["result"]
             except (ValueError, KeyError, TypeError):
-                if number == 1 and len(lines) > 1:
-                    known = False
-                else:
+                if number > 1 or line.startswith(_BEGINNING) or _BEGINNING.startswith(line):
                     continue  # cut off
+                known = False
             if not known:
                 self.close()
                 raise click.UsageError(

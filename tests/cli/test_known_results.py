@@ -156,7 +156,23 @@ def test_a_run_that_was_killed_is_taken_up_where_it_stopped(tmp_path: Path) -> N
     assert last.inputs == [], "and the line that was cut off did not spoil the next one"
 
 
-@pytest.mark.parametrize("text", ['{"a": 1}\n', "words\nwords\n", '[1]\n{"format": 1}\n'])
+@pytest.mark.parametrize("length", [5, 100, -5])
+def test_a_first_line_that_is_cut_off_spoils_no_later_run(length: int, tmp_path: Path) -> None:
+    file = tmp_path / "journal.jsonl"
+    case = {"input": 1, "tags": ["日本"]}
+    run(Task(), "--resume", str(file), cases=[case])
+    whole = file.read_bytes()
+    end = whole.index("日本".encode()) + 1 if length < 0 else length
+    file.write_bytes(whole[:end])  # it was killed, or the disk was full
+    for expected in ([1], []):
+        task = Task()
+        result = run(task, "--resume", str(file), cases=[case])
+        assert (task.inputs, result.exit_code) == (expected, 0), result.output
+
+
+@pytest.mark.parametrize(
+    "text", ['{"a": 1}\n', '{"a": 1}', "words\nwords\n", "words", '[1]\n{"format": 1}\n']
+)
 def test_another_file_is_not_taken_for_a_journal(text: str, tmp_path: Path) -> None:
     file = tmp_path / "cases.jsonl"
     file.write_text(text)
