@@ -21,6 +21,7 @@ from flask_braintrust_evals.serialization import dumps
 from .choice import is_failure
 from .digests import digest_of_case
 from .result_json import case_body
+from .terminal import echo, styled
 
 
 class ResultStore(Protocol):
@@ -39,11 +40,15 @@ class ResultStore(Protocol):
 class KnownResults:
     """A :class:`CaseExecutor` that takes results from stores, and has other cases run.
 
-    A case that failed is never taken, and not kept either: it is run again the next time.
+    A case that failed is never taken, and not kept either: it is run again the next time. A store
+    that fails, such as one on a full disk, costs no result of the run.
 
     Args:
         executor: runs the other cases.
         stores: looked at in this order. A result goes into all of them.
+
+    Attributes:
+        problems: a message for each store that failed, by its name.
     """
 
     def __init__(self, executor: CaseExecutor, stores: Sequence[ResultStore]) -> None:
@@ -52,12 +57,13 @@ class KnownResults:
         self._lock = threading.Lock()
         self._taken = {store.name: 0 for store in stores}
         self._ran = 0
+        self.problems: dict[str, str] = {}
 
     def run(self, job: CaseJob, emit: Emit) -> None:
         """Run one case, or take its result; see :class:`CaseExecutor`."""
         key = digest_of_case(job.case)
         for store in self._stores:
-            body = store.find(key, job.trial_index)
+            body = self._found(store, key, job.trial_index)
             result = None if body is None else restored(body, job)
             if result is not None and body is not None:
                 self._count(store.name)
@@ -95,14 +101,35 @@ class KnownResults:
         if not is_failure(result):
             body = case_body(result)
             for store in self._stores:
-                store.keep(key, result.ref.trial_index, body)
+                self._put(store, key, result.ref.trial_index, body)
 
     def _keep_elsewhere(
         self, source: ResultStore, key: str, trial_index: int, body: Mapping[str, Any]
     ) -> None:
         for store in self._stores:
             if store is not source:
-                store.keep(key, trial_index, body)
+                self._put(store, key, trial_index, body)
+
+    def _found(self, store: ResultStore, key: str, trial_index: int) -> Mapping[str, Any] | None:
+        try:
+            return store.find(key, trial_index)
+        except Exception as error:  # of sqlite3, os and diskcache
+            self._note(store, f"results in {store.name} cannot be read: {error}")
+            return None
+
+    def _put(self, store: ResultStore, key: str, trial_index: int, body: Mapping[str, Any]) -> None:
+        try:
+            store.keep(key, trial_index, body)
+        except Exception as error:  # of sqlite3, os and diskcache
+            self._note(store, f"results cannot be written into {store.name}: {error}")
+
+    def _note(self, store: ResultStore, problem: str) -> None:
+        """Tell of the first failure of a store at once, because the run may take long."""
+        with self._lock:
+            if store.name in self.problems:
+                return
+            self.problems[store.name] = problem
+        echo(styled(problem, fg="red"), err=True)
 
 
 def restored(body: Mapping[str, Any], job: CaseJob) -> CaseResult | None:

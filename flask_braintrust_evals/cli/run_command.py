@@ -84,7 +84,7 @@ class RunCommand:
         judgement.judge_all(outcomes)
         # Files are written first, because printing fails once the reader of a pipe has exited. A
         # failure to write one is reported last, so that the results are printed in spite of it.
-        problems = [_write(path, text(outcomes)) for path, text in files]
+        problems = [_write(path, text(outcomes)) for path, text in files] + stores.problems
         echo(self._text(outcomes), file=output)
         for problem in filter(None, problems):
             raise click.ClickException(problem)

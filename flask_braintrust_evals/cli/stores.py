@@ -34,9 +34,16 @@ class Stores:
     def __init__(self, journal: Path | None, cache: Path | None, held: ExitStack) -> None:
         self._held = held
         self._cache = cache
+        self._made: list[KnownResults] = []
         self._journal = None if journal is None else Journal(journal)
         if self._journal is not None:
             held.callback(self._journal.close)
+
+    @property
+    def problems(self) -> list[str]:
+        """What went wrong with the stores of all runs, a line each."""
+        found = (problem for each in self._made for problem in each.problems.values())
+        return list(dict.fromkeys(found))
 
     def around(
         self, evaluator: Evaluator, parameters: Mapping[str, Any]
@@ -52,6 +59,7 @@ class Stores:
 
         def around(executor: CaseExecutor) -> CaseExecutor:
             made.append(KnownResults(executor, stores))
+            self._made.append(made[-1])
             return made[-1]
 
         return around, lambda: [line for each in made for line in each.origins]

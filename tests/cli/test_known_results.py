@@ -7,6 +7,8 @@ import functools
 import json
 import pickle
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,7 @@ from click.testing import Result
 
 from flask_braintrust_evals import Evaluator, Score
 from flask_braintrust_evals.cli import digests
+from flask_braintrust_evals.cli.journal import Journal, JournalOfRun
 from flask_braintrust_evals.cli.result_cache import ResultCache
 
 from .test_run import app_of, evals
@@ -186,6 +189,40 @@ def test_an_experiment_would_lack_what_is_not_run(tmp_path: Path) -> None:
     result = run(Task(), "--resume", str(tmp_path / "j"), "--experiment", "nightly")
     assert result.exit_code == 2
     assert "--resume and --experiment: give one of them" in result.stderr
+
+
+@pytest.mark.parametrize("failing", ["find", "keep"])
+def test_a_store_that_fails_costs_no_result(
+    store: list[str], failing: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*arguments: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    of_option = JournalOfRun if store[0] == "--resume" else ResultCache
+    monkeypatch.setattr(of_option, failing, fail)
+    result = run(Task(), *store, "--json")
+    assert (result.exit_code, len(json.loads(result.stdout)["results"])) == (1, 6)
+    assert result.stderr.count("[Errno 28] No space left on device") == 2, "at once, and last"
+
+
+def test_a_journal_on_a_full_disk_is_taken_up_later(tmp_path: Path) -> None:
+    file = tmp_path / "journal.jsonl"
+    code = f"""
+import resource, sys
+resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+from contextlib import closing, suppress
+from pathlib import Path
+from flask_braintrust_evals.cli.journal import Journal
+with closing(Journal(Path({str(file)!r}))) as journal:
+    for number in range(9):
+        with suppress(OSError):
+            journal.keep("run", "case", number, {{"output": "\u65e5" * 30}})
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+    with contextlib.closing(Journal(file)) as journal:
+        kept = [journal.find("run", "case", number) is not None for number in range(9)]
+    assert file.stat().st_size == 1001, "a line was cut off, and is ended now"
+    assert 0 < sum(kept) < 9
 
 
 def test_a_cache_never_reads_pickled_objects(tmp_path: Path) -> None:
