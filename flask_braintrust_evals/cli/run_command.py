@@ -85,7 +85,12 @@ class RunCommand:
         # Files are written first, because printing fails once the reader of a pipe has exited. A
         # failure to write one is reported last, so that the results are printed in spite of it.
         problems = [_write(path, text(outcomes)) for path, text in files] + stores.problems
-        echo(self._text(outcomes), file=output)
+        try:
+            echo(self._text(outcomes), file=output)
+        except BrokenPipeError:
+            raise  # click ends without a message
+        except OSError as error:
+            problems.append(f"the results cannot be written to standard output: {error}")
         for problem in filter(None, problems):
             raise click.ClickException(problem)
         return outcomes

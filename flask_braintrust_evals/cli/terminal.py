@@ -33,12 +33,20 @@ def styled(text: str, **style: Any) -> str:
 def echo(text: str, err: bool = False, file: IO[str] | None = None) -> None:
     """Write a line; without colours if ``NO_COLOR`` is set (https://no-color.org).
 
+    Characters that the encoding of the stream does not have are written as escapes.
+
     Args:
         text: the line.
         err: write to standard error instead of standard output.
         file: write to this file instead of either.
     """
-    click.echo(text, file=file, err=err, color=False if os.environ.get("NO_COLOR") else None)
+    color = False if os.environ.get("NO_COLOR") else None
+    try:
+        click.echo(text, file=file, err=err, color=color)
+    except UnicodeEncodeError:
+        encoding = (file or (sys.stderr if err else sys.stdout)).encoding
+        known = text.encode(encoding, "backslashreplace").decode(encoding)
+        click.echo(known, file=file, err=err, color=color)
 
 
 def reserve_stdout() -> IO[str]:

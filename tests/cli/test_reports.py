@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 from html.parser import HTMLParser
@@ -12,7 +13,8 @@ import pytest
 from click.testing import Result
 
 from flask_braintrust_evals import Evaluator, Score
-from flask_braintrust_evals.cli import outcome
+from flask_braintrust_evals.cli import outcome, run_command
+from flask_braintrust_evals.cli.terminal import echo
 
 from .test_run import app_of, evals
 
@@ -277,6 +279,27 @@ def test_a_file_that_cannot_be_written_is_an_error(kind: str) -> None:
     nowhere = run(f"--{kind}", f"nowhere/report.{kind}")
     assert (nowhere.exit_code, nowhere.stdout) == (2, "")
     assert f"--{kind}: 'nowhere' is not a writable folder" in nowhere.stderr
+
+
+def test_results_that_cannot_be_printed_are_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(text: str, file: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(run_command, "echo", fail)
+    result = run("--json", "--junit", str(tmp_path / "junit.xml"))
+    assert (result.exit_code, result.exception.__class__) == (1, SystemExit)
+    assert "standard output: [Errno 28] No space left on device" in result.stderr
+    assert (tmp_path / "junit.xml").exists()
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "iso8859-15"])
+def test_what_a_stream_cannot_encode_is_written_as_escapes(encoding: str) -> None:
+    written = io.BytesIO()
+    stream = io.TextIOWrapper(written, encoding)
+    echo("é 日 b", file=stream)
+    assert written.getvalue().decode(encoding) == "é \\u65e5 b\n"
 
 
 # --- The list, and completion ---
