@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
-from flask_braintrust_evals.engine.values.results import CaseError, CaseResult
+from flask_braintrust_evals.engine.values.results import CaseError, CaseResult, EvalResult
+from flask_braintrust_evals.engine.values.summary import cases_text
 from flask_braintrust_evals.excerpts import shortened
 from flask_braintrust_evals.plain_values import safe_text
 from flask_braintrust_evals.serialization import dumps_or_reason
@@ -29,6 +30,14 @@ def case_name(result: CaseResult) -> str:
         else f'case "{shortened(safe_text(id), MAX_ID)}"'
     )
     return f"{name}, trial {result.ref.trial_index + 1}" if result.ref.trial_index else name
+
+
+def scorer_failures(result: EvalResult) -> Iterator[tuple[str, CaseError]]:
+    """Yield for each scorer that failed on how many cases it did, and its first error."""
+    for name, count in result.summary.scorer_errors.items():
+        error = next(r.scorer_errors[name] for r in result.results if name in r.scorer_errors)
+        first = shortened(str(error), MAX_TEXT)
+        yield f"{name} failed on {cases_text(count)}, first with {first}", error
 
 
 def case_lines(result: CaseResult, limits: Mapping[str, float], verbose: bool) -> list[str]:

@@ -10,7 +10,7 @@ from flask_braintrust_evals.excerpts import shortened
 from flask_braintrust_evals.plain_values import clean_text
 from flask_braintrust_evals.serialization import dumps_or_reason
 
-from .case_texts import case_name
+from .case_texts import case_name, scorer_failures
 from .choice import chosen_cases
 from .outcome import Outcome
 from .summary_tables import metric_rows, score_rows
@@ -42,6 +42,8 @@ def _outcome(outcome: Outcome) -> Iterable[str]:
     yield f"### {'✅' if outcome.is_good else '❌'} {escaped(result.head)}"
     problems = [*filter(None, [outcome.error]), *outcome.problems]
     problems += [f"{outcome.lost_spans} spans could not be delivered"] if outcome.lost_spans else []
+    for text, error in scorer_failures(result):
+        problems.append(f"{text}, at {error.place}" if error.place else text)
     if problems:
         yield ""
         yield from (f"- {escaped(text)}" for text in problems)

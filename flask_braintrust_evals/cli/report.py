@@ -6,10 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from flask_braintrust_evals.engine.values.results import CaseError
-from flask_braintrust_evals.engine.values.summary import cases_text
-from flask_braintrust_evals.excerpts import shortened
 
-from .case_texts import MAX_TEXT, case_lines
+from .case_texts import case_lines, scorer_failures
 from .choice import chosen_cases
 from .outcome import Outcome
 from .result_json import experiment_of
@@ -35,9 +33,7 @@ def report(outcome: Outcome, detail: Detail) -> str:
     """Return cases, a table of scores, and a last line with the totals."""
     result = outcome.result
     lines = _cases(outcome, detail)
-    for name, count in result.summary.scorer_errors.items():
-        error = next(r.scorer_errors[name] for r in result.results if name in r.scorer_errors)
-        text = f"{name} failed on {cases_text(count)}, first with {shortened(str(error), MAX_TEXT)}"
+    for text, error in scorer_failures(result):
         lines.append(styled(text, fg="red"))
         if error.place:
             lines.append(styled(f"  at {error.place}"))

@@ -191,6 +191,20 @@ def test_markdown_has_tables_and_the_worst_cases(tmp_path: Path) -> None:
     assert passed.startswith("### ✅ e")
 
 
+def test_markdown_says_why_scorers_failed(tmp_path: Path) -> None:
+    def broken(output: int) -> float:
+        if output > 3:
+            raise RuntimeError("out of order")
+        return 1.0
+
+    lines = written(tmp_path, "markdown", scores=[broken], task=lambda input: input).splitlines()
+    place = f"tests/cli/test\\_reports.py\\:{broken.__code__.co_firstlineno + 2} in broken"
+    assert lines[0] == "### ❌ e\\: 12 cases, 0 failed"
+    assert lines[2].startswith(
+        f"- broken failed on 8 cases, first with RuntimeError\\: out of order, at {place}"
+    )
+
+
 def test_in_markdown_no_text_of_the_data_means_anything(tmp_path: Path) -> None:
     text = written(tmp_path, "markdown", task=hostile_task, scores=[zero], data=HOSTILE_CASES)
     blocks = re.findall(r"^(`{3,})text\n(.*?)^\1$", text, re.MULTILINE | re.DOTALL)
