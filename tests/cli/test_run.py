@@ -116,6 +116,7 @@ def test_a_parameter_that_its_schema_forbids_is_an_error() -> None:
         ('[{"input": 1, "tags": 7}]', "case 1: "),
         ("[{", "not valid JSON"),
         ('{"input": 1}\n{"input": ', "line 2 is not valid JSON"),
+        ('{"input": 1}\n{"input": ' + "1" * 5000 + "}", "line 2 is not valid JSON: an integer has"),
         ("[" * 10_000, "nested too deeply"),
         ("Input,Expected\na,b\n", "column 'Input' must be written 'input'"),
         ("input,input\na,b\n", "two columns are named 'input'"),
@@ -130,6 +131,15 @@ def test_what_is_no_case_is_reported_with_its_place(text: str, said: str) -> Non
     result = evals(app_of(echo()), "run", "echo", "--data", "-", input=text)
     assert result.exit_code == 2
     assert f"standard input: {said}" in result.stderr
+
+
+@pytest.mark.parametrize("option", ["--params", "--baseline", "--failed-from"])
+def test_a_file_with_an_endless_integer_is_an_error(option: str, tmp_path: Path) -> None:
+    file = tmp_path / "file.json"
+    file.write_text('{"number":\n' + "1" * 5000 + "}")
+    result = run(option, str(file))
+    assert result.exit_code == 2
+    assert "not valid JSON: an integer has more than 4300 digits: line 2 column 1" in result.stderr
 
 
 def test_a_file_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
