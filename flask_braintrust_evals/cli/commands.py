@@ -68,6 +68,8 @@ def run_evaluators(names: Sequence[str], every: bool, watch: bool, **options: An
     extension = _extension()
     evaluators = evaluators_named(names, every, extension.registries)
     if watch:
+        if options["data"] == "-":
+            raise click.UsageError("--watch: standard input can be read once; give --data a file")
         with exit_on_ctrl_c():
             run_again_and_again(watched_files(options))
     several = every or len(names) > 1

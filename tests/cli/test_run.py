@@ -89,6 +89,7 @@ def results(*arguments: str, **options: Any) -> Any:
         (["--fail-under", "exact=2"], "exact=2: a mean is a number from 0 to 1"),
         (["--fail-under", "exct=0.5"], "no scorer is named 'exct'; did you mean 'exact'?"),
         (["--trials", "0"], "0 is not in the range 1<=x<=10000"),
+        (["--watch"], "--watch: standard input can be read once; give --data a file"),
         (["--max-concurrency", "0"], "0 is not in the range"),
     ],
 )
