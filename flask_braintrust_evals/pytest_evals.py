@@ -85,9 +85,12 @@ class EvalTest:
             data = self._data()
             data = evaluator.data if data is None else data
             found = make_cases(data, evaluator.name, Cancellation())
-            return [EvalCase.of(each) for each in found]
+            cases = [EvalCase.of(each) for each in found]
         except (EvalsError, click.ClickException) as error:
             raise MarkError(_message(error)) from error
+        if not cases:
+            raise MarkError("there is no case, and so no test of one")
+        return cases
 
     def find(self, app: Any) -> Evaluator:
         """Return the evaluator.

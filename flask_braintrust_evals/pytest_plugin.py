@@ -130,7 +130,9 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, Any, None]:
 def pytest_terminal_summary(terminalreporter: Any) -> None:
     """Show the means of scores of each evaluator that tests ran."""
     reports = [each for found in terminalreporter.stats.values() for each in found]
-    results = [getattr(each, RESULT) for each in reports if hasattr(each, RESULT)]
+    # Reports of subtests, which have a class of their own, repeat what that of their test says.
+    of_tests = [each for each in reports if type(each) is pytest.TestReport]
+    results = [getattr(each, RESULT) for each in of_tests if hasattr(each, RESULT)]
     if not results:
         return
     from .pytest_evals import summary_lines
@@ -146,6 +148,9 @@ def _test_of(item: Any) -> EvalTest:
     if mark is None:
         example = f"@pytest.mark.{MARK}(evaluator)"
         pytest.fail(f"{item.nodeid}: the fixture {FIXTURE} needs {example}", pytrace=False)
+    if sum(each.name == MARK for each in item.own_markers) > 1:
+        problem = "is there twice, and a test runs one evaluator; write a test for each"
+        pytest.fail(f"{item.nodeid}: @pytest.mark.{MARK} {problem}", pytrace=False)
     try:
         return _read(item.path.parent, *mark.args, **mark.kwargs)
     except TypeError as error:

@@ -95,6 +95,16 @@ def test_no_mark(eval_result):
 def test_plain():
     pass
 """
+BAD = """
+import pytest
+from flask_braintrust_evals import Evaluator
+
+def exact(output, expected):
+    return output == expected
+
+BAD = Evaluator("bad", str.upper, scores=[exact])
+CASES = [{"input": "a", "expected": "A"}, {"input": "b", "expected": "x"}]
+"""
 
 
 @pytest.fixture(scope="module")
@@ -207,26 +217,26 @@ def test_an_application_that_cannot_be_found_is_named_with_its_setting(folder: P
     assert "Traceback" not in output
 
 
-def test_a_mistake_in_a_mark_names_its_test(tmp_path: Path, folder: Path) -> None:
-    (tmp_path / "test_evals.py").write_text(
-        "import pytest\n"
-        "@pytest.mark.evals('shout', fail_udner={'exact': 1})\n"
-        "def test_typo(eval_result): pass\n"
-    )
+@pytest.mark.parametrize(
+    ("mark", "said"),
+    [
+        (
+            "@pytest.mark.evals('shout', fail_udner={'exact': 1})",
+            "@pytest.mark.evals got an unexpected keyword argument 'fail_udner'",
+        ),
+        (
+            "@pytest.mark.evals(BAD, CASES)\n@pytest.mark.evals('shout')",
+            "@pytest.mark.evals is there twice, and a test runs one evaluator",
+        ),
+        ("@pytest.mark.evals(BAD, [], each_case=True)", "there is no case, and so no test of one"),
+    ],
+    ids=["misspelled", "twice", "no case"],
+)
+def test_a_mistake_in_a_mark_names_its_test(tmp_path: Path, mark: str, said: str) -> None:
+    (tmp_path / "test_evals.py").write_text(f"{BAD}\n{mark}\ndef test_it(eval_result): pass\n")
     output = run_pytest(tmp_path)
-    assert "test_typo: @pytest.mark.evals got an unexpected keyword argument 'fail_udner'" in output
-
-
-BAD = """
-import pytest
-from flask_braintrust_evals import Evaluator
-
-def exact(output, expected):
-    return output == expected
-
-BAD = Evaluator("bad", str.upper, scores=[exact])
-CASES = [{"input": "a", "expected": "A"}, {"input": "b", "expected": "x"}]
-"""
+    assert f"test_it: {said}" in output
+    assert " passed" not in output and " skipped" not in output
 
 
 def test_tests_that_are_coroutines_fail_too(tmp_path: Path) -> None:
@@ -251,6 +261,23 @@ async def test_good(eval_result):
     output = run_pytest(tmp_path, "-p", "anyio.pytest_plugin")
     assert outcomes(output) == {"test_bad": "FAILED", "test_good": "PASSED"}
     assert "exact is 0.5000, which must be 1 or more" in output
+
+
+@pytest.mark.skipif(not hasattr(pytest, "Subtests"), reason="pytest 9 has them")
+def test_results_of_tests_with_subtests_count_once(tmp_path: Path) -> None:
+    (tmp_path / "test_evals.py").write_text(
+        BAD
+        + """
+@pytest.mark.evals(BAD, CASES)
+def test_parts(eval_result, subtests):
+    for each in eval_result.results:
+        with subtests.test(each.case.input):
+            assert each.output
+"""
+    )
+    output = run_pytest(tmp_path)
+    assert "2 subtests passed" in output
+    assert "\nbad: 2 cases, 0 failed\n" in output
 
 
 def test_a_mark_without_the_fixture_is_an_error(tmp_path: Path) -> None:
