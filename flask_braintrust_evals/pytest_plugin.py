@@ -6,6 +6,7 @@ it. ``docs/testing.md`` shows how to use it.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Generator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -207,6 +208,9 @@ def _app_of(config: pytest.Config) -> Any:
     if _app_key not in config.stash:
         from flask.cli import NoAppException, ScriptInfo
 
+        # Flask looks in the working folder, and pytest may be started in another one.
+        if str(config.rootpath) not in sys.path:
+            sys.path.insert(0, str(config.rootpath))
         problem = None
         try:
             config.stash[_app_key] = ScriptInfo(app_import_path=str(name)).load_app()

@@ -217,6 +217,19 @@ def test_an_application_that_cannot_be_found_is_named_with_its_setting(folder: P
     assert "Traceback" not in output
 
 
+def test_an_application_is_found_beside_the_settings_from_another_folder(tmp_path: Path) -> None:
+    project = tmp_path / "project"
+    (project / "tests").mkdir(parents=True)
+    (project / "app.py").write_text(APP)
+    (project / "pytest.ini").write_text("[pytest]\nevals_app = app:create_app\n")
+    (project / "tests" / "test_evals.py").write_text(
+        "import pytest\n"
+        "@pytest.mark.evals('shout', [{'input': 'a'}])\n"
+        "def test_it(eval_result): pass\n"
+    )
+    assert "1 passed" in run_pytest(tmp_path, "project")
+
+
 @pytest.mark.parametrize(
     ("mark", "said"),
     [
