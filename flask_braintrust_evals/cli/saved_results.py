@@ -143,6 +143,9 @@ class SavedResults:
             raise self._refused(f"cannot be read: {error.strerror or error}") from None
         except UnicodeDecodeError:
             raise self._refused("is not UTF-8") from None
+        if not text.strip():
+            hint = "a shell empties the file that '>' names before the command reads it"
+            raise self._refused(f"is empty; {hint}")
         try:
             body = parse_json(text)
         except (json.JSONDecodeError, RecursionError) as error:

@@ -127,6 +127,7 @@ def test_a_wrong_choice_is_an_error_and_nothing_is_run(arguments: list[str], sai
     [
         ("[", "is not valid JSON"),
         ("[1]", "is no file of results; write one with --json"),
+        ("\n", "is empty; a shell empties the file that '>' names"),
         ('{"format": "another"}', "is no file of results"),
         (
             '{"format": "flask-braintrust-evals/results", "version": 99}',
