@@ -42,10 +42,28 @@ def run_again_and_again(files: Iterable[Path]) -> NoReturn:
     command = _own_command()
     while True:
         before = _state([*own_files(), *files])
-        subprocess.run(command, check=False)
+        _run(command)
         echo(styled("waiting for a change; press Ctrl-C to stop", dim=True), err=True)
         while _state([*own_files(), *files]) == before:
             time.sleep(INTERVAL)
+
+
+def _run(command: list[str]) -> None:
+    """Run a command to its end, also after Ctrl-C, by which it ends itself and shows its results.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C was pressed, and the command has ended.
+    """
+    process = subprocess.Popen(command)
+    interrupted = False
+    while True:
+        try:
+            process.wait()
+            break
+        except KeyboardInterrupt:
+            interrupted = True
+    if interrupted:
+        raise KeyboardInterrupt
 
 
 def _own_command() -> list[str]:

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from flask_braintrust_evals.cli import watch
 from tests.forked import nursery
 from tests.front import FRONT, NURSERY
 from tests.server import COMMANDS
@@ -292,6 +293,18 @@ def test_a_watched_run_is_run_again_when_the_code_or_the_data_changes(tmp_path: 
         [each["output"] for each in json.loads(body)["results"]] for body in (first, second, third)
     ]
     assert found == [[1], [1, 2], [77, 77]]
+
+
+def test_ctrl_c_lets_a_watched_run_end_itself(tmp_path: Path) -> None:
+    file = tmp_path / "ended"
+    run = (
+        "import os, pathlib, signal, time; signal.signal(signal.SIGINT, signal.SIG_IGN);"
+        " os.kill(os.getppid(), signal.SIGINT); time.sleep(0.5);"
+        f" pathlib.Path({str(file)!r}).touch()"
+    )
+    with pytest.raises(KeyboardInterrupt):
+        watch._run([sys.executable, "-S", "-c", run])
+    assert file.exists()
 
 
 def test_a_run_that_was_killed_is_taken_up_by_the_next_one(tmp_path: Path) -> None:
