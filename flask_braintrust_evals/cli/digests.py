@@ -38,31 +38,32 @@ def digest_of_run(evaluator: Evaluator, parameters: Mapping[str, Any]) -> str:
 
 
 def digest_of_code() -> str:
-    """Return a digest of the user's own code."""
-    found = hashlib.sha256()
-    for file in sorted(own_files()):
+    """Return a digest of the user's own code, which is the same in another folder."""
+    found = []
+    for file, name in own_files().items():
         try:
             content = file.read_bytes()
         except OSError:
             continue  # it was deleted meanwhile
-        found.update(hashlib.sha256(content).digest())
-        found.update(str(file).encode())
-    return found.hexdigest()
+        found.append((name, hashlib.sha256(content).hexdigest()))
+    return _digest(sorted(found))
 
 
-def own_files() -> set[Path]:
-    """Return the files of the user's own code."""
-    files: set[Path] = set()
+def own_files() -> dict[Path, str]:
+    """Return the files of the user's own code, with their names in the folder of their package."""
+    files: dict[Path, str] = {}
     folders: set[Path] = set()
     for name, module in list(sys.modules.items()):
         file = getattr(module, "__file__", None)
         if not isinstance(file, str) or not file.endswith(".py") or not is_own_code(file):
             continue
         path = Path(file).resolve()
-        files.add(path)
-        folders.add(_top_folder(path, name))
-    for folder in folders:
-        files.update(_code_in(folder))
+        folder = _top_folder(path, name)
+        files[path] = str(path.relative_to(folder))
+        folders.add(folder)
+    for folder in sorted(folders):  # an outer one before those in it
+        for path in _code_in(folder):
+            files.setdefault(path, str(path.relative_to(folder)))
     return files
 
 

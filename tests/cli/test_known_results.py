@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import importlib
 import json
 import pickle
 import sqlite3
@@ -125,8 +126,6 @@ def test_with_other_code_nothing_is_taken(
 
 
 def test_own_code_is_what_no_library_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import importlib
-
     from flask_braintrust_evals.cli.digests import digest_of_code, own_files
 
     package = tmp_path / "some_package"
@@ -144,6 +143,23 @@ def test_own_code_is_what_no_library_has(tmp_path: Path, monkeypatch: pytest.Mon
     before = digest_of_code()
     (package / "used_later.py").write_text("x = 2")
     assert digest_of_code() != before
+
+
+def test_code_in_another_folder_is_the_same_code(tmp_path: Path) -> None:
+    found = []
+    for checkout in ("first", "second"):
+        package = tmp_path / checkout / "moved_package"
+        package.mkdir(parents=True)
+        for name in ("__init__", "part"):
+            (package / f"{name}.py").write_text(f"name = {name!r}")
+        with pytest.MonkeyPatch.context() as patch:
+            patch.syspath_prepend(str(package.parent))
+            module = importlib.import_module("moved_package")
+            assert Path(str(module.__file__)).parent == package
+            found.append(digests.digest_of_code())
+            del sys.modules["moved_package"]
+    without = digests.digest_of_code()
+    assert found[0] == found[1] != without
 
 
 def test_a_run_that_was_killed_is_taken_up_where_it_stopped(tmp_path: Path) -> None:
