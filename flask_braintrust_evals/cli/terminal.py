@@ -33,6 +33,7 @@ def styled(text: str, **style: Any) -> str:
 def echo(text: str, err: bool = False, file: IO[str] | None = None) -> None:
     """Write a line; without colours if ``NO_COLOR`` is set (https://no-color.org).
 
+    Nor are there colours where the terminal cannot show them, because ``TERM`` is ``dumb``.
     Characters that the encoding of the stream does not have are written as escapes.
 
     Args:
@@ -40,12 +41,13 @@ def echo(text: str, err: bool = False, file: IO[str] | None = None) -> None:
         err: write to standard error instead of standard output.
         file: write to this file instead of either.
     """
-    color = False if os.environ.get("NO_COLOR") else None
+    is_plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+    color = False if is_plain else None
     try:
         click.echo(text, file=file, err=err, color=color)
     except UnicodeEncodeError:
-        encoding = (file or (sys.stderr if err else sys.stdout)).encoding
-        known = text.encode(encoding, "backslashreplace").decode(encoding)
+        stream: Any = file or (sys.stderr if err else sys.stdout)
+        known = text.encode(stream.encoding, "backslashreplace").decode(stream.encoding)
         click.echo(known, file=file, err=err, color=color)
 
 

@@ -14,7 +14,7 @@ from click.testing import Result
 
 from flask_braintrust_evals import Evaluator, Score
 from flask_braintrust_evals.cli import outcome, run_command
-from flask_braintrust_evals.cli.terminal import echo
+from flask_braintrust_evals.cli.terminal import echo, styled
 
 from .test_run import app_of, evals
 
@@ -314,6 +314,22 @@ def test_what_a_stream_cannot_encode_is_written_as_escapes(encoding: str) -> Non
     stream = io.TextIOWrapper(written, encoding)
     echo("é 日 b", file=stream)
     assert written.getvalue().decode(encoding) == "é \\u65e5 b\n"
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "coloured"),
+    [("TERM", "xterm", True), ("TERM", "dumb", False), ("NO_COLOR", "1", False)],
+)
+def test_colours_are_for_terminals_that_have_them(
+    variable: str, value: str, coloured: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("TERM", "NO_COLOR", "FORCE_COLOR"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv(variable, value)
+    terminal = io.StringIO()
+    monkeypatch.setattr(terminal, "isatty", lambda: True, raising=False)
+    echo(styled("text", fg="red"), file=terminal)
+    assert ("\x1b[31m" in terminal.getvalue()) is coloured
 
 
 # --- The list, and completion ---
