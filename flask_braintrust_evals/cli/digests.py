@@ -21,19 +21,24 @@ def digest_of_case(case: EvalCase) -> str:
     return _digest([case.input, case.expected, case.metadata, case.tags, case.id])
 
 
-def digest_of_run(evaluator: Evaluator, parameters: Mapping[str, Any]) -> str:
+def digest_of_run(evaluator: Evaluator, parameters: Mapping[str, Any], code: str) -> str:
     """Return a digest of what the results of an evaluator depend on, apart from the case.
 
     That is its name, the given values of its parameters, the names of its scorers and classifiers,
     this package, and all of the user's own code: the modules that are loaded, those beside
     them, and those of their packages. Installed libraries, and files that are no code, are not
     looked at.
+
+    Args:
+        evaluator: the evaluator.
+        parameters: the given values of its parameters.
+        code: what :func:`digest_of_code` returned before the first run.
     """
     plan = evaluator.plan
     names = [call.name for call in (*plan.scorers, *plan.classifiers)]
     # Defaults are in the code, or where the parameters are saved.
     saved = getattr(evaluator.parameter_set, "source", None)
-    values = [evaluator.name, parameters, saved, names, __version__, digest_of_code()]
+    values = [evaluator.name, parameters, saved, names, __version__, code]
     return _digest(values)
 
 

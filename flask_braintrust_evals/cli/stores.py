@@ -10,7 +10,7 @@ from typing import Any
 from flask_braintrust_evals.engine.evaluator import Evaluator
 from flask_braintrust_evals.engine.running.executor import CaseExecutor
 
-from .digests import digest_of_run
+from .digests import digest_of_code, digest_of_run
 from .journal import Journal
 from .known_results import KnownResults, ResultStore
 from .result_cache import ResultCache
@@ -35,6 +35,8 @@ class Stores:
         self._held = held
         self._cache = cache
         self._made: list[KnownResults] = []
+        # Once, because files may be edited while an evaluator runs, and what is loaded is not.
+        self._code = "" if journal is None and cache is None else digest_of_code()
         self._journal = None if journal is None else Journal(journal)
         if self._journal is not None:
             held.callback(self._journal.close)
@@ -67,7 +69,7 @@ class Stores:
     def _of_run(self, evaluator: Evaluator, parameters: Mapping[str, Any]) -> list[ResultStore]:
         if self._journal is None and self._cache is None:
             return []
-        run = digest_of_run(evaluator, parameters)
+        run = digest_of_run(evaluator, parameters, self._code)
         stores: list[ResultStore] = []
         if self._journal is not None:
             stores.append(self._journal.of_run(run))

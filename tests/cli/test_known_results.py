@@ -17,7 +17,7 @@ import pytest
 from click.testing import Result
 
 from flask_braintrust_evals import Evaluator, Score
-from flask_braintrust_evals.cli import digests
+from flask_braintrust_evals.cli import digests, stores
 from flask_braintrust_evals.cli.journal import Journal, JournalOfRun
 from flask_braintrust_evals.cli.result_cache import ResultCache
 
@@ -117,12 +117,31 @@ def test_with_other_code_nothing_is_taken(
     store: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run(Task(), *store, cases=CASES[:1])
-    monkeypatch.setattr(digests, "digest_of_code", lambda: "other")
+    monkeypatch.setattr(stores, "digest_of_code", lambda: "other")
     again = Task()
     result = run(again, *store, cases=CASES[:1])
     assert again.inputs == [0]
     if store[0] == "--resume":
         assert "has results of other code or parameters, not used now" in result.stderr
+
+
+def test_results_are_those_of_the_code_that_was_loaded(
+    store: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    codes = ["old"]
+    monkeypatch.setattr(stores, "digest_of_code", lambda: codes[-1])
+
+    def edited(input: int) -> int:
+        codes.append("new")  # somebody saves a file during the first run
+        return input
+
+    second = Task()
+    app = app_of(
+        Evaluator("first", edited, data=CASES[:1]), Evaluator("second", second, data=CASES[:1])
+    )
+    for _ in range(2):
+        assert evals(app, "run", "first", "second", *store).exit_code == 0
+    assert second.inputs == [0, 0]
 
 
 def test_own_code_is_what_no_library_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
