@@ -25,9 +25,10 @@ from .plain_values import safe_text
 
 NO_APP = (
     "the mark names evaluator {name!r}, and no application is known to find it in: write, for"
-    " instance, 'evals_app = app:create_app' into pytest's settings, or override the fixture"
-    " evals_app in conftest.py"
+    " instance, 'evals_app = app:create_app' into pytest's settings, or {instead}"
 )
+OVERRIDE = "override the fixture evals_app in conftest.py"
+GIVE_ITSELF = "give the mark the Evaluator itself; with each_case=True, fixtures are not asked"
 
 
 class MarkError(Exception):
@@ -80,7 +81,7 @@ class EvalTest:
         Raises:
             MarkError: the mark or the cases are wrong.
         """
-        evaluator = self.find(app)
+        evaluator = self.find(app, GIVE_ITSELF)
         try:
             data = self._data()
             data = evaluator.data if data is None else data
@@ -92,8 +93,12 @@ class EvalTest:
             raise MarkError("there is no case, and so no test of one")
         return cases
 
-    def find(self, app: Any) -> Evaluator:
+    def find(self, app: Any, instead: str = OVERRIDE) -> Evaluator:
         """Return the evaluator.
+
+        Args:
+            app: the application that may have it; ``None``: none.
+            instead: what else to do if there is no application, for the message.
 
         Raises:
             MarkError: it is not known, or is none.
@@ -104,7 +109,7 @@ class EvalTest:
             raise MarkError(f"a mark takes an Evaluator or its name, not {self.evaluator!r}")
         state = None if app is None else app.extensions.get(EXTENSION_KEY)
         if state is None:
-            raise MarkError(NO_APP.format(name=self.evaluator))
+            raise MarkError(NO_APP.format(name=self.evaluator, instead=instead))
         try:
             return evaluator_named(self.evaluator, state.registries)
         except click.UsageError as error:

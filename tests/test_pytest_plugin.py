@@ -242,8 +242,14 @@ def test_an_application_is_found_beside_the_settings_from_another_folder(tmp_pat
             "@pytest.mark.evals is there twice, and a test runs one evaluator",
         ),
         ("@pytest.mark.evals(BAD, [], each_case=True)", "there is no case, and so no test of one"),
+        (
+            "@pytest.mark.evals('shout', CASES, each_case=True)",
+            "the mark names evaluator 'shout', and no application is known to find it in: write,"
+            " for instance, 'evals_app = app:create_app' into pytest's settings, or give the mark"
+            " the Evaluator itself; with each_case=True, fixtures are not asked",
+        ),
     ],
-    ids=["misspelled", "twice", "no case"],
+    ids=["misspelled", "twice", "no case", "no application"],
 )
 def test_a_mistake_in_a_mark_names_its_test(tmp_path: Path, mark: str, said: str) -> None:
     (tmp_path / "test_evals.py").write_text(f"{BAD}\n{mark}\ndef test_it(eval_result): pass\n")
