@@ -93,7 +93,11 @@ def saved_case(body: Mapping[str, Any]) -> SavedCase:
         KeyError, TypeError, AttributeError: it has not the format.
     """
     failed = bool(body.get("error") or body.get("scorer_errors"))
-    return SavedCase(key_of(body.get("id"), body["input"]), dict(body["scores"]), failed)
+    scores = dict(body["scores"])
+    for name, value in scores.items():
+        if value is not None and not isinstance(value, int | float):
+            raise TypeError(f"the score {name!r} is {value!r}, and no number")
+    return SavedCase(key_of(body.get("id"), body["input"]), scores, failed)
 
 
 class SavedResults:
@@ -122,7 +126,7 @@ class SavedResults:
                 for run in runs
             ]
         except (KeyError, TypeError, AttributeError, ValueError) as error:
-            raise self._refused(f"the results lack something: {error!r}") from None
+            raise self._refused(f"the results are not as --json writes them: {error!r}") from None
 
     def of(self, evaluator: str) -> SavedRun:
         """Return the run of an evaluator.

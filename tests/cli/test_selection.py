@@ -135,7 +135,12 @@ def test_a_wrong_choice_is_an_error_and_nothing_is_run(arguments: list[str], sai
         ),
         (
             '{"format": "flask-braintrust-evals/results", "version": 1, "evaluator": "echo"}',
-            "the results lack something: KeyError('results')",
+            "the results are not as --json writes them: KeyError('results')",
+        ),
+        (
+            '{"format": "flask-braintrust-evals/results", "version": 1, "evaluator": "echo",'
+            ' "results": [{"input": 1, "scores": {"exact": "high"}}]}',
+            "the score 'exact' is 'high', and no number",
         ),
         (
             '{"format": "flask-braintrust-evals/results", "version": 1, "evaluator": "ehco",'
