@@ -32,6 +32,7 @@ from .server_options import (
     token_option,
 )
 from .terminal import INTERRUPTED, echo, exit_on_ctrl_c, styled
+from .thresholds import check_tolerances
 from .watch import run_again_and_again, watched_files
 from .worker_list import HELLO_TIMEOUT, describe_workers
 
@@ -66,6 +67,7 @@ def run_evaluators(names: Sequence[str], every: bool, watch: bool, **options: An
     far.
     """
     extension = _extension()
+    check_tolerances(options["tolerances"])
     evaluators = evaluators_named(names, every, extension.registries)
     if watch:
         if options["data"] == "-":

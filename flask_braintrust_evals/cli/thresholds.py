@@ -49,6 +49,18 @@ def parse_tolerances(options: Sequence[str]) -> tuple[dict[str, float], bool]:
     return parse_thresholds(named, "--fail-if-worse"), len(named) < len(options)
 
 
+def check_tolerances(options: Sequence[str]) -> None:
+    """Find the name of an evaluator that an option without a value has taken for its value.
+
+    Raises:
+        click.BadParameter: there is one.
+    """
+    for option in options:
+        if option and "=" not in option:
+            hint = "write names of evaluators in front of the options"
+            raise bad_option(f"{option!r} is not SCORE=NUMBER; {hint}", "--fail-if-worse")
+
+
 def too_low_text(name: str, mean: float, limit: float) -> str:
     """Return a message if the mean of a score is below its limit; empty: it is not."""
     if mean >= limit - ROUNDING:

@@ -189,6 +189,13 @@ def test_fail_if_worse_needs_something_to_compare_with(good: str) -> None:
     assert "no scorer is named 'exct'; did you mean 'exact'?" in misspelled.stderr
 
 
+def test_a_name_behind_fail_if_worse_is_not_taken_for_its_value(good: str) -> None:
+    app = app_of(Evaluator("e", better, scores=[exact], data=TWENTY))
+    result = evals(app, "run", "--baseline", good, "--fail-if-worse", "e")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "'e' is not SCORE=NUMBER; write names of evaluators in front of" in result.stderr
+
+
 def saved(*values: tuple[Any, float | None]) -> SavedRun:
     cases = [SavedCase(key_of(None, key), {"s": value}, False) for key, value in values]
     return SavedRun("e", cases)
