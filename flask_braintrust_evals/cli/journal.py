@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any
@@ -61,9 +61,9 @@ class Journal:
         """
         return JournalOfRun(self, run)
 
-    def has_others(self, run: str) -> bool:
-        """Return whether there are results, and none is of this run."""
-        return bool(self._known) and all(key[0] != run for key in self._known)
+    def has_others(self, runs: Collection[str]) -> bool:
+        """Return whether there are results, and none is of these runs."""
+        return bool(self._known) and all(key[0] not in runs for key in self._known)
 
     def find(self, run: str, case: str, trial_index: int) -> Mapping[str, Any] | None:
         """Return a result that was in the file at first."""

@@ -35,6 +35,7 @@ class Stores:
         self._held = held
         self._cache = cache
         self._made: list[KnownResults] = []
+        self._runs: list[str] = []
         # Once, because files may be edited while an evaluator runs, and what is loaded is not.
         self._code = "" if journal is None and cache is None else digest_of_code()
         self._journal = None if journal is None else Journal(journal)
@@ -73,7 +74,8 @@ class Stores:
         stores: list[ResultStore] = []
         if self._journal is not None:
             stores.append(self._journal.of_run(run))
-            if self._journal.has_others(run):
+            self._runs.append(run)
+            if self._journal.has_others(self._runs):
                 told = f"{self._journal.name} has results of other code or parameters, not used now"
                 echo(styled(told, fg="yellow"), err=True)
         if self._cache is not None:

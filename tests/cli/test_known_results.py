@@ -144,6 +144,14 @@ def test_results_are_those_of_the_code_that_was_loaded(
     assert second.inputs == [0, 0]
 
 
+def test_results_of_the_first_evaluator_alone_are_not_those_of_other_code(tmp_path: Path) -> None:
+    app = app_of(*(Evaluator(name, Task(), data=CASES[:1]) for name in ("first", "second")))
+    store = ("--resume", str(tmp_path / "journal"))
+    evals(app, "run", "first", *store)  # as if the run of both had ended early
+    again = evals(app, "run", "first", "second", *store)
+    assert (again.exit_code, again.stderr) == (0, "")
+
+
 def test_own_code_is_what_no_library_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from flask_braintrust_evals.cli.digests import digest_of_code, own_files
 
