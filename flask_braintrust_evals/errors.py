@@ -191,9 +191,13 @@ class RunCancelledError(RunError):
 
 
 class ServerStoppingError(RunError):
-    """The server's worker is being stopped, and the run could not be finished before that."""
+    """The server's worker is being stopped, and the run could not be finished before that.
+
+    ``retry_after``: seconds to wait.
+    """
 
     status = 503
+    retry_after = 1
 
 
 class WorkersError(RunError):

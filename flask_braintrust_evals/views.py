@@ -11,7 +11,7 @@ from .concurrency.loop_health import loop_health
 from .concurrency.turns import Turn, wait_for_turn
 from .config import OPEN_HEADER, Settings
 from .engine.registry import Registry
-from .errors import RunError
+from .errors import RunError, ServerStoppingError
 from .extension import UNANSWERED, EvalsExtension, current_extension
 from .runs.host import Requester
 from .runs.prepare import prepare
@@ -65,6 +65,8 @@ class Views:
             reasons.append("the broker that leads to workers does not answer")
         if state.runtime.run_slots.runs.is_full:
             reasons.append("as many runs are under way as may be")
+        if GracePeriod.of_request(state.settings.heartbeat).end_is_unknown:
+            reasons.append("the server is being stopped or reloaded")
         if reasons:
             return json_response({"status": "not ready", "reasons": reasons}, 503)
         return json_response({"status": "ready"})
@@ -113,6 +115,11 @@ class Views:
         heartbeat = state.settings.heartbeat
         details = _case_details(body, state.settings)
         grace = GracePeriod.of_request(heartbeat)
+        if grace.end_is_unknown:
+            raise ServerStoppingError(
+                "the server is being stopped or reloaded, and this process begins no more runs; run"
+                " it again"
+            )
         requester = Requester(
             caller.session,
             caller.project_id,

@@ -19,6 +19,7 @@ from flask_braintrust_evals.errors import (
     CloudBusyError,
     EvalsError,
     MethodNotAllowedError,
+    ServerStoppingError,
     SilentProcessesError,
     TooManyLoginsError,
     TooManyRunsError,
@@ -33,6 +34,7 @@ logger = logging.getLogger("flask_braintrust_evals")
 _WORTH_RETRYING = (
     BrokerError,
     CloudBusyError,
+    ServerStoppingError,
     SilentProcessesError,
     TooManyLoginsError,
     TooManyRunsError,

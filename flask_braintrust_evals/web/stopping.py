@@ -50,6 +50,17 @@ class GracePeriod:
         return cls(heartbeat, None)
 
     @property
+    def end_is_unknown(self) -> bool:
+        """Whether the worker is being stopped since nobody knows when.
+
+        A worker of gevent goes on answering requests of connections that are kept open. Whether it
+        still listens tells whether the stop began a moment ago.
+        """
+        if self._worker is None or self._worker.alive:
+            return False
+        return not all(_is_open(each) for each in self._worker.sockets)
+
+    @property
     def seconds(self) -> float:
         """Gunicorn's ``graceful_timeout``."""
         return float(self._worker.cfg.graceful_timeout)
@@ -91,3 +102,10 @@ class GracePeriod:
             "the server is being stopped or reloaded, and the run could not be finished in its"
             f" grace period of {self.seconds:g} seconds (gunicorn's graceful_timeout); run it again"
         )
+
+
+def _is_open(listener: Any) -> bool:
+    try:
+        return bool(listener.fileno() >= 0)
+    except AttributeError:  # gunicorn's sockets have no method of a socket any more when closed
+        return False

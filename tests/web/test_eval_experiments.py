@@ -349,6 +349,7 @@ def test_a_server_that_is_stopped_answers_a_run_that_waits_for_its_data(
             graceful_timeout = 0.0
 
         alive = False
+        sockets = ()
 
     grace = GracePeriod(0.0, Stopped())
     monkeypatch.setattr(GracePeriod, "of_request", lambda heartbeat: grace)

@@ -1,17 +1,20 @@
-"""``GET /`` of a process whose event loop is blocked."""
+"""``GET /`` of a process whose event loop is blocked, and of one that is being stopped."""
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from flask_braintrust_evals.concurrency import loop_health
 from flask_braintrust_evals.concurrency.loop_health import LoopHealth
+from flask_braintrust_evals.web.stopping import GracePeriod
 from tests.support import python
 
-from .support import Api, make_app
+from .support import CASES, Api, make_app
 
 
 @pytest.fixture
@@ -55,3 +58,36 @@ def test_to_ask_makes_no_event_loop() -> None:
     print(loop_health(), "asyncio" in sys.modules)
     """
     assert python(script) == "LoopHealth(blocked_for=0.0, given_up=0) False\n"
+
+
+class Listener:
+    """A socket of gunicorn, which has the methods of a socket until it is closed."""
+
+    def __init__(self) -> None:
+        self.sock: socket.socket | None = socket.socket()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.sock, name)
+
+
+def test_a_worker_that_no_longer_listens_begins_no_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    listener = Listener()
+    assert listener.sock is not None
+    worker = SimpleNamespace(
+        alive=True, sockets=[listener], cfg=SimpleNamespace(graceful_timeout=30)
+    )
+    grace = GracePeriod(5.0, worker)
+    monkeypatch.setattr(GracePeriod, "of_request", lambda heartbeat: grace)
+    api = Api(make_app(BRAINTRUST_EVALS_AUTH="none"), token=None)
+    # The stop may have begun with this very request, which max_requests counts.
+    for worker.alive in (True, False):
+        assert api.outputs(name="echo", data=CASES) == ["a", "b"]
+        assert api.get("/ready").status_code == 200
+    listener.sock.close()
+    assert api.refusal(503, name="echo", data=CASES).startswith("the server is being stopped")
+    listener.sock = None
+    response = api.eval(name="echo", data=CASES)
+    assert (response.status_code, response.headers["Retry-After"]) == (503, "1")
+    ready = api.get("/ready")
+    assert ready.status_code == 503
+    assert ready.get_json()["reasons"] == ["the server is being stopped or reloaded"]
