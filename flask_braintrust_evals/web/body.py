@@ -88,7 +88,8 @@ def _read(request: Request, limit: int, times: BodyTimes) -> bytes:
     if request.content_length is not None and len(data) < request.content_length:
         raise RequestError(
             f"the body ended after {len(data)} of {request.content_length} bytes: the client"
-            " disconnected, or declared a wrong length"
+            " disconnected or declared a wrong length, or the application has read the body before,"
+            " and not by request.get_data(), which keeps it"
         )
     return data
 

@@ -327,6 +327,14 @@ def test_a_body_in_chunks_without_an_end_is_411_unread(small: Api) -> None:
     assert "send it with a Content-Length" in error_of(chunked(small, Unread()), 411)
 
 
+def test_a_body_that_the_application_has_used_up_is_an_error_that_says_so() -> None:
+    app = make_app(BRAINTRUST_EVALS_AUTH="none")
+    app.before_request(lambda: request.get_data(cache=False) and None)
+    text = error_of(post(Api(app, token=None), SOUND), 400)
+    assert text.startswith(f"the body ended after 0 of {len(SOUND)} bytes: ")
+    assert text.endswith("has read the body before, and not by request.get_data(), which keeps it")
+
+
 @pytest.mark.parametrize("read", [lambda: request.get_data(), lambda: request.get_json()])
 def test_a_body_that_the_application_has_read_before_is_taken(read: Any) -> None:
     app = make_app(BRAINTRUST_EVALS_AUTH="none")
