@@ -131,9 +131,13 @@ const these = (rows, which) => someAgain(shown.run, request, rows, { which, desc
 
 async function startForm() {
   setup.problem("");
+  setup.preparing(true); // a file may have to be read again
   try {
-    await start({ body: await setup.request() });
+    const body = await setup.request();
+    setup.preparing(false);
+    await start({ body });
   } catch (error) {
+    setup.preparing(false);
     setup.problem(error.message);
   }
 }

@@ -127,6 +127,10 @@ export class Setup {
     byId("access").hidden = false;
   }
 
+  preparing(on) {
+    byId("run").disabled = on;
+  }
+
   running(on) {
     byId("run").disabled = on;
     byId("cancel").disabled = !on;
