@@ -6,7 +6,6 @@ it. ``docs/testing.md`` shows how to use it.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Generator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -209,11 +208,10 @@ def _app_of(config: pytest.Config) -> Any:
         from flask.cli import NoAppException, ScriptInfo
 
         # Flask looks in the working folder, and pytest may be started in another one.
-        if str(config.rootpath) not in sys.path:
-            sys.path.insert(0, str(config.rootpath))
+        path = str(config.rootpath / str(name))
         problem = None
         try:
-            config.stash[_app_key] = ScriptInfo(app_import_path=str(name)).load_app()
+            config.stash[_app_key] = ScriptInfo(app_import_path=path).load_app()
         except NoAppException as error:
             problem = str(error)
         if problem is not None:  # not in the handler, so that pytest shows nothing else

@@ -228,6 +228,8 @@ def test_an_application_is_found_beside_the_settings_from_another_folder(tmp_pat
         "def test_it(eval_result): pass\n"
     )
     assert "1 passed" in run_pytest(tmp_path, "project")
+    (project / "tests" / "__init__.py").touch()
+    assert "1 passed" in run_pytest(project / "tests")
 
 
 @pytest.mark.parametrize(

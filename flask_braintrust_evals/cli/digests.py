@@ -64,12 +64,21 @@ def own_files() -> dict[Path, str]:
             continue
         path = Path(file).resolve()
         folder = _top_folder(path, name)
-        files[path] = str(path.relative_to(folder))
+        files[path] = _name_in(folder, path)
         folders.add(folder)
     for folder in sorted(folders):  # an outer one before those in it
         for path in _code_in(folder):
-            files.setdefault(path, str(path.relative_to(folder)))
+            files.setdefault(path, _name_in(folder, path))
     return files
+
+
+def _name_in(folder: Path, path: Path) -> str:
+    """Return the name of a file, with that of its package, which is the same wherever that is."""
+    return str(path.relative_to(folder.parent if _is_package(folder) else folder))
+
+
+def _is_package(folder: Path) -> bool:
+    return (folder / "__init__.py").exists()
 
 
 def _top_folder(path: Path, module: str) -> Path:
@@ -79,8 +88,7 @@ def _top_folder(path: Path, module: str) -> Path:
 
 
 def _code_in(folder: Path) -> Iterator[Path]:
-    is_package = (folder / "__init__.py").exists()
-    found = folder.rglob("*.py") if is_package else folder.glob("*.py")
+    found = folder.rglob("*.py") if _is_package(folder) else folder.glob("*.py")
     return (path for path in found if is_own_code(str(path)))
 
 

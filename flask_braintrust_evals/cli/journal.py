@@ -100,7 +100,7 @@ class Journal:
                 known = entry["format"] == FORMAT and entry["version"] == VERSION
                 result = entry["result"]
             except (ValueError, KeyError, TypeError):
-                if number > 1 or line.startswith(_BEGINNING) or _BEGINNING.startswith(line):
+                if line.startswith(_BEGINNING) or _BEGINNING.startswith(line):
                     continue  # cut off
                 known = False
             if not known:

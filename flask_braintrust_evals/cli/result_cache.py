@@ -31,7 +31,6 @@ class ResultCache:
 
     Args:
         path: the folder; it is made if there is none.
-        run: a digest of what the results depend on, apart from the case.
 
     Attributes:
         name: what it is called in messages.
@@ -40,7 +39,7 @@ class ResultCache:
         click.UsageError: ``diskcache`` is not installed, or the folder cannot be used.
     """
 
-    def __init__(self, path: Path, run: str) -> None:
+    def __init__(self, path: Path) -> None:
         try:
             import diskcache
         except ImportError:
@@ -60,7 +59,6 @@ class ResultCache:
                 pass
 
         self.name = f"the cache {path}"
-        self._run = run
         self._thread = OneThread("eval-cache")
         try:
             self._cache = self._thread.call(
@@ -70,19 +68,27 @@ class ResultCache:
             self._thread.end()
             raise click.UsageError(f"--cache: {path} cannot be used: {error}") from None
 
-    def find(self, case: str, trial_index: int) -> Mapping[str, Any] | None:
+    def of_run(self, run: str) -> CacheOfRun:
+        """Return the results of one run.
+
+        Args:
+            run: a digest of what the results depend on, apart from the case.
+        """
+        return CacheOfRun(self, run)
+
+    def find(self, key: str) -> Mapping[str, Any] | None:
         """Return a result; ``None``: it has none."""
-        text = self._thread.call(partial(self._cache.get, self._key(case, trial_index)))
+        text = self._thread.call(partial(self._cache.get, key))
         try:
             body = parse_json(text) if isinstance(text, str) else None
         except ValueError:
             return None
         return body if isinstance(body, dict) else None
 
-    def keep(self, case: str, trial_index: int, body: Mapping[str, Any]) -> None:
+    def keep(self, key: str, body: Mapping[str, Any]) -> None:
         """Keep a result."""
         text = clean_text(dumps(body))
-        self._thread.call(partial(self._cache.set, self._key(case, trial_index), text))
+        self._thread.call(partial(self._cache.set, key, text))
 
     def close(self) -> None:
         """Close its database."""
@@ -90,6 +96,23 @@ class ResultCache:
             self._thread.call(self._cache.close)
         finally:
             self._thread.end()
+
+
+class CacheOfRun:
+    """The results of one run in a cache."""
+
+    def __init__(self, cache: ResultCache, run: str) -> None:
+        self.name = cache.name
+        self._cache = cache
+        self._run = run
+
+    def find(self, case: str, trial_index: int) -> Mapping[str, Any] | None:
+        """Return a result; ``None``: the cache has none."""
+        return self._cache.find(self._key(case, trial_index))
+
+    def keep(self, case: str, trial_index: int, body: Mapping[str, Any]) -> None:
+        """Keep a result."""
+        self._cache.keep(self._key(case, trial_index), body)
 
     def _key(self, case: str, trial_index: int) -> str:
         return f"{self._run} {case} {trial_index}"

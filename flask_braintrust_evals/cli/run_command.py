@@ -71,6 +71,7 @@ class RunCommand:
             if self.given["resume"] is not None and self.given["experiment"] is not None:
                 raise click.UsageError("--resume and --experiment: give one of them")
             check_evaluators(self.evaluators, options, host)
+            stores.warn_of_others(zip(self.evaluators, values, strict=True))
             for evaluator, parameters in zip(self.evaluators, values, strict=True):
                 around, known = stores.around(evaluator, parameters)
                 own = replace(options, parameters=parameters, around=around)

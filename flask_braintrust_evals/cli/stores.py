@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -32,21 +32,30 @@ class Stores:
     """
 
     def __init__(self, journal: Path | None, cache: Path | None, held: ExitStack) -> None:
-        self._held = held
-        self._cache = cache
         self._made: list[KnownResults] = []
-        self._runs: list[str] = []
         # Once, because files may be edited while an evaluator runs, and what is loaded is not.
         self._code = "" if journal is None and cache is None else digest_of_code()
         self._journal = None if journal is None else Journal(journal)
         if self._journal is not None:
             held.callback(self._journal.close)
+        self._cache = None if cache is None else ResultCache(cache)
+        if self._cache is not None:
+            held.callback(self._cache.close)
 
     @property
     def problems(self) -> list[str]:
         """What went wrong with the stores of all runs, a line each."""
         found = (problem for each in self._made for problem in each.problems.values())
         return list(dict.fromkeys(found))
+
+    def warn_of_others(self, runs: Iterable[tuple[Evaluator, Mapping[str, Any]]]) -> None:
+        """Warn if the journal has results, and none is of these evaluators and parameters."""
+        if self._journal is None:
+            return
+        digests = [digest_of_run(*each, self._code) for each in runs]
+        if self._journal.has_others(digests):
+            told = f"{self._journal.name} has results of other code or parameters, not used now"
+            echo(styled(told, fg="yellow"), err=True)
 
     def around(
         self, evaluator: Evaluator, parameters: Mapping[str, Any]
@@ -74,12 +83,6 @@ class Stores:
         stores: list[ResultStore] = []
         if self._journal is not None:
             stores.append(self._journal.of_run(run))
-            self._runs.append(run)
-            if self._journal.has_others(self._runs):
-                told = f"{self._journal.name} has results of other code or parameters, not used now"
-                echo(styled(told, fg="yellow"), err=True)
         if self._cache is not None:
-            cache = ResultCache(self._cache, run)
-            self._held.callback(cache.close)
-            stores.append(cache)
+            stores.append(self._cache.of_run(run))
         return stores

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -61,6 +62,8 @@ def _run(command: list[str]) -> None:
             process.wait()
             break
         except KeyboardInterrupt:
+            if interrupted:  # the first one may have reached this process alone
+                process.send_signal(signal.SIGINT)
             interrupted = True
     if interrupted:
         raise KeyboardInterrupt

@@ -270,7 +270,7 @@ def _repeatable(data: Any) -> Any:
     return data
 
 
-_OF_HOOKS = ("expected", "metadata", "tags")
+_OF_HOOKS = ("expected", "metadata", "tags", "parameters")
 """What scorers get by their arguments, and tasks from their hooks."""
 _OF_SCORERS = (*_OF_HOOKS, "output")
 """Names of arguments by which a task does not mean its hooks."""

@@ -130,14 +130,15 @@ function caseOpened(row) {
 const these = (rows, which) => someAgain(shown.run, request, rows, { which, described: described() });
 
 async function startForm() {
+  if (byId("run").disabled) return; // the keys that start a run do not ask the button
   setup.problem("");
   setup.preparing(true); // a file may have to be read again
   try {
     const body = await setup.request();
-    setup.preparing(false);
+    setup.preparing(runner.active); // another run may have been started meanwhile
     await start({ body });
   } catch (error) {
-    setup.preparing(false);
+    setup.preparing(runner.active);
     setup.problem(error.message);
   }
 }

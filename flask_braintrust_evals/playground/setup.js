@@ -128,7 +128,7 @@ export class Setup {
   }
 
   preparing(on) {
-    byId("run").disabled = on;
+    byId("run").disabled = Boolean(on);
   }
 
   running(on) {

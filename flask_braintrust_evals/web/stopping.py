@@ -54,7 +54,8 @@ class GracePeriod:
         """Whether the worker is being stopped since nobody knows when.
 
         A worker of gevent goes on answering requests of connections that are kept open. Whether it
-        still listens tells whether the stop began a moment ago.
+        still listens tells whether the stop began a moment ago. One of gthread, which closes such
+        connections, listens until it ends.
         """
         if self._worker is None or self._worker.alive:
             return False

@@ -215,6 +215,8 @@ def test_a_label_that_another_window_gives_to_a_run_that_goes_on_stays(page: Pag
     page.wait(lambda: "1 of 2 done" in page.status)
     page.browser.execute_async_script(STORE + SECOND_WINDOW, address(page)["run"], "from there")
     page.wait(lambda: page.value("label") == "from there")
+    page.browser.execute_script("document.getElementById('setup').requestSubmit()")  # as keys do
+    assert not page.one("run").is_enabled()
     page.one("again-cancel").click()
     page.finish()
     page.list_runs()

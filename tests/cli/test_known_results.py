@@ -189,6 +189,21 @@ def test_code_in_another_folder_is_the_same_code(tmp_path: Path) -> None:
     assert found[0] == found[1] != without
 
 
+def test_code_that_moves_to_another_package_is_other_code(tmp_path: Path) -> None:
+    found = []
+    for contents in (("a = 1", "a = 2"), ("a = 2", "a = 1")):
+        for package, text in zip(("package_one", "package_two"), contents, strict=True):
+            (tmp_path / package).mkdir(exist_ok=True)
+            (tmp_path / package / "__init__.py").write_text(text)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.syspath_prepend(str(tmp_path))
+            for package in ("package_one", "package_two"):
+                importlib.import_module(package)
+            found.append(digests.digest_of_code())
+            del sys.modules["package_one"], sys.modules["package_two"]
+    assert found[0] != found[1]
+
+
 def test_a_run_that_was_killed_is_taken_up_where_it_stopped(tmp_path: Path) -> None:
     file = tmp_path / "journal.jsonl"
     run(Task(), "--resume", str(file))
@@ -217,15 +232,23 @@ def test_a_first_line_that_is_cut_off_spoils_no_later_run(length: int, tmp_path:
 
 
 @pytest.mark.parametrize(
-    "text", ['{"a": 1}\n', '{"a": 1}', "words\nwords\n", "words", '[1]\n{"format": 1}\n']
+    ("text", "line"),
+    [
+        ('{"a": 1}\n', 1),
+        ('{"a": 1}', 1),
+        ("words\nwords\n", 1),
+        ("words", 1),
+        ('[1]\n{"format": 1}\n', 1),
+        ('{\n  "name": "x"\n}\n', 2),
+    ],
 )
-def test_another_file_is_not_taken_for_a_journal(text: str, tmp_path: Path) -> None:
+def test_another_file_is_not_taken_for_a_journal(text: str, line: int, tmp_path: Path) -> None:
     file = tmp_path / "cases.jsonl"
     file.write_text(text)
     task = Task()
     result = run(task, "--resume", str(file))
     assert (result.exit_code, task.inputs, file.read_text()) == (2, [], text)
-    assert "is not what --resume writes (line 1)" in result.stderr
+    assert f"is not what --resume writes (line {line})" in result.stderr
 
 
 def test_an_experiment_would_lack_what_is_not_run(tmp_path: Path) -> None:
@@ -296,14 +319,16 @@ def test_a_cache_has_no_file_but_its_database(tmp_path: Path, expired: bool) -> 
     folder, other = tmp_path / "cache", tmp_path / "other"
     other.write_text("{}")
     large = {"n": "x" * 100_000}
-    with contextlib.closing(ResultCache(folder, "run")) as cache:
+    with contextlib.closing(ResultCache(folder)) as opened:
+        cache = opened.of_run("run")
         cache.keep("case", 0, large)
         assert cache.find("case", 0) == large
     assert {each.name for each in folder.iterdir()} == {"cache.db"}
     with contextlib.closing(sqlite3.connect(folder / "cache.db")) as database, database:
         database.execute("update Cache set mode = 3, value = null, filename = '../other'")
         database.execute("update Cache set expire_time = ?", (1 if expired else None,))
-    with contextlib.closing(ResultCache(folder, "run")) as cache:
+    with contextlib.closing(ResultCache(folder)) as opened:
+        cache = opened.of_run("run")
         assert cache.find("case", 0) is None
         cache.keep("another" if expired else "case", 0, large)
     assert other.exists()

@@ -24,7 +24,7 @@ from flask_braintrust_evals.cloud.tracing.pipeline import SpanPipeline
 from flask_braintrust_evals.tracing import collector
 from flask_braintrust_evals.tracing.processor import CaseSpanProcessor
 from tests.standin import Call, StandIn
-from tests.support import TOKEN
+from tests.support import TOKEN, python
 
 TRACES = "/otel/v1/traces"
 LIMIT = 10.0
@@ -163,6 +163,43 @@ def test_no_scorer_of_a_case_goes_on_while_another_one_still_queues_its_spans(
         each.join(10)
     assert found == [["task"], ["task"]]
     root.end()
+
+
+def test_deliveries_of_many_threads_under_gevent_all_end() -> None:
+    # Of a lock of gevent's, the fourth thread that waits for it may never hear.
+    printed = python(
+        """
+        from gevent import monkey
+        monkey.patch_all()
+        import time
+        import gevent
+        from flask_braintrust_evals.cloud.tracing.pipeline import SpanPipeline
+        from flask_braintrust_evals.concurrency.gevent_patch import start_real_thread
+        from flask_braintrust_evals.tracing.processor import CaseSpanProcessor
+
+        class Anything:
+            def __getattr__(self, name):
+                return ""
+
+        processor = CaseSpanProcessor(lambda: None)
+        pipeline = SpanPipeline(Anything(), "p", processor, 1.0)
+        sleep = monkey.get_original("time", "sleep")
+        pipeline._collector.deliver_ended = lambda trace_id: sleep(0.002)
+        ended = []
+
+        def deliver():
+            pipeline.deliver_case(1)
+            ended.append(1)
+
+        for _ in range(6):
+            start_real_thread(deliver)
+        end = time.monotonic() + 20
+        while len(ended) < 6 and time.monotonic() < end:
+            gevent.sleep(0.01)
+        print(len(ended))
+        """
+    )
+    assert printed.split() == ["6"]
 
 
 def test_spans_are_sent_when_they_are_flushed_and_once(

@@ -11,7 +11,6 @@ time. A test compares the result with that of the official encoder.
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +20,7 @@ from opentelemetry.proto.trace.v1.trace_pb2 import ScopeSpans, SpanFlags
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import SpanKind, StatusCode
 
+from flask_braintrust_evals.concurrency.gevent_patch import new_lock
 from flask_braintrust_evals.tracing.collector import SizedSpan
 from flask_braintrust_evals.tracing.sizes import plain_attributes
 
@@ -78,7 +78,7 @@ class OtlpEncoder:
     """
 
     def __init__(self) -> None:
-        self._lock = threading.Lock()
+        self._lock = new_lock()
         self.failed = 0
 
     def encode(self, spans: Iterable[SizedSpan]) -> Iterator[OtlpChunk]:

@@ -144,10 +144,6 @@ class SpanExporter(Generic[C]):
             self._under_way.add(attempt)
         try:
             self._settle(batch, self._error_of(batch, deadline))
-        except BaseException:  # Ctrl-C: the next flush sends them
-            with self._changed:
-                self._queue.put_back(batch)
-            raise
         finally:
             with self._changed:
                 self._under_way.discard(attempt)
@@ -160,6 +156,10 @@ class SpanExporter(Generic[C]):
             self._send(batch, seconds)
         except Exception as failure:
             return failure
+        except BaseException:  # Ctrl-C: the next flush sends them
+            with self._changed:
+                self._queue.put_back(batch)
+            raise
         return None
 
     def _settle(self, batch: list[C], error: Exception | None) -> None:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import base64
-import threading
 from collections.abc import Mapping
 from typing import Any
 
 from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans
+
+from flask_braintrust_evals.concurrency.gevent_patch import new_lock
 
 from .encoder import OtlpChunk
 
@@ -30,7 +31,7 @@ class Unpacker:
 
     def __init__(self) -> None:
         self._envelopes: dict[str, Any] = {}
-        self._lock = threading.Lock()
+        self._lock = new_lock()
 
     def chunk(self, packed: Mapping[str, Any]) -> OtlpChunk:
         """Return encoded spans."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -12,6 +11,8 @@ from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import SpanContext, Tracer
 
 from flask_braintrust_evals.cloud.sessions import UserSession
+from flask_braintrust_evals.concurrency.gevent_patch import new_lock
+from flask_braintrust_evals.concurrency.job import Job
 from flask_braintrust_evals.tracing.collector import SizedSpan, SpanCollector
 from flask_braintrust_evals.tracing.processor import CaseSpanProcessor
 from flask_braintrust_evals.tracing.span_keeper import SpanKeeper
@@ -64,7 +65,8 @@ class SpanPipeline:
         self._parent = parent
         self._timeout = timeout
         self._encoder = OtlpEncoder()
-        self._delivering = threading.Lock()
+        self._lock = new_lock()
+        self._last_delivery: Job[None] | None = None
         self._unpacker = Unpacker()
         self._row_fields = row_fields
         intake = Intake(session, parent)
@@ -100,9 +102,27 @@ class SpanPipeline:
         """
         if on_event_loop():
             return
-        with self._delivering:  # by another scorer, which may not have queued all of them yet
-            self._collector.deliver_ended(trace_id)
+        self._deliver_in_turn(trace_id)
         self._spans.send_queued()
+
+    def _deliver_in_turn(self, trace_id: int) -> None:
+        """Deliver the spans of a case when other scorers have queued all that they deliver.
+
+        Each waits for the one before it, and not for a lock: one of gevent's that several threads
+        of the operating system wait for is not always handed on.
+        """
+        own = Job[None]()
+        with self._lock:
+            before, self._last_delivery = self._last_delivery, own
+        try:
+            if before is not None:
+                before.wait_until_done()
+            self._collector.deliver_ended(trace_id)
+        finally:
+            own.succeed(None)
+            with self._lock:
+                if self._last_delivery is own:
+                    self._last_delivery = None
 
     def flush(self, timeout: float | None = None) -> None:
         """Send all finished spans. Those that Braintrust does not accept are counted and logged.

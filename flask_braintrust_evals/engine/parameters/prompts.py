@@ -61,7 +61,7 @@ class PromptPart(AttributeDict):
         return fields
 
     def as_json(self, **options: Any) -> str:
-        """Return the same as JSON text; ``options`` are those of :func:`json.dumps`."""
+        """Return the same as JSON text; ``options`` are those of ``json.dumps``."""
         return json.dumps(self.as_dict(), **options)
 
 

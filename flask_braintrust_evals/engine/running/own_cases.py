@@ -81,7 +81,8 @@ def make_cases(data: Any, evaluator: str, cancellation: Cancellation) -> Iterabl
 
 
 def _first(data: Iterable[Any]) -> Any:
-    return next(iter(data), None)
+    rows = iter(data)
+    return {} if rows is data else next(rows, None)  # an iterator would lack it afterwards
 
 
 def is_to_be_made(data: Any) -> bool:
