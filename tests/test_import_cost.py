@@ -41,6 +41,7 @@ REGISTRATION = {
     "engine.calls.introspection",
     "engine.calls.plan",
     "engine.calls.signatures",
+    "engine.calls.arguments",
     "engine.evaluator",
     "engine.naming",
     "engine.values.option_checks",

@@ -53,24 +53,21 @@ class Journal:
         if text and not text.endswith("\n"):
             self._file.write("\n")
 
-    def of_run(self, run: str) -> JournalOfRun:
-        """Return the part of a run.
-
-        Args:
-            run: a digest of what its results depend on, apart from the case.
-        """
-        return JournalOfRun(self, run)
-
     def has_others(self, runs: Collection[str]) -> bool:
         """Return whether there are results, and none is of these runs."""
         return bool(self._known) and all(key[0] not in runs for key in self._known)
 
     def find(self, run: str, case: str, trial_index: int) -> Mapping[str, Any] | None:
-        """Return a result that was in the file at first."""
+        """Return a result that was in the file at first; ``None``: it had none."""
         return self._known.get((run, case, trial_index))
 
     def keep(self, run: str, case: str, trial_index: int, body: Mapping[str, Any]) -> None:
-        """Write a result, so that it is there even if the process is killed."""
+        """Write a result, so that it is there even if the process is killed.
+
+        Nothing is written if it was in the file at first.
+        """
+        if self.find(run, case, trial_index) is not None:
+            return
         line = {
             "format": FORMAT,
             "version": VERSION,
@@ -110,21 +107,3 @@ class Journal:
                     " file that does not exist yet"
                 )
             self._known[key] = result
-
-
-class JournalOfRun:
-    """The results of one run in a journal."""
-
-    def __init__(self, journal: Journal, run: str) -> None:
-        self.name = journal.name
-        self._journal = journal
-        self._run = run
-
-    def find(self, case: str, trial_index: int) -> Mapping[str, Any] | None:
-        """Return a result; ``None``: it has none."""
-        return self._journal.find(self._run, case, trial_index)
-
-    def keep(self, case: str, trial_index: int, body: Mapping[str, Any]) -> None:
-        """Write a result, unless it was in the file at first."""
-        if self.find(case, trial_index) is None:
-            self._journal.keep(self._run, case, trial_index, body)

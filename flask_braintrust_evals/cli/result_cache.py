@@ -68,27 +68,19 @@ class ResultCache:
             self._thread.end()
             raise click.UsageError(f"--cache: {path} cannot be used: {error}") from None
 
-    def of_run(self, run: str) -> CacheOfRun:
-        """Return the results of one run.
-
-        Args:
-            run: a digest of what the results depend on, apart from the case.
-        """
-        return CacheOfRun(self, run)
-
-    def find(self, key: str) -> Mapping[str, Any] | None:
+    def find(self, run: str, case: str, trial_index: int) -> Mapping[str, Any] | None:
         """Return a result; ``None``: it has none."""
-        text = self._thread.call(partial(self._cache.get, key))
+        text = self._thread.call(partial(self._cache.get, _key(run, case, trial_index)))
         try:
             body = parse_json(text) if isinstance(text, str) else None
         except ValueError:
             return None
         return body if isinstance(body, dict) else None
 
-    def keep(self, key: str, body: Mapping[str, Any]) -> None:
+    def keep(self, run: str, case: str, trial_index: int, body: Mapping[str, Any]) -> None:
         """Keep a result."""
         text = clean_text(dumps(body))
-        self._thread.call(partial(self._cache.set, key, text))
+        self._thread.call(partial(self._cache.set, _key(run, case, trial_index), text))
 
     def close(self) -> None:
         """Close its database."""
@@ -98,21 +90,5 @@ class ResultCache:
             self._thread.end()
 
 
-class CacheOfRun:
-    """The results of one run in a cache."""
-
-    def __init__(self, cache: ResultCache, run: str) -> None:
-        self.name = cache.name
-        self._cache = cache
-        self._run = run
-
-    def find(self, case: str, trial_index: int) -> Mapping[str, Any] | None:
-        """Return a result; ``None``: the cache has none."""
-        return self._cache.find(self._key(case, trial_index))
-
-    def keep(self, case: str, trial_index: int, body: Mapping[str, Any]) -> None:
-        """Keep a result."""
-        self._cache.keep(self._key(case, trial_index), body)
-
-    def _key(self, case: str, trial_index: int) -> str:
-        return f"{self._run} {case} {trial_index}"
+def _key(run: str, case: str, trial_index: int) -> str:
+    return f"{run} {case} {trial_index}"

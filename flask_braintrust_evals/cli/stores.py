@@ -80,9 +80,26 @@ class Stores:
         if self._journal is None and self._cache is None:
             return []
         run = digest_of_run(evaluator, parameters, self._code)
-        stores: list[ResultStore] = []
-        if self._journal is not None:
-            stores.append(self._journal.of_run(run))
-        if self._cache is not None:
-            stores.append(self._cache.of_run(run))
-        return stores
+        return [_StoreOfRun(each, run) for each in (self._journal, self._cache) if each is not None]
+
+
+class _StoreOfRun:
+    """The results of one run in a store that has those of several.
+
+    Args:
+        store: the store.
+        run: a digest of what the results depend on, apart from the case.
+    """
+
+    def __init__(self, store: Journal | ResultCache, run: str) -> None:
+        self.name = store.name
+        self._store = store
+        self._run = run
+
+    def find(self, case: str, trial_index: int) -> Mapping[str, Any] | None:
+        """Return a result; ``None``: the store has none."""
+        return self._store.find(self._run, case, trial_index)
+
+    def keep(self, case: str, trial_index: int, body: Mapping[str, Any]) -> None:
+        """Keep a result."""
+        self._store.keep(self._run, case, trial_index, body)

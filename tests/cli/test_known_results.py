@@ -18,7 +18,7 @@ from click.testing import Result
 
 from flask_braintrust_evals import Evaluator, Score
 from flask_braintrust_evals.cli import digests, stores
-from flask_braintrust_evals.cli.journal import Journal, JournalOfRun
+from flask_braintrust_evals.cli.journal import Journal
 from flask_braintrust_evals.cli.result_cache import ResultCache
 
 from .test_run import app_of, evals
@@ -264,7 +264,7 @@ def test_a_store_that_fails_costs_no_result(
     def fail(*arguments: Any) -> None:
         raise OSError(28, "No space left on device")
 
-    of_option = JournalOfRun if store[0] == "--resume" else ResultCache
+    of_option = Journal if store[0] == "--resume" else ResultCache
     monkeypatch.setattr(of_option, failing, fail)
     result = run(Task(), *store, "--json")
     assert (result.exit_code, len(json.loads(result.stdout)["results"])) == (1, 6)
@@ -319,16 +319,14 @@ def test_a_cache_has_no_file_but_its_database(tmp_path: Path, expired: bool) -> 
     folder, other = tmp_path / "cache", tmp_path / "other"
     other.write_text("{}")
     large = {"n": "x" * 100_000}
-    with contextlib.closing(ResultCache(folder)) as opened:
-        cache = opened.of_run("run")
-        cache.keep("case", 0, large)
-        assert cache.find("case", 0) == large
+    with contextlib.closing(ResultCache(folder)) as cache:
+        cache.keep("run", "case", 0, large)
+        assert cache.find("run", "case", 0) == large
     assert {each.name for each in folder.iterdir()} == {"cache.db"}
     with contextlib.closing(sqlite3.connect(folder / "cache.db")) as database, database:
         database.execute("update Cache set mode = 3, value = null, filename = '../other'")
         database.execute("update Cache set expire_time = ?", (1 if expired else None,))
-    with contextlib.closing(ResultCache(folder)) as opened:
-        cache = opened.of_run("run")
-        assert cache.find("case", 0) is None
-        cache.keep("another" if expired else "case", 0, large)
+    with contextlib.closing(ResultCache(folder)) as cache:
+        assert cache.find("run", "case", 0) is None
+        cache.keep("run", "another" if expired else "case", 0, large)
     assert other.exists()

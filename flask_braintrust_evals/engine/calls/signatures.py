@@ -6,9 +6,7 @@ Signatures are read once, when an evaluator is made, so that a mistake is found 
 from __future__ import annotations
 
 import dataclasses
-import functools
 import inspect
-import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,6 +15,15 @@ from flask_braintrust_evals.engine.values.names import free_name
 from flask_braintrust_evals.errors import DuplicateEvaluatorError, RegistrationError
 from flask_braintrust_evals.excerpts import excerpt
 
+from .arguments import (
+    POSITIONAL,
+    Argument,
+    keyword_pairs,
+    leading_parameters,
+    named_parameters,
+    positional_values,
+    values_of,
+)
 from .introspection import callable_name, entry_of, instance_of, place_of, signature_of
 
 SCORER_ARGUMENTS = (
@@ -30,20 +37,6 @@ SCORER_ARGUMENTS = (
     "parameters",
 )
 """The names of the arguments that a scorer or a classifier may take."""
-
-_POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-_NAMED = (*_POSITIONAL, inspect.Parameter.KEYWORD_ONLY)
-
-
-@dataclass(frozen=True)
-class _Constant:
-    """The default of a positional argument, passed because a later argument gets a value."""
-
-    value: Any
-
-
-Argument = str | _Constant
-"""The name of a value, or a default."""
 
 _INPUT_ALONE: tuple[Argument, ...] = ("input",)
 
@@ -76,7 +69,7 @@ class TaskCall:
         signature = signature_of(function)
         if signature is None:
             return cls(function)
-        named = _named(signature, function)
+        named = named_parameters(signature, function)
         if not named:
             if any(p.kind is p.VAR_POSITIONAL for p in signature.parameters.values()):
                 return cls(function)
@@ -88,17 +81,17 @@ class TaskCall:
         hooks_name = next((name for name, source in sources.items() if source == "hooks"), None)
         if first.kind is not first.KEYWORD_ONLY:
             # By position where possible: the wrapper of a decorator may take *args only.
-            leading = _leading(others, sources)
+            leading = leading_parameters(others, sources)
             rest = others[len(leading) :]
             positional = (
                 "input",
                 *(sources[p.name] for p in leading),
-                *_positional_only(rest, sources),
+                *positional_values(rest, sources),
             )
-            return cls(function, positional, _by_keyword(rest, sources), hooks_name)
+            return cls(function, positional, keyword_pairs(rest, sources), hooks_name)
         if first.name != "input":
             raise _bad_task(function, "takes no positional argument")
-        keywords = _by_keyword(named, {"input": "input", **sources})
+        keywords = keyword_pairs(named, {"input": "input", **sources})
         return cls(function, (), keywords, hooks_name)
 
     def takes(self, name: str) -> bool:
@@ -110,7 +103,7 @@ class TaskCall:
             return self.function(input)
         given = {"input": input, "hooks": hooks, "parameters": parameters}
         return self.function(
-            *_values(self.positional, given),
+            *values_of(self.positional, given),
             **{name: given[source] for name, source in self.keywords},
         )
 
@@ -167,7 +160,7 @@ class ScorerCall:
         keywords = {name: arguments[name] for name in self.keywords}
         if not self.positional:
             return self.function(**keywords)
-        return self.function(*_values(self.positional, arguments), **keywords)
+        return self.function(*values_of(self.positional, arguments), **keywords)
 
 
 def scorer_calls(
@@ -232,26 +225,13 @@ def unique_names(scorers: Sequence[ScorerCall]) -> tuple[ScorerCall, ...]:
     return tuple(result)
 
 
-def _named(signature: inspect.Signature, function: Any) -> list[inspect.Parameter]:
-    """Return the named parameters, without those that a partial sets by keyword."""
-    fixed: set[str] = set()
-    while isinstance(function, functools.partial):
-        fixed |= function.keywords.keys()
-        function = function.func
-    return [
-        parameter
-        for parameter in signature.parameters.values()
-        if parameter.kind in _NAMED and parameter.name not in fixed
-    ]
-
-
 def _task_sources(function: Any, parameters: list[inspect.Parameter]) -> dict[str, str]:
     """Return for each of a task's arguments after the first: ``hooks`` or ``parameters``."""
     sources = {p.name: p.name for p in parameters if p.name in ("hooks", "parameters")}
     for position, parameter in enumerate(parameters):
         if parameter.name in sources or parameter.default is not parameter.empty:
             continue
-        if position == 0 and "hooks" not in sources and parameter.kind in _POSITIONAL:
+        if position == 0 and "hooks" not in sources and parameter.kind in POSITIONAL:
             sources[parameter.name] = "hooks"
         else:
             problem = f"requires the argument {parameter.name!r}, which is not passed to tasks"
@@ -272,44 +252,11 @@ def _bad_task(function: Any, problem: str) -> RegistrationError:
     )
 
 
-def _positional_only(
-    parameters: list[inspect.Parameter], sources: Mapping[str, str]
-) -> tuple[Argument, ...]:
-    """Return values for positional-only parameters, up to the last one that has a source."""
-    positional = [p for p in parameters if p.kind is p.POSITIONAL_ONLY]
-    while positional and positional[-1].name not in sources:
-        positional.pop()
-    return tuple(sources.get(p.name) or _Constant(p.default) for p in positional)
-
-
-def _leading(
-    parameters: list[inspect.Parameter], sources: Mapping[str, str]
-) -> list[inspect.Parameter]:
-    """Return the first parameters, as long as they have a source and can be positional."""
-    return list(
-        itertools.takewhile(lambda p: p.kind in _POSITIONAL and p.name in sources, parameters)
-    )
-
-
-def _by_keyword(
-    parameters: list[inspect.Parameter], sources: Mapping[str, str]
-) -> tuple[tuple[str, str], ...]:
-    return tuple(
-        (p.name, sources[p.name])
-        for p in parameters
-        if p.kind is not p.POSITIONAL_ONLY and p.name in sources
-    )
-
-
-def _values(arguments: tuple[Argument, ...], given: Mapping[str, Any]) -> list[Any]:
-    return [each.value if isinstance(each, _Constant) else given[each] for each in arguments]
-
-
 def _accepted(function: Any, kind: str, name: str) -> tuple[tuple[Argument, ...], tuple[str, ...]]:
     signature = signature_of(function)
     if signature is None:
         return (), SCORER_ARGUMENTS
-    named = _named(signature, function)
+    named = named_parameters(signature, function)
     for parameter in named:
         if parameter.name not in SCORER_ARGUMENTS and parameter.default is parameter.empty:
             raise RegistrationError(
@@ -317,14 +264,14 @@ def _accepted(function: Any, kind: str, name: str) -> tuple[tuple[Argument, ...]
                 f" {kind}s; a {kind} may take any of {', '.join(SCORER_ARGUMENTS)}"
             )
     sources = {p.name: p.name for p in named if p.name in SCORER_ARGUMENTS}
-    keywords = [name for name, _ in _by_keyword(named, sources)]
+    keywords = [name for name, _ in keyword_pairs(named, sources)]
     if any(p.kind is p.VAR_KEYWORD for p in signature.parameters.values()):
         taken = signature.parameters
         keywords += [each for each in SCORER_ARGUMENTS if each not in taken]
-    return _positional_only(named, sources), tuple(keywords)
+    return positional_values(named, sources), tuple(keywords)
 
 
 def _required(function: Any) -> frozenset[str]:
     signature = signature_of(function)
-    named = [] if signature is None else _named(signature, function)
+    named = [] if signature is None else named_parameters(signature, function)
     return frozenset(each.name for each in named if each.default is each.empty)
