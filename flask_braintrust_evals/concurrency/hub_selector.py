@@ -10,19 +10,18 @@ from __future__ import annotations
 
 import selectors
 import sys
-from collections.abc import Mapping
 from typing import Any
 
 _READ, _WRITE = 1, 2  # libev's events
 
 
-class HubSelector(selectors.BaseSelector):
+class HubSelector(selectors._BaseSelectorImpl):
     """A selector of the calling thread's hub. Only :meth:`wake` may be called on other threads."""
 
     def __init__(self) -> None:
+        super().__init__()
         self._hub = sys.modules["gevent"].get_hub()
         self._new_waiter = sys.modules["gevent.hub"].Waiter
-        self._keys: dict[int, selectors.SelectorKey] = {}
         self._watchers: dict[int, Any] = {}
         self._stopped: set[int] = set()  # the descriptors whose watchers are not started
         self._ready: dict[int, int] = {}
@@ -36,35 +35,21 @@ class HubSelector(selectors.BaseSelector):
         self._wake.send()
 
     def register(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
-        fd = fileobj if isinstance(fileobj, int) else int(fileobj.fileno())
-        if not events or events & ~(selectors.EVENT_READ | selectors.EVENT_WRITE) or fd < 0:
-            raise ValueError(f"cannot watch descriptor {fd} for events {events!r}")
-        if fd in self._keys:
-            raise KeyError(f"descriptor {fd} is registered already")
+        key = super().register(fileobj, events, data)
         wanted = (_READ if events & selectors.EVENT_READ else 0) | (
             _WRITE if events & selectors.EVENT_WRITE else 0
         )
-        watcher = self._hub.loop.io(fd, wanted)
+        watcher = self._hub.loop.io(key.fd, wanted)
         watcher.priority = self._hub.loop.MAXPRI
-        self._watchers[fd] = watcher
-        self._stopped.add(fd)
-        key = self._keys[fd] = selectors.SelectorKey(fileobj, fd, events, data)
+        self._watchers[key.fd] = watcher
+        self._stopped.add(key.fd)
         return key
 
     def unregister(self, fileobj: Any) -> selectors.SelectorKey:
-        key = self._keys.pop(self._fd_of(fileobj))
+        key = super().unregister(fileobj)
         _close(self._watchers.pop(key.fd))
         self._stopped.discard(key.fd)
         self._ready.pop(key.fd, None)
-        return key
-
-    def modify(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
-        fd = self._fd_of(fileobj)
-        key = self._keys[fd]
-        if key.events != events:
-            self.unregister(fileobj)
-            return self.register(fileobj, events, data)
-        key = self._keys[fd] = key._replace(data=data)
         return key
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
@@ -79,28 +64,14 @@ class HubSelector(selectors.BaseSelector):
             # Stopped until the next call: what is not read would wake the hub again and again.
             self._watchers[fd].stop()
             self._stopped.add(fd)
-        return [(self._keys[fd], events & self._keys[fd].events) for fd, events in ready.items()]
+        keys = self.get_map()
+        return [(keys[fd], events & keys[fd].events) for fd, events in ready.items()]
 
     def close(self) -> None:
         for watcher in (*self._watchers.values(), self._wake):
             _close(watcher)
         self._watchers.clear()
-        self._keys.clear()
-
-    def get_map(self) -> Mapping[Any, selectors.SelectorKey]:
-        return self._keys
-
-    def get_key(self, fileobj: Any) -> selectors.SelectorKey:
-        return self._keys[self._fd_of(fileobj)]
-
-    def _fd_of(self, fileobj: Any) -> int:
-        """Return the descriptor under which ``fileobj`` is registered, also if it is closed."""
-        if isinstance(fileobj, int):
-            return fileobj
-        for key in self._keys.values():
-            if key.fileobj is fileobj:
-                return key.fd
-        return int(fileobj.fileno())
+        super().close()
 
     def _wait(self, timeout: float | None) -> None:
         waiter = self._waiter = self._new_waiter(self._hub)

@@ -317,3 +317,24 @@ def test_many_threads_may_ask_for_the_loop_while_it_is_made() -> None:
     print("all answered")
     """
     assert python(script) == "all answered\n"
+
+
+def test_under_gevent_a_loop_knows_a_socket_by_itself_and_by_its_descriptor() -> None:
+    script = """
+    from gevent import monkey
+    monkey.patch_all()
+    import selectors, socket
+    from flask_braintrust_evals.concurrency.hub_selector import HubSelector
+
+    ours, theirs = socket.socketpair()
+    selector = HubSelector()
+    key = selector.register(ours, selectors.EVENT_READ, "data")
+    theirs.send(b"x")
+    # Since Python 3.13, asyncio looks up what add_reader() gets in this map.
+    print(selector.get_map().get(ours) == selector.get_map().get(ours.fileno()) == key)
+    print(selector.select(1) == [(key, selectors.EVENT_READ)])
+    ours.close()
+    print(selector.unregister(ours) == key, not selector.get_map())
+    selector.close()
+    """
+    assert python(script).split() == ["True"] * 4
