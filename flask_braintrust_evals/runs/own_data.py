@@ -20,7 +20,7 @@ from typing import Any
 from flask_braintrust_evals.concurrency.cancellation import Cancellation
 from flask_braintrust_evals.concurrency.gevent_patch import start_thread
 from flask_braintrust_evals.concurrency.job import DeadlineError, Job
-from flask_braintrust_evals.engine.running.case_source import CasesToMake
+from flask_braintrust_evals.engine.running.case_source import CasesToMake, cases_of
 from flask_braintrust_evals.engine.running.scoped_cases import Scope, read_inside
 from flask_braintrust_evals.errors import RunError, RunTimeoutError
 
@@ -44,7 +44,7 @@ def made_by_the_run(make: Make, scope: Scope) -> CaseData:
     """
 
     def cases(cancellation: Cancellation) -> Iterable[Any]:
-        return read_inside(lambda: _cases_of(make(cancellation), cancellation), scope)
+        return read_inside(lambda: cases_of(make(cancellation).cases, cancellation), scope)
 
     return CaseData(CasesToMake(cases))
 
@@ -60,11 +60,6 @@ def read_by_the_run(data: CaseData, scope: Scope) -> CaseData:
         return data
     cases = data.cases
     return replace(data, cases=CasesToMake(lambda cancellation: read_inside(lambda: cases, scope)))
-
-
-def _cases_of(data: CaseData, cancellation: Cancellation) -> Iterable[Any]:
-    cases = data.cases
-    return cases.make(cancellation) if isinstance(cases, CasesToMake) else cases
 
 
 def made_before_the_run(
@@ -92,7 +87,7 @@ def made_before_the_run(
 
         def cases() -> Iterable[Any]:
             made.append(make(cancellation))
-            return _cases_of(made[0], cancellation)
+            return cases_of(made[0].cases, cancellation)
 
         found = read_inside(cases, scope)
         # Called at once if nobody waits any more.

@@ -22,10 +22,6 @@ from .large_cases import Room
 logger = logging.getLogger("flask_braintrust_evals")
 
 
-def _nothing() -> None:
-    pass
-
-
 @dataclass(frozen=True)
 class CasesToMake:
     """Cases that the first worker of a run makes, because that may take long.
@@ -37,7 +33,12 @@ class CasesToMake:
     """
 
     make: Callable[[Cancellation], Iterable[Any]]
-    close: Callable[[], None] = _nothing
+    close: Callable[[], None] = lambda: None
+
+
+def cases_of(cases: Iterable[Any] | CasesToMake, cancellation: Cancellation) -> Iterable[Any]:
+    """Return cases, which are made now unless they are there."""
+    return cases.make(cancellation) if isinstance(cases, CasesToMake) else cases
 
 
 @dataclass(frozen=True)
@@ -162,16 +163,10 @@ class CaseSource:
         if close is not None:
             close()
 
-    def _open(self) -> Iterator[Any]:
-        cases = self._cases
-        return _iterator_of(
-            cases.make(self._cancellation) if isinstance(cases, CasesToMake) else cases
-        )
-
     def _advance(self) -> None:
         try:
             if not self._opened:
-                self._iterator = self._open()
+                self._iterator = _iterator_of(cases_of(self._cases, self._cancellation))
                 self._opened = True
             value, index = next(self._iterator), self._taken
             if type(value) is PlacedCase:

@@ -6,16 +6,16 @@ import contextvars
 import itertools
 from collections.abc import Iterable
 from contextlib import closing
+from functools import partial
 from typing import Any
 
-from flask_braintrust_evals.concurrency.cancellation import Cancellation
 from flask_braintrust_evals.engine.calls.plan import CasePlan
 from flask_braintrust_evals.engine.parameters.values import Parameters
 from flask_braintrust_evals.engine.values.events import CaseFinished, RunFailed
 from flask_braintrust_evals.engine.values.results import CaseResult, EvalResult
 
 from .case_runner import CaseRunner
-from .case_source import CasesToMake
+from .case_source import CasesToMake, cases_of
 from .local_executor import LocalExecutor
 from .own_cases import own_cases
 from .run import Run
@@ -78,10 +78,6 @@ def _read_in_this_context(cases: Iterable[Any] | CasesToMake, scope: Scope) -> A
         return cases
     context = contextvars.copy_context()
 
-    def make(cancellation: Cancellation) -> Iterable[Any]:
-        def made() -> Iterable[Any]:
-            return cases.make(cancellation) if isinstance(cases, CasesToMake) else cases
-
-        return read_inside(made, scope, context)
-
-    return CasesToMake(make)
+    return CasesToMake(
+        lambda cancellation: read_inside(partial(cases_of, cases, cancellation), scope, context)
+    )
