@@ -16,7 +16,7 @@ from flask_braintrust_evals.cloud.functions import invoke
 from flask_braintrust_evals.cloud.parents import Parent
 from flask_braintrust_evals.cloud.sessions import UserSession
 from flask_braintrust_evals.concurrency.cancellation import Cancellation
-from flask_braintrust_evals.engine.calls.signatures import ScorerCall
+from flask_braintrust_evals.engine.calls.signatures import SCORER_ARGUMENTS, ScorerCall
 from flask_braintrust_evals.engine.parameters.values import Parameters
 from flask_braintrust_evals.engine.tracing.case_trace import CaseTrace
 from flask_braintrust_evals.engine.values.scores import to_scores
@@ -32,7 +32,6 @@ _LEAST = 10_000
 _AT_A_TIME = 2 * _LARGE
 """Characters of the calls of one run that are sent at a time: the scorers of all its cases may be
 called together, and each call is in memory as JSON."""
-_ARGUMENTS = ("input", "output", "expected", "metadata", "tags", "id", "trace", "parameters")
 
 
 def remote_scorers(
@@ -84,7 +83,7 @@ def remote_scorers(
             _check(result, remote.name)
             return result
 
-        return ScorerCall(remote.name, score, (), _ARGUMENTS)
+        return ScorerCall(remote.name, score, (), SCORER_ARGUMENTS)
 
     return [scorer(remote) for remote in scorers]
 
