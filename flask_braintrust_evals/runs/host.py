@@ -42,7 +42,7 @@ class Host:
     span_processor: CaseSpanProcessor
     scope: Callable[[], AbstractContextManager[Any]]
     places: Places | None = None
-    sdk_spans: Callable[[], type[EvalSpan] | None] | None = None
+    sdk_spans: Callable[[], type[EvalSpan] | None] = lambda: None
     sdk_attachments: WithAttachments | None = None
     sdk_customizer: Callable[[], Customize | None] = no_customizer
     distribution: Distribution | None = None

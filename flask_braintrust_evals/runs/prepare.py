@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any
 
 from opentelemetry import trace
 
@@ -15,10 +14,8 @@ from flask_braintrust_evals.cloud.tracing.pipeline import SpanPipeline
 from flask_braintrust_evals.cloud.uploads import AttachmentUploads
 from flask_braintrust_evals.concurrency.cancellation import Cancellation
 from flask_braintrust_evals.distribution.executor import RemoteExecutor
-from flask_braintrust_evals.engine.calls.plan import CasePlan
 from flask_braintrust_evals.engine.calls.signatures import ScorerCall
 from flask_braintrust_evals.engine.evaluator import Evaluator
-from flask_braintrust_evals.engine.parameters.values import Parameters
 from flask_braintrust_evals.engine.running.case_runner import CaseRunner
 from flask_braintrust_evals.engine.running.executor import CaseExecutor
 from flask_braintrust_evals.engine.running.large_cases import Room, size_of_copy
@@ -37,7 +34,7 @@ from .limits import RunNumbers
 from .own_data import made_before_the_run, made_by_the_run, read_by_the_run
 from .prepared import PreparedRun
 from .recording import Recording, project_query, record_below, record_in_new_experiment
-from .remote import Distribution, recording_order
+from .remote import recording_order
 from .remote_scorers import remote_scorers
 from .repository import CodeFields, code_fields
 from .spec import OwnCases, RunSpec
@@ -65,7 +62,8 @@ def prepare(
         BrokerError: cases are to run on other machines, and the broker does not answer.
         WorkersError: likewise, and there is no worker.
     """
-    distribution = _distribution(evaluator, requester, host)
+    may_distribute = evaluator.distributed and requester.distributed
+    distribution = host.distribution if may_distribute else None
     numbers_of = RunNumbers.within_limits if requester.limited else RunNumbers.as_asked
     numbers = numbers_of(spec, evaluator, host.settings, distribution is not None)
     parameters = evaluator.parameter_set.validate(spec.parameters)
@@ -76,11 +74,10 @@ def prepare(
             " out, or set BRAINTRUST_API_KEY"
         )
     project = project_query(spec, requester.project_id, evaluator)
-    in_experiment = session is not None and requester.recorded and spec.parent is None
-    code: CodeFields = _no_fields
-    if session is not None and in_experiment:
+    code: CodeFields | None = None  # of a new experiment
+    if session is not None and requester.recorded and spec.parent is None:
         code = code_fields(session.org, host.settings, evaluator.git_fields, evaluator.repo_info)
-    wait_for = _wait_for_data(evaluator, requester, host, numbers.timeout, in_experiment)
+    wait_for = _wait_for_data(evaluator, requester, host, numbers.timeout, code is not None)
     began = time.monotonic()
     data = open_data(spec.data, session, project, evaluator, host.sdk_attachments, wait_for)
     spent = time.monotonic() - began
@@ -91,12 +88,11 @@ def prepare(
         size_hint = numbers.check_cases(data.cases)
         if distribution is not None:
             distribution.dispatcher.check()
-        if session is None or not requester.recorded:
-            recording = record_below(None, None, project, spec, evaluator)
-        elif spec.parent is not None:
-            recording = record_below(spec.parent, session, project, spec, evaluator)
-        else:
+        if session is not None and code is not None:
             recording = record_in_new_experiment(session, project, spec, evaluator, data, code)
+        else:
+            parent = spec.parent if session is not None and requester.recorded else None
+            recording = record_below(parent, session, project, spec, evaluator)
     except BaseException:
         data.close()
         raise
@@ -110,17 +106,20 @@ def prepare(
     uploads = None if spans is None or session is None else AttachmentUploads(session)
     org_url = None if spans is None or session is None else objects.org_url(session)
     plan = host.plan_of(evaluator, spec.retries)
-    runner = _runner(
+    runner = CaseRunner(
         plan,
         parameters,
-        scorers,
-        collected,
-        keeper,
-        recording,
-        requester,
-        host,
-        org_url,
-        cancellation,
+        extra_scorers=scorers,
+        tracer=_tracer(collected, recording),
+        finished_spans=(lambda trace_id: ()) if collected is None else collected.of_case,
+        usage_of=None if collected is None else collected.usage_of_case,
+        keeper=keeper,
+        usage=requester.wants_usage,
+        keeps_outputs=requester.wants_outputs,
+        span_class=host.sdk_spans(),
+        org_url=org_url,
+        cancellation=cancellation,
+        scope=host.scope,
     )
     executor: CaseExecutor = LocalExecutor(runner, uploads)
     if distribution is not None:
@@ -173,16 +172,8 @@ def _wait_for_data(
         return lambda make: made_by_the_run(make, host.scope)
     # A user who waits for the run is told first how many cases there are.
     return lambda make: made_before_the_run(
-        make, host.scope, evaluator.name, timeout, end_reason or _none
+        make, host.scope, evaluator.name, timeout, end_reason or (lambda: None)
     )
-
-
-def _none() -> None:
-    return None
-
-
-def _no_fields(with_ancestors: bool) -> dict[str, Any]:
-    return {}
 
 
 def _spans(
@@ -230,41 +221,6 @@ def _remote_scorers(
         strict,
         spans.deliver_case,
         cancellation,
-    )
-
-
-def _distribution(evaluator: Evaluator, requester: Requester, host: Host) -> Distribution | None:
-    """Return the way to the workers that run the cases; ``None``: this process runs them."""
-    may_be = evaluator.distributed and requester.distributed
-    return host.distribution if may_be else None
-
-
-def _runner(
-    plan: CasePlan,
-    parameters: Parameters,
-    scorers: list[ScorerCall],
-    spans: SpanPipeline | SpanCollector | None,
-    keeper: SpanKeeper | None,
-    recording: Recording,
-    requester: Requester,
-    host: Host,
-    org_url: str | None,
-    cancellation: Cancellation,
-) -> CaseRunner:
-    return CaseRunner(
-        plan,
-        parameters,
-        extra_scorers=scorers,
-        tracer=_tracer(spans, recording),
-        finished_spans=(lambda trace_id: ()) if spans is None else spans.of_case,
-        usage_of=None if spans is None else spans.usage_of_case,
-        keeper=keeper,
-        usage=requester.wants_usage,
-        keeps_outputs=requester.wants_outputs,
-        span_class=host.sdk_spans() if host.sdk_spans is not None else None,
-        org_url=org_url,
-        cancellation=cancellation,
-        scope=host.scope,
     )
 
 

@@ -58,7 +58,7 @@ class WorkerCases:
             usage_of=None if spans is None else spans.usage_of_case,
             keeper=keeper,
             usage=order.usage,
-            span_class=host.sdk_spans() if host.sdk_spans is not None else None,
+            span_class=host.sdk_spans(),
             org_url=None if recording is None else recording.org_url,
             scope=host.scope,
         )
