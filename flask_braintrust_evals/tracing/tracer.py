@@ -36,6 +36,7 @@ from flask_braintrust_evals.error_texts import error_text, stack_text
 from flask_braintrust_evals.plain_values import safe_text
 
 from .processor import CaseSpanContext
+from .span_copies import copy_of
 from .span_ids import SpanIds, ids_in, new_ids, new_span_id
 
 logger = logging.getLogger("flask_braintrust_evals")
@@ -120,21 +121,7 @@ class RecordingSpan(ReadableSpan, Span):
 
     def to_json(self, indent: int | None = 4) -> str:
         """Return what has been recorded as JSON, in the form of the SDK's class."""
-        copy = ReadableSpan(
-            self.name,
-            self.context,
-            self.parent,
-            self.resource,
-            self.attributes,
-            self.events,
-            self.links,
-            self.kind,
-            status=self.status,
-            start_time=self.start_time,
-            end_time=self.end_time,
-            instrumentation_scope=self.instrumentation_scope,
-        )
-        text: str = copy.to_json(indent)
+        text: str = copy_of(self).to_json(indent)
         return text
 
     # Span: what records. Nothing is recorded after the end.
