@@ -67,6 +67,16 @@ def loads(text: bytes | str, pause: Callable[[], None] = lambda: None) -> Any:
     return _restored(value, mark, count, pause)
 
 
+def loads_if_json(value: Any) -> Any:
+    """Return the value of a JSON text. What is none, a text or not, is returned unchanged."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return loads(value)
+    except orjson.JSONDecodeError:
+        return value
+
+
 def _may_have_large_integers(data: bytes) -> bool:
     digits = data.translate(_DIGITS)
     return any(each in digits for each in _LONG)

@@ -7,7 +7,7 @@ and OpenInference's (https://github.com/Arize-ai/openinference). Tokens and cost
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from flask_braintrust_evals import semconv
@@ -18,6 +18,11 @@ OUTPUTS = (semconv.OUTPUT, "gen_ai.output.messages", "output.value")
 """Attributes with the output of a span, likewise."""
 
 _KINDS = {"LLM": "llm", "TOOL": "tool"}
+
+
+def first_of(attributes: Mapping[str, Any], names: Iterable[str]) -> Any:
+    """Return the first of these attributes that a span has; ``None``: it has none of them."""
+    return next((attributes[name] for name in names if name in attributes), None)
 
 
 def span_type(attributes: Mapping[str, Any]) -> str | None:

@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
-import orjson
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import StatusCode, format_span_id
 
 from flask_braintrust_evals import semconv
 from flask_braintrust_evals.error_texts import cut_stack
 from flask_braintrust_evals.excerpts import shortened
-from flask_braintrust_evals.json_reading import loads
+from flask_braintrust_evals.json_reading import loads_if_json
 
 from .case_spans import ERROR_STACK
-from .conventions import INPUTS, OUTPUTS, span_type
+from .conventions import INPUTS, OUTPUTS, first_of, span_type
 from .sizes import text_size
 from .span_errors import STACK
 from .usage import usage_of
@@ -58,8 +57,8 @@ def kept_span(
     kept["type"] = _type_of(kind, attributes)
     kept["start"] = span.start_time or 0
     kept["end"] = span.end_time or span.start_time or 0
-    fields.add("input", _first(attributes, INPUTS))
-    fields.add("output", _first(attributes, OUTPUTS))
+    fields.add("input", first_of(attributes, INPUTS))
+    fields.add("output", first_of(attributes, OUTPUTS))
     fields.add("expected", attributes.get(semconv.EXPECTED))
     fields.add("scores", attributes.get(semconv.SCORES))
     fields.add_value("metadata", _metadata(attributes))
@@ -149,20 +148,11 @@ def _stack(span: ReadableSpan) -> str | None:
     return cut_stack(str(stacks[-1])) if stacks else None
 
 
-def _first(attributes: Mapping[str, Any], names: Iterable[str]) -> Any:
-    return next((attributes[name] for name in names if name in attributes), None)
-
-
 def _parsed(value: Any) -> Any:
     """Return the value of a JSON text; other texts, and very long ones, as they are."""
     if not isinstance(value, str):
         return _parsed_list(value)
-    if len(value) > MAX_READ:
-        return value
-    try:
-        return loads(value)
-    except orjson.JSONDecodeError:
-        return value
+    return value if len(value) > MAX_READ else loads_if_json(value)
 
 
 def _parsed_list(value: Any) -> Any:

@@ -16,13 +16,12 @@ import sys
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-import orjson
 from braintrust.logger import _internal_get_global_state
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import Status, StatusCode, format_span_id, format_trace_id
 
 from flask_braintrust_evals import semconv
-from flask_braintrust_evals.json_reading import loads
+from flask_braintrust_evals.json_reading import loads_if_json
 from flask_braintrust_evals.plain_values import safe_text
 from flask_braintrust_evals.serialization import dumps_or_reason
 from flask_braintrust_evals.tracing.sizes import plain_attributes
@@ -174,12 +173,7 @@ def _stripped(span: ReadableSpan) -> ReadableSpan:
 
 def _value(attribute: Any) -> Any:
     """Return the value of an attribute, which is JSON text, or a list of texts."""
-    if not isinstance(attribute, str):
-        return list(attribute) if isinstance(attribute, tuple) else attribute
-    try:
-        return loads(attribute)
-    except orjson.JSONDecodeError:  # such as one that has been cut
-        return attribute
+    return list(attribute) if isinstance(attribute, tuple) else loads_if_json(attribute)
 
 
 def _dict(value: Any) -> dict[str, Any]:

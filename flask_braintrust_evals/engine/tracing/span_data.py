@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-import orjson
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import StatusCode, format_span_id, format_trace_id
 
 from flask_braintrust_evals import semconv
-from flask_braintrust_evals.json_reading import loads
-from flask_braintrust_evals.tracing.conventions import INPUTS, OUTPUTS, span_type
+from flask_braintrust_evals.json_reading import loads_if_json
+from flask_braintrust_evals.tracing.conventions import INPUTS, OUTPUTS, first_of, span_type
 from flask_braintrust_evals.tracing.usage import usage_of
 
 
@@ -54,7 +52,7 @@ class SpanData:
     def of(cls, span: ReadableSpan) -> SpanData:
         """Return the data of a finished span."""
         attributes = dict(span.attributes or {})
-        kind = _parse(attributes.get(semconv.SPAN_ATTRIBUTES))
+        kind = loads_if_json(attributes.get(semconv.SPAN_ATTRIBUTES))
         kind = kind if isinstance(kind, dict) else {"name": span.name}
         if "type" not in kind and (conventional := span_type(attributes)) is not None:
             kind["type"] = conventional
@@ -65,16 +63,16 @@ class SpanData:
             span_parents=[format_span_id(span.parent.span_id)] if span.parent else [],
             name=span.name,
             span_attributes=kind,
-            input=_first(attributes, INPUTS),
-            output=_first(attributes, OUTPUTS),
-            expected=_parse(attributes.get(semconv.EXPECTED)),
-            metadata=_parse(attributes.get(semconv.METADATA)),
-            scores=_parse(attributes.get(semconv.SCORES)),
+            input=loads_if_json(first_of(attributes, INPUTS)),
+            output=loads_if_json(first_of(attributes, OUTPUTS)),
+            expected=loads_if_json(attributes.get(semconv.EXPECTED)),
+            metadata=loads_if_json(attributes.get(semconv.METADATA)),
+            scores=loads_if_json(attributes.get(semconv.SCORES)),
             error=(span.status.description or "error") if failed else None,
             tags=_tags(attributes),
             metrics={
                 **usage_of(attributes),
-                **_numbers(_parse(attributes.get(semconv.METRICS))),
+                **_numbers(loads_if_json(attributes.get(semconv.METRICS))),
                 "start": (span.start_time or 0) / 1e9,
                 "end": (span.end_time or 0) / 1e9,
             },
@@ -96,19 +94,3 @@ def _tags(attributes: dict[str, Any]) -> list[str] | None:
 
 def _numbers(values: Any) -> dict[str, float]:
     return values if isinstance(values, dict) else {}
-
-
-def _first(attributes: dict[str, Any], keys: Iterable[str]) -> Any:
-    for key in keys:
-        if key in attributes:
-            return _parse(attributes[key])
-    return None
-
-
-def _parse(value: Any) -> Any:
-    if not isinstance(value, str):
-        return value
-    try:
-        return loads(value)
-    except orjson.JSONDecodeError:
-        return value
