@@ -43,7 +43,7 @@ class AttachmentLoader:
             or not isinstance(answer.get("downloadUrl"), str)
             or not isinstance(answer.get("status"), dict)
         ):
-            raise CloudError(f"Braintrust does not say where {_name(reference)} is")
+            raise CloudError(f"Braintrust does not say where {name_of(reference)} is")
         return answer
 
     def load(self, reference: Mapping[str, Any]) -> bytes:
@@ -55,8 +55,8 @@ class AttachmentLoader:
         metadata = self.metadata(reference)
         status = metadata["status"].get("upload_status")
         if status != "done":
-            raise CloudError(f"{_name(reference)} is not uploaded: its status is {status!r}")
-        url, name = metadata["downloadUrl"], _name(reference)
+            raise CloudError(f"{name_of(reference)} is not uploaded: its status is {status!r}")
+        url, name = metadata["downloadUrl"], name_of(reference)
         try:
             # The address has a signature of its own: the caller's token is not sent there.
             return self._session.download(url, f"the download of {name}", MAX_BYTES, TIMEOUT)
@@ -66,5 +66,6 @@ class AttachmentLoader:
         raise CloudError(f"{name} could not be loaded: {reason}")
 
 
-def _name(reference: Mapping[str, Any]) -> str:
+def name_of(reference: Mapping[str, Any]) -> str:
+    """Return what messages call an attachment."""
     return f"attachment {reference.get('filename')!r}"

@@ -230,7 +230,7 @@ def _by_id(session: UserSession, kind: str, id: str, **options: Any) -> CloudObj
 
 
 def _by_name(
-    session: UserSession, kind: str, name: str, where: Mapping[str, str | None] | Mapping[str, str]
+    session: UserSession, kind: str, name: str, where: Mapping[str, str | None]
 ) -> CloudObject:
     given = {key: value for key, value in where.items() if value is not None}
     params = {f"{kind}_name": name, "org_name": session.org.name, **given}

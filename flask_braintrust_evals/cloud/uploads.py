@@ -19,6 +19,7 @@ from urllib.parse import urlsplit
 from flask_braintrust_evals.concurrency.gevent_patch import is_patched, real_thread_id, start_thread
 from flask_braintrust_evals.errors import CloudError
 
+from .attachments import name_of
 from .sessions import UserSession
 
 logger = logging.getLogger("flask_braintrust_evals")
@@ -194,7 +195,7 @@ class AttachmentUploads:
         headers.setdefault("Content-Type", str(reference["content_type"]))
         if (urlsplit(url).hostname or "").endswith(_AZURE):
             headers["x-ms-blob-type"] = "BlockBlob"
-        what = f"the upload of {_name(reference)}"
+        what = f"the upload of {name_of(reference)}"
         self._session.upload(url, what, content, headers, TIMEOUT)
         self._report_status(reference, {"upload_status": "done"})
 
@@ -202,7 +203,7 @@ class AttachmentUploads:
         self, reference: Mapping[str, Any], reason: str, *, to_braintrust: bool = True
     ) -> None:
         self.lost += 1
-        logger.warning("%s could not be stored: %s", _name(reference), reason)
+        logger.warning("%s could not be stored: %s", name_of(reference), reason)
         if not to_braintrust or time.monotonic() >= self._ends + REPORT_SECONDS:
             return
         status = {"upload_status": "error", "error_message": reason}
@@ -232,7 +233,3 @@ def _release(size: int) -> None:
     global _waiting_bytes
     with _waiting_lock:
         _waiting_bytes -= size
-
-
-def _name(reference: Mapping[str, Any]) -> str:
-    return f"attachment {reference.get('filename')!r}"
