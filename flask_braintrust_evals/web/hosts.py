@@ -31,9 +31,8 @@ def host_name(request: Request) -> str:
 
 def is_loopback(address: str) -> bool:
     """Return whether an IP address is one of this machine."""
-    try:
-        parsed = ipaddress.ip_address(address)
-    except ValueError:
+    parsed = _address(address)
+    if parsed is None:
         return False
     mapped = getattr(parsed, "ipv4_mapped", None)
     return bool(parsed.is_loopback or (mapped is not None and mapped.is_loopback))
@@ -51,7 +50,7 @@ def is_known_host(request: Request, settings: Settings) -> bool:
     ``TRUSTED_HOSTS``, and all IP addresses: a foreign page cannot have the address of this server.
     """
     name = host_name(request)
-    return is_own_machine(name) or _is_address(name) or is_listed(name, settings.hosts)
+    return is_own_machine(name) or _address(name) is not None or is_listed(name, settings.hosts)
 
 
 def is_listed(name: str, hosts: tuple[str, ...]) -> bool:
@@ -62,9 +61,8 @@ def is_listed(name: str, hosts: tuple[str, ...]) -> bool:
     )
 
 
-def _is_address(name: str) -> bool:
+def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
     try:
-        ipaddress.ip_address(name)
+        return ipaddress.ip_address(text)
     except ValueError:
-        return False
-    return True
+        return None
