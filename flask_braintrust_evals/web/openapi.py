@@ -13,12 +13,6 @@ from flask_braintrust_evals.runs.request_data import OWN, SOURCES
 
 from .manifest_schema import MANIFEST_SCHEMA
 
-_ERROR = {
-    "type": "object",
-    "required": ["error"],
-    "properties": {"error": {"type": "string"}},
-    "additionalProperties": False,
-}
 _STATUSES = {
     "400": "The request is wrong; the text names the field.",
     "401": "There is no token, or it is not valid.",
@@ -63,11 +57,7 @@ def openapi(server_url: str) -> dict[str, Any]:
             ),
             "503": _json(
                 "A coroutine blocks the event loop, so that asynchronous evaluators do not run",
-                {
-                    "type": "object",
-                    "required": ["status", "error"],
-                    "properties": {"status": {"const": "blocked"}, "error": {"type": "string"}},
-                },
+                _object({"status": {"const": "blocked"}, "error": {"type": "string"}}),
             ),
         },
     }
@@ -89,7 +79,10 @@ def openapi(server_url: str) -> dict[str, Any]:
                 "token": {"type": "apiKey", "in": "header", "name": "x-bt-auth-token"},
                 "bearer": {"type": "http", "scheme": "bearer"},
             },
-            "schemas": {"Error": _ERROR, **_request_schemas()},
+            "schemas": {
+                "Error": {**_object({"error": {"type": "string"}}), "additionalProperties": False},
+                **_request_schemas(),
+            },
         },
     }
 
@@ -185,20 +178,13 @@ def _request_schemas() -> dict[str, Any]:
 
 
 def _data_schema() -> dict[str, Any]:
-    cases = {
-        "type": "array",
-        "items": {"type": "object", "required": ["input"], "properties": {"input": {}}},
-    }
+    cases = {"type": "array", "items": _object({"input": {}})}
     by_source: dict[str, Any] = {"data": cases, OWN: {"const": True}}
     return {
         "oneOf": [
             cases,
             *(
-                {
-                    "type": "object",
-                    "required": [source],
-                    "properties": {source: by_source.get(source, {"type": "string"})},
-                }
+                _object({source: by_source.get(source, {"type": "string"})})
                 for source in (*SOURCES, OWN)
             ),
         ]
