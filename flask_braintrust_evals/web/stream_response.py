@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Any, NoReturn
+from typing import Any
 
 from flask import Response
 from werkzeug.wsgi import ClosingIterator
@@ -47,7 +47,12 @@ class StreamResponse(Response):
             StreamReadError: unless the body has been replaced.
         """
         if not self.is_sequence:
-            self._refuse()
+            raise StreamReadError(
+                "a function of the application that is called after each request reads the whole"
+                " event stream, such as by get_data(), which would hold it back until the run has"
+                " ended; let it pass by responses with 'if response.direct_passthrough: return"
+                " response'"
+            )
 
     def freeze(self) -> None:
         """Refuse to read the stream. Raises what :meth:`make_sequence` does."""
@@ -57,10 +62,3 @@ class StreamResponse(Response):
     def _ensure_sequence(self, mutable: bool = False) -> None:
         self.make_sequence()
         super()._ensure_sequence(mutable)
-
-    def _refuse(self) -> NoReturn:
-        raise StreamReadError(
-            "a function of the application that is called after each request reads the whole event"
-            " stream, such as by get_data(), which would hold it back until the run has ended; let"
-            " it pass by responses with 'if response.direct_passthrough: return response'"
-        )
