@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from flask_braintrust_evals.engine.values.summary import MetricSummary
+from flask_braintrust_evals.runs.comparison import changes
 
 from .outcome import Outcome
 from .quantiles import quantile
@@ -81,13 +82,8 @@ def compared_score(outcome: Outcome, name: str) -> dict[str, Any]:
     if outcome.baseline is not None:
         change = outcome.baseline.scores.get(name)
         return {} if change is None else change.as_json()
-    score: Mapping[str, Any] | None = outcome.comparison.scores.get(name)
-    if score is None or outcome.comparison.base_name is None:
-        return {}
-    found: dict[str, Any] = {key: score.get(key) or 0 for key in ("improvements", "regressions")}
-    if isinstance(score.get("diff"), int | float):
-        found["diff"] = score["diff"]
-    return found
+    score = outcome.comparison.scores.get(name)
+    return {} if score is None or outcome.comparison.base_name is None else changes(score)
 
 
 def _changes(compared: dict[str, Any]) -> tuple[str, ...]:

@@ -63,6 +63,14 @@ class Comparison:
         )
 
 
+def changes(entry: Mapping[str, Any]) -> dict[str, Any]:
+    """Return ``improvements``, ``regressions`` and, if known, ``diff`` of a score or metric."""
+    found = {name: entry.get(name) or 0 for name in ("improvements", "regressions")}
+    if isinstance(entry.get("diff"), int | float):
+        found["diff"] = entry["diff"]
+    return found
+
+
 def _entries(value: Any) -> Entries:
     """Return those parts of an answer that are of the expected form."""
     if not isinstance(value, Mapping):

@@ -17,7 +17,7 @@ from flask_braintrust_evals.engine.values.results import CaseRef, CaseResult
 from flask_braintrust_evals.engine.values.summary import MetricSummary, RunSummary, ScoreSummary
 from flask_braintrust_evals.error_texts import cut_stack
 from flask_braintrust_evals.plain_values import safe_text
-from flask_braintrust_evals.runs.comparison import Comparison
+from flask_braintrust_evals.runs.comparison import Comparison, changes
 from flask_braintrust_evals.serialization import encoded, encoded_or_reason
 
 from . import sse
@@ -266,7 +266,7 @@ def summary_body(
 
 
 def _score(score: ScoreSummary, compared: Mapping[str, Any]) -> dict[str, Any]:
-    return {"name": score.name, "score": score.mean, **_changes(compared)}
+    return {"name": score.name, "score": score.mean, **changes(compared)}
 
 
 def _metric(metric: MetricSummary, compared: Mapping[str, Any]) -> dict[str, Any]:
@@ -274,12 +274,5 @@ def _metric(metric: MetricSummary, compared: Mapping[str, Any]) -> dict[str, Any
         "name": metric.name,
         "metric": metric.mean,
         "unit": metric.unit,
-        **_changes(compared),
+        **changes(compared),
     }
-
-
-def _changes(compared: Mapping[str, Any]) -> dict[str, Any]:
-    changes = {name: compared.get(name) or 0 for name in ("improvements", "regressions")}
-    if isinstance(compared.get("diff"), int | float):
-        changes["diff"] = compared["diff"]
-    return changes
