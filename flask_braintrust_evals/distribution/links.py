@@ -11,6 +11,7 @@ import time
 from _queue import Empty, SimpleQueue
 from collections import deque
 from collections.abc import Callable
+from contextlib import closing
 from typing import Generic, TypeVar
 
 from flask_braintrust_evals.concurrency.gevent_patch import new_event, start_real_thread
@@ -48,9 +49,13 @@ class _Link:
         failures: how often one could not be made, or was lost.
     """
 
-    def __init__(self, transport: Transport, purpose: str) -> None:
+    def __init__(
+        self, transport: Transport, purpose: str, connected: Callable[[bool], None]
+    ) -> None:
         self._transport = transport
         self._purpose = purpose
+        self._on_connected = connected
+        self._is_first = True
         self._stopped = new_event()
         self._hurry: SimpleQueue[None] = SimpleQueue()
         self.error: Exception | None = None
@@ -124,6 +129,8 @@ class _Link:
                 "connected to the broker at %s again (%s)", self._transport.address, self._purpose
             )
         self.error = None
+        self._on_connected(not self._is_first)
+        self._is_first = False
 
 
 class Outbox(_Link, Generic[T]):
@@ -150,13 +157,11 @@ class Outbox(_Link, Generic[T]):
         hold: Callable[[], float] = lambda: 0.0,
         idle: Callable[[], None] = lambda: None,
     ) -> None:
-        super().__init__(transport, purpose)
+        super().__init__(transport, purpose, connected)
         self._deliver = deliver
         self._tick = tick
-        self._on_connected = connected
         self._hold = hold
         self._on_idle = idle
-        self._is_first = True
         self._arrived: SimpleQueue[T | None] = SimpleQueue()
         self._waiting: deque[T] = deque()
 
@@ -177,11 +182,8 @@ class Outbox(_Link, Generic[T]):
         self._on_idle()
 
     def serve(self) -> None:
-        sender = self._transport.connect(CONNECT_TIMEOUT)
-        try:
+        with closing(self._transport.connect(CONNECT_TIMEOUT)) as sender:
             self._connected()
-            self._on_connected(not self._is_first)
-            self._is_first = False
             next_tick = 0.0
             while True:
                 is_stopped = self._stopped.is_set()
@@ -194,8 +196,6 @@ class Outbox(_Link, Generic[T]):
                     next_tick = time.monotonic() + self._tick(sender)
                 if is_stopped:
                     return
-        finally:
-            sender.close()
 
     def _collect(self, timeout: float) -> bool:
         """Wait for something to send, and take all there is; return whether to tick now."""
@@ -229,10 +229,8 @@ class Listener(_Link):
         listen: Callable[[Callable[[], None], Stopped], None],
         connected: Callable[[bool], None],
     ) -> None:
-        super().__init__(transport, purpose)
+        super().__init__(transport, purpose, connected)
         self._listen = listen
-        self._on_connected = connected
-        self._is_first = True
         self._connection = 0
 
     def reconnect(self) -> None:
@@ -241,9 +239,4 @@ class Listener(_Link):
 
     def serve(self) -> None:
         number = self._connection
-        self._listen(self._ready, lambda: self._stopped.is_set() or self._connection != number)
-
-    def _ready(self) -> None:
-        self._connected()
-        self._on_connected(not self._is_first)
-        self._is_first = False
+        self._listen(self._connected, lambda: self._stopped.is_set() or self._connection != number)
