@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from contextlib import closing
 
 from flask_braintrust_evals.concurrency.gevent_patch import new_event
 
@@ -50,10 +51,7 @@ class OrderReturns:
         logger.warning("an order is given back to the queue, for another worker: %s", why)
         self._stopped.wait(RETURN_PAUSE)
         try:
-            sender = self._transport.connect(CONNECT_TIMEOUT)
-            try:
+            with closing(self._transport.connect(CONNECT_TIMEOUT)) as sender:
                 sender.send_order(order, returns + 1)
-            finally:
-                sender.close()
         except self._transport.errors as error:
             logger.error("an order could not be given back (%s)", reason_of(error))

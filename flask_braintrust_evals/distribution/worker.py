@@ -6,6 +6,7 @@ import dataclasses
 import logging
 import time
 from collections.abc import Callable, Iterable
+from contextlib import closing
 from typing import Any
 
 from flask_braintrust_evals._version import __version__
@@ -153,11 +154,8 @@ class CaseWorker:
             owner, attempts = read_address(self._writer.read("order", message))
             reports = [[*Report("lost", *attempt, reason)] for attempt in attempts]
             report = self._writer.write("report", {"process": "", "reports": reports})
-            sender = self._transport.connect(CONNECT_TIMEOUT)
-            try:
+            with closing(self._transport.connect(CONNECT_TIMEOUT)) as sender:
                 sender.send_report(owner, report)
-            finally:
-                sender.close()
         except Exception as error:  # of the broker, most of all
             # The owner notices it later, because nobody names the case.
             logger.warning("a lost case could not be reported (%s)", type(error).__name__)
