@@ -11,6 +11,7 @@ from braintrust.framework import BaseExperiment
 from braintrust.framework import EvalCase as SdkEvalCase
 from braintrust.framework import Evaluator as SdkEvaluator
 
+from flask_braintrust_evals.engine.calls.arguments import NAMED
 from flask_braintrust_evals.engine.calls.introspection import (
     callable_name,
     calling_location,
@@ -29,11 +30,6 @@ from .names import names_of
 
 _SCORER_VALUES = ("input", "expected", "metadata", "output", "trace", "id", "tags")
 """The values for scorers, in the order in which the SDK passes them to arguments of other names."""
-_NAMED = (
-    inspect.Parameter.POSITIONAL_ONLY,
-    inspect.Parameter.POSITIONAL_OR_KEYWORD,
-    inspect.Parameter.KEYWORD_ONLY,
-)
 
 
 def from_sdk(
@@ -140,7 +136,7 @@ def _sources(signature: inspect.Signature) -> Mapping[str, str] | None:
     takes_any = any(each.kind is each.VAR_KEYWORD for each in signature.parameters.values())
     needs_wrapper = takes_any
     for argument in signature.parameters.values():
-        if argument.kind not in _NAMED:
+        if argument.kind not in NAMED:
             continue
         if argument.name in remaining:
             sources[argument.name] = argument.name

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-_NAMED = (*POSITIONAL, inspect.Parameter.KEYWORD_ONLY)
+NAMED = (*POSITIONAL, inspect.Parameter.KEYWORD_ONLY)
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ def named_parameters(signature: inspect.Signature, function: Any) -> list[inspec
     return [
         parameter
         for parameter in signature.parameters.values()
-        if parameter.kind in _NAMED and parameter.name not in fixed
+        if parameter.kind in NAMED and parameter.name not in fixed
     ]
 
 
