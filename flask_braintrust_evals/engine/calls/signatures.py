@@ -149,8 +149,8 @@ class ScorerCall:
         name = callable_name(scorer)
         if name == "<lambda>":
             name = f"{kind}_{index}"
-        positional, keywords = _accepted(function, kind, name)
-        return cls(name, function, positional, keywords, required=_required(function))
+        positional, keywords, required = _accepted(function, kind, name)
+        return cls(name, function, positional, keywords, required=required)
 
     def takes(self, argument: str) -> bool:
         """Return whether it asks for an argument of :data:`SCORER_ARGUMENTS`."""
@@ -252,10 +252,13 @@ def _bad_task(function: Any, problem: str) -> RegistrationError:
     )
 
 
-def _accepted(function: Any, kind: str, name: str) -> tuple[tuple[Argument, ...], tuple[str, ...]]:
+def _accepted(
+    function: Any, kind: str, name: str
+) -> tuple[tuple[Argument, ...], tuple[str, ...], frozenset[str]]:
+    """Return ``positional``, ``keywords`` and ``required`` of a :class:`ScorerCall`."""
     signature = signature_of(function)
     if signature is None:
-        return (), SCORER_ARGUMENTS
+        return (), SCORER_ARGUMENTS, frozenset()
     named = named_parameters(signature, function)
     for parameter in named:
         if parameter.name not in SCORER_ARGUMENTS and parameter.default is parameter.empty:
@@ -268,10 +271,5 @@ def _accepted(function: Any, kind: str, name: str) -> tuple[tuple[Argument, ...]
     if any(p.kind is p.VAR_KEYWORD for p in signature.parameters.values()):
         taken = signature.parameters
         keywords += [each for each in SCORER_ARGUMENTS if each not in taken]
-    return positional_values(named, sources), tuple(keywords)
-
-
-def _required(function: Any) -> frozenset[str]:
-    signature = signature_of(function)
-    named = [] if signature is None else named_parameters(signature, function)
-    return frozenset(each.name for each in named if each.default is each.empty)
+    required = frozenset(each.name for each in named if each.default is each.empty)
+    return positional_values(named, sources), tuple(keywords), required
