@@ -85,8 +85,7 @@ def extra_params(spec: Mapping[str, Any], where: str) -> tuple[str, ...]:
         RegistrationError: they are no list of names.
     """
     names = spec.get("extra_params") or ()
-    if isinstance(names, str) or not isinstance(names, Collection):
-        raise RegistrationError(f"{where}: 'extra_params' must be a list of names, not {names!r}")
-    if not all(isinstance(each, str) for each in names):
+    is_list = isinstance(names, Collection) and not isinstance(names, str)
+    if not is_list or not all(isinstance(each, str) for each in names):
         raise RegistrationError(f"{where}: 'extra_params' must be a list of names, not {names!r}")
     return tuple(names)

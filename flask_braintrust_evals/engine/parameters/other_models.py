@@ -15,6 +15,7 @@ from flask_braintrust_evals.excerpts import shortened
 from flask_braintrust_evals.serialization import plain
 
 from .model_fields import parse_alone, subject_of, takes_null
+from .prompts import without_nulls
 from .schema_check import SchemaCheck
 from .schemas import json_type, whole_schema
 from .values import UNSET, Parameter, ParameterSet
@@ -143,7 +144,7 @@ def _parse(model: Any, check: SchemaCheck, value: Any, name: str | None, skip: i
         skip: the number of steps from ``value`` to the value of the parameter, for messages.
     """
     # Schemas of pydantic 1 do not say which fields may be null: the model knows it.
-    worst = check.error(_without_nulls(value), ignore=("required",))
+    worst = check.error(without_nulls(value), ignore=("required",))
     if worst is not None:
         subject = subject_of(worst.absolute_path, name, skip)
         message = shortened(worst.message)
@@ -153,12 +154,6 @@ def _parse(model: Any, check: SchemaCheck, value: Any, name: str | None, skip: i
         return method(value)
     except Exception as error:  # each library has a class of its own
         raise RequestError("; ".join(_explain(error, name, skip))) from None
-
-
-def _without_nulls(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _without_nulls(each) for key, each in value.items() if each is not None}
-    return [_without_nulls(each) for each in value] if isinstance(value, list) else value
 
 
 def _explain(error: Exception, name: str | None, skip: int) -> list[str]:
