@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from flask_braintrust_evals.errors import RegistrationError, RequestError
@@ -14,7 +14,7 @@ from .pydantic_models import is_model, parameter_of, parameters_of
 from .saved import SavedParameterSet, is_saved
 from .schema_check import SchemaCheck
 from .schemas import json_type, path_text, whole_schema
-from .values import UNSET, Parameter, ParameterSet
+from .values import UNSET, Parameter, ParameterSet, check_default
 
 DATA_TYPES = ("string", "number", "integer", "boolean", "array", "object", "null")
 
@@ -103,17 +103,8 @@ def _schema(name: str, spec: Mapping[str, Any], where: str) -> Parameter:
         return value
 
     default = spec.get("default", UNSET)
-    _check_default(default, parse, where)
+    check_default(default, parse, where)
     if kind == "model":
         default = UNSET if default is None else default
         return Parameter(name, "model", schema, parse, default, description, null_is_absent=True)
     return Parameter(name, "data", schema, parse, default, description)
-
-
-def _check_default(default: Any, parse: Callable[[Any], Any], where: str) -> None:
-    if default is UNSET or default is None:
-        return
-    try:
-        parse(default)
-    except RequestError as error:
-        raise RegistrationError(f"{where}: wrong default: {error}") from None

@@ -15,7 +15,7 @@ from .model_params import check_params, extra_params
 from .prompts import Prompt, without_nulls
 from .pydantic_errors import first_errors, found
 from .schemas import path_text
-from .values import UNSET, Parameter
+from .values import UNSET, Parameter, check_default
 
 
 class _Part(BaseModel):
@@ -119,10 +119,7 @@ def prompt_parameter(name: str, spec: Mapping[str, Any], where: str) -> Paramete
         return Prompt(own_name or name, value)
 
     if default is not None:
-        try:
-            parse(default)
-        except RequestError as error:
-            raise RegistrationError(f"{where}: wrong default: {error}") from None
+        check_default(default, parse, where)
         for key, place in _PLACES.items():
             if key in default and key not in (default.get(place) or {}):
                 raise RegistrationError(f"{where}: wrong default: {key!r} belongs in {place!r}")

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from flask_braintrust_evals.engine.values.copies import deep_copy, own_copy
-from flask_braintrust_evals.errors import RequestError
+from flask_braintrust_evals.errors import RegistrationError, RequestError
 
 from .attribute_dict import AttributeDict
 
@@ -128,6 +128,20 @@ class ParameterSet:
             return None
         # A copy, because a task may change it.
         return parameter.parse(deep_copy(parameter.default))
+
+
+def check_default(default: Any, parse: Callable[[Any], Any], where: str) -> None:
+    """Check that a default is a value that the parameter takes. ``None``, ``UNSET``: it has none.
+
+    Raises:
+        RegistrationError: it is not.
+    """
+    if default is UNSET or default is None:
+        return
+    try:
+        parse(default)
+    except RequestError as error:
+        raise RegistrationError(f"{where}: wrong default: {error}") from None
 
 
 def _expected(parameter: Parameter) -> str:
