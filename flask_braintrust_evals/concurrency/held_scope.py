@@ -23,10 +23,6 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-def _call(function: Callable[[], None]) -> None:
-    function()
-
-
 class HeldScope:
     """Enters a context manager, and exits it when the last of its holders has released it.
 
@@ -83,7 +79,9 @@ class HeldScope:
             self._holders += 1
             return True
 
-    def release(self, start: Callable[[Callable[[], None]], object] = _call) -> None:
+    def release(
+        self, start: Callable[[Callable[[], None]], object] = lambda function: function()
+    ) -> None:
         """Exit the scope if nobody else holds it. Whatever that raises is logged.
 
         Under gevent it is exited in the thread that it was entered in: sockets and locks of its

@@ -28,14 +28,6 @@ SizedSpan = tuple[ReadableSpan, int]
 """A finished span, and about how many bytes it takes."""
 
 
-def _ignore(spans: object) -> None:
-    pass
-
-
-def _nothing() -> None:
-    pass
-
-
 class SpanCollector:
     """Collects the spans of one run and delivers those of a case when it ends. Thread-safe.
 
@@ -145,8 +137,9 @@ class SpanCollector:
         with self._lock:
             self._closed = True
             # These lead back to this object, which would exist until a garbage collection.
-            self._deliver = self._receive = _ignore
-            self._case_ended = _nothing
+            self._deliver = lambda spans: None
+            self._receive = lambda span: None
+            self._case_ended = lambda: None
             traces = [*self._cases, *self._late]
             self._cases.clear()
             self._delivered.clear()

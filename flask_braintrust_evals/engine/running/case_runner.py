@@ -13,9 +13,7 @@ from flask_braintrust_evals.engine.calls.signatures import ScorerCall, unique_na
 from flask_braintrust_evals.engine.parameters.values import Parameters
 from flask_braintrust_evals.engine.tracing import span_classes
 from flask_braintrust_evals.engine.tracing.eval_span import EvalSpan
-from flask_braintrust_evals.engine.tracing.eval_tracer import (
-    EvalTracer,
-)
+from flask_braintrust_evals.engine.tracing.eval_tracer import EvalTracer
 from flask_braintrust_evals.engine.values.results import CaseResult
 from flask_braintrust_evals.tracing.span_context import span_context
 from flask_braintrust_evals.tracing.span_keeper import SpanKeeper

@@ -26,14 +26,6 @@ MAX_ASKING = 2
 """Workers that wait for a case at a time, where nobody knows how many cases there are."""
 
 
-def _no() -> bool:
-    return False
-
-
-def _ignore(error: EvalsError) -> None:
-    pass
-
-
 class RunWorkers:
     """Starts the workers of a run.
 
@@ -88,18 +80,15 @@ class RunWorkers:
         What leads back to this object and to the run is given up: they would otherwise exist until
         a garbage collection, which takes the longer the more of them there are.
         """
-        self._may_begin, self._fail = _no, _ignore
-        self._places.start = _no
+        self._may_begin = self._places.start = lambda: False
+        self._fail = lambda error: None
 
     def _are_wanted(self) -> bool:
         """Return whether the run may have one more worker, and that may find a case."""
-        # The consumer is one of the users.
-        return len(self._users) <= self._limit and self._asking < self._most_asking()
-
-    def _most_asking(self) -> float:
-        """Return how many workers may wait for a case at a time."""
         left = self._source.left
-        return MAX_ASKING if left == math.inf else left
+        most_asking = MAX_ASKING if left == math.inf else left
+        # The consumer is one of the users.
+        return len(self._users) <= self._limit and self._asking < most_asking
 
     def _start(self) -> bool:
         """Start a worker, for which a place was taken; return false if none is started."""

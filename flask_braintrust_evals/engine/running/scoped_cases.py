@@ -8,13 +8,12 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from contextvars import Context
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 from flask_braintrust_evals.concurrency.gevent_patch import is_patched
 from flask_braintrust_evals.concurrency.held_scope import HeldScope
 from flask_braintrust_evals.concurrency.one_thread import OneThread
 
-T = TypeVar("T")
 Scope = Callable[[], AbstractContextManager[Any]]
 Call = Callable[[Callable[[], Any]], Any]
 
@@ -43,8 +42,8 @@ def read_inside(
     context = contextvars.copy_context() if context is None else context
     # Greenlets all run in one thread.
     thread = None if is_patched() else OneThread("eval-data")
-    call: Call = _call if thread is None else thread.call
-    end = _nothing if thread is None else thread.end
+    call: Call = (lambda function: function()) if thread is None else thread.call
+    end: Callable[[], None] = (lambda: None) if thread is None else thread.end
     try:
         held = call(lambda: HeldScope(scope(), context))
         try:
@@ -61,14 +60,6 @@ def read_inside(
         raise
     end()
     return cases
-
-
-def _call(function: Callable[[], T]) -> T:
-    return function()
-
-
-def _nothing() -> None:
-    pass
 
 
 class _ScopedCases(Iterator[Any]):

@@ -23,10 +23,6 @@ from .user_code import UserCode, is_awaitable
 P = ParamSpec("P")
 
 
-def _nothing() -> None:
-    pass
-
-
 class ScorerRun:
     """One scorer or classifier that is called for one case, inside a span of its own.
 
@@ -87,7 +83,7 @@ class ScorerRun:
         """Whether it has a scope of its own."""
         return self._scope is not None
 
-    def start(self, in_thread: bool, then: Callable[[], None] = _nothing) -> None:
+    def start(self, in_thread: bool, then: Callable[[], None] = lambda: None) -> None:
         """Call the scorer.
 
         Args:

@@ -51,9 +51,7 @@ def description(
 
 def of_task(description: dict[str, Any]) -> dict[str, Any]:
     """Return those attributes of a case that the span of its task has, too."""
-    return {
-        name: description[name] for name in (semconv.INPUT, semconv.EXPECTED) if name in description
-    }
+    return {name: description[name] for name in (semconv.INPUT, semconv.EXPECTED)}
 
 
 def of_scorers(result: CaseResult, limit: int | None = None) -> dict[str, str]:
