@@ -84,15 +84,15 @@ def _field(source: DatasetCases | ExperimentCases) -> str:
 
 
 def _open_dataset(
-    source: DatasetCases,
+    source: DatasetCases | OwnDataset,
     session: UserSession,
     with_attachments: WithAttachments | None,
-    project_id: str | None = None,
 ) -> CaseData:
     if source.dataset_id is not None:
         dataset = objects.dataset_by_id(session, source.dataset_id)
     else:
         name = source.dataset_name or ""
+        project_id = source.project_id if isinstance(source, OwnDataset) else None
         dataset = objects.dataset_by_name(session, source.project_name, name, project_id)
     version = source.version
     if version is None and source.environment is not None:
@@ -145,29 +145,12 @@ def _make_own(
         )
     if isinstance(cases, OwnExperiment):
         return _open_experiment(cases.experiment_name, session, project, with_attachments)
-    return _open_own_dataset(cases, session, evaluator, with_attachments)
-
-
-def _open_own_dataset(
-    own: OwnDataset,
-    session: UserSession,
-    evaluator: Evaluator,
-    with_attachments: WithAttachments | None,
-) -> CaseData:
-    if own.dataset_id is None and own.dataset_name is None:
+    if cases.dataset_id is None and cases.dataset_name is None:
         raise RequestError(
             f"data.own: this version of the braintrust package does not tell which dataset"
             f" evaluator {evaluator.name!r} has; name it in data.dataset_id"
         )
-    source = DatasetCases(
-        dataset_id=own.dataset_id,
-        dataset_name=own.dataset_name,
-        project_name=own.project_name,
-        version=own.version,
-        environment=own.environment,
-        btql=own.btql,
-    )
-    return _open_dataset(source, session, with_attachments, own.project_id)
+    return _open_dataset(cases, session, with_attachments)
 
 
 def _dataset_cases(rows: Iterable[Row], dataset_id: str) -> Iterator[EvalCase]:
