@@ -100,7 +100,8 @@ def sent(session: UserSession, processor: CaseSpanProcessor) -> Spans:
         assert pipeline.lost == 0
         pipeline.close()
 
-    return Spans(pipeline.tracer, pipeline.of_case, pipeline.usage_of_case, end)
+    own = pipeline.collector
+    return Spans(own.tracer, own.of_case, own.usage_of_case, end)
 
 
 def one(output: Any) -> float:

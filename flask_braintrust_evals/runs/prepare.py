@@ -100,7 +100,7 @@ def prepare(
     spans = _spans(session, recording, host, keeper)
     # What is not recorded, and the run's client asks for.
     in_memory = host.spans_in_memory(keeper) if spans is None and keeper is not None else None
-    collected = spans or in_memory
+    collector = in_memory if spans is None else spans.collector
     cancellation = Cancellation()
     scorers = _remote_scorers(spec, requester, evaluator.project_id, recording, spans, cancellation)
     uploads = None if spans is None or session is None else AttachmentUploads(session)
@@ -110,9 +110,9 @@ def prepare(
         plan,
         parameters,
         extra_scorers=scorers,
-        tracer=_tracer(collected, recording),
-        finished_spans=(lambda trace_id: ()) if collected is None else collected.of_case,
-        usage_of=None if collected is None else collected.usage_of_case,
+        tracer=_tracer(collector, recording, spans),
+        finished_spans=(lambda trace_id: ()) if collector is None else collector.of_case,
+        usage_of=None if collector is None else collector.usage_of_case,
         keeper=keeper,
         usage=requester.wants_usage,
         keeps_outputs=requester.wants_outputs,
@@ -224,19 +224,21 @@ def _remote_scorers(
     )
 
 
-def _tracer(spans: SpanPipeline | SpanCollector | None, recording: Recording) -> EvalTracer:
-    if spans is None:
+def _tracer(
+    collector: SpanCollector | None, recording: Recording, spans: SpanPipeline | None
+) -> EvalTracer:
+    if collector is None:
         return EvalTracer()
-    if recording.parent is None:
-        return EvalTracer(spans.tracer, max_json=MAX_ATTRIBUTE_BYTES)
+    if recording.parent is None or spans is None:
+        return EvalTracer(collector.tracer, max_json=MAX_ATTRIBUTE_BYTES)
     generation = recording.parent.generation
     context = trace.get_current_span().get_span_context()
     return EvalTracer(
-        spans.tracer,
+        collector.tracer,
         attributes={PARENT: recording.parent.attribute},
         span_attributes={} if generation is None else {"generation": generation},
         link=context if context.is_valid else None,
         keeps_row_ids=recording.parent.row_fields is not None,
         max_json=MAX_ATTRIBUTE_BYTES,  # what is sent is cut to this anyway
-        deliver_case=spans.deliver_case if isinstance(spans, SpanPipeline) else None,
+        deliver_case=spans.deliver_case,
     )

@@ -47,15 +47,15 @@ class WorkerCases:
         self._memory = None
         if keeper is not None and self._spans is None:
             self._memory = host.spans_in_memory(keeper)
-        spans = self._spans or self._memory
+        collector = self._memory if self._spans is None else self._spans.collector
         recording = order.recording
         runner = CaseRunner(
             plan,
             parameters,
             reserved_names=order.reserved_names,
-            tracer=_worker_tracer(recording, spans),
-            finished_spans=(lambda trace_id: ()) if spans is None else spans.of_case,
-            usage_of=None if spans is None else spans.usage_of_case,
+            tracer=_worker_tracer(recording, collector),
+            finished_spans=(lambda trace_id: ()) if collector is None else collector.of_case,
+            usage_of=None if collector is None else collector.usage_of_case,
             keeper=keeper,
             usage=order.usage,
             span_class=host.sdk_spans(),
@@ -95,16 +95,14 @@ def _worker_spans(
     )
 
 
-def _worker_tracer(
-    recording: RecordingOrder | None, spans: WorkerSpans | SpanCollector | None
-) -> EvalTracer:
-    if spans is None:
+def _worker_tracer(recording: RecordingOrder | None, collector: SpanCollector | None) -> EvalTracer:
+    if collector is None:
         return EvalTracer()
     if recording is None:
-        return EvalTracer(spans.tracer, max_json=MAX_ATTRIBUTE_BYTES)
+        return EvalTracer(collector.tracer, max_json=MAX_ATTRIBUTE_BYTES)
     generation = recording.generation
     return EvalTracer(
-        spans.tracer,
+        collector.tracer,
         attributes={PARENT: recording.parent},
         span_attributes={} if generation is None else {"generation": generation},
         keeps_row_ids=recording.keeps_row_ids,

@@ -123,7 +123,7 @@ def test_the_spans_of_a_running_case_are_sent_on_demand_once_and_kept(
         if number % 4 == 1:
             spans.deliver_case(trace_id)
             assert [span.name for span in cloud.spans] == [f"child-{n}" for n in range(number + 1)]
-            assert spans.of_case(trace_id)[-1].name == f"child-{number}"
+            assert spans.collector.of_case(trace_id)[-1].name == f"child-{number}"
     calls = len(exports(cloud))
     spans.deliver_case(trace_id)
     spans.deliver_case(trace_id)
@@ -184,7 +184,7 @@ def test_deliveries_of_many_threads_under_gevent_all_end() -> None:
         processor = CaseSpanProcessor(lambda: None)
         pipeline = SpanPipeline(Anything(), "p", processor, 1.0)
         sleep = monkey.get_original("time", "sleep")
-        pipeline._collector.deliver_ended = lambda trace_id: sleep(0.002)
+        pipeline.collector.deliver_ended = lambda trace_id: sleep(0.002)
         ended = []
 
         def deliver():

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from opentelemetry.sdk.trace import ReadableSpan
-from opentelemetry.trace import SpanContext, Tracer
+from opentelemetry.trace import Tracer
 
 from flask_braintrust_evals.cloud.sessions import UserSession
 from flask_braintrust_evals.concurrency.gevent_patch import new_lock
@@ -16,7 +16,6 @@ from flask_braintrust_evals.concurrency.job import Job
 from flask_braintrust_evals.tracing.collector import SizedSpan, SpanCollector
 from flask_braintrust_evals.tracing.processor import CaseSpanProcessor
 from flask_braintrust_evals.tracing.span_keeper import SpanKeeper
-from flask_braintrust_evals.tracing.usage import CaseUsage
 
 from .encoder import OtlpChunk, OtlpEncoder
 from .exporter import SpanExporter, on_event_loop
@@ -47,6 +46,9 @@ class SpanPipeline:
         stack_traces: whether spans are sent with the stack traces of their exceptions.
         keeper: see :class:`SpanCollector`.
         customizer: returns what changes each span before it is sent; ``None``: nothing does.
+
+    Attributes:
+        collector: collects the spans of running cases.
     """
 
     def __init__(
@@ -72,27 +74,19 @@ class SpanPipeline:
         intake = Intake(session, parent)
         self._spans: SpanExporter[OtlpChunk] = SpanExporter(intake.send_spans)
         self._rows: SpanExporter[NativeRow] = SpanExporter(intake.send_rows)
-        self._collector = SpanCollector(
+        self.collector = SpanCollector(
             processor, self._encode, self._send_full_batches, keeper=keeper
         )
 
     @property
     def tracer(self) -> Tracer:
         """The tracer whose spans are sent."""
-        return self._collector.tracer
+        return self.collector.tracer
 
     @property
     def lost(self) -> int:
         """The number of spans that were not delivered."""
         return self._spans.lost + self._rows.lost + self._encoder.failed
-
-    def of_case(self, trace_id: int) -> Sequence[ReadableSpan]:
-        """Return the spans of a running case that have ended so far, in the order of their ends."""
-        return self._collector.of_case(trace_id)
-
-    def usage_of_case(self, root: SpanContext, *, ended: bool) -> CaseUsage:
-        """Return tokens and cost of a running case; see :class:`SpanCollector`."""
-        return self._collector.usage_of_case(root, ended=ended)
 
     def deliver_case(self, trace_id: int) -> None:
         """Send the spans of a running case that have ended so far, and keep them for its scorers.
@@ -117,7 +111,7 @@ class SpanPipeline:
         try:
             if before is not None:
                 before.wait_until_done()
-            self._collector.deliver_ended(trace_id)
+            self.collector.deliver_ended(trace_id)
         finally:
             own.succeed(None)
             with self._lock:
@@ -138,7 +132,7 @@ class SpanPipeline:
 
     def close(self) -> None:
         """Accept no more spans. Called when the last worker of the run has ended."""
-        self._collector.close()
+        self.collector.close()
 
     def add_packed(self, packed: Sequence[Mapping[str, Any]], lost: int = 0) -> None:
         """Queue spans that a worker has encoded; see :class:`WorkerSpans`.

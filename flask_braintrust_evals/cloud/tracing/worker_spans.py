@@ -6,12 +6,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from opentelemetry.sdk.trace import ReadableSpan
-from opentelemetry.trace import SpanContext, Tracer
+from opentelemetry.trace import Tracer
 
 from flask_braintrust_evals.tracing.collector import SizedSpan, SpanCollector
 from flask_braintrust_evals.tracing.processor import CaseSpanProcessor
 from flask_braintrust_evals.tracing.span_keeper import SpanKeeper
-from flask_braintrust_evals.tracing.usage import CaseUsage
 
 from .encoder import OtlpEncoder
 from .outgoing import Customize, no_customizer, outgoing
@@ -33,6 +32,9 @@ class WorkerSpans:
         stack_traces: whether spans are sent with the stack traces of their exceptions.
         keeper: see :class:`SpanCollector`.
         customizer: see :class:`SpanPipeline`.
+
+    Attributes:
+        collector: collects the spans of running cases.
     """
 
     def __init__(
@@ -50,20 +52,12 @@ class WorkerSpans:
         self._stack_traces = stack_traces
         self._encoder = OtlpEncoder()
         self._ended: dict[int, tuple[ReadableSpan, list[Packed]]] = {}
-        self._collector = SpanCollector(processor, self._deliver, keeper=keeper)
+        self.collector = SpanCollector(processor, self._deliver, keeper=keeper)
 
     @property
     def tracer(self) -> Tracer:
         """The tracer whose spans are encoded."""
-        return self._collector.tracer
-
-    def of_case(self, trace_id: int) -> Sequence[ReadableSpan]:
-        """Return the spans of a running case that have ended so far, in the order of their ends."""
-        return self._collector.of_case(trace_id)
-
-    def usage_of_case(self, root: SpanContext, *, ended: bool) -> CaseUsage:
-        """Return tokens and cost of a running case; see :class:`SpanCollector`."""
-        return self._collector.usage_of_case(root, ended=ended)
+        return self.collector.tracer
 
     def take(self, trace_id: int) -> tuple[ReadableSpan | None, list[Packed]]:
         """Return the ``eval`` span of a case that has ended, and its other spans, encoded."""
@@ -71,7 +65,7 @@ class WorkerSpans:
 
     def close(self) -> None:
         """Accept no more spans."""
-        self._collector.close()
+        self.collector.close()
 
     def _deliver(self, spans: Sequence[SizedSpan]) -> None:
         roots = [each for each in spans if each[0].parent is None]
