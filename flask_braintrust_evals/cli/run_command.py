@@ -98,7 +98,8 @@ class RunCommand:
 
     def _run(self, evaluator: Evaluator, options: RunOptions, host: Host) -> Outcome:
         try:
-            return _run(evaluator, options, host)
+            with ExitStack() as held:
+                outcome = run(prepare_run(evaluator, options, host, held))
         except EvalsError as error:
             # A plain RequestError is about the options; others are about Braintrust or the data.
             if type(error) is RequestError:
@@ -106,6 +107,10 @@ class RunCommand:
             if not self.several:
                 raise click.ClickException(str(error)) from None
             return Outcome.not_started(evaluator.name, error)
+        outcome.max_concurrency = (
+            options.max_concurrency or evaluator.max_concurrency or host.settings.max_concurrency
+        )
+        return outcome
 
     def _text(self, outcomes: Sequence[Outcome]) -> str:
         if self.given["json_wanted"]:
@@ -187,15 +192,6 @@ class RunCommand:
             if path is not None:
                 files.append((path, writer))
         return files
-
-
-def _run(evaluator: Evaluator, options: RunOptions, host: Host) -> Outcome:
-    with ExitStack() as held:
-        outcome = run(prepare_run(evaluator, options, host, held))
-    settings = host.settings
-    concurrency = options.max_concurrency or evaluator.max_concurrency or settings.max_concurrency
-    outcome.max_concurrency = concurrency
-    return outcome
 
 
 def _write(file: Path, text: str) -> str:
