@@ -124,7 +124,7 @@ class RunsOfMachine:
         silent = f"; {silent_text(answers.silent)}" if answers.silent else ""
         raise EvalsError(
             f"no run with the id {id!r} is under way in the servers that this user runs on this"
-            f" machine ({folder_path() or 'which have no sockets on this system'}){silent}"
+            f" machine ({folder_path()}){silent}"
         )
 
 

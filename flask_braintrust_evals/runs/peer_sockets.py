@@ -71,8 +71,8 @@ class Listening:
 _all_listening: weakref.WeakSet[Listening] = weakref.WeakSet()
 
 
-def listen(group: str, serve: Callable[[socket.socket], None]) -> Listening | None:
-    """Listen on a new socket; ``None``: the system has no such sockets.
+def listen(group: str, serve: Callable[[socket.socket], None]) -> Listening:
+    """Listen on a new socket.
 
     Args:
         group: what the socket's name begins with.
@@ -84,8 +84,6 @@ def listen(group: str, serve: Callable[[socket.socket], None]) -> Listening | No
         RuntimeError: the system has no more threads.
     """
     folder = private_folder(create=True)
-    if folder is None:
-        return None
     for other in sockets_in(folder):
         with suppress(OSError):
             if (connection := connection_to(other)) is not None:  # else it was left over
@@ -128,5 +126,4 @@ def _forget() -> None:
     _all_listening.clear()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget)
+os.register_at_fork(after_in_child=_forget)

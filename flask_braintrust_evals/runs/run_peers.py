@@ -206,17 +206,15 @@ def ask_everybody(request: Mapping[str, Any]) -> Answers:
     Raises:
         EvalsError: the folder with their sockets cannot be used.
     """
-    folder = private_folder(create=False)
-    paths = [] if folder is None else sockets_in(folder)
+    paths = sockets_in(private_folder(create=False))
     return _ask(paths, lambda _: {**request, "caller": None, "operator": True})
 
 
 def _sockets(group: str) -> list[Path]:
     try:
-        folder = private_folder(create=False)
+        return sockets_in(private_folder(create=False), group)
     except EvalsError:  # which has been logged by those that would listen in it
         return []
-    return [] if folder is None else sockets_in(folder, group)
 
 
 def _ask(paths: list[Path], request_of: Callable[[Peer], Mapping[str, Any]]) -> Answers:

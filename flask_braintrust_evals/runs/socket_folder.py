@@ -16,14 +16,12 @@ CONNECT_TIMEOUT = 0.5
 """Seconds to wait for a process that has many connections waiting."""
 
 
-def folder_path() -> Path | None:
-    """Return the path of the folder; ``None``: the system has no such sockets.
+def folder_path() -> Path:
+    """Return the path of the folder.
 
     Raises:
         EvalsError: there is no place for temporary files, as in a container that is read-only.
     """
-    if not hasattr(socket, "AF_UNIX") or not hasattr(os, "geteuid"):
-        return None
     try:
         place = tempfile.gettempdir()
     except FileNotFoundError as error:
@@ -32,24 +30,19 @@ def folder_path() -> Path | None:
     return Path(place) / f"flask-evals-{os.geteuid()}"
 
 
-def private_folder(create: bool) -> Path | None:
-    """Return the folder, if nobody but this user can write to it or read it.
+def private_folder(create: bool) -> Path:
+    """Return the path of the folder, which nobody but this user can write to or read, if it exists.
 
     In a folder for temporary files, anybody may have made one of the same name before.
 
     Args:
         create: make it if it is not there.
 
-    Returns:
-        its path; ``None``: it is not there, or the system has no such sockets.
-
     Raises:
         EvalsError: it belongs to somebody else, others may use it, or it cannot be made; or there
             is no place for temporary files.
     """
     path = folder_path()
-    if path is None:
-        return None
     try:
         if create:
             with suppress(FileExistsError):
@@ -58,7 +51,7 @@ def private_folder(create: bool) -> Path | None:
     except FileNotFoundError:
         if create:
             raise EvalsError(f"{path.parent} is not there") from None
-        return None
+        return path
     except OSError as error:
         raise EvalsError(f"{path} cannot be used: {error.strerror}") from None
     if not stat.S_ISDIR(about.st_mode) or about.st_uid != os.geteuid() or about.st_mode & 0o077:
@@ -70,7 +63,7 @@ def private_folder(create: bool) -> Path | None:
 
 
 def sockets_in(folder: Path, group: str = "") -> list[Path]:
-    """Return the sockets in the folder, in the order of their names.
+    """Return the sockets in the folder, in the order of their names; none if it does not exist.
 
     Args:
         folder: the folder.

@@ -260,16 +260,6 @@ def test_a_link_to_a_folder_is_not_used(folder: Path) -> None:
         private_folder(create=True)
 
 
-def test_a_system_without_such_sockets_lists_the_runs_of_each_process_alone(
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
-    joined: Callable[..., Process],
-) -> None:
-    monkeypatch.delattr(socket, "AF_UNIX")
-    assert joined().listing() == (0, 0)
-    assert caplog.records == []
-
-
 def test_a_system_without_a_place_for_temporary_files_lists_the_runs_of_each_process_alone(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
