@@ -2,12 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from flask_braintrust_evals.errors import RequestError
+from flask_braintrust_evals.errors import RegistrationError, RequestError
 
-from .schemas import path_text
+from .schemas import path_text, whole_schema
+
+SCHEMA_METHODS = ("model_json_schema", "schema")
+"""The names of the method that returns the JSON Schema of a model."""
+
+
+def schema_of(model: Any, where: str) -> dict[str, Any]:
+    """Return the JSON Schema of a model, as :func:`.whole_schema` returns it.
+
+    Raises:
+        RegistrationError: it has none, or one that the Playground cannot show.
+    """
+    method = next(found for name in SCHEMA_METHODS if (found := getattr(model, name, None)))
+    try:
+        schema = method()
+    except Exception as error:  # the class's own code, or one of pydantic's several classes
+        raise RegistrationError(f"{where}: {model.__name__} has no JSON Schema: {error}") from error
+    if not isinstance(schema, Mapping):
+        raise RegistrationError(
+            f"{where}: {model.__name__} has no JSON Schema: {schema!r} is not an object"
+        )
+    return whole_schema(schema, where)
 
 
 def parse_alone(value: Any) -> Any:

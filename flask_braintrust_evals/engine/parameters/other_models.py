@@ -10,17 +10,16 @@ import inspect
 from collections.abc import Mapping
 from typing import Any
 
-from flask_braintrust_evals.errors import RegistrationError, RequestError
+from flask_braintrust_evals.errors import RequestError
 from flask_braintrust_evals.excerpts import shortened
 from flask_braintrust_evals.serialization import plain
 
-from .model_fields import parse_alone, subject_of, takes_null
+from .model_fields import SCHEMA_METHODS, parse_alone, schema_of, subject_of, takes_null
 from .prompts import without_nulls
 from .schema_check import SchemaCheck
-from .schemas import json_type, whole_schema
+from .schemas import json_type
 from .values import UNSET, Parameter, ParameterSet
 
-_SCHEMA_METHODS = ("model_json_schema", "schema")
 _PARSE_METHODS = ("parse_obj", "model_validate")
 
 
@@ -28,7 +27,7 @@ def is_other_model(value: Any) -> bool:
     """Return whether ``value`` is a class with the methods of a model."""
     return inspect.isclass(value) and all(
         any(callable(getattr(value, name, None)) for name in names)
-        for names in (_SCHEMA_METHODS, _PARSE_METHODS)
+        for names in (SCHEMA_METHODS, _PARSE_METHODS)
     )
 
 
@@ -44,7 +43,7 @@ def other_parameter_of(name: str, model: Any, where: str) -> Parameter:
     Raises:
         RegistrationError: the model has no JSON Schema, or one that the Playground cannot show.
     """
-    schema = _json_schema(model, where)
+    schema = schema_of(model, where)
     schema_check = SchemaCheck(schema)
     is_value = list(_field_names(model, schema).values()) == ["value"]
     default: Any = UNSET
@@ -81,7 +80,7 @@ def other_parameters_of(model: Any, evaluator: str) -> ParameterSet:
     Raises:
         RegistrationError: the model has no JSON Schema, or one that the Playground cannot show.
     """
-    schema = _json_schema(model, f"evaluator {evaluator!r}, parameters of {model.__name__}")
+    schema = schema_of(model, f"evaluator {evaluator!r}, parameters of {model.__name__}")
     schema_check = SchemaCheck(schema)
     fields = _field_names(model, schema)
     parameters = {}
@@ -96,19 +95,6 @@ def other_parameters_of(model: Any, evaluator: str) -> ParameterSet:
         return {shown: getattr(instance, name) for shown, name in fields.items()}
 
     return ParameterSet(parameters, check)
-
-
-def _json_schema(model: Any, where: str) -> dict[str, Any]:
-    method = next(found for name in _SCHEMA_METHODS if (found := getattr(model, name, None)))
-    try:
-        schema = method()
-    except Exception as error:  # the class's own code
-        raise RegistrationError(f"{where}: {model.__name__} has no JSON Schema: {error}") from error
-    if not isinstance(schema, Mapping):
-        raise RegistrationError(
-            f"{where}: {model.__name__} has no JSON Schema: {schema!r} is not an object"
-        )
-    return whole_schema(schema, where)
 
 
 def _field_names(model: Any, schema: Mapping[str, Any]) -> dict[str, str]:

@@ -8,13 +8,12 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from flask_braintrust_evals.errors import RegistrationError, RequestError
+from flask_braintrust_evals.errors import RequestError
 from flask_braintrust_evals.excerpts import shortened
 from flask_braintrust_evals.serialization import dumps, plain
 
-from .model_fields import parse_alone, subject_of, takes_null
+from .model_fields import parse_alone, schema_of, subject_of, takes_null
 from .pydantic_errors import first_errors, found
-from .schemas import whole_schema
 from .values import UNSET, Parameter, ParameterSet
 
 _MAX_ERRORS = 5
@@ -78,7 +77,7 @@ def _single_value(name: str, model: type[BaseModel], where: str) -> Parameter:
 
 
 def _instance(name: str, model: type[BaseModel], where: str) -> Parameter:
-    schema = whole_schema(_json_schema(model, where), where)
+    schema = schema_of(model, where)
     try:
         default: Any = plain(model())
     except ValidationError:  # one of its fields is required, and so is the parameter
@@ -99,7 +98,7 @@ def _model_parameters(
     model: type[BaseModel], where: str, names: Mapping[str, str]
 ) -> list[Parameter]:
     """Return the fields of a model as parameters. The model parses them together."""
-    schema = whole_schema(_json_schema(model, where), where)
+    schema = schema_of(model, where)
     properties = schema.get("properties", {})
     parameters = []
     for name, field in model.model_fields.items():
@@ -115,13 +114,6 @@ def _model_parameters(
             Parameter(names.get(shown, shown), "data", described, parse_alone, default, description)
         )
     return parameters
-
-
-def _json_schema(model: type[BaseModel], where: str) -> dict[str, Any]:
-    try:
-        return model.model_json_schema()
-    except Exception as error:  # pydantic has several classes for it
-        raise RegistrationError(f"{where}: {model.__name__} has no JSON Schema: {error}") from error
 
 
 def _parse(model: type[BaseModel], value: Any, name: str | None, skip: int = 0) -> Any:
