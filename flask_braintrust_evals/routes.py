@@ -99,28 +99,25 @@ class Routes:
             "/list": _Route("list", ("GET", "POST"), lambda **_: self._views().list_evaluators()),
             "/eval": _Route("eval", ("POST",), lambda **_: self._views().evaluate()),
             "/runs": _Route("runs", ("GET",), lambda **_: self._views().list_runs()),
-            "/runs/<run_id>": _Route("run", ("DELETE",), self._cancel_run),
+            "/runs/<run_id>": _Route(
+                "run", ("DELETE",), lambda run_id, **_: self._views().cancel_run(run_id)
+            ),
         }
         if settings.openapi:
-            view = lambda **_: self._views().openapi()  # noqa: E731
-            routes["/openapi.json"] = _Route("openapi", ("GET",), view)
+            openapi = _Route("openapi", ("GET",), lambda **_: self._views().openapi())
+            routes["/openapi.json"] = openapi
         if settings.playground:
             page = _Route("playground", ("GET",), lambda **_: self._views().playground())
             routes["/playground"] = page
-            files = _Route("playground_file", ("GET",), self._playground_file)
-            routes["/playground/<file>"] = files
+            routes["/playground/<file>"] = _Route(
+                "playground_file", ("GET",), lambda file, **_: self._views().playground_file(file)
+            )
         return routes
 
     def _views(self) -> Views:
         from .views import Views
 
         return Views(self._registry)
-
-    def _playground_file(self, file: str, **_: Any) -> Response:
-        return self._views().playground_file(file)
-
-    def _cancel_run(self, run_id: str, **_: Any) -> Response:
-        return self._views().cancel_run(run_id)
 
     def _is_known(self, rest: str) -> bool:
         return self._route_at(rest) is not None
