@@ -66,7 +66,7 @@ class Dispatcher:
         if self._state.has_heard(HEARD_LATELY):
             return
         if not self.workers(HELLO_SECONDS, first_only=True) and not self._broker_has_workers():
-            raise self._state.supervision.no_workers()
+            raise self.no_workers()
 
     def check_broker(self) -> None:
         """Check that the broker passes messages on. May wait.
