@@ -16,7 +16,7 @@ from flask_braintrust_evals.engine.values.cases import EvalCase
 from flask_braintrust_evals.errors import DataError
 from flask_braintrust_evals.json_reading import loads
 from flask_braintrust_evals.plain_values import safe_text
-from flask_braintrust_evals.serialization import encoded_or_reason
+from flask_braintrust_evals.serialization import encoded, encoded_or_reason
 
 MAX_EXAMPLES = 3
 """Cases that are the examples of an evaluator."""
@@ -25,8 +25,11 @@ MAX_EXAMPLES_SIZE = 4_000
 
 
 def manifest(evaluators: Iterable[Evaluator]) -> dict[str, Any]:
-    """Return the descriptions of evaluators by their names."""
-    return {evaluator.name: _describe(evaluator) for evaluator in evaluators}
+    """Return the descriptions of evaluators by their names.
+
+    The default of a prompt that the Playground would refuse is left out, with a warning in the log.
+    """
+    return {each.name: _without_refused_prompts(each, _describe(each)) for each in evaluators}
 
 
 def detailed_manifest(evaluators: Iterable[Evaluator]) -> dict[str, Any]:
@@ -108,6 +111,20 @@ def _fields(case: EvalCase) -> dict[str, Any]:
     return fields
 
 
+def _without_refused_prompts(evaluator: Evaluator, described: dict[str, Any]) -> dict[str, Any]:
+    if isinstance(evaluator.parameter_set, SavedParameterSet):
+        return described  # the Playground takes any values in a schema that is saved
+    for parameter in evaluator.parameter_set:
+        if parameter.kind != "prompt" or parameter.default in (UNSET, None):
+            continue
+        # Here, because most evaluators have no prompts, and jsonschema takes long to import.
+        from .listed_prompts import is_listed
+
+        if not is_listed(evaluator.name, parameter.name, encoded(parameter.default)):
+            del described["parameters"]["schema"][parameter.name]["default"]
+    return described
+
+
 def _describe(evaluator: Evaluator) -> dict[str, Any]:
     description: dict[str, Any] = {
         "scores": [{"name": call.name} for call in evaluator.plan.scorers],
@@ -135,9 +152,25 @@ def _saved(parameters: SavedParameterSet) -> dict[str, Any]:
     }
     return {
         "type": "braintrust.parameters",
-        "schema": without_refused_nulls(parameters.schema),
+        "schema": _saved_schema(without_refused_nulls(parameters.schema)),
         "source": {key: value for key, value in source.items() if value is not None},
     }
+
+
+def _saved_schema(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a saved schema in the form that the Playground takes: what it lacks is what it means.
+
+    JSON Schema also has other forms, for which the Playground would refuse the whole list.
+    """
+    properties = schema.get("properties", {}).items()
+    listed = {
+        **schema,
+        "type": "object",
+        "properties": {name: each if isinstance(each, dict) else {} for name, each in properties},
+    }
+    if not isinstance(listed.get("additionalProperties", True), bool):
+        del listed["additionalProperties"]
+    return listed
 
 
 def _parameter(parameter: Parameter) -> dict[str, Any]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from .listed_prompts import LISTED_PROMPT
+
 _TEXT = {"type": "string"}
 _NAMED = {
     "type": "array",
@@ -56,18 +58,7 @@ _PROMPT = {
     "required": ["type"],
     "properties": {
         "type": {"const": "prompt"},
-        "default": {
-            "allOf": [_without_nulls()],
-            "type": "object",
-            "properties": {
-                "prompt": {
-                    "type": "object",
-                    "required": ["type"],
-                    "properties": {"type": {"enum": ["chat", "completion"]}},
-                },
-                "options": {"type": "object"},
-            },
-        },
+        "default": {"allOf": [_without_nulls(), LISTED_PROMPT]},
         "description": _TEXT,
     },
     "additionalProperties": False,
@@ -91,7 +82,16 @@ _SAVED = {
     "required": ["type", "schema", "source"],
     "properties": {
         "type": {"const": "braintrust.parameters"},
-        "schema": {"type": "object"},
+        "schema": {
+            "type": "object",
+            "required": ["type", "properties"],
+            "properties": {
+                "type": {"const": "object"},
+                "properties": {"type": "object", "additionalProperties": {"type": "object"}},
+                "required": {"type": "array", "items": _TEXT},
+                "additionalProperties": {"type": "boolean"},
+            },
+        },
         "source": {
             "type": "object",
             "required": ["slug", "name"],

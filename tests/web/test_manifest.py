@@ -216,6 +216,21 @@ def test_all_parameters_in_one_declaration_are_listed_as_the_page_takes_it(
     assert manifest_of(Evaluator("e", echo, parameters=declaration))["e"]["parameters"]
 
 
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {},
+        {"properties": {"a": {"type": "string"}}},
+        {"type": "object", "properties": {"a": True}},
+        {"type": "object", "properties": {}, "additionalProperties": {"type": "string"}},
+    ],
+    ids=["empty", "no type", "a boolean", "further properties"],
+)
+def test_a_saved_schema_of_another_form_is_listed_as_the_page_takes_it(schema: Any) -> None:
+    saved = RemoteEvalParameters("i", "p", "n", "s", None, schema, {})
+    assert manifest_of(Evaluator("e", echo, parameters=saved))["e"]["parameters"]
+
+
 def listed(**parameters: Any) -> Any:
     container = {"type": "braintrust.staticParameters", "source": None, "schema": parameters}
     return {"e": {"scores": [], "classifiers": [], "parameters": container}}
@@ -244,6 +259,7 @@ def listed(**parameters: Any) -> Any:
         listed(a={"type": "prompt", "default": None}),
         listed(a={"type": "prompt", "default": {"prompt": None}}),
         listed(a={"type": "prompt", "default": PROMPT}),
+        listed(a={"type": "prompt", "default": {"prompt": {"type": "chat"}}}),
     ],
 )
 def test_the_schema_of_the_manifest_refuses_what_the_page_refuses(broken: Any) -> None:
