@@ -160,12 +160,18 @@ def _dataset_cases(rows: Iterable[Row], dataset_id: str) -> Iterator[EvalCase]:
 
 def _experiment_cases(rows: Iterable[Row], experiment_id: str) -> Iterator[EvalCase]:
     for row in rows:
-        if not row.get("is_root"):
+        if not _is_root(row):
             continue
         # If the experiment had no expected output, the new run is compared with its output.
         expected = row.get("expected")
         expected = row.get("output") if expected is None else expected
         yield _case(row, expected, _origin("experiment", experiment_id, row))
+
+
+def _is_root(row: Row) -> bool:
+    """Return whether a row of an experiment is a case, which not all versions of Braintrust say."""
+    is_root = row.get("is_root")
+    return row.get("root_span_id") == row.get("span_id") if is_root is None else bool(is_root)
 
 
 def _origin(object_type: str, object_id: str, row: Row) -> Any:

@@ -561,6 +561,15 @@ def test_the_cases_of_an_experiment_are_its_root_spans(
     assert outputs[2]["metadata"] == {"m": 1}
 
 
+def test_rows_of_an_experiment_that_do_not_say_whether_they_are_roots_tell_by_their_ids(
+    cloud: StandIn, api: Api
+) -> None:
+    row = {"is_root": None, "root_span_id": "1", "input": "a"}
+    spans = [{**row, "span_id": "1"}, {**row, "span_id": "2"}]
+    cloud.add_experiment("acme", "echo", "older", spans)
+    assert inputs(api, {"experiment_name": "older"}) == ["a"]
+
+
 @pytest.mark.parametrize(
     "missing", [{"_xact_id": None}, {"_xact_id": ""}, {"_xact_id": 5}], ids=str
 )
