@@ -80,6 +80,7 @@ def remote_scorers(
                     project_id=project_id,
                     strict=strict,
                 )
+            result = _with_null_scores(result)
             _check(result, remote.name)
             return result
 
@@ -105,6 +106,19 @@ def _size(value: Any) -> int:
             if size >= _LARGE:
                 return _LARGE
     return max(size, _LEAST)
+
+
+def _with_null_scores(result: Any) -> Any:
+    """Return the result of a function with the scores that it names and does not have, as null.
+
+    Braintrust's type of results has such a score. A function in TypeScript returns one for
+    ``undefined``, which JSON does not have.
+    """
+    if isinstance(result, list):
+        return [_with_null_scores(each) for each in result]
+    if isinstance(result, dict) and result.get("name") and result.keys() <= {"name", "metadata"}:
+        return {**result, "score": None}
+    return result
 
 
 def _check(result: Any, name: str) -> None:

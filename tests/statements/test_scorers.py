@@ -109,7 +109,7 @@ def test_scorers_may_return_different_kinds(cloud: StandIn) -> None:
     "result",
     [
         pytest.param({}, id="empty object"),
-        pytest.param({"name": "quality"}, id="no score"),
+        pytest.param({"name": "quality", "id": "a"}, id="classification"),
         pytest.param({"score": "high"}, id="text as score"),
         pytest.param("0.5", id="text"),
         pytest.param(1.5, id="above 1"),
@@ -169,6 +169,8 @@ def test_a_failed_task_is_not_scored_and_does_not_count_as_0(cloud: StandIn) -> 
         pytest.param({"score": 0.5}, {"far": 0.5}, id="object"),
         pytest.param({"name": "typescript exact", "score": 1}, {"typescript exact": 1}, id="name"),
         pytest.param({"name": "far", "score": None, "metadata": {"choice": "A"}}, {}, id="judge"),
+        pytest.param({"name": "far", "metadata": {"choice": "A"}}, {}, id="undefined"),
+        pytest.param([{"name": "a", "score": 1}, {"name": "b"}], {"a": 1}, id="one undefined"),
         pytest.param(
             [{"name": "a", "score": 1}, {"name": "b", "score": 0}], {"a": 1, "b": 0}, id="list"
         ),
@@ -179,7 +181,9 @@ def test_what_a_hosted_scorer_answers_is_scored_as_what_a_function_returns(
 ) -> None:
     function = cloud.add_function(lambda input: result)
     given = [{"name": "far", "function_id": {"function_id": function}}]
-    assert means(run(cloud, scores=given)) == scores
+    events = run(cloud, scores=given)
+    assert means(events) == scores
+    assert "errors" not in last_json(events, "summary")
 
 
 def test_hosted_scorers_of_a_version_and_without_run_beside_each_other(cloud: StandIn) -> None:
