@@ -229,6 +229,18 @@ KINDS = ", ".join(PROGRESS_EVENTS)
             id="list as kind",
         ),
         pytest.param(
+            {"format": "text"},
+            "ValueError: report_progress: 'format' is 'text', but must be one of code, llm, global,"
+            " graph, topic_map, simulation",
+            id="unknown format",
+        ),
+        pytest.param(
+            {"output_type": None},
+            "ValueError: report_progress: 'output_type' is None, but must be one of completion,"
+            " score, classification, facet, any",
+            id="no type of output",
+        ),
+        pytest.param(
             {"data": (x for x in "ab")},
             "SerializationError: a generator has no value yet: return what it gives, such as a"
             " list",

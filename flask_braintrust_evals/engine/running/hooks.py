@@ -23,6 +23,16 @@ PROGRESS_EVENTS = (
     "progress",
 )
 """The kinds of progress that the Playground knows."""
+PROGRESS_FORMATS = ("code", "llm", "global", "graph", "topic_map", "simulation")
+"""The formats of progress that Braintrust knows."""
+PROGRESS_OUTPUT_TYPES = ("completion", "score", "classification", "facet", "any")
+"""The types of output that Braintrust knows."""
+_KNOWN = {
+    "event": ("progress", PROGRESS_EVENTS),
+    "format": ("code", PROGRESS_FORMATS),
+    "output_type": ("completion", PROGRESS_OUTPUT_TYPES),
+}
+"""The defaults and the possible values of the fields of progress: the Playground drops others."""
 
 
 class EvalHooks(dict[str, Any]):
@@ -115,30 +125,27 @@ class EvalHooks(dict[str, Any]):
 
         Args:
             event: ``event`` is one of ``PROGRESS_EVENTS`` of this module; ``data`` is the text, or
-                a value that is sent as JSON; ``format`` (default ``"code"``) and ``output_type``
-                (default ``"completion"``) are as in the ``braintrust`` SDK.
+                a value that is sent as JSON; ``format`` (default ``"code"``) is one of
+                ``PROGRESS_FORMATS``, and ``output_type`` (default ``"completion"``) one of
+                ``PROGRESS_OUTPUT_TYPES``.
 
         Raises:
             TypeError: ``event`` is not a mapping.
-            ValueError: it is of no kind that the Playground knows.
+            ValueError: one of these is none that the Playground knows.
         """
         if not isinstance(event, Mapping):
             raise TypeError(f"report_progress takes a dict with 'event' and 'data', not {event!r}")
-        kind = event.get("event", "progress")
-        if kind not in PROGRESS_EVENTS:
-            raise ValueError(
-                f"report_progress: 'event' is {kind!r}, but must be one of"
-                f" {', '.join(PROGRESS_EVENTS)}"
-            )
+        fields = {}
+        for name, (default, known) in _KNOWN.items():
+            fields[name] = event.get(name, default)
+            if fields[name] not in known:
+                raise ValueError(
+                    f"report_progress: {name!r} is {fields[name]!r}, but must be one of"
+                    f" {', '.join(known)}"
+                )
         data = event.get("data", "")
-        self._report(
-            {
-                "format": str(event.get("format", "code")),
-                "output_type": str(event.get("output_type", "completion")),
-                "event": kind,
-                "data": clean_text(data) if isinstance(data, str) else dumps_parts(data),
-            }
-        )
+        fields["data"] = clean_text(data) if isinstance(data, str) else dumps_parts(data)
+        self._report(fields)
 
 
 def left_by_task(hooks: EvalHooks) -> tuple[dict[str, Any], list[str]]:
