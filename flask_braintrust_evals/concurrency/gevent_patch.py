@@ -82,9 +82,19 @@ def start_real_thread(work: Callable[[], None]) -> None:
     """Run ``work`` in a thread of the operating system, also where gevent has patched.
 
     It is a daemon, and :mod:`threading` does not know it: nothing waits for it when the process
-    ends.
+    ends. It is traced and profiled as a thread of :mod:`threading` is, as for coverage.
     """
-    original("_thread", "start_new_thread")(work, ())
+    original("_thread", "start_new_thread")(_run_traced, (work,))
+
+
+def _run_traced(work: Callable[[], None]) -> None:
+    trace, profile = threading.gettrace(), threading.getprofile()
+    # A debugger may have set its own in this thread, and not in those of the module.
+    if trace is not None:
+        sys.settrace(trace)
+    if profile is not None:
+        sys.setprofile(profile)
+    work()
 
 
 def real_thread_id() -> int:

@@ -28,6 +28,24 @@ def test_results_and_failures_come_back() -> None:
     assert list(pool.map(str, range(20))) == [str(n) for n in range(20)]
 
 
+def test_functions_are_traced_and_profiled_as_in_other_threads() -> None:
+    traced: set[str] = set()
+    profiled: set[str] = set()
+    before = threading.gettrace(), threading.getprofile()
+    threading.settrace(lambda frame, event, arg: traced.add(frame.f_code.co_name))
+    threading.setprofile(lambda frame, event, arg: profiled.add(frame.f_code.co_name))
+
+    def work() -> None:
+        pass
+
+    try:
+        NativeThreads(1).submit(work).result(PATIENCE)
+    finally:
+        threading.settrace(before[0])  # type: ignore[arg-type]
+        threading.setprofile(before[1])
+    assert "work" in traced & profiled
+
+
 def test_at_most_as_many_run_at_a_time_as_allowed() -> None:
     pool, running, go = NativeThreads(3), Counter(), threading.Event()
 
