@@ -7,7 +7,9 @@ import os
 import sysconfig
 from functools import lru_cache
 from pathlib import Path
-from types import FrameType
+from types import FrameType, TracebackType
+
+from .error_texts import grouped_errors
 
 MAX_LINE = 120
 """Characters of a line of code that are shown."""
@@ -19,6 +21,7 @@ _LIBRARIES = tuple(
     if (path := sysconfig.get_path(name))
 )
 """Folders whose code is not the user's own."""
+_Place = tuple[FrameType, int]
 
 
 def place_text(error: BaseException) -> str:
@@ -26,11 +29,18 @@ def place_text(error: BaseException) -> str:
 
     That is code which is neither this package's, nor of an installed library or the standard
     library; where there is none, it is the last frame outside of this package. Empty: there is none
-    either.
+    either. Of a group of exceptions, the first one is asked before the group.
     """
-    last: tuple[FrameType, int] | None = None
-    own: tuple[FrameType, int] | None = None
-    trace = error.__traceback__
+    places = [_places(each.__traceback__) for each in (*grouped_errors(error)[:1], error)]
+    own = next((own for own, _ in places if own is not None), None)
+    found = own or next((last for _, last in places if last is not None), None)
+    return "" if found is None else _described(*found)
+
+
+def _places(trace: TracebackType | None) -> tuple[_Place | None, _Place | None]:
+    """Return the last frame in the user's own code, and the last outside of this package."""
+    own: _Place | None = None
+    last: _Place | None = None
     while trace is not None:
         file = trace.tb_frame.f_code.co_filename
         if not file.startswith((_PACKAGE, "<")):  # code that is made at run time is in no file
@@ -38,8 +48,7 @@ def place_text(error: BaseException) -> str:
             if is_own_code(file):
                 own = last
         trace = trace.tb_next
-    found = own or last
-    return "" if found is None else _described(*found)
+    return own, last
 
 
 @lru_cache(maxsize=1024)

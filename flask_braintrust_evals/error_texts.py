@@ -18,11 +18,57 @@ MAX_STACK = 100_000
 """Characters of a stack trace; of a longer one, the middle is left out."""
 MAX_SENT_STACK = 20_000
 """Characters of one that a client of a run gets."""
+MAX_GROUPED = 3
+"""Exceptions of a group whose texts are shown with its own."""
+_MAX_LOOKED_AT = 100
 
 
 def error_text(error: BaseException) -> str:
     """Return the name of an exception's class, and its text."""
-    return f"{type(error).__name__}: {safe_text(error)}"
+    return f"{type(error).__name__}: {message_text(error)}"
+
+
+def message_text(error: BaseException) -> str:
+    """Return the text of an exception; for a group, also those of its first exceptions.
+
+    The text of a group itself, as ``asyncio.TaskGroup`` and ``anyio`` raise it, says only how many
+    exceptions it has.
+    """
+    text, grouped = safe_text(error), grouped_errors(error)
+    if not grouped:
+        return text
+    shown = [f"{type(each).__name__}: {safe_text(each)}" for each in grouped[:MAX_GROUPED]]
+    return safe_text(f"{text}: {'; '.join(shown)}{'; …' if len(grouped) > MAX_GROUPED else ''}")
+
+
+def grouped_errors(error: BaseException) -> list[BaseException]:
+    """Return the first exceptions of a group and of the groups in it, which are no groups.
+
+    Empty: it is no group.
+    """
+    found: list[BaseException] = []
+    todo = _members(error)
+    for _ in range(_MAX_LOOKED_AT):
+        if not todo or len(found) > MAX_GROUPED:
+            break
+        each = todo.pop(0)
+        members = _members(each)
+        if members:
+            todo[:0] = members
+        else:
+            found.append(each)
+    return found
+
+
+def _members(error: BaseException) -> list[BaseException]:
+    # Not by its class: Python 3.10 has none, and libraries bring their own.
+    try:
+        members = getattr(error, "exceptions", None)
+    except BaseException:  # its own code may raise anything
+        return []
+    if not isinstance(members, tuple):
+        return []
+    return [each for each in members if isinstance(each, BaseException)]
 
 
 def _from_outside(trace: TracebackType | None) -> TracebackType | None:

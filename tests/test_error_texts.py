@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from flask_braintrust_evals import Evaluator
-from flask_braintrust_evals.error_texts import MAX_STACK, error_text, stack_text
+from flask_braintrust_evals.error_texts import MAX_STACK, error_text, message_text, stack_text
 from flask_braintrust_evals.errors import EvalsError
 from flask_braintrust_evals.log_filter import OneRecordFilter
 from flask_braintrust_evals.plain_values import MAX_TEXT, safe_text
@@ -132,6 +132,38 @@ def test_an_error_of_an_event_loop_without_a_text_does_not_hang(blocking: bool) 
     )
     (result,) = in_time(lambda: evaluator.run([{"input": 1}])).results
     assert result.error is not None and result.error.type == "Odd"
+
+
+class Group(Exception):
+    """A group as the later ones of Python are; 3.10 has none."""
+
+    def __init__(self, text: str, *exceptions: BaseException) -> None:
+        super().__init__(text)
+        self.exceptions = exceptions
+
+
+def test_a_group_of_exceptions_has_their_texts_and_their_place() -> None:
+    async def task(input: Any) -> Any:
+        try:
+            fail(KeyError)
+        except KeyError as error:
+            raise Group("2 sub-exceptions", Group("1", error), ValueError("b")) from None
+
+    (result,) = in_time(lambda: Evaluator("e", task).run([{"input": 1}])).results
+    assert result.error is not None
+    assert str(result.error) == "Group: 2 sub-exceptions: KeyError: ; ValueError: b"
+    assert result.error.place.endswith("in fail: raise kind()")
+
+
+def test_the_text_of_a_group_of_exceptions_has_an_end() -> None:
+    class Circle(Group):
+        def __init__(self) -> None:
+            super().__init__("a circle", self)
+
+    many = Group("many", *map(Exception, range(1000)))
+    assert message_text(many) == "many: Exception: 0; Exception: 1; Exception: 2; …"
+    assert message_text(Circle()) == "a circle"
+    assert len(message_text(Group("x", Long()))) <= MAX_TEXT + 1
 
 
 # --- The log ---

@@ -32,8 +32,7 @@ from opentelemetry.trace import (
     Tracer,
 )
 
-from flask_braintrust_evals.error_texts import error_text, stack_text
-from flask_braintrust_evals.plain_values import safe_text
+from flask_braintrust_evals.error_texts import error_text, message_text, stack_text
 
 from .processor import CaseSpanContext
 from .span_copies import copy_of
@@ -182,7 +181,7 @@ class RecordingSpan(ReadableSpan, Span):
         module = "" if kind.__module__ in ("builtins", None) else f"{kind.__module__}."
         recorded = {
             "exception.type": f"{module}{kind.__qualname__}",
-            "exception.message": safe_text(exception),
+            "exception.message": message_text(exception),
             "exception.stacktrace": stack_text(exception),
             "exception.escaped": str(escaped),
         }

@@ -31,8 +31,7 @@ from flask_braintrust_evals.engine.tracing.eval_tracer import EvalTracer
 from flask_braintrust_evals.engine.tracing.span_scope import SpanScope, current_scope
 from flask_braintrust_evals.engine.values.results import CaseError, CaseRef
 from flask_braintrust_evals.error_places import place_text
-from flask_braintrust_evals.error_texts import stack_text
-from flask_braintrust_evals.plain_values import safe_text
+from flask_braintrust_evals.error_texts import message_text, stack_text
 
 from .blocking_calls import BlockingCalls
 from .late_calls import LateCalls
@@ -279,5 +278,5 @@ class UserCode:
             type(error).__name__,
             exc_info=error,
         )
-        text, stack = safe_text(error), stack_text(error)
+        text, stack = message_text(error), stack_text(error)
         return CaseError(type(error).__name__, text, stack, place_text(error))
