@@ -22,7 +22,7 @@ from flask_braintrust_evals.errors import RegistrationError
 
 from .evaluators import from_sdk
 from .modules import FileModules, import_code
-from .uncalled import NO_CALL, why_nothing
+from .uncalled import NO_CALL, advice_for, why_nothing
 
 logger = logging.getLogger("flask_braintrust_evals")
 
@@ -158,11 +158,7 @@ def _load_file(file: Path, modules: FileModules, blocking: bool) -> list[Evaluat
             modules.import_file(file)
         except (Exception, SystemExit) as error:
             why = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-            if isinstance(error, ImportError) and "attempted relative import" in str(error):
-                why += (
-                    "; relative imports work in packages only: add a file __init__.py to the"
-                    " folder, or write 'import name' for a file beside this one"
-                )
+            why += advice_for(file, error, bool(collector.collected))
             raise RegistrationError(f"{file} could not be imported: {why}") from error
     return [_evaluator(*each, blocking) for each in collector.collected]
 

@@ -1,4 +1,4 @@
-"""Says why a file defines no evaluators."""
+"""Says why a file defines no evaluators, and what to change in one that cannot be imported."""
 
 from __future__ import annotations
 
@@ -21,29 +21,78 @@ _UNUSED = (
     "defines no evaluators: it calls Eval(...) only in code that is not executed when the file is"
     " imported; call it outside of functions and conditions"
 )
+_NOT_AWAITED = (
+    "defines no evaluators: it calls EvalAsync(...) without `await`, which does nothing; call"
+    " Eval(...), or asyncio.run(EvalAsync(...))"
+)
+_IN_PACKAGES = (
+    "; relative imports work in packages only: add a file __init__.py to the folder, or write"
+    " 'import name' for a file beside this one"
+)
+_EXITS = (
+    "; read arguments of the command line, and end the process, only below"
+    ' `if __name__ == "__main__":`'
+)
+_RESULT_IS_READ = (
+    "; the result of Eval(...) is empty when the file is loaded, which runs no evaluators: read it"
+    ' only below `if __name__ == "__main__":`'
+)
 
 
 def why_nothing(file: Path) -> str:
     """Return why the import of a file has defined no evaluators, and what to change."""
-    try:
-        with tokenize.open(file) as opened:
-            tree = ast.parse(opened.read())
-    except (OSError, SyntaxError, ValueError):
+    tree = _tree(file)
+    if tree is None or not _calls(tree):
         return NO_CALL
-    if not _calls(tree):
-        return NO_CALL
+    alone = [each for each in _statements(tree) if isinstance(each, ast.Call)]
+    if any(_name(call) == "EvalAsync" for call in alone):
+        return _NOT_AWAITED
     blocks = [node for node in ast.walk(tree) if isinstance(node, ast.If) and _is_main(node.test)]
     if any(_calls(statement) for block in blocks for statement in block.body):
         return _MAIN
     return _MAIN_FUNCTION if blocks else _UNUSED
 
 
-def _calls(tree: ast.AST) -> bool:
-    """Return whether some code contains a call of ``Eval``, under this name or as an attribute."""
-    called = [node.func for node in ast.walk(tree) if isinstance(node, ast.Call)]
-    return any(
-        getattr(function, "id", getattr(function, "attr", None)) in _NAMES for function in called
-    )
+def advice_for(file: Path, error: BaseException, has_called: bool) -> str:
+    """Return what to change in a file whose import has failed, to be added to the error's text.
+
+    Args:
+        file: the file.
+        error: why its import has failed.
+        has_called: whether it has called ``Eval(...)`` before.
+    """
+    if isinstance(error, ImportError):
+        return _IN_PACKAGES if "attempted relative import" in str(error) else ""
+    if isinstance(error, SystemExit):
+        return _EXITS
+    tree = _tree(file) if has_called else None
+    if tree is None:
+        return ""
+    without_result = sum(len(_calls(each)) for each in _statements(tree))
+    return _RESULT_IS_READ if len(_calls(tree)) > without_result else ""
+
+
+def _tree(file: Path) -> ast.Module | None:
+    try:
+        with tokenize.open(file) as opened:
+            return ast.parse(opened.read())
+    except (OSError, SyntaxError, ValueError):
+        return None
+
+
+def _calls(tree: ast.AST) -> list[ast.Call]:
+    """Return the calls of ``Eval`` in some code, under this name or as an attribute."""
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    return [call for call in calls if _name(call) in _NAMES]
+
+
+def _statements(tree: ast.AST) -> list[ast.expr]:
+    """Return the expressions that are statements of their own, whose value nobody gets."""
+    return [node.value for node in ast.walk(tree) if isinstance(node, ast.Expr)]
+
+
+def _name(call: ast.Call) -> str | None:
+    return getattr(call.func, "id", getattr(call.func, "attr", None))
 
 
 def _is_main(test: ast.expr) -> bool:

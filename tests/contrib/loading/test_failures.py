@@ -243,11 +243,43 @@ def test_a_file_that_calls_eval_only_when_it_is_run_is_an_error_that_says_so(
     assert names(bp) == ["two"]
 
 
-def test_a_relative_import_outside_of_a_package_is_an_error_with_advice(
+@pytest.mark.parametrize(
+    ("lines", "advice"),
+    [
+        (
+            ["from .helpers import x"],
+            "add a file __init__.py to the folder, or write 'import name' for a file beside this",
+        ),
+        (
+            ["import argparse", "argparse.ArgumentParser().parse_args(['--model'])"],
+            "SystemExit: 2; read arguments of the command line, and end the process, only below",
+        ),
+        (
+            ["result = Eval('one', data, task, [exact])", "result.summary.scores['exact']"],
+            "KeyError: 'exact'; the result of Eval(...) is empty when the file is loaded",
+        ),
+    ],
+)
+def test_a_file_that_cannot_be_imported_is_an_error_with_advice(
+    bp: EvalsBlueprint, write: Write, lines: list[str], advice: str
+) -> None:
+    assert advice in refusal(bp, write("eval_one.py", *lines))
+
+
+def test_a_file_that_reads_no_result_is_not_told_that_it_is_empty(
     bp: EvalsBlueprint, write: Write
 ) -> None:
-    file = write("eval_one.py", "from .helpers import x")
-    assert "add a file __init__.py to the folder, or write 'import name'" in refusal(bp, file)
+    call = "asyncio.run(EvalAsync('one', data, task, [exact]))"
+    file = write("eval_one.py", "import asyncio", "from braintrust import EvalAsync", call, "1 / 0")
+    assert refusal(bp, file).endswith("ZeroDivisionError: division by zero")
+
+
+@pytest.mark.filterwarnings("ignore:coroutine:RuntimeWarning")
+def test_a_call_that_is_not_awaited_is_an_error_that_says_so(
+    bp: EvalsBlueprint, write: Write
+) -> None:
+    file = write("eval_one.py", "import braintrust", "braintrust.EvalAsync('one', data, task, [])")
+    assert "it calls EvalAsync(...) without `await`, which does nothing" in refusal(bp, file)
 
 
 def test_a_file_without_evaluators_among_others_is_warned_of(
