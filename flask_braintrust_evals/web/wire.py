@@ -215,7 +215,8 @@ def summary_body(
 
     ``comparison`` has the form of the ``braintrust`` SDK: ``{"status": "success", "scores",
     "metrics"}``, or ``{"status": "skipped", "reason"}`` if Braintrust's comparison could not be
-    had. The scores and metrics at the top are there in both cases; they are those of the run.
+    had. The scores and metrics at the top are there in both cases; they are those of the run, and
+    those that Braintrust alone knows.
 
     Beyond the protocol, there are ``scorerMetrics`` if scorers have tokens or cost, ``errors``
     (``{"cases", "scorers"}``) if tasks, scorers or classifiers failed, ``lostSpans`` if spans were
@@ -230,9 +231,17 @@ def summary_body(
         notes: what may be a mistake in the cases, which is told as a warning.
     """
     scores = {
-        score.name: _score(score, comparison.scores.get(score.name, {}))
-        for score in summary.scores.values()
-        if score.mean is not None
+        # Braintrust also knows those that tasks have logged on their spans.
+        **{
+            name: entry
+            for name, entry in comparison.scores.items()
+            if isinstance(entry.get("score"), int | float)
+        },
+        **{
+            score.name: _score(score, comparison.scores.get(score.name, {}))
+            for score in summary.scores.values()
+            if score.mean is not None
+        },
     }
     metrics = {
         **comparison.metrics,

@@ -240,7 +240,8 @@ def test_a_comparison_is_sent_with_our_own_means() -> None:
         comparison_experiment_name="before",
         scores={
             "exact": {"score": 0.1, "diff": 0.25, "improvements": 3, "regressions": 1},
-            "other": {"score": 1},
+            "logged by the task": {"name": "logged by the task", "score": 1},
+            "of the earlier one": {"name": "of the earlier one", "score": None},
         },
         metrics={"duration": {"name": "duration", "metric": 1.5}},
     )
@@ -251,7 +252,8 @@ def test_a_comparison_is_sent_with_our_own_means() -> None:
             "improvements": 3,
             "regressions": 1,
             "diff": 0.25,
-        }
+        },
+        "logged by the task": {"name": "logged by the task", "score": 1},
     }
     metrics = {"duration": {"name": "duration", "metric": 1.5}}
     assert body == {
