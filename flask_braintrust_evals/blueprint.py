@@ -16,6 +16,7 @@ from flask import Blueprint, Flask, Response, request
 from werkzeug.exceptions import HTTPException, default_exceptions
 
 from .cli import evals_cli
+from .contrib import share_langchain_handler
 from .engine.calls.introspection import callable_name, location_of
 from .engine.evaluator import Evaluator
 from .engine.registry import Registry
@@ -183,6 +184,8 @@ class EvalsBlueprint(Blueprint):
         last = app.after_request_funcs.setdefault(None, [])
         if _finish_answer not in last:
             last.insert(0, _finish_answer)  # Flask calls the first one last
+        # Here: what the application has set up so far is seen in this context, and not in requests.
+        share_langchain_handler()
         super().register(app, options)
 
 

@@ -64,6 +64,14 @@ def braintrust_spans() -> type[EvalSpan] | None:
         return None
 
 
+def share_langchain_handler() -> None:
+    """Have cases see the handler for LangChain that is set by the ``braintrust`` SDK's means."""
+    if "braintrust" in sys.modules:
+        from .braintrust.langchain_handler import share_handler
+
+        share_handler()
+
+
 def braintrust_attachments() -> Any:
     """Return what puts attachments of the ``braintrust`` SDK in place of references to them.
 

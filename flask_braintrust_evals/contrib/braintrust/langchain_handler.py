@@ -1,0 +1,54 @@
+"""Lets the SDK's global handler for LangChain reach cases.
+
+``set_global_handler(...)``, which ``setup_langchain()`` and ``auto_instrument()`` call for their
+users, sets a context variable. Each case has a context of its own, and would not see it.
+"""
+
+from __future__ import annotations
+
+import sys
+from contextvars import ContextVar, Token
+from typing import Any
+
+from flask_braintrust_evals.engine.tracing.span_scope import current_scope
+
+_MODULES = ("braintrust.integrations.langchain.context", "braintrust_langchain.context")
+_VARIABLE = "braintrust_callback_handler_var"
+
+
+class SharedHandler:
+    """Takes the place of the variable: what is set outside of cases is seen in all of them.
+
+    Args:
+        variable: has what is set, as before; inside of a case it is seen in this case alone.
+    """
+
+    def __init__(self, variable: ContextVar[Any]) -> None:
+        self._variable = variable
+        self._shared = variable.get(None)
+
+    def get(self) -> Any:
+        """Return the handler; ``None``: there is none."""
+        own = self._variable.get(None)
+        return self._shared if own is None and current_scope.get() is not None else own
+
+    def set(self, handler: Any) -> Token[Any]:
+        """Set the handler, or ``None``."""
+        if current_scope.get() is None:
+            self._shared = handler
+        return self._variable.set(handler)
+
+
+def share_handler() -> None:
+    """Have cases see the handler that is set in the calling context, and those that are set later.
+
+    May be called again.
+    """
+    for name in _MODULES:
+        module = sys.modules.get(name)
+        variable = getattr(module, _VARIABLE, None)
+        if isinstance(variable, ContextVar):
+            shared = SharedHandler(variable)
+            setattr(module, _VARIABLE, shared)
+            # LangChain has the variable itself. It takes a handler that it finds twice once.
+            sys.modules["langchain_core.tracers.context"].register_configure_hook(shared, True)

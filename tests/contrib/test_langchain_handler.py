@@ -1,0 +1,84 @@
+"""The SDK's global handler for LangChain reaches cases. Its modules are replaced by small ones."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from contextvars import ContextVar
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from flask_braintrust_evals.contrib import share_langchain_handler
+from flask_braintrust_evals.contrib.braintrust.evaluators import from_sdk
+from tests.standin import StandIn
+from tests.web.support import api_of, deltas
+
+from .support import sdk_evaluator
+
+NAMES = ("braintrust.integrations.langchain.context", "braintrust_langchain.context")
+
+
+class LangChain:
+    """What LangChain and the SDK's module for it have."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+        self.module: Any = ModuleType(name)
+        variable = ContextVar[Any]("handler", default=None)
+        self.module.braintrust_callback_handler_var = variable
+        self._hooks: list[Any] = [variable]
+        langchain: Any = ModuleType("langchain_core.tracers.context")
+        langchain.register_configure_hook = lambda hook, inheritable: self._hooks.append(hook)
+        monkeypatch.setitem(sys.modules, name, self.module)
+        monkeypatch.setitem(sys.modules, langchain.__name__, langchain)
+
+    def set_global_handler(self, handler: str) -> None:
+        self.module.braintrust_callback_handler_var.set(handler)
+
+    def handlers(self) -> list[str]:
+        return sorted({each.get() for each in self._hooks} - {None})
+
+
+@pytest.fixture(params=NAMES)
+def langchain(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> LangChain:
+    return LangChain(monkeypatch, request.param)
+
+
+def seen_by(cloud: StandIn, task: Callable[..., Any], then: Callable[[], None]) -> list[Any]:
+    api = api_of(cloud, from_sdk(sdk_evaluator(eval_name="echo", task=task)))
+    then()
+    return [json.loads(each["data"]) for each in deltas(api.events(data=[{"input": 1}]))]
+
+
+def test_a_handler_that_is_set_before_the_blueprint_is_registered_is_seen_in_cases(
+    cloud: StandIn, langchain: LangChain
+) -> None:
+    langchain.set_global_handler("first")
+    assert seen_by(cloud, lambda input: langchain.handlers(), lambda: None) == [["first"]]
+
+
+def test_one_that_is_set_later_is_seen_too(cloud: StandIn, langchain: LangChain) -> None:
+    set_second = lambda: langchain.set_global_handler("second")  # noqa: E731
+    langchain.set_global_handler("first")
+    assert seen_by(cloud, lambda input: langchain.handlers(), set_second) == [["second"]]
+    assert langchain.handlers() == ["second"]
+
+
+def test_one_that_a_task_sets_is_seen_in_its_case_alone(
+    cloud: StandIn, langchain: LangChain
+) -> None:
+    def task(input: Any) -> list[str]:
+        langchain.set_global_handler("own")
+        return langchain.handlers()
+
+    assert seen_by(cloud, task, lambda: None) == [["own"]]
+    assert seen_by(cloud, lambda input: langchain.handlers(), lambda: None) == [[]]
+
+
+def test_the_variable_is_replaced_once(langchain: LangChain) -> None:
+    share_langchain_handler()
+    shared = langchain.module.braintrust_callback_handler_var
+    share_langchain_handler()
+    assert langchain.module.braintrust_callback_handler_var is shared
