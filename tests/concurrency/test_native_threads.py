@@ -41,7 +41,7 @@ def test_functions_are_traced_and_profiled_as_in_other_threads() -> None:
     try:
         NativeThreads(1).submit(work).result(PATIENCE)
     finally:
-        threading.settrace(before[0])  # type: ignore[arg-type]
+        threading.settrace(before[0])
         threading.setprofile(before[1])
     assert "work" in traced & profiled
 

@@ -25,13 +25,14 @@ class LangChain:
     """What LangChain and the SDK's module for it have."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-        self.module: Any = ModuleType(name)
+        module: Any = ModuleType(name)
         variable = ContextVar[Any]("handler", default=None)
-        self.module.braintrust_callback_handler_var = variable
+        module.braintrust_callback_handler_var = variable
+        self.module = module
         self._hooks: list[Any] = [variable]
         langchain: Any = ModuleType("langchain_core.tracers.context")
         langchain.register_configure_hook = lambda hook, inheritable: self._hooks.append(hook)
-        monkeypatch.setitem(sys.modules, name, self.module)
+        monkeypatch.setitem(sys.modules, name, module)
         monkeypatch.setitem(sys.modules, langchain.__name__, langchain)
 
     def set_global_handler(self, handler: str) -> None:
