@@ -70,6 +70,7 @@ async function arrive(fields) {
   if (!store || !setup.names.length) return;
   const evaluator = setup.names.includes(fields.evaluator) ? fields.evaluator : lastEvaluator();
   if (setup.evaluator !== evaluator) await setup.choose(evaluator);
+  if (mine !== turn) return;
   remember(`evaluator ${store.application}`, evaluator);
   listed = fields.evaluator || evaluator;
   const run = await found(fields.run);
@@ -83,8 +84,7 @@ async function arrive(fields) {
   drawUnkept();
   drawLine();
   drawActive();
-  byId("results").hidden = !run;
-  byId("runs").hidden = Boolean(run);
+  showResults(Boolean(run));
   document.title = run ? `${run.label || listed} – Evaluators` : "Evaluators";
   await list();
   if (mine === turn) view.openCase(run ? fields.case : "");
@@ -173,12 +173,20 @@ function opened(run, body) {
   [request, listed] = [body, run.evaluator];
   setPlace({ evaluator: run.evaluator, run: run.id });
   show(byId("gone"), "");
-  byId("runs").hidden = true;
-  byId("results").hidden = false;
+  showResults(true);
   shown.open(run);
   drawUnkept();
   drawLine();
   byId("results").scrollIntoView({ block: "nearest" });
+}
+
+// Shows the results of a run, or else the list of runs. Who has used one of them by keyboard goes on in the other one.
+function showResults(on) {
+  const [now, before] = on ? [byId("results"), byId("runs")] : [byId("runs"), byId("results")];
+  const isUsed = before.contains(document.activeElement);
+  before.hidden = true;
+  now.hidden = false;
+  if (isUsed) now.focus();
 }
 
 function drawUnkept() {

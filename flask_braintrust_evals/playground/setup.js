@@ -15,6 +15,7 @@ export class Setup {
   #manifest = {};
   #form = parameterForm(null);
   #shown = ""; // the evaluator that the form is of: that of another one is read from the database first
+  #reading; // that
   #source = new Source();
   #keeping = null;
 
@@ -85,10 +86,15 @@ export class Setup {
   }
 
   // Shows the form of an evaluator, with what was last entered there.
-  async choose(name) {
+  choose(name) {
     this.#keep();
     this.evaluator = name;
     byId("evaluator").value = name;
+    this.#reading = this.#read(name);
+    return this.#reading;
+  }
+
+  async #read(name) {
     const kept = (await this.store.form(name).catch(() => undefined)) ?? {};
     if (this.evaluator !== name) return; // another one has been chosen meanwhile
     this.#fill(kept);
@@ -106,6 +112,7 @@ export class Setup {
 
   // Returns the body of the request, or throws an Error that says what is wrong in the form.
   async request() {
+    while (this.#shown !== this.evaluator) await this.#reading;
     this.#keepNow();
     const parameters = this.#form.values();
     const data = await this.#source.chosen();

@@ -51,6 +51,21 @@ def too_wide(page: Page) -> list[str]:
     return found
 
 
+def broken(page: Page) -> list[str]:
+    """The words of buttons and headings, and the numbers, that are broken into several lines."""
+    script = """const lines = (each) => {
+            const range = document.createRange();
+            range.selectNodeContents(each);
+            return new Set([...range.getClientRects()].map(({top}) => Math.round(top))).size;
+        };
+        const isOne = (each) => each.checkVisibility() && /^[\\w.]+$/.test(each.innerText);
+        return [...document.querySelectorAll(arguments[0])]
+            .filter((each) => isOne(each) && lines(each) > 1).map((each) => each.innerText)"""
+    parts = "#runs button, .runs-head span:not(.unseen), #details :is(button, th, td.number)"
+    found: list[str] = page.browser.execute_script(script, parts)
+    return found
+
+
 def resize(page: Page, width: int) -> None:
     size = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": width < 500}
     page.browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
@@ -85,13 +100,16 @@ def test_nothing_is_found_in_any_state(page: Page) -> None:
     if page.shows("details"):
         page.browser.switch_to.active_element.send_keys(Keys.ESCAPE)
 
-    page.set(page.field("suffix"), "!")
+    page.set(page.field("suffix"), "a long text " * 9)
     page.run("echo")
     Select(page.one("compare")).select_by_index(1)
     page.wait(lambda: page.shows("comparison"))
     found["a comparison"] = schemes(page)
     page.list_runs()
     found["the list of runs"] = schemes(page)
+    resize(page, 1000)
+    found["words of the list in several lines"] = broken(page)
+    page.browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
     page.all("#runs-table button")[0].click()
     page.wait(lambda: page.shows("question"))
     found["a question"] = faults(page)
@@ -109,6 +127,10 @@ def test_nothing_is_found_in_any_state(page: Page) -> None:
         found["a comparison, on a small screen"] = faults(page)
         wide = [each for each in too_wide(page) if not each.startswith("grid")]
         found["too wide for a small screen"] = wide  # the table scrolls by itself
+        page.all("#table .row")[0].click()
+        page.wait(lambda: page.shows("details"))
+        found["words of a case in several lines, on a small screen"] = broken(page)
+        page.browser.switch_to.active_element.send_keys(Keys.ESCAPE)
     finally:
         page.browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
 

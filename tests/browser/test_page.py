@@ -222,6 +222,12 @@ def test_all_can_be_done_by_keyboard(page: Page) -> None:
             .filter((each) => !named(each)).map((each) => each.id)"""
     )
     assert unnamed == [], "every control has a name for screen readers"
+    page.one("all-runs").send_keys(Keys.ENTER)
+    page.wait(lambda: page.shows("runs"))
+    assert page.browser.switch_to.active_element == page.one("runs")
+    page.all("#runs-table a")[0].send_keys(Keys.ENTER)
+    page.wait(lambda: page.shows("results"))
+    assert page.browser.switch_to.active_element == page.one("results")
 
 
 def test_ten_thousand_rows_are_no_burden(page: Page) -> None:

@@ -140,6 +140,43 @@ def test_the_form_remembers_what_was_entered_for_each_evaluator(page: Page) -> N
     assert [row[4] for row in page.table] == ["kept?", "kept?"]
 
 
+HOLD = """
+window.held = {};
+const get = IDBObjectStore.prototype.get;
+IDBObjectStore.prototype.get = function (key) {
+    const asked = get.call(this, key);
+    if (this.name !== "forms") return asked;
+    const answer = {};
+    window.held[key[1]] = () => {
+        answer.result = asked.result;
+        answer.onsuccess();
+    };
+    return answer;
+};
+"""
+"""Has the browser answer what was entered for an evaluator when it is told to."""
+
+
+def test_a_run_waits_for_the_form_of_the_evaluator_that_was_chosen_last(page: Page) -> None:
+    page.evaluator("echo")
+    page.set(page.field("suffix"), "?")
+    page.evaluator("many")
+    page.give(["of many"])
+    page.browser.execute_script(HOLD)
+    for name in ("forms", "echo"):
+        page.choose("evaluator", name)
+        page.wait_for(f"return '{name}' in held")
+    page.one("cases").send_keys(Keys.CONTROL, Keys.ENTER)
+    page.browser.execute_script("held.echo()")
+    page.wait(lambda: page.shows("results"))
+    page.browser.execute_script("held.forms()")
+    page.finish()
+    assert [row[4] for row in page.table] == [f"own {n}?" for n in range(4)]
+    page.all("#table .row")[0].click()
+    page.wait(lambda: page.shows("details"))
+    assert address(page)["evaluator"] == "echo"
+
+
 KEEP = """
 const [name, entered, done] = arguments;
 (async () => {
