@@ -42,6 +42,7 @@ class EvalsBlueprint(Blueprint):
 
     Raises:
         DuplicateEvaluatorError: two of the evaluators have the same name.
+        RegistrationError: one of them is no evaluator, or cannot be served.
     """
 
     enable_openapi = False

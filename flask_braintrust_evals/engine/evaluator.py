@@ -56,7 +56,8 @@ class Evaluator:
         tags: tags of these experiments.
         trial_count: how often each case is run.
         max_concurrency: cases at a time; ``None``: the number in the application's settings.
-        timeout: seconds that a whole run may take; ``None``: no limit.
+        timeout: seconds that a whole run may take; ``None``: for requests the number in the
+            application's settings, and otherwise no limit.
         task_timeout: seconds that the task may take for one case; after that the case has failed,
             and the run continues without waiting for the task. ``None``: no limit.
         retries: how often the task is called again for a case that it failed on, after a pause. It
@@ -206,7 +207,8 @@ class Evaluator:
         Raises:
             RequestError: the value of a parameter is not valid, or there is no such parameter.
             RegistrationError: a number or the scope is not valid.
-            DataError: there are no cases, or one of them is not valid.
+            DataError: neither the run nor the evaluator has data, the data cannot be read, or a
+                case is not valid.
             RunTimeoutError: the time-out was reached before all cases were done.
         """
         check_numbers(trial_count, max_concurrency, timeout)

@@ -124,10 +124,13 @@ class EvalHooks(dict[str, Any]):
         """Show progress in the case's cell while the task runs.
 
         Args:
-            event: ``event`` is one of ``PROGRESS_EVENTS`` of this module; ``data`` is the text, or
-                a value that is sent as JSON; ``format`` (default ``"code"``) is one of
-                ``PROGRESS_FORMATS``, and ``output_type`` (default ``"completion"``) one of
-                ``PROGRESS_OUTPUT_TYPES``.
+            event: ``event`` is one of
+                :data:`~flask_braintrust_evals.engine.running.hooks.PROGRESS_EVENTS`, by default
+                ``progress``; ``data`` is the text, or a value that is sent as JSON; ``format``
+                (default ``"code"``) is one of
+                :data:`~flask_braintrust_evals.engine.running.hooks.PROGRESS_FORMATS`, and
+                ``output_type`` (default ``"completion"``) one of
+                :data:`~flask_braintrust_evals.engine.running.hooks.PROGRESS_OUTPUT_TYPES`.
 
         Raises:
             TypeError: ``event`` is not a mapping.
