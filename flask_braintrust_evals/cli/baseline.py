@@ -10,6 +10,8 @@ from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from flask_braintrust_evals.engine.values.summary import cases_text
+
 from .chance import NOISE, TOLERANCE, chance_of
 from .saved_results import SavedCase, SavedRun
 
@@ -193,4 +195,4 @@ def _judged(change: ScoreChange) -> str:
 
 def _fell(change: ScoreChange) -> str:
     fell = f"fell from {change.before:.4f} to {change.now:.4f}"
-    return f"{change.name} {fell} over {change.cases} cases"
+    return f"{change.name} {fell} over {cases_text(change.cases)}"

@@ -48,7 +48,9 @@ class Journal:
             text = path.read_text("utf-8", "replace") if path.exists() else ""
             self._file: IO[str] = path.open("a", encoding="utf-8")
         except OSError as error:
-            raise click.UsageError(f"--resume: {path} cannot be used: {error}") from None
+            raise click.UsageError(
+                f"--resume: {path} cannot be used: {error.strerror or error}"
+            ) from None
         self._read(text)
         if text and not text.endswith("\n"):
             self._file.write("\n")

@@ -10,6 +10,7 @@ from typing import Any
 
 from flask_braintrust_evals.engine.running.case_source import PlacedCase
 from flask_braintrust_evals.engine.values.cases import EvalCase
+from flask_braintrust_evals.engine.values.summary import cases_text
 from flask_braintrust_evals.error_texts import error_text
 from flask_braintrust_evals.errors import DataError, EvalsError, RequestError
 from flask_braintrust_evals.plain_values import safe_text
@@ -70,7 +71,7 @@ class Selection:
             if unknown:
                 raise RequestError(
                     f"--case: no case has the id {unknown[0]!r}, nor this place and no id;"
-                    f" there are {len(placed)} cases"
+                    f" the data has {cases_text(len(placed))}"
                 )
             chosen = {each.index for found in named.values() for each in found}
             placed = [each for each in placed if each.index in chosen]

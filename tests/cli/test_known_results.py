@@ -251,6 +251,13 @@ def test_another_file_is_not_taken_for_a_journal(text: str, line: int, tmp_path:
     assert f"is not what --resume writes (line {line})" in result.stderr
 
 
+def test_a_journal_that_cannot_be_made_is_named_once(tmp_path: Path) -> None:
+    file = tmp_path / "none" / "run.jsonl"
+    result = run(Task(), "--resume", str(file))
+    assert result.exit_code == 2
+    assert f"--resume: {file} cannot be used: No such file or directory\n" in result.stderr
+
+
 def test_an_experiment_would_lack_what_is_not_run(tmp_path: Path) -> None:
     result = run(Task(), "--resume", str(tmp_path / "j"), "--experiment", "nightly")
     assert result.exit_code == 2

@@ -232,7 +232,7 @@ def test_a_run_that_takes_too_long_raises(given: bool) -> None:
         in_time(lambda: evaluator.run(inputs(1), timeout=0.1 if given else None))
 
     assert str(raised.value) == (
-        "the run's time-out of 0.1 seconds was reached; 0 cases were done by then"
+        "the run's time-out of 0.1 seconds was reached; done by then: 0 cases"
     )
 
 

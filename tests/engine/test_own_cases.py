@@ -110,7 +110,7 @@ def test_data_that_failed_once_fails_every_run_after_the_same_cases(make: Any) -
     for _ in range(3):
         with pytest.raises(DataError) as failed:
             evaluator.run(max_concurrency=1)
-        assert str(failed.value) == "the data could not be read after 1 cases: OSError: gone"
+        assert str(failed.value) == "the data could not be read after 1 case: OSError: gone"
 
 
 def test_a_coroutine_that_failed_once_fails_every_run() -> None:

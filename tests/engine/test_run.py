@@ -25,6 +25,7 @@ from flask_braintrust_evals.engine.values.events import (
     RunFinished,
     TaskFinished,
 )
+from flask_braintrust_evals.engine.values.summary import cases_text
 from flask_braintrust_evals.errors import CloudTimeoutError, DataError
 from tests.support import PATIENCE, Counter, eventually, happens, in_time, python, waiting_in
 
@@ -421,7 +422,7 @@ def test_a_source_that_fails_fails_the_run_after_the_cases_it_gave(
     last = events[-1]
     assert isinstance(last, RunFailed)
     assert isinstance(last.error, DataError)
-    assert str(last.error) == f"the data could not be read after {number} cases: {text}"
+    assert str(last.error) == f"the data could not be read after {cases_text(number)}: {text}"
     assert last.summary.cases == number
 
 

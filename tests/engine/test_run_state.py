@@ -145,7 +145,7 @@ def test_a_run_that_is_given_up_reports_running_cases_as_failed(reason: RunError
     assert executor.cancelled.is_set()
     assert (run.summary.cases, run.summary.failed, run.summary.interrupted) == (0, 0, 1)
     assert isinstance(rest[-1], RunFailed)
-    assert str(rest[-1].error) == f"{reason}; 0 cases were done by then"
+    assert str(rest[-1].error) == f"{reason}; done by then: 0 cases"
 
 
 def test_a_time_out_gives_a_run_up_also_while_it_waits_for_its_last_cases() -> None:

@@ -78,7 +78,7 @@ def test_at_its_time_out_a_run_gives_up_the_cases_that_are_not_done() -> None:
     last = events[-1]
     assert isinstance(last, RunFailed)
     assert isinstance(last.error, RunTimeoutError)
-    assert str(last.error) == f"{message}; 1 cases were done by then"
+    assert str(last.error) == f"{message}; done by then: 1 case"
     summary = last.summary
     assert (summary.cases, summary.failed, summary.interrupted) == (1, 0, 2)
     assert last.summary.scores["scorer"].count == 1

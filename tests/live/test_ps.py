@@ -124,7 +124,7 @@ def test_runs_of_all_processes_are_listed_and_cancelled(
     cancelled = evals("cancel", *ids(listed(*ada)), *ada)
     assert cancelled.exit_code == 0, cancelled.output
     assert len(cancelled.stdout.splitlines()) == len(streams)
-    text = "the run was cancelled by its caller; 0 cases were done by then"
+    text = "the run was cancelled by its caller; done by then: 0 cases"
     assert endings(streams) == [["error", text, "done"]] * len(streams)
     cloud.wait_for(lambda: len(cloud.spans_named("eval")) == len(streams))
     eventually(lambda: not listed(*ada)["runs"])
@@ -157,7 +157,7 @@ def test_who_runs_the_server_sees_and_cancels_the_runs_of_all(
     assert table[0].split()[:3] == ["id", "evaluator", "organization"]
     assert [line.split()[0] for line in table[1:]] == [each["id"] for each in runs]
     assert evals("cancel", *[each["id"] for each in runs]).exit_code == 0
-    text = "the run was cancelled by who runs the server; 0 cases were done by then"
+    text = "the run was cancelled by who runs the server; done by then: 0 cases"
     assert endings(streams) == [["error", text, "done"]] * 2
     again = evals("cancel", "f" * 32)
     assert again.exit_code == 1

@@ -79,7 +79,7 @@ def test_a_run_that_takes_too_long_is_an_error_event_or_a_500(cloud: StandIn) ->
         hooks.cancel_event.wait(20)
 
     api = api_of(cloud, Evaluator("slow", wait))
-    text = "the run's time-out of 0.1 seconds was reached; 0 cases were done by then"
+    text = "the run's time-out of 0.1 seconds was reached; done by then: 0 cases"
     events = api.events(name="slow", data=[{"input": 1}], timeout=100)
     assert types_of(events)[-2:] == ["error", "done"]
     assert events[-2].json == text

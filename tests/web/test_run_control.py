@@ -125,7 +125,7 @@ def test_a_cancelled_run_ends_as_cancelled_for_its_client_and_its_spans_arrive(
     assert (answer.status_code, answer.get_json()) == (200, {"id": id, "state": "cancelled"})
     events = stream.events()
     assert [each.type for each in events[-2:]] == ["error", "done"]
-    assert events[-2].json == "the run was cancelled by its caller; 1 cases were done by then"
+    assert events[-2].json == "the run was cancelled by its caller; done by then: 1 case"
     failed = [each.json for each in events if each.type == "progress"]
     assert [each["data"] for each in failed if each["event"] == "error"] == [
         "RunCancelledError: the run was cancelled by its caller"

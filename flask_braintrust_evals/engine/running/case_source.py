@@ -12,6 +12,7 @@ from typing import Any
 
 from flask_braintrust_evals.concurrency.cancellation import Cancellation
 from flask_braintrust_evals.engine.values.cases import FIELDS, EvalCase
+from flask_braintrust_evals.engine.values.summary import cases_text
 from flask_braintrust_evals.error_texts import error_text
 from flask_braintrust_evals.errors import CloudError, DataError, EvalsError, TooManyCasesError
 from flask_braintrust_evals.excerpts import MAX_QUOTED, shortened
@@ -214,9 +215,8 @@ class CaseSource:
     def _failure(self, error: BaseException) -> DataError:
         if isinstance(error, DataError):
             return DataError(f"case {self._taken + 1}: {error}")
-        return DataError(
-            f"the data could not be read after {self._taken} cases: {error_text(error)}"
-        )
+        after = cases_text(self._taken)
+        return DataError(f"the data could not be read after {after}: {error_text(error)}")
 
     def _look_ahead(self, trials: Iterator[int]) -> None:
         # Iterators of lists know what is left: no worker is started to find out.

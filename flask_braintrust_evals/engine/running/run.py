@@ -23,7 +23,7 @@ from flask_braintrust_evals.engine.values.events import (
     RunFailed,
     RunFinished,
 )
-from flask_braintrust_evals.engine.values.summary import RunSummary
+from flask_braintrust_evals.engine.values.summary import RunSummary, cases_text
 from flask_braintrust_evals.errors import EvalsError, RunError, RunTimeoutError
 
 from .case_source import CaseSource, CasesToMake
@@ -246,7 +246,7 @@ class Run:
             return [RunFailed(error, self.summary)]
         done = self.summary.cases
         events = open_cases.fail(error, self.summary)
-        failure = type(error)(f"{error}; {done} cases were done by then")
+        failure = type(error)(f"{error}; done by then: {cases_text(done)}")
         return [*events, RunFailed(failure, self.summary)]
 
     # --- On the threads of workers, too ---
