@@ -53,12 +53,12 @@ export class ResultsView {
   #draw() {
     clearTimeout(this.#redraw);
     this.#redraw = null;
-    const { run, other, compared } = this.#shown;
+    const { run, compared } = this.#shown;
     if (!run) return;
     this.#filters.of(run);
     this.#header.show(run);
     show(byId("run-problem"), run.error);
-    const names = this.#cards.show(run, other);
+    const names = this.#cards.show(run);
     drawComparison(byId("comparison"), this.#shown);
     const rows = run.rows.filter((row) => this.#filters.pass(row, compared.get(row)));
     this.#filters.count(rows.length, run.rows.length);

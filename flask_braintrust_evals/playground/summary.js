@@ -1,6 +1,5 @@
 // Shows the scores of a run: for each its mean, how many cases it is the mean of, and the distribution of its values.
 
-import { direction, points } from "./compare.js";
 import { element, percent } from "./dom.js";
 import { BINS, scoreStats } from "./stats.js";
 
@@ -16,10 +15,9 @@ export class ScoreCards {
     this.#filters = filters;
   }
 
-  show(run, other) {
-    const before = new Map(other ? scoreStats(other).map((each) => [each.name, each]) : []);
+  show(run) {
     const all = scoreStats(run);
-    for (const stats of all) this.#draw(stats, before.get(stats.name), run);
+    for (const stats of all) this.#draw(stats, run);
     for (const [name, { card }] of this.#cards) {
       if (all.some((each) => each.name === name)) continue;
       card.remove();
@@ -28,22 +26,22 @@ export class ScoreCards {
     return all.map(({ name }) => name);
   }
 
-  #draw(stats, before, run) {
-    const key = JSON.stringify([stats, before?.mean, run.id, this.#filters.key]);
+  #draw(stats, run) {
+    const key = JSON.stringify([stats, run.id, this.#filters.key]);
     const known = this.#cards.get(stats.name);
     if (known?.drawn === key) return;
     const card = known?.card ?? this.#place.appendChild(element("section", { className: "score-card", "aria-label": stats.name }));
     const focused = card.contains(document.activeElement) ? document.activeElement.dataset.key : null;
     card.classList.toggle("has-failures", stats.failed > 0);
-    card.replaceChildren(...this.#contents(stats, before));
+    card.replaceChildren(...this.#contents(stats));
     if (focused) card.querySelector(`[data-key="${focused}"]`)?.focus();
     this.#cards.set(stats.name, { card, drawn: key });
   }
 
-  #contents(stats, before) {
+  #contents(stats) {
     return [
       element("h3", {}, stats.name),
-      element("div", { className: "mean" }, stats.mean === null ? "no scores" : percent(stats.mean), change(stats, before)),
+      element("div", { className: "mean" }, stats.mean === null ? "no scores" : percent(stats.mean)),
       this.#count(stats),
       meanBar(stats),
       this.#histogram(stats),
@@ -91,12 +89,4 @@ function meanBar({ name, mean, count, failed, none }) {
   bar.append(fill);
   if (mean === null || failed || none) bar.setAttribute("aria-valuetext", mean === null ? "no scores" : `${percent(mean)} of ${count} cases`);
   return bar;
-}
-
-function change({ mean }, before) {
-  if (!before || mean === null || before.mean === null) return null;
-  const known = { before: before.mean, now: mean };
-  const way = direction(known);
-  const mark = { better: "▲ ", worse: "▼ " }[way] ?? "";
-  return element("span", { className: { better: "up", worse: "down" }[way] ?? "quiet", title: "against the run that this one is compared with" }, `, ${mark}${points(known)}`);
 }

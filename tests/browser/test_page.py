@@ -171,6 +171,9 @@ def test_two_runs_are_compared_case_by_case(page: Page) -> None:
     page.wait(lambda: "1 better, 1 worse, 1 as before" in page.one("comparison").text)
 
     assert [row[1] for row in page.table] == ["done, worse", "done, better", "done"]
+    changes = "percentage points"
+    assert changes in page.one("comparison").text, "of the cases that both runs have"
+    assert changes not in page.one("summary").text, "the means there are those of all cases"
     assert [row[6] for row in page.table] == ["0.00 ▼ 1.00", "1.00 ▲ 1.00", "1.00"]
     page.choose("filter", "worse than before")
     page.wait(lambda: [row[2] for row in page.table] == ["a"])
