@@ -28,24 +28,23 @@ export class Server {
 
   // Returns { evaluators, application }: their descriptions by name, and the id of the application that has them.
   async evaluators() {
-    const answer = await checked(await fetch(new URL("list?details=true", base), { headers: this.#headers }));
+    const answer = await ask("list?details=true", { headers: this.#headers });
     return { evaluators: parseExactly(await answer.text()), application: answer.headers.get("x-evals-application") ?? "" };
   }
 
   // Runs an evaluator. Calls `handle(event, data)` for each event when it arrives.
   async run(body, handle, signal) {
-    const answer = await fetch(new URL("eval", base), {
+    const answer = await ask("eval", {
       method: "POST",
       headers: { ...this.#headers, "Content-Type": "application/json" },
       body: JSON.stringify({ ...body, stream: true, case_results: true, case_spans: true }),
       signal,
     });
-    await checked(answer);
     const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
     const parser = new EventParser();
     let ended = false;
     for (;;) {
-      const { done, value } = await reader.read();
+      const { done, value } = await reader.read().catch(cutOff);
       if (done) break;
       for (const { event, data } of parser.feed(value)) {
         ended ||= event === "done";
@@ -56,7 +55,17 @@ export class Server {
   }
 }
 
-async function checked(answer) {
+// Browsers say "network error", and not what to do.
+function cutOff(error) {
+  if (error.name === "AbortError") throw error;
+  return { done: true };
+}
+
+async function ask(path, options) {
+  const answer = await fetch(new URL(path, base), options).catch((error) => {
+    if (error.name === "AbortError") throw error;
+    throw new Error(`the server does not answer: is it running? (${error.message})`);
+  });
   if (answer.ok) return answer;
   const text = await answer.text();
   let message = text;

@@ -158,6 +158,23 @@ def test_a_run_can_be_cancelled(page: Page) -> None:
     assert page.status == "echo: finished, 1 of 1 done"
 
 
+@pytest.mark.parametrize(
+    ("fetch", "said"),
+    [
+        ("Promise.reject(new TypeError('gone'))", "does not answer: is it running? (gone)"),
+        (
+            "Promise.resolve(new Response(new ReadableStream({"
+            "start: (stream) => stream.error(new TypeError('network error'))})))",
+            "the connection ended before the run did; the server's log may say why",
+        ),
+    ],
+)
+def test_a_server_that_is_gone_is_named_as_that(page: Page, fetch: str, said: str) -> None:
+    page.browser.execute_script(f"window.fetch = () => {fetch}")
+    page.run("echo", ["a"])
+    assert page.one("run-problem").text.endswith(said)
+
+
 def test_two_runs_are_compared_case_by_case(page: Page) -> None:
     def data(*expected: str) -> str:
         pairs = zip(("a", "b", "c"), expected, strict=False)
