@@ -7,7 +7,7 @@ import inspect
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import KW_ONLY, dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from flask_braintrust_evals.errors import RegistrationError
 from flask_braintrust_evals.suggestions import did_you_mean
@@ -46,7 +46,10 @@ class Evaluator:
             trace, parameters`` by name and returns a number from 0 to 1, a bool, ``None``, a
             :class:`Score`, a dict, or a list of those.
         classifiers: the same, returning a :class:`Classification`, a dict, ``None``, or a list.
-        parameters: see :func:`flask_braintrust_evals.engine.parameters.declare.declare`.
+        parameters: a mapping of names to JSON Schemas with a ``type``, to ``{"type": "model"}`` or
+            ``{"type": "prompt"}``, to pydantic model classes, or to ``None`` for any value; or a
+            pydantic model class whose fields they are; or what ``load_parameters`` of the
+            ``braintrust`` SDK returns.
         project: the name of the Braintrust project that runs without a parent are recorded in.
         project_id: the id of this project; takes precedence over ``project``.
         data: the cases of a run that gets none: an iterable, or a function that returns one;
@@ -124,6 +127,7 @@ class Evaluator:
     location: str = field(default="", repr=False)
     plan: CasePlan = field(init=False, repr=False)
     parameter_set: ParameterSet | SavedParameterSet = field(init=False, repr=False)
+    __signature__: ClassVar[inspect.Signature]
 
     def __new__(cls, *arguments: Any, **options: Any) -> Evaluator:
         """Make an evaluator; say which option an unknown one stands for.
@@ -278,3 +282,7 @@ _OF_SCORERS = (*_OF_HOOKS, "output")
 """Names of arguments by which a task does not mean its hooks."""
 _OPTIONS = tuple(each.name for each in dataclasses.fields(Evaluator) if each.init)
 """The names of what an evaluator is made from."""
+
+_INIT = inspect.signature(Evaluator.__init__)
+# help() and notebooks would show that of __new__, which names no option.
+Evaluator.__signature__ = _INIT.replace(parameters=[*_INIT.parameters.values()][1:])

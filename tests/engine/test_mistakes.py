@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import inspect
 import logging
 from contextlib import ExitStack, nullcontext
 from dataclasses import dataclass
@@ -160,6 +161,8 @@ def test_scorers_for_scores_is_an_error_that_says_so() -> None:
     with pytest.raises(TypeError) as refused:
         Evaluator("e", echo, **{"score": [exact]})  # type: ignore[arg-type]
     assert str(refused.value) == "an evaluator has no option 'score'; did you mean 'scores'?"
+    shown = list(inspect.signature(Evaluator).parameters)
+    assert shown[:4] == ["name", "task", "scores", "classifiers"], "help() names the options"
 
 
 def test_an_evaluator_can_still_be_copied() -> None:
