@@ -48,6 +48,8 @@ myst_heading_anchors = 3
 html_theme = "flask"
 html_title = f"flask-braintrust-evals {version}"
 html_show_sourcelink = False
+html_static_path = ["static"]
+html_css_files = ["tables.css"]
 html_sidebars = {
     "index": ["project.html", "localtoc.html", "searchbox.html"],
     "**": ["localtoc.html", "relations.html", "searchbox.html"],
