@@ -210,7 +210,8 @@ _COMPRESSION = (
 )
 _ONE_AT_A_TIME = (
     "start gunicorn with --worker-class gevent, or gthread with --threads: sync workers serve one"
-    " request at a time, and cut streams off after --timeout seconds. Start uWSGI with --threads"
+    " request at a time, and cut streams off after --timeout seconds. Start uWSGI with --threads,"
+    " and an ASGI server with a2wsgi instead of asgiref's WsgiToAsgi"
 )
 
 

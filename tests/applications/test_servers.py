@@ -198,6 +198,24 @@ def test_events_come_when_they_happen(house: tuple[House, Client, str]) -> None:
     eventually(lambda: inside.runs == 0)
 
 
+def test_other_requests_are_answered_while_a_stream_is_open(
+    house: tuple[House, Client, str],
+) -> None:
+    inside, client, name = house
+    one_at_a_time = name == "asgiref"
+    inside.released.clear()
+    stream = client.stream("stepwise", [{"input": 1}, {"input": 2}])
+    stream.next()
+    try:
+        answer = requests.get(f"{client.url}/", timeout=0.2 if one_at_a_time else PATIENCE)
+        assert answer.status_code == 200 and not one_at_a_time
+    except requests.Timeout:
+        assert one_at_a_time
+    finally:
+        inside.released.set()
+    assert [each.event for each in stream][-1] == "done"
+
+
 def test_a_client_that_leaves_ends_its_run(house: tuple[House, Client, str]) -> None:
     inside, client, name = house
     if name in ("a2wsgi", "asgiref", "hypercorn"):
@@ -334,7 +352,7 @@ def test_a_uwsgi_that_serves_one_request_at_a_time_is_reported() -> None:
     with uwsgi() as url:
         result = check(f"{url}/evals", token=None)
     assert "FAIL while a run is under way, no other request is answered" in result.stdout
-    assert "Start uWSGI with --threads" in result.stdout
+    assert "Start uWSGI with --threads, and an ASGI server with a2wsgi" in result.stdout
 
 
 APP = """
