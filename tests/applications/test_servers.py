@@ -262,10 +262,7 @@ def test_errors_and_preflights_are_as_everywhere(house: tuple[House, Client, str
 def test_a_body_in_chunks_is_411_where_the_server_does_not_tell_its_end() -> None:
     server = make_reference_server("127.0.0.1", 0, House().app, WSGIServer)
     with served(server.serve_forever, server.shutdown, server.server_port) as url:
-        headers = {"Content-Type": "application/json"}
-        address = f"{url}/evals/eval"
-        pieces = iter([b"{", b"}"])
-        answer = requests.post(address, data=pieces, headers=headers, timeout=PATIENCE)
+        answer = post_chunks(f"{url}/evals/eval")
         assert answer.status_code == 411
         assert "Content-Length" in answer.json()["error"]
     server.server_close()
@@ -332,20 +329,45 @@ def started(command: list[str], port: int, **environ: str) -> Iterator[str]:
 
 def test_uwsgi() -> None:
     with uwsgi("--threads", "4") as url:
-        result = check(f"{url}/evals", token=None)
-        assert result.exit_code == 0, result.stdout
-        assert "ok   events come when they happen" in result.stdout
-        headers = {"Content-Type": "application/json"}
-        body = iter([b"{", b"}"])
-        answer = requests.post(f"{url}/evals/eval", data=body, headers=headers, timeout=PATIENCE)
-        assert (answer.status_code, "Content-Length" in answer.text) == (411, True)
-        # More clients that leave than there are threads: their runs end.
-        own = {"name": "long", "data": {"own": True}}
-        for _ in range(5):
-            with requests.post(f"{url}/evals/eval", json=own, stream=True, timeout=10) as answer:
-                assert b"json_delta" in next(chunks(answer))
-        answer = requests.get(f"{url}/evals/list", timeout=10)
-        assert answer.json().keys() >= {"long", "quick"}
+        check_streams(f"{url}/evals")
+        assert post_chunks(f"{url}/evals/eval").status_code == 411
+
+
+GEVENT = """
+from gevent import monkey
+monkey.patch_all()
+import sys
+from gevent.pywsgi import WSGIServer
+from tests.cli.checked_app import create_app
+WSGIServer(("127.0.0.1", int(sys.argv[1])), create_app(), log=None).serve_forever()
+"""
+
+
+def test_the_server_of_gevent() -> None:
+    port = free_port()
+    with started([sys.executable, "-c", GEVENT, str(port)], port) as url:
+        check_streams(f"{url}/evals")
+        assert post_chunks(f"{url}/evals/eval").status_code == 400
+
+
+def check_streams(url: str) -> None:
+    """Check that events come at once, and that the runs of more clients that leave than uWSGI has
+    threads here end."""
+    result = check(url, token=None)
+    assert result.exit_code == 0, result.stdout
+    assert "ok   events come when they happen" in result.stdout
+    assert "ok   other requests are answered while a run is under way" in result.stdout
+    own = {"name": "long", "data": {"own": True}}
+    for _ in range(5):
+        with requests.post(f"{url}/eval", json=own, stream=True, timeout=10) as answer:
+            assert b"json_delta" in next(chunks(answer))
+    assert requests.get(f"{url}/list", timeout=10).json().keys() >= {"long", "quick"}
+    eventually(lambda: not requests.get(f"{url}/runs", timeout=10).json()["runs"])
+
+
+def post_chunks(address: str) -> requests.Response:
+    headers = {"Content-Type": "application/json"}
+    return requests.post(address, data=iter([b"{", b"}"]), headers=headers, timeout=PATIENCE)
 
 
 def test_a_uwsgi_that_serves_one_request_at_a_time_is_reported() -> None:
