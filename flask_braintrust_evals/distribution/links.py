@@ -139,9 +139,10 @@ class Outbox(_Link, Generic[T]):
     Args:
         transport: the broker.
         purpose: what is sent, for the log.
-        deliver: called with a connection and all that waits; removes what it has sent. Whatever is
-            left when it raises is delivered over the next connection.
-        tick: called with the connection; returns the seconds after which to call it again.
+        deliver: called with a connection and all that waits; sends a first part of it, and removes
+            that. Whatever is left when it raises is delivered over the next connection.
+        tick: called with the connection, also between two parts; returns the seconds after which to
+            call it again.
         connected: called when a connection was made, with whether it is not the first one.
         hold: returns for how many seconds not to deliver what waits.
         idle: called now and then while there is no connection.
@@ -194,7 +195,7 @@ class Outbox(_Link, Generic[T]):
                     self._deliver(sender, self._waiting)
                 if woken or time.monotonic() >= next_tick:
                     next_tick = time.monotonic() + self._tick(sender)
-                if is_stopped:
+                if is_stopped and not self._waiting:
                     return
 
     def _collect(self, timeout: float) -> bool:

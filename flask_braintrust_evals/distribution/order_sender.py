@@ -25,7 +25,8 @@ IDLE_TICK = 5.0
 ANNOUNCED_SECONDS = 0.2
 """Seconds after a notice in which workers need no other one to know this process."""
 MAX_SILENT_BEATS = 2
-"""Beats without a message of a process to itself after which the broker is taken to be silent."""
+"""Beats without any message to a process, though it has sent one to itself, after which the broker
+is taken to be silent."""
 
 _Attempt = tuple[OpenCase, CaseOrder]
 
@@ -108,7 +109,7 @@ class OrderSender:
         self.send_notice_now()
 
     def note_heard(self) -> None:
-        """Note that a message of this process to itself has arrived."""
+        """Note that a message has arrived in the queue of this process."""
         self._unheard_since = None
 
     # --- On the thread ---
@@ -123,13 +124,12 @@ class OrderSender:
     def _deliver(self, sender: Sender, waiting: deque[OpenCase]) -> None:
         if self._next_beat == 0.0:
             self._send_beat(sender)
-        while waiting:
-            with self._state.lock:
-                taken, cases = self._next_order(waiting)
-            if cases:
-                self._send_order(sender, cases)
-            for _ in range(taken):
-                waiting.popleft()
+        with self._state.lock:
+            taken, cases = self._next_order(waiting)
+        if cases:
+            self._send_order(sender, cases)
+        for _ in range(taken):
+            waiting.popleft()
 
     def _next_order(self, waiting: deque[OpenCase]) -> tuple[int, list[_Attempt]]:
         """Return the cases that go into the next order, and how many are done with them.

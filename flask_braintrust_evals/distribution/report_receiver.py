@@ -80,6 +80,8 @@ class ReportReceiver:
         except MessageError as error:
             logger.warning("a report of a worker is ignored: %s", error)
             return
+        # Whatever arrives shows that messages do: that to itself may wait behind many others.
+        self._sender().note_heard()
         if process:
             with self._state.lock:
                 is_new = self._state.workers.note(process)
@@ -100,7 +102,6 @@ class ReportReceiver:
         if report.kind == "ping":
             with self._state.lock:
                 self._state.supervision.heard_itself_at = time.monotonic()
-            self._sender().note_heard()
             self._state.pong.set()
         elif report.kind == "hello":
             self._take_hello(report.content)

@@ -24,6 +24,8 @@ MAX_REPORTS = 200
 PROGRESS_SECONDS = 0.04
 """Seconds between two messages with nothing but progress: tasks report it for each word."""
 
+Send = Callable[[str, Report], None]
+"""Sends a report to an owner."""
 _Item = tuple[str, Report]
 
 
@@ -34,7 +36,7 @@ class ReportSender:
         transport: the broker.
         writer: signs the messages.
         beat: seconds between two calls of ``tick``.
-        tick: called on the thread that sends.
+        tick: called on the thread that sends, with what sends a report before all that wait.
         idle: called on it now and then while there is no connection.
     """
 
@@ -43,7 +45,7 @@ class ReportSender:
         transport: Transport,
         writer: MessageWriter,
         beat: float,
-        tick: Callable[[], None],
+        tick: Callable[[Send], None],
         idle: Callable[[], None],
     ) -> None:
         self._writer = writer
@@ -94,21 +96,21 @@ class ReportSender:
     # --- On the thread ---
 
     def _deliver(self, sender: Sender, waiting: deque[_Item]) -> None:
-        while waiting:
-            owner = waiting[0][0]
-            reports: list[Report] = []
-            for each, report in waiting:
-                if each != owner or len(reports) == MAX_REPORTS:
-                    break
-                reports.append(report)
-            self._send(sender, owner, reports)
-            for _ in reports:
-                waiting.popleft()
-            with self._changed:
-                self._sent += len(reports)
-                self._urgent -= sum(report.kind != "progress" for report in reports)
-                self._changed.notify_all()
-        self._sent_at = time.monotonic()
+        owner = waiting[0][0]
+        reports: list[Report] = []
+        for each, report in waiting:
+            if each != owner or len(reports) == MAX_REPORTS:
+                break
+            reports.append(report)
+        self._send(sender, owner, reports)
+        for _ in reports:
+            waiting.popleft()
+        with self._changed:
+            self._sent += len(reports)
+            self._urgent -= sum(report.kind != "progress" for report in reports)
+            self._changed.notify_all()
+        if not waiting:
+            self._sent_at = time.monotonic()
 
     def _hold(self) -> float:
         """Return for how many seconds what waits need not be sent."""
@@ -128,7 +130,7 @@ class ReportSender:
                 self._send(sender, owner, [smaller])
 
     def _tick(self, sender: Sender) -> float:
-        self._on_tick()
+        self._on_tick(lambda owner, report: self._send(sender, owner, [report]))
         return self._beat
 
 

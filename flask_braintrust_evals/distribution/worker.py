@@ -22,7 +22,7 @@ from .messages import Message, MessageError, MessageWriter, SignatureError
 from .notices import AttemptKey
 from .orders import CaseOrder, RunOrder, read_address, read_order
 from .owners import Owners
-from .report_sender import ReportSender
+from .report_sender import ReportSender, Send
 from .reports import Report
 from .returned_orders import OrderReturns
 from .transport import Transport, WorkerInfo
@@ -263,20 +263,17 @@ class CaseWorker:
         except Exception:
             logger.exception("a run could not be cancelled")
 
-    def _tick(self) -> None:
+    def _tick(self, send: Send) -> None:
         """Cancel what nobody waits for, give back what waits here, and say what runs each beat."""
         self._cancel_abandoned()
         self._give_back_waiting()
         if time.monotonic() >= self._next_beat:
+            for owner, attempts in self._under_way.by_owner().items():
+                send(owner, Report("alive", content=[[*key] for key in attempts]))
             self._next_beat = time.monotonic() + self._beat
-            self._say_alive()
 
     def _give_back_waiting(self) -> None:
         """Have the owners order again what waits for a case that takes long: others may be idle."""
         for owner, key in self._under_way.take_waiting():
             # An owner counts no loss of what had not started.
             self._reports.put(owner, Report("lost", *key, "it waited for another case"))
-
-    def _say_alive(self) -> None:
-        for owner, attempts in self._under_way.by_owner().items():
-            self._reports.put(owner, Report("alive", content=[[*key] for key in attempts]))

@@ -42,6 +42,7 @@ class MemoryBroker:
         is_up: whether it answers.
         silent: whether it takes messages and passes none on.
         lost_notices: how many of the next notices are lost with their connection.
+        delay: seconds that it takes to put in an order or a report.
         connections: how many there were so far.
     """
 
@@ -57,6 +58,7 @@ class MemoryBroker:
         self.is_up = True
         self.silent = False
         self.lost_notices = 0
+        self.delay = 0.0
         self.connections = 0
         self._cut_off = 0
         self._queues: dict[str, Queue[str]] = {}
@@ -93,6 +95,8 @@ class MemoryBroker:
         if self.lost_notices and kind == "notice":
             self.lost_notices -= 1
             raise BrokerDownError
+        if kind != "notice":
+            time.sleep(self.delay)
         text = json.dumps(message)
         self.log.append((kind, text))
         if self.silent:

@@ -572,6 +572,38 @@ def test_a_silent_broker_is_connected_to_again(there: Site, script: Script) -> N
     assert running.result().error is None
 
 
+def test_a_broker_whose_messages_wait_behind_others_is_not_taken_to_be_silent() -> None:
+    with site(EVALUATOR, workers=0, lease=0.6) as there:
+        script = Script(there.broker)
+        running = Running(there, 1)
+        order, case = script.case()
+        connections = there.broker.connections
+        there.broker.silent = True
+        report = {"process": script.process, "reports": [[*Report("ask", "another")]]}
+        for _ in range(10):
+            there.dispatcher._receiver.receive(script._writer.write("report", report))
+            time.sleep(0.1)
+        assert there.broker.connections == connections
+        there.broker.silent = False
+        script.finish(order, case)
+        assert running.result().error is None
+
+
+def test_workers_hear_of_a_process_while_many_of_its_orders_are_sent() -> None:
+    with site(EVALUATOR, workers=0, lease=0.6) as there:
+        script = Script(there.broker)
+        there.broker.delay = 0.05
+        running = Running(there, *range(16), max_concurrency=16)
+        cases = [script.case() for _ in range(16)]
+        sent = [kind for kind, _ in there.broker.log if kind != "report"]
+        places = [place for place, kind in enumerate(sent) if kind == "order"]
+        assert "notice" in sent[places[4] : places[15]]
+        there.broker.delay = 0.0
+        for each in cases:
+            script.finish(*each)
+        assert len(results_of(running.ends())) == 16
+
+
 @pytest.mark.slow
 def test_a_broker_that_comes_back_empty_costs_nothing(there: Site, script: Script) -> None:
     running = Running(there, *range(4))

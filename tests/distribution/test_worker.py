@@ -373,6 +373,20 @@ def test_what_runs_is_named_until_it_is_reported(owner: Owner) -> None:
     assert owner.worker._under_way.attempts == {}
 
 
+def test_so_it_is_while_many_reports_are_sent(owner: Owner) -> None:
+    thread = owner.perform(owner.order("slow", 1))
+    owner.waits_for("alive")
+    owner.broker.delay = 0.1
+    others = [f"another owner {number}" for number in range(15)]
+    for each in others:
+        owner.worker._reports.put(each, Report("ask", "run", 0, 1))
+    eventually(lambda: len(owner.said("alive")) > 1)
+    assert owner.broker.queue_of(others[-1]).empty()
+    owner.broker.delay = 0.0
+    owner.tasks.release.set()
+    ended(thread)
+
+
 def test_an_order_that_is_delivered_again_while_it_runs_is_not_run_twice(owner: Owner) -> None:
     order = owner.order("slow", 1)
     first = owner.perform(order)
