@@ -12,6 +12,7 @@ import pytest
 from celery import Celery
 from kombu import Connection, Queue
 
+from flask_braintrust_evals.contrib.celery import sending
 from flask_braintrust_evals.contrib.celery.connections import ConnectionFailedError
 from flask_braintrust_evals.contrib.celery.transport import CeleryTransport, runs_in_place
 from flask_braintrust_evals.distribution.messages import Message, MessageTooLargeError
@@ -154,6 +155,32 @@ def test_a_message_above_the_limit_of_rabbitmq_is_refused_as_too_large(
     with connected(transport) as sender:
         with pytest.raises(MessageTooLargeError, match="refuses a message of 17,001,"):
             sender.send_order(Message("j" + "x" * 17_000_000, "s"))
+
+
+def test_a_message_that_redis_has_no_memory_for_is_refused_as_too_large(
+    redis_broker: RedisBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sending, "REFUSED_PAUSES", (0.01,))
+    app = new_app(redis_broker.url)
+    transport = CeleryTransport(app, new_queue())
+    name = f"{transport.queue}.reply.{uuid4().hex}"
+    large = message("x" * 6_000_000)
+    with connected(transport) as sender, app.connection_for_read() as connection:
+        client = connection.default_channel.client
+        sender.send_report(name, message("arrives"))
+        used = client.info("memory")["used_memory"]
+        try:
+            client.config_set("maxmemory", used + 3_000_000)
+            with pytest.raises(MessageTooLargeError, match="of 6,000,.*: command not allowed"):
+                sender.send_report(name, large)
+            sender.send_report(name, message("arrives"))
+            client.config_set("maxmemory", 1)  # as if others had filled it
+            for each in (large, message("small")):
+                with pytest.raises(ConnectionFailedError, match="command not allowed"):
+                    sender.send_report(name, each)
+        finally:
+            client.config_set("maxmemory", 0)
+        assert client.llen(name) == 2
 
 
 def test_an_order_is_not_lost_in_silence_if_its_queue_was_deleted_in_rabbitmq(

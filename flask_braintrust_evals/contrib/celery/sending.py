@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from typing import Any
 from uuid import uuid4
@@ -11,6 +12,7 @@ from amqp.exceptions import PreconditionFailed
 from celery import Celery
 from kombu import Connection, Exchange, Queue
 
+from flask_braintrust_evals.concurrency.gevent_patch import new_event
 from flask_braintrust_evals.distribution.messages import Message, MessageTooLargeError
 
 from .connections import close, failures, untraced
@@ -31,6 +33,10 @@ REPLY_QUEUE_SECONDS = 300
 """Seconds without use after which the broker removes the queue of an owner."""
 MAX_DECLARED = 1000
 """Queues of owners that a connection remembers to have declared."""
+LARGE_BYTES = 100_000
+"""Bytes from which on Redis may refuse a message that it has no memory for, and take others."""
+REFUSED_PAUSES = (0.3, 0.6)
+"""Seconds before such a message is sent again: what others have sent may be taken out meanwhile."""
 TRANSIENT = 1
 """The delivery mode of messages that the broker need not write to its disk."""
 
@@ -164,19 +170,42 @@ class CelerySender:
                 headers=headers,
                 properties={"delivery_mode": TRANSIENT, **(properties or {})},
             )
-            try:
+
+            def publish() -> None:
                 self._channel.basic_publish(
                     message, exchange=exchange, routing_key=routing_key, mandatory=mandatory
                 )
-            except PreconditionFailed as error:
-                if "message size" not in str(error):
+
+            refusal = self._refusal(publish, len(body))
+        if refusal is not None:
+            raise MessageTooLargeError(
+                f"the broker refuses a message of {len(body):,} bytes: {refusal}"
+            )
+
+    def _refusal(self, publish: Callable[[], None], size: int) -> str | None:
+        """Publish a message; return why the broker refuses one of its size, if it does.
+
+        Raises:
+            Exception: the broker does not have it for another reason.
+        """
+        is_redis = self._connection.transport.driver_type == "redis"
+        for pause in (*REFUSED_PAUSES, None):
+            try:
+                publish()
+                return None
+            except self._connection.channel_errors as error:
+                if isinstance(error, PreconditionFailed) and "message size" in str(error):
+                    return str(error)
+                if not is_redis or size < LARGE_BYTES:
                     raise
                 refusal = str(error)
-            else:
-                return
-        raise MessageTooLargeError(
-            f"the broker refuses a message of {len(body):,} bytes: {refusal}"
-        )
+            # For as long as the connection is open, Redis has the message in memory.
+            self._channel._create_client().connection_pool.disconnect()
+            if pause is not None:
+                new_event().wait(pause)
+        # It raises likewise if Redis takes nothing at all.
+        self._channel._create_client().set(f"{self._orders}.probe", b"", px=1000)
+        return refusal
 
 
 def returns_of(request: Any) -> int:
@@ -207,6 +236,16 @@ def _reuse_client(channel: Any) -> None:
     It is safe because one thread alone uses the channel.
     """
     create = getattr(channel, "_create_client", None)
-    if create is not None:
-        client = create()
-        channel._create_client = lambda asynchronous=False: client
+    if create is None:
+        return
+    client = create()
+    make_pipeline = client.pipeline
+
+    def pipeline(*args: Any, **options: Any) -> Any:
+        made = make_pipeline(*args, **options)
+        # It quotes the message in the text of an error, which takes a second for each megabyte.
+        made.annotate_exception = lambda *of_error: None
+        return made
+
+    client.pipeline = pipeline
+    channel._create_client = lambda asynchronous=False: client
