@@ -23,6 +23,7 @@ from .web.body import read_json
 from .web.body_time import BodyTimes
 from .web.connections import client_has_left
 from .web.evals import EvalRun
+from .web.header_lists import forget_long_lists
 from .web.manifest import detailed_manifest, manifest
 from .web.openapi import openapi
 from .web.responses import json_response
@@ -187,6 +188,7 @@ def _case_details(body: EvalRequest, settings: Settings) -> CaseDetails | None:
 def _wants_stream(body: EvalRequest) -> bool:
     if body.stream is not None:
         return body.stream
+    forget_long_lists(request, "Accept")
     accepted = {
         kind.partition(";")[0].strip().lower()
         for kind, quality in request.accept_mimetypes

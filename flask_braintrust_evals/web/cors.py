@@ -16,6 +16,7 @@ from flask_cors.core import FLASK_CORS_EVALUATED
 
 from flask_braintrust_evals.config import Settings
 
+from .header_lists import forget_long_lists
 from .origins import is_allowed_origin
 
 METHODS = "GET, POST, OPTIONS"
@@ -77,6 +78,7 @@ def add_cors_headers(request: Request, response: Response, settings: Settings) -
     vars(response).pop(FLASK_CORS_EVALUATED, None)
     origin = request.headers.get("Origin")
     allowed = is_other_allowed_page(request, settings)
+    forget_long_lists(request, "Access-Control-Request-Headers")
     # A refused origin goes through flask-cors too, with a pattern that matches nothing: flask-cors
     # marks the response, so that an application-wide CORS(app) does not allow the origin.
     pattern = re.compile(re.escape(origin) + r"\Z" if allowed and origin else r"(?!)")

@@ -16,6 +16,8 @@ from flask_braintrust_evals import page_files, report_page
 from flask_braintrust_evals.errors import NotFoundError
 from flask_braintrust_evals.page_files import FOLDER
 
+from .header_lists import forget_long_lists
+
 INDEX = "index.html"
 
 APPLICATION_HEADER = "x-evals-application"
@@ -67,6 +69,7 @@ def respond(name: str, request: Request) -> Response:
     response = Response(_content(name), mimetype=_FILES[name][0])
     response.headers.update(_HEADERS)
     response.add_etag()
+    forget_long_lists(request, "If-None-Match", "If-Match")
     response.make_conditional(request)
     return response
 

@@ -86,6 +86,8 @@ def test_parameters_are_checked_and_given_to_the_task(local: Api) -> None:
         (None, "text/event-stream;q=0.1, application/json", True),
         (None, "text/event-stream;q=0, application/json", False),
         (None, "", True),
+        (None, "application/json" + " " * 4080, False),
+        (None, "application/json" + " " * 4081, True),  # such a list is not read
     ],
 )
 @pytest.mark.parametrize("absent", [True, False], ids=["absent", "null"])
