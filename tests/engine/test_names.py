@@ -9,7 +9,7 @@ import pytest
 
 from flask_braintrust_evals.engine.calls.signatures import ScorerCall, unique_names
 from flask_braintrust_evals.engine.evaluator import Evaluator
-from flask_braintrust_evals.engine.values.names import free_name
+from flask_braintrust_evals.engine.values.names import FreeNames, free_name
 from flask_braintrust_evals.engine.values.results import CaseResult
 from flask_braintrust_evals.engine.values.scores import Classification, Score
 
@@ -63,6 +63,25 @@ def test_names_that_are_different_already_stay_and_so_do_those_of_before() -> No
 def test_a_free_name_is_the_first_that_is_not_taken() -> None:
     assert free_name("x", set()) == "x"
     assert free_name("x", {"x", "x (2)", "x (4)"}) == "x (3)"
+
+
+def test_a_free_name_is_found_at_once_however_often_it_was_asked_for() -> None:
+    looked_up: list[object] = []
+
+    class Taken(set[str]):
+        def __contains__(self, name: object) -> bool:
+            looked_up.append(name)
+            return super().__contains__(name)
+
+    taken = Taken({"x (3)"})
+    free = FreeNames(taken)
+    found = []
+    for _ in range(1000):
+        found.append(free.next("x"))
+        taken.add(found[-1])
+    assert found[:3] == ["x", "x (2)", "x (4)"]
+    assert found[-1] == "x (1001)"
+    assert len(looked_up) < 4000
 
 
 def test_an_extra_scorer_does_not_hide_one_of_the_evaluators_own() -> None:

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Iterable, Sequence
 
 from flask_braintrust_evals.engine.calls.signatures import ScorerCall
-from flask_braintrust_evals.engine.values.names import free_name
+from flask_braintrust_evals.engine.values.names import FreeNames
 from flask_braintrust_evals.engine.values.scores import Score
 
 
@@ -29,10 +29,11 @@ def name_scores(
         return {scorer.name: scores[0]}
     named: dict[str, Score] = {}
     unavailable = {*taken}
+    free = FreeNames(unavailable)
     own_names = (scorer.name, scorer.own_name or scorer.name)
     for score in scores:
         is_own = score.name in own_names and scorer.name not in named
-        name = scorer.name if is_own else free_name(score.name, unavailable)
+        name = scorer.name if is_own else free.next(score.name)
         unavailable.add(name)
         named[name] = score if score.name == name else dataclasses.replace(score, name=name)
     return named

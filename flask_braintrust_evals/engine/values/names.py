@@ -8,10 +8,27 @@ from dataclasses import dataclass
 
 def free_name(name: str, taken: Container[str]) -> str:
     """Return ``name``, or the first of ``name (2)``, ``name (3)`` … that is not taken."""
-    candidate, number = name, 2
-    while candidate in taken:
-        candidate, number = f"{name} ({number})", number + 1
-    return candidate
+    return FreeNames(taken).next(name)
+
+
+class FreeNames:
+    """Free names, of which many may be asked for that are the same.
+
+    Args:
+        taken: the names that are taken. None of them may become free.
+    """
+
+    def __init__(self, taken: Container[str]) -> None:
+        self._taken = taken
+        self._next: dict[str, int] = {}
+
+    def next(self, name: str) -> str:
+        """Return ``name``, or the first of ``name (2)``, ``name (3)`` … that is not taken."""
+        candidate, number = name, self._next.get(name, 2)
+        while candidate in self._taken:
+            candidate, number = f"{name} ({number})", number + 1
+        self._next[name] = max(2, number - 1)
+        return candidate
 
 
 @dataclass(frozen=True)
