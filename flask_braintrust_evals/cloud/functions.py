@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from .answers import MAX_ANSWER, MAX_VALUES
 from .sessions import UserSession
 
 
@@ -16,6 +17,8 @@ def invoke(
     parent: Mapping[str, Any] | str | None,
     project_id: str | None,
     strict: bool = True,
+    limit: int = MAX_ANSWER,
+    max_values: int = MAX_VALUES,
 ) -> Any:
     """Have Braintrust run a function, and return its result.
 
@@ -26,9 +29,12 @@ def invoke(
         parent: the object or span that the function's own spans belong to.
         project_id: the project whose settings apply.
         strict: whether an input that lacks a variable of the function's prompt is an error.
+        limit: maximum bytes of the result.
+        max_values: maximum number of JSON values of the result.
 
     Raises:
-        CloudError: Braintrust could not be reached or refused the call, or the function failed.
+        CloudError: Braintrust could not be reached or refused the call, the function failed, or its
+            result is too large.
     """
     body: dict[str, Any] = {
         **function_id,
@@ -40,4 +46,12 @@ def invoke(
     if parent is not None:
         body["parent"] = parent
     headers = {} if project_id is None else {"x-bt-project-id": project_id}
-    return session.proxy("POST", "/function/invoke", json=body, headers=headers, repeatable=False)
+    return session.proxy(
+        "POST",
+        "/function/invoke",
+        json=body,
+        headers=headers,
+        repeatable=False,
+        limit=limit,
+        max_values=max_values,
+    )

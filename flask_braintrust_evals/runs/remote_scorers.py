@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any
 
 from opentelemetry.trace import (
@@ -19,11 +20,11 @@ from flask_braintrust_evals.concurrency.cancellation import Cancellation
 from flask_braintrust_evals.engine.calls.signatures import SCORER_ARGUMENTS, ScorerCall
 from flask_braintrust_evals.engine.parameters.values import Parameters
 from flask_braintrust_evals.engine.tracing.case_trace import CaseTrace
-from flask_braintrust_evals.engine.values.scores import to_scores
+from flask_braintrust_evals.engine.values.scores import Score, to_scores
 from flask_braintrust_evals.errors import CloudError
 
 from .call_room import CallRoom
-from .spec import RemoteScorer
+from .spec import MAX_SCORER_NAME, RemoteScorer
 
 _LARGE = 1_000_000
 """Characters, roughly, that a call counts as at most: two of any size are sent at a time."""
@@ -32,6 +33,13 @@ _LEAST = 10_000
 _AT_A_TIME = 2 * _LARGE
 """Characters of the calls of one run that are sent at a time: the scorers of all its cases may be
 called together, and each call is in memory as JSON."""
+_RESULTS = 1_000_000
+"""Bytes that the results of all functions of a case may have together: they are in memory until the
+client has received the case."""
+_RESULT_VALUES = 20_000
+"""JSON values, likewise."""
+_MAX_NAMES = 100
+"""Different names that the scores of a function may have in a run, which has a mean of each."""
 
 
 def remote_scorers(
@@ -60,6 +68,8 @@ def remote_scorers(
     room = CallRoom(_AT_A_TIME, cancellation)
 
     def scorer(remote: RemoteScorer) -> ScorerCall:
+        names: set[str] = set()
+
         def score(id: Any, trace: CaseTrace, parameters: Parameters, **of_case: Any) -> Any:
             span = get_current_span().get_span_context()
             arguments = of_case
@@ -79,10 +89,10 @@ def remote_scorers(
                     parent=_below(span, parent),
                     project_id=project_id,
                     strict=strict,
+                    limit=_RESULTS // len(scorers),
+                    max_values=_RESULT_VALUES // len(scorers),
                 )
-            result = _with_null_scores(result)
-            _check(result, remote.name)
-            return result
+            return _checked(_with_null_scores(result), remote.name, names)
 
         return ScorerCall(remote.name, score, (), SCORER_ARGUMENTS)
 
@@ -121,24 +131,42 @@ def _with_null_scores(result: Any) -> Any:
     return result
 
 
-def _check(result: Any, name: str) -> None:
-    """Check the result of a function.
+def _checked(result: Any, name: str, names: set[str]) -> list[Score]:
+    """Return the scores in the result of a function.
 
     Nothing of it is quoted, as it is for the evaluator's own scorers: what is no score may come
     from another server than Braintrust's.
 
+    Args:
+        result: the result.
+        name: the name of the scorer.
+        names: the names of the scores that it has given in this run; those of these are added.
+
     Raises:
-        CloudError: it is not a score.
+        CloudError: it is not a score, there are too many of them or of their names, or a name is
+            too long.
     """
-    try:
-        to_scores(result, name)
-        return
-    except (TypeError, ValueError):
-        pass  # the error is raised below, so that it does not refer to this one, which quotes
-    raise CloudError(
-        f"the function of scorer {name!r} did not return a score ({_kind(result)}); it must return"
-        " a number from 0 to 1, null, an object with a 'score', or a list of those"
-    )
+    scores: list[Score] | None = None
+    with suppress(TypeError, ValueError):  # an error raised there would refer to this one
+        scores = to_scores(result, name)
+    if scores is None:
+        raise CloudError(
+            f"the function of scorer {name!r} did not return a score ({_kind(result)}); it must"
+            " return a number from 0 to 1, null, an object with a 'score', or a list of those"
+        )
+    new = {score.name for score in scores} - names
+    if len(scores) > _MAX_NAMES or len(names) + len(new) > _MAX_NAMES:
+        raise CloudError(
+            f"the function of scorer {name!r} returns too many scores: it may return {_MAX_NAMES}"
+            f" for a case, and they may have {_MAX_NAMES} different names in a run"
+        )
+    if any(len(each) > MAX_SCORER_NAME for each in new):
+        raise CloudError(
+            f"the function of scorer {name!r} returns a score whose name is longer than"
+            f" {MAX_SCORER_NAME} characters"
+        )
+    names |= new
+    return scores
 
 
 def _kind(result: Any) -> str:

@@ -13,7 +13,7 @@ from flask_braintrust_evals.engine.parameters.schemas import json_type
 from flask_braintrust_evals.errors import BodyTooLargeError, RequestError
 
 from .request_data import MAX_NAME, parse_data
-from .spec import MAX_TRIALS, RunSpec
+from .spec import MAX_SCORER_NAME, MAX_TRIALS, RunSpec
 from .spec import RemoteScorer as RemoteScorerSpec
 
 MAX_OTHER_VALUES = 20_000
@@ -39,7 +39,7 @@ class RemoteScorer(BaseModel):
 
     model_config = ConfigDict(strict=True, extra="ignore")
 
-    name: Annotated[Name, Field(min_length=1)]
+    name: Annotated[str, Field(min_length=1, max_length=MAX_SCORER_NAME)]
     function_id: dict[str, Any] | str
 
     @field_validator("function_id")

@@ -15,6 +15,8 @@ MAX_CONCURRENCY = 1000
 """Maximum number of cases at a time that a command may ask for."""
 MAX_TRIALS = 10_000
 """Maximum number of trials of a case."""
+MAX_SCORER_NAME = 500
+"""Characters of the name of a scorer in Braintrust, or of its scores: each summary has them."""
 
 
 @dataclass(frozen=True)

@@ -161,6 +161,12 @@ def test_names_and_ids_have_a_length(field: str) -> None:
     assert refusal(**{field: "x" * 10_001}) == expected
 
 
+def test_the_name_of_a_scorer_is_short() -> None:
+    EvalRequest.of({"name": "echo", "scores": [{"name": "x" * 500, "function_id": "f"}]})
+    expected = "scores[0].name: got string; string should have at most 500 characters"
+    assert refusal(scores=[{"name": "x" * 501, "function_id": "f"}]) == expected
+
+
 @pytest.mark.parametrize(
     "function_id",
     [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 from typing import Any
 
@@ -128,6 +129,34 @@ def test_a_remote_scorer_that_fails_is_an_error_of_that_scorer_alone(cloud: Stan
     summary = last_json(events, "summary")
     assert list(summary["scores"]) == ["exact"]
     assert summary["errors"] == {"cases": 0, "scorers": {"far": 2}}
+
+
+@pytest.mark.parametrize(
+    ("scorers", "results", "failure"),
+    [
+        (1, [[{"name": "x", "score": 1}] * 101], "returns too many scores: it may return 100 for"),
+        (1, [[{"name": f"{run} {n}", "score": 1} for n in range(51)] for run in "ab"], "too many"),
+        (1, [{"name": "x" * 501, "score": 1}], "name is longer than 500 characters"),
+        (1, [{"score": 1, "metadata": {"text": "x" * 1_000_000}}], "more than 1,000,000 bytes"),
+        (2, [{"score": 1, "metadata": {"text": "x" * 500_000}}], "more than 500,000 bytes"),
+        (1, [{"score": 1, "metadata": {"list": [0] * 20_000}}], "more than 20,000 JSON values"),
+        (1, [[{"name": "x", "score": 1}] * 100] * 2, None),
+        (2, [{"score": 1, "metadata": {"text": "x" * 400_000}}], None),
+    ],
+)
+def test_the_results_of_remote_scorers_are_bounded(
+    cloud: StandIn, scorers: int, results: list[Any], failure: str | None
+) -> None:
+    function = cloud.add_function(lambda input: results[int(input["input"])])
+    scores = [{"name": f"far {n}", "function_id": function} for n in range(scorers)]
+    cases = [{"input": n, "expected": n} for n in range(len(results))]
+    events = api_of(cloud, scored()).events(
+        name="greeter", data=cases, scores=scores, case_results=True, max_concurrency=1
+    )
+    last = [event for event in events if event.type == "case_result"][-1]
+    errors = json.loads(last.data).get("scorer_errors", {})
+    assert len(errors) == (scorers if failure else 0)
+    assert all(str(failure) in error for error in errors.values())
 
 
 def test_a_remote_scorer_of_a_taken_name_hides_no_other(cloud: StandIn) -> None:
