@@ -132,7 +132,12 @@ class Views:
         prepared = prepare(evaluator, spec, requester, state.runtime.host(current_app), heartbeat)
         return EvalRun(
             prepared,
-            RunLog(evaluator.name, prepared.org_name, caller.owner.name),
+            RunLog(
+                evaluator.name,
+                prepared.org_name,
+                caller.owner.name,
+                evaluator.plan.names_of_failures,
+            ),
             grace,
             heartbeat,
             case_results=body.case_results is True,

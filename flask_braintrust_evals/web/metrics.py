@@ -24,6 +24,9 @@ EVALUATOR = "braintrust_evals.evaluator"
 OUTCOME = "braintrust_evals.outcome"
 SCORER = "braintrust_evals.scorer"
 STATE = "braintrust_evals.state"
+OTHER = "_OTHER"
+"""Stands for all scorers that requests have named. Whatever is measured is kept for ever, by name.
+"""
 ERROR_TYPE = "error.type"
 """https://opentelemetry.io/docs/specs/semconv/registry/attributes/error/"""
 _SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 1800)
@@ -92,8 +95,9 @@ class ServerMetrics(RunObserver):
             about[ERROR_TYPE] = record.error_type
         self._instruments.runs.record(record.duration, about)
         for scorer, count in record.summary.scorer_errors.items():
+            name = scorer if scorer in record.own_scorers else OTHER
             self._instruments.scorer_failures.add(
-                count, {EVALUATOR: record.evaluator, SCORER: scorer}
+                count, {EVALUATOR: record.evaluator, SCORER: name}
             )
         if record.lost_spans:
             self._instruments.lost_spans.add(record.lost_spans, {EVALUATOR: record.evaluator})

@@ -24,7 +24,7 @@ class RunLog:
     Attributes:
         evaluator: the evaluator's name.
         org: the caller's organisation; ``None``: the run acts without Braintrust.
-        caller: see :class:`RunRecord`.
+        caller, own_scorers: see :class:`RunRecord`.
         outcome: ``"finished"`` or ``"failed"``; until one of them is set, ``"cancelled"``.
         reason: why the run failed, or who has cancelled it.
         error_type: the name of the exception's class, if it failed.
@@ -33,6 +33,7 @@ class RunLog:
     evaluator: str
     org: str | None
     caller: str | None = None
+    own_scorers: frozenset[str] = frozenset()
     outcome: str = "cancelled"
     reason: str | None = None
     error_type: str | None = None
@@ -96,5 +97,6 @@ class RunLog:
             duration,
             summary,
             lost_spans,
+            self.own_scorers,
             description,
         )

@@ -24,6 +24,8 @@ class RunRecord:
         duration: seconds.
         summary: its means and counts.
         lost_spans: spans that could not be delivered.
+        own_scorers: the names of the evaluator's own scorers and classifiers; those of others are
+            chosen by callers.
         description: its project and experiment, as in the ``start`` event.
     """
 
@@ -36,4 +38,5 @@ class RunRecord:
     duration: float
     summary: RunSummary
     lost_spans: int
+    own_scorers: frozenset[str]
     description: Mapping[str, Any]

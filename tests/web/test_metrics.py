@@ -9,6 +9,11 @@ from typing import Any
 
 import pytest
 
+from flask_braintrust_evals.engine.values.summary import RunSummary
+from flask_braintrust_evals.web import metrics
+from flask_braintrust_evals.web.metrics import ServerMetrics
+from flask_braintrust_evals.web.run_record import RunRecord
+
 SCRIPT = """
 import json
 from flask import Flask
@@ -95,3 +100,37 @@ def test_runs_cases_and_failures_are_measured(when: str) -> None:
     units = {name: unit for name, unit, *_ in points}
     assert units["braintrust_evals.run.duration"] == "s"
     assert units["braintrust_evals.case.active"] == "{case}"
+
+
+class Gauges:
+    def counts(self) -> dict[tuple[str, str], int]:
+        return {}
+
+
+def test_scorers_that_requests_name_are_one_in_the_metrics(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    added: list[tuple[int, dict[str, str]]] = []
+
+    class Instrument:
+        def record(self, value: float, about: dict[str, str]) -> None:
+            pass
+
+        def add(self, value: int, about: dict[str, str]) -> None:
+            added.append((value, about))
+
+    class Instruments:
+        runs = scorer_failures = lost_spans = Instrument()
+
+    monkeypatch.setattr(metrics, "_made", Instruments())
+    monkeypatch.setattr(metrics, "_is_measured", lambda: True)
+    errors = {"exact": 1, "theirs": 2, "x" * 500: 3}
+    summary = RunSummary(cases=3, scorer_errors=errors)
+    own = frozenset(["exact"])
+    record = RunRecord("e", None, None, "finished", None, None, 1.0, summary, 0, own, {})
+    ServerMetrics(Gauges()).run_ended(record)
+    assert [(count, about["braintrust_evals.scorer"]) for count, about in added] == [
+        (1, "exact"),
+        (2, "_OTHER"),
+        (3, "_OTHER"),
+    ]

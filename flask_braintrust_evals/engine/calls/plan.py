@@ -6,6 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from flask_braintrust_evals.engine.values.names import free_name
+
 from .signatures import ScorerCall, TaskCall
 
 if TYPE_CHECKING:
@@ -37,6 +39,13 @@ class CasePlan:
     task_timeout: float | None = None
     blocking: bool = False
     retries: int = 0
+
+    @property
+    def names_of_failures(self) -> frozenset[str]:
+        """The names under which failures of the scorers and classifiers are counted."""
+        names = {call.name for call in (*self.scorers, *self.classifiers)}
+        names |= {free_name(call.name, names) for call in self.classifiers}  # a scorer's, too
+        return frozenset(names)
 
     def notes(self, summary: RunSummary) -> list[str]:
         """Return what may be a mistake in the cases of a run that has ended, a line each."""
