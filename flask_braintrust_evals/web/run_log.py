@@ -11,6 +11,7 @@ from typing import Any
 from flask_braintrust_evals.engine.values.summary import RunSummary
 from flask_braintrust_evals.error_texts import error_text
 from flask_braintrust_evals.errors import RunCancelledError
+from flask_braintrust_evals.excerpts import shortened
 
 from .run_record import RunRecord
 
@@ -72,8 +73,8 @@ class RunLog:
             scorer_errors,
             f", {summary.interrupted} interrupted" if summary.interrupted else "",
             f", {lost_spans} spans lost" if lost_spans else "",
-            f"; {warning}" if warning else "",
-            f" ({self.reason})" if self.reason else "",
+            f"; {shortened(warning)}" if warning else "",
+            f" ({shortened(self.reason)})" if self.reason else "",
             extra={
                 "evaluator": self.evaluator,
                 "organization": self.org,

@@ -102,6 +102,13 @@ def test_the_line_that_is_logged_of_a_run(caplog: pytest.LogCaptureFixture) -> N
         assert hasattr(record, name)
 
 
+def test_the_line_that_is_logged_of_a_run_has_an_end(caplog: pytest.LogCaptureFixture) -> None:
+    names = [str(n) * 500 for n in range(100)]
+    summary = RunSummary(cases=1, scorer_errors=dict.fromkeys(names, 1))
+    RunLog("greeter", "acme", outcome="finished", reason="r" * 100_000).write(summary, 0, {})
+    assert len(caplog.records[0].getMessage()) < 5_000
+
+
 def test_the_modules_of_the_picture_exist() -> None:
     package = ROOT / "flask_braintrust_evals"
     named = re.findall(r"[\w/]+\.py", text_with("how-it-works.md", "POST").text)
