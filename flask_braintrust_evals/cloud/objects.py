@@ -23,6 +23,8 @@ MIN_PAUSE = 0.2
 """
 MAX_KNOWN = 100
 """Maximum number of objects that a session keeps for summaries."""
+MAX_NAME = 10_000
+"""Maximum characters of an object's name, and of an id in an answer."""
 
 
 @dataclass(frozen=True)
@@ -254,4 +256,10 @@ def _by_name(
 def _object(answer: Any) -> CloudObject:
     if not isinstance(answer, dict) or not isinstance(answer.get("id"), str):
         raise CloudError("Braintrust's answer is not an object with an id")
-    return CloudObject(answer["id"], str(answer.get("name") or ""), answer.get("project_id"))
+    id, name, project_id = (answer.get(key) or "" for key in ("id", "name", "project_id"))
+    if not all(isinstance(each, str) for each in (name, project_id)):
+        raise CloudError("Braintrust's answer has a name or id that is not a text")
+    # They are kept with the run, and some with the session; and the organisation chooses them.
+    if max(map(len, (id, name, project_id))) > MAX_NAME:
+        raise CloudError(f"Braintrust's answer has a name or id of more than {MAX_NAME} characters")
+    return CloudObject(id, name, project_id or None)

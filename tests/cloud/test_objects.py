@@ -134,6 +134,19 @@ def test_a_dataset_is_found_by_id_and_by_name(cloud: StandIn, session: UserSessi
     assert unnamed.query == {"dataset_name": "d/1", "org_name": "acme"}
 
 
+@pytest.mark.parametrize("field", ["id", "name", "project_id"])
+@pytest.mark.parametrize(
+    ("value", "problem"), [("x" * 10_001, "of more than 10000 characters"), ([[]], "not a")]
+)
+def test_names_and_ids_of_answers_are_bounded(
+    cloud: StandIn, session: UserSession, field: str, value: Any, problem: str
+) -> None:
+    body = {"id": "p", "name": "Geo", "project_id": "q"}
+    cloud.fault("GET", "/v1/experiment/p", body={**body, field: value})
+    with pytest.raises(CloudError, match=problem):
+        objects.experiment_by_id(session, "p")
+
+
 def test_an_unknown_name_is_reported_with_the_place(session: UserSession) -> None:
     with pytest.raises(CloudNotFoundError) as caught:
         objects.dataset_by_name(session, "Geo", "none")
