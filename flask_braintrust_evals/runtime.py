@@ -28,6 +28,9 @@ from .web.webhook import Webhook
 if TYPE_CHECKING:
     from .workers import Workers
 
+_MAX_CONNECTIONS = 10_000
+"""Connections for calls of scorers, where the system allows more files than that."""
+
 
 class EvalsRuntime:
     """The state of serving, which all blueprints of one application share.
@@ -43,6 +46,7 @@ class EvalsRuntime:
         runs: the runs that are under way, for those who may see them.
         run_slots: limits how many runs are under way, in all and of each caller.
         places: limits how many cases of all runs are under way.
+        call_places: limits how many calls of scorers in Braintrust are, each with a connection.
         observer: takes note of what ends.
     """
 
@@ -57,6 +61,7 @@ class EvalsRuntime:
         self.runs = RunControl(Application.of(names, secret, settings), settings)
         self.run_slots = RunSlots(settings)
         self.places = Places(settings.max_running_cases)
+        self.call_places = Places(_connections())
         watching: list[RunObserver] = [ServerMetrics(self)]
         if settings.webhook is not None:
             watching.append(Webhook(settings.webhook))
@@ -97,8 +102,24 @@ class EvalsRuntime:
             self._span_processor,
             app.app_context,
             self.places,
+            self.call_places,
             braintrust_spans,
             self._sdk_attachments,
             braintrust_customizer,
             None if workers is None else workers.distribution,
         )
+
+
+def _connections() -> int:
+    """Return how many connections the calls of scorers may have at a time.
+
+    A process that has as many open files as it may have takes no more requests.
+    """
+    try:
+        import resource
+    except ImportError:  # not on Windows
+        return _MAX_CONNECTIONS
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if files == resource.RLIM_INFINITY:
+        return _MAX_CONNECTIONS
+    return max(1, min(files // 3, _MAX_CONNECTIONS))

@@ -1,15 +1,17 @@
-"""Bounds the memory of the calls that the scorers of a run make at the same time."""
+"""Bounds the calls that scorers make at the same time: their memory, and their connections."""
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from flask_braintrust_evals.concurrency.cancellation import Cancellation
 from flask_braintrust_evals.concurrency.gevent_patch import new_event, new_lock
+from flask_braintrust_evals.concurrency.places import Places
 from flask_braintrust_evals.errors import RunError
 
 
@@ -28,10 +30,12 @@ class CallRoom:
     Args:
         size: how many there are. No call may have more.
         cancellation: that of the run.
+        places: limits the calls at a time of all runs that share it; ``None``: no limit.
     """
 
-    def __init__(self, size: int, cancellation: Cancellation) -> None:
+    def __init__(self, size: int, cancellation: Cancellation, places: Places | None = None) -> None:
         self._free = size
+        self._places = (places or Places(sys.maxsize)).group(lambda: self._begin(has_place=True))
         self._cancellation = cancellation
         self._lock = new_lock()
         self._waiting: deque[_Turn] = deque()
@@ -44,7 +48,9 @@ class CallRoom:
             RunError: the run is cancelled.
         """
         turn = _Turn(size, new_event())
-        self._change(lambda: self._waiting.append(turn))
+        with self._lock:
+            self._waiting.append(turn)
+        self._begin()
         try:
             with self._cancellation.calling(turn.comes.set):
                 turn.comes.wait()
@@ -52,23 +58,34 @@ class CallRoom:
                 raise RunError("the run was cancelled before the call was made")
             yield
         finally:
-            self._change(lambda: self._release(turn))
+            self._release(turn)
 
     def _release(self, turn: _Turn) -> None:
+        with self._lock:
+            if turn.has_room:
+                self._free += turn.size
+            else:  # the run, or the greenlet that waits for it, ends
+                self._waiting.remove(turn)
         if turn.has_room:
-            self._free += turn.size
-        else:  # the run, or the greenlet that waits for it, ends
-            self._waiting.remove(turn)
+            self._places.release()  # which may go to another run
+        self._begin()
 
-    def _change(self, change: Callable[[], None]) -> None:
-        """Change something with the lock held, and then let those begin that have room."""
+    def _begin(self, has_place: bool = False) -> bool:
+        """Let those begin that have room and a place; return whether there was one.
+
+        Args:
+            has_place: whether a place has been taken for the first of them.
+        """
         begin: list[_Turn] = []
         with self._lock:
-            change()
             while self._waiting and self._waiting[0].size <= self._free:
+                if not (has_place or self._places.take()):
+                    break
+                has_place = False
                 turn = self._waiting.popleft()
                 self._free -= turn.size
                 turn.has_room = True
                 begin.append(turn)
         for turn in begin:
             turn.comes.set()
+        return bool(begin)

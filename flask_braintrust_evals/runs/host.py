@@ -32,6 +32,7 @@ class Host:
         span_processor: adds the spans of the application's own tracers to a run.
         scope: entered around each case, such as the application's context.
         places: limits the cases at a time of all runs of requests.
+        call_places: limits the calls of scorers in Braintrust, likewise.
         sdk_spans: see :func:`flask_braintrust_evals.contrib.braintrust_spans`.
         sdk_attachments: see :func:`flask_braintrust_evals.contrib.braintrust_attachments`.
         sdk_customizer: see :func:`flask_braintrust_evals.contrib.braintrust_customizer`.
@@ -42,6 +43,7 @@ class Host:
     span_processor: CaseSpanProcessor
     scope: Callable[[], AbstractContextManager[Any]]
     places: Places | None = None
+    call_places: Places | None = None
     sdk_spans: Callable[[], type[EvalSpan] | None] = lambda: None
     sdk_attachments: WithAttachments | None = None
     sdk_customizer: Callable[[], Customize | None] = no_customizer

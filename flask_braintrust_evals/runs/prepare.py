@@ -102,7 +102,7 @@ def prepare(
     in_memory = host.spans_in_memory(keeper) if spans is None and keeper is not None else None
     collector = in_memory if spans is None else spans.collector
     cancellation = Cancellation()
-    scorers = _remote_scorers(spec, requester, evaluator.project_id, recording, spans, cancellation)
+    scorers = _remote_scorers(spec, requester, host, evaluator, recording, spans, cancellation)
     uploads = None if spans is None or session is None else AttachmentUploads(session)
     org_url = None if spans is None or session is None else objects.org_url(session)
     plan = host.plan_of(evaluator, spec.retries)
@@ -198,7 +198,8 @@ def _spans(
 def _remote_scorers(
     spec: RunSpec,
     requester: Requester,
-    own_project_id: str | None,
+    host: Host,
+    evaluator: Evaluator,
     recording: Recording,
     spans: SpanPipeline | None,
     cancellation: Cancellation,
@@ -210,7 +211,7 @@ def _remote_scorers(
         recording.description.get("projectId")
         or spec.project_id
         or requester.project_id
-        or own_project_id
+        or evaluator.project_id
     )
     strict = spec.strict is not False
     return remote_scorers(
@@ -221,6 +222,7 @@ def _remote_scorers(
         strict,
         spans.deliver_case,
         cancellation,
+        host.call_places,
     )
 
 

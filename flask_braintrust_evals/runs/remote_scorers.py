@@ -17,6 +17,7 @@ from flask_braintrust_evals.cloud.functions import invoke
 from flask_braintrust_evals.cloud.parents import Parent
 from flask_braintrust_evals.cloud.sessions import UserSession
 from flask_braintrust_evals.concurrency.cancellation import Cancellation
+from flask_braintrust_evals.concurrency.places import Places
 from flask_braintrust_evals.engine.calls.signatures import SCORER_ARGUMENTS, ScorerCall
 from flask_braintrust_evals.engine.parameters.values import Parameters
 from flask_braintrust_evals.engine.tracing.case_trace import CaseTrace
@@ -50,6 +51,7 @@ def remote_scorers(
     strict: bool,
     deliver_case: Callable[[int], None],
     cancellation: Cancellation,
+    places: Places | None = None,
 ) -> list[ScorerCall]:
     """Return scorers that invoke functions in Braintrust with the caller's session.
 
@@ -63,9 +65,10 @@ def remote_scorers(
         deliver_case: called with the id of a case's trace before a function is invoked, so that
             the function can read in Braintrust what the task has recorded.
         cancellation: that of the run, after which no function is invoked.
+        places: limits the functions that all runs invoke at a time; ``None``: no limit.
     """
 
-    room = CallRoom(_AT_A_TIME, cancellation)
+    room = CallRoom(_AT_A_TIME, cancellation, places)
 
     def scorer(remote: RemoteScorer) -> ScorerCall:
         names: set[str] = set()
@@ -125,7 +128,11 @@ def _with_null_scores(result: Any) -> Any:
     ``undefined``, which JSON does not have.
     """
     if isinstance(result, list):
-        return [_with_null_scores(each) for each in result]
+        return [_with_null_score(each) for each in result]
+    return _with_null_score(result)
+
+
+def _with_null_score(result: Any) -> Any:
     if isinstance(result, dict) and result.get("name") and result.keys() <= {"name", "metadata"}:
         return {**result, "score": None}
     return result

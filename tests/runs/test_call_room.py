@@ -7,6 +7,7 @@ import threading
 import pytest
 
 from flask_braintrust_evals.concurrency.cancellation import Cancellation
+from flask_braintrust_evals.concurrency.places import Places
 from flask_braintrust_evals.errors import RunError
 from flask_braintrust_evals.runs.call_room import CallRoom
 from flask_braintrust_evals.runs.remote_scorers import _AT_A_TIME, _size
@@ -31,6 +32,47 @@ def test_calls_get_room_in_the_order_in_which_they_ask() -> None:
     for thread in threads:
         thread.join(10)
     assert sorted(begun) == [1, 4, 6, 8]
+
+
+def test_calls_of_all_runs_share_places_and_each_run_has_one() -> None:
+    places, begun = Places(2), list[str]()
+    rooms = {name: CallRoom(10, Cancellation(), places) for name in "ab"}
+
+    def call(name: str) -> None:
+        with rooms[name].taken(1):
+            begun.append(name)
+
+    threads = [threading.Thread(target=call, args=(name,)) for name in "ab"]
+    with rooms["a"].taken(1):
+        with rooms["a"].taken(1):
+            threads[0].start()
+            eventually(lambda: len(rooms["a"]._waiting) == 1)
+            threads[1].start()
+            eventually(lambda: begun == ["b"])  # its first place
+        threads[0].join(10)  # the place of the call that has ended is its own
+        assert begun == ["b", "a"]
+    threads[1].join(10)
+    assert places.taken == 0
+    assert [room._free for room in rooms.values()] == [10, 10]
+
+
+def test_a_place_that_no_call_wants_any_more_is_given_back() -> None:
+    places, cancellation = Places(1), Cancellation()
+    one, other = CallRoom(10, Cancellation(), places), CallRoom(10, cancellation, places)
+
+    def call() -> None:
+        with pytest.raises(RunError), other.taken(1):
+            pass
+
+    with one.taken(1), other.taken(1):
+        thread = threading.Thread(target=call)
+        thread.start()
+        eventually(lambda: len(other._waiting) == 1)
+        cancellation.set()
+        thread.join(10)
+    assert (places.taken, one._free, other._free) == (0, 10, 10)
+    with one.taken(1):
+        assert places.taken == 1
 
 
 def test_room_is_given_back_whatever_ends_a_call() -> None:
