@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from flask_braintrust_evals.errors import CloudError
+from flask_braintrust_evals.excerpts import excerpt
 
 from .sessions import UserSession
 
@@ -35,7 +36,9 @@ class AttachmentLoader:
         params = {name: reference.get(name) for name in ("filename", "content_type", place)}
         for name, value in params.items():
             if not isinstance(value, str):
-                raise CloudError(f"the reference of an attachment has no {name!r}: {reference!r}")
+                raise CloudError(
+                    f"the reference of an attachment has no {name!r}: {excerpt(reference)}"
+                )
         params["org_id"] = self._session.org.id
         answer = self._session.api("GET", "/attachment", params=params)
         if (
@@ -55,7 +58,9 @@ class AttachmentLoader:
         metadata = self.metadata(reference)
         status = metadata["status"].get("upload_status")
         if status != "done":
-            raise CloudError(f"{name_of(reference)} is not uploaded: its status is {status!r}")
+            raise CloudError(
+                f"{name_of(reference)} is not uploaded: its status is {excerpt(status)}"
+            )
         url, name = metadata["downloadUrl"], name_of(reference)
         try:
             # The address has a signature of its own: the caller's token is not sent there.
@@ -68,4 +73,4 @@ class AttachmentLoader:
 
 def name_of(reference: Mapping[str, Any]) -> str:
     """Return what messages call an attachment."""
-    return f"attachment {reference.get('filename')!r}"
+    return f"attachment {excerpt(reference.get('filename'))}"

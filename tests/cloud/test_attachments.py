@@ -106,6 +106,16 @@ def test_content_is_loaded_with_the_session_of_the_caller(
             None,
             "the reference of an attachment has no 'content_type': .*",
         ),
+        (
+            {"type": "braintrust_attachment", "filename": "a.png", "content_type": ["x" * 999] * 9},
+            None,
+            "the reference of an attachment has no 'content_type': .{1,210}",
+        ),
+        (
+            {**STORED, "filename": "x" * 10_000},
+            None,
+            "Braintrust does not say where attachment '.{1,210}' is",
+        ),
         (STORED, None, "Braintrust does not say where attachment 'a.png' is"),
         (STORED, {"downloadUrl": 5}, "Braintrust does not say where attachment 'a.png' is"),
         (
@@ -120,7 +130,7 @@ def test_content_is_loaded_with_the_session_of_the_caller(
             " address",
         ),
     ],
-    ids=["incomplete", "no answer", "no address", "uploading", "bad address"],
+    ids=["incomplete", "large", "long name", "no answer", "no address", "uploading", "bad address"],
 )
 def test_an_attachment_that_cannot_be_loaded_says_why(
     reference: Any, answer: Any, message: str
