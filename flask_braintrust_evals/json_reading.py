@@ -50,9 +50,10 @@ def loads(text: bytes | str, pause: Callable[[], None] = lambda: None) -> Any:
     if len(text) < _FEWEST:
         return orjson.loads(text)
     data = text if isinstance(text, bytes) else text.encode("utf-8", "surrogatepass")
-    if not _may_have_large_integers(data):
-        return orjson.loads(text)
+    may_have_some = _may_have_large_integers(data)
     pause()
+    if not may_have_some:
+        return orjson.loads(text)
     mark = secrets.token_hex(16)
     marked, count = _marked(data, mark, pause)
     if not count:

@@ -9,7 +9,7 @@ import orjson
 import requests
 from urllib3.exceptions import IncompleteRead
 
-from flask_braintrust_evals.concurrency.turns import Turn, wait_for_turn
+from flask_braintrust_evals.concurrency.turns import Turn, wait_after, wait_for_turn
 from flask_braintrust_evals.errors import CloudError
 from flask_braintrust_evals.json_reading import loads
 from flask_braintrust_evals.json_size import exceeds, without_collections
@@ -120,9 +120,10 @@ def decode(what: str, content: bytes, max_values: int = MAX_VALUES) -> Any:
         return None
     if exceeds(content, max_values, depth=len(content)):  # orjson limits the depth
         raise CloudError(f"Braintrust's answer to {what} has more than {max_values:,} JSON values")
+    wait_after(len(content))
     try:
         with without_collections(len(content)):
-            return loads(content)
+            return loads(content, pause=lambda: wait_after(len(content)))
     except orjson.JSONDecodeError:
         pass
     raise CloudError(f"Braintrust's answer to {what} is not JSON")

@@ -31,6 +31,15 @@ def failure(cloud: StandIn, client: CloudClient, **fault: Any) -> CloudError:
     return caught.value
 
 
+def test_others_may_run_between_the_steps_in_which_an_answer_is_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    steps: list[int] = []
+    monkeypatch.setattr(answers, "wait_after", steps.append)
+    assert answers.decode("GET /x", b'"' + b"x" * MB + b'"') == "x" * MB
+    assert len(steps) == 2, "it is measured, looked through for large integers, and parsed"
+
+
 @pytest.mark.parametrize("headers", [{}, GZIP], ids=["plain", "packed"])
 def test_an_answer_may_be_as_large_as_the_limit_and_no_larger(
     cloud: StandIn, client: CloudClient, headers: dict[str, str]
