@@ -11,11 +11,13 @@ from flask_braintrust_evals.cloud.tracing.encoder import OtlpChunk
 from flask_braintrust_evals.cloud.tracing.exporter import (
     BATCH_BYTES,
     BATCH_SPANS,
+    MAX_BYTES_UNDER_WAY,
     MAX_QUEUED_BYTES,
     MAX_QUEUED_SPANS,
     SpanExporter,
 )
 from flask_braintrust_evals.errors import CloudError
+from tests.support import Counter, eventually, happens, waiting_in
 
 
 class Intake:
@@ -146,6 +148,33 @@ def test_what_is_queued_is_sent_at_once_and_stays_queued_after_a_failure() -> No
     fill(outbox, 2)
     outbox.send_queued()
     assert [len(batch) for batch in intake.batches] == [3, 2]
+
+
+def test_only_so_many_bytes_are_sent_at_a_time_and_others_wait() -> None:
+    sending, go_on = Counter(), threading.Event()
+
+    def send(batch: list[OtlpChunk], seconds: float) -> None:
+        sending.add()
+        happens(go_on)
+        sending.add(-1)
+
+    outbox = SpanExporter(send)
+    at_a_time = MAX_BYTES_UNDER_WAY // BATCH_BYTES
+    fill(outbox, at_a_time + 3, BATCH_BYTES)
+    threads = [
+        threading.Thread(target=outbox.send_full_batches, name="sender")
+        for _ in range(at_a_time + 2)
+    ]
+    for thread in threads:
+        thread.start()
+    assert sending.reaches(at_a_time)
+    eventually(lambda: waiting_in(threading.Condition.wait_for, "sender") == 2)
+    go_on.set()
+    for thread in threads:
+        thread.join(10)
+    assert not any(thread.is_alive() for thread in threads)
+    assert (sending.peak, sending.value, outbox.lost) == (at_a_time, 0, 0)
+    assert not outbox._queue.chunks
 
 
 def test_what_others_queue_meanwhile_is_not_waited_for() -> None:

@@ -23,6 +23,9 @@ BATCH_BYTES = MAX_SPAN_BYTES
 MAX_QUEUED_SPANS = 20_000
 MAX_QUEUED_BYTES = 32_000_000
 """Limits of the queue while Braintrust accepts nothing. Further spans are dropped and counted."""
+MAX_BYTES_UNDER_WAY = 16_000_000
+"""Bytes of the batches that are sent at a time, each of which is in memory twice. Whoever has
+another one waits: if Braintrust is slow, each worker of the run would otherwise send one."""
 MIN_PAUSE = 0.25
 MAX_PAUSE = 5.0
 """Seconds between attempts while Braintrust accepts nothing; each pause is twice the last one."""
@@ -60,7 +63,7 @@ class SpanExporter(Generic[C]):
         self._send = send
         self._changed = threading.Condition()
         self._queue: _Queue[C] = _Queue()
-        self._under_way: set[object] = set()
+        self._under_way: dict[object, int] = {}  # attempts, with the bytes of each
         self._backoff = _Backoff()
         self.lost = 0
 
@@ -107,7 +110,7 @@ class SpanExporter(Generic[C]):
         with self._changed:
             of_others = set(self._under_way)
             self._changed.wait_for(
-                lambda: self._under_way.isdisjoint(of_others), deadline - time.monotonic()
+                lambda: self._under_way.keys().isdisjoint(of_others), deadline - time.monotonic()
             )
 
     def flush(self, timeout: float) -> None:
@@ -138,16 +141,23 @@ class SpanExporter(Generic[C]):
     def _send_batch(self, deadline: float) -> None:
         attempt = object()
         with self._changed:
+            if not self._changed.wait_for(self._may_send, max(0.0, deadline - time.monotonic())):
+                return
             batch = self._queue.take_batch()
             if not batch:
                 return
-            self._under_way.add(attempt)
+            self._under_way[attempt] = sum(chunk.size for chunk in batch)
         try:
             self._settle(batch, self._error_of(batch, deadline))
         finally:
             with self._changed:
-                self._under_way.discard(attempt)
+                del self._under_way[attempt]
                 self._changed.notify_all()
+
+    def _may_send(self) -> bool:
+        """Return whether one more batch may be sent now. Called with the lock held."""
+        size = min(self._queue.bytes, BATCH_BYTES)
+        return not self._under_way or sum(self._under_way.values()) + size <= MAX_BYTES_UNDER_WAY
 
     def _error_of(self, batch: list[C], deadline: float) -> Exception | None:
         """Send a batch; return why that failed, since it must not end the run."""
