@@ -18,6 +18,7 @@ from flask_braintrust_evals.cloud.parents import Parent
 from flask_braintrust_evals.cloud.sessions import UserSession
 from flask_braintrust_evals.concurrency.cancellation import Cancellation
 from flask_braintrust_evals.concurrency.places import Places
+from flask_braintrust_evals.concurrency.turns import let_others_run
 from flask_braintrust_evals.engine.calls.signatures import SCORER_ARGUMENTS, ScorerCall
 from flask_braintrust_evals.engine.parameters.values import Parameters
 from flask_braintrust_evals.engine.tracing.case_trace import CaseTrace
@@ -85,6 +86,7 @@ def remote_scorers(
             with room.taken(_size([arguments, remote.function_id])):
                 if "trace" in arguments:
                     deliver_case(span.trace_id)
+                let_others_run()  # many calls may begin at once
                 result = invoke(
                     session,
                     remote.function_id,

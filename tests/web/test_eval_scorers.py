@@ -10,6 +10,7 @@ import braintrust
 import pytest
 
 from flask_braintrust_evals import Evaluator
+from flask_braintrust_evals.runs import remote_scorers
 from tests.standin import StandIn
 from tests.support import TOKEN
 
@@ -157,6 +158,17 @@ def test_the_results_of_remote_scorers_are_bounded(
     errors = json.loads(last.data).get("scorer_errors", {})
     assert len(errors) == (scorers if failure else 0)
     assert all(str(failure) in error for error in errors.values())
+
+
+def test_others_may_run_before_each_call_of_a_function(
+    cloud: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    turns: list[int] = []
+    made = lambda: turns.append(len(cloud.calls_to("POST", "/function/invoke")))  # noqa: E731
+    monkeypatch.setattr(remote_scorers, "let_others_run", made)
+    scores = [{"name": "far", "function_id": cloud.add_function(lambda input: 1)}]
+    api_of(cloud, scored()).events(name="greeter", data=CASES, scores=scores, max_concurrency=1)
+    assert turns == [0, 1]
 
 
 def test_a_remote_scorer_of_a_taken_name_hides_no_other(cloud: StandIn) -> None:
