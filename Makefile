@@ -28,7 +28,10 @@ PYTEST := PYTEST_DISABLE_PLUGIN_AUTOLOAD=1 $(BIN)/python -m pytest
 # What runs side by side is printed at its end, where make can do that (macOS has an old one).
 IN_BLOCKS := $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 
-# One more than there are cores, since tests wait for servers much of the time.
+# Tests of other targets.
+ELSEWHERE := $(addprefix --ignore tests/,official packaging)
+
+# One more than there are cores, since tests with servers wait for them much of the time.
 PROCESSES := $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 
 # Each part of the fast tests has a process: to share out single tests, as xdist does, takes half as
@@ -38,7 +41,7 @@ CLI := celery cli distribution statements
 ENGINE := cloud concurrency contrib engine runs tracing
 FAST_PARTS := fast-web fast-cli fast-engine fast-others
 
-.PHONY: demo demo-scale test test-fast docs package compare bench bench-steady bench-hostile bench-tracing bench-json bench-import bench-local bench-distributed bench-workers bench-page checks lint format types tests $(FAST_PARTS) clean
+.PHONY: demo demo-scale test test-fast docs package compare bench bench-steady bench-hostile bench-tracing bench-json bench-import bench-local bench-distributed bench-workers bench-page slow-tests fast-tests lint format types $(FAST_PARTS) clean
 .DEFAULT_GOAL := help
 
 help:
@@ -50,14 +53,19 @@ demo: $(VENV)/.demo
 demo-scale: $(VENV)/.demo-scale
 	@$(BIN)/python -m example_app.demo_scale --port $(PORT)
 
-# The checks of the code run beside the tests, which wait for servers much of the time.
+# The tests with servers and processes of their own wait for them much of the time. What they leave
+# is for the rest: one process, since to share out single tests takes half as much again as running
+# them. Those with servers are shown while they run (+), the others at their end.
 test: $(VENV)/.dev
-	@$(MAKE) --no-print-directory --jobs=2 checks tests
+	@$(MAKE) --no-print-directory --jobs=4 $(IN_BLOCKS) slow-tests fast-tests lint types
 	@echo "Passed: lint (ruff), types (mypy --strict), tests (pytest)."
 
-tests: $(VENV)/.dev
-	$(PYTEST) -p xdist --numprocesses $(PROCESSES) --dist loadscope --no-loadscope-reorder \
-		$(addprefix --ignore tests/,official packaging)
+slow-tests: $(VENV)/.dev
+	+@$(PYTEST) -p xdist --numprocesses $(PROCESSES) --dist loadscope --no-loadscope-reorder \
+		-m "live or slow" $(ELSEWHERE)
+
+fast-tests: $(VENV)/.dev
+	@nice env $(PYTEST) --quiet -m "not live and not slow" $(ELSEWHERE)
 
 test-fast: $(VENV)/.dev
 	@$(MAKE) --no-print-directory --jobs=$(words $(FAST_PARTS)) --keep-going $(IN_BLOCKS) $(FAST_PARTS)
@@ -66,7 +74,7 @@ test-fast: $(VENV)/.dev
 fast-web: FILES = $(addprefix tests/,$(WEB))
 fast-cli: FILES = $(addprefix tests/,$(CLI))
 fast-engine: FILES = $(addprefix tests/,$(ENGINE))
-fast-others: FILES = $(addprefix --ignore tests/,$(WEB) $(CLI) $(ENGINE) official packaging)
+fast-others: FILES = $(addprefix --ignore tests/,$(WEB) $(CLI) $(ENGINE)) $(ELSEWHERE)
 $(FAST_PARTS): $(VENV)/.dev
 	@$(PYTEST) --quiet -m "not live and not slow" $(FILES)
 
@@ -113,8 +121,6 @@ bench-page: $(VENV)/.dev
 bench-local: $(VENV)/.dev
 	$(BIN)/python -m benchmarks.local
 
-checks: lint types
-
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -124,7 +130,7 @@ format: $(VENV)/.dev
 	$(BIN)/ruff format .
 
 types: $(VENV)/.dev
-	$(BIN)/mypy
+	nice $(BIN)/mypy
 
 $(VENV)/bin/python:
 	@$(PYTHON) --version >/dev/null 2>&1 || { echo "Python 3.10 or later is needed, and '$(PYTHON)' does not run. Name another with make PYTHON=..."; exit 1; }

@@ -9,6 +9,7 @@ import re
 import signal
 import sys
 from collections.abc import Iterator
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,10 @@ from .support import TOKEN
 TESTS = Path(__file__).parent
 WHOLLY = re.compile(r"^pytestmark = .*pytest\.mark\.(live|slow)\b", re.MULTILINE)
 """Marks every test of a file."""
+PARTLY = re.compile(r"\b(mark\.(live|slow)|\w*(broker|rabbitmq|redis|start_worker))\b")
+"""What a file has of which a test is marked, by itself or for its fixtures."""
+FAST, SLOW = "not live and not slow", "live or slow"
+"""The two parts of a run of all tests."""
 RABBITMQ = "rabbitmq"
 """What the names of tests have that need RabbitMQ."""
 
@@ -32,9 +37,12 @@ def pytest_configure() -> None:
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
     """Do not even import files of which every test is left out."""
-    if config.option.markexpr != "not live and not slow" or collection_path.suffix != ".py":
+    part = config.option.markexpr
+    if part not in (FAST, SLOW) or not fnmatch(collection_path.name, "test_*.py"):
         return None
-    return WHOLLY.search(collection_path.read_text("utf-8")) is not None or None
+    text = collection_path.read_text("utf-8")
+    left_out = WHOLLY.search(text) is not None if part == FAST else PARTLY.search(text) is None
+    return left_out or None
 
 
 @pytest.hookimpl(wrapper=True)
@@ -88,8 +96,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
     Raises:
         pytest.UsageError: the name of a test has an address, which differs in each of several
-            processes, so that they would run nothing.
+            processes, so that they would run nothing; or a test is marked in a file in which
+            nothing says so, so that a run of the marked tests would leave it out.
     """
+    for path in {item.path for item in items if {"live", "slow"} & marks_of(item)}:
+        if PARTLY.search(path.read_text("utf-8")) is None:
+            raise pytest.UsageError(f"have tests.conftest.PARTLY find what is marked in {path}")
     named = [item.nodeid for item in items if re.search(r" at 0x[0-9a-f]+", item.nodeid)]
     if named:
         raise pytest.UsageError(f"give the parameters ids without addresses: {', '.join(named)}")
@@ -98,9 +110,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 
 def _order(item: pytest.Item) -> tuple[int, bool, bool]:
-    group, marks = group_of(item.nodeid), {mark.name for mark in item.iter_markers()}
+    group, marks = group_of(item.nodeid), marks_of(item)
     place = LONGEST.index(group) if group in LONGEST else len(LONGEST)
     return place, "live" not in marks, "slow" not in marks
+
+
+def marks_of(item: pytest.Item) -> set[str]:
+    """Return the names of a test's marks."""
+    return {mark.name for mark in item.iter_markers()}
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -121,6 +138,12 @@ def group_of(nodeid: str) -> str:
     """Return the group of a test: its module, or RabbitMQ, which then starts only once."""
     module, _, name = nodeid.partition("::")
     return RABBITMQ if RABBITMQ in name else module
+
+
+@pytest.fixture(autouse=True, scope="session")
+def folder_of_temporary_files(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Made before a test says that temporary files are elsewhere for as long as it runs."""
+    tmp_path_factory.getbasetemp()
 
 
 @pytest.fixture(autouse=True, scope="session")
