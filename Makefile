@@ -41,7 +41,7 @@ CLI := celery cli distribution statements
 ENGINE := cloud concurrency contrib engine runs tracing
 FAST_PARTS := fast-web fast-cli fast-engine fast-others
 
-.PHONY: demo demo-scale test test-fast docs package compare bench bench-steady bench-hostile bench-tracing bench-json bench-import bench-local bench-distributed bench-workers bench-page slow-tests fast-tests lint format types $(FAST_PARTS) clean
+.PHONY: demo demo-scale test test-fast docs package compare bench bench-steady bench-hostile bench-tracing bench-json bench-import bench-local bench-distributed bench-workers bench-page slow-tests others fast-tests lint format types $(FAST_PARTS) clean
 .DEFAULT_GOAL := help
 
 help:
@@ -55,13 +55,16 @@ demo-scale: $(VENV)/.demo-scale
 
 # The tests with servers and processes of their own wait for them much of the time. What they leave
 # is for the rest: one process, since to share out single tests takes half as much again as running
-# them. Those with servers are shown while they run (+), the others at their end.
+# them. The rest is printed at its end, not between the results of the others.
 test: $(VENV)/.dev
-	@$(MAKE) --no-print-directory --jobs=4 $(IN_BLOCKS) slow-tests fast-tests lint types
+	@$(MAKE) --no-print-directory --jobs=4 slow-tests others
 	@echo "Passed: lint (ruff), types (mypy --strict), tests (pytest)."
 
+others: $(VENV)/.dev
+	@$(MAKE) --no-print-directory $(IN_BLOCKS) fast-tests lint types
+
 slow-tests: $(VENV)/.dev
-	+@$(PYTEST) -p xdist --numprocesses $(PROCESSES) --dist loadscope --no-loadscope-reorder \
+	@$(PYTEST) -p xdist --numprocesses $(PROCESSES) --dist loadscope --no-loadscope-reorder \
 		-m "live or slow" $(ELSEWHERE)
 
 fast-tests: $(VENV)/.dev

@@ -12,11 +12,10 @@ from tests.standin import StandIn
 
 from .support import Page
 
-# The first one is the same Chromium without windows, which takes less processor time.
-CHROMIUM = next(
-    filter(None, map(shutil.which, ("chromium-headless-shell", "chromium", "chromium-browser"))),
-    None,
-)
+PROGRAMS = ("/usr/lib/chromium/chromium-headless-shell", "chromium", "chromium-browser")
+"""The first one is the same Chromium without windows, which takes less processor time. What is in
+the path is a script that leaves it running when it is ended itself."""
+CHROMIUM = next(filter(None, map(shutil.which, PROGRAMS)), None)
 DRIVER = shutil.which("chromedriver")
 Start = Callable[..., Any]
 
