@@ -15,6 +15,7 @@ from werkzeug.test import TestResponse
 
 from flask_braintrust_evals import EvalHooks, Evaluator, Session
 from flask_braintrust_evals.concurrency.cancellation import Cancellation
+from flask_braintrust_evals.concurrency.places import Places
 from flask_braintrust_evals.runs import run_table
 from flask_braintrust_evals.runs.call_room import CallRoom
 from flask_braintrust_evals.runs.prepared import PreparedRun
@@ -145,8 +146,8 @@ def test_a_cancelled_run_makes_none_of_the_calls_that_its_scorers_wait_for(
 ) -> None:
     calls, rooms, go_on = list[Any](), list[CallRoom](), threading.Event()
 
-    def room_for_one(size: int, cancellation: Cancellation) -> CallRoom:
-        rooms.append(CallRoom(10_000, cancellation))
+    def room_for_one(size: int, cancellation: Cancellation, places: Places | None) -> CallRoom:
+        rooms.append(CallRoom(10_000, cancellation, places))
         return rooms[-1]
 
     monkeypatch.setattr("flask_braintrust_evals.runs.remote_scorers.CallRoom", room_for_one)
