@@ -172,7 +172,7 @@ class Workers:
         evaluators: Iterable[Evaluator],
         make_run: MakeRun,
         *,
-        lease: float = 1.0,
+        lease: float = 10.0,
         release: str = "",
     ) -> None:
         self._broker = broker
@@ -221,7 +221,7 @@ class Workers:
             worker.perform(message, False, self._broker.returns[message.signature])
 
 
-def new_dispatcher(broker: MemoryBroker, lease: float = 1.0, secret: str = SECRET) -> Dispatcher:
+def new_dispatcher(broker: MemoryBroker, lease: float = 10.0, secret: str = SECRET) -> Dispatcher:
     """What a server has."""
     return Dispatcher(broker, MessageWriter(secret, 1_000_000), lease)
 

@@ -44,7 +44,7 @@ class UnrecordedCases:
 class Site:
     """A server and its workers."""
 
-    def __init__(self, evaluators: Sequence[Evaluator], lease: float = 1.0) -> None:
+    def __init__(self, evaluators: Sequence[Evaluator], lease: float = 10.0) -> None:
         self.broker = MemoryBroker()
         self.workers = Workers(self.broker, evaluators, UnrecordedCases, lease=lease)
         self.dispatcher: Dispatcher = new_dispatcher(self.broker, lease)
@@ -88,7 +88,7 @@ class Site:
 
 
 @contextmanager
-def site(*evaluators: Evaluator, workers: int = 1, lease: float = 1.0) -> Iterator[Site]:
+def site(*evaluators: Evaluator, workers: int = 1, lease: float = 10.0) -> Iterator[Site]:
     """A server with some workers, which end with the block."""
     made = Site(evaluators, lease)
     for _ in range(workers):
