@@ -150,13 +150,17 @@ def test_what_is_queued_is_sent_at_once_and_stays_queued_after_a_failure() -> No
     assert [len(batch) for batch in intake.batches] == [3, 2]
 
 
-def test_only_so_many_bytes_are_sent_at_a_time_and_others_wait() -> None:
-    sending, go_on = Counter(), threading.Event()
+@pytest.mark.parametrize("accepted", [True, False])
+def test_only_so_many_bytes_are_sent_at_a_time_and_others_wait(accepted: bool) -> None:
+    sending, go_on, attempts = Counter(), threading.Event(), list[int]()
 
     def send(batch: list[OtlpChunk], seconds: float) -> None:
+        attempts.append(len(batch))
         sending.add()
         happens(go_on)
         sending.add(-1)
+        if not accepted:
+            raise failure(True)
 
     outbox = SpanExporter(send)
     at_a_time = MAX_BYTES_UNDER_WAY // BATCH_BYTES
@@ -174,7 +178,9 @@ def test_only_so_many_bytes_are_sent_at_a_time_and_others_wait() -> None:
         thread.join(10)
     assert not any(thread.is_alive() for thread in threads)
     assert (sending.peak, sending.value, outbox.lost) == (at_a_time, 0, 0)
-    assert not outbox._queue.chunks
+    # Those that have waited send nothing in the pause after a failure.
+    expected = (at_a_time + 3, 0) if accepted else (at_a_time, at_a_time + 3)
+    assert (len(attempts), len(outbox._queue.chunks)) == expected
 
 
 def test_what_others_queue_meanwhile_is_not_waited_for() -> None:

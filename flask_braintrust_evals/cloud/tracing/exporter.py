@@ -143,6 +143,8 @@ class SpanExporter(Generic[C]):
         with self._changed:
             if not self._changed.wait_for(self._may_send, max(0.0, deadline - time.monotonic())):
                 return
+            if self._backoff.is_on():  # since what was waited for has failed
+                return
             batch = self._queue.take_batch()
             if not batch:
                 return
