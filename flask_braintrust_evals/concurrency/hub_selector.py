@@ -39,7 +39,11 @@ class HubSelector(selectors._BaseSelectorImpl):
         wanted = (_READ if events & selectors.EVENT_READ else 0) | (
             _WRITE if events & selectors.EVENT_WRITE else 0
         )
-        watcher = self._hub.loop.io(key.fd, wanted)
+        try:
+            watcher = self._hub.loop.io(key.fd, wanted)
+        except BaseException:  # it is no open descriptor, and may be that of a socket later
+            super().unregister(fileobj)
+            raise
         watcher.priority = self._hub.loop.MAXPRI
         self._watchers[key.fd] = watcher
         self._stopped.add(key.fd)
