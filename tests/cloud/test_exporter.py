@@ -9,6 +9,7 @@ import pytest
 
 from flask_braintrust_evals.cloud.tracing.encoder import OtlpChunk
 from flask_braintrust_evals.cloud.tracing.exporter import (
+    ATTEMPT_TIMEOUT,
     BATCH_BYTES,
     BATCH_SPANS,
     MAX_BYTES_UNDER_WAY,
@@ -152,10 +153,10 @@ def test_what_is_queued_is_sent_at_once_and_stays_queued_after_a_failure() -> No
 
 @pytest.mark.parametrize("accepted", [True, False])
 def test_only_so_many_bytes_are_sent_at_a_time_and_others_wait(accepted: bool) -> None:
-    sending, go_on, attempts = Counter(), threading.Event(), list[int]()
+    sending, go_on, attempts = Counter(), threading.Event(), list[float]()
 
     def send(batch: list[OtlpChunk], seconds: float) -> None:
-        attempts.append(len(batch))
+        attempts.append(seconds)
         sending.add()
         happens(go_on)
         sending.add(-1)
@@ -179,8 +180,9 @@ def test_only_so_many_bytes_are_sent_at_a_time_and_others_wait(accepted: bool) -
     assert not any(thread.is_alive() for thread in threads)
     assert (sending.peak, sending.value, outbox.lost) == (at_a_time, 0, 0)
     # Those that have waited send nothing in the pause after a failure.
-    expected = (at_a_time + 3, 0) if accepted else (at_a_time, at_a_time + 3)
-    assert (len(attempts), len(outbox._queue.chunks)) == expected
+    count, left = (at_a_time + 3, 0) if accepted else (at_a_time, at_a_time + 3)
+    assert len(outbox._queue.chunks) == left
+    assert attempts == [ATTEMPT_TIMEOUT] * count, "the time of waiting is not theirs"
 
 
 def test_what_others_queue_meanwhile_is_not_waited_for() -> None:

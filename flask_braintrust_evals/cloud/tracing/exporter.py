@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import threading
 import time
 from collections import deque
@@ -98,7 +99,8 @@ class SpanExporter(Generic[C]):
     def send_queued(self) -> None:
         """Send the spans that are queued by now, or wait for other threads that do it.
 
-        After a failed attempt, or after :data:`ATTEMPT_TIMEOUT`, the others stay in the queue.
+        After a failed attempt the others stay in the queue, and so do those for which none has
+        begun within :data:`ATTEMPT_TIMEOUT`.
         """
         deadline = time.monotonic() + ATTEMPT_TIMEOUT
         last = self._queue.appended
@@ -127,7 +129,7 @@ class SpanExporter(Generic[C]):
                     wake = deadline if not self._queue.chunks else self._backoff.until
                     self._changed.wait(max(0.0, min(wake, deadline) - now))
                     continue
-            self._send_batch(deadline)
+            self._send_batch(deadline, deadline)
         with self._changed:
             dropped, self._queue = self._queue.spans, _Queue()
             self.lost += dropped
@@ -138,10 +140,15 @@ class SpanExporter(Generic[C]):
                 timeout,
             )
 
-    def _send_batch(self, deadline: float) -> None:
+    def _send_batch(self, begin_by: float, end_by: float = math.inf) -> None:
+        """Send a batch, if one may be sent before ``begin_by`` and no pause has begun meanwhile.
+
+        An attempt has its whole time however long it was waited for: if it were cut off, nothing
+        would be sent in the pause that follows, and spans would be lost.
+        """
         attempt = object()
         with self._changed:
-            if not self._changed.wait_for(self._may_send, max(0.0, deadline - time.monotonic())):
+            if not self._changed.wait_for(self._may_send, max(0.0, begin_by - time.monotonic())):
                 return
             if self._backoff.is_on():  # since what was waited for has failed
                 return
@@ -150,7 +157,7 @@ class SpanExporter(Generic[C]):
                 return
             self._under_way[attempt] = sum(chunk.size for chunk in batch)
         try:
-            self._settle(batch, self._error_of(batch, deadline))
+            self._settle(batch, self._error_of(batch, end_by))
         finally:
             with self._changed:
                 del self._under_way[attempt]
@@ -161,10 +168,10 @@ class SpanExporter(Generic[C]):
         size = min(self._queue.bytes, BATCH_BYTES)
         return not self._under_way or sum(self._under_way.values()) + size <= MAX_BYTES_UNDER_WAY
 
-    def _error_of(self, batch: list[C], deadline: float) -> Exception | None:
+    def _error_of(self, batch: list[C], end_by: float) -> Exception | None:
         """Send a batch; return why that failed, since it must not end the run."""
         try:
-            seconds = max(0.05, min(ATTEMPT_TIMEOUT, deadline - time.monotonic()))
+            seconds = max(0.05, min(ATTEMPT_TIMEOUT, end_by - time.monotonic()))
             self._send(batch, seconds)
         except Exception as failure:
             return failure
