@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import resource
 import weakref
 from typing import TYPE_CHECKING
 
@@ -115,10 +116,6 @@ def _connections() -> int:
 
     A process that has as many open files as it may have takes no more requests.
     """
-    try:
-        import resource
-    except ImportError:  # not on Windows
-        return _MAX_CONNECTIONS
     files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if files == resource.RLIM_INFINITY:
         return _MAX_CONNECTIONS
