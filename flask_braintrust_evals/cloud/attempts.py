@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from http.cookiejar import DefaultCookiePolicy
 from typing import TypeVar
@@ -18,6 +19,7 @@ from requests.auth import AuthBase
 from urllib3.exceptions import HTTPError, MaxRetryError, NewConnectionError, ReadTimeoutError
 from urllib3.util import Timeout
 
+from flask_braintrust_evals.concurrency.gevent_patch import is_patched, real_thread_id
 from flask_braintrust_evals.concurrency.time_limit import time_limit
 from flask_braintrust_evals.errors import CloudError, CloudTimeoutError
 
@@ -130,10 +132,24 @@ class Connections:
     def __init__(self, token: Token, rules: AddressRules) -> None:
         self._token = token
         self._rules = rules
-        self._http = _Http()
-        self._http.auth = BearerAuth(token)
+        self._thread = real_thread_id()
+        self._http = self._new_http()
+
+    def _new_http(self) -> requests.Session:
+        http = _Http()
+        http.auth = BearerAuth(self._token)
         for scheme in ("http://", "https://"):
-            self._http.mount(scheme, CheckedAdapter(rules))
+            http.mount(scheme, CheckedAdapter(self._rules))
+        return http
+
+    def _of_this_thread(self) -> AbstractContextManager[requests.Session]:
+        """Return what makes requests: under gevent, a connection is of use to one thread alone.
+
+        Scorers and coroutines on other threads have connections of their own for each call.
+        """
+        if is_patched() and real_thread_id() != self._thread:
+            return self._new_http()
+        return nullcontext(self._http)
 
     def close(self) -> None:
         """Close the connections."""
@@ -147,8 +163,8 @@ class Connections:
                 of the greenlet. It has no frames of this or any other library.
         """
         try:
-            with time_limit(call.timeout):
-                return self._answer(call)
+            with time_limit(call.timeout), self._of_this_thread() as http:
+                return self._answer(call, http)
         except CloudError as error:
             return Failure(without_frames(error), Repeat.NEVER)
         except requests.exceptions.InvalidHeader:
@@ -162,11 +178,11 @@ class Connections:
             without_frames(error)
             raise error
 
-    def _answer(self, call: Call) -> bytes | Failure:
+    def _answer(self, call: Call, http: requests.Session) -> bytes | Failure:
         url, first = call.url, True
         for _ in range(MAX_REDIRECTS + 1):
             origin = self._rules.check(url, "the address")
-            with self._send(call, url, first) as response:
+            with self._send(call, http, url, first) as response:
                 if 300 <= response.status_code < 400 and call.redirects:
                     # The answer is fetched from there, and the call is not made again.
                     url, first = urljoin(url, response.headers.get("Location", "")), False
@@ -176,10 +192,10 @@ class Connections:
                 return answers.read(response, call.limit, call.what)
         raise CloudError(f"Braintrust's answer to {call.what} has too many redirects")
 
-    def _send(self, call: Call, url: str, first: bool) -> requests.Response:
+    def _send(self, call: Call, http: requests.Session, url: str, first: bool) -> requests.Response:
         with_token = call.with_token and (first or Origin.of(url) == Origin.of(call.url))
         with_headers = with_token or (first and not call.with_token)
-        return self._http.request(
+        return http.request(
             call.method if first else "GET",
             url,
             params=call.params if first else None,

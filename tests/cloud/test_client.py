@@ -26,7 +26,7 @@ from flask_braintrust_evals.errors import (
     CloudUnauthorizedError,
 )
 from tests.standin import StandIn
-from tests.support import TOKEN
+from tests.support import TOKEN, python
 from tests.web.support import DEAD_URL
 
 PATH = "/v1/project/p"
@@ -461,3 +461,32 @@ def test_one_client_may_be_used_from_many_threads(cloud: StandIn, client: CloudC
     assert {(call.path, call.json["n"]) for call in cloud.calls} == {
         (f"/{n}", n) for n in range(60)
     }
+
+
+def test_under_gevent_each_thread_has_connections_of_its_own() -> None:
+    """Scorers that block, and coroutines, use a session on other threads than its own."""
+    script = """
+    from gevent import monkey
+    monkey.patch_all()
+    from flask_braintrust_evals.cloud.addresses import AddressRules
+    from flask_braintrust_evals.cloud.client import CloudClient
+    from flask_braintrust_evals.cloud.tokens import Token
+    from flask_braintrust_evals.concurrency.gevent_patch import start_real_thread
+    from flask_braintrust_evals.concurrency.job import Job
+    from tests.standin import StandIn
+
+    with StandIn() as cloud:
+        cloud.add_user("t")
+        client = CloudClient(Token("t"), 5, AddressRules.of([cloud.url]))
+
+        def call():
+            url = f"{cloud.url}/api/apikey/login"
+            return client.call("POST", url, retry=False) is not None
+
+        for _ in range(3):
+            print(call())  # which leaves a connection open
+            job = Job()
+            start_real_thread(lambda: job.run(call))
+            print(job.wait())
+    """
+    assert python(script).split() == ["True"] * 6
