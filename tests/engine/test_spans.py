@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import math
 from collections.abc import Callable
 from typing import Any
@@ -174,6 +175,21 @@ def test_a_span_that_is_not_to_be_current_is_not(spans: Spans) -> None:
             assert trace.get_current_span() is before
 
     run(spans, task)
+
+
+def test_a_span_that_is_ended_in_another_context_changes_and_logs_nothing(
+    spans: Spans, caplog: pytest.LogCaptureFixture
+) -> None:
+    def task(hooks: EvalHooks) -> None:
+        child = hooks.span.start_span("child")
+        # As LangChain does: it begins and ends what a coroutine awaits in contexts of their own.
+        contextvars.copy_context().run(child.set_current)
+        contextvars.copy_context().run(child.__exit__, None, None, None)
+        assert trace.get_current_span().get_span_context().span_id == int(hooks.span.span_id, 16)
+
+    run(spans, task)
+    assert spans.tree() == {"eval": {"task": {"child": {}}}}
+    assert caplog.messages == []
 
 
 def test_times_are_seconds_as_in_the_sdk(spans: Spans) -> None:

@@ -148,9 +148,10 @@ class EvalSpan(Span):
         """Undo :meth:`set_current`."""
         if self._attached:
             context, scope = self._attached.pop()
-            otel_context.detach(context)
-            with suppress(ValueError):  # it is called in another context, which does not change
+            # Where it is called in another context, nothing is to be undone. detach() would log it.
+            with suppress(ValueError):
                 current_scope.reset(scope)
+                otel_context.detach(context)
 
     def __enter__(self: S) -> S:
         self.set_current()
