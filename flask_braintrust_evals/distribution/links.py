@@ -139,10 +139,11 @@ class Outbox(_Link, Generic[T]):
     Args:
         transport: the broker.
         purpose: what is sent, for the log.
-        deliver: called with a connection and all that waits; sends a first part of it, and removes
-            that. Whatever is left when it raises is delivered over the next connection.
-        tick: called with the connection, also between two parts; returns the seconds after which to
-            call it again.
+        deliver: called with a connection and all that waits, until nothing does; sends at most one
+            message of it, and removes what is done with. Whatever is left when it raises is
+            delivered over the next connection.
+        tick: called with the connection, also between two messages; returns the seconds after which
+            to call it again.
         connected: called when a connection was made, with whether it is not the first one.
         hold: returns for how many seconds not to deliver what waits.
         idle: called now and then while there is no connection.

@@ -58,6 +58,7 @@ class OrderSender:
         self._next_beat = 0.0
         self._beat_at = -ANNOUNCED_SECONDS
         self._unheard_since: float | None = None
+        self._apart = 0  # cases that are to be sent one by one: they are too large together
         self._outbox: Outbox[OpenCase] = Outbox(
             transport,
             "orders",
@@ -126,8 +127,10 @@ class OrderSender:
             self._send_beat(sender)
         with self._state.lock:
             taken, cases = self._next_order(waiting)
-        if cases:
-            self._send_order(sender, cases)
+        if cases and not self._send_order(sender, cases):
+            self._apart = len(cases)
+            return
+        self._apart = max(0, self._apart - len(cases))
         for _ in range(taken):
             waiting.popleft()
 
@@ -148,13 +151,14 @@ class OrderSender:
             if not is_open or case.sent >= case.attempt:
                 continue
             if not cases:
-                size = case.run.batch_size(self._state.workers.slots())
+                size = 1 if self._apart else case.run.batch_size(self._state.workers.slots())
             cases.append((case, case.order))
             if case.attempt > 1:
                 break
         return taken, cases
 
-    def _send_order(self, sender: Sender, cases: list[_Attempt]) -> None:
+    def _send_order(self, sender: Sender, cases: list[_Attempt]) -> bool:
+        """Send an order, or have its only case fail; return ``False`` if it is to be split."""
         try:
             orders = [order for _, order in cases]
             message = self._writer.write("order", order_content(cases[0][0].run.order, orders))
@@ -162,15 +166,14 @@ class OrderSender:
             sender.send_order(message)
         except EvalsError as error:
             if len(cases) > 1:
-                for each in cases:
-                    self._send_order(sender, [each])
-                return
+                return False
             too_large = isinstance(error, MessageTooLargeError)
             what = "is too large to be sent" if too_large else "cannot be sent to a worker"
             self._state.fail(cases[0][0], CaseLostError(f"the case {what}: {error}"))
-            return
+            return True
         for case, order in cases:
             case.sent = order.attempt
+        return True
 
     def _note_sent(self, cases: list[_Attempt]) -> None:
         now = time.monotonic()

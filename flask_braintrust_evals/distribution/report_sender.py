@@ -57,6 +57,7 @@ class ReportSender:
         self._sent = 0
         self._urgent = 0
         self._sent_at = 0.0
+        self._apart = 0  # reports that are to be sent one by one: they are too large together
         self._outbox: Outbox[_Item] = Outbox(
             transport,
             "reports",
@@ -97,14 +98,25 @@ class ReportSender:
 
     def _deliver(self, sender: Sender, waiting: deque[_Item]) -> None:
         owner = waiting[0][0]
+        most = 1 if self._apart else MAX_REPORTS
         reports: list[Report] = []
         for each, report in waiting:
-            if each != owner or len(reports) == MAX_REPORTS:
+            if each != owner or len(reports) == most:
                 break
             reports.append(report)
-        self._send(sender, owner, reports)
+        try:
+            self._send(sender, owner, reports)
+        except EvalsError as error:
+            if len(reports) > 1:
+                self._apart = len(reports)
+                return
+            smaller = _smaller(reports[0], error)
+            if smaller is not None:
+                waiting[0] = owner, smaller
+                return
         for _ in reports:
             waiting.popleft()
+        self._apart = max(0, self._apart - len(reports))
         with self._changed:
             self._sent += len(reports)
             self._urgent -= sum(report.kind != "progress" for report in reports)
@@ -117,20 +129,17 @@ class ReportSender:
         return 0.0 if self._urgent else self._sent_at + PROGRESS_SECONDS - time.monotonic()
 
     def _send(self, sender: Sender, owner: str, reports: list[Report]) -> None:
-        try:
-            content = {"process": self._process, "reports": [[*each] for each in reports]}
-            sender.send_report(owner, self._writer.write("report", content))
-        except EvalsError as error:
-            if len(reports) > 1:
-                for report in reports:
-                    self._send(sender, owner, [report])
-                return
-            smaller = _smaller(reports[0], error)
-            if smaller is not None:
-                self._send(sender, owner, [smaller])
+        content = {"process": self._process, "reports": [[*each] for each in reports]}
+        sender.send_report(owner, self._writer.write("report", content))
 
     def _tick(self, sender: Sender) -> float:
-        self._on_tick(lambda owner, report: self._send(sender, owner, [report]))
+        def send(owner: str, report: Report) -> None:
+            try:
+                self._send(sender, owner, [report])
+            except EvalsError as error:
+                _smaller(report, error)  # logs it
+
+        self._on_tick(send)
         return self._beat
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from flask_braintrust_evals.distribution.attempts import OrderedRun
 from flask_braintrust_evals.distribution.reports import Report, failed_outcome, given_up
 from flask_braintrust_evals.distribution.transport import WorkerInfo
 from flask_braintrust_evals.engine.evaluator import Evaluator
@@ -589,11 +590,17 @@ def test_a_broker_whose_messages_wait_behind_others_is_not_taken_to_be_silent() 
         assert running.result().error is None
 
 
-def test_workers_hear_of_a_process_while_many_of_its_orders_are_sent() -> None:
+@pytest.mark.parametrize(
+    ("input", "together"), [(1, 1), (NOISE[:180_000], 16)], ids=["one by one", "too large together"]
+)
+def test_workers_hear_of_a_process_while_many_of_its_orders_are_sent(
+    monkeypatch: pytest.MonkeyPatch, input: Any, together: int
+) -> None:
+    monkeypatch.setattr(OrderedRun, "batch_size", lambda run, slots: together)
     with site(EVALUATOR, workers=0, lease=0.6) as there:
         script = Script(there.broker)
         there.broker.delay = 0.05
-        running = Running(there, *range(16), max_concurrency=16)
+        running = Running(there, *[input] * 16, max_concurrency=16)
         cases = [script.case() for _ in range(16)]
         sent = [kind for kind, _ in there.broker.log if kind != "report"]
         places = [place for place, kind in enumerate(sent) if kind == "order"]
