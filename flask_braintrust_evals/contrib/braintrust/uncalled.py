@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import tokenize
+import traceback
 from pathlib import Path
 
 NO_CALL = "defines no evaluators: it makes no call of Eval(...)"
@@ -66,10 +67,31 @@ def advice_for(file: Path, error: BaseException, has_called: bool) -> str:
     if isinstance(error, SystemExit):
         return _EXITS
     tree = _tree(file) if has_called else None
-    if tree is None:
-        return ""
-    without_result = sum(len(_calls(each)) for each in _statements(tree))
-    return _RESULT_IS_READ if len(_calls(tree)) > without_result else ""
+    return _RESULT_IS_READ if tree is not None and _reads_result(tree, _lines(file, error)) else ""
+
+
+def _lines(file: Path, error: BaseException) -> set[int]:
+    """Return the lines of a file that were executed when an exception was raised."""
+    frames = traceback.walk_tb(error.__traceback__)
+    return {line for frame, line in frames if frame.f_code.co_filename == str(file)}
+
+
+def _reads_result(tree: ast.Module, lines: set[int]) -> bool:
+    """Return whether a statement at some of these lines reads what a call of ``Eval`` returns."""
+    assigned = {
+        name.id
+        for each in ast.walk(tree)
+        if isinstance(each, ast.Assign) and _calls(each.value)
+        for name in ast.walk(each)
+        if isinstance(name, ast.Name) and isinstance(name.ctx, ast.Store)
+    }
+    return any(
+        (isinstance(each, ast.Name) and isinstance(each.ctx, ast.Load) and each.id in assigned)
+        or (isinstance(each, ast.Attribute | ast.Subscript) and _calls(each.value) != [])
+        for statement in tree.body
+        if lines.intersection(range(statement.lineno, (statement.end_lineno or 0) + 1))
+        for each in ast.walk(statement)
+    )
 
 
 def _tree(file: Path) -> ast.Module | None:

@@ -258,6 +258,14 @@ def test_a_file_that_calls_eval_only_when_it_is_run_is_an_error_that_says_so(
             ["result = Eval('one', data, task, [exact])", "result.summary.scores['exact']"],
             "KeyError: 'exact'; the result of Eval(...) is empty when the file is loaded",
         ),
+        (
+            [
+                "def show():",
+                "    print(Eval('one', data, task, [exact]).summary.scores['x'])",
+                "show()",
+            ],
+            "KeyError: 'x'; the result of Eval(...) is empty when the file is loaded",
+        ),
     ],
 )
 def test_a_file_that_cannot_be_imported_is_an_error_with_advice(
@@ -266,10 +274,17 @@ def test_a_file_that_cannot_be_imported_is_an_error_with_advice(
     assert advice in refusal(bp, write("eval_one.py", *lines))
 
 
-def test_a_file_that_reads_no_result_is_not_told_that_it_is_empty(
-    bp: EvalsBlueprint, write: Write
+@pytest.mark.parametrize(
+    "call",
+    [
+        "asyncio.run(EvalAsync('one', data, task, [exact]))",
+        "result = Eval('one', data, task, [exact])",
+        "result = Eval('one', data, task, [exact]); print(result)",
+    ],
+)
+def test_a_failure_that_has_nothing_to_do_with_a_result_is_not_said_to_have(
+    bp: EvalsBlueprint, write: Write, call: str
 ) -> None:
-    call = "asyncio.run(EvalAsync('one', data, task, [exact]))"
     file = write("eval_one.py", "import asyncio", "from braintrust import EvalAsync", call, "1 / 0")
     assert refusal(bp, file).endswith("ZeroDivisionError: division by zero")
 
