@@ -35,6 +35,7 @@ REGISTRATION = {
     "config_webhook",
     "config_values",
     "contrib",
+    "contrib.langchain_modules",
     "contrib.references",
     "engine",
     "engine.calls",
@@ -91,8 +92,10 @@ def others(modules: set[str]) -> set[str]:
     return top - {*sys.stdlib_module_names}
 
 
-def test_registering_an_evaluator_imports_little() -> None:
-    printed = python(APPLICATION + "    print(json.dumps([*{*sys.modules} - before]))")
+@pytest.mark.parametrize("known", ["flask, gevent", "flask, gevent, braintrust"])
+def test_registering_an_evaluator_imports_little(known: str) -> None:
+    application = APPLICATION.replace("flask, gevent", known)
+    printed = python(application + "    print(json.dumps([*{*sys.modules} - before]))")
     loaded = set(json.loads(printed))
     assert ours(loaded) <= REGISTRATION
     assert others(loaded) <= {"orjson"}

@@ -7,6 +7,7 @@ import sys
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
+from .langchain_modules import LANGCHAIN_MODULES
 from .references import has_reference
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def braintrust_spans() -> type[EvalSpan] | None:
 
 def share_langchain_handler() -> None:
     """Have cases see the handler for LangChain that is set by the ``braintrust`` SDK's means."""
-    if "braintrust" in sys.modules:
+    if not sys.modules.keys().isdisjoint(LANGCHAIN_MODULES):
         from .braintrust.langchain_handler import share_handler
 
         share_handler()

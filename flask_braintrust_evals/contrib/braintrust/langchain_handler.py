@@ -10,9 +10,9 @@ import sys
 from contextvars import ContextVar, Token
 from typing import Any
 
+from flask_braintrust_evals.contrib.langchain_modules import LANGCHAIN_MODULES
 from flask_braintrust_evals.engine.tracing.span_scope import current_scope
 
-_MODULES = ("braintrust.integrations.langchain.context", "braintrust_langchain.context")
 _VARIABLE = "braintrust_callback_handler_var"
 
 
@@ -44,7 +44,7 @@ def share_handler() -> None:
 
     May be called again.
     """
-    for name in _MODULES:
+    for name in LANGCHAIN_MODULES:
         module = sys.modules.get(name)
         variable = getattr(module, _VARIABLE, None)
         if isinstance(variable, ContextVar):
