@@ -112,7 +112,8 @@ export class Setup {
 
   // Returns the body of the request, or throws an Error that says what is wrong in the form.
   async request() {
-    while (this.#shown !== this.evaluator) await this.#reading;
+    while (this.evaluator && this.#shown !== this.evaluator) await this.#reading;
+    if (!this.evaluator) throw new Error("There is no evaluator to run.");
     this.#keepNow();
     const parameters = this.#form.values();
     const data = await this.#source.chosen();

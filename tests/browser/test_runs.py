@@ -177,6 +177,21 @@ def test_a_run_waits_for_the_form_of_the_evaluator_that_was_chosen_last(page: Pa
     assert address(page)["evaluator"] == "echo"
 
 
+def test_a_run_is_not_waited_for_where_no_evaluator_is_left(page: Page) -> None:
+    page.evaluator("echo")
+    page.give(["a"])
+    page.browser.execute_script(HOLD)
+    page.choose("evaluator", "many")
+    page.wait_for("return 'many' in held")
+    page.one("cases").send_keys(Keys.CONTROL, Keys.ENTER)
+    page.browser.execute_script(
+        "window.fetch = async () => new Response('{}'); document.getElementById('connect').click()"
+    )
+    page.wait(lambda: "no evaluators" in page.one("about").text)
+    page.browser.execute_script("held.many()")
+    page.wait(lambda: "no evaluator to run" in page.one("problem").text)
+
+
 KEEP = """
 const [name, entered, done] = arguments;
 (async () => {
