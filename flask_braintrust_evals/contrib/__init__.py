@@ -66,7 +66,7 @@ def braintrust_spans() -> type[EvalSpan] | None:
 
 
 def share_langchain_handler() -> None:
-    """Have cases see the handler for LangChain that is set by the ``braintrust`` SDK's means."""
+    """Have all cases see the handler for LangChain that the application has set by the SDK."""
     if not sys.modules.keys().isdisjoint(LANGCHAIN_MODULES):
         from .braintrust.langchain_handler import share_handler
 

@@ -6,6 +6,7 @@ import json
 import sys
 from collections.abc import Callable
 from contextvars import ContextVar
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -13,6 +14,7 @@ import pytest
 
 from flask_braintrust_evals.contrib import share_langchain_handler
 from flask_braintrust_evals.contrib.braintrust.evaluators import from_sdk
+from flask_braintrust_evals.contrib.braintrust.loading import load
 from tests.standin import StandIn
 from tests.web.support import api_of, deltas
 
@@ -60,11 +62,34 @@ def test_a_handler_that_is_set_before_the_blueprint_is_registered_is_seen_in_cas
     assert seen_by(cloud, lambda input: langchain.handlers(), lambda: None) == [["first"]]
 
 
-def test_one_that_is_set_later_is_seen_too(cloud: StandIn, langchain: LangChain) -> None:
-    set_second = lambda: langchain.set_global_handler("second")  # noqa: E731
+def test_one_that_is_set_later_as_for_a_request_is_not(
+    cloud: StandIn, langchain: LangChain
+) -> None:
+    def set_second() -> None:
+        langchain.set_global_handler("second")
+
     langchain.set_global_handler("first")
-    assert seen_by(cloud, lambda input: langchain.handlers(), set_second) == [["second"]]
+    assert seen_by(cloud, lambda input: langchain.handlers(), set_second) == [["first"]]
     assert langchain.handlers() == ["second"]
+
+
+def test_each_registration_shares_what_is_set_by_then(cloud: StandIn, langchain: LangChain) -> None:
+    assert seen_by(cloud, lambda input: langchain.handlers(), lambda: None) == [[]]
+    langchain.set_global_handler("later")
+    assert seen_by(cloud, lambda input: langchain.handlers(), lambda: None) == [["later"]]
+
+
+def test_one_that_a_file_sets_is_seen_too(
+    cloud: StandIn, langchain: LangChain, tmp_path: Path
+) -> None:
+    file = tmp_path / "eval_chain.py"
+    file.write_text(
+        "import sys; from braintrust import Eval;"
+        f" sys.modules[{langchain.module.__name__!r}].braintrust_callback_handler_var.set('own');"
+        " Eval('p', experiment_name='chain', data=[], task=lambda input: 1, scores=[])"
+    )
+    load(file)
+    assert seen_by(cloud, lambda input: langchain.handlers(), lambda: None) == [["own"]]
 
 
 def test_one_that_a_task_sets_is_seen_in_its_case_alone(

@@ -36,7 +36,6 @@ from flask_braintrust_evals.engine.tracing.eval_span import EvalSpan
 from flask_braintrust_evals.engine.tracing.span_scope import current_scope
 
 from . import attachments
-from .langchain_handler import share_handler
 
 logger = logging.getLogger("flask_braintrust_evals")
 
@@ -206,7 +205,6 @@ def install() -> type[SdkSpan]:
         missing = ", ".join(sorted(SdkSpan.__abstractmethods__))
         raise TypeError(f"its spans have methods that are not known here: {missing}")
     attachments.install()
-    share_handler()
     LIBRARIES.add("braintrust.")
     state = _internal_get_global_state()
     if not isinstance(state.context_manager, CaseContextManager):
