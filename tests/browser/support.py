@@ -91,6 +91,10 @@ class Page:
     def choose(self, id: str, text: str) -> None:
         self.wait(lambda: self.browser.execute_script(CHOOSE, id, text))
 
+    def follow(self, text: str) -> None:
+        """Click a link, also if the page is just making its list again."""
+        self.wait(lambda: self.browser.find_element(By.LINK_TEXT, text).click() or True)
+
     def set(self, element: WebElement, text: str) -> None:
         element.clear()
         element.send_keys(text)

@@ -65,7 +65,7 @@ def test_runs_are_listed_named_opened_again_and_deleted_when_asked(page: Page) -
         ["2", "50.0 %", "5.0 %", 'suffix: ""'],
     )
     assert second == ["2", "50.0 %", "10.0 %", "suffix: !"]
-    page.browser.find_element(By.LINK_TEXT, "plain").click()
+    page.follow("plain")
     page.wait(lambda: page.value("label") == "plain")
     assert address(page) == {"evaluator": "echo", "run": first}
     assert [row[4] for row in page.table] == ["a", "b"]
@@ -361,7 +361,7 @@ def test_what_is_said_of_a_run_that_is_not_kept_is_not_said_of_another(page: Pag
     assert "Output" in [each.text for each in page.all("#details .values h3")]
     page.browser.execute_script("document.getElementById('details').close()")
     page.list_runs()
-    page.browser.find_element(By.LINK_TEXT, "kept").click()
+    page.follow("kept")
     page.wait(lambda: [row[4] for row in page.table] == ["kept"])
     assert not page.shows("unkept")
 
