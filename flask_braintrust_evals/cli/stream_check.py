@@ -225,17 +225,17 @@ def _judge_health(watched: _Watched, usual: float) -> Iterator[Finding]:
         what = f"while a run was under way, health was not answered: {type(error).__name__}"
         yield Finding(False, what, _ONE_AT_A_TIME)
         return
-    # A request that waits for the run to end takes longer than usual. If every answer is slow, the
-    # request may have reached the server only after the run.
-    after_the_run = answered >= watched.last_end
-    if after_the_run and took - usual >= MIN_CASE_SECONDS:
+    if answered < watched.last_end:
+        yield Finding(True, "other requests are answered while a run is under way")
+    elif took - usual >= MIN_CASE_SECONDS:  # it has waited for the end of the run
         what = "while a run is under way, no other request is answered"
         yield Finding(False, what, _ONE_AT_A_TIME)
-    elif after_the_run and usual > MIN_CASE_SECONDS:
-        what = f"it is not clear whether a run blocks other requests: an answer takes {usual:.1f} s"
-        yield Finding(True, what, "check from a closer machine, or name a slower --evaluator")
-    else:
-        yield Finding(True, "other requests are answered while a run is under way")
+    else:  # it may have reached the server only after the run
+        what = (
+            "it is not clear whether a run blocks other requests: one that takes"
+            f" {usual:.1f} s was answered only after the run"
+        )
+        yield Finding(True, what, "check again, from a closer machine or with a slower --evaluator")
 
 
 def _until(deadline: float, chunks: Iterable[bytes]) -> Iterator[bytes]:
