@@ -155,6 +155,12 @@ class Connections:
         """Close the connections."""
         self._http.close()
 
+    def close_idle(self) -> None:
+        """Close most of the connections that no request uses."""
+        for adapter in self._http.adapters.values():
+            if isinstance(adapter, CheckedAdapter):
+                adapter.close_idle()
+
     def attempt(self, call: Call) -> bytes | Failure:
         """Make one attempt, and return the body of the answer, or why it failed.
 

@@ -44,6 +44,10 @@ class CloudClient:
         """Close the connections."""
         self._connections.close()
 
+    def close_idle(self) -> None:
+        """Close most of the connections that no call uses."""
+        self._connections.close_idle()
+
     def call(
         self,
         method: str,

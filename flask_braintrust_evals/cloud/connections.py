@@ -9,7 +9,9 @@ from __future__ import annotations
 import functools
 import io
 import socket
+from contextlib import suppress
 from http.client import HTTPResponse
+from queue import Empty
 from typing import Any, ClassVar
 
 import requests
@@ -27,6 +29,9 @@ from .addresses import AddressRules, Origin, is_public, refused
 
 POOL_SIZE = 32
 """Idle connections kept per host; under load, more may be open."""
+MIN_IDLE = 2
+"""Idle connections kept per host while no request uses them. The process may have only so many open
+files, and keeps the connections of many users."""
 _PIECE = 65_536
 """Bytes that are sent at a time."""
 
@@ -69,6 +74,14 @@ class CheckedAdapter(HTTPAdapter):
         if origin is not None and select_proxy(url, proxies):
             self._rules.check_behind_proxy(origin)
         return super().get_connection_with_tls_context(request, verify, proxies, cert)
+
+    def close_idle(self) -> None:
+        """Close the idle connections to each host, but for :data:`MIN_IDLE`. Thread-safe."""
+        for manager in (self.poolmanager, *self.proxy_manager.values()):
+            for key in manager.pools.keys():
+                pool = manager.pools.get(key)
+                if isinstance(pool, _Pool):
+                    pool.close_idle()
 
 
 class _TimedSocket:
@@ -174,9 +187,22 @@ class _Tls(_Checked, HTTPSConnection):
     scheme = "https"
 
 
-class _PlainPool(HTTPConnectionPool):
+class _Pool(HTTPConnectionPool):
+    def close_idle(self) -> None:
+        """Close the idle connections, but for those that were used last."""
+        idle = []
+        with suppress(Empty):  # those that are in use are not there
+            while self.pool is not None:
+                idle.append(self.pool.get(block=False))
+        for connection in [each for each in idle if each is not None][MIN_IDLE:]:
+            connection.close()  # and opened again when it is used
+        for each in reversed(idle):
+            self._put_conn(each)
+
+
+class _PlainPool(_Pool):
     ConnectionCls = _Plain
 
 
-class _TlsPool(HTTPSConnectionPool):
+class _TlsPool(_Pool, HTTPSConnectionPool):
     ConnectionCls = _Tls

@@ -190,8 +190,10 @@ class SessionCache:
     def _release(self, entry: _Entry) -> None:
         with self._lock:
             entry.leases -= 1
-            unused = entry.leases == 0 and not entry.listed
-        if unused:
+            is_unused, listed = entry.leases == 0, entry.listed
+        if is_unused and listed:
+            entry.session.close_idle()
+        elif is_unused:
             _close([entry])
 
     def _discard(self, entry: _Entry) -> None:

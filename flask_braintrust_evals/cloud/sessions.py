@@ -156,6 +156,10 @@ class UserSession:
         self.closed = True
         self._client.close()
 
+    def close_idle(self) -> None:
+        """Close most of the connections that no call uses."""
+        self._client.close_idle()
+
 
 def log_in(
     token: Token,

@@ -6,6 +6,7 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -18,6 +19,7 @@ from flask_braintrust_evals.cloud import connections
 from flask_braintrust_evals.cloud.addresses import AddressRules
 from flask_braintrust_evals.cloud.client import CloudClient
 from flask_braintrust_evals.cloud.rows import fetch_rows
+from flask_braintrust_evals.cloud.session_cache import Lease, SessionCache
 from flask_braintrust_evals.cloud.sessions import Endpoints, UserSession, log_in
 from flask_braintrust_evals.cloud.tokens import Token
 from flask_braintrust_evals.errors import CloudAddressError, CloudError
@@ -268,3 +270,43 @@ def test_redirects_in_a_circle_have_an_end(session: UserSession, cloud: StandIn)
     with pytest.raises(CloudError, match="too many redirects"):
         read()
     assert len(cloud.calls) == 5
+
+
+def test_of_a_session_that_no_request_uses_few_connections_stay_open(
+    cloud: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[socket.socket] = []
+    real = socket.socket.connect
+
+    def connect(self: socket.socket, address: Any) -> None:
+        opened.append(self)
+        real(self, address)
+
+    def open_now() -> int:
+        return sum(each.fileno() != -1 for each in opened)
+
+    monkeypatch.setattr(socket.socket, "connect", connect)
+    cache = SessionCache(1, 100.0)
+
+    def lease() -> Lease:
+        token = Token(TOKEN)
+        return cache.lease(
+            token, None, cloud.url, lambda: log_in(token, None, Endpoints(cloud.url))
+        )
+
+    def call(session: UserSession) -> Any:
+        return session.api("GET", "/v1/dataset", params={"dataset_name": "none"})
+
+    with lease() as session:
+        with cloud.gate("GET", "/v1/dataset") as gate, ThreadPoolExecutor(5) as pool:
+            calls = [pool.submit(call, session) for _ in range(5)]
+            cloud.wait_for(lambda: gate.waiting == 5)
+            gate.release()
+            answers = [each.result() for each in calls]
+        assert open_now() == 5
+    assert open_now() == connections.MIN_IDLE
+    with lease() as session, ThreadPoolExecutor(5) as pool:
+        assert [*pool.map(call, [session] * 5)] == answers
+    assert open_now() == connections.MIN_IDLE
+    cache.close()
+    assert open_now() == 0

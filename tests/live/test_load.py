@@ -18,7 +18,7 @@ import requests
 
 from benchmarks.client import drive, read_run, request
 from benchmarks.machine import held_memory, open_files, threads
-from flask_braintrust_evals.cloud.connections import POOL_SIZE
+from flask_braintrust_evals.cloud.connections import MIN_IDLE
 from tests.server import Client, Gunicorn, cases, outputs
 from tests.standin import StandIn
 from tests.support import eventually
@@ -109,7 +109,7 @@ def test_hundreds_of_runs_at_once_all_end_and_release_everything(
     # The thread that watches the event loop ends up to a second after the last coroutine.
     eventually(lambda: threads(pid) <= before[0])
     files = settled(lambda: open_files(pid))
-    assert files <= before[1] + POOL_SIZE  # of connections to Braintrust that are kept
+    assert files <= before[1] + MIN_IDLE  # of connections to Braintrust that are kept
 
 
 def test_streams_that_wait_are_cheap_and_are_released(server: Gunicorn, cloud: StandIn) -> None:
@@ -127,7 +127,7 @@ def test_streams_that_wait_are_cheap_and_are_released(server: Gunicorn, cloud: S
     assert grown / 100 < 400_000
     # Delivering the spans of all of them opens connections once more.
     cloud.wait_for(lambda: len(cloud.spans_named("eval")) == 101, LIMIT)
-    assert settled(lambda: open_files(pid)) <= files + POOL_SIZE
+    assert settled(lambda: open_files(pid)) <= files + MIN_IDLE
 
 
 def test_a_client_that_does_not_read_stops_the_reading_of_data(
