@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import inspect
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from contextlib import suppress
 from typing import Any
 
@@ -27,14 +27,14 @@ class LoopCall:
         job: gets the result.
         name: the evaluator's name, for the log.
         loop: the loop.
-        ended: called with this object, on the loop, when it has ended.
+        calls: those under way; this one removes itself, on the loop, when it has ended.
     """
 
     __slots__ = (
         "_awaitable",
+        "_calls",
         "_cancellation",
         "_context",
-        "_ended",
         "_loop",
         "_scope",
         "job",
@@ -49,7 +49,7 @@ class LoopCall:
         job: Job[Any],
         name: str,
         loop: asyncio.AbstractEventLoop,
-        ended: Callable[[LoopCall], object],
+        calls: dict[LoopCall, None],
     ) -> None:
         self.job = job
         self.name = name
@@ -59,22 +59,20 @@ class LoopCall:
         self._context = contextvars.copy_context()
         self._scope = scope_around()
         self._loop = loop
-        self._ended = ended
+        self._calls = calls
         job.when_cancelled(self._cancel)
 
     def begin(self) -> None:
         """Begin to await. Called on the loop."""
         if self._scope is not None and not self._scope.hold():  # nobody waits any more
             self._scope = None
-            self._ended(self)
-            self.drop()
-            self.job.fail(asyncio.CancelledError())
+            self._end_unbegun()
             return
         # A task copies the context it is created in (the argument for that came with 3.11).
         self.task = task = self._context.run(self._loop.create_task, self._settle())
+        task.add_done_callback(self._end_unbegun)
         if self._cancellation.is_set():
             task.cancel()
-        task.add_done_callback(self._finish)
 
     def drop(self) -> None:
         """Do not begin: close a coroutine, of which Python would warn that it was not awaited."""
@@ -82,31 +80,31 @@ class LoopCall:
             self._awaitable.close()
 
     async def _settle(self) -> None:
+        if self.task is not None:  # it is not known yet where tasks begin as they are created
+            # It has begun, and so it ends here, without another turn of the loop.
+            self.task.remove_done_callback(self._end_unbegun)
         try:
             result = await self._awaitable
-        except asyncio.CancelledError:
-            raise
         except BaseException as error:
             # Not raised here: asyncio lets SystemExit and KeyboardInterrupt end the loop.
-            self._release()
+            self._end()
             self.job.fail(error)
         else:
-            self._release()
+            self._end()
             self.job.succeed(result)
 
-    def _release(self) -> None:
-        """Release the scope, before the one who waits for the job exits it."""
-        scope, self._scope = self._scope, None
-        if scope is not None:
-            scope.release(start_real_thread)  # its exit may wait, such as for a database
+    def _end_unbegun(self, task: asyncio.Task[None] | None = None) -> None:
+        """End a call that has not begun; one that has ended stays as it is."""
+        self._end()
+        self.drop()
+        self.job.fail(asyncio.CancelledError())
 
-    def _finish(self, task: asyncio.Task[None]) -> None:
-        self._release()
-        self._ended(self)
+    def _end(self) -> None:
+        scope, self._scope = self._scope, None
+        if scope is not None:  # released before the one who waits for the job exits it
+            scope.release(start_real_thread)  # its exit may wait, such as for a database
+        self._calls.pop(self, None)
         self.task = None  # which refers to this
-        if task.cancelled():
-            self.drop()  # it may have been cancelled before it began
-            self.job.fail(asyncio.CancelledError())
 
     def _cancel(self) -> None:
         with suppress(RuntimeError):  # the loop is closed, and nothing runs on it

@@ -130,7 +130,7 @@ class BackgroundLoop:
             )
         try:
             self._check()
-            call = LoopCall(awaitable, cancellation, job, name, self._loop, self._calls.pop)
+            call = LoopCall(awaitable, cancellation, job, name, self._loop, self._calls)
             self._calls[call] = None
             self._begin_soon(call)
         except RuntimeError:

@@ -342,3 +342,47 @@ def test_under_gevent_a_loop_knows_a_socket_by_itself_and_by_its_descriptor() ->
     selector.close()
     """
     assert python(script).split() == ["True"] * 5
+
+
+def test_a_call_is_no_longer_under_way_when_its_result_is_there() -> None:
+    loop = background_loop()
+    busy: list[bool] = []
+
+    class Noting(Job[Any]):
+        def _finish(self, result: Any, error: BaseException | None) -> None:
+            busy.append(loop.is_busy)
+            super()._finish(result, error)
+
+    async def fail() -> None:
+        raise ValueError
+
+    async def cancel() -> None:
+        raise asyncio.CancelledError
+
+    for awaitable in (answer(), fail(), cancel()):
+        job = Noting()
+        loop.start(awaitable, Cancellation(), job)
+        in_time(job.wait_until_done)
+    assert busy == [False] * 3
+
+
+def test_a_coroutine_that_user_code_cancels_before_it_begins_is_cancelled() -> None:
+    may_end = threading.Event()
+
+    async def hold() -> None:
+        may_end.wait(PATIENCE)
+
+    async def cancel_others() -> None:
+        for task in asyncio.all_tasks() - {asyncio.current_task()}:
+            task.cancel()
+
+    held = start(hold(), "holds")
+    # The loop begins these in one turn, the first of them first.
+    start(cancel_others(), "cancels")
+    jobs = [start(answer(), "cancelled") for _ in range(3)]
+    may_end.set()
+    in_time(held.wait)
+    for job in jobs:
+        with pytest.raises(asyncio.CancelledError):
+            in_time(job.wait)
+    assert not background_loop().is_busy

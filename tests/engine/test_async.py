@@ -164,13 +164,15 @@ def test_a_task_that_cancels_itself_does_not_cancel_the_run() -> None:
         if input == 1:
             current = asyncio.current_task()
             assert current is not None
-            current.cancel()
+            current.cancel("enough")
             await asyncio.sleep(0)
         return input
 
     first, second = results_of(events_of(Evaluator("e", task), inputs(1, 2), max_concurrency=1))
 
-    assert (str(first.error), second.output) == ("CancelledError", 2)
+    assert (str(first.error), second.output) == ("CancelledError: enough", 2)
+    assert first.error is not None
+    assert "await asyncio.sleep(0)" in first.error.stack
 
 
 def test_the_background_loop_knows_its_thread() -> None:

@@ -8,7 +8,7 @@ import inspect
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from contextvars import Token
 from types import TracebackType
 from typing import Any
@@ -211,7 +211,7 @@ class UserCode:
                 raise
             if not is_awaitable(returned):
                 return returned
-            with (reports or ProgressReports()).through_job() as job:
+            with reports.through_job() if reports is not None else nullcontext() as job:
                 return background_loop().run(
                     returned, cancellation or self.cancellation, job, deadline, self.evaluator
                 )
