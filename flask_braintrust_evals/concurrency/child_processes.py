@@ -23,7 +23,7 @@ import sys
 from collections.abc import Callable, Container
 from typing import Any, TypeVar
 
-from .gevent_patch import is_patched, new_lock, original
+from .gevent_patch import is_patched, new_lock, original, release_hub
 from .job import Job
 
 T = TypeVar("T")
@@ -69,8 +69,7 @@ def leave_thread() -> None:
         keeper.stop()
         keeper.close()
     vars(thread).clear()
-    # Whatever has waited in this thread has made a gevent hub for it.
-    sys.modules["gevent"].get_hub().destroy(destroy_loop=True)
+    release_hub()  # not only when the thread ends: others may wait for what follows
 
 
 def _starting_in_main_thread(execute: Callable[..., None]) -> Callable[..., None]:

@@ -82,7 +82,8 @@ def start_real_thread(work: Callable[[], None]) -> None:
     """Run ``work`` in a thread of the operating system, also where gevent has patched.
 
     It is a daemon, and :mod:`threading` does not know it: nothing waits for it when the process
-    ends. It is traced and profiled as a thread of :mod:`threading` is, as for coverage.
+    ends. It is traced and profiled as a thread of :mod:`threading` is, as for coverage. What it has
+    for gevent is released when it ends.
     """
     original("_thread", "start_new_thread")(_run_traced, (work,))
 
@@ -94,7 +95,20 @@ def _run_traced(work: Callable[[], None]) -> None:
         sys.settrace(trace)
     if profile is not None:
         sys.setprofile(profile)
-    work()
+    try:
+        work()
+    finally:
+        release_hub()
+
+
+def release_hub() -> None:
+    """Release the hub of the calling thread, if it has one: whatever has waited there has made it.
+
+    gevent never does, and each hub has two file descriptors.
+    """
+    hub = sys.modules["gevent._hub_local"].get_hub_if_exists() if is_patched() else None
+    if hub is not None:
+        hub.destroy(destroy_loop=True)
 
 
 def real_thread_id() -> int:

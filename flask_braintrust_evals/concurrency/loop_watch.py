@@ -102,7 +102,6 @@ class LoopWatch:
     def _watch(self) -> None:
         # A lock that is not gevent's: only this thread waits, and it has no greenlets.
         sleep = original("time", "sleep")
-        has_logged = False
         try:
             while not self._may_end():
                 self._question = answered = new_lock()
@@ -110,17 +109,12 @@ class LoopWatch:
                 asked = time.monotonic()
                 self._loop.ask(lambda question=answered: _unlock(question))  # type: ignore[misc]
                 if not answered.acquire(timeout=BLOCKED_AFTER):
-                    has_logged = True
                     self._follow(asked, answered)
                 if self._has_ended:
                     return
                 sleep(INTERVAL)
         except RuntimeError:  # the loop is closed
             self._is_watching = False
-        finally:
-            if has_logged and is_patched():
-                # The handlers of the log may have waited here, which makes a gevent hub.
-                sys.modules["gevent"].get_hub().destroy(destroy_loop=True)
 
     def _may_end(self) -> bool:
         with self._lock:

@@ -57,6 +57,28 @@ def test_waiting_for_an_event_lets_other_greenlets_run() -> None:
     assert python(script) == "True\n"
 
 
+def test_a_real_thread_that_has_waited_leaves_no_descriptors() -> None:
+    script = """
+    from gevent import monkey
+    monkey.patch_all()
+    import os, time
+    from flask_braintrust_evals.concurrency.gevent_patch import start_real_thread
+
+    def open_files():
+        return len(os.listdir("/proc/self/fd"))
+
+    time.sleep(0.001)  # makes the hub of this thread
+    before, ended = open_files(), []
+    for _ in range(20):
+        start_real_thread(lambda: (time.sleep(0.001), ended.append(True)))
+    deadline = time.monotonic() + 10
+    while (len(ended) < 20 or open_files() > before) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    print(len(ended), open_files() - before)
+    """
+    assert python(script) == "20 0\n"
+
+
 def test_without_gevent_events_are_those_of_the_standard_library() -> None:
     assert not is_patched()
     assert type(new_event()) is threading.Event
