@@ -77,7 +77,7 @@ def _lines(file: Path, error: BaseException) -> set[int]:
 
 
 def _reads_result(tree: ast.Module, lines: set[int]) -> bool:
-    """Return whether a statement at some of these lines reads what a call of ``Eval`` returns."""
+    """Return whether an expression at some of these lines reads what a call of ``Eval`` returns."""
     assigned = {
         name.id
         for each in ast.walk(tree)
@@ -88,9 +88,10 @@ def _reads_result(tree: ast.Module, lines: set[int]) -> bool:
     return any(
         (isinstance(each, ast.Name) and isinstance(each.ctx, ast.Load) and each.id in assigned)
         or (isinstance(each, ast.Attribute | ast.Subscript) and _calls(each.value) != [])
-        for statement in tree.body
-        if lines.intersection(range(statement.lineno, (statement.end_lineno or 0) + 1))
-        for each in ast.walk(statement)
+        for expression in ast.walk(tree)
+        if isinstance(expression, ast.expr)
+        and lines.intersection(range(expression.lineno, (expression.end_lineno or 0) + 1))
+        for each in ast.walk(expression)
     )
 
 

@@ -280,6 +280,7 @@ def test_a_file_that_cannot_be_imported_is_an_error_with_advice(
         "asyncio.run(EvalAsync('one', data, task, [exact]))",
         "result = Eval('one', data, task, [exact])",
         "result = Eval('one', data, task, [exact]); print(result)",
+        "def f():\n    result = Eval('one', data, task, [])\n    1 / 0\n    print(result)\nf()",
     ],
 )
 def test_a_failure_that_has_nothing_to_do_with_a_result_is_not_said_to_have(
