@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import sys
-import threading
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from flask_braintrust_evals.concurrency.cancellation import Cancellation
-from flask_braintrust_evals.concurrency.gevent_patch import new_event, new_lock
+from flask_braintrust_evals.concurrency.gevent_patch import new_lock
 from flask_braintrust_evals.concurrency.places import Places
+from flask_braintrust_evals.concurrency.signals import Signal, new_signal
 from flask_braintrust_evals.errors import RunError
 
 
 @dataclass(eq=False)
 class _Turn:
     size: int
-    comes: threading.Event
+    comes: Signal
     has_room: bool = False
 
 
@@ -47,7 +47,7 @@ class CallRoom:
         Raises:
             RunError: the run is cancelled.
         """
-        turn = _Turn(size, new_event())
+        turn = _Turn(size, new_signal())
         with self._lock:
             self._waiting.append(turn)
         self._begin()

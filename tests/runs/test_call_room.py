@@ -11,7 +11,7 @@ from flask_braintrust_evals.concurrency.places import Places
 from flask_braintrust_evals.errors import RunError
 from flask_braintrust_evals.runs.call_room import CallRoom
 from flask_braintrust_evals.runs.remote_scorers import _AT_A_TIME, _size
-from tests.support import eventually
+from tests.support import eventually, python
 
 
 def test_calls_get_room_in_the_order_in_which_they_ask() -> None:
@@ -94,7 +94,7 @@ def test_who_waits_no_longer_takes_no_room(monkeypatch: pytest.MonkeyPatch) -> N
 
     with room.taken(10):
         with monkeypatch.context() as patch:
-            patch.setattr("flask_braintrust_evals.runs.call_room.new_event", Ended)
+            patch.setattr("flask_braintrust_evals.runs.call_room.new_signal", Ended)
             with pytest.raises(KeyboardInterrupt), room.taken(5):
                 pass
     with room.taken(10):
@@ -127,3 +127,28 @@ def test_calls_that_wait_are_not_made_once_the_run_is_cancelled() -> None:
 def test_small_calls_of_scorers_have_a_limit_too() -> None:
     assert _AT_A_TIME // _size("x") == 200
     assert _AT_A_TIME // _size("x" * 5_000_000) == 2
+
+
+def test_a_greenlet_that_is_ended_while_it_gives_room_up_wakes_those_that_wait() -> None:
+    script = """
+    from gevent import monkey
+    monkey.patch_all()
+    import gevent
+    from flask_braintrust_evals.concurrency.cancellation import Cancellation
+    from flask_braintrust_evals.runs.call_room import CallRoom
+
+    room = CallRoom(1, Cancellation())
+
+    def first():
+        with room.taken(1):
+            gevent.sleep(0.01)  # the other one waits
+            gevent.getcurrent().kill(block=False)  # as soon as it waits again
+
+    def second():
+        with room.taken(1):
+            return "began"
+
+    gevent.spawn(first)
+    print(gevent.spawn(second).get(timeout=5))
+    """
+    assert python(script) == "began\n"
