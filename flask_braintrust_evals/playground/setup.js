@@ -115,10 +115,9 @@ export class Setup {
     while (this.evaluator && this.#shown !== this.evaluator) await this.#reading;
     if (!this.evaluator) throw new Error("There is no evaluator to run.");
     this.#keepNow();
-    const parameters = this.#form.values();
-    const data = await this.#source.chosen();
     const { trials, concurrency } = this.#numbers();
-    return { name: this.evaluator, data, parameters, trial_count: trials, max_concurrency: concurrency };
+    const asked = { name: this.evaluator, parameters: this.#form.values(), trial_count: trials, max_concurrency: concurrency };
+    return { ...asked, data: await this.#source.chosen() }; // meanwhile, another evaluator may be chosen
   }
 
   // Shows what the server said of a parameter at its field.

@@ -38,6 +38,7 @@ export class Source {
     byId("dataset").value = entered.dataset ?? "";
     byId("source").value = entered.source ?? this.#initial.source;
     if (!hasData && byId("source").value === "own") byId("source").value = "text";
+    this.#file = new CaseFile(); // that of another evaluator may still be read
     this.#file.restore(entered.file);
     this.#choose();
   }
@@ -64,11 +65,12 @@ export class Source {
   }
 
   async #casesOfFile() {
-    if (!this.#file.name) throw new Error("Choose a file.");
-    await this.#file.refresh({ mayAsk: true });
+    const file = this.#file;
+    if (!file.name) throw new Error("Choose a file.");
+    await file.refresh({ mayAsk: true });
     this.#changed();
-    if (this.#file.problem) throw new Error(`${this.#file.name}: ${this.#file.problem}`);
-    return this.#file.cases;
+    if (file.problem) throw new Error(`${file.name}: ${file.problem}`);
+    return file.cases;
   }
 
   async #chooseFile() {

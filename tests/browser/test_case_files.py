@@ -26,6 +26,14 @@ const [text, done] = arguments;
     done();
 })();
 """
+HOLD = """
+const getFile = FileSystemFileHandle.prototype.getFile;
+FileSystemFileHandle.prototype.getFile = async function () {
+    await new Promise((go) => { window.go = go; });
+    return getFile.call(this);
+};
+"""
+"""Has the browser give a file when it is told to."""
 REWRITE = "const [text, done] = arguments; window.rewrite(text).then(done)"
 
 
@@ -78,3 +86,21 @@ def test_a_changed_file_is_read_again_and_kept_with_the_form(page: Page) -> None
     page.wait(lambda: found(page).startswith("cases.csv: 1 case, as it was read at "))
     page.one("run").click()
     page.wait(lambda: page.status == "echo: finished, 1 of 1 done")
+
+
+def test_a_run_whose_file_is_read_has_nothing_of_an_evaluator_that_is_chosen_meanwhile(
+    page: Page,
+) -> None:
+    page.browser.execute_async_script(PICK, "input\none\n")
+    page.evaluator("echo")
+    page.choose("source", "a file")
+    page.one("choose-file").click()
+    page.wait(lambda: found(page).startswith("cases.csv: 1 case, read at "))
+    page.browser.execute_script(HOLD)
+    page.one("run").click()
+    page.wait_for("return 'go' in window")
+    page.evaluator("many")
+    page.browser.execute_script("window.go()")
+    page.wait(lambda: page.status == "echo: finished, 1 of 1 done")
+    assert [row[2] for row in page.table] == ["one"]
+    assert "cases.csv" not in found(page)
