@@ -41,7 +41,7 @@ CLI := celery cli distribution statements
 ENGINE := cloud concurrency contrib engine runs tracing
 FAST_PARTS := fast-web fast-cli fast-engine fast-others
 
-.PHONY: demo demo-scale test test-fast docs package compare bench bench-steady bench-hostile bench-tracing bench-json bench-import bench-local bench-distributed bench-workers bench-page slow-tests others fast-tests lint format types $(FAST_PARTS) clean
+.PHONY: demo demo-scale test test-fast docs package compare bench bench-steady bench-hostile bench-tracing bench-json bench-import bench-local bench-distributed bench-workers bench-page marked-tests unmarked-tests-and-checks unmarked-tests lint format types $(FAST_PARTS) clean
 .DEFAULT_GOAL := help
 
 help:
@@ -53,21 +53,21 @@ demo: $(VENV)/.demo
 demo-scale: $(VENV)/.demo-scale
 	@$(BIN)/python -m example_app.demo_scale --port $(PORT)
 
-# The tests with servers and processes of their own wait for them much of the time. What they leave
+# The marked tests wait for servers and other processes much of the time. The time that they leave
 # is for the rest: one process, since to share out single tests takes half as much again as running
-# them. The rest is printed at its end, not between the results of the others.
+# them. The rest is printed at its end, not between the results of the marked tests.
 test: $(VENV)/.dev
-	@$(MAKE) --no-print-directory --jobs=4 slow-tests others
+	@$(MAKE) --no-print-directory --jobs=4 marked-tests unmarked-tests-and-checks
 	@echo "Passed: lint (ruff), types (mypy --strict), tests (pytest)."
 
-others: $(VENV)/.dev
-	@$(MAKE) --no-print-directory $(IN_BLOCKS) fast-tests lint types
+unmarked-tests-and-checks: $(VENV)/.dev
+	@$(MAKE) --no-print-directory $(IN_BLOCKS) unmarked-tests lint types
 
-slow-tests: $(VENV)/.dev
+marked-tests: $(VENV)/.dev
 	@$(PYTEST) -p xdist --numprocesses $(PROCESSES) --dist loadscope --no-loadscope-reorder \
 		-m "live or slow" $(ELSEWHERE)
 
-fast-tests: $(VENV)/.dev
+unmarked-tests: $(VENV)/.dev
 	@nice env $(PYTEST) --quiet -m "not live and not slow" $(ELSEWHERE)
 
 test-fast: $(VENV)/.dev

@@ -15,6 +15,8 @@ from typing import Any
 _READ, _WRITE = 1, 2  # libev's events
 
 
+# The base is private. It finds keys by sockets as well as by numbers, as asyncio does, and is that
+# of gevent's own selector.
 class HubSelector(selectors._BaseSelectorImpl):
     """A selector of the calling thread's hub. Only :meth:`wake` may be called on other threads."""
 

@@ -164,7 +164,10 @@ def test_others_may_run_before_each_call_of_a_function(
     cloud: StandIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     turns: list[int] = []
-    made = lambda: turns.append(len(cloud.calls_to("POST", "/function/invoke")))  # noqa: E731
+
+    def made() -> None:
+        turns.append(len(cloud.calls_to("POST", "/function/invoke")))
+
     monkeypatch.setattr(remote_scorers, "let_others_run", made)
     scores = [{"name": "far", "function_id": cloud.add_function(lambda input: 1)}]
     api_of(cloud, scored()).events(name="greeter", data=CASES, scores=scores, max_concurrency=1)
