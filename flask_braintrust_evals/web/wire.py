@@ -233,7 +233,7 @@ def summary_body(
     scores = {
         # Braintrust also knows those that tasks have logged on their spans.
         **{
-            name: entry
+            name: {"name": name, "score": entry["score"], **changes(entry)}
             for name, entry in comparison.scores.items()
             if isinstance(entry.get("score"), int | float)
         },

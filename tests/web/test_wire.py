@@ -240,7 +240,7 @@ def test_a_comparison_is_sent_with_our_own_means() -> None:
         comparison_experiment_name="before",
         scores={
             "exact": {"score": 0.1, "diff": 0.25, "improvements": 3, "regressions": 1},
-            "logged by the task": {"name": "logged by the task", "score": 1},
+            "logged by the task": {"name": "logged by the task", "score": 1, "diff": None},
             "of the earlier one": {"name": "of the earlier one", "score": None},
         },
         metrics={"duration": {"name": "duration", "metric": 1.5}},
@@ -253,7 +253,12 @@ def test_a_comparison_is_sent_with_our_own_means() -> None:
             "regressions": 1,
             "diff": 0.25,
         },
-        "logged by the task": {"name": "logged by the task", "score": 1},
+        "logged by the task": {
+            "name": "logged by the task",
+            "score": 1,
+            "improvements": 0,
+            "regressions": 0,
+        },
     }
     metrics = {"duration": {"name": "duration", "metric": 1.5}}
     assert body == {
