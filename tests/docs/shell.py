@@ -154,7 +154,7 @@ class Shell:
     def _stop(self) -> None:
         if self._server is not None:
             self._server.send_signal(signal.SIGQUIT)
-            self._server.wait(15)
+            self._server.wait(60)  # gunicorn waits 30 s for a worker that just starts
             self._server = None
 
     def _as_on_the_page(self, text: str) -> str:
