@@ -46,9 +46,9 @@ def test_a_reload_in_the_middle_loses_no_finished_case_and_the_page_says_so(page
     page.start("patient", [0, 1])
     page.wait(lambda: "1 of 2 done" in page.status)
     page.list_runs()
-    page.wait(lambda: "running" in page.runs[0][1])
+    page.wait(lambda: page.runs and "running" in page.runs[0][1])
     page.reload()
-    page.wait(lambda: "interrupted" in page.runs[0][1])
+    page.wait(lambda: page.runs and "interrupted" in page.runs[0][1])
 
 
 def test_runs_are_listed_named_opened_again_and_deleted_when_asked(page: Page) -> None:
