@@ -272,7 +272,7 @@ def test_a_label_that_another_window_gives_to_a_run_that_goes_on_stays(page: Pag
     page.one("again-cancel").click()
     page.finish()
     page.list_runs()
-    page.wait(lambda: page.runs[0][0].split("\n")[0] == "from there")
+    page.wait(lambda: page.runs and page.runs[0][0].split("\n")[0] == "from there")
     assert "cancelled" in page.runs[0][1]
 
 
