@@ -7,6 +7,7 @@ blueprint itself stores nothing of an application, so it may be registered in se
 
 from __future__ import annotations
 
+import functools
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from os import PathLike
@@ -233,7 +234,9 @@ def _close_unanswered(error: BaseException | None) -> None:
 
 def _documentation(task: Any) -> str | None:
     """Return the docstring of a function; an object has that of its class, which is too general."""
-    return inspect.getdoc(task) if inspect.isroutine(task) else None
+    # From Python 3.14 on, a partial counts as a routine.
+    is_function = inspect.isroutine(task) and not isinstance(task, functools.partial)
+    return inspect.getdoc(task) if is_function else None
 
 
 evals_bp = EvalsBlueprint()

@@ -171,7 +171,7 @@ class Evaluator:
             check_switches(
                 blocking=self.blocking, distributed=self.distributed, is_public=self.is_public
             )
-            self.data = _repeatable(self.data)
+            self.data = repeatable(self.data)
             if self.error_score_handler is not None and not callable(self.error_score_handler):
                 raise RegistrationError(
                     f"error_score_handler must be a function, not {self.error_score_handler!r}"
@@ -264,7 +264,7 @@ def _declared(parameters: Any, evaluator: str) -> ParameterSet | SavedParameterS
     return declare(parameters, evaluator)
 
 
-def _repeatable(data: Any) -> Any:
+def repeatable(data: Any) -> Any:
     """Return ``data`` so that its cases can be read any number of times.
 
     Iterators, plain or ``async``, and coroutines can be read only once: their cases are kept.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 from typing import Any
 
@@ -54,11 +55,19 @@ async def later() -> Any:
     return letters()
 
 
+class Loader:
+    def __call__(self) -> Any:
+        return letters()
+
+
 SOURCES: dict[str, Any] = {
     "by name": letters,
     "by a function": lambda: letters,
     "by a lambda": lambda: lambda: letters(),
     "by an async function": lambda: later,
+    "by an awaitable": lambda: later(),
+    "by a partial": lambda: functools.partial(braintrust.init_dataset, "geo", "letters"),
+    "by an object": lambda: Loader(),
 }
 
 
@@ -69,7 +78,16 @@ def test_the_rows_are_read_as_the_caller_and_name_their_origin(cloud: StandIn, s
     found = deltas(api.events(data=OWN))
     assert [each["origin"]["id"] for each in found] == ["r1", "r2"]
     assert {each["origin"]["object_type"] for each in found} == {"dataset"}
+    assert len(deltas(api.events(data=OWN))) == 2
     assert {call.token for call in cloud.calls} <= {TOKEN, None}
+
+
+def test_an_iterator_that_is_awaited_is_read_by_every_run(cloud: StandIn) -> None:
+    async def cases() -> Any:
+        return iter([{"input": "a"}, {"input": "b"}])
+
+    api = api_with(cloud, cases())
+    assert [api.outputs(data=OWN) for _ in range(2)] == [["a", "b"]] * 2
 
 
 @pytest.mark.parametrize(

@@ -87,7 +87,7 @@ def _first(data: Iterable[Any]) -> Any:
 
 def is_to_be_made(data: Any) -> bool:
     """Return whether making the cases calls or awaits what the user wrote."""
-    return inspect.isawaitable(data) or _is_function(data) or isinstance(data, AsyncIterable)
+    return inspect.isawaitable(data) or is_function(data) or isinstance(data, AsyncIterable)
 
 
 class RememberedCases:
@@ -144,14 +144,15 @@ class RememberedCases:
         return True
 
 
-def _is_function(data: Any) -> bool:
+def is_function(data: Any) -> bool:
+    """Return whether an evaluator's ``data`` is called, rather than iterated over, for its cases."""
     is_iterable = isinstance(data, Iterable | AsyncIterable)
     return inspect.isclass(data) or (callable(data) and not is_iterable)
 
 
 def _made(data: Any, cancellation: Cancellation, evaluator: str) -> Any:
     """Return ``data``, or what it returns if it is a function, a class or a coroutine."""
-    if _is_function(data):
+    if is_function(data):
         data = data()
     if not inspect.isawaitable(data):
         return data
