@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from . import contrib, log_filter, plain_values
 from ._version import __version__
 from .engine.tracing import span_classes
+from .engine.values import foreign_datasets
 
 if TYPE_CHECKING:
     from .blueprint import EvalsBlueprint, evals_bp
@@ -82,6 +83,7 @@ _MODULE_OF = {name: module for module, names in _MODULES.items() for name in nam
 log_filter.install()
 span_classes.find_span_class = contrib.braintrust_spans
 span_classes.sdk_has_logger = contrib.sdk_has_logger
+foreign_datasets.described = contrib.braintrust_dataset
 plain_values.before_values_of("braintrust", contrib.write_attachments)
 
 

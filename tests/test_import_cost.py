@@ -54,6 +54,7 @@ REGISTRATION = {
     "engine.tracing.span_classes",
     "engine.values",
     "engine.values.copies",
+    "engine.values.foreign_datasets",
     "engine.values.names",
     "error_texts",
     "errors",

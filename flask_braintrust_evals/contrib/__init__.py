@@ -96,6 +96,16 @@ def _with_attachments(value: Any, loader: Any) -> Any:
     return with_attachments(value, loader)
 
 
+def braintrust_dataset(data: Any) -> Any:
+    """Return what a dataset of the ``braintrust`` SDK is; any other value as it is."""
+    sdk = sys.modules.get("braintrust.logger")
+    if not isinstance(data, getattr(sdk, "Dataset", ())):
+        return data
+    from .braintrust.datasets import own_dataset
+
+    return own_dataset(data)
+
+
 def braintrust_customizer() -> Callable[[ReadableSpan], ReadableSpan] | None:
     """Return what the application has told the ``braintrust`` SDK to change in spans.
 

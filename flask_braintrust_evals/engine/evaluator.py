@@ -16,6 +16,7 @@ from .calls.introspection import calling_location
 from .calls.plan import CasePlan
 from .calls.signatures import TaskCall, scorer_calls
 from .parameters.values import ParameterSet
+from .values import foreign_datasets
 from .values.names import LongName
 from .values.option_checks import (
     check_labels,
@@ -171,7 +172,7 @@ class Evaluator:
             check_switches(
                 blocking=self.blocking, distributed=self.distributed, is_public=self.is_public
             )
-            self.data = repeatable(self.data)
+            self.data = _repeatable(foreign_datasets.described(self.data))
             if self.error_score_handler is not None and not callable(self.error_score_handler):
                 raise RegistrationError(
                     f"error_score_handler must be a function, not {self.error_score_handler!r}"
@@ -264,7 +265,7 @@ def _declared(parameters: Any, evaluator: str) -> ParameterSet | SavedParameterS
     return declare(parameters, evaluator)
 
 
-def repeatable(data: Any) -> Any:
+def _repeatable(data: Any) -> Any:
     """Return ``data`` so that its cases can be read any number of times.
 
     Iterators, plain or ``async``, and coroutines can be read only once: their cases are kept.

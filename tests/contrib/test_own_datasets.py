@@ -11,13 +11,13 @@ import pytest
 from braintrust.logger import Dataset
 from braintrust.util import LazyValue
 
-from flask_braintrust_evals import Session
+from flask_braintrust_evals import Evaluator, Session
 from flask_braintrust_evals.contrib.braintrust.evaluators import from_sdk
 from tests.standin import StandIn
 from tests.support import TOKEN
 from tests.web.support import Api, api_of, deltas, make_app
 
-from .support import exact, sdk_evaluator
+from .support import echo, exact, sdk_evaluator
 
 ROWS: list[dict[str, Any]] = [
     {"id": "r1", "_xact_id": "11", "created": "c1", "input": "a", "expected": "a"},
@@ -65,7 +65,6 @@ SOURCES: dict[str, Any] = {
     "by a function": lambda: letters,
     "by a lambda": lambda: lambda: letters(),
     "by an async function": lambda: later,
-    "by an awaitable": lambda: later(),
     "by a partial": lambda: functools.partial(braintrust.init_dataset, "geo", "letters"),
     "by an object": lambda: Loader(),
 }
@@ -73,21 +72,23 @@ SOURCES: dict[str, Any] = {
 
 @pytest.mark.usefixtures("dataset_id")
 @pytest.mark.parametrize("source", SOURCES)
-def test_the_rows_are_read_as_the_caller_and_name_their_origin(cloud: StandIn, source: str) -> None:
-    api = api_with(cloud, SOURCES[source]())
-    found = deltas(api.events(data=OWN))
-    assert [each["origin"]["id"] for each in found] == ["r1", "r2"]
+@pytest.mark.parametrize("kind", ["of the SDK", "of this package"])
+def test_the_rows_are_read_as_the_caller_and_name_their_origin(
+    cloud: StandIn, kind: str, source: str
+) -> None:
+    data = SOURCES[source]()
+    evaluator = Evaluator("echo", echo, data=data)
+    api = api_with(cloud, data) if kind == "of the SDK" else api_of(cloud, evaluator)
+    for _ in range(2):
+        found = deltas(api.events(data=OWN))
+        assert [each["origin"]["id"] for each in found] == ["r1", "r2"]
     assert {each["origin"]["object_type"] for each in found} == {"dataset"}
-    assert len(deltas(api.events(data=OWN))) == 2
     assert {call.token for call in cloud.calls} <= {TOKEN, None}
 
 
-def test_an_iterator_that_is_awaited_is_read_by_every_run(cloud: StandIn) -> None:
-    async def cases() -> Any:
-        return iter([{"input": "a"}, {"input": "b"}])
-
-    api = api_with(cloud, cases())
-    assert [api.outputs(data=OWN) for _ in range(2)] == [["a", "b"]] * 2
+def test_a_coroutine_that_returns_a_dataset_is_not_read_as_the_application(cloud: StandIn) -> None:
+    (error, _) = api_with(cloud, later()).events(data=OWN)
+    assert "pass the function itself, without calling it" in error.data
 
 
 @pytest.mark.parametrize(

@@ -6,63 +6,14 @@ id or its name are first asked for. A run for a caller must read the dataset as 
 
 from __future__ import annotations
 
-import asyncio
 import inspect
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import Any
 
-from braintrust.logger import Dataset
-
-from flask_braintrust_evals.engine.evaluator import repeatable
-from flask_braintrust_evals.engine.running.own_cases import is_function
 from flask_braintrust_evals.engine.values.own_dataset import OwnDataset
 
 _DEFAULT_NAME = "logs"
 """The name that the SDK gives to a dataset without one."""
-
-
-def with_own_dataset(data: Any) -> Any:
-    """Return an evaluator's ``data`` with each dataset of the SDK as an :class:`OwnDataset`.
-
-    Args:
-        data: a dataset; what may give one: a function, a class or an awaitable; or any other value,
-            which is returned unchanged.
-    """
-    if isinstance(data, Dataset):
-        return own_dataset(data)
-    if inspect.isawaitable(data):
-        return _AwaitedOnce(data)
-    if not is_function(data):
-        return data
-
-    def read() -> Any:
-        returned = data()
-        if inspect.isawaitable(returned):
-            return _awaited(returned)
-        return own_dataset(returned) if isinstance(returned, Dataset) else returned
-
-    return read
-
-
-async def _awaited(awaitable: Awaitable[Any]) -> Any:
-    returned = await awaitable
-    return own_dataset(returned) if isinstance(returned, Dataset) else returned
-
-
-class _AwaitedOnce:
-    """Gives each run what an awaitable returns, which can itself be awaited only once."""
-
-    def __init__(self, awaitable: Awaitable[Any]) -> None:
-        self._awaitable = awaitable
-        self._returned: asyncio.Task[Any] | None = None
-
-    async def __call__(self) -> Any:
-        if self._returned is None:
-            self._returned = asyncio.create_task(self._read())
-        return await asyncio.shield(self._returned)  # other runs may wait for it, too
-
-    async def _read(self) -> Any:
-        return repeatable(await _awaited(self._awaitable))
 
 
 def own_dataset(dataset: Any) -> OwnDataset:

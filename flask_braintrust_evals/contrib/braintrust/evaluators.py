@@ -25,7 +25,6 @@ from flask_braintrust_evals.engine.values.own_dataset import OwnExperiment
 from flask_braintrust_evals.errors import DataError, RegistrationError, SerializationError
 from flask_braintrust_evals.serialization import plain_parts
 
-from .datasets import with_own_dataset
 from .names import names_of
 
 _SCORER_VALUES = ("input", "expected", "metadata", "output", "trace", "id", "tags")
@@ -200,7 +199,7 @@ def _data(evaluator: Any) -> Any:
     data = evaluator.data
     is_class = inspect.isclass(data) and issubclass(data, BaseExperiment)
     if not is_class and not isinstance(data, BaseExperiment):
-        return with_own_dataset(data)
+        return data
     name = (None if is_class else data.name) or evaluator.base_experiment_name
     if name:
         return OwnExperiment(name, evaluator.eval_name)

@@ -11,6 +11,8 @@ from typing import Any
 
 from flask_braintrust_evals.concurrency.cancellation import Cancellation
 from flask_braintrust_evals.concurrency.event_loop import background_loop
+from flask_braintrust_evals.engine.values import foreign_datasets
+from flask_braintrust_evals.engine.values.own_dataset import OwnDataset
 from flask_braintrust_evals.error_texts import error_text
 from flask_braintrust_evals.errors import DataError
 from flask_braintrust_evals.excerpts import excerpt
@@ -66,11 +68,7 @@ def make_cases(data: Any, evaluator: str, cancellation: Cancellation) -> Iterabl
         raise DataError(
             f"evaluator {evaluator!r}: data must be an iterable of cases, not {excerpt(data)}"
         )
-    if (
-        hasattr(data, "columns")
-        and hasattr(data, "to_dict")
-        and not isinstance(_first(data), Mapping)
-    ):
+    if _is_table(data) and not isinstance(_first(data), Mapping):
         raise DataError(
             f"evaluator {evaluator!r}: data must be an iterable of cases, and iterating over a"
             f" {type(data).__name__} gives the names of its columns; pass its rows, such as"
@@ -80,6 +78,11 @@ def make_cases(data: Any, evaluator: str, cancellation: Cancellation) -> Iterabl
     return cases
 
 
+def _is_table(data: Any) -> bool:
+    # Of the class: an object may do anything when it is asked for an attribute that it lacks.
+    return hasattr(type(data), "columns") and hasattr(type(data), "to_dict")
+
+
 def _first(data: Iterable[Any]) -> Any:
     rows = iter(data)
     return {} if rows is data else next(rows, None)  # an iterator would lack it afterwards
@@ -87,7 +90,7 @@ def _first(data: Iterable[Any]) -> Any:
 
 def is_to_be_made(data: Any) -> bool:
     """Return whether making the cases calls or awaits what the user wrote."""
-    return inspect.isawaitable(data) or is_function(data) or isinstance(data, AsyncIterable)
+    return inspect.isawaitable(data) or _is_function(data) or isinstance(data, AsyncIterable)
 
 
 class RememberedCases:
@@ -121,6 +124,11 @@ class RememberedCases:
         # Not cancelled with the run that happens to read: other runs get the same cases.
         never, name = Cancellation(), ""
         made = _made(self._source, never, name)
+        if isinstance(made, OwnDataset):  # it would be read as one caller for all of them
+            raise DataError(
+                "the data is a coroutine that returns a dataset of Braintrust; pass the function"
+                " itself, without calling it"
+            )
         return _one_by_one(made, never, name) if isinstance(made, AsyncIterable) else iter(made)
 
     def _read(self) -> bool:
@@ -144,19 +152,18 @@ class RememberedCases:
         return True
 
 
-def is_function(data: Any) -> bool:
-    """Return whether an evaluator's ``data`` is called, rather than iterated over, for its cases."""
+def _is_function(data: Any) -> bool:
     is_iterable = isinstance(data, Iterable | AsyncIterable)
     return inspect.isclass(data) or (callable(data) and not is_iterable)
 
 
 def _made(data: Any, cancellation: Cancellation, evaluator: str) -> Any:
     """Return ``data``, or what it returns if it is a function, a class or a coroutine."""
-    if is_function(data):
+    if _is_function(data):
         data = data()
-    if not inspect.isawaitable(data):
-        return data
-    return background_loop().run(data, cancellation, name=evaluator)
+    if inspect.isawaitable(data):
+        data = background_loop().run(data, cancellation, name=evaluator)
+    return foreign_datasets.described(data)
 
 
 def _one_by_one(
