@@ -3,46 +3,60 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from .config_values import parse_integer, parse_seconds, refuse
+from .config_values import Read, parse_integer, parse_seconds, read_settings, refuse, setting
 from .errors import ConfigurationError
 
 LOCAL = "local"
 CELERY = "celery"
 
 
+def _queue(key: str, value: Any) -> str:
+    if isinstance(value, str) and re.fullmatch(r"[A-Za-z0-9_.:-]{1,100}", value):
+        return value
+    raise refuse(key, value, "a name of letters, digits, '_', '-', '.' and ':'")
+
+
+def _release(key: str, value: Any) -> str:
+    if isinstance(value, str) and len(value) <= 200:
+        return value
+    raise refuse(key, value, "a text of 200 characters at most")
+
+
 @dataclass(frozen=True)
 class DistributionSettings:
-    """The settings of one application. Each field names its key."""
+    """The settings of one application."""
 
     secret: str | bytes = field(repr=False)
     """Flask's ``SECRET_KEY``, from which the key is derived that signs messages."""
     old_secrets: tuple[str | bytes, ...] = field(default=(), repr=False)
     """Flask's ``SECRET_KEY_FALLBACKS``: messages that others sign with these are read, too."""
-    queue: str = "braintrust_evals"
-    """``BRAINTRUST_EVALS_QUEUE``: the queue that workers take cases from."""
-    lease: float = 15.0
-    """``BRAINTRUST_EVALS_WORKER_LEASE``: seconds without a sign of life after which a worker, or
-    the process that waits for it, is taken to be gone."""
-    concurrency: int = 100
-    """``BRAINTRUST_EVALS_DISTRIBUTED_CONCURRENCY``: cases of one run at a time, by default."""
-    max_message: int = 16 * 1024 * 1024
-    """``BRAINTRUST_EVALS_MAX_MESSAGE``: maximum size of a message to the broker, in bytes."""
-    release: str = ""
-    """``BRAINTRUST_EVALS_RELEASE``: the release of the application, such as a commit. A worker of
-    another release refuses the cases."""
+    queue: str = setting("BRAINTRUST_EVALS_QUEUE", _queue, "braintrust_evals")
+    """The queue that workers take cases from."""
+    lease: float = setting("BRAINTRUST_EVALS_WORKER_LEASE", parse_seconds(0.5, 3600), 15.0)
+    """Seconds without a sign of life after which a worker, or the process that waits for it, is
+    taken to be gone."""
+    concurrency: int = setting(
+        "BRAINTRUST_EVALS_DISTRIBUTED_CONCURRENCY", parse_integer(1, 10_000), 100
+    )
+    """Cases of one run at a time, by default."""
+    max_message: int = setting(
+        "BRAINTRUST_EVALS_MAX_MESSAGE", parse_integer(10_000, 2**29), 16 * 1024 * 1024
+    )
+    """Maximum size of a message to the broker, in bytes."""
+    release: str = setting("BRAINTRUST_EVALS_RELEASE", _release, "")
+    """The release of the application, such as a commit. A worker of another release refuses the
+    cases."""
 
 
-def load_distribution(
-    read: Callable[[str, Callable[[str, Any], Any], Any], Any], config: Mapping[str, Any]
-) -> DistributionSettings | None:
+def load_distribution(read: Read, config: Mapping[str, Any]) -> DistributionSettings | None:
     """Read these settings.
 
     Args:
-        read: returns the value of a key, by what parses it and its default.
+        read: returns the value of a setting.
         config: the application's configuration, for its ``SECRET_KEY`` and those before it.
 
     Returns:
@@ -53,19 +67,10 @@ def load_distribution(
     """
     secret = config.get("SECRET_KEY")
     executor = read("BRAINTRUST_EVALS_EXECUTOR", _executor, LOCAL)
-    defaults = DistributionSettings("")
     settings = DistributionSettings(
         "" if secret is None else secret,
         _old_secrets(config.get("SECRET_KEY_FALLBACKS")),
-        read("BRAINTRUST_EVALS_QUEUE", _queue, defaults.queue),
-        read("BRAINTRUST_EVALS_WORKER_LEASE", parse_seconds(0.5, 3600), defaults.lease),
-        read(
-            "BRAINTRUST_EVALS_DISTRIBUTED_CONCURRENCY",
-            parse_integer(1, 10_000),
-            defaults.concurrency,
-        ),
-        read("BRAINTRUST_EVALS_MAX_MESSAGE", parse_integer(10_000, 2**29), defaults.max_message),
-        read("BRAINTRUST_EVALS_RELEASE", _release, defaults.release),
+        **read_settings(DistributionSettings, read),
     )
     if executor == LOCAL:
         return None
@@ -86,15 +91,3 @@ def _executor(key: str, value: Any) -> str:
 def _old_secrets(value: Any) -> tuple[str | bytes, ...]:
     given = value if isinstance(value, list | tuple) else ()
     return tuple(each for each in given if isinstance(each, str | bytes) and each)
-
-
-def _queue(key: str, value: Any) -> str:
-    if isinstance(value, str) and re.fullmatch(r"[A-Za-z0-9_.:-]{1,100}", value):
-        return value
-    raise refuse(key, value, "a name of letters, digits, '_', '-', '.' and ':'")
-
-
-def _release(key: str, value: Any) -> str:
-    if isinstance(value, str) and len(value) <= 200:
-        return value
-    raise refuse(key, value, "a text of 200 characters at most")

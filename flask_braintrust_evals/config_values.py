@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from dataclasses import field, fields
 from ipaddress import IPv6Address
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import SplitResult, urlsplit
 
 from .errors import ConfigurationError
@@ -18,6 +19,25 @@ OriginPattern = str | re.Pattern[str]
 ANY_ORGANIZATION = "*"
 """Stands for all organisations of Braintrust."""
 _UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII | re.IGNORECASE)
+
+T = TypeVar("T")
+D = TypeVar("D")
+Read = Callable[[str, Callable[[str, Any], Any], Any], Any]
+"""Returns the value of a setting, by its key, what parses it, and its default."""
+
+
+def setting(key: str, parse: Callable[[str, Any], T], default: D) -> T | D:
+    """Return a field of a dataclass of settings, for :func:`read_settings`."""
+    return field(default=default, metadata={"key": key, "parse": parse})
+
+
+def read_settings(kind: Any, read: Read) -> dict[str, Any]:
+    """Return the values of those fields of a dataclass that :func:`setting` has made."""
+    return {
+        each.name: read(each.metadata["key"], each.metadata["parse"], each.default)
+        for each in fields(kind)
+        if each.metadata
+    }
 
 
 def refuse(key: str, value: object, allowed: str) -> ConfigurationError:

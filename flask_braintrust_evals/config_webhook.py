@@ -5,11 +5,10 @@ from __future__ import annotations
 import base64
 import binascii
 import functools
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from .config_values import parse_url, refuse
+from .config_values import Read, parse_url, refuse
 from .errors import ConfigurationError
 
 _parse_url = functools.partial(parse_url, example="https://hooks.example.com/evals")
@@ -27,13 +26,11 @@ class WebhookSettings:
     """``BRAINTRUST_EVALS_WEBHOOK_SECRET``: signs the requests."""
 
 
-def load_webhook(
-    read: Callable[[str, Callable[[str, Any], Any], Any], Any],
-) -> WebhookSettings | None:
+def load_webhook(read: Read) -> WebhookSettings | None:
     """Read these settings.
 
     Args:
-        read: returns the value of a key, by what parses it and its default.
+        read: returns the value of a setting.
 
     Raises:
         ConfigurationError: a value is not valid, or there is no secret.
