@@ -77,8 +77,8 @@ class Dispatcher:
         self._start()
         self._state.pong.clear()
         self._sender.send_notice_now()
-        self._sender.connect_now()
-        self._receiver.connect_now()
+        self._sender.hurry()
+        self._receiver.hurry()
         if not self._wait_for_pong():
             raise self._broker_error(self._sender.error or self._receiver.error)
 
@@ -160,7 +160,7 @@ class Dispatcher:
         if self._state.add(case):
             self._sender.send_notice_now()
         try:
-            self._sender.order(case)
+            self._sender.put(case)
             outcome: Mapping[str, Any] = case.job.wait()
             return outcome
         finally:

@@ -44,17 +44,18 @@ def reason_of(error: Exception) -> str:
 class _Link:
     """A thread that serves one connection after another, until it is stopped.
 
+    Args:
+        transport: the broker.
+        purpose: what is sent or listened for, for the log.
+
     Attributes:
         error: why the last connection could not be made or was lost; ``None``: it stands.
         failures: how often one could not be made, or was lost.
     """
 
-    def __init__(
-        self, transport: Transport, purpose: str, connected: Callable[[bool], None]
-    ) -> None:
+    def __init__(self, transport: Transport, purpose: str) -> None:
         self._transport = transport
         self._purpose = purpose
-        self._on_connected = connected
         self._is_first = True
         self._stopped = new_event()
         self._hurry: SimpleQueue[None] = SimpleQueue()
@@ -77,6 +78,9 @@ class _Link:
 
     def idle(self) -> None:
         """Do what must be done also while there is no connection."""
+
+    def connected(self, again: bool) -> None:
+        """Do what must be done when a connection was made: the first one, or ``again``."""
 
     def serve(self) -> None:
         """Make a connection and use it until the link is stopped, or it is lost."""
@@ -123,49 +127,39 @@ class _Link:
             )
         self.error = error
 
-    def _connected(self) -> None:
+    def _note_connected(self) -> None:
         if self.error is not None:
             logger.warning(
                 "connected to the broker at %s again (%s)", self._transport.address, self._purpose
             )
         self.error = None
-        self._on_connected(not self._is_first)
+        self.connected(not self._is_first)
         self._is_first = False
 
 
 class Outbox(_Link, Generic[T]):
-    """Sends what is put into it.
+    """Sends what is put into it."""
 
-    Args:
-        transport: the broker.
-        purpose: what is sent, for the log.
-        deliver: called with a connection and all that waits, until nothing does; sends at most one
-            message of it, and removes what is done with. Whatever is left when it raises is
-            delivered over the next connection.
-        tick: called with the connection, also between two messages; returns the seconds after which
-            to call it again.
-        connected: called when a connection was made, with whether it is not the first one.
-        hold: returns for how many seconds not to deliver what waits.
-        idle: called now and then while there is no connection.
-    """
-
-    def __init__(
-        self,
-        transport: Transport,
-        purpose: str,
-        deliver: Callable[[Sender, deque[T]], None],
-        tick: Callable[[Sender], float],
-        connected: Callable[[bool], None],
-        hold: Callable[[], float] = lambda: 0.0,
-        idle: Callable[[], None] = lambda: None,
-    ) -> None:
-        super().__init__(transport, purpose, connected)
-        self._deliver = deliver
-        self._tick = tick
-        self._hold = hold
-        self._on_idle = idle
+    def __init__(self, transport: Transport, purpose: str) -> None:
+        super().__init__(transport, purpose)
         self._arrived: SimpleQueue[T | None] = SimpleQueue()
         self._waiting: deque[T] = deque()
+
+    def deliver(self, sender: Sender, waiting: deque[T]) -> None:
+        """Send at most one message of what waits, and remove what is done with.
+
+        It is called until nothing waits. Whatever is left when it raises is delivered over the next
+        connection.
+        """
+        raise NotImplementedError
+
+    def tick(self, sender: Sender) -> float:
+        """Do what must be done also between two messages; return the seconds to the next call."""
+        raise NotImplementedError
+
+    def hold(self) -> float:
+        """Return for how many seconds what waits need not be sent."""
+        return 0.0
 
     def put(self, item: T) -> None:
         """Have something sent. Never waits."""
@@ -180,22 +174,19 @@ class Outbox(_Link, Generic[T]):
         super().stop()
         self.wake()
 
-    def idle(self) -> None:
-        self._on_idle()
-
     def serve(self) -> None:
         with closing(self._transport.connect(CONNECT_TIMEOUT)) as sender:
-            self._connected()
+            self._note_connected()
             next_tick = 0.0
             while True:
                 is_stopped = self._stopped.is_set()
                 until_tick = next_tick - time.monotonic()
-                wait = min(self._hold(), until_tick) if self._waiting else until_tick
+                wait = min(self.hold(), until_tick) if self._waiting else until_tick
                 woken = self._collect(0.0 if is_stopped else wait)
-                if self._waiting and (is_stopped or self._hold() <= 0):
-                    self._deliver(sender, self._waiting)
+                if self._waiting and (is_stopped or self.hold() <= 0):
+                    self.deliver(sender, self._waiting)
                 if woken or time.monotonic() >= next_tick:
-                    next_tick = time.monotonic() + self._tick(sender)
+                    next_tick = time.monotonic() + self.tick(sender)
                 if is_stopped and not self._waiting:
                     return
 
@@ -221,7 +212,6 @@ class Listener(_Link):
         transport: the broker.
         purpose: what is listened for, for the log.
         listen: a method of the transport, with all arguments but the last two.
-        connected: called when messages are received, with whether it is not the first time.
     """
 
     def __init__(
@@ -229,9 +219,8 @@ class Listener(_Link):
         transport: Transport,
         purpose: str,
         listen: Callable[[Callable[[], None], Stopped], None],
-        connected: Callable[[bool], None],
     ) -> None:
-        super().__init__(transport, purpose, connected)
+        super().__init__(transport, purpose)
         self._listen = listen
         self._connection = 0
 
@@ -241,4 +230,6 @@ class Listener(_Link):
 
     def serve(self) -> None:
         number = self._connection
-        self._listen(self._connected, lambda: self._stopped.is_set() or self._connection != number)
+        self._listen(
+            self._note_connected, lambda: self._stopped.is_set() or self._connection != number
+        )

@@ -31,7 +31,7 @@ is taken to be silent."""
 _Attempt = tuple[OpenCase, CaseOrder]
 
 
-class OrderSender:
+class OrderSender(Outbox[OpenCase]):
     """Sends the orders of a process.
 
     Args:
@@ -51,6 +51,7 @@ class OrderSender:
         beat: float,
         reconnect: Callable[[], None],
     ) -> None:
+        super().__init__(transport, "orders")
         self._state = state
         self._writer = writer
         self._beat = beat
@@ -59,50 +60,16 @@ class OrderSender:
         self._beat_at = -ANNOUNCED_SECONDS
         self._unheard_since: float | None = None
         self._apart = 0  # cases that are to be sent one by one: they are too large together
-        self._outbox: Outbox[OpenCase] = Outbox(
-            transport,
-            "orders",
-            self._deliver,
-            self._tick,
-            self._note_connected,
-            idle=self._check_broker,
-        )
-
-    @property
-    def error(self) -> Exception | None:
-        """Why there is no connection; ``None``: there is one."""
-        return self._outbox.error
-
-    @property
-    def failures(self) -> int:
-        """How often a connection could not be made, or was lost."""
-        return self._outbox.failures
-
-    def start(self) -> None:
-        """Start the thread."""
-        self._outbox.start()
-
-    def stop(self) -> None:
-        """Have the thread end soon."""
-        self._outbox.stop()
-
-    def order(self, case: OpenCase) -> None:
-        """Have a case ordered. Never waits."""
-        self._outbox.put(case)
 
     def send_notice_now(self) -> None:
         """Have a notice sent before the next order. Never waits."""
         self._next_beat = 0.0
-        self._outbox.wake()
+        self.wake()
 
     def announce(self) -> None:
         """Have workers hear of this process before its next order, unless they just have."""
         if time.monotonic() - self._beat_at > ANNOUNCED_SECONDS:
             self.send_notice_now()
-
-    def connect_now(self) -> None:
-        """If there is no connection, try to make one without a pause."""
-        self._outbox.hurry()
 
     def reconnect(self) -> None:
         """Have both connections made anew."""
@@ -115,14 +82,14 @@ class OrderSender:
 
     # --- On the thread ---
 
-    def _note_connected(self, again: bool) -> None:
+    def connected(self, again: bool) -> None:
         self._next_beat = 0.0
         self._unheard_since = None
         if again:
             with self._state.lock:
                 self._state.supervision.note_reconnected()
 
-    def _deliver(self, sender: Sender, waiting: deque[OpenCase]) -> None:
+    def deliver(self, sender: Sender, waiting: deque[OpenCase]) -> None:
         if self._next_beat == 0.0:
             self._send_beat(sender)
         with self._state.lock:
@@ -182,7 +149,7 @@ class OrderSender:
                 if case.attempt == order.attempt:
                     case.sent_at, case.is_alone = now, len(cases) == 1
 
-    def _tick(self, sender: Sender) -> float:
+    def tick(self, sender: Sender) -> float:
         state = self._state
         with state.lock:
             actions = state.supervision.check(state.runs.values())
@@ -191,7 +158,7 @@ class OrderSender:
         for case, attempt in actions.drop:
             state.notices.drop((case.run.order.run, case.order.number, attempt))
         for case in actions.resend:
-            self._outbox.put(case)
+            self.put(case)
         self._fail(actions)
         wants_notice = not is_idle or state.notices.is_needed
         is_due = time.monotonic() >= self._next_beat
@@ -199,7 +166,7 @@ class OrderSender:
             self._send_beat(sender)
         return TICK if wants_notice else IDLE_TICK
 
-    def _check_broker(self) -> None:
+    def idle(self) -> None:
         with self._state.lock:
             actions = self._state.supervision.check_broker(self._state.runs.values())
         self._fail(actions)

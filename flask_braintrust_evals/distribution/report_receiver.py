@@ -20,7 +20,7 @@ from .transport import Transport, WorkerInfo
 logger = logging.getLogger("flask_braintrust_evals")
 
 
-class ReportReceiver:
+class ReportReceiver(Listener):
     """Receives the reports for a process.
 
     Args:
@@ -37,38 +37,16 @@ class ReportReceiver:
         writer: MessageWriter,
         sender: Callable[[], OrderSender],
     ) -> None:
-        self._state = state
-        self._writer = writer
-        self._sender = sender
-        self._listener = Listener(
+        super().__init__(
             transport,
             "reports",
             lambda ready, stopped: transport.listen_for_reports(
                 state.reply_to, self.receive, ready, stopped
             ),
-            self._note_connected,
         )
-
-    @property
-    def error(self) -> Exception | None:
-        """Why there is no connection; ``None``: there is one."""
-        return self._listener.error
-
-    def start(self) -> None:
-        """Start the thread."""
-        self._listener.start()
-
-    def stop(self) -> None:
-        """Have the thread end soon."""
-        self._listener.stop()
-
-    def reconnect(self) -> None:
-        """Have the connection made anew."""
-        self._listener.reconnect()
-
-    def connect_now(self) -> None:
-        """If there is no connection, try to make one without a pause."""
-        self._listener.hurry()
+        self._state = state
+        self._writer = writer
+        self._sender = sender
 
     # --- On the thread ---
 
@@ -93,7 +71,7 @@ class ReportReceiver:
             except Exception as error:  # of a worker that writes other reports
                 logger.warning("a report of a worker is ignored: %s", type(error).__name__)
 
-    def _note_connected(self, again: bool) -> None:
+    def connected(self, again: bool) -> None:
         if again:
             with self._state.lock:
                 self._state.supervision.note_reconnected()
@@ -165,7 +143,7 @@ class ReportReceiver:
             if report.kind == "started":
                 self._drop(report, run)
         elif is_again:
-            self._sender().order(case)
+            self._sender().put(case)
         elif isinstance(failure, WorkersError):
             state.fail_run(case.run, failure)
         elif failure is not None:

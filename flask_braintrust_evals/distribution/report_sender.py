@@ -29,7 +29,7 @@ Send = Callable[[str, Report], None]
 _Item = tuple[str, Report]
 
 
-class ReportSender:
+class ReportSender(Outbox[_Item]):
     """Sends the reports of a process.
 
     Args:
@@ -38,6 +38,9 @@ class ReportSender:
         beat: seconds between two calls of ``tick``.
         tick: called on the thread that sends, with what sends a report before all that wait.
         idle: called on it now and then while there is no connection.
+
+    Attributes:
+        process: the name of this process; see :class:`WorkerInfo`.
     """
 
     def __init__(
@@ -48,45 +51,25 @@ class ReportSender:
         tick: Callable[[Send], None],
         idle: Callable[[], None],
     ) -> None:
+        super().__init__(transport, "reports")
+        self.process = ""
         self._writer = writer
-        self._process = ""
         self._beat = beat
         self._on_tick = tick
+        self._on_idle = idle
         self._changed = threading.Condition()
         self._put = 0
         self._sent = 0
         self._urgent = 0
         self._sent_at = 0.0
         self._apart = 0  # reports that are to be sent one by one: they are too large together
-        self._outbox: Outbox[_Item] = Outbox(
-            transport,
-            "reports",
-            self._deliver,
-            self._tick,
-            lambda again: None,
-            self._hold,
-            idle,
-        )
 
-    def start(self, process: str) -> None:
-        """Start the thread.
-
-        Args:
-            process: the name of this process; see :class:`WorkerInfo`.
-        """
-        self._process = process
-        self._outbox.start()
-
-    def stop(self) -> None:
-        """Have the thread end soon."""
-        self._outbox.stop()
-
-    def put(self, owner: str, report: Report) -> None:
+    def report(self, owner: str, report: Report) -> None:
         """Have a report sent to an owner. Never waits."""
         with self._changed:
             self._put += 1
             self._urgent += report.kind != "progress"
-            self._outbox.put((owner, report))
+            self.put((owner, report))
 
     def flush(self, timeout: float) -> bool:
         """Wait until everything that was put has been sent; return whether it has."""
@@ -96,7 +79,7 @@ class ReportSender:
 
     # --- On the thread ---
 
-    def _deliver(self, sender: Sender, waiting: deque[_Item]) -> None:
+    def deliver(self, sender: Sender, waiting: deque[_Item]) -> None:
         owner = waiting[0][0]
         most = 1 if self._apart else MAX_REPORTS
         reports: list[Report] = []
@@ -124,15 +107,17 @@ class ReportSender:
         if not waiting:
             self._sent_at = time.monotonic()
 
-    def _hold(self) -> float:
-        """Return for how many seconds what waits need not be sent."""
+    def idle(self) -> None:
+        self._on_idle()
+
+    def hold(self) -> float:
         return 0.0 if self._urgent else self._sent_at + PROGRESS_SECONDS - time.monotonic()
 
     def _send(self, sender: Sender, owner: str, reports: list[Report]) -> None:
-        content = {"process": self._process, "reports": [[*each] for each in reports]}
+        content = {"process": self.process, "reports": [[*each] for each in reports]}
         sender.send_report(owner, self._writer.write("report", content))
 
-    def _tick(self, sender: Sender) -> float:
+    def tick(self, sender: Sender) -> float:
         def send(owner: str, report: Report) -> None:
             try:
                 self._send(sender, owner, [report])

@@ -81,7 +81,7 @@ class CaseWorker:
             transport, writer, min(self._beat, TICK), self._tick, self._cancel_abandoned
         )
         self._cases = CasesOfProcess(
-            self._reports.put,
+            self._reports.report,
             self._reports.flush,
             is_ending,
             attachment_bytes(writer.max_bytes),
@@ -93,7 +93,6 @@ class CaseWorker:
             transport,
             "notices",
             lambda ready, stopped: transport.listen_for_notices(self.take_notice, ready, stopped),
-            lambda again: None,
         )
 
     def start(self, name: str, process: str, pool: str, slots: int) -> None:
@@ -109,7 +108,8 @@ class CaseWorker:
             self._info = WorkerInfo(
                 name, process, pool, slots, 0, names, __version__, self._release
             )
-        self._reports.start(process)
+        self._reports.process = process
+        self._reports.start()
         self._listener.start()
 
     def stop(self) -> None:
@@ -239,21 +239,21 @@ class CaseWorker:
         reason = f"{name} {why}"
         logger.warning("cases are refused: %s", reason)
         for attempt in attempts:
-            self._reports.put(owner, Report("refused", *attempt, reason))
+            self._reports.report(owner, Report("refused", *attempt, reason))
 
     def _receive_spans(self, order: RunOrder) -> Callable[[Any], None]:
-        return lambda spans: self._reports.put(
+        return lambda spans: self._reports.report(
             order.owner, Report("spans", order.run, content=spans)
         )
 
     def _ask(self, owner: str, attempt: AttemptKey) -> None:
-        self._reports.put(owner, Report("ask", *attempt))
+        self._reports.report(owner, Report("ask", *attempt))
 
     def _say_hello(self, owner: str) -> None:
         if self._info is not None:
             busy = min(len(self._under_way), self._info.slots)
             info = dataclasses.replace(self._info, busy=busy)
-            self._reports.put(owner, Report("hello", content=vars(info)))
+            self._reports.report(owner, Report("hello", content=vars(info)))
 
     def _cancel_abandoned(self) -> None:
         """Cancel what nobody waits for, as far as is known."""
@@ -276,4 +276,4 @@ class CaseWorker:
         """Have the owners order again what waits for a case that takes long: others may be idle."""
         for owner, key in self._under_way.take_waiting():
             # An owner counts no loss of what had not started.
-            self._reports.put(owner, Report("lost", *key, "it waited for another case"))
+            self._reports.report(owner, Report("lost", *key, "it waited for another case"))

@@ -203,7 +203,7 @@ class Workers:
     def kill(self, worker: CaseWorker) -> None:
         """End a process at once: what it has begun goes on, and is not heard of any more."""
         self._killed.add(worker)
-        worker._reports.put = lambda owner, report: None  # type: ignore[method-assign]
+        worker._reports.report = lambda owner, report: None  # type: ignore[method-assign]
         worker.stop()
 
     def stop(self) -> None:

@@ -388,7 +388,7 @@ def test_so_it_is_while_many_reports_are_sent(
     owner.waits_for("alive")
     owner.broker.delay = 0.1
     for each in others:
-        owner.worker._reports.put(each, Report("ask", "run", 0, 1, content))
+        owner.worker._reports.report(each, Report("ask", "run", 0, 1, content))
     eventually(lambda: len(owner.said("alive")) > 1)
     assert sum(owner.broker.queue_of(each).qsize() for each in set(others)) < len(others)
     owner.broker.delay = 0.0
