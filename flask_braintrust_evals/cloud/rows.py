@@ -87,16 +87,29 @@ def _pages(
     version: str | None,
     btql: Mapping[str, Any] | None,
 ) -> Iterator[list[Row]]:
-    cursor: str | None = None
+    path, key = f"/v1/{object_type}/{object_id}/fetch", "events"
+    query: dict[str, Any] = {"limit": PAGE_SIZE}
+    body = query  # of which the cursor becomes a part
+    if btql:
+        path, key = "/btql", "data"
+        query = {
+            "select": [{"op": "star"}],
+            "from": {
+                "op": "function",
+                "name": {"op": "ident", "name": [object_type]},
+                "args": [{"op": "literal", "value": object_id}],
+            },
+            "limit": PAGE_SIZE,
+            **btql,
+            "cursor": None,
+        }
+        body = {"query": query, "use_columnstore": False, "brainstore_realtime": True}
+    if version is not None:
+        body["version"] = version
     cursors = _Cursors()
     while True:
-        if btql:
-            answer = _query(session, object_type, object_id, version, btql, cursor)
-            rows = _rows(answer, "data")
-        else:
-            answer = _fetch(session, object_type, object_id, version, cursor)
-            rows = _rows(answer, "events")
-        yield rows
+        answer = session.api("POST", path, json=body, **_PAGE)
+        yield _rows(answer, key)
         cursor = answer.get("cursor")
         if not cursor:
             return
@@ -106,6 +119,7 @@ def _pages(
             raise CloudError(
                 f"Braintrust's pages of {object_type} {object_id} have no end: a cursor came again"
             )
+        query["cursor"] = cursor
 
 
 class _Cursors:
@@ -123,50 +137,6 @@ class _Cursors:
         if self._since == self._until_next:
             self._kept, self._since, self._until_next = cursor, 0, self._until_next * 2
         return False
-
-
-def _fetch(
-    session: UserSession,
-    object_type: ObjectType,
-    object_id: str,
-    version: str | None,
-    cursor: str | None,
-) -> Any:
-    body: dict[str, Any] = {"limit": PAGE_SIZE}
-    if cursor is not None:
-        body["cursor"] = cursor
-    if version is not None:
-        body["version"] = version
-    return session.api("POST", f"/v1/{object_type}/{object_id}/fetch", json=body, **_PAGE)
-
-
-def _query(
-    session: UserSession,
-    object_type: ObjectType,
-    object_id: str,
-    version: str | None,
-    btql: Mapping[str, Any],
-    cursor: str | None,
-) -> Any:
-    query = {
-        "select": [{"op": "star"}],
-        "from": {
-            "op": "function",
-            "name": {"op": "ident", "name": [object_type]},
-            "args": [{"op": "literal", "value": object_id}],
-        },
-        "limit": PAGE_SIZE,
-        **btql,
-        "cursor": cursor,
-    }
-    body: dict[str, Any] = {
-        "query": query,
-        "use_columnstore": False,
-        "brainstore_realtime": True,
-    }
-    if version is not None:
-        body["version"] = version
-    return session.api("POST", "/btql", json=body, **_PAGE)
 
 
 def _rows(answer: Any, key: str) -> list[Row]:
