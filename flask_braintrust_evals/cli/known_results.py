@@ -23,6 +23,9 @@ from .digests import digest_of_case
 from .result_json import case_body
 from .terminal import echo, styled
 
+_Key = tuple[str, str, int]
+"""Digests of what a result depends on, apart from the case and of the case, and its trial."""
+
 
 class ResultStore(Protocol):
     """Keeps results of cases."""
@@ -30,10 +33,10 @@ class ResultStore(Protocol):
     name: str
     """What it is called in messages."""
 
-    def find(self, case: str, trial_index: int) -> Mapping[str, Any] | None:
+    def find(self, run: str, case: str, trial_index: int) -> Mapping[str, Any] | None:
         """Return a result as values of JSON; ``None``: it has none."""
 
-    def keep(self, case: str, trial_index: int, body: Mapping[str, Any]) -> None:
+    def keep(self, run: str, case: str, trial_index: int, body: Mapping[str, Any]) -> None:
         """Keep a result."""
 
 
@@ -44,30 +47,37 @@ class KnownResults:
     that fails, such as one on a full disk, costs no result of the run.
 
     Args:
-        executor: runs the other cases.
         stores: looked at in this order. A result goes into all of them.
+        run: a digest of what the results depend on, apart from the case.
 
     Attributes:
         problems: a message for each store that failed, by its name.
     """
 
-    def __init__(self, executor: CaseExecutor, stores: Sequence[ResultStore]) -> None:
-        self._executor = executor
+    def __init__(self, stores: Sequence[ResultStore], run: str) -> None:
+        self._executor: CaseExecutor | None = None
         self._stores = stores
+        self._run = run
         self._lock = threading.Lock()
         self._taken = {store.name: 0 for store in stores}
         self._ran = 0
         self.problems: dict[str, str] = {}
 
+    def around(self, executor: CaseExecutor) -> KnownResults:
+        """Have an executor run the other cases."""
+        self._executor = executor
+        return self
+
     def run(self, job: CaseJob, emit: Emit) -> None:
         """Run one case, or take its result; see :class:`CaseExecutor`."""
-        key = digest_of_case(job.case)
+        key = (self._run, digest_of_case(job.case), job.trial_index)
         for store in self._stores:
-            body = self._found(store, key, job.trial_index)
+            body = self._found(store, key)
             result = None if body is None else restored(body, job)
             if result is not None and body is not None:
-                self._count(store.name)
-                self._keep_elsewhere(store, key, job.trial_index, body)
+                with self._lock:
+                    self._taken[store.name] += 1
+                self._put(key, body, [each for each in self._stores if each is not store])
                 _emit_all(result, emit)
                 return
 
@@ -76,52 +86,44 @@ class KnownResults:
                 self._keep(key, event.result)
             emit(event)
 
+        assert self._executor is not None
         self._executor.run(job, keep)
 
     def cancel(self) -> None:
         """Cancel what is running."""
-        self._executor.cancel()
+        if self._executor is not None:
+            self._executor.cancel()
 
     @property
     def origins(self) -> list[str]:
-        """Say how many results are from where, a line each."""
+        """Say how many results are from where, a line each; none if the run has not begun."""
+        if self._executor is None:
+            return []
         with self._lock:
             taken = [f"{cases_text(n)} from {name}" for name, n in self._taken.items()]
-            return [f"{', '.join(taken)}, {cases_text(self._ran)} run now"] if taken else []
+            return [f"{', '.join(taken)}, {cases_text(self._ran)} run now"]
 
-    def _count(self, name: str) -> None:
-        with self._lock:
-            self._taken[name] += 1
-
-    def _keep(self, key: str, result: CaseResult) -> None:
+    def _keep(self, key: _Key, result: CaseResult) -> None:
         if result.interrupted:
             return
         with self._lock:
             self._ran += 1
         if not is_failure(result):
-            body = case_body(result)
-            for store in self._stores:
-                self._put(store, key, result.ref.trial_index, body)
+            self._put(key, case_body(result), self._stores)
 
-    def _keep_elsewhere(
-        self, source: ResultStore, key: str, trial_index: int, body: Mapping[str, Any]
-    ) -> None:
-        for store in self._stores:
-            if store is not source:
-                self._put(store, key, trial_index, body)
-
-    def _found(self, store: ResultStore, key: str, trial_index: int) -> Mapping[str, Any] | None:
+    def _found(self, store: ResultStore, key: _Key) -> Mapping[str, Any] | None:
         try:
-            return store.find(key, trial_index)
+            return store.find(*key)
         except Exception as error:  # of sqlite3, os and diskcache
             self._note(store, f"results in {store.name} cannot be read: {error}")
             return None
 
-    def _put(self, store: ResultStore, key: str, trial_index: int, body: Mapping[str, Any]) -> None:
-        try:
-            store.keep(key, trial_index, body)
-        except Exception as error:  # of sqlite3, os and diskcache
-            self._note(store, f"results cannot be written into {store.name}: {error}")
+    def _put(self, key: _Key, body: Mapping[str, Any], stores: Sequence[ResultStore]) -> None:
+        for store in stores:
+            try:
+                store.keep(*key, body)
+            except Exception as error:  # of sqlite3, os and diskcache
+                self._note(store, f"results cannot be written into {store.name}: {error}")
 
     def _note(self, store: ResultStore, problem: str) -> None:
         """Tell of the first failure of a store at once, because the run may take long."""

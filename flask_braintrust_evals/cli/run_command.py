@@ -73,11 +73,12 @@ class RunCommand:
             check_evaluators(self.evaluators, options, host)
             stores.warn_of_others(zip(self.evaluators, values, strict=True))
             for evaluator, parameters in zip(self.evaluators, values, strict=True):
-                around, known = stores.around(evaluator, parameters)
+                known = stores.of(evaluator, parameters)
+                around = None if known is None else known.around
                 own = replace(options, parameters=parameters, around=around)
                 outcome = self._run(evaluator, own, host)
                 outcome.parameters = parameters
-                outcome.remarks = known()
+                outcome.remarks = [] if known is None else known.origins
                 judgement.judge(outcome, evaluator)
                 outcomes.append(outcome)
                 if outcome.interrupted:
