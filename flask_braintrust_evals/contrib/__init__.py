@@ -20,8 +20,7 @@ if TYPE_CHECKING:
 logger = logging.getLogger("flask_braintrust_evals")
 
 _joins_when_imported = False
-_has_logged = False
-_has_logged_customizers = False
+_logged: set[str] = set()
 
 
 def join_braintrust_when_imported() -> None:
@@ -45,7 +44,6 @@ def braintrust_spans() -> type[EvalSpan] | None:
         imported the SDK, which then traces nothing, or its version cannot be joined, which is
         logged once.
     """
-    global _has_logged
     if "braintrust" not in sys.modules:
         return None
     try:
@@ -54,14 +52,11 @@ def braintrust_spans() -> type[EvalSpan] | None:
         return install()
     except Exception as error:
         # Tried again by the next run: another thread may just be importing the SDK.
-        if not _has_logged:
-            _has_logged = True
-            logger.warning(
-                "this version of the braintrust package cannot be joined to runs (%s: %s): the"
-                " spans that it records inside of tasks are not part of a run",
-                type(error).__name__,
-                error,
-            )
+        _warn_once(
+            "this version of the braintrust package cannot be joined to runs (%s: %s): the spans"
+            " that it records inside of tasks are not part of a run",
+            error,
+        )
         return None
 
 
@@ -113,7 +108,6 @@ def braintrust_customizer() -> Callable[[ReadableSpan], ReadableSpan] | None:
         a function of a span, which returns the span to be sent instead. ``None``: nothing is to be
         changed, or nothing in this process has imported the SDK.
     """
-    global _has_logged_customizers
     if "braintrust" not in sys.modules:
         return None
     try:
@@ -121,14 +115,11 @@ def braintrust_customizer() -> Callable[[ReadableSpan], ReadableSpan] | None:
 
         return customizer()
     except Exception as error:
-        if not _has_logged_customizers:
-            _has_logged_customizers = True
-            logger.warning(
-                "a masking function and span customizers of this version of the braintrust package"
-                " cannot be found (%s: %s): spans are sent as they were recorded",
-                type(error).__name__,
-                error,
-            )
+        _warn_once(
+            "a masking function and span customizers of this version of the braintrust package"
+            " cannot be found (%s: %s): spans are sent as they were recorded",
+            error,
+        )
         return None
 
 
@@ -153,3 +144,9 @@ def sdk_has_logger() -> bool:
         return sdk is not None and bool(sdk.current_logger() or sdk.current_experiment())
     except Exception:  # another version of it, or one that is being imported
         return False
+
+
+def _warn_once(text: str, error: Exception) -> None:
+    if text not in _logged:
+        _logged.add(text)
+        logger.warning(text, type(error).__name__, error)

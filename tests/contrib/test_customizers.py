@@ -251,7 +251,7 @@ def test_older_versions_of_the_sdk_keep_the_function_under_another_name(
 def test_a_version_that_keeps_it_elsewhere_is_logged_once(
     cloud: StandIn, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(contrib, "_has_logged_customizers", False)
+    monkeypatch.setattr(contrib, "_logged", set())
     monkeypatch.setattr(_internal_get_global_state(), "_global_bg_logger", object())
     run(cloud)
     run(cloud)

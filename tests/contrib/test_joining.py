@@ -39,7 +39,7 @@ def test_the_sdk_is_joined_once_however_often_runs_begin() -> None:
 def test_an_sdk_whose_spans_have_more_methods_is_not_joined_and_logged(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(contrib, "_has_logged", False)
+    monkeypatch.setattr(contrib, "_logged", set())
     with monkeypatch.context() as patch, caplog.at_level(logging.WARNING):
         patch.setattr(tracing.SdkSpan, "__abstractmethods__", frozenset(["paint"]))
         assert braintrust_spans() is None
