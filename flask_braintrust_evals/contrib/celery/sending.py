@@ -70,6 +70,9 @@ def message_body(message: Message) -> bytes:
 class CelerySender:
     """A :class:`~flask_braintrust_evals.distribution.transport.Sender` over Kombu.
 
+    Its methods raise :class:`ConnectionFailedError` if the broker does not have the message, and
+    :class:`MessageTooLargeError` if it refuses messages of that size.
+
     Args:
         connection: an established one, which belongs to this object.
         app: the Celery application.
@@ -91,16 +94,7 @@ class CelerySender:
             notices.declare()
 
     def send_order(self, order: Message, returns: int = 0) -> None:
-        """Put an order into the queue of orders, as a message for the Celery task.
-
-        Args:
-            order: the order.
-            returns: how often workers have given it back.
-
-        Raises:
-            ConnectionFailedError: the broker does not have it.
-            MessageTooLargeError: the broker refuses messages of its size.
-        """
+        """Put an order into the queue of orders, as a message for the Celery task."""
         task_id = str(uuid4())
         expires = datetime.now(timezone.utc) + timedelta(seconds=ORDER_SECONDS)
         self._publish(
@@ -119,21 +113,11 @@ class CelerySender:
         )
 
     def send_notice(self, notice: Message) -> None:
-        """Send a notice to all workers that listen.
-
-        Raises:
-            ConnectionFailedError: the broker does not have it.
-            MessageTooLargeError: the broker refuses messages of its size.
-        """
+        """Send a notice to all workers that listen."""
         self._publish(message_body(notice), exchange=self._notices)
 
     def send_report(self, reply_to: str, report: Message) -> None:
-        """Put a report into the queue of an owner. That it no longer exists is not an error.
-
-        Raises:
-            ConnectionFailedError: the broker does not have it.
-            MessageTooLargeError: the broker refuses messages of its size.
-        """
+        """Put a report into the queue of an owner. That it no longer exists is not an error."""
         if reply_to not in self._declared:
             self._declare_reply_queue(reply_to)
         self._publish(message_body(report), routing_key=reply_to)

@@ -21,6 +21,9 @@ from .sending import CelerySender, notices_exchange, reply_queue
 class CeleryTransport:
     """A :class:`~flask_braintrust_evals.distribution.transport.Transport` over Kombu.
 
+    Its methods raise :class:`ConnectionFailedError` if the broker cannot be reached, the connection
+    is lost, or the broker refuses the queues.
+
     Args:
         app: the Celery application.
         queue: the name of the queue of orders.
@@ -45,9 +48,6 @@ class CeleryTransport:
         """Return a new connection, made within ``timeout`` seconds for each address.
 
         Each of its methods fails if the broker does not answer for as long.
-
-        Raises:
-            ConnectionFailedError: the broker cannot be reached, or refuses the queues.
         """
         with untraced():
             connection = self._connections.open(timeout)
@@ -60,17 +60,7 @@ class CeleryTransport:
     def listen_for_reports(
         self, reply_to: str, receive: Receive, ready: Callable[[], None], stopped: Stopped
     ) -> None:
-        """Make the queue of an owner, and receive what comes, on a connection of its own.
-
-        Args:
-            reply_to: the name of the queue, which one thread at a time listens to.
-            receive: called with each message.
-            ready: called once messages are received.
-            stopped: once this returns true, the method returns.
-
-        Raises:
-            ConnectionFailedError: the broker cannot be reached, or the connection is lost.
-        """
+        """Make the queue of an owner, to which one thread at a time listens, and receive."""
         # Kept over a loss of the connection.
         unacknowledged = self._unacknowledged.setdefault(reply_to, set())
         inbox = Inbox(receive, unacknowledged)
@@ -80,11 +70,7 @@ class CeleryTransport:
     def listen_for_notices(
         self, receive: Receive, ready: Callable[[], None], stopped: Stopped
     ) -> None:
-        """Receive all notices that are sent from now on, on a connection of its own.
-
-        Raises:
-            ConnectionFailedError: the broker cannot be reached, or the connection is lost.
-        """
+        """Receive all notices that are sent from now on, on a connection of its own."""
         exchange = notices_exchange(self.queue)
         # With Redis, which publishes without queues, the name would only be a member of a set, and
         # stay there if this process is killed.
@@ -98,9 +84,6 @@ class CeleryTransport:
 
         Workers answer while they run cases, with two exceptions: a worker with the pool ``solo``,
         and one whose remote control is switched off.
-
-        Raises:
-            ConnectionFailedError: the broker cannot be reached, or the connection is lost.
         """
 
         def note(reply: dict[str, Any]) -> None:
