@@ -1,6 +1,6 @@
 // The columns of the table of cases: their widths, what they sort by, and what is in their cells.
 
-import { diff } from "./diff.js";
+import { diff, marked } from "./diff.js";
 import { asText, element, seconds, written } from "./dom.js";
 import { own, scoreOf } from "./records.js";
 import { caseName } from "./rows.js";
@@ -63,7 +63,7 @@ function output(cell, row) {
   if (row.error) cell.classList.add("failed");
   const pieces = differs(row) && said.length <= TEXT ? diff(comparable(row.expected, 0).slice(0, TEXT), comparable(row.output, 0)) : null;
   // Unexpected words are marked. Missing words are shown in the details only.
-  if (pieces) cell.append(...pieces.filter(({ kind }) => kind !== "gone").map(({ kind, text }) => (kind === "new" ? element("mark", {}, text) : text)));
+  if (pieces) cell.append(...marked(pieces, { new: "mark" }));
   else cell.textContent = short(said);
 }
 
@@ -86,9 +86,12 @@ const score = (name) => (cell, row, compared) => {
     cell.textContent = value.toFixed(2);
     cell.classList.add(`s${Math.round(value * 10)}`);
     const change = own(compared?.scores, name);
-    if (change) cell.append(" ", element("span", { className: change > 0 ? "up" : "down" }, `${change > 0 ? "▲" : "▼"} ${Math.abs(change).toFixed(2)}`));
+    if (change) cell.append(" ", changeOf(change));
   }
 };
+
+// Returns what shows by how much a score is higher or lower than before.
+export const changeOf = (change) => element("span", { className: change > 0 ? "up" : "down" }, `${change > 0 ? "▲" : "▼"} ${Math.abs(change).toFixed(2)}`);
 
 function time(cell, row) {
   cell.textContent = seconds(row.duration);

@@ -1,7 +1,7 @@
 // Shows how a run compares with another one: its parameters, its scores, and its cases in numbers.
 
 import { changedParameters, compareScores, direction, inWords, judged, points } from "./compare.js";
-import { diff } from "./diff.js";
+import { diff, marked } from "./diff.js";
 import { element, percent } from "./dom.js";
 import { comparable } from "./values.js";
 
@@ -39,8 +39,7 @@ function valuesOf(before, now) {
   const [old, value] = [before, now].map((each) => (each === undefined ? "not given" : comparable(each)));
   const pieces = Math.max(old.length, value.length) > LONG ? diff(old, value) : null;
   if (!pieces) return [text(old), text(value)];
-  const side = (gone, tag) => element("pre", { tabIndex: 0 }, ...pieces.filter(({ kind }) => kind !== gone).map((each) => (each.kind === "same" ? each.text : element(tag, {}, each.text))));
-  return [side("new", "del"), side("gone", "ins")];
+  return [{ gone: "del" }, { new: "ins" }].map((tags) => element("pre", { tabIndex: 0 }, ...marked(pieces, tags)));
 }
 
 const text = (value) => (value.includes("\n") ? element("pre", { tabIndex: 0 }, value) : value);

@@ -1,5 +1,7 @@
 // Compares two texts word by word, by their longest common subsequence.
 
+import { element } from "./dom.js";
+
 const MAX_WORDS = 1500; // words of each text; the algorithm's table has a cell for each pair of words
 
 // Returns pieces { kind: "same" | "gone" | "new", text }, or null if a text is too long.
@@ -17,6 +19,12 @@ export function diff(before, after) {
     ...aligned(...middle),
     ...old.slice(old.length - end).map((text) => ({ kind: "same", text })),
   ]);
+}
+
+// Returns the children that show pieces: texts, and elements with the tags for their kinds, such as { gone: "del" }. A kind
+// without a tag is left out, but for "same".
+export function marked(pieces, tags) {
+  return pieces.flatMap(({ kind, text }) => (kind === "same" ? [text] : tags[kind] ? [element(tags[kind], {}, text)] : []));
 }
 
 const words = (text) => text.match(/\s+|[\p{L}\p{N}_]+|[^\s\p{L}\p{N}_]/gu) ?? [];

@@ -1,5 +1,6 @@
 // Shows the scores of a case, with what explains them, and the scorers that failed.
 
+import { changeOf } from "./columns.js";
 import { element } from "./dom.js";
 import { own } from "./records.js";
 import { block, folded } from "./values_view.js";
@@ -20,9 +21,8 @@ export function scoreTable(row, known) {
 
 function scoreRow(name, { score, metadata }, error, change) {
   const value = typeof score === "number" ? score.toFixed(score && Math.abs(score) < 0.01 ? 4 : 2) : "none";
-  const changed = change ? element("span", { className: change > 0 ? "up" : "down" }, ` ${change > 0 ? "▲" : "▼"} ${Math.abs(change).toFixed(2)}`) : null;
   const why = metadata && Object.keys(metadata).length ? block(metadata) : "";
-  const cell = element("td", { className: "number" }, value, changed);
+  const cell = element("td", { className: "number" }, value, ...(change ? [" ", changeOf(change)] : []));
   if (typeof score === "number") cell.classList.add(`s${Math.round(score * 10)}`);
   return element("tr", {}, element("th", { scope: "row" }, name), cell, element("td", {}, error ? errorText(error) : why));
 }

@@ -1,6 +1,6 @@
 // Shows the output of an earlier run beside that of this one.
 
-import { diff } from "./diff.js";
+import { diff, marked } from "./diff.js";
 import { element } from "./dom.js";
 import { comparable } from "./values.js";
 import { part } from "./values_view.js";
@@ -12,9 +12,9 @@ export function sideBySide({ row: earlier, same }, row) {
   const now = row.error ?? row.output;
   const pieces = row.error || earlier.error ? null : diff(comparable(before), comparable(now));
   if (!pieces) return [beside(part("Before", before, "h4"), part("Now", now, "h4"))];
-  const side = (other, tag) => element("pre", { tabIndex: 0, dir: "auto" }, ...pieces.filter(({ kind }) => kind !== other).map(({ kind, text }) => (kind === "same" ? text : element(tag, {}, text))));
-  const titled = (title, shown) => [element("section", { className: "part" }, element("div", { className: "part-head" }, element("h4", {}, title)), shown)];
-  return [beside(titled("Before", side("new", "del")), titled("Now", side("gone", "ins")))];
+  const side = (tags) => element("pre", { tabIndex: 0, dir: "auto" }, ...marked(pieces, tags));
+  const titled = (title, tags) => [element("section", { className: "part" }, element("div", { className: "part-head" }, element("h4", {}, title)), side(tags))];
+  return [beside(titled("Before", { gone: "del" }), titled("Now", { new: "ins" }))];
 }
 
 const section = (title, ...children) => element("section", { className: "part" }, element("h3", {}, title), ...children);
