@@ -25,14 +25,15 @@ _TEXT = {"type": "string"}
 _UUID = "^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$"
 
 
-def _object(*required: str, **properties: Any) -> dict[str, Any]:
+def object_schema(*required: str, **properties: Any) -> dict[str, Any]:
+    """Return the schema of objects with these properties, of which some must be there."""
     return {"type": "object", "required": list(required), "properties": properties}
 
 
 def _by(key: str, forms: dict[str, dict[str, Any]]) -> dict[str, Any]:
     """Return the schema of objects whose form depends on the text under one key."""
     return {
-        **_object(key, **{key: {"enum": list(forms)}}),
+        **object_schema(key, **{key: {"enum": list(forms)}}),
         "allOf": [
             {"if": {"required": [key], "properties": {key: {"const": value}}}, "then": form}
             for value, form in forms.items()
@@ -46,49 +47,49 @@ def _parts(forms: dict[str, dict[str, Any]]) -> dict[str, Any]:
 
 
 _CACHED = {
-    "cache_control": _object("type", type={"const": "ephemeral"}, ttl={"enum": ["5m", "1h"]})
+    "cache_control": object_schema("type", type={"const": "ephemeral"}, ttl={"enum": ["5m", "1h"]})
 }
-_TEXT_PART = {"text": _object(text=_TEXT, **_CACHED)}
+_TEXT_PART = {"text": object_schema(text=_TEXT, **_CACHED)}
 _PART = {
     **_TEXT_PART,
-    "image_url": _object(
+    "image_url": object_schema(
         "image_url",
-        image_url=_object("url", url=_TEXT, detail={"enum": ["auto", "low", "high"]}),
+        image_url=object_schema("url", url=_TEXT, detail={"enum": ["auto", "low", "high"]}),
         **_CACHED,
     ),
-    "input_audio": _object(
+    "input_audio": object_schema(
         "input_audio",
-        input_audio=_object("data", "format", data=_TEXT, format={"enum": ["wav", "mp3"]}),
+        input_audio=object_schema("data", "format", data=_TEXT, format={"enum": ["wav", "mp3"]}),
         **_CACHED,
     ),
-    "file": _object(
-        "file", file=_object(file_data=_TEXT, filename=_TEXT, file_id=_TEXT), **_CACHED
+    "file": object_schema(
+        "file", file=object_schema(file_data=_TEXT, filename=_TEXT, file_id=_TEXT), **_CACHED
     ),
 }
-_CALL = _object("name", "arguments", name=_TEXT, arguments=_TEXT)
-_INSTRUCTION = _object("content", content=_parts(_TEXT_PART), name=_TEXT)
+_CALL = object_schema("name", "arguments", name=_TEXT, arguments=_TEXT)
+_INSTRUCTION = object_schema("content", content=_parts(_TEXT_PART), name=_TEXT)
 _MESSAGE = _by(
     "role",
     {
         "system": _INSTRUCTION,
         "developer": _INSTRUCTION,
-        "user": _object("content", content=_parts(_PART), name=_TEXT),
-        "assistant": _object(
+        "user": object_schema("content", content=_parts(_PART), name=_TEXT),
+        "assistant": object_schema(
             content=_parts(_TEXT_PART),
             name=_TEXT,
             function_call=_CALL,
             tool_calls={
                 "type": "array",
-                "items": _object(
+                "items": object_schema(
                     "id", "type", "function", id=_TEXT, type={"const": "function"}, function=_CALL
                 ),
             },
-            reasoning={"type": "array", "items": _object(id=_TEXT, content=_TEXT)},
+            reasoning={"type": "array", "items": object_schema(id=_TEXT, content=_TEXT)},
             reasoning_signature=_TEXT,
         ),
-        "tool": _object("content", content=_parts(_TEXT_PART), tool_call_id=_TEXT),
-        "function": _object("content", "name", content=_TEXT, name=_TEXT),
-        "model": _object(content=_TEXT),
+        "tool": object_schema("content", content=_parts(_TEXT_PART), tool_call_id=_TEXT),
+        "function": object_schema("content", "name", content=_TEXT, name=_TEXT),
+        "model": object_schema(content=_TEXT),
     },
 )
 _FUNCTION_TYPES = (
@@ -97,8 +98,8 @@ _FUNCTION_TYPES = (
 _FUNCTION = _by(
     "type",
     {
-        "function": _object("id", id=_TEXT, version=_TEXT),
-        "global": _object("name", name=_TEXT, function_type={"enum": _FUNCTION_TYPES}),
+        "function": object_schema("id", id=_TEXT, version=_TEXT),
+        "global": object_schema("name", name=_TEXT, function_type={"enum": _FUNCTION_TYPES}),
     },
 )
 _SERVER = {
@@ -107,19 +108,21 @@ _SERVER = {
 }
 # PromptData in js/src/generated_types.ts of the braintrust SDK, 3.35.0, without null: a default
 # has none.
-LISTED_PROMPT: dict[str, Any] = _object(
+LISTED_PROMPT: dict[str, Any] = object_schema(
     prompt=_by(
         "type",
         {
-            "chat": _object("messages", messages={"type": "array", "items": _MESSAGE}, tools=_TEXT),
-            "completion": _object("content", content=_TEXT),
+            "chat": object_schema(
+                "messages", messages={"type": "array", "items": _MESSAGE}, tools=_TEXT
+            ),
+            "completion": object_schema("content", content=_TEXT),
         },
     ),
-    options=_object(
+    options=object_schema(
         model=_TEXT,
         position=_TEXT,
         endpoint_name=_TEXT,
-        params=_object(
+        params=object_schema(
             use_cache={"type": "boolean"},
             reasoning_enabled={"type": "boolean"},
             reasoning_budget={"type": "number"},
@@ -130,12 +133,12 @@ LISTED_PROMPT: dict[str, Any] = _object(
     preprocessor=_by(
         "type",
         {
-            "function": _object("id", id=_TEXT, version=_TEXT),
-            "global": _object("name", name=_TEXT, function_type={"const": "preprocessor"}),
-            "inline": _object("code", code={"type": "string", "minLength": 1}),
+            "function": object_schema("id", id=_TEXT, version=_TEXT),
+            "global": object_schema("name", name=_TEXT, function_type={"const": "preprocessor"}),
+            "inline": object_schema("code", code={"type": "string", "minLength": 1}),
         },
     ),
-    parser=_object(
+    parser=object_schema(
         "type",
         "use_cot",
         type={"const": "llm_classifier"},
@@ -153,12 +156,12 @@ LISTED_PROMPT: dict[str, Any] = _object(
         "additionalProperties": _by(
             "type",
             {
-                "id": _object("id", id={"type": "string", "pattern": _UUID}, **_SERVER),
-                "url": _object("url", url=_TEXT, **_SERVER),
+                "id": object_schema("id", id={"type": "string", "pattern": _UUID}, **_SERVER),
+                "url": object_schema("url", url=_TEXT, **_SERVER),
             },
         ),
     },
-    origin=_object(prompt_id=_TEXT, project_id=_TEXT, prompt_version=_TEXT),
+    origin=object_schema(prompt_id=_TEXT, project_id=_TEXT, prompt_version=_TEXT),
 )
 """The JSON Schema of such a prompt."""
 

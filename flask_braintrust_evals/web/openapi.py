@@ -11,6 +11,7 @@ from flask_braintrust_evals._version import __version__
 from flask_braintrust_evals.runs.request import EvalRequest
 from flask_braintrust_evals.runs.request_data import OWN, SOURCES
 
+from .listed_prompts import object_schema
 from .manifest_schema import MANIFEST_SCHEMA
 
 _STATUSES = {
@@ -46,14 +47,9 @@ def openapi(server_url: str) -> dict[str, Any]:
         "responses": {
             "200": _json(
                 "It is running",
-                {
-                    "type": "object",
-                    "required": ["status"],
-                    "properties": {
-                        "status": {"const": "ok"},
-                        "blocked_event_loops": {"type": "integer"},
-                    },
-                },
+                object_schema(
+                    "status", status={"const": "ok"}, blocked_event_loops={"type": "integer"}
+                ),
             ),
             "503": _json(
                 "A coroutine blocks the event loop, so that asynchronous evaluators do not run",
@@ -147,7 +143,7 @@ def _cancellation() -> dict[str, Any]:
 
 
 def _object(properties: dict[str, Any]) -> dict[str, Any]:
-    return {"type": "object", "required": [*properties], "properties": properties}
+    return object_schema(*properties, **properties)
 
 
 def _eval() -> dict[str, Any]:
