@@ -27,7 +27,7 @@ from .web.header_lists import forget_long_lists
 from .web.manifest import detailed_manifest, manifest
 from .web.openapi import openapi
 from .web.responses import json_response
-from .web.run_log import RunLog
+from .web.run_record import RunRecord
 from .web.sending import Sending
 from .web.stopping import GracePeriod
 from .web.stream_response import StreamResponse
@@ -132,7 +132,7 @@ class Views:
         prepared = prepare(evaluator, spec, requester, state.runtime.host(current_app), heartbeat)
         return EvalRun(
             prepared,
-            RunLog(
+            RunRecord(
                 evaluator.name,
                 prepared.org_name,
                 caller.owner.name,

@@ -26,8 +26,8 @@ from flask_braintrust_evals.runs.prepared import PreparedRun
 from flask_braintrust_evals.serialization import encoded
 
 from .endings import ENDINGS
-from .run_log import RunLog
 from .run_observer import RunObserver
+from .run_record import RunRecord
 from .sending import Sending
 from .stopping import GracePeriod
 from .watch import RunWatch
@@ -52,7 +52,7 @@ class EvalRun:
 
     Attributes:
         prepared: the run, ready to start.
-        log: writes the line about the run to the log.
+        record: says how the run has ended; it is logged then.
         grace: the time that the run has once the server is being stopped.
         heartbeat: seconds without an event after which :meth:`messages` yields an empty list.
         case_results: whether to send a message when a case starts, and one with all its results.
@@ -61,7 +61,7 @@ class EvalRun:
     """
 
     prepared: PreparedRun
-    log: RunLog
+    record: RunRecord
     grace: GracePeriod
     heartbeat: float
     case_results: bool = False
@@ -113,7 +113,7 @@ class EvalRun:
                     summary = yield from self._in_thread(self._finish)
                     yield [Message("summary", encoded(summary))]
                 elif isinstance(last, RunFailed):
-                    self.log.failed(last.error)
+                    self.record.failed(last.error)
                     yield from self._case_messages(batch)
                     yield from self._in_thread(self._flush_after_failure)
                     yield [error_message(str(last.error))]
@@ -121,7 +121,7 @@ class EvalRun:
                     yield from self._case_messages(batch)
                 del batch, last  # while waiting for the next one: there may be large values in it
         except Exception as error:
-            self.log.failed(error)
+            self.record.failed(error)
             logger.exception("evaluator %r: the run failed", self.prepared.evaluator)
             yield [error_message("the run failed: internal error; see the server's log")]
         yield [DONE]
@@ -144,7 +144,7 @@ class EvalRun:
             if isinstance(last, RunFinished):
                 summary = self._finish()
             elif isinstance(last, RunFailed):
-                self.log.failed(last.error)
+                self.record.failed(last.error)
                 self._flush_after_failure()
                 raise last.error
             elif isinstance(last, Idle) or time.monotonic() >= next_check:
@@ -196,13 +196,9 @@ class EvalRun:
             self.prepared.wait_for_uploads(left)
         run = self.prepared.run
         if run.state is RunState.GIVEN_UP and run.error is not None:
-            self.log.failed(run.error)  # also where the client never took the event that says so
-        record = self.log.write(
-            self.prepared.run.summary,
-            self.prepared.lost_spans,
-            self.prepared.recording.description,
-        )
-        self.observer.run_ended(record)
+            self.record.failed(run.error)  # also where the client never took the event that says so
+        self.record.end(run.summary, self.prepared.lost_spans, self.prepared.recording.description)
+        self.observer.run_ended(self.record)
 
     def _flush_after_failure(self) -> None:
         left = self.grace.time_to_end
@@ -224,7 +220,7 @@ class EvalRun:
             self.prepared.lost_spans,
             self.prepared.notes,
         )
-        self.log.outcome = "finished"
+        self.record.outcome = "finished"
         return body
 
 

@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field, model_validator
 from flask_braintrust_evals import EvalsBlueprint, Evaluator
 from flask_braintrust_evals.engine.values.summary import RunSummary
 from flask_braintrust_evals.errors import DuplicateEvaluatorError, RequestError
-from flask_braintrust_evals.web.run_log import RunLog
+from flask_braintrust_evals.web.run_record import RunRecord
 
 from .pages import ROOT, Block, blocks_of
 
@@ -89,9 +89,9 @@ def test_what_is_said_of_a_second_evaluator_of_one_name() -> None:
 
 def test_the_line_that_is_logged_of_a_run(caplog: pytest.LogCaptureFixture) -> None:
     summary = RunSummary(cases=100, failed=2)
-    log = RunLog("greeter", "acme", outcome="finished")
+    log = RunRecord("greeter", "acme", outcome="finished")
     with caplog.at_level(logging.INFO, "flask_braintrust_evals"):
-        log.write(summary, 0, {})
+        log.end(summary, 0, {})
     (record,) = caplog.records
     quoted = text_with("settings.md", "run of").text.strip()
     assert re.sub(r"[\d.]+ s:", "s:", record.getMessage()) == re.sub(r"[\d.]+ s:", "s:", quoted)
@@ -105,7 +105,7 @@ def test_the_line_that_is_logged_of_a_run(caplog: pytest.LogCaptureFixture) -> N
 def test_the_line_that_is_logged_of_a_run_has_an_end(caplog: pytest.LogCaptureFixture) -> None:
     names = [str(n) * 500 for n in range(100)]
     summary = RunSummary(cases=1, scorer_errors=dict.fromkeys(names, 1))
-    RunLog("greeter", "acme", outcome="finished", reason="r" * 100_000).write(summary, 0, {})
+    RunRecord("greeter", "acme", outcome="finished", reason="r" * 100_000).end(summary, 0, {})
     assert len(caplog.records[0].getMessage()) < 5_000
 
 

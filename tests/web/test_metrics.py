@@ -126,8 +126,7 @@ def test_scorers_that_requests_name_are_one_in_the_metrics(
     monkeypatch.setattr(metrics, "_is_measured", lambda: True)
     errors = {"exact": 1, "theirs": 2, "x" * 500: 3}
     summary = RunSummary(cases=3, scorer_errors=errors)
-    own = frozenset(["exact"])
-    record = RunRecord("e", None, None, "finished", None, None, 1.0, summary, 0, own, {})
+    record = RunRecord("e", None, own_scorers=frozenset(["exact"]), summary=summary)
     ServerMetrics(Gauges()).run_ended(record)
     assert [(count, about["braintrust_evals.scorer"]) for count, about in added] == [
         (1, "exact"),
