@@ -18,11 +18,12 @@
     │   ├── LengthRequiredError     411
     │   ├── BodyTooLargeError       413
     │   └── UnsupportedMediaTypeError  415
-    ├── TooManyRunsError            the process has as many runs as it may have (503)
-    │   └── QuotaError              the caller or the organisation has (429)
-    ├── TooManyLoginsError          the process has as many logins under way as it may have (503)
-    ├── BrokerError                 the broker that leads to other machines does not answer (503)
-    ├── SilentProcessesError        other processes of the server do not answer (503)
+    ├── BusyError                   this server cannot do it now (503)
+    │   ├── TooManyRunsError        the process has as many runs as it may have
+    │   │   └── QuotaError          the caller or the organisation has (429)
+    │   ├── TooManyLoginsError      the process has as many logins under way as it may have
+    │   ├── BrokerError             the broker that leads to other machines does not answer
+    │   └── SilentProcessesError    other processes of the server do not answer
     ├── StreamReadError             code of the application reads a stream before it is sent (500)
     ├── RunError                    a run could not be finished (500)
     │   ├── RunTimeoutError
@@ -138,11 +139,15 @@ class UnsupportedMediaTypeError(RequestError):
     status = 415
 
 
-class TooManyRunsError(EvalsError):
-    """The process has as many runs as it may have. ``retry_after``: seconds to wait."""
+class BusyError(EvalsError):
+    """This server cannot do now what is asked for. ``retry_after``: seconds to wait."""
 
     status = 503
     retry_after = 5
+
+
+class TooManyRunsError(BusyError):
+    """The process has as many runs as it may have."""
 
 
 class QuotaError(TooManyRunsError):
@@ -151,25 +156,16 @@ class QuotaError(TooManyRunsError):
     status = 429
 
 
-class TooManyLoginsError(EvalsError):
-    """The process has as many logins under way as it may have. ``retry_after``: seconds to wait."""
-
-    status = 503
-    retry_after = 5
+class TooManyLoginsError(BusyError):
+    """The process has as many logins under way as it may have."""
 
 
-class BrokerError(EvalsError):
-    """The message broker that leads to other machines does not answer. ``retry_after``: seconds."""
-
-    status = 503
-    retry_after = 5
+class BrokerError(BusyError):
+    """The message broker that leads to other machines does not answer."""
 
 
-class SilentProcessesError(EvalsError):
-    """Other processes of the server do not answer. ``retry_after``: seconds to wait."""
-
-    status = 503
-    retry_after = 5
+class SilentProcessesError(BusyError):
+    """Other processes of the server do not answer."""
 
 
 class StreamReadError(EvalsError, RuntimeError):

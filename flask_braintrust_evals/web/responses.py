@@ -15,14 +15,11 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.http import HTTP_STATUS_CODES
 
 from flask_braintrust_evals.errors import (
-    BrokerError,
+    BusyError,
     CloudBusyError,
     EvalsError,
     MethodNotAllowedError,
     ServerStoppingError,
-    SilentProcessesError,
-    TooManyLoginsError,
-    TooManyRunsError,
     WorkersError,
 )
 from flask_braintrust_evals.excerpts import shortened
@@ -31,15 +28,7 @@ from flask_braintrust_evals.serialization import encoded
 
 logger = logging.getLogger("flask_braintrust_evals")
 
-_WORTH_RETRYING = (
-    BrokerError,
-    CloudBusyError,
-    ServerStoppingError,
-    SilentProcessesError,
-    TooManyLoginsError,
-    TooManyRunsError,
-    WorkersError,
-)
+_WORTH_RETRYING = (BusyError, CloudBusyError, ServerStoppingError, WorkersError)
 """Exceptions that say in ``retry_after`` when the same request may succeed."""
 _HEADERS = {
     # Answers depend on the token, and no cache may keep them for somebody who has none.
