@@ -8,11 +8,12 @@ evaluator that only another worker has under this name.
 from __future__ import annotations
 
 import ast
-import tokenize
 from collections.abc import Iterable
 from typing import Any
 
 from flask_braintrust_evals.engine.values.names import LongName
+
+from .uncalled import tree_of
 
 
 def names_of(evaluator: Any, files: Iterable[str]) -> tuple[str, LongName | None]:
@@ -32,12 +33,8 @@ def names_of(evaluator: Any, files: Iterable[str]) -> tuple[str, LongName | None
 
 def _is_written_in(text: str, file: str) -> bool:
     """Return whether a text is written as a whole in the code of a file, and thus never changes."""
-    try:
-        with tokenize.open(file) as opened:
-            tree = ast.parse(opened.read())
-    except (OSError, SyntaxError, ValueError):
-        return False
-    return any(node.value == text for node in _constants(tree))
+    tree = tree_of(file)
+    return tree is not None and any(node.value == text for node in _constants(tree))
 
 
 def _constants(tree: ast.AST) -> list[ast.Constant]:

@@ -42,7 +42,7 @@ _RESULT_IS_READ = (
 
 def why_nothing(file: Path) -> str:
     """Return why the import of a file has defined no evaluators, and what to change."""
-    tree = _tree(file)
+    tree = tree_of(file)
     if tree is None or not _calls(tree):
         return NO_CALL
     alone = [each for each in _statements(tree) if isinstance(each, ast.Call)]
@@ -66,7 +66,7 @@ def advice_for(file: Path, error: BaseException, has_called: bool) -> str:
         return _IN_PACKAGES if "attempted relative import" in str(error) else ""
     if isinstance(error, SystemExit):
         return _EXITS
-    tree = _tree(file) if has_called else None
+    tree = tree_of(file) if has_called else None
     return _RESULT_IS_READ if tree is not None and _reads_result(tree, _lines(file, error)) else ""
 
 
@@ -95,7 +95,8 @@ def _reads_result(tree: ast.Module, lines: set[int]) -> bool:
     )
 
 
-def _tree(file: Path) -> ast.Module | None:
+def tree_of(file: str | Path) -> ast.Module | None:
+    """Return the syntax tree of a file; ``None``: it has none."""
     try:
         with tokenize.open(file) as opened:
             return ast.parse(opened.read())
