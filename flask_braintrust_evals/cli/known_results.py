@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any
 
 from flask_braintrust_evals.engine.running.executor import CaseExecutor, CaseJob, Emit
 from flask_braintrust_evals.engine.values.events import (
@@ -20,24 +20,14 @@ from flask_braintrust_evals.serialization import dumps
 
 from .choice import is_failure
 from .digests import digest_of_case
+from .journal import Journal
+from .result_cache import ResultCache
 from .result_json import case_body
 from .terminal import echo, styled
 
+ResultStore = Journal | ResultCache
 _Key = tuple[str, str, int]
 """Digests of what a result depends on, apart from the case and of the case, and its trial."""
-
-
-class ResultStore(Protocol):
-    """Keeps results of cases."""
-
-    name: str
-    """What it is called in messages."""
-
-    def find(self, run: str, case: str, trial_index: int) -> Mapping[str, Any] | None:
-        """Return a result as values of JSON; ``None``: it has none."""
-
-    def keep(self, run: str, case: str, trial_index: int, body: Mapping[str, Any]) -> None:
-        """Keep a result."""
 
 
 class KnownResults:
