@@ -22,7 +22,7 @@ from .server_options import (
     timeout_option,
     token_option,
 )
-from .server_runs import Runs, RunsOfMachine, RunsOfServer
+from .server_runs import RunsOfMachine, RunsOfServer
 from .terminal import echo, exit_on_ctrl_c, styled
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -96,7 +96,9 @@ def cancel_runs(ids: Sequence[str], **options: Any) -> None:
     sys.exit(0 if good else 1)
 
 
-def _runs(url: str | None, token: str | None, org: str | None, timeout: float) -> Runs:
+def _runs(
+    url: str | None, token: str | None, org: str | None, timeout: float
+) -> RunsOfServer | RunsOfMachine:
     if url is None:
         return RunsOfMachine()
     check_address(url)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import requests
 
@@ -34,26 +34,8 @@ class RunList:
     silent_processes: int
 
 
-class Runs(Protocol):
-    """The runs that the user of the command may see."""
-
-    def listing(self) -> RunList:
-        """Return them.
-
-        Raises:
-            EvalsError: they cannot be had.
-        """
-
-    def cancel(self, id: str) -> None:
-        """Cancel one of them.
-
-        Raises:
-            EvalsError: it is not there, has ended, or cannot be reached.
-        """
-
-
 class RunsOfServer:
-    """The runs of the holder of a token.
+    """The runs of the holder of a token. Each method raises ``EvalsError`` if it cannot do it.
 
     Args:
         url: the address of the blueprint.
@@ -67,6 +49,7 @@ class RunsOfServer:
         self._timeout = timeout
 
     def listing(self) -> RunList:
+        """Return those that are under way."""
         value = self._request("GET", "/runs")
         try:
             runs = [{**each} for each in value["runs"]]
@@ -75,6 +58,7 @@ class RunsOfServer:
             raise EvalsError(f"{self._url}/runs does not answer with runs") from None
 
     def cancel(self, id: str) -> None:
+        """Cancel one of them."""
         self._request("DELETE", f"/runs/{id}")
 
     def _request(self, method: str, path: str) -> Any:
@@ -103,7 +87,7 @@ class RunsOfServer:
 
 
 class RunsOfMachine:
-    """The runs of all servers that this user runs on this machine."""
+    """The runs of all servers that this user runs on this machine, with the same methods."""
 
     def listing(self) -> RunList:
         answers = ask_everybody({"do": "list"})
