@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from flask_braintrust_evals.engine.values.results import CaseError
 
@@ -16,23 +15,16 @@ from .terminal import styled
 from .thread_hint import HINT, has_thread_error
 
 
-@dataclass(frozen=True)
-class Detail:
-    """The part of single cases that a report shows.
+def report(outcome: Outcome, show: str, verbose: bool) -> str:
+    """Return cases, a table of scores, and a last line with the totals.
 
-    Attributes:
-        show: which of them; see :data:`.choice.SHOWN`.
-        verbose: whether with whole texts, stack traces and metadata.
+    Args:
+        outcome: the outcome.
+        show: which cases; see :data:`.choice.SHOWN`.
+        verbose: whether to show their whole texts, stack traces and metadata.
     """
-
-    show: str = "worst"
-    verbose: bool = False
-
-
-def report(outcome: Outcome, detail: Detail) -> str:
-    """Return cases, a table of scores, and a last line with the totals."""
     result = outcome.result
-    lines = _cases(outcome, detail)
+    lines = _cases(outcome, show, verbose)
     for text, error in scorer_failures(result):
         lines.append(styled(text, fg="red"))
         if error.place:
@@ -46,10 +38,10 @@ def report(outcome: Outcome, detail: Detail) -> str:
     return "\n".join(lines)
 
 
-def _cases(outcome: Outcome, detail: Detail) -> list[str]:
+def _cases(outcome: Outcome, show: str, verbose: bool) -> list[str]:
     result = outcome.result
-    chosen = chosen_cases(result, detail.show, outcome.limits)
-    lines = [line for each in chosen for line in case_lines(each, outcome.limits, detail.verbose)]
+    chosen = chosen_cases(result, show, outcome.limits)
+    lines = [line for each in chosen for line in case_lines(each, outcome.limits, verbose)]
     left_out = len(result.failures) - sum(each.error is not None for each in chosen)
     if left_out > 0:
         lines.append(f"... and {left_out} more that failed (--show failures shows them)")

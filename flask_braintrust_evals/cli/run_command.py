@@ -24,7 +24,7 @@ from .junit import junit
 from .markdown import markdown
 from .max_failures import MaxFailures
 from .outcome import Outcome, run
-from .report import Detail, report
+from .report import report
 from .request import RunOptions, check_evaluators, check_source, prepare_run
 from .result_json import as_json
 from .saved_results import SavedResults
@@ -116,8 +116,8 @@ class RunCommand:
     def _text(self, outcomes: Sequence[Outcome]) -> str:
         if self.given["json_wanted"]:
             return as_json(outcomes, self.several, self.given["spans"])
-        detail = Detail(self.given["show"], self.given["verbose"])
-        return "\n\n".join(report(each, detail) for each in outcomes)
+        show, verbose = self.given["show"], self.given["verbose"]
+        return "\n\n".join(report(each, show, verbose) for each in outcomes)
 
     def _judgement(self) -> Judgement:
         limits = parse_thresholds(self.given["thresholds"])
