@@ -14,7 +14,6 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
-from types import TracebackType
 
 from .logins import Login, Logins
 from .sessions import UserSession
@@ -43,7 +42,7 @@ class _Entry:
 
 
 class Lease:
-    """Keeps a session open for a request. Use it in a ``with`` statement, or release it.
+    """Keeps a session open for a request. It must be released.
 
     Args:
         session: the session.
@@ -59,17 +58,6 @@ class Lease:
         on_release, self._on_release = self._on_release, None
         if on_release is not None:
             on_release()
-
-    def __enter__(self) -> UserSession:
-        return self.session
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.release()
 
 
 class SessionCache:
@@ -97,9 +85,6 @@ class SessionCache:
 
     def __len__(self) -> int:
         return len(self._entries)
-
-    def __repr__(self) -> str:
-        return f"SessionCache({len(self)} of {self._limit})"
 
     @property
     def waiting(self) -> int:

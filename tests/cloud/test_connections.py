@@ -19,7 +19,7 @@ from flask_braintrust_evals.cloud import connections
 from flask_braintrust_evals.cloud.addresses import AddressRules
 from flask_braintrust_evals.cloud.client import CloudClient
 from flask_braintrust_evals.cloud.rows import fetch_rows
-from flask_braintrust_evals.cloud.session_cache import Lease, SessionCache
+from flask_braintrust_evals.cloud.session_cache import SessionCache
 from flask_braintrust_evals.cloud.sessions import Endpoints, UserSession, log_in
 from flask_braintrust_evals.cloud.tokens import Token
 from flask_braintrust_evals.errors import CloudAddressError, CloudError
@@ -288,11 +288,14 @@ def test_of_a_session_that_no_request_uses_few_connections_stay_open(
     monkeypatch.setattr(socket.socket, "connect", connect)
     cache = SessionCache(1, 100.0)
 
-    def lease() -> Lease:
+    @contextmanager
+    def lease() -> Iterator[UserSession]:
         token = Token(TOKEN)
-        return cache.lease(
+        held = cache.lease(
             token, None, cloud.url, lambda: log_in(token, None, Endpoints(cloud.url))
         )
+        yield held.session
+        held.release()
 
     def call(session: UserSession) -> Any:
         return session.api("GET", "/v1/dataset", params={"dataset_name": "none"})

@@ -150,9 +150,10 @@ def test_a_login_that_everybody_has_left_is_kept_for_the_next_request() -> None:
         assert isinstance(ask("ada", slow).exception(10), CloudError)
         slow.go.set()
         eventually(lambda: len(cache) == 1)
-    with cache.lease(Token("ada"), None, URL, session) as kept:
-        assert kept is slow.made[0]
-        assert not kept.closed
+    lease = cache.lease(Token("ada"), None, URL, session)
+    assert lease.session is slow.made[0]
+    assert not lease.session.closed
+    lease.release()
 
 
 def test_a_login_that_everybody_has_left_is_closed_with_the_cache() -> None:

@@ -66,8 +66,8 @@ def take(cache: SessionCache, token: str, log_in: Callable[[], UserSession]) -> 
 
 def test_a_second_request_of_the_same_caller_does_not_log_in(logins: Logins, clock: Clock) -> None:
     cache = SessionCache(2, TTL, clock)
-    with take(cache, "ada", logins) as first, take(cache, "ada", logins) as second:
-        assert first is second
+    first, second = take(cache, "ada", logins), take(cache, "ada", logins)
+    assert first.session is second.session
     assert len(logins.made) == 1
 
 
@@ -119,8 +119,9 @@ def test_an_expired_session_is_replaced_but_not_closed_under_its_user(
     cache = SessionCache(2, TTL, clock)
     old = take(cache, "ada", logins)
     clock.now = TTL
-    with take(cache, "ada", logins) as new:
-        assert new is not old.session
+    new = take(cache, "ada", logins)
+    assert new.session is not old.session
+    new.release()
     assert not old.session.closed
     old.release()
     assert logins.made[0].closed
