@@ -90,14 +90,17 @@ def init_app(app: Flask, environ: Mapping[str, str] = os.environ) -> EvalsExtens
         state = EvalsExtension(Settings.load(app.config, environ), app)
         app.extensions[EXTENSION_KEY] = state
         if state.settings.distribution is not None:
-            from .workers import connect  # not at the top: it brings Celery
+            # Not at the top: they bring Celery.
+            from .contrib.celery.hosting import provide_worker
+            from .workers import Workers
 
-            state.workers = connect(
+            state.workers = Workers(
                 app,
                 state.settings.distribution,
                 lambda: itertools.chain.from_iterable(state.registries),
                 lambda app: state.runtime.host(app, distributed=False),
             )
+            provide_worker(state.workers)
         unknown = unknown_settings(app.config, environ)
         for warning in (*start_warnings(app, state.settings), *unknown):
             logger.warning(warning)

@@ -12,7 +12,7 @@ from flask import Flask
 
 from .config_distribution import DistributionSettings
 from .contrib.celery import task as _task  # noqa: F401, registers the task
-from .contrib.celery.hosting import is_ending, provide_worker
+from .contrib.celery.hosting import is_ending
 from .contrib.celery.transport import CeleryTransport, runs_in_place
 from .distribution.dispatcher import Dispatcher
 from .distribution.fingerprint import Fingerprints
@@ -156,18 +156,3 @@ class _OfProcess(Generic[T]):
             if self._made is None or self._pid != os.getpid():
                 self._made, self._pid = self._make(), os.getpid()
             return self._made
-
-
-def connect(
-    app: Flask,
-    settings: DistributionSettings,
-    evaluators: Callable[[], Iterable[Evaluator]],
-    host: Callable[[Flask], Host],
-) -> Workers:
-    """Have the Celery application of ``app`` run cases, wherever it runs as a worker.
-
-    The arguments are those of :class:`Workers`.
-    """
-    workers = Workers(app, settings, evaluators, host)
-    provide_worker(workers)
-    return workers
