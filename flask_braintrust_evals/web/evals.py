@@ -83,11 +83,7 @@ class EvalRun:
     def watch(self, sending: Sending | None = None) -> None:
         """Have the run ended if the server is stopped, or nobody takes the stream.
 
-        Args:
-            sending: the way of the stream to the client; ``None``: there is no stream.
-
-        Raises:
-            RuntimeError: the system has no more threads.
+        See :meth:`RunWatch.start`.
         """
         self._sending = sending
         self._watch.start(sending)

@@ -84,9 +84,7 @@ class Slots:
     def take(self, owner: Owner) -> Callable[[], None]:
         """Take a slot, and return the function that gives it back. It must be called once.
 
-        Raises:
-            TooManyRunsError: all slots are taken.
-            QuotaError: the caller, or the organisation, has all that it may have.
+        Raises what :meth:`check` does.
         """
         with self._lock:
             self._check(owner)
@@ -95,7 +93,7 @@ class Slots:
 
     @contextmanager
     def taken_by(self, owner: Owner) -> Iterator[None]:
-        """Take a slot for the duration of a ``with`` block. Raises what :meth:`take` does."""
+        """Take a slot for the duration of a ``with`` block. Raises what :meth:`check` does."""
         release = self.take(owner)
         try:
             yield

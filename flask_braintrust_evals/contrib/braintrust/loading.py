@@ -40,15 +40,7 @@ _lock = threading.RLock()
 def load(path: str | os.PathLike[str], *, blocking: bool = False) -> list[Evaluator]:
     """Import files and return the evaluators that they define with ``Eval(...)``.
 
-    Args:
-        path: a file, a folder (which is searched for files named ``eval_*.py`` or ``*.eval.py``, at
-            any depth), or a pattern of :mod:`glob`, with ``**`` for any depth. Relative to the
-            working directory.
-        blocking: see :class:`Evaluator`; for all evaluators of these files.
-
-    Raises:
-        RegistrationError: there is no such file; none of the files defines an evaluator; or one of
-            them cannot be imported, which is then the cause of the error.
+    The arguments and errors are those of :meth:`EvalsBlueprint.load`.
     """
     modules = FileModules()
     by_file = {file: _load_file(file, modules, blocking) for file in _files(os.fspath(path))}
