@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from flask_braintrust_evals.cloud.sessions import UserSession
-from flask_braintrust_evals.cloud.tracing.outgoing import Customize, no_customizer
+from flask_braintrust_evals.cloud.tracing.outgoing import Customize
 from flask_braintrust_evals.concurrency.places import Places
 from flask_braintrust_evals.config import Settings
 from flask_braintrust_evals.engine.calls.plan import CasePlan
@@ -46,7 +46,7 @@ class Host:
     call_places: Places | None = None
     sdk_spans: Callable[[], type[EvalSpan] | None] = lambda: None
     sdk_attachments: WithAttachments | None = None
-    sdk_customizer: Callable[[], Customize | None] = no_customizer
+    sdk_customizer: Callable[[], Customize | None] = lambda: None
     distribution: Distribution | None = None
 
     def plan_of(self, evaluator: Evaluator, retries: int | None) -> CasePlan:

@@ -16,11 +16,6 @@ Customize = Callable[[ReadableSpan], ReadableSpan]
 """Returns the span that is to be sent instead of a span."""
 
 
-def no_customizer() -> Customize | None:
-    """Return ``None``: spans are sent as they were recorded."""
-    return None
-
-
 def outgoing(
     spans: Sequence[SizedSpan], parent: str, stack_traces: bool, customize: Customize | None
 ) -> list[SizedSpan]:

@@ -21,7 +21,7 @@ from .encoder import OtlpChunk, OtlpEncoder
 from .exporter import SpanExporter, on_event_loop
 from .intake import Intake
 from .native_rows import NativeRow, is_native, native_row
-from .outgoing import Customize, no_customizer, outgoing
+from .outgoing import Customize, outgoing
 from .packing import Unpacker
 
 logger = logging.getLogger("flask_braintrust_evals")
@@ -60,7 +60,7 @@ class SpanPipeline:
         row_fields: Mapping[str, str] | None = None,
         stack_traces: bool = True,
         keeper: SpanKeeper | None = None,
-        customizer: Callable[[], Customize | None] = no_customizer,
+        customizer: Callable[[], Customize | None] = lambda: None,
     ) -> None:
         self._stack_traces = stack_traces
         self._customizer = customizer

@@ -13,7 +13,7 @@ from flask_braintrust_evals.tracing.processor import CaseSpanProcessor
 from flask_braintrust_evals.tracing.span_keeper import SpanKeeper
 
 from .encoder import OtlpEncoder
-from .outgoing import Customize, no_customizer, outgoing
+from .outgoing import Customize, outgoing
 from .packing import pack
 
 Packed = dict[str, Any]
@@ -44,7 +44,7 @@ class WorkerSpans:
         late: Callable[[list[Packed]], None],
         stack_traces: bool = True,
         keeper: SpanKeeper | None = None,
-        customizer: Callable[[], Customize | None] = no_customizer,
+        customizer: Callable[[], Customize | None] = lambda: None,
     ) -> None:
         self._parent = parent
         self._customizer = customizer
