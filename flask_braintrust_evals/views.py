@@ -20,7 +20,6 @@ from .runs.request import EvalRequest
 from .web import page
 from .web.access import Caller, admit
 from .web.body import read_json
-from .web.body_time import BodyTimes
 from .web.connections import client_has_left
 from .web.evals import EvalRun
 from .web.header_lists import forget_long_lists
@@ -93,10 +92,9 @@ class Views:
             held.callback(caller.release)
             settings, slots = state.settings, state.runtime.run_slots
             slots.runs.check(caller.owner)  # before a large body is received for nothing
-            times = BodyTimes(settings.body_timeout)
             with slots.bodies.taken_by(caller.owner):
-                value = read_json(request, settings.max_body, settings.max_values, times)
-                body = EvalRequest.of(value)
+                limits = settings.max_body, settings.max_values, settings.body_timeout
+                body = EvalRequest.of(read_json(request, *limits))
             held.callback(slots.of(body.name).take(caller.owner))
             stream = _wants_stream(body)
             run = self._prepare(body, caller, state)

@@ -19,17 +19,17 @@ from flask_braintrust_evals.errors import (
 from flask_braintrust_evals.json_reading import loads
 from flask_braintrust_evals.json_size import MAX_DEPTH, exceeds, without_collections
 
-from .body_time import BodyTimes, read_in_time
+from .body_time import read_in_time
 
 
-def read_json(request: Request, limit: int, max_values: int, times: BodyTimes) -> Any:
+def read_json(request: Request, limit: int, max_values: int, timeout: float) -> Any:
     """Return the body's JSON value.
 
     Args:
         request: the request; its body must not have been read yet.
         limit: bytes that the body may have; the application's ``MAX_CONTENT_LENGTH`` applies too.
         max_values: values that the body may have, at any depth.
-        times: how long the body may take to arrive.
+        timeout: seconds in which the body has to arrive.
 
     Raises:
         BodyTimeoutError: the body has not arrived in time.
@@ -45,7 +45,7 @@ def read_json(request: Request, limit: int, max_values: int, times: BodyTimes) -
             f"the body is declared as {request.mimetype!r}; send JSON with 'Content-Type:"
             " application/json'"
         )
-    data = _read(request, limit, times)
+    data = _read(request, limit, timeout)
     exceeded = exceeds(data, max_values)
     if exceeded == "values":
         raise BodyTooLargeError(
@@ -71,7 +71,7 @@ def _check_encoding(request: Request) -> None:
         )
 
 
-def _read(request: Request, limit: int, times: BodyTimes) -> bytes:
+def _read(request: Request, limit: int, timeout: float) -> bytes:
     setting = "BRAINTRUST_EVALS_MAX_BODY"
     if request.max_content_length is not None and request.max_content_length < limit:
         limit, setting = request.max_content_length, "MAX_CONTENT_LENGTH"
@@ -82,7 +82,7 @@ def _read(request: Request, limit: int, times: BodyTimes) -> bytes:
         raise too_large
     received: bytes | None = getattr(request, "_cached_data", None)
     stream = _stream(request) if received is None else io.BytesIO(received)
-    data = read_in_time(request.environ, lambda: stream.read(limit + 1), times)
+    data = read_in_time(request.environ, lambda: stream.read(limit + 1), timeout)
     if len(data) > limit:
         raise too_large
     if request.content_length is not None and len(data) < request.content_length:

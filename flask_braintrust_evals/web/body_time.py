@@ -13,7 +13,6 @@ import os
 import socket
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 from werkzeug.exceptions import HTTPException
@@ -26,26 +25,19 @@ IDLE_TIMEOUT = 10.0
 """Seconds that may pass without a byte of the body."""
 
 
-@dataclass(frozen=True)
-class BodyTimes:
-    """The time that a body may take to arrive.
-
-    Attributes:
-        total: seconds until it has to be complete.
-        idle: seconds that may pass without a byte.
-    """
-
-    total: float
-    idle: float = IDLE_TIMEOUT
-
-
-def read_in_time(environ: Mapping[str, Any], read: Callable[[], bytes], times: BodyTimes) -> bytes:
+def read_in_time(
+    environ: Mapping[str, Any],
+    read: Callable[[], bytes],
+    timeout: float,
+    idle: float = IDLE_TIMEOUT,
+) -> bytes:
     """Return what ``read()`` returns, which reads the body of a request from its connection.
 
     Args:
         environ: the environment of the request.
         read: reads the body.
-        times: how long it may take.
+        timeout: seconds until it has to be complete.
+        idle: seconds that may pass without a byte.
 
     Raises:
         BodyTimeoutError: the body has not arrived in time. The connection is shut down for reading,
@@ -55,13 +47,13 @@ def read_in_time(environ: Mapping[str, Any], read: Callable[[], bytes], times: B
     connection = environ.get("gunicorn.socket")
     if connection is None:
         return read()
-    with _idle_timeout(connection, times.idle), _Deadline(connection, times.total) as deadline:
+    with _idle_timeout(connection, idle), _Deadline(connection, timeout) as deadline:
         try:
             data = read()
         except TimeoutError:
             _stop_reading(connection)
             raise BodyTimeoutError(
-                f"no byte of the body has arrived for {times.idle:g} s; send the request again"
+                f"no byte of the body has arrived for {idle:g} s; send the request again"
             ) from None
         except HTTPException:
             raise
@@ -71,7 +63,7 @@ def read_in_time(environ: Mapping[str, Any], read: Callable[[], bytes], times: B
             data = b""
         if deadline.is_over:
             raise BodyTimeoutError(
-                f"the body has not arrived within {times.total:g} s (BRAINTRUST_EVALS_BODY_TIMEOUT)"
+                f"the body has not arrived within {timeout:g} s (BRAINTRUST_EVALS_BODY_TIMEOUT)"
             )
         return data
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from flask_braintrust_evals.errors import BodyTimeoutError, RequestError
-from flask_braintrust_evals.web.body_time import BodyTimes, read_in_time
+from flask_braintrust_evals.web.body_time import IDLE_TIMEOUT, read_in_time
 from tests.support import happens, in_time
 
 LONG = 60.0
@@ -37,9 +37,11 @@ def reader(connection: socket.socket, size: int) -> Callable[[], bytes]:
     return read
 
 
-def receive(connection: socket.socket, size: int, times: BodyTimes) -> bytes:
+def receive(
+    connection: socket.socket, size: int, timeout: float, idle: float = IDLE_TIMEOUT
+) -> bytes:
     environ = {"gunicorn.socket": connection}
-    return in_time(lambda: read_in_time(environ, reader(connection, size), times))
+    return in_time(lambda: read_in_time(environ, reader(connection, size), timeout, idle))
 
 
 def test_a_body_that_is_there_is_read_and_the_connection_is_as_before(
@@ -49,7 +51,7 @@ def test_a_body_that_is_there_is_read_and_the_connection_is_as_before(
     for before in (None, 7.5):
         ours.settimeout(before)
         theirs.sendall(b"body")
-        assert receive(ours, 4, BodyTimes(LONG)) == b"body"
+        assert receive(ours, 4, LONG) == b"body"
         assert ours.gettimeout() == before
     theirs.sendall(b"next")
     assert ours.recv(4) == b"next"
@@ -61,7 +63,7 @@ def test_a_client_that_sends_nothing_more_is_not_waited_for(
     ours, theirs = pair
     theirs.sendall(b"bo")
     with pytest.raises(BodyTimeoutError) as late:
-        receive(ours, 4, BodyTimes(LONG, idle=0.05))
+        receive(ours, 4, LONG, idle=0.05)
     assert str(late.value) == ("no byte of the body has arrived for 0.05 s; send the request again")
     assert late.value.status == 408
     # Nobody waits for this client again, and the answer can be sent.
@@ -84,7 +86,7 @@ def test_a_client_that_sends_a_byte_now_and_then_has_a_limited_time(
     dripping.start()
     try:
         with pytest.raises(BodyTimeoutError) as late:
-            receive(ours, 10**6, BodyTimes(0.2, idle=LONG))
+            receive(ours, 10**6, 0.2, idle=LONG)
     finally:
         over.set()
         dripping.join()
@@ -100,7 +102,7 @@ def test_a_client_that_leaves_ends_the_reading_at_once(
     ours, theirs = pair
     theirs.sendall(b"bo")
     theirs.close()
-    assert receive(ours, 4, BodyTimes(LONG)) == b"bo"
+    assert receive(ours, 4, LONG) == b"bo"
 
 
 class InvalidChunkSize(Exception):
@@ -119,7 +121,7 @@ def test_a_connection_that_breaks_is_an_error_of_the_request(
         raise error
 
     with pytest.raises(RequestError) as broken:
-        read_in_time({"gunicorn.socket": ours}, read, BodyTimes(LONG))
+        read_in_time({"gunicorn.socket": ours}, read, LONG)
     assert str(broken.value) == f"the body cannot be read: {type(error).__name__}"
 
 
@@ -128,7 +130,7 @@ def test_a_deadline_does_not_touch_what_the_connection_is_used_for_later(
 ) -> None:
     ours, theirs = pair
     theirs.sendall(b"body")
-    assert receive(ours, 4, BodyTimes(0.05)) == b"body"
+    assert receive(ours, 4, 0.05) == b"body"
     passed = threading.Event()
     threading.Timer(0.15, passed.set).start()
     happens(passed)
@@ -138,5 +140,5 @@ def test_a_deadline_does_not_touch_what_the_connection_is_used_for_later(
 
 def test_where_the_connection_is_not_known_the_body_is_read_without_limits() -> None:
     began = time.monotonic()
-    assert read_in_time({}, lambda: b"body", BodyTimes(0.0, idle=0.0)) == b"body"
+    assert read_in_time({}, lambda: b"body", 0.0, idle=0.0) == b"body"
     assert time.monotonic() - began < LONG
