@@ -3,6 +3,7 @@
 
 import { own } from "./records.js";
 import { FORMAT, VERSION } from "./results.js";
+import { countScores } from "./rows.js";
 
 const STATES = ["finished", "failed", "cancelled", "interrupted"];
 
@@ -27,6 +28,8 @@ function runOf(body, index) {
       throw new Error(`result ${at + 1} of the evaluator '${body.evaluator}' is not an object with 'scores'`);
     return rowOf(result, at);
   });
+  const means = new Map();
+  for (const row of rows) countScores(means, row);
   const started = Number.isNaN(Date.parse(body.started)) ? new Date(0).toISOString() : String(body.started);
   return {
     id: typeof body.id === "string" && body.id ? body.id : `${started} ${body.evaluator} ${digest(JSON.stringify(body))}`,
@@ -44,7 +47,7 @@ function runOf(body, index) {
     scoreNames: [...new Set(rows.flatMap((row) => Object.keys(row.scores)))],
     done: rows.length,
     failed: rows.filter((row) => row.error).length,
-    means: sumsOf(rows),
+    means,
     experiment: body.experiment ?? null,
     said,
   };
@@ -56,20 +59,6 @@ function digest(text) {
   let hash = 0x811c9dc5;
   for (let at = 0; at < text.length; at++) hash = Math.imul(hash ^ text.charCodeAt(at), 0x01000193);
   return (hash >>> 0).toString(36);
-}
-
-// Returns a map from the name of each score to { sum, count, failed }, as a run of the page has it.
-function sumsOf(rows) {
-  const sums = new Map();
-  const of = (name) => sums.get(name) ?? sums.set(name, { sum: 0, count: 0, failed: 0 }).get(name);
-  for (const row of rows) {
-    for (const [name, { score }] of Object.entries(row.scores)) {
-      const known = of(name);
-      if (typeof score === "number") [known.sum, known.count] = [known.sum + score, known.count + 1];
-    }
-    for (const name of Object.keys(row.scorerErrors ?? {})) of(name).failed += 1;
-  }
-  return sums;
 }
 
 function rowOf(result, at) {

@@ -1,6 +1,7 @@
 // A run: rows that are filled in when events arrive.
 
 import { parseExactly } from "./exact_json.js";
+import { countScores } from "./rows.js";
 import { sameValue } from "./values.js";
 
 const MESSAGES = 200; // that a task reports for one case, and are kept
@@ -108,16 +109,8 @@ export class Run {
     this.done += 1;
     this.failed += error ? 1 : 0;
     for (const name of Object.keys(scores)) if (!this.scoreNames.includes(name)) this.scoreNames.push(name);
-    for (const [name, { score }] of Object.entries(scores)) this.#count(name, score);
-    for (const name of Object.keys(scorerErrors ?? {})) this.#count(name, null).failed += 1;
+    countScores(this.means, row);
     return row;
-  }
-
-  #count(name, score) {
-    if (!this.means.has(name)) this.means.set(name, { sum: 0, count: 0, failed: 0 });
-    const mean = this.means.get(name);
-    if (typeof score === "number") [mean.sum, mean.count] = [mean.sum + score, mean.count + 1];
-    return mean;
   }
 }
 
