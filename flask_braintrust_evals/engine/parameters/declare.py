@@ -8,9 +8,10 @@ from typing import Any
 from flask_braintrust_evals.errors import RegistrationError, RequestError
 from flask_braintrust_evals.excerpts import shortened
 
-from .other_models import is_other_model, other_parameter_of, other_parameters_of
+from .model_fields import DeclaringModel
+from .other_models import OtherModel, is_other_model
 from .prompt_parameters import prompt_parameter
-from .pydantic_models import is_model, parameter_of, parameters_of
+from .pydantic_models import PydanticModel, is_model
 from .saved import SavedParameterSet, is_saved
 from .schema_check import SchemaCheck
 from .schemas import json_type, path_text, whole_schema
@@ -44,10 +45,10 @@ def declare(declaration: Any, evaluator: str) -> ParameterSet | SavedParameterSe
         return declaration
     if is_saved(declaration):
         return SavedParameterSet.of(declaration, evaluator)
-    if is_model(declaration):
-        return parameters_of(declaration, evaluator)
-    if is_other_model(declaration):
-        return other_parameters_of(declaration, evaluator)
+    kind = _kind_of(declaration)
+    if kind is not None:
+        where = f"evaluator {evaluator!r}, parameters of {declaration.__name__}"
+        return kind(declaration, where).parameters()
     if not isinstance(declaration, Mapping):
         raise RegistrationError(
             f"evaluator {evaluator!r}: parameters must be a mapping of names to schemas, or a"
@@ -58,16 +59,22 @@ def declare(declaration: Any, evaluator: str) -> ParameterSet | SavedParameterSe
     )
 
 
+def _kind_of(declaration: Any) -> type[DeclaringModel] | None:
+    """Return what declares parameters by a model; ``None``: it is no model."""
+    if is_model(declaration):
+        return PydanticModel
+    return OtherModel if is_other_model(declaration) else None
+
+
 def _declare(name: Any, spec: Any, evaluator: str) -> Parameter:
     where = f"evaluator {evaluator!r}, parameter {name!r}"
     if not isinstance(name, str) or not name:
         raise RegistrationError(f"{where}: a parameter's name must be a string")
     if spec is None:
         return Parameter(name, "data", {}, lambda value: value, default=None)
-    if is_model(spec):
-        return parameter_of(name, spec, where)
-    if is_other_model(spec):
-        return other_parameter_of(name, spec, where)
+    kind = _kind_of(spec)
+    if kind is not None:
+        return kind(spec, where).parameter(name)
     if not isinstance(spec, Mapping):
         raise RegistrationError(
             f"{where}: must be a dict with a 'type', a pydantic model class, or None, not {spec!r}"

@@ -1,24 +1,122 @@
-"""Functions for parameters that models declare, whichever library the models are of."""
+"""Parameters that are declared by a model, whichever library the model is of."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from flask_braintrust_evals.errors import RegistrationError, RequestError
 
 from .schemas import path_text, whole_schema
+from .values import Parameter, ParameterSet
 
 SCHEMA_METHODS = ("model_json_schema", "schema")
 """The names of the method that returns the JSON Schema of a model."""
 
 
-def schema_of(model: Any, where: str) -> dict[str, Any]:
-    """Return the JSON Schema of a model, as :func:`.whole_schema` returns it.
+class DeclaringModel(ABC):
+    """A class of models that declares one parameter, or all of an evaluator.
+
+    Args:
+        model: the class.
+        where: the evaluator and the parameter, for messages.
+
+    Attributes:
+        names: the names of the model's attributes, by the names that the fields have in JSON.
 
     Raises:
-        RegistrationError: it has none, or one that the Playground cannot show.
+        RegistrationError: it has no JSON Schema, or one that the Playground cannot show.
     """
+
+    names: Mapping[str, str]
+
+    def __init__(self, model: Any, where: str) -> None:
+        self._model = model
+        self._schema = _schema_of(model, where)
+
+    @abstractmethod
+    def _parse(self, value: Any, name: str | None, skip: int = 0) -> Any:
+        """Return a JSON value as an instance, without converting one JSON type to another.
+
+        Args:
+            value: the value.
+            name: the parameter, for messages; ``None``: the model's fields are the parameters.
+            skip: the number of steps from ``value`` to the value of the parameter, for messages.
+
+        Raises:
+            RequestError: the model does not allow it.
+        """
+
+    @abstractmethod
+    def _default(self) -> Any:
+        """Return an instance without values as JSON; ``UNSET``: one of its fields is required."""
+
+    @abstractmethod
+    def _default_of_value(self) -> Any:
+        """Return the same of the single field ``value``."""
+
+    @abstractmethod
+    def _default_of_field(self, shown: str) -> Any:
+        """Return the same of the field that has this name in JSON."""
+
+    def parameter(self, name: str) -> Parameter:
+        """Declare one parameter.
+
+        If the model has a single field ``value``, tasks get that value; with other fields, they get
+        an instance of the model.
+        """
+        if list(self.names.values()) == ["value"]:
+            return self._single_value(name)
+        default = self._default()
+        description = self._schema.pop("description", None)
+        return Parameter(
+            name,
+            "data",
+            self._schema,
+            lambda value: self._parse(value, name),
+            default,
+            description,
+            null_is_absent=True,
+        )
+
+    def _single_value(self, name: str) -> Parameter:
+        def parse(value: Any) -> Any:
+            return self._parse({"value": value}, name, skip=1).value
+
+        (field,) = self.names
+        schema, description = self._shown(field)
+        null_is_absent = not _takes_null(parse)
+        default = self._default_of_value()
+        return Parameter(name, "data", schema, parse, default, description, null_is_absent)
+
+    def parameters(self) -> ParameterSet:
+        """Declare all parameters of an evaluator: each field is a parameter."""
+        parameters = {}
+        for name in self.names:
+            schema, description = self._shown(name)
+            default = self._default_of_field(name)
+            parameters[name] = Parameter(name, "data", schema, _parse_alone, default, description)
+
+        def check(given: Mapping[str, Any]) -> Mapping[str, Any]:
+            instance = self._parse(dict(given), None)
+            return {shown: getattr(instance, name) for shown, name in self.names.items()}
+
+        return ParameterSet(parameters, check)
+
+    def _described(self, name: str) -> Mapping[str, Any]:
+        described: Mapping[str, Any] = self._schema.get("properties", {}).get(name, {})
+        return described
+
+    def _shown(self, name: str) -> tuple[dict[str, Any], str | None]:
+        """Return the schema of a field without its default and description, and the description."""
+        described = self._described(name)
+        shown = {k: each for k, each in described.items() if k not in ("default", "description")}
+        return shown, described.get("description")
+
+
+def _schema_of(model: Any, where: str) -> dict[str, Any]:
+    """Return the JSON Schema of a model, as :func:`.whole_schema` returns it."""
     method = next(found for name in SCHEMA_METHODS if (found := getattr(model, name, None)))
     try:
         schema = method()
@@ -31,12 +129,12 @@ def schema_of(model: Any, where: str) -> dict[str, Any]:
     return whole_schema(schema, where)
 
 
-def parse_alone(value: Any) -> Any:
+def _parse_alone(value: Any) -> Any:
     """Stand for the ``parse`` of a field, which is never called; see :class:`.ParameterSet`."""
     raise AssertionError("the fields of a model are parsed together")
 
 
-def takes_null(parse: Callable[[Any], Any]) -> bool:
+def _takes_null(parse: Callable[[Any], Any]) -> bool:
     """Return whether a parameter may be ``null``, by the function that parses it."""
     try:
         parse(None)
