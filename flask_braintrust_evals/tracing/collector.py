@@ -10,7 +10,7 @@ from opentelemetry.trace import SpanContext, Tracer
 
 from flask_braintrust_evals.concurrency.gevent_patch import new_lock
 
-from .processor import RESOURCE, CaseSpanProcessor
+from .processor import CaseSpanProcessor
 from .sizes import plain_attributes, span_size
 from .span_keeper import SpanKeeper
 from .tracer import RecordingTracer
@@ -68,7 +68,7 @@ class SpanCollector:
     @property
     def tracer(self) -> Tracer:
         """A tracer whose spans are collected here."""
-        return RecordingTracer(RESOURCE, self._begin_case, self._receive, self._processor.delivers)
+        return RecordingTracer(self._begin_case, self._receive, self._processor.delivers)
 
     def of_case(self, trace_id: int) -> Sequence[ReadableSpan]:
         """Return the spans of a running case that have ended so far, in the order of their ends."""

@@ -18,7 +18,6 @@ from typing import Any
 from opentelemetry import trace
 from opentelemetry.attributes import BoundedAttributes
 from opentelemetry.context import Context
-from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import Event, ReadableSpan
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 from opentelemetry.trace import (
@@ -34,7 +33,7 @@ from opentelemetry.trace import (
 
 from flask_braintrust_evals.error_texts import error_text, message_text, stack_text
 
-from .processor import CaseSpanContext
+from .processor import RESOURCE, CaseSpanContext
 from .span_copies import copy_of
 from .span_ids import SpanIds, ids_in, new_ids, new_span_id
 
@@ -65,7 +64,7 @@ class RecordingSpan(ReadableSpan, Span):
     # A slot hides the property of the same name.
     __slots__ = (
         *("_on_end", "context", "end_time", "events", "kind", "links", "name", "parent"),
-        *("recorded_attributes", "resource", "start_time", "status"),
+        *("recorded_attributes", "start_time", "status"),
     )
     context: SpanContext
     end_time: int | None
@@ -74,9 +73,9 @@ class RecordingSpan(ReadableSpan, Span):
     links: list[Link]
     name: str
     parent: SpanContext | None
-    resource: Resource
     start_time: int
     status: Status
+    resource = RESOURCE
     instrumentation_scope = SCOPE
     dropped_attributes = dropped_events = dropped_links = 0
 
@@ -85,7 +84,6 @@ class RecordingSpan(ReadableSpan, Span):
         name: str,
         context: SpanContext,
         parent: SpanContext | None,
-        resource: Resource,
         on_end: Callable[[ReadableSpan], None],
         *,
         kind: SpanKind = SpanKind.INTERNAL,
@@ -96,7 +94,6 @@ class RecordingSpan(ReadableSpan, Span):
         self.name = name
         self.context = context
         self.parent = parent
-        self.resource = resource
         self.kind = kind
         self.status = _UNSET
         self.start_time = time.time_ns() if start_time is None else start_time
@@ -221,7 +218,6 @@ class RecordingTracer(Tracer):
     """Starts the spans of one run.
 
     Args:
-        resource: of the process.
         on_new_trace: called with the id of each trace that is started.
         on_end: called with each span that has ended.
 
@@ -231,13 +227,11 @@ class RecordingTracer(Tracer):
 
     def __init__(
         self,
-        resource: Resource,
         on_new_trace: Callable[[int], None],
         on_end: Callable[[ReadableSpan], None],
         delivers: Callable[[SpanContext], bool] = lambda context: True,
     ) -> None:
         self.delivers = delivers
-        self._resource = resource
         self._on_new_trace = on_new_trace
         self._on_end = on_end
 
@@ -283,7 +277,6 @@ class RecordingTracer(Tracer):
             name,
             own,
             parent,
-            self._resource,
             self._on_end,
             kind=kind,
             attributes=attributes,

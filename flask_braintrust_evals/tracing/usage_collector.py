@@ -7,7 +7,7 @@ from opentelemetry.trace import SpanContext, Tracer
 
 from flask_braintrust_evals.concurrency.gevent_patch import new_lock
 
-from .processor import RESOURCE, CaseSpanProcessor
+from .processor import CaseSpanProcessor
 from .tracer import RecordingTracer
 from .usage import CaseUsage, UsageByCase, usage_of
 
@@ -29,7 +29,7 @@ class UsageCollector:
     @property
     def tracer(self) -> Tracer:
         """A tracer whose spans are added up here."""
-        return RecordingTracer(RESOURCE, self._begin_case, self._receive, self._processor.delivers)
+        return RecordingTracer(self._begin_case, self._receive, self._processor.delivers)
 
     def usage_of_case(self, root: SpanContext, *, ended: bool) -> CaseUsage:
         """Return tokens and cost of a running case, by the spans that have ended so far.

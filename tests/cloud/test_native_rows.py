@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import StatusCode, Tracer, set_span_in_context
 
@@ -35,7 +34,7 @@ ROWS = "/logs3"
 
 
 def root(attributes: dict[str, Any] | None = None) -> RecordingSpan:
-    tracer = RecordingTracer(Resource({}), lambda trace_id: None, lambda span: None)
+    tracer = RecordingTracer(lambda trace_id: None, lambda span: None)
     span = tracer.start_span("eval", attributes=attributes)
     assert isinstance(span, RecordingSpan)
     return span

@@ -11,7 +11,6 @@ from typing import Any
 import pytest
 from opentelemetry import trace
 from opentelemetry.exporter.otlp.proto.common.trace_encoder import encode_spans
-from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
@@ -29,10 +28,10 @@ from opentelemetry.trace import (
     set_span_in_context,
 )
 
+from flask_braintrust_evals.tracing.processor import RESOURCE
 from flask_braintrust_evals.tracing.sizes import span_size
 from flask_braintrust_evals.tracing.tracer import RecordingSpan, RecordingTracer
 
-RESOURCE = Resource({"service.name": "test"})
 ABOVE = SpanContext(7, 8, is_remote=False, trace_flags=TraceFlags(1), trace_state=TraceState())
 LINKED = SpanContext(5, 6, is_remote=True)
 
@@ -43,7 +42,7 @@ class Ours:
     def __init__(self) -> None:
         self.begun: list[int] = []
         self.ended: list[ReadableSpan] = []
-        self.tracer = RecordingTracer(RESOURCE, self.begun.append, self.ended.append)
+        self.tracer = RecordingTracer(self.begun.append, self.ended.append)
 
 
 def theirs() -> tuple[Tracer, InMemorySpanExporter]:
