@@ -168,19 +168,16 @@ class Stopwatch:
         self.start = time.time_ns()
         self._monotonic_start = time.monotonic_ns()
 
-    def end(self, monotonic_ns: int | None = None) -> int:
-        """Return an end, in nanoseconds since 1970.
+    def end_span(self, span: Span, monotonic_ns: int | None = None) -> None:
+        """End a span.
 
         Args:
-            monotonic_ns: the end by ``time.monotonic_ns()``; ``None``: now.
+            span: the span.
+            monotonic_ns: its end by ``time.monotonic_ns()``; ``None``: now.
         """
         if monotonic_ns is None:
             monotonic_ns = time.monotonic_ns()
-        return self.start + monotonic_ns - self._monotonic_start
-
-    def end_span(self, span: Span, monotonic_ns: int | None = None) -> None:
-        """End a span, at the time that :meth:`end` returns."""
-        span.end(self.end(monotonic_ns))
+        span.end(self.start + monotonic_ns - self._monotonic_start)
 
 
 class _NotRecorded(Stopwatch):
