@@ -11,8 +11,6 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, suppress
 from typing import Any, Protocol
 
-from opentelemetry.trace import Span
-
 from flask_braintrust_evals import semconv
 from flask_braintrust_evals.concurrency.cancellation import Cancellation
 from flask_braintrust_evals.concurrency.channel import ChannelClosedError
@@ -62,7 +60,7 @@ class RunOfCases(Protocol):
 
 
 class CaseRun:
-    """One case while it runs: its result so far, and its ``eval`` span."""
+    """One case while it runs: its result so far, its ``eval`` span, and what its task has."""
 
     def __init__(self, runner: RunOfCases, job: CaseJob, emit: Emit) -> None:
         self._runner = runner
@@ -76,6 +74,9 @@ class CaseRun:
             attributes.description(case, row_id, tracer.max_json) if tracer.records_contents else {}
         )
         self._timed_out = False
+        self._cancellation = runner.cancellation
+        self._reports: ProgressReports | None = None
+        self._hooks: EvalHooks | None = None
         self._scope = CaseScope(runner.scope)
         self._watch = tracer.stopwatch()
         self._span = tracer.start(
@@ -158,61 +159,56 @@ class CaseRun:
             self._emit(TaskFinished(result.ref, None, result.error))
 
     def _run_task(self) -> None:
-        code = self._code
+        code, runner = self._code, self._runner
         watch = code.tracer.stopwatch()
-        span = code.tracer.start(
+        self._task_span = code.tracer.start(
             "task",
             "task",
             self._span,
             attributes=attributes.of_task(self._description) if self._description else None,
-            context=self._runner.context,
+            context=runner.context,
             start_time=watch.start,
         )
-        cancellation = self._runner.cancellation
         try:
-            with code.within(span):
-                if self._runner.plan.task_timeout is None:
-                    self._run_task_within(span, cancellation)
+            with code.within(self._task_span):
+                if runner.plan.task_timeout is None:
+                    self._run_task_within()
                 else:
-                    with cancellation.child() as own:
-                        self._run_task_within(span, own)
+                    with runner.cancellation.child() as self._cancellation:
+                        self._run_task_within()
         finally:
-            watch.end_span(span)
+            watch.end_span(self._task_span)
 
-    def _run_task_within(self, span: Span, cancellation: Cancellation) -> None:
+    def _run_task_within(self) -> None:
         result = self._result
         self._scope.enter()
-        reports = hooks = None
         if self._runner.plan.task.hooks_name is not None:
-            reports = ProgressReports(self._report)
-            hooks = self._hooks(span, cancellation, reports)
+            self._reports = ProgressReports(functools.partial(_report, self._emit, result.ref))
+            self._hooks = self._make_hooks(self._reports)
         self._began = time.monotonic()
         try:
-            self._call_task(span, hooks, cancellation, reports)
+            self._call_task()
         # SystemExit and KeyboardInterrupt end the case, never the worker.
         except BaseException as error:
             self._scope.note_error(error)
-            set_failure(span, error)
+            set_failure(self._task_span, error)
             set_failure(self._span, error)
             result.error = self._code.failure("task", error, result.ref)
             result.interrupted = self._runner.cancellation.is_set()
         finally:
             result.metrics[DURATION] = time.monotonic() - self._began
-            if reports is not None:
-                reports.close()
-            if hooks is not None:
-                result.metadata, result.tags = left_by_task(hooks)
-            if cancellation is not self._runner.cancellation:
+            if self._reports is not None:
+                self._reports.close()
+            if self._hooks is not None:
+                result.metadata, result.tags = left_by_task(self._hooks)
+                self._hooks = None  # the task may have put large values into them
+            if self._cancellation is not self._runner.cancellation:
                 # A task that timed out goes on, and may still change them.
                 result.metadata, result.tags = own_metadata(result.metadata), [*result.tags]
             if self._timed_out:
-                cancellation.set()  # not before: the task may then change them at once
+                self._cancellation.set()  # not before: the task may then change them at once
 
-    def _report(self, event: Mapping[str, str]) -> None:
-        with suppress(ChannelClosedError):  # the task learns from its cancel_event
-            self._emit(CaseProgress(self._result.ref, event))
-
-    def _hooks(self, span: Span, cancellation: Cancellation, reports: ProgressReports) -> EvalHooks:
+    def _make_hooks(self, reports: ProgressReports) -> EvalHooks:
         result = self._result
         return EvalHooks(
             expected=result.case.expected,
@@ -220,77 +216,56 @@ class CaseRun:
             tags=result.tags,
             parameters=self._parameters,
             trial_index=result.ref.trial_index,
-            span=self._code.user_span(span),
-            cancel_event=cancellation.event,
+            span=self._code.user_span(self._task_span),
+            cancel_event=self._cancellation.event,
             report=reports,
         )
 
-    def _call_task(
-        self,
-        span: Span,
-        hooks: EvalHooks | None,
-        cancellation: Cancellation,
-        reports: ProgressReports | None,
-    ) -> None:
-        result, plan = self._result, self._runner.plan
+    def _call_task(self) -> None:
+        result = self._result
         try:
-            if plan.retries:
-                output = self._call_again(span, hooks, cancellation, reports)
+            if self._runner.plan.retries:
+                output = self._call_again()
             else:
-                output = self._call_once(result.case.input, hooks, cancellation, reports)
+                output = self._call_once(result.case.input)
         except DeadlineError:
             self._timed_out = True
             raise self._time_out() from None
         if self._runner.cancellation.is_set():
             raise RunError("the run was cancelled before the task returned")
-        result.output_data = self._scope.run(functools.partial(output_data, output))
+        result.output_data = self._scope.run(output_data, output)
         wait_after(len(result.output_data))
         result.output = output
         if self._code.tracer.records_contents:
             text = json_within(result.output_data, self._code.tracer.max_json)
-            span.set_attribute(semconv.OUTPUT, text)
+            self._task_span.set_attribute(semconv.OUTPUT, text)
 
     def _time_out(self) -> TimeoutError:
         seconds = self._runner.plan.task_timeout or 0
         return TimeoutError(f"the task's time-out of {seconds:g} seconds was reached")
 
-    def _call_once(
-        self,
-        input: Any,
-        hooks: EvalHooks | None,
-        cancellation: Cancellation,
-        reports: ProgressReports | None,
-    ) -> Any:
+    def _call_once(self, input: Any) -> Any:
         plan = self._runner.plan
-        task = functools.partial(plan.task, input, hooks, self._parameters)
         return self._scope.run(
-            functools.partial(
-                self._code.call,
-                task,
-                reports=reports,
-                timeout=plan.task_timeout,
-                cancellation=cancellation,
-            )
+            self._code.call,
+            functools.partial(plan.task, input, self._hooks, self._parameters),
+            reports=self._reports,
+            timeout=plan.task_timeout,
+            cancellation=self._cancellation,
         )
 
-    def _call_again(
-        self,
-        span: Span,
-        hooks: EvalHooks | None,
-        cancellation: Cancellation,
-        reports: ProgressReports | None,
-    ) -> Any:
+    def _call_again(self) -> Any:
         """Call the task until it succeeds. Each call gets the case as it was at first.
 
         Each has a scope of its own, which is exited before the pause: what a failed call has begun,
         such as a transaction, must not be part of the next one.
         """
-        result, plan, case = self._result, self._runner.plan, self._result.case
+        plan, case = self._runner.plan, self._result.case
         failures = 0
 
         def call() -> Any:
             try:
-                return self._call_once(own_copy(case.input), hooks, cancellation, reports)
+                return self._call_once(own_copy(case.input))
             except BaseException as error:
                 is_late = isinstance(error, DeadlineError)
                 self._scope.note_error(self._time_out() if is_late else error)
@@ -302,12 +277,18 @@ class CaseRun:
             failures += 1
             self._began = time.monotonic()
             self._parameters = copy_for_case(self._runner.parameters)
-            if hooks is not None:
-                hooks.begin_again(own_metadata(case.metadata), case.tags or (), self._parameters)
+            if self._hooks is not None:
+                metadata = own_metadata(case.metadata)
+                self._hooks.begin_again(metadata, case.tags or (), self._parameters)
 
         try:
-            return call_with_retries(call, plan.retries, cancellation, begin_again, plan.name)
+            return call_with_retries(call, plan.retries, self._cancellation, begin_again, plan.name)
         finally:
             if failures:
-                result.metrics[RETRIES] = failures
-                attributes.merge_json(span, semconv.METRICS, {RETRIES: failures})
+                self._result.metrics[RETRIES] = failures
+                attributes.merge_json(self._task_span, semconv.METRICS, {RETRIES: failures})
+
+
+def _report(emit: Emit, ref: CaseRef, event: Mapping[str, str]) -> None:
+    with suppress(ChannelClosedError):  # the task learns from its cancel_event
+        emit(CaseProgress(ref, event))

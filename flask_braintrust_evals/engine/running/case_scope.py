@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from flask_braintrust_evals.concurrency.held_scope import HeldScope
 
+P = ParamSpec("P")
 T = TypeVar("T")
 
 
@@ -34,11 +35,13 @@ class CaseScope:
         if self._make is not None:
             self._entered = HeldScope(self._make())
 
-    def run(self, function: Callable[[], T]) -> T:
+    def run(self, function: Callable[P, T], *args: P.args, **keywords: P.kwargs) -> T:
         """Call a function inside the scope, which is entered first if it is not open."""
         if self._entered is None:
             self.enter()
-        return function() if self._entered is None else self._entered.run(function)
+        if self._entered is None:
+            return function(*args, **keywords)
+        return self._entered.run(function, *args, **keywords)
 
     def note_error(self, error: BaseException) -> None:
         """Have the scope told at its exit of an error, if it is open: it is told of the first one.
