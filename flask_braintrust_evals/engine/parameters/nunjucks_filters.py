@@ -52,20 +52,19 @@ def bounded_filters(
     }
     filters |= {name: _counting(function, budget, name) for name, function in own.items()}
     filters[COUNTED] = budget.counted
-    filters[READ] = _reading(budget)
+    filters[READ] = budget.read
     return filters
 
 
 def bounded_tests(known: Mapping[str, Any], budget: Budget) -> dict[str, Any]:
     """Return tests that count what they compare; the arguments are as those of filters."""
-    read = _reading(budget)
 
     def counting(name: str, test: Callable[..., Any]) -> Callable[..., Any]:
         if hasattr(test, "jinja_pass_arg"):  # whether there is a filter or a test of a name
             return test
         if name in _FOR_NUMBERS:
             return _for_numbers(name, test)
-        return lambda *values: test(*map(read, values))
+        return lambda *values: test(*map(budget.read, values))
 
     return {name: counting(name, test) for name, test in known.items()}
 
@@ -77,14 +76,6 @@ def _for_numbers(name: str, test: Callable[..., Any]) -> Callable[..., Any]:
         return test(*values)
 
     return checked
-
-
-def _reading(budget: Budget) -> Callable[[Any], Any]:
-    def read(value: Any) -> Any:
-        budget.read(value)
-        return value
-
-    return read
 
 
 def _counting(function: Callable[..., Any], budget: Budget, name: str) -> Callable[..., Any]:

@@ -120,9 +120,9 @@ class Budget:
             self.step()
             yield item
 
-    def read(self, value: Any) -> None:
-        """Count all parts of a value that is about to be written or read as a whole."""
-        containers = [value]
+    def read(self, value: T) -> T:
+        """Count all parts of a value that is about to be written or read as a whole; return it."""
+        containers: list[Any] = [value]
         for each in containers:  # which grows meanwhile
             self.step()
             if isinstance(each, str):
@@ -133,3 +133,4 @@ class Budget:
             elif isinstance(each, list | tuple):
                 containers.extend(each)
         self.write(0)
+        return value
