@@ -236,17 +236,14 @@ class UserCode:
             call = self.start_thread(
                 functools.partial(job.run, in_context), "eval-with-timeout", job
             )
-            if call is None:
+            with cancellation.calling(job.cancel):  # which does nothing in a thread of its own
                 try:
                     return job.wait(deadline)
                 except DeadlineError:
-                    self._late_calls.add(job)
-                    raise
-            with cancellation.calling(job.cancel):
-                try:
-                    return job.wait(deadline)
-                except DeadlineError:
-                    self._blocking_calls.give_up(call)
+                    if call is None:
+                        self._late_calls.add(job)
+                    else:
+                        self._blocking_calls.give_up(call)
                     raise
 
     def start_thread(self, work: Callable[[], None], name: str, job: Job[Any]) -> NativeCall | None:
