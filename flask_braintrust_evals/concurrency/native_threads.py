@@ -49,31 +49,16 @@ class NativeCall:
     """A function that is to be called in a real thread. Start it with :meth:`NativeThreads.start`.
 
     Args:
-        threads: calls it.
         work: the function, which raises nothing.
         owner: those of one owner are called in their order. Owners take turns.
     """
 
-    __slots__ = ("_threads", "owner", "state", "work")
+    __slots__ = ("owner", "state", "work")
 
-    def __init__(
-        self, threads: NativeThreads, work: Callable[[], None], owner: object = None
-    ) -> None:
-        self._threads = threads
+    def __init__(self, work: Callable[[], None], owner: object = None) -> None:
         self.work = work
         self.owner = owner
         self.state = CallState.WAITING
-
-    def cancel(self) -> bool:
-        """Do not make the call, if it has not begun; return whether it had not."""
-        return self._threads.cancel(self)
-
-    def give_up(self) -> bool:
-        """Have another thread in place of the one in which the call runs; return whether there is.
-
-        False: the call does not run, or there are as many such threads as are allowed.
-        """
-        return self._threads.give_up(self)
 
 
 class NativeThreads(Executor):
@@ -124,7 +109,7 @@ class NativeThreads(Executor):
                 except BaseException as error:
                     future.set_exception(error)
 
-        self.start(NativeCall(self, work))
+        self.start(NativeCall(work))
         return future
 
     def start(self, call: NativeCall) -> None:
@@ -137,12 +122,12 @@ class NativeThreads(Executor):
             self._waiting.setdefault(call.owner, deque()).append(call)
             self._unfinished += 1
             is_wanted = self._count_thread()
-        if is_wanted and not self._start_thread() and not self._accepting and call.cancel():
+        if is_wanted and not self._start_thread() and not self._accepting and self.cancel(call):
             raise RuntimeError("can't start new thread")
         self._signals.put(True)
 
     def cancel(self, call: NativeCall) -> bool:
-        """See :meth:`NativeCall.cancel`."""
+        """Do not make a call, if it has not begun; return whether it had not."""
         with self._lock:
             if call.state is not CallState.WAITING:
                 return False
@@ -155,7 +140,10 @@ class NativeThreads(Executor):
             return True
 
     def give_up(self, call: NativeCall) -> bool:
-        """See :meth:`NativeCall.give_up`."""
+        """Have another thread in place of the one in which a call runs; return whether there is.
+
+        False: the call does not run, or there are as many such threads as are allowed.
+        """
         with self._lock:
             if call.state is not CallState.RUNNING or self._given_up >= self._limit:
                 return False

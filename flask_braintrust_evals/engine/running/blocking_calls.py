@@ -32,6 +32,7 @@ class BlockingCalls:
 
     def __init__(self, evaluator: str) -> None:
         self._evaluator = evaluator
+        self._threads = blocking_threads()
         self._warned: set[bool] = set()
 
     def start(self, work: Callable[[], None], job: Job[Any]) -> NativeCall:
@@ -45,18 +46,17 @@ class BlockingCalls:
         Raises:
             RuntimeError: the system has no more threads.
         """
-        threads = blocking_threads()
-        call = NativeCall(threads, work, self)
+        call = NativeCall(work, self)
         # Before it starts: a coroutine that it returns is cancelled in another way.
         job.when_cancelled(lambda: self._cancel(call, job))
-        threads.start(call)
+        self._threads.start(call)
         return call
 
     def give_up(self, call: NativeCall) -> None:
         """Wait no more for a call. Its thread is replaced, since it cannot be ended."""
-        if call.cancel():
+        if self._threads.cancel(call):
             return
-        replaced = call.give_up()
+        replaced = self._threads.give_up(call)
         if call.state not in (CallState.RUNNING, CallState.GIVEN_UP) or replaced in self._warned:
             return
         self._warned.add(replaced)
@@ -67,11 +67,11 @@ class BlockingCalls:
             "another one takes its place"
             if replaced
             else f"it is one of the {MAX_BLOCKING} of blocking evaluators, and is not replaced",
-            blocking_threads().given_up,
+            self._threads.given_up,
         )
 
     def _cancel(self, call: NativeCall, job: Job[Any]) -> None:
-        if call.cancel():
+        if self._threads.cancel(call):
             job.fail(asyncio.CancelledError())
             return
         with suppress(RuntimeError):  # the system has no thread for the timer
