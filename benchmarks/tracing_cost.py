@@ -19,8 +19,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from opentelemetry.trace import Tracer
-
 from flask_braintrust_evals import Evaluator
 from flask_braintrust_evals.cloud.addresses import AddressRules
 from flask_braintrust_evals.cloud.client import CloudClient
@@ -31,7 +29,6 @@ from flask_braintrust_evals.cloud.tracing.pipeline import SpanPipeline
 from flask_braintrust_evals.engine.parameters.values import Parameters
 from flask_braintrust_evals.engine.running.case_runner import CaseRunner
 from flask_braintrust_evals.engine.running.local_executor import LocalExecutor
-from flask_braintrust_evals.engine.running.memory_tracing import FinishedSpans, UsageOf
 from flask_braintrust_evals.engine.running.run import Run
 from flask_braintrust_evals.engine.tracing.eval_tracer import EvalTracer
 from flask_braintrust_evals.semconv import PARENT
@@ -66,29 +63,25 @@ class Spans:
     """The tracing of one variant.
 
     Attributes:
-        tracer: records spans.
-        of_case: returns the finished spans of a running case.
-        usage_of: returns its tokens and cost.
+        collector: collects them.
         end: called when the run has ended.
     """
 
-    tracer: Tracer
-    of_case: FinishedSpans
-    usage_of: UsageOf
+    collector: SpanCollector
     end: Callable[[], None]
 
 
 def discarded(processor: CaseSpanProcessor) -> Spans:
     """Record spans, and discard them when their case ends."""
     collector = SpanCollector(processor, lambda spans: None)
-    return Spans(collector.tracer, collector.of_case, collector.usage_of_case, collector.close)
+    return Spans(collector, collector.close)
 
 
 def encoded(processor: CaseSpanProcessor) -> Spans:
     """Encode spans, and discard the bytes."""
     encoder = OtlpEncoder()
     collector = SpanCollector(processor, lambda spans: [*encoder.encode(spans)].clear())
-    return Spans(collector.tracer, collector.of_case, collector.usage_of_case, collector.close)
+    return Spans(collector, collector.close)
 
 
 def sent(session: UserSession, processor: CaseSpanProcessor) -> Spans:
@@ -100,8 +93,7 @@ def sent(session: UserSession, processor: CaseSpanProcessor) -> Spans:
         assert pipeline.lost == 0
         pipeline.close()
 
-    own = pipeline.collector
-    return Spans(own.tracer, own.of_case, own.usage_of_case, end)
+    return Spans(pipeline.collector, end)
 
 
 def one(output: Any) -> float:
@@ -116,14 +108,8 @@ def run(cases: int, spans: Spans | None) -> None:
     if spans is None:
         runner = CaseRunner(EVALUATOR.plan, Parameters())
     else:
-        tracer = EvalTracer(spans.tracer, {PARENT: PARENT_VALUE})
-        runner = CaseRunner(
-            EVALUATOR.plan,
-            Parameters(),
-            tracer=tracer,
-            finished_spans=spans.of_case,
-            usage_of=spans.usage_of,
-        )
+        tracer = EvalTracer(spans.collector.tracer, {PARENT: PARENT_VALUE})
+        runner = CaseRunner(EVALUATOR.plan, Parameters(), tracer=tracer, collector=spans.collector)
     data = [{"input": n} for n in range(cases)]
     for _ in Run(LocalExecutor(runner), data, max_concurrency=10):
         pass

@@ -47,11 +47,7 @@ class CaseCompletion:
         own = all_scorers[len(plan.scorers) :]
         self.reserved_names = [scorer.name for scorer in own]
         names = [scorer.name for scorer in all_scorers]
-        self._scorer = (
-            CaseScorer(own, (), names, runner.code, lambda trace_id: (), runner.scope)
-            if own
-            else None
-        )
+        self._scorer = CaseScorer(own, (), names, runner.code, None, runner.scope) if own else None
 
     @property
     def calls_error_handler(self) -> bool:

@@ -37,7 +37,7 @@ def test_a_pass_of_its_own_gives_what_it_gives_after_the_evaluators_own() -> Non
     scorers = unique_names((*evaluator.plan.scorers, *EXTRA))
     code = UserCode(evaluator.plan, None, Cancellation())
     names = [scorer.name for scorer in scorers]
-    second = CaseScorer(scorers[1:], (), names, code, lambda trace_id: ())
+    second = CaseScorer(scorers[1:], (), names, code, None)
     failed = second.score(
         apart, EvalTracer().start("eval", "eval"), Parameters(), lambda error: None
     )

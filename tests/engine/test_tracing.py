@@ -21,6 +21,7 @@ from flask_braintrust_evals.engine.tracing.case_trace import CaseTrace
 from flask_braintrust_evals.engine.tracing.eval_tracer import EvalTracer
 from flask_braintrust_evals.engine.values.cases import EvalCase
 from flask_braintrust_evals.engine.values.events import CaseProgress, CaseStarted
+from flask_braintrust_evals.tracing.usage import CaseUsage
 
 from .support import (
     Spans,
@@ -218,8 +219,12 @@ def test_a_span_takes_as_long_as_what_it_is_about(spans: Spans, tracing: EvalTra
 
 
 def test_a_scorer_sees_the_spans_of_its_own_case_that_have_ended(spans: Spans) -> None:
-    def finished(of_trace: int) -> list[ReadableSpan]:
-        return [span for span in spans.all if trace_id(span) == of_trace]
+    class Collector:
+        def of_case(self, of_trace: int) -> list[ReadableSpan]:
+            return [span for span in spans.all if trace_id(span) == of_trace]
+
+        def usage_of_case(self, root: SpanContext, *, ended: bool) -> CaseUsage:
+            return CaseUsage()
 
     seen: dict[Any, list[list[str]]] = {}
 
@@ -236,7 +241,7 @@ def test_a_scorer_sees_the_spans_of_its_own_case_that_have_ended(spans: Spans) -
     events_of(
         Evaluator("e", task, scores=[first], classifiers=[second]),
         inputs("a", "b"),
-        runner={"tracer": EvalTracer(spans.tracer), "finished_spans": finished},
+        runner={"tracer": EvalTracer(spans.tracer), "collector": Collector()},
     )
 
     assert seen == {name: [[f"step {name}", "task"]] * 2 for name in "ab"}

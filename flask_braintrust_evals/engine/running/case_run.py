@@ -38,7 +38,7 @@ from .case_scorer import CaseScorer
 from .error_scores import add_error_scores
 from .executor import CaseJob, Emit
 from .hooks import EvalHooks, left_by_task
-from .memory_tracing import UsageOf
+from .memory_tracing import CaseCollector
 from .retries import call_with_retries
 from .task_values import output_data, own_metadata
 from .user_code import ProgressReports, UserCode
@@ -51,7 +51,7 @@ class RunOfCases(Protocol):
     parameters: Parameters
     cancellation: Cancellation
     scope: Callable[[], AbstractContextManager[Any]]
-    usage_of: UsageOf | None
+    collector: CaseCollector | None
     keeper: SpanKeeper | None
     keeps_outputs: bool
     context: str
@@ -144,9 +144,9 @@ class CaseRun:
             add_error_scores(handler, failed, result, span, self._code)
 
     def _add_usage(self) -> None:
-        usage_of = self._runner.usage_of
-        if usage_of is not None:
-            usage = usage_of(self._span.get_span_context(), ended=True)
+        collector = self._runner.collector
+        if collector is not None:
+            usage = collector.usage_of_case(self._span.get_span_context(), ended=True)
             self._result.metrics.update(usage.task)
             self._result.scorer_metrics = usage.scorers
 

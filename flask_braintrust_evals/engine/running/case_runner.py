@@ -21,7 +21,7 @@ from flask_braintrust_evals.tracing.span_keeper import SpanKeeper
 from .case_run import CaseRun
 from .case_scorer import CaseScorer
 from .executor import CaseJob, Emit
-from .memory_tracing import FinishedSpans, UsageOf, memory_for
+from .memory_tracing import CaseCollector, memory_for
 from .user_code import UserCode
 
 
@@ -35,9 +35,9 @@ class CaseRunner:
         reserved_names: the names of scorers that the case has besides all of these, which are
             called elsewhere.
         tracer: starts spans; ``None``: nothing is recorded.
-        finished_spans: returns the spans of the tracer, for scorers that take ``trace``. Where the
-            tracer records nothing, they are kept in memory if there is such a scorer.
-        usage_of: returns what the spans of the tracer tell of tokens and cost; ``None``: nothing.
+        collector: has the spans of the tracer, for scorers that take ``trace``, and what they tell
+            of tokens and cost; ``None``: nothing has. Where the tracer records nothing, they are
+            kept in memory if there is such a scorer.
         keeper: has the spans of the tracer, for the client of the run; ``None``: it has not asked.
         usage: whether the consumer of the run wants tokens and cost also where the tracer records
             nothing.
@@ -59,8 +59,7 @@ class CaseRunner:
         extra_scorers: Sequence[ScorerCall] = (),
         reserved_names: Sequence[str] = (),
         tracer: EvalTracer | None = None,
-        finished_spans: FinishedSpans = lambda trace_id: (),
-        usage_of: UsageOf | None = None,
+        collector: CaseCollector | None = None,
         keeper: SpanKeeper | None = None,
         usage: bool = False,
         keeps_outputs: bool = True,
@@ -78,20 +77,18 @@ class CaseRunner:
             every_scorer = (*plan.scorers, *plan.classifiers, *extra_scorers)
             memory = memory_for(tracer, plan.task, every_scorer, usage)
             if memory is not None:
-                tracer, finished_spans = memory.tracer, memory.finished
-                usage_of, joins_sdk = memory.usage_of, memory.joins_sdk
+                tracer, collector = memory.tracer, memory.collector
+                joins_sdk = memory.joins_sdk
             if memory is not None and joins_sdk:
                 span_class = span_class or span_classes.find_span_class()
-        self.usage_of = usage_of
+        self.collector = collector
         self.keeper = keeper
         self.keeps_outputs = keeps_outputs
         self.context = span_context(user_place(plan.task.function))
         self.code = UserCode(plan, tracer, self.cancellation, span_class, org_url, joins_sdk)
         scorers = unique_names((*plan.scorers, *extra_scorers))
         names = [*(scorer.name for scorer in scorers), *reserved_names]
-        self.scorer = CaseScorer(
-            scorers, plan.classifiers, names, self.code, finished_spans, scope, usage_of
-        )
+        self.scorer = CaseScorer(scorers, plan.classifiers, names, self.code, collector, scope)
 
     def run(self, job: CaseJob, emit: Emit) -> CaseResult:
         """Run one case.

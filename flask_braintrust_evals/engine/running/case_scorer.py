@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
+from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import Span, format_trace_id
 
 from flask_braintrust_evals import semconv
@@ -23,7 +24,7 @@ from flask_braintrust_evals.engine.values.results import CaseResult
 from flask_braintrust_evals.engine.values.scores import to_classifications, to_scores
 from flask_braintrust_evals.tracing.span_context import span_context
 
-from .memory_tracing import FinishedSpans, UsageOf
+from .memory_tracing import CaseCollector
 from .score_names import name_scores
 from .scorer_run import ScorerRun
 from .user_code import UserCode
@@ -52,9 +53,8 @@ class CaseScorer:
         classifiers: the classifiers of this pass.
         reserved_names: the names of the scorers of all passes.
         code: calls them.
-        finished_spans: for scorers that take ``trace``.
+        collector: see :class:`CaseRunner`.
         scope: where there are several, it is entered around each; see :class:`CaseRunner`.
-        usage_of: for scorers that take ``trace``, likewise.
     """
 
     def __init__(
@@ -63,9 +63,8 @@ class CaseScorer:
         classifiers: Sequence[ScorerCall],
         reserved_names: Sequence[str],
         code: UserCode,
-        finished_spans: FinishedSpans,
+        collector: CaseCollector | None,
         scope: Callable[[], AbstractContextManager[Any]] = nullcontext,
-        usage_of: UsageOf | None = None,
     ) -> None:
         self._calls = [
             *((scorer, "score") for scorer in scorers),
@@ -75,8 +74,7 @@ class CaseScorer:
         self._seconds = [float("inf")] * len(self._calls)
         self._reserved_names = reserved_names
         self._code = code
-        self._finished_spans = finished_spans
-        self._usage_of = usage_of
+        self._collector = collector
         # A single one runs alone, in the scope of its case.
         self._scope = scope if len(self._calls) > 1 and scope is not nullcontext else None
         self._wants_trace = any(scorer.takes("trace") for scorer, _ in self._calls)
@@ -198,14 +196,17 @@ class CaseScorer:
         }
 
     def _trace(self, parent: Span, result: CaseResult) -> CaseTrace:
-        context, usage_of = parent.get_span_context(), self._usage_of
+        context, collector = parent.get_span_context(), self._collector
+
+        def finished() -> Sequence[ReadableSpan]:
+            return () if collector is None else collector.of_case(context.trace_id)
 
         def metrics() -> dict[str, float]:
-            told = {} if usage_of is None else usage_of(context, ended=False).task
-            return {**result.metrics, **told}
+            if collector is None:
+                return dict(result.metrics)
+            return {**result.metrics, **collector.usage_of_case(context, ended=False).task}
 
         recorded_in = self._code.tracer.attributes.get(semconv.PARENT)
-        finished = functools.partial(self._finished_spans, context.trace_id)
         return CaseTrace(finished, recorded_in, format_trace_id(context.trace_id), metrics)
 
 

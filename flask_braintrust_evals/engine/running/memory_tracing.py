@@ -6,7 +6,7 @@ Scorers may want the spans of their case, and the consumer of a run the tokens a
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -21,14 +21,15 @@ from flask_braintrust_evals.tracing.processor import process_processor, sdk_prov
 from flask_braintrust_evals.tracing.usage import CaseUsage
 from flask_braintrust_evals.tracing.usage_collector import UsageCollector
 
-FinishedSpans = Callable[[int], Sequence[ReadableSpan]]
-"""Returns the spans of a running case that have ended, by the id of its trace."""
 
+class CaseCollector(Protocol):
+    """The part of a :class:`SpanCollector` that is about running cases."""
 
-class UsageOf(Protocol):
-    """Returns tokens and cost of a running case; see :meth:`SpanCollector.usage_of_case`."""
+    def of_case(self, trace_id: int) -> Sequence[ReadableSpan]:
+        """Return the spans of a case that have ended so far."""
 
-    def __call__(self, root: SpanContext, *, ended: bool) -> CaseUsage: ...
+    def usage_of_case(self, root: SpanContext, *, ended: bool) -> CaseUsage:
+        """Return tokens and cost of a case."""
 
 
 @dataclass(frozen=True)
@@ -37,14 +38,12 @@ class Memory:
 
     Attributes:
         tracer: the tracer to use.
-        finished: returns its spans.
-        usage_of: returns what its spans tell of tokens and cost.
+        collector: has its spans.
         joins_sdk: whether what the ``braintrust`` SDK traces is recorded, too.
     """
 
     tracer: EvalTracer
-    finished: FinishedSpans
-    usage_of: UsageOf
+    collector: CaseCollector
     joins_sdk: bool
 
 
@@ -70,10 +69,9 @@ def memory_for(
     if not wants_spans:
         adding = UsageCollector(processor)
         tracer = dataclasses.replace(given, tracer=adding.tracer, contents=False)
-        return Memory(tracer, lambda trace_id: (), adding.usage_of_case, joins_sdk)
+        return Memory(tracer, adding, joins_sdk)
     keeping = SpanCollector(processor, deliver=lambda spans: None, max_late_cases=0)
-    tracer = dataclasses.replace(given, tracer=keeping.tracer)
-    return Memory(tracer, keeping.of_case, keeping.usage_of_case, joins_sdk)
+    return Memory(dataclasses.replace(given, tracer=keeping.tracer), keeping, joins_sdk)
 
 
 def _may_be_traced(task: TaskCall, joins_sdk: bool) -> bool:
