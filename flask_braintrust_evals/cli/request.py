@@ -14,14 +14,13 @@ from flask_braintrust_evals.cloud.tokens import Token
 from flask_braintrust_evals.config import Settings
 from flask_braintrust_evals.engine.evaluator import Evaluator
 from flask_braintrust_evals.engine.running.executor import CaseExecutor
-from flask_braintrust_evals.engine.values.own_dataset import OwnDataset, OwnExperiment
+from flask_braintrust_evals.engine.values.own_dataset import DatasetCases, OwnDataset, OwnExperiment
 from flask_braintrust_evals.errors import RequestError
 from flask_braintrust_evals.runs.endpoints import endpoints
 from flask_braintrust_evals.runs.host import Host, Requester
 from flask_braintrust_evals.runs.prepare import prepare
 from flask_braintrust_evals.runs.prepared import PreparedRun
 from flask_braintrust_evals.runs.spec import (
-    DatasetCases,
     DataSource,
     InlineCases,
     OwnCases,

@@ -14,12 +14,12 @@ from flask_braintrust_evals.concurrency.cancellation import Cancellation
 from flask_braintrust_evals.engine.evaluator import Evaluator
 from flask_braintrust_evals.engine.running.own_cases import is_to_be_made, make_cases
 from flask_braintrust_evals.engine.values.cases import EvalCase
-from flask_braintrust_evals.engine.values.own_dataset import OwnDataset, OwnExperiment
+from flask_braintrust_evals.engine.values.own_dataset import DatasetCases, OwnDataset, OwnExperiment
 from flask_braintrust_evals.errors import RequestError
 from flask_braintrust_evals.plain_values import safe_text
 
 from .case_data import CaseData
-from .spec import DatasetCases, DataSource, ExperimentCases, InlineCases, OwnCases
+from .spec import DataSource, ExperimentCases, InlineCases, OwnCases
 
 
 class WithAttachments(Protocol):
@@ -84,16 +84,13 @@ def _field(source: DatasetCases | ExperimentCases) -> str:
 
 
 def _open_dataset(
-    source: DatasetCases | OwnDataset,
-    session: UserSession,
-    with_attachments: WithAttachments | None,
+    source: DatasetCases, session: UserSession, with_attachments: WithAttachments | None
 ) -> CaseData:
     if source.dataset_id is not None:
         dataset = objects.dataset_by_id(session, source.dataset_id)
     else:
         name = source.dataset_name or ""
-        project_id = source.project_id if isinstance(source, OwnDataset) else None
-        dataset = objects.dataset_by_name(session, source.project_name, name, project_id)
+        dataset = objects.dataset_by_name(session, source.project_name, name, source.project_id)
     version = source.version
     if version is None and source.environment is not None:
         version = objects.environment_version(session, dataset.id, source.environment)

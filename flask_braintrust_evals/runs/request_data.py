@@ -8,10 +8,11 @@ from typing import Any
 from flask_braintrust_evals.concurrency.turns import Turn, wait_for_turn
 from flask_braintrust_evals.engine.parameters.schemas import json_type
 from flask_braintrust_evals.engine.values.cases import EvalCase
+from flask_braintrust_evals.engine.values.own_dataset import DatasetCases
 from flask_braintrust_evals.errors import DataError, RequestError
 
 from .data import origin_of
-from .spec import DatasetCases, DataSource, ExperimentCases, InlineCases, OwnCases
+from .spec import DataSource, ExperimentCases, InlineCases, OwnCases
 
 SOURCES = ("data", "dataset_id", "dataset_name", "experiment_name")
 OWN = "own"

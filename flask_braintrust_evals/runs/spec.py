@@ -9,6 +9,7 @@ from typing import Any
 from flask_braintrust_evals.cloud.parents import Parent
 from flask_braintrust_evals.engine.running.executor import CaseExecutor
 from flask_braintrust_evals.engine.values.cases import EvalCase
+from flask_braintrust_evals.engine.values.own_dataset import DatasetCases
 from flask_braintrust_evals.errors import DataError
 
 MAX_CONCURRENCY = 1000
@@ -36,27 +37,6 @@ class InlineCases:
         if case.trial_count is not None and case.trial_count > MAX_TRIALS:
             raise DataError(f"trial_count is {case.trial_count}, and may be {MAX_TRIALS} at most")
         return case
-
-
-@dataclass(frozen=True)
-class DatasetCases:
-    """The rows of a dataset in Braintrust.
-
-    Attributes:
-        dataset_id: the id of the dataset; ``None``: it is looked up by its name.
-        dataset_name: the name of the dataset.
-        project_name: the project of the dataset, for a look-up by name.
-        version: the version of the dataset; has priority over ``environment``.
-        environment: the environment whose version of the dataset is used.
-        btql: further clauses of the query for the rows.
-    """
-
-    dataset_id: str | None = None
-    dataset_name: str | None = None
-    project_name: str | None = None
-    version: str | None = None
-    environment: str | None = None
-    btql: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True)

@@ -128,7 +128,7 @@ def test_a_run_that_needs_no_braintrust_asks_it_nothing(cloud: StandIn) -> None:
 
 
 def own_dataset() -> OwnDataset:
-    return OwnDataset([], dataset_name="tickets", project_name="helpdesk")
+    return OwnDataset(dataset_name="tickets", project_name="helpdesk")
 
 
 def test_an_evaluators_own_dataset_is_run_and_nothing_is_recorded(cloud: StandIn) -> None:

@@ -20,19 +20,19 @@ def own_dataset(dataset: Any) -> OwnDataset:
     """Return a description of a dataset of the SDK, which asks Braintrust for nothing."""
     lazy = dataset._lazy_metadata
     options = {
+        "rows": dataset,
         "version": dataset._pinned_version,
         "environment": getattr(dataset, "_environment", None),
         "btql": dataset._internal_btql,
     }
     if lazy.has_succeeded:  # the application has used it already
-        return OwnDataset(dataset, dataset_id=lazy.value.dataset.id, **options)
+        return OwnDataset(lazy.value.dataset.id, **options)
     given = _arguments(lazy.callable)
     if given is None:
-        return OwnDataset(dataset, **options)
+        return OwnDataset(**options)
     if given.get("dataset_id") is not None:
-        return OwnDataset(dataset, dataset_id=given["dataset_id"], **options)
+        return OwnDataset(given["dataset_id"], **options)
     return OwnDataset(
-        dataset,
         dataset_name=given["name"] or _DEFAULT_NAME,
         project_name=given["project"],
         project_id=given["project_id"],

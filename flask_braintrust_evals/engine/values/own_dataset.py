@@ -1,4 +1,4 @@
-"""A dataset or an experiment in Braintrust that is the data of an evaluator."""
+"""Datasets in Braintrust, and datasets and experiments that are the data of an evaluator."""
 
 from __future__ import annotations
 
@@ -10,31 +10,40 @@ from flask_braintrust_evals.errors import DataError
 
 
 @dataclass(frozen=True)
-class OwnDataset:
-    """A dataset that an evaluator names as its own cases.
+class DatasetCases:
+    """The rows of a dataset in Braintrust.
+
+    Attributes:
+        dataset_id: the id of the dataset; ``None``: it is looked up by its name.
+        dataset_name: the name of the dataset.
+        project_name: the project of the dataset, for a look-up by name.
+        version: the version of the dataset; has priority over ``environment``.
+        environment: the environment whose version of the dataset is used.
+        btql: further clauses of the query for the rows.
+        project_id: the id of the project; has priority over its name.
+    """
+
+    dataset_id: str | None = None
+    dataset_name: str | None = None
+    project_name: str | None = None
+    version: str | None = None
+    environment: str | None = None
+    btql: Mapping[str, Any] | None = None
+    project_id: str | None = None
+
+
+@dataclass(frozen=True)
+class OwnDataset(DatasetCases):
+    """A dataset that an evaluator names as its own cases; without an id and a name: not known.
 
     A run for a caller looks it up and reads it as this caller. Iterating over it, as a run in
     Python without a caller does, reads it as the library that it comes from does.
 
     Attributes:
         rows: reads the rows without a caller.
-        dataset_id: the id of the dataset; ``None``: it is looked up by its name.
-        dataset_name: the name of the dataset. ``None``, without an id: not known.
-        project_name: the project of the dataset, for a look-up by name.
-        project_id: the id of that project; has priority over its name.
-        version: the version to read; has priority over ``environment``.
-        environment: the environment whose version is read.
-        btql: further clauses of the query for the rows.
     """
 
-    rows: Iterable[Any] = field(repr=False)
-    dataset_id: str | None = None
-    dataset_name: str | None = None
-    project_name: str | None = None
-    project_id: str | None = None
-    version: str | None = None
-    environment: str | None = None
-    btql: Mapping[str, Any] | None = None
+    rows: Iterable[Any] = field(default=(), repr=False)
 
     def __iter__(self) -> Iterator[Any]:
         return iter(self.rows)
