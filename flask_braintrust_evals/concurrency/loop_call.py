@@ -21,11 +21,7 @@ class LoopCall:
     The scope around that code stays open until the awaitable has ended.
 
     Args:
-        awaitable: a coroutine, or anything else that ``await`` takes.
-        cancellation: if it is set by the time the call begins, that is cancelled at once. Later,
-            ``job.cancel()`` does that.
-        job: gets the result.
-        name: the evaluator's name, for the log.
+        awaitable, cancellation, job, name: see :meth:`.BackgroundLoop.start`.
         loop: the loop.
         calls: those under way; this one removes itself, on the loop, when it has ended.
     """

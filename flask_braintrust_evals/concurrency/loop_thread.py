@@ -110,18 +110,13 @@ class BackgroundLoop:
         job: Job[Any],
         name: str = "",
     ) -> None:
-        """Await ``awaitable`` on the loop, in a copy of the caller's context, without waiting.
+        """Do as :meth:`run`, but do not wait: ``job`` gets the result.
 
-        Args:
-            awaitable: a coroutine, or anything else that ``await`` takes.
-            cancellation: if it is set by the time the loop comes to the awaitable, that is
-                cancelled at once. Later, ``job.cancel()`` does that.
-            job: gets the result.
-            name: the evaluator's name, for the log.
+        If ``cancellation`` is set by the time the loop comes to the awaitable, that is cancelled at
+        once. Later, ``job.cancel()`` does that.
 
         Raises:
-            LoopError: the loop could not be made, or is blocked.
-            RuntimeError: the caller runs on the loop itself, and would wait forever.
+            LoopError, RuntimeError: see :meth:`run`.
         """
         if self.is_current():
             raise RuntimeError(

@@ -50,9 +50,6 @@ class WatchedLoop(Protocol):
 class LoopWatch:
     """Watches one event loop. Made on the thread of the loop.
 
-    Args:
-        loop: the loop.
-
     Attributes:
         blocked_since: when the loop was asked for a sign of life that has not come, by
             ``time.monotonic()``; ``None``: it is not blocked.

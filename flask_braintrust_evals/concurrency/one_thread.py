@@ -15,9 +15,6 @@ T = TypeVar("T")
 class OneThread:
     """Makes calls in one thread, which ends with :meth:`end`.
 
-    Args:
-        name: the name of the thread.
-
     Raises:
         RuntimeError: the system has no more threads.
     """

@@ -124,11 +124,7 @@ def wait_for_turn(turn: Turn) -> None:
 
 
 def wait_after(size: int) -> None:
-    """Let others run if something large has just been made, which has taken milliseconds.
-
-    Args:
-        size: bytes or characters of what has been made.
-    """
+    """Let others run if so many bytes or characters have just been made that it took long."""
     if size > LARGE:
         wait_for_turn(Turn.CONTINUE)
 

@@ -50,12 +50,7 @@ class Host:
     distribution: Distribution | None = None
 
     def plan_of(self, evaluator: Evaluator, retries: int | None) -> CasePlan:
-        """Return the plan of an evaluator with what the settings and a run change of it.
-
-        Args:
-            evaluator: the evaluator.
-            retries: how often a failed task is called again; ``None``: as the evaluator says.
-        """
+        """Return the plan of an evaluator with what the settings, and a run's retries, change."""
         plan = evaluator.plan
         if self.settings.blocking:
             plan = replace(plan, blocking=True)

@@ -50,12 +50,7 @@ def made_by_the_run(make: Make, scope: Scope) -> CaseData:
 
 
 def read_by_the_run(data: CaseData, scope: Scope) -> CaseData:
-    """Return data whose cases the run reads inside a scope, if user code may make them meanwhile.
-
-    Args:
-        data: the data.
-        scope: entered around the reading.
-    """
+    """Return data whose cases the run reads inside a scope if user code may make them then."""
     if isinstance(data.cases, list | tuple | CasesToMake):
         return data
     cases = data.cases

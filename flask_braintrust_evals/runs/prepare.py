@@ -45,14 +45,8 @@ def prepare(
 ) -> PreparedRun:
     """Check everything that can be checked before a run starts, and make the run.
 
-    Nothing is created in Braintrust before all checks have passed.
-
-    Args:
-        evaluator: the evaluator to run.
-        spec: the specification of the run.
-        requester: the user that the run is for.
-        host: the application's part.
-        idle_after: seconds without an event after which the run yields an ``Idle`` event.
+    Nothing is created in Braintrust before all checks have passed. After ``idle_after`` seconds
+    without an event, the run yields an ``Idle`` event.
 
     Raises:
         RequestError: the parameters, the data or the scores are wrong, or it asks for more trials

@@ -88,12 +88,7 @@ def project_query(spec: RunSpec, named_id: str | None, evaluator: Evaluator) -> 
     """Return the project of a run, by its ``project_id`` or else by its ``project_name``.
 
     The project that the request names has priority over the evaluator's. If neither names one, the
-    project has the name of the evaluator.
-
-    Args:
-        spec: the specification of the run.
-        named_id: the project that a header of the request names.
-        evaluator: the evaluator.
+    project has the name of the evaluator. ``named_id`` is what a header of the request names.
     """
     project_id = spec.project_id or named_id or evaluator.project_id
     if project_id:
@@ -108,14 +103,9 @@ def record_below(
     spec: RunSpec,
     evaluator: Evaluator,
 ) -> Recording:
-    """Return a recording below a parent. Nothing is called before the run.
+    """Return a recording below a parent; ``None``: the run is not recorded.
 
-    Args:
-        parent: the parent; ``None``: the run is not recorded.
-        session: the caller's session.
-        query: the project of the run, unless the parent is in one.
-        spec: the specification of the run.
-        evaluator: the evaluator.
+    Nothing is called before the run. ``query`` is its project, unless the parent is in one.
     """
     description = {
         "projectName": evaluator.project or evaluator.name,
@@ -140,14 +130,6 @@ def record_in_new_experiment(
     code: CodeFields,
 ) -> Recording:
     """Create an experiment, and its project if that does not exist; return a recording in it.
-
-    Args:
-        session: the caller's session.
-        query: the project.
-        spec: the specification of the run.
-        evaluator: the evaluator.
-        data: the cases.
-        code: returns the fields about the code.
 
     Raises:
         CloudError: the experiment could not be created, or there is no base experiment that the

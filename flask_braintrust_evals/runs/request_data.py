@@ -28,10 +28,7 @@ _EXPLANATION = (
 
 
 def parse_data(data: Any) -> DataSource:
-    """Return the source of the cases.
-
-    Args:
-        data: the request's ``data``.
+    """Return the source of the cases, by the request's ``data``.
 
     Raises:
         RequestError: ``data`` names no source, or several, or its fields have wrong types.

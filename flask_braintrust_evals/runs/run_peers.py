@@ -114,12 +114,7 @@ class Answers:
 
 
 class RunPeers:
-    """This process, among those that serve the same application on the same host.
-
-    Args:
-        application: the application.
-        table: the runs of this process.
-    """
+    """This process, among those that serve the same application on the same host."""
 
     def __init__(self, application: Application, table: RunTable) -> None:
         self._application = application
@@ -146,11 +141,7 @@ class RunPeers:
                 )
 
     def ask(self, request_of: Callable[[Peer], Mapping[str, Any]]) -> Answers:
-        """Ask the other processes.
-
-        Args:
-            request_of: returns what to ask one of them.
-        """
+        """Ask each of the other processes what ``request_of`` returns for it."""
         own = None
         if self._listening is not None and self._tried_by == os.getpid():
             own = self._listening.path

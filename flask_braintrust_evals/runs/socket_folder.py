@@ -63,12 +63,7 @@ def private_folder(create: bool) -> Path:
 
 
 def sockets_in(folder: Path, group: str = "") -> list[Path]:
-    """Return the sockets in the folder, in the order of their names; none if it does not exist.
-
-    Args:
-        folder: the folder.
-        group: what their names begin with.
-    """
+    """Return the sockets in the folder whose names begin with ``group``, in order, if it exists."""
     try:
         return sorted(each for each in folder.glob(f"{group}*{SUFFIX}") if each.is_socket())
     except OSError:

@@ -25,11 +25,7 @@ from .host import Host
 class WorkerCases:
     """Runs the cases of one run on a worker: a :class:`WorkerRun`.
 
-    Args:
-        order: the order of the run.
-        evaluator: the evaluator.
-        host: the application's part.
-        receive_spans: takes spans that end after their case.
+    ``receive_spans`` takes spans that end after their case.
 
     Raises:
         RequestError: the parameters are not valid for this evaluator.

@@ -8,12 +8,7 @@ from opentelemetry.sdk.trace import ReadableSpan
 
 
 def copy_of(span: ReadableSpan, **changed: Any) -> ReadableSpan:
-    """Return a copy of a finished span.
-
-    Args:
-        span: the span.
-        changed: arguments of :class:`ReadableSpan` that are other ones in the copy.
-    """
+    """Return a copy of a finished span, with other values of some arguments of its class."""
     fields: dict[str, Any] = {
         "name": span.name,
         "context": span.context,

@@ -63,11 +63,7 @@ _PLACES = {
 
 
 def check_prompt(value: Any, name: str) -> None:
-    """Check that a JSON value has the form of a prompt.
-
-    Args:
-        value: the value.
-        name: the name of the parameter, for messages.
+    """Check that the JSON value of a parameter has the form of a prompt.
 
     Raises:
         RequestError: it has not; the message names the parameter, the place and what is expected.

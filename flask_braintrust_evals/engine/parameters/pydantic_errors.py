@@ -14,12 +14,7 @@ _MANY = 100
 
 
 def first_errors(error: ValidationError, count: int) -> list[dict[str, Any]]:
-    """Return the first errors: ``type``, ``loc`` and ``msg``, and ``input`` unless there are many.
-
-    Args:
-        error: what pydantic raised.
-        count: how many to return.
-    """
+    """Return the first errors: ``type``, ``loc``, ``msg``, and ``input`` unless there are many."""
     if error.error_count() <= _MANY:
         return [dict(each) for each in error.errors(include_url=False)[:count]]
     text = error.json(include_url=False, include_context=False, include_input=False)

@@ -91,17 +91,5 @@ class CaseRunner:
         self.scorer = CaseScorer(scorers, plan.classifiers, names, self.code, collector, scope)
 
     def run(self, job: CaseJob, emit: Emit) -> CaseResult:
-        """Run one case.
-
-        Args:
-            job: the case.
-            emit: called with :class:`CaseStarted`, any :class:`CaseProgress`,
-                :class:`TaskFinished` and :class:`CaseFinished`, in this order.
-
-        Returns:
-            the result, which the last event has too. A failing task or scorer is part of it.
-
-        Raises:
-            ChannelClosedError: ``emit`` raised it; the case is over.
-        """
+        """Do as :meth:`.CaseExecutor.run`, and return the result, which the last event has too."""
         return CaseRun(self, job, emit).run()

@@ -30,11 +30,7 @@ class LateCalls:
         self._count = 0
 
     def add(self, job: Job[Any]) -> None:
-        """Count a call, and warn of the first one and of each hundredth after it.
-
-        Args:
-            job: the call, for which nobody waits any more.
-        """
+        """Count a call for which nobody waits; warn of the first and of each hundredth after it."""
         with _lock:
             self._count += 1
             is_due = self._count % WARN_EVERY == 1

@@ -34,21 +34,7 @@ def run_locally(
 ) -> EvalResult:
     """Run the cases of ``data``, without Flask and without Braintrust.
 
-    Args:
-        plan: the evaluator's task and scorers.
-        parameters: the values of its parameters.
-        data: see :func:`.own_cases.own_cases`.
-        max_concurrency: cases at a time.
-        trial_count: how often each case is run.
-        timeout: seconds that the run may take; ``None``: no limit.
-        scope: see :class:`.case_runner.CaseRunner`.
-
-    Returns:
-        the results of all cases, in the order of the data, and the means of their scores.
-
-    Raises:
-        DataError: there are no cases, or one of them is not valid.
-        RunTimeoutError: the time-out was reached before all cases were done.
+    :meth:`Evaluator.run` says what the arguments are, and what is raised.
     """
     run = Run(
         LocalExecutor(CaseRunner(plan, parameters, usage=True, scope=scope)),

@@ -20,10 +20,7 @@ def name_scores(
     as in ``"x (2)"``. So names depend on the order in which scorers are declared, and on what they
     return for this case, but not on other cases or on timing.
 
-    Args:
-        scores: what the scorer returned.
-        scorer: the scorer.
-        taken: the names of all scorers, and of the scores that the case has so far.
+    ``taken`` has the names of all scorers, and of the scores that the case has so far.
     """
     if len(scores) == 1 and scores[0].name == scorer.name:  # as of most scorers
         return {scorer.name: scores[0]}

@@ -58,10 +58,7 @@ def of_scorers(result: CaseResult, limit: int | None = None) -> dict[str, str]:
     """Return the attributes of the spans of scorers and classifiers: their input, as they get it.
 
     The form is that of the official SDKs: what a scorer may ask for, apart from the trace.
-
-    Args:
-        result: the result of the case so far.
-        limit: bytes of it that are kept; ``None``: all.
+    ``limit`` is that of :func:`description`.
     """
     return {semconv.INPUT: pieces_within(_of_scorers(result), limit)}
 

@@ -46,12 +46,7 @@ def own_copy(value: Any) -> Any:
 
 
 def _copy_of_parts(value: Any, copies: dict[int, Any]) -> Any:
-    """Return a copy in which each dict, list and tuple is copied once.
-
-    Args:
-        value: what to copy.
-        copies: the copies made so far, by the id of the original.
-    """
+    """Return a copy in which each dict and list is copied once: ``copies`` has it, by its id."""
     kind = type(value)
     if id(value) in copies:
         return copies[id(value)]

@@ -14,14 +14,7 @@ def as_html(
     metrics: Mapping[str, MetricSummary],
     problems: Iterable[str],
 ) -> str:
-    """Return a line, a table of scores and metrics, and a list of problems. All texts are escaped.
-
-    Args:
-        head: the first line.
-        scores: the scores by name.
-        metrics: the metrics by name.
-        problems: a line each.
-    """
+    """Return a line, a table of scores and metrics, and a list of problems, with texts escaped."""
     rows = [
         (name, "no score" if score.mean is None else f"{score.mean:.4f}", score.count)
         for name, score in scores.items()
