@@ -6,15 +6,12 @@ from collections import OrderedDict
 from collections.abc import Callable, Sequence
 
 from opentelemetry.sdk.trace import ReadableSpan
-from opentelemetry.trace import SpanContext, Tracer
-
-from flask_braintrust_evals.concurrency.gevent_patch import new_lock
 
 from .processor import CaseSpanProcessor
 from .sizes import plain_attributes, span_size
 from .span_keeper import SpanKeeper
-from .tracer import RecordingTracer
-from .usage import CaseUsage, UsageByCase, usage_of
+from .usage import usage_of
+from .usage_collector import UsageCollector
 
 MAX_CASE_SPANS = 2000
 """Finished spans of one case that are kept for its scorers. Where there are more, the older half is
@@ -28,7 +25,7 @@ SizedSpan = tuple[ReadableSpan, int]
 """A finished span, and about how many bytes it takes."""
 
 
-class SpanCollector:
+class SpanCollector(UsageCollector):
     """Collects the spans of one run and delivers those of a case when it ends. Thread-safe.
 
     Every case is a trace of its own: a span belongs to the case that has its trace id.
@@ -51,39 +48,21 @@ class SpanCollector:
         max_late_cases: int = MAX_LATE_CASES,
         keeper: SpanKeeper | None = None,
     ) -> None:
-        self._processor = processor
+        super().__init__(processor)
         self._deliver = deliver
         self._case_ended = case_ended
         self._max_late_cases = max_late_cases
         self._keeper = keeper
-        self._receive: Callable[[ReadableSpan], None] = self.add  # one object for all cases
-        self._lock = new_lock()
         self._cases: dict[int, list[SizedSpan]] = {}
         self._delivered: dict[int, int] = {}
         """How many spans at the beginning of a case's list have been delivered and are kept."""
-        self._usage = UsageByCase()
         self._late: OrderedDict[int, None] = OrderedDict()
         self._closed = False
-
-    @property
-    def tracer(self) -> Tracer:
-        """A tracer whose spans are collected here."""
-        return RecordingTracer(self._begin_case, self._receive, self._processor.delivers)
 
     def of_case(self, trace_id: int) -> Sequence[ReadableSpan]:
         """Return the spans of a running case that have ended so far, in the order of their ends."""
         with self._lock:
             return tuple(span for span, _ in self._cases.get(trace_id, ()))
-
-    def usage_of_case(self, root: SpanContext, *, ended: bool) -> CaseUsage:
-        """Return tokens and cost of a running case, by the spans that have ended so far.
-
-        The arguments are those of :meth:`UsageByCase.of`.
-        """
-        if not self._usage:  # most runs
-            return CaseUsage()
-        with self._lock:
-            return self._usage.of(root, ended)
 
     def deliver_ended(self, trace_id: int) -> None:
         """Deliver the spans of a running case that have ended so far, and go on keeping them."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import SpanContext, Tracer
@@ -23,18 +23,18 @@ class UsageCollector:
 
     def __init__(self, processor: CaseSpanProcessor) -> None:
         self._processor = processor
-        self._receive = self.add  # one object for all cases
+        self._receive: Callable[[ReadableSpan], None] = self.add  # one object for all cases
         self._lock = new_lock()
         self._running: set[int] = set()
         self._usage = UsageByCase()
 
     @property
     def tracer(self) -> Tracer:
-        """A tracer whose spans are added up here."""
+        """A tracer whose spans are collected here."""
         return RecordingTracer(self._begin_case, self._receive, self._processor.delivers)
 
     def of_case(self, trace_id: int) -> Sequence[ReadableSpan]:
-        """Return no spans; see :meth:`SpanCollector.of_case`."""
+        """Return the spans of a running case that are kept: none."""
         return ()
 
     def usage_of_case(self, root: SpanContext, *, ended: bool) -> CaseUsage:
@@ -42,7 +42,7 @@ class UsageCollector:
 
         The arguments are those of :meth:`UsageByCase.of`.
         """
-        if not self._usage:
+        if not self._usage:  # most runs
             return CaseUsage()
         with self._lock:
             return self._usage.of(root, ended)
