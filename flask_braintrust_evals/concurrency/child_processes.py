@@ -29,6 +29,7 @@ from .job import Job
 T = TypeVar("T")
 
 _main_hub: Any = None
+_thread = original("_thread", "_local")()  # its attributes are those of the calling thread
 _prepares = new_lock()
 _is_prepared = False
 
@@ -56,19 +57,18 @@ def prepare() -> None:
 def enter_thread() -> None:
     """Note that the calling thread is one of this package, from its first line on."""
     if is_patched():
-        _thread().is_ours = True
+        _thread.is_ours = True
 
 
 def leave_thread() -> None:
     """Release what the calling thread has for gevent: called as its last line."""
     if not is_patched():
         return
-    thread = _thread()
-    keeper = getattr(thread, "keeper", None)
+    keeper = getattr(_thread, "keeper", None)
     if keeper is not None:
         keeper.stop()
         keeper.close()
-    vars(thread).clear()
+    vars(_thread).clear()
     release_hub()  # not only when the thread ends: others may wait for what follows
 
 
@@ -123,7 +123,7 @@ def _children_of_gevent() -> Container[int]:
 
 
 def _must_ask_main_thread() -> bool:
-    return _main_hub is not None and getattr(_thread(), "is_ours", False)
+    return _main_hub is not None and getattr(_thread, "is_ours", False)
 
 
 def _in_main_thread(function: Callable[[], T]) -> T:
@@ -139,21 +139,9 @@ def _keep_hub_waiting() -> None:
 
     A hub that has nothing of its own to wait for takes itself for deadlocked.
     """
-    thread = _thread()
-    if getattr(thread, "keeper", None) is None:
-        thread.keeper = sys.modules["gevent"].get_hub().loop.async_()
-        thread.keeper.start(lambda: None)
-
-
-def _thread() -> Any:
-    """Return an object whose attributes are those of the calling thread."""
-    global _local
-    if _local is None:
-        _local = original("_thread", "_local")()
-    return _local
-
-
-_local: Any = None
+    if getattr(_thread, "keeper", None) is None:
+        _thread.keeper = sys.modules["gevent"].get_hub().loop.async_()
+        _thread.keeper.start(lambda: None)
 
 
 def _forget() -> None:
