@@ -12,7 +12,8 @@ import selectors
 import sys
 from typing import Any
 
-_READ, _WRITE = 1, 2  # libev's events
+# The numbers of libev's events, too.
+_READ_OR_WRITE = selectors.EVENT_READ | selectors.EVENT_WRITE
 
 
 # The base is private. It finds keys by sockets as well as by numbers, as asyncio does, and is that
@@ -38,11 +39,8 @@ class HubSelector(selectors._BaseSelectorImpl):
 
     def register(self, fileobj: Any, events: int, data: Any = None) -> selectors.SelectorKey:
         key = super().register(fileobj, events, data)
-        wanted = (_READ if events & selectors.EVENT_READ else 0) | (
-            _WRITE if events & selectors.EVENT_WRITE else 0
-        )
         try:
-            watcher = self._hub.loop.io(key.fd, wanted)
+            watcher = self._hub.loop.io(key.fd, events)
         except BaseException:  # it is no open descriptor, and may be that of a socket later
             super().unregister(fileobj)
             raise
@@ -96,11 +94,8 @@ class HubSelector(selectors._BaseSelectorImpl):
 
     def _note_ready(self, events: int, fd: int) -> None:
         if events < 0:  # the descriptor is not one any more; reading it tells why
-            events = _READ | _WRITE
-        wanted = (selectors.EVENT_READ if events & _READ else 0) | (
-            selectors.EVENT_WRITE if events & _WRITE else 0
-        )
-        self._ready[fd] = self._ready.get(fd, 0) | wanted
+            events = _READ_OR_WRITE
+        self._ready[fd] = self._ready.get(fd, 0) | events
         self._end_wait()
 
     def _note_wake(self) -> None:
