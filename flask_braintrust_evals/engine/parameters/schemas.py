@@ -30,7 +30,7 @@ def whole_schema(schema: Mapping[str, Any], where: str) -> dict[str, Any]:
     """
     try:
         jsonschema.Draft202012Validator.check_schema(schema)
-        return _resolve(schema)
+        return _resolve(without_refused_nulls(schema))
     except jsonschema.SchemaError as error:
         raise RegistrationError(f"{where}: not a JSON Schema: {error.message}") from None
     except Unresolvable as error:
@@ -54,9 +54,8 @@ def without_refused_nulls(schema: Any) -> Any:
 
 def referred(schema: Mapping[str, Any], reference: str) -> Any:
     """Return the target of a reference within a schema; ``None`` if there is none."""
-    resource = DRAFT202012.create_resource(dict(schema))
     try:
-        return Registry().with_resource("", resource).resolver().lookup(reference).contents
+        return _resolver(schema).lookup(reference).contents
     except Unresolvable:
         return None
 
@@ -78,21 +77,19 @@ def json_type(value: Any) -> str:
     return "object"
 
 
-def _resolve(schema: Mapping[str, Any]) -> dict[str, Any]:
+def _resolver(schema: Mapping[str, Any]) -> Any:
     resource = DRAFT202012.create_resource(dict(schema))
-    registry: Any = Registry().with_resource("", resource)
+    return Registry().with_resource("", resource).resolver()
 
+
+def _resolve(schema: Mapping[str, Any]) -> dict[str, Any]:
     def resolve(node: Any, resolver: Any, within: tuple[str, ...]) -> Any:
         if isinstance(node, list):
             return [resolve(each, resolver, within) for each in node]
         if not isinstance(node, Mapping):
             return node
         reference = node.get("$ref")
-        beside = {
-            key: resolve(each, resolver, within)
-            for key, each in node.items()
-            if each is not None or key not in _NEVER_NULL
-        }
+        beside = {key: resolve(each, resolver, within) for key, each in node.items()}
         if not isinstance(reference, str):
             return beside
         del beside["$ref"]
@@ -103,7 +100,7 @@ def _resolve(schema: Mapping[str, Any]) -> dict[str, Any]:
         return {**target, **beside} if isinstance(target, Mapping) else target
 
     resolved = resolve(
-        {k: v for k, v in schema.items() if k not in _DEFINITIONS}, registry.resolver(), ()
+        {k: v for k, v in schema.items() if k not in _DEFINITIONS}, _resolver(schema), ()
     )
     assert isinstance(resolved, dict)
     return resolved
