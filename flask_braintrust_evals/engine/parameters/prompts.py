@@ -231,19 +231,15 @@ register_converter(Prompt, lambda prompt: prompt._data)
 
 
 def _message(message: Mapping[str, Any], render: Render) -> dict[str, Any]:
-    built = dict(message)
     content = message.get("content")
     if isinstance(content, str):
-        built["content"] = render(content)
+        content = render(content)
     elif content is not None:
-        built["content"] = [_part(each, render) for each in content]
-    else:
-        built["content"] = None
+        content = [_part(each, render) for each in content]
+    built = {**message, "content": content}
     if "tool_calls" in message:
         built["tool_calls"] = [_tool_call(each, render) for each in message["tool_calls"]]
-    if isinstance(message.get("tool_call_id"), str):
-        built["tool_call_id"] = render(message["tool_call_id"])
-    return built
+    return _render_fields(built, ("tool_call_id",), render)
 
 
 def _part(part: Any, render: Render) -> Any:

@@ -194,13 +194,7 @@ class EvalSpan(Span):
         """Return an empty text: only spans of the SDK can be exported."""
         return ""
 
-    def link(self) -> str:
-        """Return an empty text, as :meth:`export` does."""
-        return ""
-
-    def permalink(self) -> str:
-        """Return an empty text, as :meth:`export` does."""
-        return ""
+    link = permalink = export
 
     def inject(self, carrier: dict[str, str] | None = None) -> dict[str, str]:
         """Return the headers of an outgoing request unchanged."""
