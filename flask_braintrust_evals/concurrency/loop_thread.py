@@ -18,6 +18,7 @@ from .gevent_patch import new_lock, real_thread_id, start_real_thread
 from .job import DeadlineError, Job
 from .loop_call import LoopCall
 from .loop_watch import LoopWatch
+from .signals import ThreadSignal
 from .thread_loop import ThreadLoop
 
 logger = logging.getLogger("flask_braintrust_evals")
@@ -64,8 +65,7 @@ class BackgroundLoop:
         self._calls: dict[LoopCall, None] = {}
         self._to_begin: deque[LoopCall] = deque()
         self._expects_begin = False
-        self._exited = new_lock()
-        self._exited.acquire()
+        self._exited = ThreadSignal()
         child_processes.prepare()
         start_real_thread(self._serve_and_exit)
 
@@ -182,7 +182,7 @@ class BackgroundLoop:
         try:
             self._serve()
         finally:
-            self._exited.release()
+            self._exited.set()
 
     def _note_ready(self) -> None:
         self._is_ready = True
@@ -260,4 +260,4 @@ class BackgroundLoop:
         self._loop.set_exception_handler(lambda loop, context: None)
         with suppress(RuntimeError):  # it is closed
             self.end()
-            self._exited.acquire(timeout=EXIT_TIMEOUT)
+            self._exited.wait(EXIT_TIMEOUT)

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import logging
 import sys
-import threading
 import time
 import traceback
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Any, Protocol
 
 from .gevent_patch import is_patched, new_lock, original, real_thread_id, start_real_thread
+from .signals import ThreadSignal
 
 logger = logging.getLogger("flask_braintrust_evals")
 
@@ -66,7 +65,7 @@ class LoopWatch:
         self._lock = new_lock()
         self._is_watching = False
         self._has_ended = False
-        self._question: threading.Lock | None = None
+        self._question: ThreadSignal | None = None
 
     def ensure(self) -> None:
         """Watch the loop from now on, until no coroutine is under way."""
@@ -88,7 +87,7 @@ class LoopWatch:
         """Stop watching: the loop will give no sign of life any more."""
         self._has_ended = True
         if self._question is not None:
-            _unlock(self._question)
+            self._question.set()
 
     @property
     def seconds(self) -> float:
@@ -97,15 +96,14 @@ class LoopWatch:
         return 0.0 if since is None else time.monotonic() - since
 
     def _watch(self) -> None:
-        # A lock that is not gevent's: only this thread waits, and it has no greenlets.
+        # Not gevent's, nor is the signal: only this thread waits, and it has no greenlets.
         sleep = original("time", "sleep")
         try:
             while not self._may_end():
-                self._question = answered = new_lock()
-                answered.acquire()
+                self._question = answered = ThreadSignal()
                 asked = time.monotonic()
-                self._loop.ask(lambda question=answered: _unlock(question))  # type: ignore[misc]
-                if not answered.acquire(timeout=BLOCKED_AFTER):
+                self._loop.ask(answered.set)
+                if not answered.wait(BLOCKED_AFTER):
                     self._follow(asked, answered)
                 if self._has_ended:
                     return
@@ -124,17 +122,17 @@ class LoopWatch:
             self._loop.end()
         return True
 
-    def _follow(self, asked: float, answered: threading.Lock) -> None:
+    def _follow(self, asked: float, answered: ThreadSignal) -> None:
         """Report a loop that is blocked, and wait until it is not."""
         self.blocked_since = asked
         culprit = self._loop.culprit()
         self._report(culprit)
-        if not answered.acquire(timeout=max(0.0, GIVE_UP_AFTER - self.seconds)):
+        if not answered.wait(GIVE_UP_AFTER - self.seconds):
             self.given_up = True
             self._loop.give_up(
                 f"the event loop was blocked for {self.seconds:.0f} s by a coroutine of {culprit}"
             )
-            answered.acquire()
+            answered.wait()
         if self._has_ended:
             return
         logger.warning("the event loop goes on; it was blocked for %.1f s", self.seconds)
@@ -161,8 +159,3 @@ class LoopWatch:
         frame = getattr(self._greenlet, "gr_frame", None)  # only of one that does not run
         frame = frame or sys._current_frames().get(self._thread)
         return "".join(traceback.format_stack(frame)).rstrip()
-
-
-def _unlock(lock: threading.Lock) -> None:
-    with suppress(RuntimeError):  # it is unlocked
-        lock.release()
