@@ -53,9 +53,11 @@ def _smaller(value: Any, longest: int, items: int, depth: int) -> Any:
     if depth == 0:
         return "… [cut: nested deeper]"
     if type(value) is list:
-        kept = [_smaller(each, longest, items, depth - 1) for each in _ends(value, items)]
+        half = items // 2
+        ends = value if len(value) <= items else [*value[:half], *value[half - items :]]
+        kept = [_smaller(each, longest, items, depth - 1) for each in ends]
         if len(value) > items:
-            kept.insert(items // 2, f"… [cut: {len(value)} items]")
+            kept.insert(half, f"… [cut: {len(value)} items]")
         return kept
     entries = list(value.items())
     smaller = {
@@ -67,11 +69,3 @@ def _smaller(value: Any, longest: int, items: int, depth: int) -> Any:
     if len(entries) > items:
         smaller["…"] = f"[cut: {len(entries)} entries]"
     return smaller
-
-
-def _ends(values: list[Any], items: int) -> list[Any]:
-    """Return the first and the last items of a list that has more than ``items``."""
-    if len(values) <= items:
-        return values
-    half = items // 2
-    return [*values[:half], *values[half - items :]]
