@@ -137,11 +137,9 @@ def scope_around() -> HeldScope | None:
 
 
 def holding(function: Callable[[], T], otherwise: Callable[[], T]) -> Callable[[], T]:
-    """Return a function that holds the scope of the code that calls this, while it runs.
+    """Return ``function`` as one that holds the scope of the code that calls this, while it runs.
 
-    Args:
-        function: what is called.
-        otherwise: what is called instead where the scope has been exited before.
+    Where the scope has been exited before, ``otherwise`` is called instead.
     """
     scope = _around.get()
     if scope is None:

@@ -45,14 +45,7 @@ class RunNumbers:
     def as_asked(
         cls, spec: RunSpec, evaluator: Evaluator, settings: Settings, distributed: bool = False
     ) -> RunNumbers:
-        """Return the numbers of a run whose user may change the evaluator as well.
-
-        Args:
-            spec: what is asked for.
-            evaluator: the evaluator.
-            settings: those of the application.
-            distributed: whether the cases run on other machines.
-        """
+        """Return the numbers of a run whose user may change the evaluator as well."""
         usual = evaluator.max_concurrency or _usual_concurrency(settings, distributed)
         asked = spec.max_concurrency or usual
         return cls(
@@ -67,8 +60,6 @@ class RunNumbers:
         cls, spec: RunSpec, evaluator: Evaluator, settings: Settings, distributed: bool = False
     ) -> RunNumbers:
         """Return the numbers of a run that a caller of the server asks for.
-
-        The arguments are those of :meth:`as_asked`.
 
         Raises:
             RequestError: the request asks for more trials than are allowed.

@@ -71,11 +71,9 @@ class RunTable:
 
 
 def bounded(runs: Iterable[Mapping[str, Any]], omitted: int = 0) -> dict[str, Any]:
-    """Return a list of runs, the oldest first, with as many as it may have.
+    """Return descriptions of runs, the oldest first, as many as a list may have.
 
-    Args:
-        runs: their descriptions.
-        omitted: how many others are not among them.
+    ``omitted`` is how many others are not among them.
     """
     ordered = sorted(runs, key=lambda run: str(run["started"]))
     omitted += max(0, len(ordered) - MAX_LISTED)

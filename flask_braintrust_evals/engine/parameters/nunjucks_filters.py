@@ -34,12 +34,7 @@ _FILTERS = (
 def bounded_filters(
     known: Mapping[str, Callable[..., Any]], budget: Budget
 ) -> dict[str, Callable[..., Any]]:
-    """Return the filters of templates.
-
-    Args:
-        known: those of Jinja2.
-        budget: what they count in.
-    """
+    """Return the filters of templates, by those of Jinja2; they count in ``budget``."""
     filters = {name: _counting(known[name], budget, name) for name in _FILTERS}
     own: dict[str, Callable[..., Any]] = {
         "int": _to_int,
@@ -57,7 +52,7 @@ def bounded_filters(
 
 
 def bounded_tests(known: Mapping[str, Any], budget: Budget) -> dict[str, Any]:
-    """Return tests that count what they compare; the arguments are as those of filters."""
+    """Return the tests of templates, by those of Jinja2; they count what they compare."""
 
     def counting(name: str, test: Callable[..., Any]) -> Callable[..., Any]:
         if hasattr(test, "jinja_pass_arg"):  # whether there is a filter or a test of a name

@@ -24,11 +24,7 @@ GIVE_UP_AFTER = 5.0
 
 
 class BlockingCalls:
-    """The calls of one run. They take turns with those of other runs.
-
-    Args:
-        evaluator: the evaluator's name, for the log.
-    """
+    """The calls of one run. They take turns with those of other runs."""
 
     def __init__(self, evaluator: str) -> None:
         self._evaluator = evaluator

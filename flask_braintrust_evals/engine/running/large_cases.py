@@ -28,11 +28,7 @@ def size_if_large(case: EvalCase, own: int = 0) -> int:
     """Return about how many bytes of memory the values of a case take; 0: it is not large.
 
     Objects of user code count little: callers cannot send them. Of the values, not more is counted
-    than there is room for.
-
-    Args:
-        case: the case.
-        own: bytes that it takes besides its values.
+    than there is room for. ``own`` are bytes that the case takes besides them.
     """
     values = [case.input, case.expected, case.metadata]
     values += [case.id, case.upsert_id, case.origin, case.tags]  # which are in events and spans

@@ -19,11 +19,7 @@ _of_process: WeakSet[Job[Any]] = WeakSet()
 
 
 class LateCalls:
-    """The calls of one run that go on after their time-out.
-
-    Args:
-        evaluator: the evaluator's name, for the log.
-    """
+    """The calls of one run that go on after their time-out."""
 
     def __init__(self, evaluator: str) -> None:
         self._evaluator = evaluator
