@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextvars
 import operator
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from contextvars import Context
 from functools import partial
 from typing import Any
@@ -43,33 +43,26 @@ def read_inside(
     # Greenlets all run in one thread.
     thread = None if is_patched() else OneThread("eval-data")
     call: Call = (lambda function: function()) if thread is None else thread.call
-    end: Callable[[], None] = (lambda: None) if thread is None else thread.end
-    try:
+    with ExitStack() as leaving:
+        if thread is not None:
+            leaving.callback(thread.end)
         held = call(lambda: HeldScope(scope(), context))
-        try:
-            cases = call(partial(held.run, make))
-            if not isinstance(cases, list | tuple):
-                cases = call(partial(held.run, iter, cases))
-                return _ScopedCases(cases, held, call, end)
-        except BaseException as error:
-            call(partial(held.leave, error))
-            raise
-        call(held.leave)
-    except BaseException:
-        end()
-        raise
-    end()
+        leaving.push(lambda kind, error, trace: call(partial(held.leave, error)))
+        cases = call(partial(held.run, make))
+        if not isinstance(cases, list | tuple):
+            cases = call(partial(held.run, iter, cases))
+            cases = _ScopedCases(cases, held, call, leaving.pop_all())
     return cases
 
 
 class _ScopedCases(Iterator[Any]):
     def __init__(
-        self, cases: Iterator[Any], scope: HeldScope, call: Call, end: Callable[[], None]
+        self, cases: Iterator[Any], scope: HeldScope, call: Call, leaving: ExitStack
     ) -> None:
         self._cases = cases
         self._scope: HeldScope | None = scope
         self._call = call
-        self._end = end
+        self._leaving = leaving
         self._next = partial(scope.run, next, cases)
 
     def __next__(self) -> Any:
@@ -99,9 +92,5 @@ class _ScopedCases(Iterator[Any]):
 
     def _leave(self, error: BaseException | None) -> None:
         scope, self._scope = self._scope, None
-        if scope is None:
-            return
-        try:
-            self._call(partial(scope.leave, error))
-        finally:
-            self._end()
+        if scope is not None:
+            self._leaving.__exit__(None if error is None else type(error), error, None)
