@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import contextvars
 import inspect
 from collections.abc import Awaitable
 from contextlib import suppress
+from contextvars import Context, copy_context
+from dataclasses import dataclass, field
 from typing import Any
 
 from .cancellation import Cancellation
 from .gevent_patch import start_real_thread
-from .held_scope import scope_around
+from .held_scope import HeldScope, scope_around
 from .job import Job
 
 
+@dataclass(eq=False, repr=False, slots=True)
 class LoopCall:
     """Awaits ``awaitable`` in a copy of the context of the code that makes this.
 
@@ -26,37 +28,18 @@ class LoopCall:
         calls: those under way; this one removes itself, on the loop, when it has ended.
     """
 
-    __slots__ = (
-        "_awaitable",
-        "_calls",
-        "_cancellation",
-        "_context",
-        "_loop",
-        "_scope",
-        "job",
-        "name",
-        "task",
-    )
+    _awaitable: Awaitable[Any]
+    _cancellation: Cancellation
+    job: Job[Any]
+    name: str
+    _loop: asyncio.AbstractEventLoop
+    _calls: dict[LoopCall, None]
+    task: asyncio.Task[None] | None = field(default=None, init=False)
+    _context: Context = field(default_factory=copy_context, init=False)
+    _scope: HeldScope | None = field(default_factory=scope_around, init=False)
 
-    def __init__(
-        self,
-        awaitable: Awaitable[Any],
-        cancellation: Cancellation,
-        job: Job[Any],
-        name: str,
-        loop: asyncio.AbstractEventLoop,
-        calls: dict[LoopCall, None],
-    ) -> None:
-        self.job = job
-        self.name = name
-        self.task: asyncio.Task[None] | None = None
-        self._awaitable = awaitable
-        self._cancellation = cancellation
-        self._context = contextvars.copy_context()
-        self._scope = scope_around()
-        self._loop = loop
-        self._calls = calls
-        job.when_cancelled(self._cancel)
+    def __post_init__(self) -> None:
+        self.job.when_cancelled(self._cancel)
 
     def begin(self) -> None:
         """Begin to await. Called on the loop."""

@@ -9,6 +9,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
+from dataclasses import dataclass, field
 from enum import Enum
 from queue import Empty
 from typing import ParamSpec, TypeVar
@@ -45,6 +46,7 @@ class CallState(Enum):
     DONE = "done"
 
 
+@dataclass(eq=False, slots=True)
 class NativeCall:
     """A function that is to be called in a real thread. Start it with :meth:`NativeThreads.start`.
 
@@ -53,12 +55,9 @@ class NativeCall:
         owner: those of one owner are called in their order. Owners take turns.
     """
 
-    __slots__ = ("owner", "state", "work")
-
-    def __init__(self, work: Callable[[], None], owner: object = None) -> None:
-        self.work = work
-        self.owner = owner
-        self.state = CallState.WAITING
+    work: Callable[[], None]
+    owner: object = None
+    state: CallState = field(default=CallState.WAITING, init=False)
 
 
 class NativeThreads(Executor):

@@ -9,6 +9,7 @@ import os
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from .gevent_patch import MAX_WAIT, start_thread
 
@@ -20,15 +21,13 @@ MAX_CANCELLED = 64
 """Cancelled timers that may be kept before they are removed."""
 
 
+@dataclass(eq=False, slots=True)
 class Timer:
     """A call that is to be made later, unless it is cancelled before."""
 
-    __slots__ = ("_owner", "at", "callback")
-
-    def __init__(self, owner: _Timers, at: float, callback: Callable[[], None]) -> None:
-        self._owner = owner
-        self.at = at
-        self.callback: Callable[[], None] | None = callback
+    _owner: _Timers
+    at: float
+    callback: Callable[[], None] | None
 
     def cancel(self) -> None:
         """Do not make the call; nothing happens if it was made. May be called again."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from flask_braintrust_evals.cloud.tracing.pipeline import SpanPipeline
@@ -22,24 +23,19 @@ from .recording import Recording
 from .spec import RunSpec
 
 
+@dataclass(frozen=True)
 class Distribution:
     """The application's way to its workers.
 
-    Args:
+    Attributes:
         dispatcher: that of the process.
         fingerprints: those of the evaluators.
         evaluators: returns the evaluators of the application.
     """
 
-    def __init__(
-        self,
-        dispatcher: Dispatcher,
-        fingerprints: Fingerprints,
-        evaluators: Callable[[], Iterable[Evaluator]],
-    ) -> None:
-        self.dispatcher = dispatcher
-        self._fingerprints = fingerprints
-        self._evaluators = evaluators
+    dispatcher: Dispatcher
+    fingerprints: Fingerprints
+    evaluators: Callable[[], Iterable[Evaluator]]
 
     def executor(
         self,
@@ -79,14 +75,14 @@ class Distribution:
             "",
             uuid.uuid4().hex,
             evaluator.name,
-            self._fingerprints.of(evaluator),
+            self.fingerprints.of(evaluator),
             spec.parameters,
             recording,
             usage,
             completion.reserved_names,
             error_scores=not completion.calls_error_handler,
             retries=spec.retries,
-            twin=twin_of(evaluator, self._evaluators()),
+            twin=twin_of(evaluator, self.evaluators()),
             case_spans=runner.keeper is not None,
         )
         run = self.dispatcher.open(order, window, add_spans)

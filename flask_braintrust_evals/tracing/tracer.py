@@ -12,6 +12,7 @@ import logging
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from types import MappingProxyType, TracebackType
 from typing import Any
 
@@ -214,26 +215,19 @@ class RecordingSpan(ReadableSpan, Span):
         return False
 
 
+@dataclass(eq=False)
 class RecordingTracer(Tracer):
     """Starts the spans of one run.
 
-    Args:
+    Attributes:
         on_new_trace: called with the id of each trace that is started.
         on_end: called with each span that has ended.
-
-    Attributes:
         delivers: returns whether a span ends up where those of this tracer do, by its ids.
     """
 
-    def __init__(
-        self,
-        on_new_trace: Callable[[int], None],
-        on_end: Callable[[ReadableSpan], None],
-        delivers: Callable[[SpanContext], bool] = lambda context: True,
-    ) -> None:
-        self.delivers = delivers
-        self._on_new_trace = on_new_trace
-        self._on_end = on_end
+    on_new_trace: Callable[[int], None]
+    on_end: Callable[[ReadableSpan], None]
+    delivers: Callable[[SpanContext], bool] = lambda context: True
 
     def start_span(
         self,
@@ -268,7 +262,7 @@ class RecordingTracer(Tracer):
         parent = above if above is not None and above.is_valid else None
         if parent is None:
             ids = ids or new_ids()
-            self._on_new_trace(ids.trace_id)
+            self.on_new_trace(ids.trace_id)
             own = CaseSpanContext(ids.trace_id, ids.span_id, False, _SAMPLED)
         else:
             trace_id, state = parent.trace_id, parent.trace_state
@@ -277,7 +271,7 @@ class RecordingTracer(Tracer):
             name,
             own,
             parent,
-            self._on_end,
+            self.on_end,
             kind=kind,
             attributes=attributes,
             links=links or (),

@@ -7,6 +7,7 @@ import math
 import sys
 import threading
 from collections.abc import Callable
+from dataclasses import InitVar, dataclass
 
 from flask_braintrust_evals.concurrency.channel import ChannelClosedError
 from flask_braintrust_evals.concurrency.gevent_patch import start_thread
@@ -26,6 +27,7 @@ MAX_ASKING = 2
 """Workers that wait for a case at a time, where nobody knows how many cases there are."""
 
 
+@dataclass(eq=False)
 class RunWorkers:
     """Starts the workers of a run.
 
@@ -41,27 +43,18 @@ class RunWorkers:
         fail: called with the reason where the run cannot go on; running cases are finished.
     """
 
-    def __init__(
-        self,
-        executor: CaseExecutor,
-        source: CaseSource,
-        events: EventFlow,
-        users: RunUsers,
-        limit: int,
-        places: Places | None,
-        lock: threading.Lock,
-        may_begin: Callable[[], bool],
-        fail: Callable[[EvalsError], None],
-    ) -> None:
-        self._executor = executor
-        self._source = source
-        self._events = events
-        self._users = users
-        self._limit = limit
+    executor: CaseExecutor
+    source: CaseSource
+    events: EventFlow
+    users: RunUsers
+    limit: int
+    places: InitVar[Places | None]
+    lock: threading.Lock
+    may_begin: Callable[[], bool]
+    fail: Callable[[EvalsError], None]
+
+    def __post_init__(self, places: Places | None) -> None:
         self._places = (places or Places(sys.maxsize)).group(self._start)
-        self._lock = lock
-        self._may_begin = may_begin
-        self._fail = fail
         self._asking = 0  # workers that wait for a case, or are about to
 
     def add(self) -> bool:
@@ -80,30 +73,30 @@ class RunWorkers:
         What leads back to this object and to the run is given up: they would otherwise exist until
         a garbage collection, which takes the longer the more of them there are.
         """
-        self._may_begin = self._places.start = lambda: False
-        self._fail = lambda error: None
+        self.may_begin = self._places.start = lambda: False
+        self.fail = lambda error: None
 
     def _are_wanted(self) -> bool:
         """Return whether the run may have one more worker, and that may find a case."""
-        left = self._source.left
+        left = self.source.left
         most_asking = MAX_ASKING if left == math.inf else left
         # The consumer is one of the users.
-        return len(self._users) <= self._limit and self._asking < most_asking
+        return len(self.users) <= self.limit and self._asking < most_asking
 
     def _start(self) -> bool:
         """Start a worker, for which a place was taken; return false if none is started."""
-        with self._lock:
-            if not self._may_begin() or not self._are_wanted():
+        with self.lock:
+            if not self.may_begin() or not self._are_wanted():
                 return False
-            number = self._users.add_worker()
+            number = self.users.add_worker()
             self._asking += 1
         try:
             start_thread(lambda: self._work(number), f"eval-{number}")
         except (RuntimeError, MemoryError) as error:
             self._note_asked()
             # The workers that there are go on; where there are none, the run has failed.
-            if self._users.workers == 1:
-                self._fail(EvalsError(f"no worker could be started: {error}"))
+            if self.users.workers == 1:
+                self.fail(EvalsError(f"no worker could be started: {error}"))
             self._leave(number)
             return False
         return True
@@ -114,41 +107,41 @@ class RunWorkers:
         A worker has a place among those of all runs, which it must not keep while data comes
         slowly. When the next case begins, another worker is started.
         """
-        with self._lock:
-            if self._source.left == math.inf and self._asking >= MAX_ASKING:
+        with self.lock:
+            if self.source.left == math.inf and self._asking >= MAX_ASKING:
                 return False
             self._asking += 1
             return True
 
     def _note_asked(self) -> None:
         """Note that a worker has got a case, or will get none."""
-        with self._lock:
+        with self.lock:
             self._asking -= 1
 
     def _leave(self, number: int) -> None:
         """Note that a worker no longer uses the run; tell the consumer if it was the last one."""
-        if self._users.leave(number):
-            self._events.note_no_workers()
+        if self.users.leave(number):
+            self.events.note_no_workers()
 
     # --- On the thread of a worker ---
 
     def _work(self, number: int) -> None:
         has_place, is_asking = True, True
         try:
-            while self._may_begin():
+            while self.may_begin():
                 wait_for_turn(Turn.BEGIN)
                 if not is_asking and not self._may_ask_again():
                     break
                 is_asking = True
-                job = self._source.take()
+                job = self.source.take()
                 is_asking = False
                 self._note_asked()
                 if job is None:
                     break
                 try:
-                    self._executor.run(job, self._events.emitter(job.size))
+                    self.executor.run(job, self.events.emitter(job.size))
                 except BaseException:  # its last event does not come
-                    self._source.done(job.index, job.trial_index)
+                    self.source.done(job.index, job.trial_index)
                     raise
                 del job  # while waiting for the next one
                 if self._places.give_up():  # to another run; other workers of this one go on
@@ -157,10 +150,10 @@ class RunWorkers:
         except ChannelClosedError:
             pass
         except EvalsError as error:
-            self._fail(error)
+            self.fail(error)
         except BaseException as error:
             # First of all, so that whatever else goes wrong, the run does not seem to be done.
-            self._fail(EvalsError(error_text(error)))
+            self.fail(EvalsError(error_text(error)))
             logger.exception("a worker failed")
         finally:
             if is_asking:
