@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from types import TracebackType
 
 from .gevent_patch import new_event, new_lock
 
@@ -78,10 +77,5 @@ class _Calling:
     def __enter__(self) -> None:
         self._cancellation.add(self, self._callback)
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._cancellation.remove(self)

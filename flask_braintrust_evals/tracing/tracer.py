@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from types import MappingProxyType, TracebackType
+from types import MappingProxyType
 from typing import Any
 
 from opentelemetry import trace
@@ -197,12 +197,7 @@ class RecordingSpan(ReadableSpan, Span):
             self.recorded_attributes = self.recorded_attributes.copy()
             self._on_end(self)
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
         if error is not None and self.is_recording():
             self.record_exception(error, escaped=True)
             self.set_status(Status(StatusCode.ERROR, error_text(error)))

@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from contextvars import Token
-from types import TracebackType
 from typing import Any
 
 from opentelemetry import context as otel_context
@@ -112,12 +111,7 @@ class SpanBlock:
             self._attached = otel_context.attach(set_span_in_context(self._span))
         return self._span
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         if self._attached is not None:
             otel_context.detach(self._attached)
         current_scope.reset(self._token)

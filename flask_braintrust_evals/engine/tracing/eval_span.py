@@ -7,7 +7,6 @@ from collections.abc import Mapping
 from contextlib import suppress
 from contextvars import Token
 from dataclasses import replace
-from types import TracebackType
 from typing import Any, TypeVar
 
 from opentelemetry import context as otel_context
@@ -157,12 +156,7 @@ class EvalSpan(Span):
         self.set_current()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, kind: Any, error: BaseException | None, trace: Any) -> None:
         if error is not None:
             set_failure(self._span, error)
         self.unset_current()
