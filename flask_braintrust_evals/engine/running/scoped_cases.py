@@ -49,10 +49,10 @@ def read_inside(
         held = call(lambda: HeldScope(scope(), context))
         leaving.push(lambda kind, error, trace: call(partial(held.leave, error)))
         cases = call(partial(held.run, make))
-        if not isinstance(cases, list | tuple):
-            cases = call(partial(held.run, iter, cases))
-            cases = _ScopedCases(cases, held, call, leaving.pop_all())
-    return cases
+        if isinstance(cases, list | tuple):
+            return cases
+        cases = call(partial(held.run, iter, cases))
+        return _ScopedCases(cases, held, call, leaving.pop_all())
 
 
 class _ScopedCases(Iterator[Any]):
