@@ -182,23 +182,18 @@ class Prompt:
             ValueError: there is no model or no prompt, or the template cannot be rendered.
         """
         options = self._data.get("options") or {}
-        model = options.get("model")
-        if model is None:
+        if options.get("model") is None:
             raise ValueError(f"prompt {self.name!r} names no model: set one in its options")
         prompt = self._data.get("prompt")
         if not prompt:
             raise ValueError(f"prompt {self.name!r} is empty")
         try:
-            return self._build(str(model), prompt, options, variables)
+            return self._build(prompt, options, variables)
         except ValueError as error:  # also for JSON that the template is rendered to
             raise ValueError(f"prompt {self.name!r} cannot be built: {error}") from error
 
     def _build(
-        self,
-        model: str,
-        prompt: Mapping[str, Any],
-        options: Mapping[str, Any],
-        variables: dict[str, Any],
+        self, prompt: Mapping[str, Any], options: Mapping[str, Any], variables: dict[str, Any]
     ) -> dict[str, Any]:
         values, strict = plain(variables), bool(variables.get("strict", False))
         kind = self._data.get("template_format") or "mustache"
@@ -212,7 +207,7 @@ class Prompt:
         built: dict[str, Any] = {
             **self.defaults,
             **_with_response_schema(params, render_json),
-            "model": model,
+            "model": str(options["model"]),
         }
         if not self.no_trace:
             built["span_info"] = {"metadata": {"prompt": about}}

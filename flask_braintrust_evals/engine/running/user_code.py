@@ -191,24 +191,21 @@ class UserCode:
             DeadlineError: the timeout has passed.
         """
         deadline = None if timeout is None else time.monotonic() + timeout
+        cancellation = cancellation or self.cancellation
         try:
             try:
                 if timeout is None and not self.in_real_threads:
                     returned = function()
                 else:
                     reports = reports or ProgressReports()
-                    returned = self._call_in_thread(
-                        function, reports, deadline, cancellation or self.cancellation
-                    )
+                    returned = self._call_in_thread(function, reports, deadline, cancellation)
             except RuntimeError as error:
                 self.advise(error)
                 raise
             if not is_awaitable(returned):
                 return returned
             with reports.through_job() if reports is not None else nullcontext() as job:
-                return background_loop().run(
-                    returned, cancellation or self.cancellation, job, deadline, self.evaluator
-                )
+                return background_loop().run(returned, cancellation, job, deadline, self.evaluator)
         finally:
             wait_for_turn(Turn.CONTINUE)
 
