@@ -30,6 +30,13 @@ class Required(BaseModel):
     value: int
 
 
+class Aliased(BaseModel):
+    value: int = Field(default=3, alias="how many")
+
+    class Config:
+        allow_population_by_field_name = True
+
+
 class Maybe(BaseModel):
     value: Optional[str] = None  # noqa: UP045 - pydantic 1 knows no other form on Python 3.10
 
@@ -134,6 +141,7 @@ def test_a_single_value_is_given_as_it_is() -> None:
     assert values({"t": Temperature}).t == 0.5
     assert values({"t": Temperature}, {"t": None}).t == 0.5
     assert values({"t": Temperature}, {"t": 1}).t == 1.0
+    assert values({"a": Aliased}, {"a": 4}).a == 4
     assert values({"m": Maybe}).m is None
     assert values({"m": Maybe}, {"m": None}).m is None
     assert values({"m": Maybe}, {"m": "x"}).m == "x"
@@ -155,11 +163,12 @@ def test_one_model_declares_all_parameters() -> None:
 
 
 def test_the_list_has_their_schemas_without_references() -> None:
-    specs = {"t": Temperature, "s": Style, "d": Duck, "n": Required}
+    specs = {"t": Temperature, "s": Style, "d": Duck, "n": Required, "a": Aliased}
     listed = manifest([Evaluator("e", lambda input: input, parameters=specs)])
     schema = listed["e"]["parameters"]["schema"]
     assert schema["t"]["schema"]["type"] == "number"
     assert (schema["t"]["default"], schema["t"]["description"]) == (0.5, "How free the model is")
+    assert schema["a"]["schema"]["type"] == "integer"
     assert "$ref" not in str(schema)
     assert schema["d"]["default"] == {}
     assert "default" not in schema["n"]
