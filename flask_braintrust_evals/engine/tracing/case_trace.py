@@ -41,6 +41,9 @@ class Ready(list[T], Coroutine[Any, Any, Any], Generic[T]):
         """Raise what an event loop passes on, such as a cancellation."""
         raise kind if error is None else error
 
+    def close(self) -> None:
+        """Do nothing: there is nothing to end."""
+
 
 class CaseTrace(dict[str, Any]):
     """The spans of a case that have ended: that of its task, and those below it.
