@@ -218,19 +218,16 @@ class BackgroundLoop:
         self._watch.loop_has_ended()
         child_processes.leave_thread()
 
-    # --- For LoopWatch ---
+    # --- For LoopWatch, as a WatchedLoop ---
 
     @property
     def is_busy(self) -> bool:
-        """Whether coroutines are under way."""
         return bool(self._calls)
 
     def ask(self, answer: Callable[[], Any]) -> None:
-        """Have the loop call ``answer``."""
         self._loop.call_soon_threadsafe(answer)
 
     def culprit(self) -> str:
-        """Return whose coroutine runs, as far as is known."""
         running = asyncio.current_task(self._loop)
         calls = list(self._calls)
         names = {call.name for call in calls if running is not None and call.task is running}
@@ -248,7 +245,6 @@ class BackgroundLoop:
             call.job.fail(LoopError(reason))
 
     def end(self) -> None:
-        """End a loop that was given up and goes on after all."""
         self._ended = True
         self._loop.call_soon_threadsafe(self._loop.stop)
 
