@@ -97,7 +97,7 @@ class SpanCollector(UsageCollector):
                 if is_root:
                     del self._cases[trace_id]
                     ready = case[self._delivered.pop(trace_id, 0) :]
-                    self._usage.drop(trace_id)
+                    self._usage.pop(trace_id, None)
                     expired = self._expect_late_spans(trace_id)
                 elif len(case) > MAX_CASE_SPANS or size > LARGE_SPAN_BYTES:
                     half = (len(case) + 1) // 2

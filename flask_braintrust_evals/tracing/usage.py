@@ -116,25 +116,19 @@ class UsageTree:
         return self._below.setdefault(span_id, CaseUsage())
 
 
-class UsageByCase:
-    """The usage of several cases, by their trace ids. Not thread-safe."""
-
-    def __init__(self) -> None:
-        self._trees: dict[int, UsageTree] = {}  # of those cases that have any
-
-    def __len__(self) -> int:
-        return len(self._trees)
+class UsageByCase(dict[int, UsageTree]):
+    """The usage of those cases that have any, by their trace ids. Not thread-safe."""
 
     def add(self, span: ReadableSpan, own: Usage) -> None:
         """Add a span that has ended, with its own usage, which may be empty."""
-        if not own and not self._trees:  # most spans
+        if not own and not self:  # most spans
             return
         trace_id = span.context.trace_id
-        tree = self._trees.get(trace_id)
+        tree = self.get(trace_id)
         if tree is None:
             if not own:
                 return
-            tree = self._trees[trace_id] = UsageTree()
+            tree = self[trace_id] = UsageTree()
         tree.add(span, own)
 
     def of(self, root: SpanContext, ended: bool) -> CaseUsage:
@@ -145,18 +139,10 @@ class UsageByCase:
             ended: whether all else of the case has ended. If not, calls of scorers that are still
                 running are left out.
         """
-        tree = self._trees.get(root.trace_id)
+        tree = self.get(root.trace_id)
         if tree is None:
             return CaseUsage()
         return tree.total() if ended else tree.below(root.span_id)
-
-    def drop(self, trace_id: int) -> None:
-        """Forget a case."""
-        self._trees.pop(trace_id, None)
-
-    def clear(self) -> None:
-        """Forget all cases."""
-        self._trees.clear()
 
 
 def usage_of(attributes: Mapping[str, Any] | None) -> Usage:

@@ -58,7 +58,7 @@ class UsageCollector:
         with self._lock:
             if is_root:
                 self._running.discard(trace_id)
-                self._usage.drop(trace_id)
+                self._usage.pop(trace_id, None)
             elif trace_id in self._running:
                 self._usage.add(span, own)
 

@@ -221,7 +221,7 @@ def test_what_is_kept_of_a_case_is_bounded() -> None:
     for _ in range(MAX_OPEN + 100):
         above = case.start(case.root)
         case.start(above, tokens=1).end()  # and the span above never ends
-    (tree,) = case.collector._usage._trees.values()
+    (tree,) = case.collector._usage.values()
     assert len(tree._below) <= MAX_OPEN + 1
     assert case.usage().task == {"tokens": MAX_OPEN + 100}
 
