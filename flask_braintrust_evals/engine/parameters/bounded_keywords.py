@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from fractions import Fraction
 from itertools import islice
 from typing import Any
@@ -94,17 +94,14 @@ def _additional_properties(
 def _any_of(
     validator: Any, schemas: list[Any], instance: Any, schema: Any
 ) -> Iterator[ValidationError]:
-    _, errors = _first_valid(validator, schemas, instance)
-    if errors is not None:
-        yield _valid_under_none(instance, errors)
+    yield from _first_valid(validator, schemas, instance)
 
 
 def _one_of(
     validator: Any, schemas: list[Any], instance: Any, schema: Any
 ) -> Iterator[ValidationError]:
-    first, errors = _first_valid(validator, schemas, instance)
-    if errors is not None:
-        yield _valid_under_none(instance, errors)
+    first = yield from _first_valid(validator, schemas, instance)
+    if first is None:
         return
     others = (
         each for each in schemas[first + 1 :] if validator.evolve(schema=each).is_valid(instance)
@@ -116,21 +113,18 @@ def _one_of(
 
 def _first_valid(
     validator: Any, schemas: list[Any], instance: Any
-) -> tuple[int, list[ValidationError] | None]:
-    """Return the index of the first schema that allows a value, or the errors of all schemas."""
+) -> Generator[ValidationError, None, int | None]:
+    """Return the index of the first schema that allows a value; if none does, yield an error."""
     errors: list[ValidationError] = []
     for index, each in enumerate(schemas):
         found = list(islice(validator.descend(instance, each, schema_path=index), MAX_ERRORS))
         if not found:
-            return index, None
+            return index
         errors += found
-    return 0, errors
-
-
-def _valid_under_none(instance: Any, errors: list[ValidationError]) -> ValidationError:
-    return ValidationError(
+    yield ValidationError(
         f"{instance!r} is not valid under any of the given schemas", context=errors
     )
+    return None
 
 
 def _unique_items(
