@@ -89,7 +89,8 @@ class UsageTree:
         below = below or CaseUsage()
         above = self._above(span)
         if _is_of_scorer(span):
-            add_usage(above.scorers, _larger(own, _sum(below.task, below.scorers)))
+            add_usage(below.task, below.scorers)
+            add_usage(above.scorers, _larger(own, below.task))
         else:
             add_usage(above.task, _larger(own, below.task))
             add_usage(above.scorers, below.scorers)
@@ -170,12 +171,6 @@ def add_usage(total: Usage, more: Usage) -> None:
     """Add ``more`` to ``total``."""
     for name, value in more.items():
         total[name] = total.get(name, 0) + value
-
-
-def _sum(one: Usage, other: Usage) -> Usage:
-    total = dict(one)
-    add_usage(total, other)
-    return total
 
 
 def _larger(one: Usage, other: Usage) -> Usage:
