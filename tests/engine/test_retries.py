@@ -71,6 +71,20 @@ def test_a_task_that_fails_is_called_again_with_the_case_as_it_was() -> None:
     assert (task.calls, result.summary.failed) == (3, 0)
 
 
+def test_so_is_the_metadata_beside_what_cannot_be_copied() -> None:
+    def task(input: Any, hooks: EvalHooks) -> int:
+        hooks.metadata["list"].append(1)
+        if hooks.metadata["calls"].acquire(blocking=False):
+            raise OSError("not now")
+        return len(hooks.metadata["list"])
+
+    calls = threading.Lock()
+    result = evaluator(task, retries=1).run(
+        [{"input": 0, "metadata": {"calls": calls, "list": []}}]
+    )
+    assert result.results[0].output == 1
+
+
 def test_the_last_failure_is_that_of_the_case() -> None:
     task = Flaky(5)
     result = evaluator(task, retries=2).run([{"input": []}])

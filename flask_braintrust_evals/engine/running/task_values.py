@@ -6,20 +6,15 @@ from collections.abc import Mapping
 from typing import Any
 
 from flask_braintrust_evals.concurrency.turns import let_others_run
-from flask_braintrust_evals.engine.values.copies import deep_copy
+from flask_braintrust_evals.engine.values.copies import own_copy
 from flask_braintrust_evals.errors import SerializationError
 from flask_braintrust_evals.serialization import encoded
 
 
 def own_metadata(metadata: Mapping[str, Any] | None) -> dict[str, Any]:
     """Return a copy that a task may change without changing that of the case's other trials."""
-    if not metadata:
-        return {}
-    try:
-        copied: dict[str, Any] = deep_copy(dict(metadata))
-        return copied
-    except Exception:  # it holds something that cannot be copied
-        return dict(metadata)
+    copied: dict[str, Any] = own_copy(dict(metadata)) if metadata else {}
+    return copied
 
 
 def output_data(output: Any) -> bytes:
