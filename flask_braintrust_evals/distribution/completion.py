@@ -74,6 +74,7 @@ class CaseCompletion:
         if outcome is not None:
             self._add_spans(outcome["spans"], outcome["lost_spans"])
         record = None if outcome is None else outcome["root"]
+        tracer = self._runner.code.tracer
         span = self._start(result, record, ids, ordered_at)
         is_lost = outcome is None or has_failed_on_the_way(outcome, result)
         if result.error is not None and (is_lost or record is None):
@@ -82,8 +83,8 @@ class CaseCompletion:
         try:
             if not result.interrupted and (self._scorer is not None or is_lost):
                 self._score(result, span, is_lost)
-            elif record is None and self._runner.code.tracer.records_contents:
-                attributes.record(span, result)  # its span was lost on the way
+            elif record is None and tracer.records_contents:
+                attributes.record(span, result, tracer.max_json)  # its span was lost on the way
         finally:
             end = time.time_ns() if record is None else record["end"]
             span.end(end + time.monotonic_ns() - began)

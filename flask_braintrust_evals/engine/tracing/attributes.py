@@ -89,7 +89,7 @@ def _json(value: Any) -> bytes:
     return data
 
 
-def record(span: Span, result: CaseResult, limit: int | None = None) -> None:
+def record(span: Span, result: CaseResult, limit: int | None) -> None:
     """Record the result of a case on its span; ``limit`` is that of :func:`description`."""
     if result.output_data is not None:
         span.set_attribute(semconv.OUTPUT, json_within(result.output_data, limit))
