@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from contextlib import closing
-from typing import Any
+from typing import IO, Any
 
 import click
 from flask import current_app
@@ -31,7 +31,7 @@ from .server_options import (
     timeout_option,
     token_option,
 )
-from .terminal import INTERRUPTED, echo, exit_on_ctrl_c, styled
+from .terminal import INTERRUPTED, echo, exit_on_ctrl_c, json_option, styled
 from .thresholds import check_tolerances
 from .watch import run_again_and_again, watched_files
 from .worker_list import HELLO_TIMEOUT, describe_workers
@@ -42,13 +42,13 @@ commands.add_command(cancel_runs)
 
 
 @commands.command("list")
-@click.option("--json", "json_wanted", is_flag=True, help="Write the list as JSON.")
-def list_evaluators(json_wanted: bool) -> None:
+@json_option("Write the list as JSON.")
+def list_evaluators(output: IO[str] | None) -> None:
     """List the evaluators, with their scores, parameters and own data."""
     evaluators = every_evaluator(_extension().registries)
     if not evaluators:
         raise click.ClickException("the application has no evaluators")
-    echo(listed_as_json(evaluators) if json_wanted else listed(evaluators))
+    echo(listed(evaluators) if output is None else listed_as_json(evaluators), file=output)
 
 
 @commands.command("run")
@@ -73,7 +73,7 @@ def run_evaluators(names: Sequence[str], every: bool, watch: bool, **options: An
         if options["data"] == "-":
             raise click.UsageError("--watch: standard input can be read once; give --data a file")
         with exit_on_ctrl_c():
-            run_again_and_again(watched_files(options))
+            run_again_and_again(watched_files(options), options["output"])
     several = every or len(names) > 1
     command = RunCommand(evaluators, several, options)
     with exit_on_ctrl_c():

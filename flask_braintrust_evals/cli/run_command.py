@@ -30,7 +30,7 @@ from .result_json import as_json
 from .saved_results import SavedResults
 from .selection import Selection
 from .stores import Stores
-from .terminal import echo, reserve_stdout
+from .terminal import echo
 from .thresholds import check_score_names, parse_thresholds, parse_tolerances
 from .values import parse_parameters
 
@@ -58,13 +58,12 @@ class RunCommand:
         Raises:
             click.ClickException: an option is wrong, or a file cannot be written.
         """
-        if self.given["spans"] and not self.given["json_wanted"]:
+        if self.given["spans"] and self.given["output"] is None:
             raise click.UsageError("--spans: give --json, too; reports in HTML always have them")
         judgement = self._judgement()
         options = self._options()
         values = self._parameters
         files = self._files()
-        output = reserve_stdout() if self.given["json_wanted"] else None
         outcomes: list[Outcome] = []
         with ExitStack() as held:
             stores = Stores(self.given["resume"], self.given["cache"], held)
@@ -88,7 +87,7 @@ class RunCommand:
         # failure to write one is reported last, so that the results are printed in spite of it.
         problems = [_write(path, text(outcomes)) for path, text in files] + stores.problems
         try:
-            echo(self._text(outcomes), file=output)
+            echo(self._text(outcomes), file=self.given["output"])
         except BrokenPipeError:
             raise  # click ends without a message
         except OSError as error:
@@ -114,7 +113,7 @@ class RunCommand:
         return outcome
 
     def _text(self, outcomes: Sequence[Outcome]) -> str:
-        if self.given["json_wanted"]:
+        if self.given["output"] is not None:
             return as_json(outcomes, self.several, self.given["spans"])
         show, verbose = self.given["show"], self.given["verbose"]
         return "\n\n".join(report(each, show, verbose) for each in outcomes)

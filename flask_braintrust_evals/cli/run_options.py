@@ -14,6 +14,7 @@ from flask_braintrust_evals.runs.spec import MAX_CONCURRENCY, MAX_TRIALS
 from .choice import SHOWN
 from .completion import complete_parameters
 from .server_options import org_option
+from .terminal import json_option
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -150,7 +151,7 @@ _OPTIONS = (
         is_flag=True,
         help="Show whole texts, metadata and stack traces of the cases.",
     ),
-    click.option("--json", "json_wanted", is_flag=True, help="Write the results as JSON."),
+    json_option("Write the results as JSON."),
     click.option(
         "--junit",
         "junit_file",

@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import IO, Any
+from typing import IO, Any, TypeVar
 
 import click
 
 from flask_braintrust_evals.plain_values import clean_text
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 INTERRUPTED = 130
 """The exit status after Ctrl-C, as in shells."""
@@ -51,7 +53,25 @@ def echo(text: str, err: bool = False, file: IO[str] | None = None) -> None:
         click.echo(known, file=file, err=err, color=color)
 
 
-def reserve_stdout() -> IO[str]:
+def json_option(help_text: str) -> Callable[[F], F]:
+    """Return the option ``--json``, whose value ``output`` is where the JSON is written to.
+
+    It is ``None`` if the option is not given. Otherwise it is standard output, for the caller of
+    the command alone: all else that is written there goes to standard error. That is done while
+    the options are read, because modules of the application may print when they are imported.
+
+    Args:
+        help_text: what is written as JSON.
+    """
+
+    def reserved(context: click.Context, option: click.Parameter, given: bool) -> IO[str] | None:
+        # A shell that completes the command reads standard output.
+        return _reserve_stdout() if given and not context.resilient_parsing else None
+
+    return click.option("--json", "output", is_flag=True, callback=reserved, help=help_text)
+
+
+def _reserve_stdout() -> IO[str]:
     """Return standard output for the caller alone; all else written to it goes to standard error.
 
     This includes what tasks print, what programs that they start print, and what a task prints

@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import IO, Any, NoReturn
 
 from .digests import own_files
 from .terminal import echo, styled
@@ -29,13 +29,14 @@ def watched_files(options: Mapping[str, Any]) -> list[Path]:
     return [Path(each) for each in named if each not in (None, "-")]
 
 
-def run_again_and_again(files: Iterable[Path]) -> NoReturn:
+def run_again_and_again(files: Iterable[Path], output: IO[str] | None) -> NoReturn:
     """Run this command in a process of its own, and again when a file has changed.
 
     Watched are the application's own modules, and files that are given.
 
     Args:
         files: further files.
+        output: the standard output of that process; ``None``: that of this one.
 
     Raises:
         KeyboardInterrupt: Ctrl-C was pressed.
@@ -43,19 +44,19 @@ def run_again_and_again(files: Iterable[Path]) -> NoReturn:
     command = _own_command()
     while True:
         before = _state([*own_files(), *files])
-        _run(command)
+        _run(command, output)
         echo(styled("waiting for a change; press Ctrl-C to stop", dim=True), err=True)
         while _state([*own_files(), *files]) == before:
             time.sleep(INTERVAL)
 
 
-def _run(command: list[str]) -> None:
+def _run(command: list[str], output: IO[str] | None = None) -> None:
     """Run a command to its end, also after Ctrl-C, by which it ends itself and shows its results.
 
     Raises:
         KeyboardInterrupt: Ctrl-C was pressed, and the command has ended.
     """
-    process = subprocess.Popen(command)
+    process = subprocess.Popen(command, stdout=output)
     interrupted = False
     while True:
         try:
