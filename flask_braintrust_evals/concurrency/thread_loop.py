@@ -46,7 +46,10 @@ class ThreadLoop(asyncio.SelectorEventLoop):
     ) -> Any:
         if executor is None:
             executor = self._threads
-        elif is_patched() and isinstance(executor, ThreadPoolExecutor):
+        elif not isinstance(executor, ThreadPoolExecutor):
+            # It may run functions in other processes, to which no context can be sent.
+            return super().run_in_executor(executor, func, *args)
+        elif is_patched():
             executor = self._in_place_of.setdefault(
                 executor, NativeThreads(getattr(executor, "_max_workers", MAX_THREADS))
             )

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import pickle
 import threading
-from collections.abc import Awaitable, Generator
+from collections.abc import Awaitable, Callable, Generator
+from concurrent.futures import Executor, Future
 from typing import Any
 
 import pytest
@@ -135,6 +137,23 @@ def test_several_runs_share_the_loop() -> None:
     for thread in threads:
         thread.join(PATIENCE)
     assert sorted(outputs) == [0, 1, 2, 3]
+
+
+class Processes(Executor):
+    """What it is given must be picklable, as for a pool of processes."""
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        function, values = pickle.loads(pickle.dumps((fn, args)))
+        done: Future[Any] = Future()
+        done.set_result(function(*values))
+        return done
+
+
+def test_coroutines_may_use_pools_of_processes() -> None:
+    async def task(input: int) -> Any:
+        return await asyncio.get_running_loop().run_in_executor(Processes(), pow, input, 2)
+
+    assert [each.output for each in Evaluator("e", task).run(inputs(1, 2)).results] == [1, 4]
 
 
 def test_a_run_may_be_made_from_a_thread_that_has_a_loop_of_its_own() -> None:
