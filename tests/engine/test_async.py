@@ -15,6 +15,7 @@ import pytest
 from flask_braintrust_evals.concurrency.cancellation import Cancellation
 from flask_braintrust_evals.concurrency.event_loop import background_loop
 from flask_braintrust_evals.engine.evaluator import Evaluator
+from flask_braintrust_evals.engine.running.loop_advice import OTHER_LOOP
 from tests.support import PATIENCE, Counter, in_time, python
 
 from .support import echo, events_of, inputs, results_of, run_case
@@ -154,6 +155,21 @@ def test_coroutines_may_use_pools_of_processes() -> None:
         return await asyncio.get_running_loop().run_in_executor(Processes(), pow, input, 2)
 
     assert [each.output for each in Evaluator("e", task).run(inputs(1, 2)).results] == [1, 4]
+
+
+def test_the_error_of_a_client_of_another_loop_says_what_to_write() -> None:
+    other = asyncio.new_event_loop()
+    reply = other.create_future()
+
+    async def ask() -> None:
+        try:
+            await reply
+        except RuntimeError as error:
+            raise ConnectionError("Connection error.") from error
+
+    result = Evaluator("e", lambda input: asyncio.run(ask())).run(inputs(1))
+    other.close()
+    assert str(result.failures[0].error) == f"ConnectionError: Connection error; {OTHER_LOOP}"
 
 
 def test_a_run_may_be_made_from_a_thread_that_has_a_loop_of_its_own() -> None:

@@ -1,8 +1,9 @@
-"""Adds advice to the errors of event loops that cannot run in a greenlet.
+"""Says what to write where code of users fails because of an event loop.
 
-``concurrency/greenlet_loops.py`` lets greenlets run asyncio's event loops. Loops that are written
-in C, such as uvloop's, and libraries that remember the loop of a thread by their own means, still
-take the greenlets of a thread for one, and raise one of these errors.
+Some loops cannot run in a greenlet: ``concurrency/greenlet_loops.py`` lets greenlets run asyncio's,
+but loops that are written in C, such as uvloop's, and libraries that remember the loop of a thread
+by their own means, still take the greenlets of a thread for one, and raise one of these errors.
+Others fail because they are used in several loops.
 """
 
 from __future__ import annotations
@@ -22,6 +23,38 @@ ADVICE = (
     " declare the evaluator with blocking=True, load its file with load(path, blocking=True), or"
     " set BRAINTRUST_EVALS_BLOCKING for all evaluators"
 )
+
+_TEXTS_OF_OTHER_LOOP = (
+    "bound to a different event loop",
+    "attached to a different loop",
+    "event loop is closed",
+)
+OTHER_LOOP = (
+    "the reason is an object of another event loop, such as an HTTP client that is kept between"
+    " calls: use it in coroutines only, which share one loop, or make it where it is used"
+)
+_MAX_CAUSES = 20
+
+
+def with_loop_advice(text: str, error: BaseException) -> str:
+    """Return the text of a failure, with what to write if it comes from a mixture of event loops.
+
+    Clients of models hide that: what they raise is a "Connection error" whose cause has the reason.
+
+    Args:
+        text: the text.
+        error: the exception that failed the task or the scorer.
+    """
+    cause: BaseException | None = error
+    for _ in range(_MAX_CAUSES):
+        if cause is None:
+            break
+        if isinstance(cause, RuntimeError):
+            said = safe_text(cause).lower()
+            if any(each in said for each in _TEXTS_OF_OTHER_LOOP):
+                return f"{text.rstrip('.')}; {OTHER_LOOP}"
+        cause = cause.__cause__ or cause.__context__
+    return text
 
 
 def add_advice(error: RuntimeError) -> None:

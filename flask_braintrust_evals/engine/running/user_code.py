@@ -34,7 +34,7 @@ from flask_braintrust_evals.error_texts import message_text, stack_text
 
 from .blocking_calls import BlockingCalls
 from .late_calls import LateCalls
-from .loop_advice import add_advice
+from .loop_advice import add_advice, with_loop_advice
 
 logger = logging.getLogger("flask_braintrust_evals")
 
@@ -266,5 +266,5 @@ class UserCode:
             type(error).__name__,
             exc_info=error,
         )
-        text, stack = message_text(error), stack_text(error)
+        text, stack = with_loop_advice(message_text(error), error), stack_text(error)
         return CaseError(type(error).__name__, text, stack, place_text(error))
