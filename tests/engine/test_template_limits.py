@@ -267,6 +267,8 @@ def test_a_template_that_takes_too_long_is_ended(monkeypatch: pytest.MonkeyPatch
             "aTrueFalseTrue",
         ),
         ("{{ xs }}", "['a', 'b']"),
+        ("{{ xs.length }}{{ xs[0].length }}{{ xs['length'] }}{{ missing.length }}", "212"),
+        ("{{ xs.count }}{{ xs[0].upper }}{{ xs[0]['format'] }}{{ o['keys'] }}{{ ns[0].real }}", ""),
     ],
 )
 def test_what_prompts_need_still_works(template: str, expected: str) -> None:

@@ -15,6 +15,7 @@ from jinja2 import nodes
 from jinja2.compiler import CodeGenerator
 from jinja2.ext import Extension
 from jinja2.lexer import Token, TokenStream
+from jinja2.runtime import LoopContext
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from .nunjucks_filters import COUNTED, READ, bounded_filters, bounded_number, bounded_tests
@@ -81,10 +82,18 @@ class _Environment(ImmutableSandboxedEnvironment):
         return bounded_number(super().call_binop(context, operator, left, right))
 
     def getattr(self, obj: Any, attribute: str) -> Any:
-        # In nunjucks, as in JavaScript, an object has its own items, and no methods of a dict.
-        if isinstance(obj, Mapping):
-            return obj[attribute] if attribute in obj else self.undefined(obj=obj, name=attribute)
-        return super().getattr(obj, attribute)
+        return self.getitem(obj, attribute)
+
+    def getitem(self, obj: Any, argument: Any) -> Any:
+        """Return an item of a value, which has none of the attributes and methods of Python."""
+        if isinstance(obj, LoopContext | jinja2.Undefined):
+            return super().getitem(obj, argument)
+        if argument == "length" and isinstance(obj, str | list):
+            return len(obj)
+        try:
+            return obj[argument]
+        except (TypeError, LookupError):
+            return self.undefined(obj=obj, name=argument)
 
 
 def render(
