@@ -124,6 +124,12 @@ KINDS = (
         ),
         pytest.param(1.5, ValueError, "score (1.5) must be between 0 and 1", id="above 1"),
         pytest.param(-0.1, ValueError, "score (-0.1) must be between 0 and 1", id="below 0"),
+        pytest.param(
+            10**400,
+            ValueError,
+            "score (100000000000000000...0000000000000000000) must be between 0 and 1",
+            id="larger than a float",
+        ),
         pytest.param(INF, ValueError, "score (inf) must be between 0 and 1", id="infinity"),
         pytest.param(
             NAN,

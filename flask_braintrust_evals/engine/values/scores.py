@@ -189,7 +189,10 @@ def _number(value: Any) -> float | None:
             "a scorer must return a number from 0 to 1, a bool, None, a Score, a dict with a"
             f" 'score', or a list of those, not {excerpt(value)}"
         )
-    number = float(value)
+    try:
+        number = float(value)
+    except OverflowError:
+        raise ValueError(f"score ({excerpt(value)}) must be between 0 and 1") from None
     if math.isnan(number):
         raise ValueError("score (nan) must be between 0 and 1; return None for 'no score'")
     return number
