@@ -57,8 +57,6 @@ class CaseFile:
             return [_checked(case, number) for number, case in enumerate(cases, 1)]
         except ValueError as error:
             raise click.UsageError(f"{self._name}: {error}") from None
-        except RecursionError:
-            raise click.UsageError(f"{self._name}: nested too deeply") from None
 
 
 def parse_cases(data: bytes) -> list[dict[str, Any]]:

@@ -12,6 +12,7 @@ from typing import Any
 import click
 
 from flask_braintrust_evals.engine.values.cases import EvalCase
+from flask_braintrust_evals.excerpts import excerpt
 from flask_braintrust_evals.plain_values import safe_text
 from flask_braintrust_evals.serialization import dumps_or_reason
 from flask_braintrust_evals.suggestions import did_you_mean
@@ -90,13 +91,13 @@ def saved_case(body: Mapping[str, Any]) -> SavedCase:
     """Return the result of a case from its values in a file.
 
     Raises:
-        KeyError, TypeError, AttributeError: it has not the format.
+        KeyError, TypeError, AttributeError, ValueError: it has not the format.
     """
     failed = bool(body.get("error") or body.get("scorer_errors"))
     scores = dict(body["scores"])
     for name, value in scores.items():
-        if value is not None and not isinstance(value, int | float):
-            raise TypeError(f"the score {name!r} is {value!r}, and no number")
+        if value is not None and not (isinstance(value, int | float) and 0 <= value <= 1):
+            raise ValueError(f"the score {name!r} is {excerpt(value)}, and no number from 0 to 1")
     return SavedCase(key_of(body.get("id"), body["input"]), scores, failed)
 
 
@@ -152,7 +153,7 @@ class SavedResults:
             raise self._refused(f"is empty; {hint}")
         try:
             body = parse_json(text)
-        except (json.JSONDecodeError, RecursionError) as error:
+        except json.JSONDecodeError as error:
             raise self._refused(f"is not valid JSON: {error}") from None
         if not isinstance(body, dict) or body.get("format") != FORMAT:
             hint = "write one with --json, or export one from the local page"

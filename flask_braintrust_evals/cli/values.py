@@ -92,7 +92,7 @@ def _content(name: str, text: str) -> str:
 def _object_in(file: str) -> dict[str, Any]:
     try:
         value = parse_json(_text_in(file, "--params"))
-    except (json.JSONDecodeError, RecursionError) as error:
+    except json.JSONDecodeError as error:
         raise click.UsageError(f"--params: {file} is not valid JSON: {error}") from None
     if not isinstance(value, dict):
         raise click.UsageError(f"--params: {file} must hold a JSON object of values by name")
@@ -136,8 +136,8 @@ def _value(name: str, text: str, evaluator: Evaluator) -> Any:
     if types == {"string"}:
         return text
     try:
-        value = json.loads(text)
-    except (ValueError, RecursionError) as error:
+        value = parse_json(text)
+    except json.JSONDecodeError as error:
         if not types or "string" in types:
             return text
         wanted = " or ".join(sorted(types))

@@ -240,6 +240,8 @@ def test_a_first_line_that_is_cut_off_spoils_no_later_run(length: int, tmp_path:
         ("words", 1),
         ('[1]\n{"format": 1}\n', 1),
         ('{\n  "name": "x"\n}\n', 2),
+        ("[" * 10_000, 1),
+        ('{"run": "r", "case": "c", "trial_index": 1e400}', 1),
     ],
 )
 def test_another_file_is_not_taken_for_a_journal(text: str, line: int, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import contextlib
 import json
 import re
 import sqlite3
+import time
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -17,6 +18,7 @@ from pydantic import BaseModel
 
 from flask_braintrust_evals import Classification, EvalHooks, EvalsBlueprint, Evaluator
 from flask_braintrust_evals.cli import evals_cli
+from flask_braintrust_evals.cli.case_json import parse_json
 
 BAD = {"input": "bad"}
 CASES = [{"input": "a", "expected": "a"}, {"input": "b", "expected": "x"}]
@@ -118,7 +120,8 @@ def test_a_parameter_that_its_schema_forbids_is_an_error() -> None:
         ("[{", "not valid JSON"),
         ('{"input": 1}\n{"input": ', "line 2 is not valid JSON"),
         ('{"input": 1}\n{"input": ' + "1" * 5000 + "}", "line 2 is not valid JSON: an integer has"),
-        ("[" * 1_000_000, "nested too deeply"),
+        ("[" * 1_000_000, "not valid JSON: nested too deeply"),
+        ('[{"input": 1e400}]', "not valid JSON: 1e400 is larger than a float can be"),
         ("Input,Expected\na,b\n", "column 'Input' must be written 'input'"),
         ("input,input\na,b\n", "two columns are named 'input'"),
         ('input,expected\n"a,b\n', "row 2: a quoted cell does not end"),
@@ -141,6 +144,14 @@ def test_a_file_with_an_endless_integer_is_an_error(option: str, tmp_path: Path)
     result = run(option, str(file))
     assert result.exit_code == 2
     assert "not valid JSON: an integer has more than 4300 digits: line 2 column 1" in result.stderr
+
+
+def test_the_place_of_an_endless_integer_is_found_beside_long_ones() -> None:
+    longest = ", ".join(["1" * 4300] * 250)
+    start = time.process_time()
+    with pytest.raises(ValueError, match="more than 4300 digits: line 2"):
+        parse_json(f"[{longest},\n{'1' * 4301}]")
+    assert time.process_time() - start < 5
 
 
 def test_a_file_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:

@@ -143,6 +143,11 @@ def test_a_wrong_choice_is_an_error_and_nothing_is_run(arguments: list[str], sai
             "the score 'exact' is 'high', and no number",
         ),
         (
+            '{"format": "flask-braintrust-evals/results", "version": 1, "evaluator": "echo",'
+            ' "results": [{"input": 1, "scores": {"exact": 1' + "0" * 400 + "}}]}",
+            "and no number from 0 to 1",
+        ),
+        (
             '{"format": "flask-braintrust-evals/results", "version": 1, "evaluator": "ehco",'
             ' "results": []}',
             "no run of 'echo' is in it; did you mean 'ehco'?",

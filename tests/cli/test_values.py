@@ -26,6 +26,7 @@ SCHEMA = {
         "either": {"anyOf": [{"type": "string"}, {"$ref": "#/$defs/Object"}]},
         "model": {"x-bt-type": "model"},
         "number": {"type": "number"},
+        "either list": {"type": ["array", "null"]},
         "nowhere": {"$ref": "#/$defs/Nothing"},
         "circle": {"$ref": "#/properties/circle"},
     },
@@ -55,6 +56,8 @@ def evaluator() -> Evaluator:
         ('text or number="5"', "5"),
         ("text or number=[5]", "[5]"),
         ('text or number="five', '"five'),
+        ("text or number=NaN", "NaN"),
+        ("text or number=1e400", "1e400"),
         ("either=1", "1"),
         ('either={"a": 1}', {"a": 1}),
         ("model=4", "4"),
@@ -67,9 +70,20 @@ def test_a_text_is_read_as_its_schema_has_it(evaluator: Evaluator, given: str, v
     assert parse_parameters([given], None, [evaluator]) == [{given.partition("=")[0]: value}]
 
 
-def test_a_text_that_all_parts_of_a_schema_forbid_is_an_error(evaluator: Evaluator) -> None:
-    with pytest.raises(click.BadParameter, match="whole=five: not valid JSON for type integer"):
-        parse_parameters(["whole=five"], None, [evaluator])
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("whole=five", "not valid JSON for type integer"),
+        ("number=NaN", "not valid JSON for type number, such as 0.5: NaN is no JSON value"),
+        ("number=-1e400", "such as 0.5: -1e400 is larger than a float can be"),
+        ("either list=" + "[" * 10_000, "not valid JSON for type array or null, .* nested too"),
+    ],
+)
+def test_a_text_that_all_parts_of_a_schema_forbid_is_an_error(
+    evaluator: Evaluator, given: str, said: str
+) -> None:
+    with pytest.raises(click.BadParameter, match=said):
+        parse_parameters([given], None, [evaluator])
 
 
 def test_a_name_that_is_not_saved_is_an_error(evaluator: Evaluator) -> None:
