@@ -147,13 +147,17 @@ def _unless_nan(value: Any, data: bytes) -> bytes | None:
     return data if not nulls or _has_nones(value, nulls) or not _has_nan(value) else None
 
 
-def plain(value: Any) -> Any:
+def plain(value: Any, pause: Callable[[], None] = lambda: None) -> Any:
     """Return ``value`` in JSON's types: dicts, lists, strings, numbers, bools and ``None``.
+
+    Args:
+        value: the value.
+        pause: see :func:`encoded`.
 
     Raises:
         SerializationError: see :func:`dumps`.
     """
-    return loads(encoded(value))
+    return loads(encoded(value, pause=pause), pause)
 
 
 def plain_parts(value: Any) -> Any:

@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from jinja2.compiler import CodeGenerator
 
-from flask_braintrust_evals.engine.parameters import template_limits
+from flask_braintrust_evals.concurrency.turns import Turn
+from flask_braintrust_evals.engine.parameters import prompts, template_limits
 from flask_braintrust_evals.engine.parameters.nunjucks_filters import hashable
 from flask_braintrust_evals.engine.parameters.prompts import Prompt
 from flask_braintrust_evals.engine.parameters.templates import TemplateError, renderer
@@ -66,6 +67,9 @@ HOSTILE: dict[str, tuple[str, str, Any, str]] = {
     ),
     "a long template": ("mustache", "x" * 200_001, 1, "has 200001 characters, and may have 200000"),
     "a long template of nunjucks": ("nunjucks", "x" * 200_001, 1, "has 200001 characters"),
+    "many digits of integers": ("nunjucks", "{{ x }}", [10**4299] * 1_000, STEPS),
+    "many digits of integers in mustache": ("mustache", "{{x}}", [10**4299] * 1_000, STEPS),
+    "many comments": ("nunjucks", "{##}" * 2001, 1, "has 2001 tags, and may have 2000"),
     "many tags": ("nunjucks", "{{x}}" * 2001, 1, "has 2001 tags, and may have 2000"),
     "searches in a long text": (
         "nunjucks",
@@ -188,6 +192,14 @@ def test_the_templates_of_one_prompt_have_their_limits_together(kind: str) -> No
     assert len(Prompt("p", data).build(x=1)["messages"]) == 20
     with pytest.raises(ValueError, match="has 2100 tags, and may have 2000"):
         Prompt("p", {**data, "prompt": {"type": "chat", "messages": messages}}).build(x=1)
+
+
+def test_others_run_while_long_integers_are_made_plain(monkeypatch: pytest.MonkeyPatch) -> None:
+    turns: list[Turn] = []
+    monkeypatch.setattr(prompts, "wait_for_turn", turns.append)
+    data = {"prompt": {"type": "completion", "content": "x"}, "options": {"model": "m"}}
+    Prompt("p", data).build(x=[10**4000] * 100)
+    assert len(turns) > 30
 
 
 def test_a_long_path_in_nested_sections_is_followed_as_far_as_it_leads() -> None:

@@ -19,6 +19,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from flask_braintrust_evals.concurrency.turns import Turn, wait_for_turn
 from flask_braintrust_evals.engine.values.copies import deep_copy
 from flask_braintrust_evals.json_size import MAX_DEPTH, exceeds
 from flask_braintrust_evals.plain_values import register_converter
@@ -195,7 +196,8 @@ class Prompt:
     def _build(
         self, prompt: Mapping[str, Any], options: Mapping[str, Any], variables: dict[str, Any]
     ) -> dict[str, Any]:
-        values, strict = plain(variables), bool(variables.get("strict", False))
+        values = plain(variables, lambda: wait_for_turn(Turn.CONTINUE))
+        strict = bool(variables.get("strict", False))
         kind = self._data.get("template_format") or "mustache"
         budget = Budget()
         render = renderer(kind, values, strict=strict, budget=budget)

@@ -20,7 +20,8 @@ MAX_LOOPS = 10
 """Loops of nunjucks inside each other. To compile them takes quadratic time."""
 MAX_STEPS = 200_000
 """Steps of rendering: parts that are compiled, names that are looked up, items that loops go over,
-parts that are written, and items of values that filters and comparisons read."""
+parts that are written, and items of values that filters and comparisons read; of a large integer,
+each 64 bits."""
 MAX_CHARACTERS = 10_000_000
 """Characters that a template writes, and that its filters make."""
 MAX_SECONDS = 10.0
@@ -127,6 +128,8 @@ class Budget:
             self.step()
             if isinstance(each, str):
                 self._characters += len(each)
+            elif isinstance(each, int):
+                self.step(each.bit_length() // 64)  # to write many digits takes quadratic time
             elif isinstance(each, Mapping):
                 containers.extend(each.keys())
                 containers.extend(each.values())
