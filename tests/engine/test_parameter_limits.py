@@ -225,6 +225,20 @@ def test_a_check_ends_when_its_time_is_up(monkeypatch: pytest.MonkeyPatch) -> No
     assert text == "parameters: checking them takes more than -1 seconds"
 
 
+@pytest.mark.parametrize(
+    ("target", "depth"), [({"items": {"$ref": "#/$defs/T"}}, 250), ({"$ref": "#/$defs/T"}, 0)]
+)
+def test_references_that_lead_back_to_themselves_are_followed_within_bounds(
+    target: dict[str, Any], depth: int
+) -> None:
+    schema = {"properties": {"p": {"$ref": "#/$defs/T"}}, "$defs": {"T": target}}
+    value: Any = 1
+    for _ in range(depth):
+        value = [value]
+    with pytest.raises(RequestError, match="nested too deep for its schema"):
+        SavedParameterSet(schema, {}, {}).validate({"p": value})
+
+
 @pytest.mark.slow
 def test_messages_quote_an_excerpt_of_a_large_value() -> None:
     tracemalloc.start()

@@ -12,6 +12,7 @@ from jsonschema import ValidationError
 from jsonschema.exceptions import best_match
 from referencing import Registry
 
+from flask_braintrust_evals.errors import RequestError
 from flask_braintrust_evals.excerpts import excerpt
 
 from .bounded_keywords import MAX_ERRORS, Keyword, bounded
@@ -58,7 +59,8 @@ class SchemaCheck:
             ignore: keywords whose errors do not count.
 
         Raises:
-            RequestError: the check takes too long, or a limit of a keyword is exceeded.
+            RequestError: the check takes too long, a limit of a keyword is exceeded, or references
+                lead back to themselves more often than Python can follow.
             referencing.exceptions.Unresolvable: a reference leads nowhere.
         """
         token = current.set(Work())
@@ -67,6 +69,11 @@ class SchemaCheck:
             counted = (error for error in errors if error.validator not in ignore)
             best: ValidationError | None = best_match(islice(counted, MAX_ERRORS))
             return best
+        except RecursionError:
+            raise RequestError(
+                "parameters: a value is nested too deep for its schema, whose references lead back"
+                " to themselves"
+            ) from None
         finally:
             current.reset(token)
 
