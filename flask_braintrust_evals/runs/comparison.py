@@ -65,14 +65,24 @@ class Comparison:
 
 def changes(entry: Mapping[str, Any]) -> dict[str, Any]:
     """Return ``improvements``, ``regressions`` and, if known, ``diff`` of a score or metric."""
-    found = {name: entry.get(name) or 0 for name in ("improvements", "regressions")}
-    if isinstance(entry.get("diff"), int | float):
+    found = {name: entry.get(name, 0) for name in ("improvements", "regressions")}
+    if "diff" in entry:
         found["diff"] = entry["diff"]
     return found
 
 
 def _entries(value: Any) -> Entries:
-    """Return those parts of an answer that are of the expected form."""
+    """Return those parts of an answer that are of the expected form: numbers, names and units."""
     if not isinstance(value, Mapping):
         return {}
-    return {str(name): entry for name, entry in value.items() if isinstance(entry, Mapping)}
+    return {
+        name: {key: each for key, each in entry.items() if _is_expected(key, each)}
+        for name, entry in value.items()
+        if isinstance(entry, Mapping)
+    }
+
+
+def _is_expected(key: str, value: Any) -> bool:
+    if key in ("name", "unit"):
+        return isinstance(value, str)
+    return type(value) in (int, float)

@@ -235,7 +235,7 @@ def summary_body(
         **{
             name: {"name": name, "score": entry["score"], **changes(entry)}
             for name, entry in comparison.scores.items()
-            if isinstance(entry.get("score"), int | float)
+            if "score" in entry
         },
         **{
             score.name: _score(score, comparison.scores.get(score.name, {}))
@@ -244,7 +244,7 @@ def summary_body(
         },
     }
     metrics = {
-        **comparison.metrics,
+        **{name: entry for name, entry in comparison.metrics.items() if "metric" in entry},
         **{
             metric.name: _metric(metric, comparison.metrics.get(metric.name, {}))
             for metric in summary.metrics.values()

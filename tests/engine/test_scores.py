@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import decimal
 import fractions
+import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -121,6 +122,12 @@ KINDS = (
         ),
         pytest.param(
             {"score": 1, "name": 5}, TypeError, "a score's name must be a string, not 5", id="name"
+        ),
+        pytest.param(
+            {"score": 1, "name": json.loads("[" * 500 + "]" * 500)},
+            TypeError,
+            "a score's name must be a string, not [[[[...]]]]",
+            id="deep name",
         ),
         pytest.param(1.5, ValueError, "score (1.5) must be between 0 and 1", id="above 1"),
         pytest.param(-0.1, ValueError, "score (-0.1) must be between 0 and 1", id="below 0"),

@@ -336,6 +336,9 @@ def test_a_difference_of_nothing_is_a_difference(diff: float) -> None:
         {"scores": {"exact": None}},
         {"scores": {"exact": {"diff": None, "improvements": None, "regressions": None}}},
         {"scores": {"exact": []}},
+        {"scores": {"exact": {"diff": "1", "improvements": [[]], "regressions": True}}},
+        {"scores": {"other": {"score": "1"}}},
+        {"metrics": {"other": {"metric": [1]}}},
         {"unknown": 1},
     ],
 )

@@ -74,7 +74,7 @@ class Classification:
 
     def __post_init__(self) -> None:
         if not isinstance(self.id, str) or not self.id:
-            raise ValueError(f"a classification's id must be a string, not {self.id!r}")
+            raise ValueError(f"a classification's id must be a string, not {excerpt(self.id)}")
         for field_name in ("name", "label"):
             value = getattr(self, field_name)
             if value is not None and not isinstance(value, str):
@@ -84,7 +84,7 @@ class Classification:
                 )
         if self.metadata is not None and not isinstance(self.metadata, Mapping):
             raise ValueError(
-                f"a classification's metadata must be a dict or None, not {self.metadata!r}"
+                f"a classification's metadata must be a dict or None, not {excerpt(self.metadata)}"
             )
 
     def as_item(self) -> dict[str, Any]:
@@ -164,7 +164,7 @@ def _to_score(item: Any, name: str) -> Score:
 
 def _score(name: Any, number: Any, metadata: Any) -> Score:
     if not isinstance(name, str):
-        raise TypeError(f"a score's name must be a string, not {name!r}")
+        raise TypeError(f"a score's name must be a string, not {excerpt(name)}")
     return Score(name, _number(number), _metadata(metadata))
 
 
