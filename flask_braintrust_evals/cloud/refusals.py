@@ -81,7 +81,8 @@ def _text(response: requests.Response, what: str, token: Token) -> str:
         value = None
     text = content.decode("utf-8", "replace")
     if isinstance(value, dict):
-        text = str(value.get("Message") or value.get("error") or text)
+        said = value.get("Message") or value.get("error")
+        text = said if isinstance(said, str) else text
     # The token is masked before the text is cut, which could leave a part of it.
     text = " ".join(text.replace(token.reveal(), "***").split())
     return shortened(text, MAX_TEXT)

@@ -86,7 +86,8 @@ def test_a_refusal_becomes_an_error_of_its_kind_at_the_first_try(
     [
         ({"Code": "X", "Message": "of the API"}, ": of the API"),
         ({"error": "of the proxy"}, ": of the proxy"),
-        ({"Message": {"nested": 1}}, ": {'nested': 1}"),
+        (b'{"Message": {"nested": 1}}', ': {"Message": {"nested": 1}}'),
+        (b'{"error": ' + b"[" * 900 + b"]" * 900 + b"}", ': {"error": ' + "[" * 290 + "…"),
         (b"plain  text\n", ": plain text"),
         (b"", ""),
         (b"\xff\xfe", ": \ufffd\ufffd"),
@@ -94,7 +95,18 @@ def test_a_refusal_becomes_an_error_of_its_kind_at_the_first_try(
         (b"<html>" + b"h" * 100_000, ": <html>" + "h" * 294 + "…"),
         (b"[" * 100_000, ": " + "[" * 300 + "…"),
     ],
-    ids=["Message", "error", "nested", "text", "nothing", "bytes", "long", "html", "deep"],
+    ids=[
+        "Message",
+        "error",
+        "nested",
+        "nested deep",
+        "text",
+        "nothing",
+        "bytes",
+        "long",
+        "html",
+        "deep",
+    ],
 )
 def test_the_text_of_a_refusal_is_shortened(
     cloud: StandIn, client: CloudClient, body: Any, text: str
