@@ -160,7 +160,8 @@ class SavedResults:
             raise self._refused(f"is no file of results; {hint}")
         if body.get("version") != VERSION:
             known = f"this command reads version {VERSION}"
-            raise self._refused(f"has version {body.get('version')!r} of the format; {known}")
+            given = excerpt(body.get("version"))
+            raise self._refused(f"has version {given} of the format; {known}")
         return body
 
     def _refused(self, problem: str) -> click.UsageError:

@@ -134,6 +134,10 @@ def test_a_wrong_choice_is_an_error_and_nothing_is_run(arguments: list[str], sai
             "has version 99 of the format; this command reads version 1",
         ),
         (
+            '{"format": "flask-braintrust-evals/results", "version": [[[[[1]]]]]}',
+            "has version [[[[...]]]] of the format",
+        ),
+        (
             '{"format": "flask-braintrust-evals/results", "version": 1, "evaluator": "echo"}',
             "the results are not as --json writes them: KeyError('results')",
         ),
