@@ -136,6 +136,8 @@ def test_items_are_compared_in_linear_time(
         ([-0.0, 0], False),
         ([{"a": None}, {}], True),
         ([2**63, 2**63], False),
+        ([10**20, 1e20], False),
+        ([10**23, 1e23], True),
         ([[True], [1]], True),
     ],
 )

@@ -161,7 +161,7 @@ def _of_any_size(multiple_of: Keyword) -> Keyword:
 def _comparable(value: Any) -> Any:
     """Return a value in which equal numbers are of the same type."""
     if isinstance(value, float):
-        return int(value) if value.is_integer() and abs(value) < 2**63 else value
+        return int(value) if value.is_integer() else value
     if isinstance(value, dict):
         return {key: _comparable(each) for key, each in value.items()}
     return [_comparable(each) for each in value] if isinstance(value, list) else value
