@@ -159,6 +159,10 @@ def test_what_is_saved_is_checked_where_the_evaluator_is_defined(broken: Any, me
             "http://127.0.0.1:9/x",
         ),
         (saved(schema={"properties": {"a": {"$ref": "#/no"}}}, data={"a": 1}), "/no"),
+        (
+            saved(schema={"properties": {"a": {"$ref": "#/x"}}, "x": [1]}, data={"a": 1}),
+            "a reference in their schema leads to what is no JSON Schema",
+        ),
         (saved(schema=True), "no objects"),
         (saved(data=[]), "no objects"),
         (saved(data={"main": {"prompt": {"type": "poem"}}}), "not a prompt"),
@@ -170,9 +174,20 @@ def test_what_cannot_be_used_is_refused_and_nothing_is_fetched(broken: Any, mess
     assert message in str(refused.value)
 
 
-def test_a_reference_without_a_target_is_reported_when_it_is_followed() -> None:
-    declared = declare(saved(schema={"properties": {"a": {"$ref": "#/no"}}}, data={}), "e")
-    with pytest.raises(RequestError, match="leads nowhere: /no"):
+@pytest.mark.parametrize(
+    ("reference", "message"),
+    [
+        ("#/no", "leads nowhere: /no"),
+        ("#/x", "leads to what is no JSON Schema"),
+        ("#/x/0", "leads to what is no JSON Schema"),
+    ],
+)
+def test_a_reference_without_a_target_is_reported_when_it_is_followed(
+    reference: str, message: str
+) -> None:
+    schema = {"properties": {"a": {"$ref": reference}}, "x": [{"multipleOf": 0}]}
+    declared = declare(saved(schema=schema, data={}), "e")
+    with pytest.raises(RequestError, match=message):
         declared.validate({"a": 1})
 
 

@@ -11,6 +11,7 @@ import jsonschema
 from jsonschema import ValidationError
 from jsonschema.exceptions import best_match
 from referencing import Registry
+from referencing.exceptions import Unresolvable
 
 from flask_braintrust_evals.errors import RequestError
 from flask_braintrust_evals.excerpts import excerpt
@@ -60,7 +61,7 @@ class SchemaCheck:
 
         Raises:
             RequestError: the check takes too long, a limit of a keyword is exceeded, or references
-                lead back to themselves more often than Python can follow.
+                lead back to themselves more often than Python can follow, or to what is no schema.
             referencing.exceptions.Unresolvable: a reference leads nowhere.
         """
         token = current.set(Work())
@@ -73,6 +74,13 @@ class SchemaCheck:
             raise RequestError(
                 "parameters: a value is nested too deep for its schema, whose references lead back"
                 " to themselves"
+            ) from None
+        except (RequestError, Unresolvable):
+            raise
+        except Exception as error:  # the library has not checked what references lead to
+            raise RequestError(
+                "parameters: a reference in their schema leads to what is no JSON Schema"
+                f" ({type(error).__name__})"
             ) from None
         finally:
             current.reset(token)
