@@ -122,6 +122,12 @@ TYPES = "string, number, integer, boolean, array, object, null, model or prompt"
             id="no schema",
         ),
         pytest.param(
+            {"a": {"type": "string", "$dynamicRef": "#/no", "default": "x"}},
+            "evaluator 'greeter', parameter 'a': wrong default: parameters: a reference in their"
+            " schema leads nowhere: /no",
+            id="no target",
+        ),
+        pytest.param(
             {"a": {"type": "string", "default": 5}},
             "evaluator 'greeter', parameter 'a': wrong default: parameter 'a': 5 is not of type"
             " 'string' (got integer)",

@@ -163,6 +163,7 @@ def test_what_is_saved_is_checked_where_the_evaluator_is_defined(broken: Any, me
             saved(schema={"properties": {"a": {"$ref": "#/x"}}, "x": [1]}, data={"a": 1}),
             "a reference in their schema leads to what is no JSON Schema",
         ),
+        (saved(schema={"$schema": [1]}), "[1] is not of type 'string'"),
         (saved(schema=True), "no objects"),
         (saved(data=[]), "no objects"),
         (saved(data={"main": {"prompt": {"type": "poem"}}}), "not a prompt"),

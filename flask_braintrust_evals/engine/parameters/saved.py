@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import jsonschema
-from referencing.exceptions import Unresolvable
 
 from flask_braintrust_evals.engine.values.copies import deep_copy
 from flask_braintrust_evals.errors import RegistrationError, RequestError
@@ -68,10 +67,6 @@ class SavedParameterSet:
             raise RegistrationError(
                 f"{where} have a schema that is no JSON Schema: {error.message}"
             ) from None
-        except Unresolvable as error:
-            raise RegistrationError(
-                f"{where} have a schema with a reference that leads nowhere: {error.ref}"
-            ) from None
         except RequestError as error:
             problem = str(error)
         if problem is not None:
@@ -100,12 +95,7 @@ class SavedParameterSet:
         """
         given = {k: v for k, v in (values or {}).items() if k in self._properties}
         merged = self._with_defaults(given)
-        try:
-            problem = self._problem(merged)
-        except Unresolvable as error:
-            problem = (
-                f"parameters: their saved schema has a reference that leads nowhere: {error.ref}"
-            )
+        problem = self._problem(merged)
         if problem is not None:
             raise RequestError(problem)
         return Parameters(self._with_prompts(merged))

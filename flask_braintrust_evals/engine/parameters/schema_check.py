@@ -33,7 +33,8 @@ class SchemaCheck:
 
     def __init__(self, schema: Mapping[str, Any], version: Any = None) -> None:
         version = jsonschema.Draft202012Validator if version is None else version
-        version = jsonschema.validators.validator_for(schema, version)
+        if isinstance(schema.get("$schema"), str):
+            version = jsonschema.validators.validator_for(schema, version)
         # A schema that names its version would be checked by the library's own class where a
         # reference leads to it.
         plain_schema = {key: each for key, each in schema.items() if key != "$schema"}
@@ -61,8 +62,8 @@ class SchemaCheck:
 
         Raises:
             RequestError: the check takes too long, a limit of a keyword is exceeded, or references
-                lead back to themselves more often than Python can follow, or to what is no schema.
-            referencing.exceptions.Unresolvable: a reference leads nowhere.
+                lead nowhere, to what is no schema, or back to themselves more often than Python can
+                follow.
         """
         token = current.set(Work())
         try:
@@ -75,7 +76,11 @@ class SchemaCheck:
                 "parameters: a value is nested too deep for its schema, whose references lead back"
                 " to themselves"
             ) from None
-        except (RequestError, Unresolvable):
+        except Unresolvable as error:
+            raise RequestError(
+                f"parameters: a reference in their schema leads nowhere: {error.ref}"
+            ) from None
+        except RequestError:
             raise
         except Exception as error:  # the library has not checked what references lead to
             raise RequestError(
