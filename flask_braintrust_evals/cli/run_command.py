@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
@@ -18,6 +17,7 @@ from flask_braintrust_evals.errors import EvalsError, RequestError
 from flask_braintrust_evals.runs.host import Host
 
 from .cases import CaseFile
+from .files import check_writable, write_file
 from .html_report import html_report
 from .judgement import Judgement
 from .junit import junit
@@ -185,11 +185,8 @@ class RunCommand:
         files: list[tuple[Path, Callable[[Sequence[Outcome]], str]]] = []
         for name, writer in writers.items():
             path: Path | None = self.given[f"{name}_file"]
-            if path == Path():
-                raise click.UsageError(f"--{name}: give the name of a file")
-            if path is not None and not os.access(path.parent, os.W_OK):
-                raise click.UsageError(f"--{name}: {str(path.parent)!r} is not a writable folder")
             if path is not None:
+                check_writable(path, f"--{name}")
                 files.append((path, writer))
         return files
 
@@ -197,7 +194,7 @@ class RunCommand:
 def _write(file: Path, text: str) -> str:
     """Write a file; return a message if it cannot be written, else an empty text."""
     try:
-        file.write_text(text, "utf-8")
+        write_file(file, text)
     except OSError as error:
         return f"{file} cannot be written: {error}"
     return ""

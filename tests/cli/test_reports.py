@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import re
+import resource
+import stat
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -14,6 +17,7 @@ from click.testing import Result
 
 from flask_braintrust_evals import Evaluator, Score
 from flask_braintrust_evals.cli import outcome, run_command
+from flask_braintrust_evals.cli.files import write_file
 from flask_braintrust_evals.cli.terminal import echo, styled
 
 from .test_run import app_of, evals
@@ -293,6 +297,29 @@ def test_a_file_that_cannot_be_written_is_an_error(kind: str) -> None:
     nowhere = run(f"--{kind}", f"nowhere/report.{kind}")
     assert (nowhere.exit_code, nowhere.stdout) == (2, "")
     assert f"--{kind}: 'nowhere' is not a writable folder" in nowhere.stderr
+
+
+def test_a_file_is_written_as_a_whole(tmp_path: Path) -> None:
+    file, link, pipe = (tmp_path / name for name in ("results.md", "link.md", "pipe"))
+    file.write_text("former")
+    file.chmod(0o604)
+    link.symlink_to(file)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, hard))
+    try:
+        with pytest.raises(OSError, match="too large"):
+            write_file(link, "x" * 100_000)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert (sorted(os.listdir(tmp_path)), file.read_text()) == (["link.md", "results.md"], "former")
+    write_file(link, "é")
+    assert (link.is_symlink(), file.read_text("utf-8")) == (True, "é")
+    assert stat.S_IMODE(file.stat().st_mode) == 0o604
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    assert run("--markdown", str(pipe)).exit_code == 1
+    assert os.read(reader, 10).startswith(b"### ")
+    os.close(reader)
 
 
 def test_results_that_cannot_be_printed_are_an_error(
