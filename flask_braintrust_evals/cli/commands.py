@@ -16,6 +16,7 @@ from flask_braintrust_evals.extension import EXTENSION_KEY, EvalsExtension, curr
 
 from .completion import complete_evaluators
 from .finding import DEFAULT_TIMEOUT
+from .interrupts import exit_on_interrupt, status_of
 from .listing import listed, listed_as_json
 from .lookup import evaluators_named, every_evaluator
 from .outcome import Outcome
@@ -31,7 +32,7 @@ from .server_options import (
     timeout_option,
     token_option,
 )
-from .terminal import INTERRUPTED, echo, exit_on_ctrl_c, json_option, styled
+from .terminal import echo, json_option, styled
 from .thresholds import check_tolerances
 from .watch import run_again_and_again, watched_files
 from .worker_list import HELLO_TIMEOUT, describe_workers
@@ -63,8 +64,8 @@ def run_evaluators(names: Sequence[str], every: bool, watch: bool, **options: An
     The exit status is 0 if everything succeeded; 1 if more tasks or scorers failed than may, the
     run failed, a mean is too low or worse than that of the baseline, there was no case, spans of an
     experiment could not be delivered, or Braintrust does not have what the options name; 2 if the
-    command, a parameter or a file is wrong; and 130 after Ctrl-C, which still shows the results so
-    far.
+    command, a parameter or a file is wrong; and 130 after Ctrl-C, or 143 after SIGTERM, which still
+    show the results so far.
     """
     extension = _extension()
     check_tolerances(options["tolerances"])
@@ -72,11 +73,11 @@ def run_evaluators(names: Sequence[str], every: bool, watch: bool, **options: An
     if watch:
         if options["data"] == "-":
             raise click.UsageError("--watch: standard input can be read once; give --data a file")
-        with exit_on_ctrl_c():
+        with exit_on_interrupt():
             run_again_and_again(watched_files(options), options["output"])
     several = every or len(names) > 1
     command = RunCommand(evaluators, several, options)
-    with exit_on_ctrl_c():
+    with exit_on_interrupt():
         outcomes = command.execute(extension.runtime.host(current_app))
     sys.exit(_status(outcomes))
 
@@ -139,7 +140,7 @@ def check_server(
     check_origin(origin)
     good = True
     server = ServerCheck(url, checked, org, origin, evaluator, timeout)
-    with exit_on_ctrl_c(), closing(server):
+    with exit_on_interrupt(), closing(server):
         for finding in server.findings():
             good = good and finding.good
             mark, colour = ("ok  ", "green") if finding.good else ("FAIL", "red")
@@ -158,6 +159,7 @@ def _extension() -> EvalsExtension:
 
 
 def _status(outcomes: Sequence[Outcome]) -> int:
-    if any(each.interrupted for each in outcomes):
-        return INTERRUPTED
+    for each in outcomes:
+        if each.interrupted:
+            return status_of(each.signal)
     return 0 if all(each.is_good for each in outcomes) else 1

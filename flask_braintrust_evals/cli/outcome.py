@@ -1,20 +1,16 @@
-"""Runs an evaluator for the command line: with a progress bar, to its end or until Ctrl-C."""
+"""Runs an evaluator for the command line: with a progress bar, to its end or until a signal."""
 
 from __future__ import annotations
 
 import math
 import signal
-import sys
-import threading
 import time
 import uuid
-from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Any
-
-import click
 
 from flask_braintrust_evals.engine.values.events import CaseFinished, Event, RunFailed
 from flask_braintrust_evals.engine.values.results import CaseResult, EvalResult
@@ -27,17 +23,18 @@ from flask_braintrust_evals.tracing.case_spans import CaseSpans
 from .bar import progress_bar
 from .baseline import BaselineComparison
 from .choice import is_failure
+from .interrupts import catch_interrupt, print_hint, signal_of
 from .max_failures import NO_FAILURES, MaxFailures
 from .thresholds import too_low_text
 
 STOP_TIMEOUT = 5.0
-"""Seconds after Ctrl-C in which running tasks may end, and then as many to deliver spans."""
+"""Seconds after a signal in which running tasks may end, and then as many to deliver spans."""
 EXIT_TIMEOUT = 0.5
-"""Seconds after a second Ctrl-C in which spans may be delivered."""
+"""Seconds after a second signal in which spans may be delivered."""
 UPLOAD_TIMEOUT = 60.0
 """Seconds that uploads of attachments may take after the last case."""
 IDLE_AFTER = 0.2
-"""Seconds without an event after which the run yields ``Idle``, so that Ctrl-C is noticed."""
+"""Seconds without an event after which the run yields ``Idle``, so that signals are noticed."""
 
 MAX_SPANS_BYTES = 50_000_000
 """Bytes of the spans that are kept of a run; of later cases, they are only counted."""
@@ -59,7 +56,7 @@ class Outcome:
         worse: a message for each score that is worse than it may be, by its name.
         remarks: which results are from elsewhere, and how scores have changed, a line each.
         error: why the run failed or ended early; ``None``: it did not.
-        interrupted: whether Ctrl-C was pressed.
+        signal: the signal that has interrupted it: that of Ctrl-C, or SIGTERM; 0: none has.
         too_low: a message for each score whose mean is below its limit, by the score's name.
         experiment: ``projectName``, ``experimentName``, ``experimentUrl`` and so on of the
             experiment that the run is recorded in; ``None``: it is not recorded.
@@ -80,7 +77,7 @@ class Outcome:
     worse: dict[str, str] = field(default_factory=dict)
     remarks: list[str] = field(default_factory=list)
     error: str | None = None
-    interrupted: bool = False
+    signal: int = 0
     too_low: dict[str, str] = field(default_factory=dict)
     experiment: Mapping[str, Any] | None = None
     comparison: Comparison = Comparison()
@@ -96,6 +93,16 @@ class Outcome:
             started=_now(),
             error=f"{type(error).__name__}: {error}",
         )
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether a signal has interrupted the run."""
+        return bool(self.signal)
+
+    def interrupt(self, number: int) -> None:
+        """Note that a signal has interrupted the run."""
+        self.signal = number
+        self.error = "interrupted by SIGTERM" if number == signal.SIGTERM else "interrupted"
 
     def check(self, limits: Mapping[str, float]) -> None:
         """Compare the means of scores with the limits that they must reach, by name."""
@@ -146,8 +153,8 @@ def run(prepared: PreparedRun) -> Outcome:
             outcome.error = outcome.result.summary.warning
         if not outcome.error:
             outcome.comparison = recording.comparison()
-    except KeyboardInterrupt:  # a second Ctrl-C, or one while Braintrust compares experiments
-        outcome.interrupted, outcome.error = True, "interrupted"
+    except KeyboardInterrupt as error:  # a second one, or one while Braintrust compares experiments
+        outcome.interrupt(signal_of(error))
         prepared.end(EXIT_TIMEOUT)
     outcome.seconds = time.monotonic() - began
     outcome.lost_spans = prepared.lost_spans
@@ -161,28 +168,28 @@ def _now() -> str:
 
 
 def _consume(prepared: PreparedRun, outcome: Outcome) -> None:
-    """Receive the events of the run until its end, or until :data:`STOP_TIMEOUT` after Ctrl-C."""
+    """Receive the events of the run until its end, or until :data:`STOP_TIMEOUT` after a signal."""
     run, deadline = prepared.run, math.inf
     with (
-        _catch_ctrl_c() as pressed,
+        catch_interrupt() as got,
         progress_bar(prepared.evaluator, prepared.size_hint) as bar,
         closing(run.batches()) as batches,
     ):
         for batch in batches:
             bar.update(sum(_add(event, outcome) for event in batch))
-            if pressed.is_set() and not outcome.interrupted:
-                outcome.interrupted, deadline = True, time.monotonic() + STOP_TIMEOUT
+            if got and not outcome.interrupted:
+                outcome.signal, deadline = got[0], time.monotonic() + STOP_TIMEOUT
                 run.stop()
             if time.monotonic() >= deadline:
                 break
     if outcome.interrupted:
-        outcome.error = "interrupted"
+        outcome.interrupt(outcome.signal)
     elif outcome.error:
         run.wait_for_workers(STOP_TIMEOUT)  # so that their spans are delivered
 
 
 def _deliver(prepared: PreparedRun, outcome: Outcome) -> None:
-    """Deliver the spans. After each Ctrl-C but the last, try again with less time."""
+    """Deliver the spans. After each signal but the last, try again with less time."""
     timeouts: list[float | None] = [STOP_TIMEOUT, EXIT_TIMEOUT]
     if not outcome.interrupted:
         timeouts.insert(0, None)
@@ -192,38 +199,10 @@ def _deliver(prepared: PreparedRun, outcome: Outcome) -> None:
             prepared.end(timeout)
             prepared.wait_for_uploads(UPLOAD_TIMEOUT if timeout is None else timeout)
             return
-        except KeyboardInterrupt:
-            outcome.interrupted, outcome.error = True, "interrupted"
+        except KeyboardInterrupt as error:
+            outcome.interrupt(signal_of(error))
             if timeouts:
-                _print_hint()
-
-
-def _print_hint() -> None:
-    if sys.stderr.isatty():
-        click.echo("\nStopping; press Ctrl-C again to exit at once.", err=True)
-
-
-@contextmanager
-def _catch_ctrl_c() -> Iterator[threading.Event]:
-    """Yield an event that the first Ctrl-C sets; a second one raises :class:`KeyboardInterrupt`."""
-    pressed = threading.Event()
-    usual = signal.getsignal(signal.SIGINT) or signal.default_int_handler
-    is_main = threading.current_thread() is threading.main_thread()
-    # A shell script makes the commands that it starts in the background ignore Ctrl-C.
-    if not is_main or usual is signal.SIG_IGN:
-        yield pressed
-        return
-
-    def set_event(number: int, frame: Any) -> None:
-        pressed.set()
-        signal.signal(signal.SIGINT, usual)
-        _print_hint()
-
-    signal.signal(signal.SIGINT, set_event)
-    try:
-        yield pressed
-    finally:
-        signal.signal(signal.SIGINT, usual)
+                print_hint()
 
 
 def _limit_spans(result: CaseResult, outcome: Outcome) -> None:

@@ -13,6 +13,7 @@ import click
 from flask_braintrust_evals.errors import EvalsError
 
 from .finding import DEFAULT_TIMEOUT
+from .interrupts import exit_on_interrupt
 from .run_table_text import run_lines
 from .server_options import (
     check_address,
@@ -23,7 +24,7 @@ from .server_options import (
     token_option,
 )
 from .server_runs import RunsOfMachine, RunsOfServer
-from .terminal import echo, exit_on_ctrl_c, styled
+from .terminal import echo, styled
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -57,7 +58,7 @@ def list_runs(json_wanted: bool, **options: Any) -> None:
     The exit status is 0 if the list could be had, 1 if not.
     """
     runs = _runs(**options)
-    with exit_on_ctrl_c():
+    with exit_on_interrupt():
         try:
             listing = runs.listing()
         except EvalsError as error:
@@ -85,7 +86,7 @@ def cancel_runs(ids: Sequence[str], **options: Any) -> None:
         if not id.isascii() or not id.isalnum():
             raise click.UsageError(f"{id!r} is not the id of a run; see 'flask evals ps'")
     good = True
-    with exit_on_ctrl_c():
+    with exit_on_interrupt():
         for id in ids:
             try:
                 runs.cancel(id)

@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import IO, Any, TypeVar
 
 import click
@@ -15,8 +14,6 @@ from flask_braintrust_evals.plain_values import clean_text
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-INTERRUPTED = 130
-"""The exit status after Ctrl-C, as in shells."""
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 """Control characters, except tabs and line feeds."""
 
@@ -87,13 +84,3 @@ def _reserve_stdout() -> IO[str]:
         sys.stdout = sys.stderr
         return stdout
     return open(reserved, "w", encoding="utf-8")
-
-
-@contextmanager
-def exit_on_ctrl_c() -> Iterator[None]:
-    """Exit with status 130 after Ctrl-C. Click would exit with 1, as after a failure."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        echo("interrupted", err=True)
-        sys.exit(INTERRUPTED)

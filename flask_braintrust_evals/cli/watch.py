@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import IO, Any, NoReturn
 
 from .digests import own_files
+from .interrupts import signal_of
 from .terminal import echo, styled
 
 INTERVAL = 0.3
@@ -51,23 +52,25 @@ def run_again_and_again(files: Iterable[Path], output: IO[str] | None) -> NoRetu
 
 
 def _run(command: list[str], output: IO[str] | None = None) -> None:
-    """Run a command to its end, also after Ctrl-C, by which it ends itself and shows its results.
+    """Run a command to its end, also after a signal, by which it ends itself and shows its results.
 
     Raises:
-        KeyboardInterrupt: Ctrl-C was pressed, and the command has ended.
+        KeyboardInterrupt: there was a signal, and the command has ended.
     """
     process = subprocess.Popen(command, stdout=output)
-    interrupted = False
+    interrupted: KeyboardInterrupt | None = None
     while True:
         try:
             process.wait()
             break
-        except KeyboardInterrupt:
-            if interrupted:  # the first one may have reached this process alone
-                process.send_signal(signal.SIGINT)
-            interrupted = True
-    if interrupted:
-        raise KeyboardInterrupt
+        except KeyboardInterrupt as error:
+            number = signal_of(error)
+            # The first Ctrl-C reaches both processes, and SIGTERM perhaps this one alone.
+            if interrupted is not None or number == signal.SIGTERM:
+                process.send_signal(number)
+            interrupted = error
+    if interrupted is not None:
+        raise interrupted
 
 
 def _own_command() -> list[str]:

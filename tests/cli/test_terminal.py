@@ -1,4 +1,4 @@
-"""``flask evals run`` as a process of its own: its bar on a terminal, and Ctrl-C."""
+"""``flask evals run`` as a process of its own: its bar on a terminal, and signals."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from flask_braintrust_evals.cli import watch
+from flask_braintrust_evals.cli.interrupts import Terminated, catch_interrupt, exit_on_interrupt
 from tests.forked import nursery
 from tests.front import FRONT, NURSERY
 from tests.server import COMMANDS
@@ -133,22 +134,29 @@ def with_key(cloud: StandIn) -> dict[str, str]:
     }
 
 
-def press_ctrl_c(process: subprocess.Popen[str], after: str) -> None:
+def press_ctrl_c(process: subprocess.Popen[str], after: str, number: int = signal.SIGINT) -> None:
     assert process.stderr is not None
     assert process.stderr.readline() == f"{after}\n"
-    process.send_signal(signal.SIGINT)
+    process.send_signal(number)
 
 
-def test_ctrl_c_cancels_and_shows_what_there_is(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("number", "status", "error"),
+    [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "interrupted by SIGTERM")],
+    ids=["ctrl-c", "sigterm"],
+)
+def test_a_signal_cancels_and_shows_what_there_is(
+    tmp_path: Path, number: int, status: int, error: str
+) -> None:
     with command(tmp_path, "slow", "--json") as process:
-        press_ctrl_c(process, after="waiting")
+        press_ctrl_c(process, "waiting", number)
         output, errors = process.communicate(timeout=30)
-    assert process.returncode == 130, errors
+    assert process.returncode == status, errors
     assert "told\n" in errors
     body = json.loads(output)
     assert [each["output"] for each in body["results"]] == [0, 1], "what was done by then"
     assert (body["cases"], body["interrupted"]) == (2, 1), "and nothing new was begun"
-    assert (body["error"], body["passed"]) == ("interrupted", False)
+    assert (body["error"], body["passed"]) == (error, False)
     assert body["scores"] == {}
 
 
@@ -308,6 +316,26 @@ def test_ctrl_c_lets_a_watched_run_end_itself(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         watch._run([sys.executable, "-S", "-c", run])
     assert file.exists()
+
+
+def test_sigterm_ends_a_watched_run_too() -> None:
+    run = "import os, signal; os.kill(os.getppid(), signal.SIGTERM); signal.pause()"
+    with pytest.raises(SystemExit) as raised, exit_on_interrupt():
+        watch._run([sys.executable, "-S", "-c", run])
+    assert raised.value.code == 143
+
+
+def test_sigterm_may_come_twice_and_then_ctrl_c_ends_at_once() -> None:
+    usual = [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)]
+    with pytest.raises(SystemExit) as raised, exit_on_interrupt(), catch_interrupt() as got:
+        for _ in range(2):
+            signal.raise_signal(signal.SIGTERM)
+        assert got == [signal.SIGTERM]
+        with pytest.raises(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+        raise Terminated
+    assert raised.value.code == 143
+    assert usual == [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)]
 
 
 def test_a_run_that_was_killed_is_taken_up_by_the_next_one(tmp_path: Path) -> None:
