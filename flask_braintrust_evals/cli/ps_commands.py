@@ -20,6 +20,7 @@ from .server_options import (
     checked_token,
     credentials,
     org_option,
+    refuse_without,
     timeout_option,
     token_option,
 )
@@ -101,6 +102,7 @@ def _runs(
     url: str | None, token: str | None, org: str | None, timeout: float
 ) -> RunsOfServer | RunsOfMachine:
     if url is None:
+        refuse_without("--url", "org", "token", "timeout")
         return RunsOfMachine()
     check_address(url)
     return RunsOfServer(url, credentials(checked_token(token), org), timeout)

@@ -30,6 +30,7 @@ from flask_braintrust_evals.runs.spec import (
 from .cases import CaseFile
 from .outcome import IDLE_AFTER
 from .selection import Selection
+from .server_options import refuse_without
 
 
 @dataclass(frozen=True)
@@ -113,10 +114,12 @@ def check_evaluators(evaluators: Sequence[Evaluator], options: RunOptions, host:
     Raises:
         click.UsageError: one of them cannot.
     """
-    for evaluator in evaluators:
+    found = [(each, _needed_by(each, options)) for each in evaluators]
+    if not any(needed_by for _, needed_by in found):
+        refuse_without("--dataset or --experiment", "org")
+    for evaluator, needed_by in found:
         if options.distributed:
             _check_distributed(evaluator, host)
-        needed_by = _needed_by(evaluator, options)
         if needed_by and host.settings.api_key is None:
             raise click.UsageError(
                 f"{' and '.join(needed_by)}: set BRAINTRUST_API_KEY to your Braintrust API key"

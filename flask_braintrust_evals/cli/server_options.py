@@ -7,6 +7,7 @@ from typing import Any, TypeVar
 from urllib.parse import SplitResult, urlsplit
 
 import click
+from click.core import ParameterSource
 
 from flask_braintrust_evals.config import Session
 from flask_braintrust_evals.errors import ConfigurationError
@@ -36,6 +37,24 @@ def timeout_option(default: float, help: str) -> Callable[[F], F]:
         show_default=True,
         help=help,
     )
+
+
+def refuse_without(needed: str, *names: str) -> None:
+    """Refuse options that mean nothing without another one.
+
+    Environment variables that stand for them are meant for other commands, too, and are ignored.
+
+    Args:
+        needed: the option that is missing.
+        names: the options that need it, without their dashes.
+
+    Raises:
+        click.UsageError: one of them is in the command line.
+    """
+    context = click.get_current_context()
+    for name in names:
+        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            raise click.UsageError(f"--{name}: give {needed}, too")
 
 
 def check_address(url: str) -> None:

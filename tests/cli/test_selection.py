@@ -113,6 +113,7 @@ def test_the_cases_that_failed_are_run_again(tmp_path: Path) -> None:
         (["--case", "nobody"], "--case: no case has the id 'nobody'"),
         (["--case", "2"], "--case: no case has the id '2'"),
         (["--seed", "1"], "--seed: give --sample, too"),
+        (["--org", "acme"], "--org: give --dataset or --experiment, too"),
         (["--limit", "0"], "0 is not in the range"),
         (["--failed-from", "none.json"], "--failed-from: none.json: cannot be read"),
     ],
