@@ -18,6 +18,7 @@ from flask_braintrust_evals.serialization import dumps_or_reason
 from flask_braintrust_evals.suggestions import did_you_mean
 
 from .case_json import parse_json
+from .file_kinds import seems_to_be
 from .result_format import FORMAT, VERSION
 
 
@@ -151,13 +152,17 @@ class SavedResults:
         if not text.strip():
             hint = "a shell empties the file that '>' names before the command reads it"
             raise self._refused(f"is empty; {hint}")
+        kind = seems_to_be(text)
+        body = None
         try:
             body = parse_json(text)
         except json.JSONDecodeError as error:
-            raise self._refused(f"is not valid JSON: {error}") from None
+            if not kind:
+                raise self._refused(f"is not valid JSON: {error}") from None
         if not isinstance(body, dict) or body.get("format") != FORMAT:
+            seems = f", but seems to be {kind}" if kind else ""
             hint = "write one with --json, or export one from the local page"
-            raise self._refused(f"is no file of results; {hint}")
+            raise self._refused(f"is no file of results{seems}; {hint}")
         if body.get("version") != VERSION:
             known = f"this command reads version {VERSION}"
             given = excerpt(body.get("version"))

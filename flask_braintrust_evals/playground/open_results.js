@@ -3,10 +3,20 @@
 import { decodeText } from "./cases.js";
 import { byId, show } from "./dom.js";
 import { parseExactly } from "./exact_json.js";
-import { fromResults } from "./read_results.js";
+import { EXPECTED, fromResults } from "./read_results.js";
 import { Run } from "./run.js";
 
 const IN_REPORT = /<script type="application\/json" id="report-data">([^<]*)<\/script>/;
+
+// What a text seems to be that is not valid JSON. cli/file_kinds.py does the same.
+const KINDS = [
+  [/^<(!doctype html|html)\b/i, "HTML, and no report"],
+  [/^</, "XML"],
+  [/^###? /, "Markdown"],
+  [/^\{[^\n]*"flask-braintrust-evals\/journal"/, "what 'flask evals run --resume' writes"],
+  [/^\{[^\n]*\}\s*\n\s*\{/, "JSON Lines"],
+  [/^[^\n{[]*[,;\t]/, "CSV"],
+];
 
 export class Opener {
   #use = () => {};
@@ -55,7 +65,8 @@ function parsed(text) {
   try {
     body = parseExactly(text);
   } catch (error) {
-    throw new Error(`this file is not valid JSON: ${error.message}`);
+    const kind = KINDS.find(([pattern]) => pattern.test(text.trimStart()))?.[1];
+    throw new Error(kind ? `this is no file of results, but seems to be ${kind}: ${EXPECTED}` : `this file is not valid JSON: ${error.message}`);
   }
   return typeof body === "object" && body !== null ? body : {};
 }

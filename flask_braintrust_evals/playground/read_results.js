@@ -5,13 +5,14 @@ import { own } from "./records.js";
 import { FORMAT, VERSION } from "./results.js";
 import { countScores } from "./rows.js";
 
+export const EXPECTED = "export one as JSON, or write one with 'flask evals run --json'";
 const STATES = ["finished", "failed", "cancelled", "interrupted"];
 
 // Returns the runs in a file of results, which is a value of JSON, or throws an Error that says what is wrong with it.
 // They are plain data as Run.plain() returns it.
 export function fromResults(file) {
   if (file?.format !== FORMAT)
-    throw new Error("this is no file of results: export one as JSON, or write one with 'flask evals run --json'");
+    throw new Error(`this is no file of results: ${EXPECTED}`);
   if (file.version !== VERSION)
     throw new Error(`this file has version ${file.version} of the format, and this page reads version ${VERSION}`);
   const runs = file.runs ?? [file];

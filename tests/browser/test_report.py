@@ -138,13 +138,17 @@ def test_the_page_opens_what_the_command_line_has_written(
             == ["eval", "task", "score"]
         )
     )
-    wrong = tmp_path / "wrong.json"
-    wrong.write_text("{}")
     page.reload()
-    page.open_results(wrong)
-    page.wait(
-        lambda: "wrong.json cannot be opened: this is no file" in page.one("open-problem").text
-    )
+    wrong = tmp_path / "wrong.json"
+    for text, said in {
+        "{}": "this is no file of results: export",
+        "input,expected\n1,2\n": "but seems to be CSV: export",
+        "<?xml version='1.0'?>": "but seems to be XML: export",
+        "{": "this file is not valid JSON: ",
+    }.items():
+        wrong.write_text(text)
+        page.open_results(wrong)
+        page.wait(lambda said=said: said in page.one("open-problem").text)
     page.problems()
 
 

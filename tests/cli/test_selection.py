@@ -128,6 +128,17 @@ def test_a_wrong_choice_is_an_error_and_nothing_is_run(arguments: list[str], sai
     [
         ("[", "is not valid JSON"),
         ("[1]", "is no file of results; write one with --json"),
+        ("input;expected\na;b\n", "is no file of results, but seems to be CSV; write one"),
+        ("<!doctype html>\n<p>\n", "seems to be HTML; write"),
+        ('<!DOCTYPE HTML><p>\n<script id="report-data">', "seems to be a report in HTML; write"),
+        ('<?xml version="1.0"?>', "seems to be XML; write"),
+        ("### \u2705 echo\\: 1 case\n", "seems to be Markdown; write"),
+        ('{"input": 1}\r\n{"input": 2}\r\n', "seems to be JSON Lines; write"),
+        (
+            '{"format": "flask-braintrust-evals/journal", ',
+            "seems to be what --resume writes; write",
+        ),
+        ('{"format": "flask-braintrust-evals/results",\n', "is not valid JSON"),
         ("\n", "is empty; a shell empties the file that '>' names"),
         ('{"format": "another"}', "is no file of results"),
         (
