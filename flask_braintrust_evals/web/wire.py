@@ -14,7 +14,7 @@ from flask_braintrust_evals.engine.values.events import (
     TaskFinished,
 )
 from flask_braintrust_evals.engine.values.results import CaseRef, CaseResult
-from flask_braintrust_evals.engine.values.summary import MetricSummary, RunSummary, ScoreSummary
+from flask_braintrust_evals.engine.values.summary import RunSummary, ScoreSummary
 from flask_braintrust_evals.error_texts import cut_stack
 from flask_braintrust_evals.plain_values import safe_text
 from flask_braintrust_evals.runs.comparison import Comparison, changes
@@ -244,10 +244,14 @@ def summary_body(
         },
     }
     metrics = {
-        **{name: entry for name, entry in comparison.metrics.items() if "metric" in entry},
         **{
-            metric.name: _metric(metric, comparison.metrics.get(metric.name, {}))
-            for metric in summary.metrics.values()
+            name: _metric(name, entry["metric"], entry.get("unit", ""), entry)
+            for name, entry in comparison.metrics.items()
+            if "metric" in entry
+        },
+        **{
+            name: _metric(name, metric.mean, metric.unit, comparison.metrics.get(name, {}))
+            for name, metric in summary.metrics.items()
         },
     }
     body: dict[str, Any] = {
@@ -262,7 +266,8 @@ def summary_body(
         body["comparisonExperimentName"] = comparison.base_name
     if summary.scorer_metrics:
         body["scorerMetrics"] = {
-            metric.name: _metric(metric, {}) for metric in summary.scorer_metrics.values()
+            name: _metric(name, metric.mean, metric.unit, {})
+            for name, metric in summary.scorer_metrics.items()
         }
     if summary.failed or summary.scorer_errors:
         body["errors"] = {"cases": summary.failed, "scorers": summary.scorer_errors}
@@ -278,10 +283,5 @@ def _score(score: ScoreSummary, compared: Mapping[str, Any]) -> dict[str, Any]:
     return {"name": score.name, "score": score.mean, **changes(compared)}
 
 
-def _metric(metric: MetricSummary, compared: Mapping[str, Any]) -> dict[str, Any]:
-    return {
-        "name": metric.name,
-        "metric": metric.mean,
-        "unit": metric.unit,
-        **changes(compared),
-    }
+def _metric(name: str, mean: float, unit: str, compared: Mapping[str, Any]) -> dict[str, Any]:
+    return {"name": name, "metric": mean, "unit": unit, **changes(compared)}

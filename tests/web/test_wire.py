@@ -243,7 +243,12 @@ def test_a_comparison_is_sent_with_our_own_means() -> None:
             "logged by the task": {"name": "logged by the task", "score": 1, "diff": None},
             "of the earlier one": {"name": "of the earlier one", "score": None},
         },
-        metrics={"duration": {"name": "duration", "metric": 1.5}},
+        metrics={
+            "duration": {"metric": 1.5, "unit": None, "improvements": None, "more": "fields"},
+            "rounds": {"metric": 2, "unit": "laps", "diff": -1, "improvements": "many"},
+            "of the earlier one": {"metric": None, "unit": "s"},
+            "text": {"metric": "1.5", "unit": "s"},
+        },
     )
     scores = {
         "exact": {
@@ -260,7 +265,11 @@ def test_a_comparison_is_sent_with_our_own_means() -> None:
             "regressions": 0,
         },
     }
-    metrics = {"duration": {"name": "duration", "metric": 1.5}}
+    none = {"improvements": 0, "regressions": 0}
+    metrics = {
+        "duration": {"name": "duration", "metric": 1.5, "unit": "", **none},
+        "rounds": {"name": "rounds", "metric": 2, "unit": "laps", "diff": -1, **none},
+    }
     assert body == {
         **DESCRIPTION,
         "comparisonExperimentName": "before",
@@ -300,7 +309,7 @@ def test_metrics_are_our_own_means_with_the_changes_that_braintrust_tells() -> N
         },
         "tokens": {"name": "tokens", "metric": 7, "unit": "tok", **none},
         "estimated_cost": {"name": "estimated_cost", "metric": 0.5, "unit": "$", **none},
-        "llm_duration": compared["llm_duration"],
+        "llm_duration": {**compared["llm_duration"], **none},
     }
     assert body["scorerMetrics"] == {
         "tokens": {"name": "tokens", "metric": 3, "unit": "tok", **none}
