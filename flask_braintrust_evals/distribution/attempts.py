@@ -124,7 +124,8 @@ class OrderedRun:
         began_at: when it last had a case after a time without any.
         cases: those that are ordered and not done, by their number.
         is_cancelled: whether it was cancelled.
-        refused_at: when a worker first refused it, since one last ran a case of it.
+        refused_since: when a worker first refused it, since one last ran a case of it.
+        refused_at: when each worker last refused it, by its name.
         failure: why no case of it can be run; ``None``: that is not known.
     """
 
@@ -135,7 +136,8 @@ class OrderedRun:
         self.began_at = time.monotonic()
         self.cases: dict[int, OpenCase] = {}
         self.is_cancelled = False
-        self.refused_at: float | None = None
+        self.refused_since: float | None = None
+        self.refused_at: dict[str, float] = {}
         self.failure: WorkersError | None = None
         self._seconds = math.inf
 

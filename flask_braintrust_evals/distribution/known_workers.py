@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Mapping
 
 from .transport import WorkerInfo
 
@@ -22,6 +23,7 @@ class KnownWorkers:
         self.heard_at = -math.inf
         self._heard_at: dict[str, float] = {}
         self._info: dict[str, tuple[float, WorkerInfo]] = {}
+        self._known_since: dict[str, float] = {}
         self._idle_since: dict[str, float] = {}
         self._forgot_at = time.monotonic()
 
@@ -37,6 +39,7 @@ class KnownWorkers:
         """Note what a process says of itself."""
         now = time.monotonic()
         self._info[info.process] = now, info
+        self._known_since.setdefault(info.process, now)
         if info.busy < info.slots:
             self._idle_since.setdefault(info.process, now)
         else:
@@ -78,9 +81,31 @@ class KnownWorkers:
         """Return whether a process runs cases, of any owner, as it has said since a time."""
         return any(at >= seen_since and info.busy for at, info in self._info.values())
 
+    def has_untried(self, evaluator: str, refused_at: Mapping[str, float]) -> bool:
+        """Return whether a process has an evaluator, is busy, and may have the code for it.
+
+        Args:
+            evaluator: the name of the evaluator.
+            refused_at: when workers last refused it, by their names. Their processes have the same
+                code, but those that were started later.
+        """
+        limit = time.monotonic() - HEARD_LATELY
+        return any(
+            info.busy >= info.slots
+            and evaluator in info.evaluators
+            and self._heard_at.get(process, 0.0) > limit
+            and self._known_since[process] > refused_at.get(info.name, -math.inf)
+            for process, (_, info) in self._info.items()
+        )
+
+    def name_of(self, process: str) -> str:
+        """Return the name of the worker that a process belongs to; that of the process: unknown."""
+        return self._info[process][1].name if process in self._info else process
+
     def _forget(self, now: float) -> None:
         self._forgot_at = now
         for process in [p for p, at in self._heard_at.items() if now - at > HEARD_LATELY]:
             del self._heard_at[process]
             self._info.pop(process, None)
             self._idle_since.pop(process, None)
+            self._known_since.pop(process, None)

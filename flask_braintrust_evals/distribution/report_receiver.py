@@ -128,7 +128,7 @@ class ReportReceiver(Listener):
             elif report.kind == "started":
                 state.supervision.note_started(case, process)
             elif report.kind == "refused":
-                failure = state.supervision.note_refused(case, report.content)
+                failure = state.supervision.note_refused(case, report.content, process)
             elif self._is_lost(report, case):
                 failure = self._note_lost(case, report)
                 is_again = failure is None

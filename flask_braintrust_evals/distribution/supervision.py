@@ -13,7 +13,7 @@ from .attempts import MAX_GIVEN_UP, MAX_LOSSES, CaseLostError, OpenCase, Ordered
 from .known_workers import KnownWorkers
 
 REFUSED_SECONDS = 30.0
-"""Seconds for which the cases of a run are sent again that all workers refuse."""
+"""Seconds for which the cases of a run are sent again that all workers refuse that are not busy."""
 REFUSED_PAUSE = 1.0
 """Seconds after a refusal before a case is sent again."""
 NO_WORKER_SECONDS = 30.0
@@ -78,19 +78,25 @@ class Supervision:
         now = time.monotonic()
         case.started_at = case.heard_at = self._last_started_at = now
         case.process, case.overtaken_at = process, None
-        case.run.refused_at = None
+        case.run.refused_since = None
         if case.sent_at is not None:
             self._last_started_sent_at = max(self._last_started_sent_at, case.sent_at)
         self._workers.note_busy(process)
 
-    def note_refused(self, case: OpenCase, reason: str) -> WorkersError | None:
+    def note_refused(self, case: OpenCase, reason: str, process: str) -> WorkersError | None:
         """Have a refused case sent again after a pause; return why the run fails, if it does."""
         now = time.monotonic()
         run = case.run
+        run.refused_at[self._workers.name_of(process)] = now
         # Other workers may be busy with cases of the run for as long as they like.
-        if run.refused_at is None or any(c.started_at is not None for c in run.cases.values()):
-            run.refused_at = now
-        if now - run.refused_at > REFUSED_SECONDS:
+        if run.refused_since is None or any(c.started_at is not None for c in run.cases.values()):
+            run.refused_since = now
+        # Within the lease, those that are busy have said so. In a rolling deployment, they may be
+        # those that have the new code already.
+        seconds = max(REFUSED_SECONDS, self.lease)
+        if now - run.refused_since > seconds and not self._workers.has_untried(
+            run.order.evaluator, run.refused_at
+        ):
             return WorkersError(reason)
         case.next_attempt()
         case.resend_at = now + REFUSED_PAUSE
@@ -128,7 +134,9 @@ class Supervision:
         self._recover_at = self._recover_from + self.lease * 2 / 3
 
     def seems_stalled(self, runs: Iterable[OrderedRun]) -> bool:
-        """Return whether cases wait for workers, and none has been started for some time."""
+        """Return whether cases are refused, or wait for workers and none starts for some time."""
+        if any(run.refused_since is not None for run in runs):
+            return True
         limit = time.monotonic() - self.lease * 2 / 3
         return self._last_started_at < limit and any(
             case.started_at is None and case.sent_at is not None and case.sent_at < limit

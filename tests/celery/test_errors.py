@@ -78,6 +78,23 @@ def test_a_worker_with_other_code_refuses_until_one_with_the_right_code_is_there
     assert sorted(outputs(events)) == [1, 2, 3]
 
 
+def test_refusals_fail_no_run_while_a_worker_with_the_right_code_is_busy(
+    client: Client, server: Gunicorn, site: Site
+) -> None:
+    start_worker(site, TEST_VERSION="other").kill()
+    site.begin()
+    start_worker(site)
+    gated = client.stream("gated", cases(*site.inputs(2)))
+    wait_until(lambda: len(site.noted("started")) == 2)
+    other = start_worker(site, TEST_VERSION="other")
+    requests.post(f"{server.url}/refused-for/1", timeout=5)
+    stream = client.stream("versioned", cases(1))
+    wait_until(lambda: other.log.count("cases are refused") > 4)
+    site.open()
+    check_counted_once([*gated], 2)
+    assert outputs([*stream]) == [1]
+
+
 @pytest.mark.parametrize(
     ("name", "data", "says"),
     [

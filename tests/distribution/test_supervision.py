@@ -70,7 +70,7 @@ class Owner:
         return done
 
     def hello(self, busy: int, evaluator: str = "e", process: str = "h/1") -> None:
-        info = WorkerInfo("h", process, "threads", 1, busy, (evaluator,), "0", "")
+        info = WorkerInfo(process[0], process, "threads", 1, busy, (evaluator,), "0", "")
         self.workers.note(process)
         self.workers.note_hello(info)
 
@@ -270,7 +270,7 @@ def test_refusals_are_sent_again_after_a_pause_until_all_workers_have_refused_fo
     began = owner.clock.now
     failure = None
     while failure is None:
-        failure = owner.supervision.note_refused(case, "worker x has other code")
+        failure = owner.supervision.note_refused(case, "worker x has other code", "h/1")
         if failure is None:
             assert owner.check().resend == []
             assert owner.pass_seconds(1).resend == [case]
@@ -282,20 +282,49 @@ def test_refusals_are_sent_again_after_a_pause_until_all_workers_have_refused_fo
 
 def test_a_start_ends_the_time_of_refusals(owner: Owner) -> None:
     case = owner.sent(0)
-    assert owner.supervision.note_refused(case, "no") is None
+    assert owner.supervision.note_refused(case, "no", "h/1") is None
     owner.pass_seconds(29)
     owner.started(1)
     owner.pass_seconds(29)
-    assert owner.supervision.note_refused(case, "no") is None
+    assert owner.supervision.note_refused(case, "no", "h/1") is None
     owner.pass_seconds(29)
-    assert owner.supervision.note_refused(case, "no") is None
+    assert owner.supervision.note_refused(case, "no", "h/1") is None
 
 
 def test_a_worker_with_other_code_does_no_harm_while_others_are_at_work(owner: Owner) -> None:
     busy, case = owner.started(0), owner.sent(1)
     for _ in range(100):
-        assert owner.supervision.note_refused(case, "no") is None
+        assert owner.supervision.note_refused(case, "no", "h/1") is None
         assert owner.pass_seconds(1, busy).fail == []
+
+
+def test_refusals_do_not_fail_a_run_while_a_worker_is_busy_that_may_have_its_code(
+    owner: Owner,
+) -> None:
+    case = owner.sent(0)
+
+    def refused(*busy: str) -> WorkersError | None:
+        """What comes of a minute of refusals of "h", while processes are busy."""
+        for _ in range(60):
+            owner.hello(0)
+            for process in busy:
+                owner.hello(1, "of others" if process == "o/1" else "e", process)
+            failure = owner.supervision.note_refused(case, "no", "h/1")
+            assert owner.supervision.seems_stalled([owner.run]), "they are asked what they do"
+            if failure is not None:
+                return failure
+            owner.pass_seconds(1)
+            owner.send(case)
+        return None
+
+    assert refused("a/1") is None
+    assert refused("a/1", "h/2") is None
+    owner.supervision.note_refused(case, "no", "a/1")
+    assert refused("a/1", "h/2", "o/1") is not None, "the code of 'h', and other evaluators"
+    owner.pass_seconds(1)
+    assert refused("a/2") is None, "'a' has been started again"
+    owner.pass_seconds(known_workers.HEARD_LATELY)
+    assert owner.supervision.note_refused(case, "no", "h/1") is not None, "it says nothing more"
 
 
 def test_those_behind_a_case_that_killed_its_process_are_not_to_blame(owner: Owner) -> None:
