@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 
-from .gevent_patch import new_event, new_lock
+from .gevent_patch import new_event, new_lock, set_event
 
 
 class Cancellation:
@@ -31,10 +31,10 @@ class Cancellation:
                 return
             self._is_set = True
             callbacks = list(self._callbacks.values())
-        self.event.set()  # which may wait for a lock of those that wait for it
         with ExitStack() as all_of_them:  # each also if another one raises
             for callback in reversed(callbacks):
                 all_of_them.callback(callback)
+            set_event(self.event)
 
     def sets_too(self, other: Cancellation) -> None:
         """Have ``other`` set with this one, or at once if this one is set."""

@@ -53,6 +53,19 @@ def new_event() -> threading.Event:
     return event
 
 
+def set_event(event: threading.Event) -> None:
+    """Set an event, also if the caller is interrupted meanwhile, which is raised afterwards.
+
+    Setting waits for a lock of those that wait, where they are on other threads. A greenlet may be
+    killed then, or have a time-out.
+    """
+    try:
+        event.set()
+    except BaseException:
+        event.set()
+        raise
+
+
 @functools.cache  # asking gevent takes longer than making an event, and each run has several
 def _event_class(patched: bool) -> Any:
     return original("threading", "Event")

@@ -79,6 +79,34 @@ def test_a_real_thread_that_has_waited_leaves_no_descriptors() -> None:
     assert python(script) == "20 0\n"
 
 
+def test_what_is_interrupted_while_it_sets_an_event_loses_nothing() -> None:
+    script = """
+    from gevent import monkey
+    monkey.patch_all()
+    import gevent
+    from flask_braintrust_evals.concurrency.cancellation import Cancellation
+    from flask_braintrust_evals.engine.running.run_users import CONSUMER, RunUsers
+
+    called = []
+    cancellation, users = Cancellation(), RunUsers("e", lambda: called.append("closed"))
+    cancellation.add(1, lambda: called.append("cancelled"))
+    users.when_released(lambda: called.append("released"))
+    for event, act in (
+        (cancellation.event, cancellation.set),
+        (users.no_workers, lambda: users.leave(CONSUMER)),
+    ):
+        event._cond.acquire()  # as a thread that begins to wait
+        gevent.spawn_later(0.05, event._cond.release)
+        try:
+            with gevent.Timeout(0.01):
+                act()
+        except gevent.Timeout:
+            called.append(event.is_set())
+    print(called)
+    """
+    assert python(script) == "['cancelled', True, 'released', 'closed', True]\n"
+
+
 def test_without_gevent_events_are_those_of_the_standard_library() -> None:
     assert not is_patched()
     assert type(new_event()) is threading.Event

@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 
-from flask_braintrust_evals.concurrency.gevent_patch import new_event, start_thread
+from flask_braintrust_evals.concurrency.gevent_patch import new_event, set_event, start_thread
 from flask_braintrust_evals.concurrency.timers import Timer, call_later
 
 logger = logging.getLogger("flask_braintrust_evals")
@@ -98,12 +98,12 @@ class RunUsers:
             no_workers, unused = self._present <= {CONSUMER}, not self._present
         if is_late:
             self._note_late(user)
-        if no_workers:
-            self.no_workers.set()
-        if unused:
-            with ExitStack() as afterwards:
+        with ExitStack() as afterwards:  # also if the caller is interrupted
+            if unused:
                 afterwards.callback(self._close_source_if_unused)
-                self._release()
+                afterwards.callback(self._release)
+            if no_workers:
+                set_event(self.no_workers)
         return no_workers
 
     def let_go_after(self, seconds: float) -> None:
