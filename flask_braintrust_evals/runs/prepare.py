@@ -114,6 +114,8 @@ def prepare(
         cancellation=cancellation,
         scope=host.scope,
     )
+    recorded = 0 if collector is None else MAX_ATTRIBUTE_BYTES
+    room = Room(own=size_of_copy(spec.parameters), recorded=recorded)
     executor: CaseExecutor = LocalExecutor(runner, uploads)
     if distribution is not None:
         executor = distribution.executor(
@@ -140,7 +142,7 @@ def prepare(
         max_cases=numbers.max_cases,
         outlive_run=isinstance(spec.data, OwnCases) and not data.is_fetched,
         places=host.places if requester.limited and distribution is None else None,
-        room=Room(own=size_of_copy(spec.parameters)) if requester.limited else None,
+        room=room if requester.limited else None,
         idle_after=idle_after,
         name=evaluator.name,
     )

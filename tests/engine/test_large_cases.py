@@ -14,7 +14,13 @@ from flask_braintrust_evals.engine.evaluator import Evaluator
 from flask_braintrust_evals.engine.running.case_runner import CaseRunner
 from flask_braintrust_evals.engine.running.executor import CaseJob, Emit
 from flask_braintrust_evals.engine.running.hooks import EvalHooks
-from flask_braintrust_evals.engine.running.large_cases import LARGE, ROOM, Room, size_if_large
+from flask_braintrust_evals.engine.running.large_cases import (
+    COPIES,
+    LARGE,
+    ROOM,
+    Room,
+    size_if_large,
+)
 from flask_braintrust_evals.engine.running.run import Run
 from flask_braintrust_evals.engine.values.cases import EvalCase
 from flask_braintrust_evals.engine.values.events import CaseFinished, Event, RunFailed, TaskFinished
@@ -60,6 +66,7 @@ def test_only_so_many_large_cases_run_at_a_time_as_have_room() -> None:
 
 def test_one_that_is_larger_than_the_room_runs_alone() -> None:
     assert most_at_a_time([TEXT] * 4, Room(1)) == 1
+    assert most_at_a_time(["x" * (LARGE // 6)] * 4, Room(1, recorded=LARGE)) == 1
 
 
 def test_other_cases_and_runs_are_not_held_up() -> None:
@@ -92,6 +99,17 @@ def test_the_size_is_about_that_in_memory(
     make: Callable[[], EvalCase], least: float, most: float
 ) -> None:
     assert least <= size_if_large(make()) <= most
+
+
+@pytest.mark.parametrize(
+    ("length", "recorded", "copied"),
+    [(LARGE, LARGE, LARGE), (LARGE, 10, 10), (LARGE, 0, 0), (LARGE // 6, LARGE, LARGE // 6)],
+)
+def test_texts_count_as_often_as_spans_have_them(length: int, recorded: int, copied: int) -> None:
+    case = EvalCase("x" * length, [[] for _ in range(10)])
+    plain = size_if_large(case, own=LARGE)
+    added = size_if_large(case, own=LARGE, recorded=recorded) - plain
+    assert added == pytest.approx(COPIES * copied, abs=1000)
 
 
 def test_objects_of_the_user_are_not_asked_for_their_size() -> None:

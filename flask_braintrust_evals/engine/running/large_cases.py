@@ -1,7 +1,7 @@
 """Bounds the memory of a run's large cases: only so many of them run at a time.
 
 A caller can send one large case and ask for many trials of it. Each trial has the output and its
-JSON in memory, and its own copy of what a task could change.
+JSON in memory, its own copy of what a task could change, and spans with both.
 """
 
 from __future__ import annotations
@@ -18,21 +18,28 @@ LARGE = 100_000
 """Bytes from which on a case is large."""
 ROOM = 24_000_000
 """Bytes that the large cases of a run may have that run at a time; a single one may have more."""
+COPIES = 6
+"""How often the texts of a case are in memory besides, while its spans are: the input in those of
+the case and of its scorers, and as often an output that is like it, which is encoded as well."""
 _OTHER = 64
 """Bytes of a key, and of a value that is no text, dict or list."""
 _HEAD = 24
 """Bytes of a dict or list besides those that it tells."""
 
 
-def size_if_large(case: EvalCase, own: int = 0) -> int:
+def size_if_large(case: EvalCase, own: int = 0, recorded: int = 0) -> int:
     """Return about how many bytes of memory the values of a case take; 0: it is not large.
 
     Objects of user code count little: callers cannot send them. Of the values, not more is counted
-    than there is room for. ``own`` are bytes that the case takes besides them.
+    than there is room for. ``own`` are bytes that the case takes besides them, and ``recorded`` those
+    of its texts that each of its spans may have.
     """
     values = [case.input, case.expected, case.metadata]
     values += [case.id, case.upsert_id, case.origin, case.tags]  # which are in events and spans
     size = own + _size([values], str.__sizeof__)
+    if size + COPIES * min(size, recorded) >= LARGE:  # as most are not
+        texts = size - own - size_of_copy(values)
+        size += COPIES * min(texts, recorded)
     return size if size >= LARGE else 0
 
 
@@ -67,11 +74,13 @@ class Room:
         size: bytes that there are.
         own: bytes that each trial takes besides the values of its case, such as for its copy of the
             parameters.
+        recorded: bytes of the texts of a case that each of its spans may have; 0: there are none.
     """
 
-    def __init__(self, size: int = ROOM, own: int = 0) -> None:
+    def __init__(self, size: int = ROOM, own: int = 0, recorded: int = 0) -> None:
         self._size = size
         self._own = own
+        self._recorded = recorded
         self._inside: dict[Trial, int] = {}
         self._closed = False
         # As in Channel: with a plain Lock, a Condition costs gevent a switch.
@@ -84,7 +93,7 @@ class Room:
 
     def size_if_large(self, case: EvalCase) -> int:
         """Return about how many bytes a trial of a case takes; 0: it need not enter."""
-        return size_if_large(case, self._own)
+        return size_if_large(case, self._own, self._recorded)
 
     def enter(self, trial: Trial, size: int) -> bool:
         """Wait until there is room for a trial; return false if the run has ended instead."""
