@@ -104,9 +104,16 @@ class Job(Generic[T]):
             self._signal = None
 
     def result(self) -> T:
-        """Return what a call that has ended returned; raise what it raised."""
-        if self._error is not None:
-            raise self._error
+        """Return what a call that has ended returned; raise what it raised, once.
+
+        An exception refers to the frames that it has passed, and so to this, which forgets it.
+        """
+        error, self._error = self._error, None
+        if error is not None:
+            try:
+                raise error
+            finally:
+                del error
         return cast(T, self._result)
 
     def _finish(self, result: T | None, error: BaseException | None) -> None:

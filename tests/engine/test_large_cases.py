@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 import time
 import weakref
@@ -244,3 +245,47 @@ def test_without_scorers_an_output_is_gone_while_its_json_waits_for_the_consumer
         made.clear()
         CaseRunner(plan, parameters, keeps_outputs=keeps).run(CaseJob(EvalCase("in"), 0, 0), emit)
     assert living == [True, False]
+
+
+# --- Failures ---
+
+
+def fails(output: Output) -> None:
+    raise ValueError("no good")
+
+
+async def fails_later(output: Output) -> None:
+    raise ValueError("no good")
+
+
+@pytest.mark.parametrize("options", [{}, {"task_timeout": 60}, {"blocking": True}])
+@pytest.mark.parametrize(
+    ("task_fails", "is_async"), [(False, False), (False, True), (True, False), (True, True)]
+)
+def test_a_failure_keeps_nothing_of_its_case(
+    options: dict[str, Any], task_fails: bool, is_async: bool
+) -> None:
+    made: list[weakref.ref[Output]] = []
+
+    def task(input: Any) -> Any:
+        output = Output([1])
+        made.append(weakref.ref(output))
+        if task_fails:
+            raise ValueError("no good")
+        return output
+
+    async def later(input: Any) -> Any:
+        return task(input)
+
+    scores = [fails, fails_later]
+    evaluator = Evaluator(
+        "e", later if is_async else task, data=inputs(1, 2), scores=scores, **options
+    )
+    gc.disable()  # which finds cycles late, and each of them may have a large case
+    try:
+        result = evaluator.run()
+        assert len(result.failures) == 2 * task_fails
+        del result
+        eventually(lambda: [each() for each in made] == [None, None])
+    finally:
+        gc.enable()

@@ -114,6 +114,7 @@ class CaseScorer:
                 failed.append(run.scorer.name)
             if not run.has_scope:
                 note_error(error)
+            del error  # see _add()
         return failed
 
     def _call_all(self, result: CaseResult, span: Span, parameters: Parameters) -> list[ScorerRun]:
@@ -157,7 +158,10 @@ class CaseScorer:
             run.end(failure)
         except Exception as error:  # of the scope, such as of a function that the teardown calls
             self._add_failure(run, error, result)
-        return failure
+        try:
+            return failure
+        finally:
+            del failure  # it refers to this frame, and so would keep the whole case
 
     def _add_failure(self, run: ScorerRun, error: BaseException, result: CaseResult) -> None:
         what = f"{'scorer' if run.kind == 'score' else run.kind} {run.scorer.name!r}"

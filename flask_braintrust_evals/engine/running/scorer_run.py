@@ -160,6 +160,7 @@ class ScorerRun:
                 self._entered.leave(error)
         finally:
             self._watch.end_span(self.span, self._ended_ns)
+            self._job = self._error = None  # whose frames refer to this
 
     def _enter(self) -> None:
         self._context.run(self._code.make_current, self.span, semconv.OF_SCORERS)
@@ -187,3 +188,4 @@ class ScorerRun:
             if job is None:
                 raise
             job.fail(error)
+            job = None  # the error refers to this frame
