@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -103,6 +104,11 @@ def test_a_report_may_have_several_evaluators(shared_browser: Any, tmp_path: Pat
     check_that_nothing_is_injected(page)
 
 
+def says(page: Page, text: str) -> bool:
+    found: str = page.one("open-problem").text
+    return text in found
+
+
 def test_the_page_opens_what_the_command_line_has_written(
     shared_browser: Any, page_server: Gunicorn, tmp_path: Path
 ) -> None:
@@ -148,7 +154,7 @@ def test_the_page_opens_what_the_command_line_has_written(
     }.items():
         wrong.write_text(text)
         page.open_results(wrong)
-        page.wait(lambda said=said: said in page.one("open-problem").text)
+        page.wait(partial(says, page, said))
     page.problems()
 
 
