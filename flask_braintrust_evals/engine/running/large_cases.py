@@ -31,8 +31,8 @@ def size_if_large(case: EvalCase, own: int = 0, recorded: int = 0) -> int:
     """Return about how many bytes of memory the values of a case take; 0: it is not large.
 
     Objects of user code count little: callers cannot send them. Of the values, not more is counted
-    than there is room for. ``own`` are bytes that the case takes besides them, and ``recorded`` those
-    of its texts that each of its spans may have.
+    than there is room for. ``own`` are bytes that the case takes besides them, and ``recorded``
+    those of its texts that each of its spans may have.
     """
     values = [case.input, case.expected, case.metadata]
     values += [case.id, case.upsert_id, case.origin, case.tags]  # which are in events and spans
