@@ -7,11 +7,17 @@ import weakref
 
 import pytest
 from celery import Celery
+from celery.app.utils import Settings
 from flask import Flask
 
 from flask_braintrust_evals import EvalsBlueprint
 from flask_braintrust_evals.contrib.celery import hosting
-from flask_braintrust_evals.contrib.celery.hosting import why_no_worker, worker_of
+from flask_braintrust_evals.contrib.celery.hosting import (
+    SILENCE_SECONDS,
+    survive_outages,
+    why_no_worker,
+    worker_of,
+)
 
 
 def new_application(celery_app: Celery, *, is_late: bool = False) -> weakref.ref[Flask]:
@@ -62,3 +68,17 @@ def test_that_nothing_runs_cases_has_a_reason(monkeypatch: pytest.MonkeyPatch) -
     gc.collect()
     assert app() is None
     assert "no longer exists: keep it in a variable" in why_no_worker()
+
+
+def test_workers_survive_outages_unless_the_application_says_otherwise() -> None:
+    def conf(broker: str, **settings: object) -> Settings:
+        app = Celery("site", broker=broker, set_as_current=False)
+        app.conf.update(settings)
+        survive_outages(app)
+        return app.conf
+
+    redis = conf("redis://broker", broker_transport_options={"socket_timeout": 9})
+    assert redis.broker_transport_options == {**SILENCE_SECONDS, "socket_timeout": 9}
+    assert not redis.broker_channel_error_retry
+    assert conf("amqp://broker").broker_channel_error_retry
+    assert not conf("amqp://broker", broker_channel_error_retry=False).broker_channel_error_retry

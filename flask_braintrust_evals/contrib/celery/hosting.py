@@ -166,21 +166,28 @@ def warnings_for(worker: Any) -> list[str]:
     return found
 
 
-def limit_silence(app: Celery) -> None:
-    """Have a worker notice that its connection to Redis is dead; RabbitMQ has heartbeats for that.
+def survive_outages(app: Celery) -> None:
+    """Have a worker notice that its connection is dead, and take cases again over another one.
+
+    Redis has no heartbeats. RabbitMQ has them, and until they are late, it keeps the queue for the
+    remote control of the worker locked: Celery would end the worker for that when it connects
+    again.
 
     What the application has set itself stays.
     """
-    if app.connection_for_read().transport.driver_type == "redis":
+    driver = app.connection_for_read().transport.driver_type
+    if driver == "redis":
         options = app.conf.broker_transport_options
         app.conf.broker_transport_options = {**SILENCE_SECONDS, **options}
+    elif driver == "amqp":
+        app.conf.add_defaults({"broker_channel_error_retry": True})
 
 
 @signals.worker_init.connect  # type: ignore[untyped-decorator]
 def _note_worker(sender: Any, **_: Any) -> None:
     _state.worker = sender
     if _takes_orders(sender.app):
-        limit_silence(sender.app)
+        survive_outages(sender.app)
 
 
 @signals.worker_process_init.connect  # type: ignore[untyped-decorator]
