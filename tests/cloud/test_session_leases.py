@@ -364,5 +364,5 @@ class CacheModel(RuleBasedStateMachine):
             assert session.closed == (not used)
 
 
-CacheModel.TestCase.settings = settings(max_examples=200, stateful_step_count=40, deadline=None)
+CacheModel.TestCase.settings = settings(max_examples=60, stateful_step_count=40, deadline=None)
 TestCacheModel = pytest.mark.slow(CacheModel.TestCase)

@@ -77,7 +77,7 @@ def test_any_body_is_answered(client: FlaskClient, fields: dict[str, Any], data:
 
 
 @given(body=st.binary(max_size=200) | json_values.map(lambda v: json.dumps(v).encode()))
-@settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
 def test_any_bytes_are_answered(client: FlaskClient, body: bytes) -> None:
     response = client.post("/evals/eval", data=body, content_type="application/json")
     assert response.status_code in (400, 404)
