@@ -250,19 +250,18 @@ def test_all_can_be_done_by_keyboard(page: Page) -> None:
     assert page.browser.switch_to.active_element == page.one("results")
 
 
-def test_ten_thousand_rows_are_no_burden(page: Page) -> None:
-    page.start("many", list(range(10_000)))
-    page.finish(patience=300)  # on a machine that does much else
-    assert page.status == "many: finished, 10000 of 10000 done"
+def test_thousands_of_rows_are_no_burden(page: Page) -> None:
+    page.run("many", list(range(2_000)))
+    assert page.status == "many: finished, 2000 of 2000 done"
     assert len(page.all("#table .row")) < 100
-    assert page.all("[role=grid]")[0].get_attribute("aria-rowcount") == "10001"
+    assert page.all("[role=grid]")[0].get_attribute("aria-rowcount") == "2001"
     page.all("[role=grid]")[0].send_keys(Keys.END)
-    page.wait(lambda: page.table[-1][0] == "10000")
+    page.wait(lambda: page.table[-1][0] == "2000")
     page.wait(lambda: len(page.table) > 15)  # those above the visible ones come a moment later
     numbers = [int(row[0]) for row in page.table]
     assert numbers == sorted(numbers), "rows are in their order for screen readers, too"
-    page.set(page.one("search"), "9998")
-    page.wait(lambda: [row[2] for row in page.table] == ["9998"])
+    page.set(page.one("search"), "1998")
+    page.wait(lambda: [row[2] for row in page.table] == ["1998"])
 
 
 def exported(page: Page, downloads: Path, kind: str) -> str:
