@@ -32,7 +32,6 @@ def serve(
     worker: str = "gevent",
     *options: str,
     settings: Mapping[str, str] | None = None,
-    fresh: bool = False,
 ) -> Gunicorn:
     cloud.add_user("token-app", orgs=("the application's",))
     if worker == "gthread":
@@ -52,13 +51,12 @@ def serve(
         options=options,
         environ=variables,
         libraries=SDK,
-        fresh=fresh,
     )
 
 
 @pytest.fixture(scope="module")
 def server(shared_cloud: StandIn, openai_url: str) -> Iterator[Gunicorn]:
-    with serve(shared_cloud, openai_url, fresh=True) as server:
+    with serve(shared_cloud, openai_url) as server:
         yield server
 
 
