@@ -1,38 +1,17 @@
-"""How a server starts, and what keeps it from starting."""
+"""What keeps a server from starting."""
 
 from __future__ import annotations
 
-import threading
 from pathlib import Path
 
 import pytest
 
-from tests.server import Client, Gunicorn, cases, outputs
+from tests.server import Gunicorn
 from tests.standin import StandIn
 
-from .conftest import PLAYGROUND, environ
+from .conftest import environ
 
 pytestmark = pytest.mark.live
-
-
-def test_it_works_when_the_application_is_preloaded(cloud: StandIn) -> None:
-    options = ("--preload", "--workers", "2")
-    with Gunicorn(options=options, environ=environ(cloud)) as server:
-        client = Client(server.url + "/evals")
-        done = threading.Barrier(8 + 1)
-
-        def run(number: int) -> None:
-            name = "async-echo" if number % 2 else "echo"
-            assert len(outputs(client.run(name, cases(*range(20)), parent=PLAYGROUND))) == 20
-            done.wait(30)
-
-        threads = [threading.Thread(target=run, args=(n,)) for n in range(8)]
-        for thread in threads:
-            thread.start()
-        done.wait(30)
-        for thread in threads:
-            thread.join()
-        cloud.wait_for(lambda: len(cloud.spans_named("eval")) == 160)
 
 
 TWIN = """
@@ -84,7 +63,7 @@ def test_a_server_does_not_start_if_a_file_cannot_be_imported(
 
 def test_a_server_does_not_start_with_a_wrong_setting(cloud: StandIn) -> None:
     settings = {**environ(cloud), "BRAINTRUST_EVALS_HEARTBEAT": "soon"}
-    with Gunicorn(environ=settings, wait=False, fresh=True) as server:
+    with Gunicorn(environ=settings, wait=False) as server:
         assert server.process.wait(20) != 0
         assert (
             "ConfigurationError: BRAINTRUST_EVALS_HEARTBEAT is 'soon', but must be a number of"

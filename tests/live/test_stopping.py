@@ -23,19 +23,21 @@ def serve(cloud: StandIn, worker: str, *options: str) -> Gunicorn:
     return Gunicorn(worker_class=worker, options=options, environ=variables, fresh=fresh)
 
 
-@pytest.mark.parametrize("options", [(), ("--preload",)], ids=["", "preload"])
-def test_coroutines_may_use_threads_and_the_worker_still_ends_on_sigterm(
+@pytest.mark.parametrize("options", [(), ("--preload", "--workers", "2")], ids=["", "preload"])
+def test_runs_at_once_and_their_threads_end_and_the_workers_end_on_sigterm(
     cloud: StandIn, options: tuple[str, ...]
 ) -> None:
     with Gunicorn(options=options, environ=environ(cloud), fresh=True) as server:
         client = Client(server.url + "/evals")
 
-        def run(number: int) -> None:
-            events = client.run("threads-of-coroutines", cases(*range(30)), parent=PLAYGROUND)
-            assert sorted(outputs(events)) == list(range(30))
+        def run(name: str) -> None:
+            events = client.run(name, cases(*range(30)), parent=PLAYGROUND)
+            assert sorted(outputs(events)) == list(range(30)), name
 
-        with ThreadPoolExecutor(5) as pool:
-            list(pool.map(run, range(5)))
+        names = ["threads-of-coroutines", "echo", "async-echo"] * 4
+        with ThreadPoolExecutor(len(names)) as pool:
+            list(pool.map(run, names))
+        cloud.wait_for(lambda: len(cloud.spans_named("eval")) == len(names) * 30)
         # gunicorn kills workers that have not ended in its grace period, and says so.
         server.process.send_signal(signal.SIGTERM)
         assert server.process.wait(20) == 0

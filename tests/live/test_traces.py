@@ -185,7 +185,7 @@ def test_with_preload_and_several_workers_nothing_hangs_and_nothing_is_lost(
     cloud: StandIn, tmp_path: Path
 ) -> None:
     variables = {**environ(cloud), "APP_SPANS": str(tmp_path / "app-spans")}
-    options = ("--preload", "--workers", "3")
+    options = ("--preload", "--workers", "2")
     app = "tests.live.traced_app:create_app()"
     with Gunicorn(app, options=options, environ=variables) as server:
 
