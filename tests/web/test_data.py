@@ -53,69 +53,70 @@ def dataset(cloud: StandIn) -> str:
 # --- Which source ---
 
 
-@pytest.mark.parametrize(
-    ("data", "text"),
-    [
-        (None, f"data: missing; {SOURCES}"),
-        ("d1", f"data: got string; {SOURCES}"),
-        (1, f"data: got integer; {SOURCES}"),
-        (True, f"data: got boolean; {SOURCES}"),
-        ({}, f"data: found none; {SOURCES}"),
-        ({"project_name": "Geo"}, f"data: found none; {SOURCES}"),
-        ({"dataset": "d1"}, f"data: found none; {SOURCES}"),
-        ({"data": None, "dataset_id": None}, f"data: found none; {SOURCES}"),
-        (
-            {"data": [], "dataset_id": "d1"},
-            f"data: found data.data and data.dataset_id; {SOURCES}",
-        ),
-        (
-            {"dataset_id": "d1", "dataset_name": "capitals"},
-            f"data: found data.dataset_id and data.dataset_name; {SOURCES}",
-        ),
-        (
-            {"data": [], "dataset_name": "a", "experiment_name": "b"},
-            f"data: found data.data and data.dataset_name and data.experiment_name; {SOURCES}",
-        ),
-        ({"data": {}}, "data.data: got object; expected an array of cases"),
-        ({"data": "abc"}, "data.data: got string; expected an array of cases"),
-        (
-            {"data": [], "source_dataset_id": 5},
-            "data.source_dataset_id: got integer; expected a string, not empty",
-        ),
-        ({"dataset_id": 5}, "data.dataset_id: got integer; expected a string, not empty"),
-        ({"dataset_id": ""}, "data.dataset_id: got string; expected a string, not empty"),
-        ({"dataset_name": []}, "data.dataset_name: got array; expected a string, not empty"),
-        (
-            {"dataset_name": "a", "project_name": 5},
-            "data.project_name: got integer; expected a string, not empty",
-        ),
-        (
-            {"experiment_name": {}},
-            "data.experiment_name: got object; expected a string, not empty",
-        ),
-        (
-            {"dataset_id": "d1", "dataset_version": 1.5},
-            "data.dataset_version: got number; expected a string, not empty",
-        ),
-        (
-            {"dataset_id": "d1", "dataset_version": True},
-            "data.dataset_version: got boolean; expected a string, not empty",
-        ),
-        (
-            {"dataset_id": "d1", "dataset_environment": 1},
-            "data.dataset_environment: got integer; expected a string, not empty",
-        ),
-        (
-            {"dataset_id": "d1", "_internal_btql": "select: *"},
-            "data._internal_btql: got string; expected an object",
-        ),
-    ],
-)
+NO_SOURCES: list[tuple[Any, str]] = [
+    (None, f"data: missing; {SOURCES}"),
+    ("d1", f"data: got string; {SOURCES}"),
+    (1, f"data: got integer; {SOURCES}"),
+    (True, f"data: got boolean; {SOURCES}"),
+    ({}, f"data: found none; {SOURCES}"),
+    ({"project_name": "Geo"}, f"data: found none; {SOURCES}"),
+    ({"dataset": "d1"}, f"data: found none; {SOURCES}"),
+    ({"data": None, "dataset_id": None}, f"data: found none; {SOURCES}"),
+    (
+        {"data": [], "dataset_id": "d1"},
+        f"data: found data.data and data.dataset_id; {SOURCES}",
+    ),
+    (
+        {"dataset_id": "d1", "dataset_name": "capitals"},
+        f"data: found data.dataset_id and data.dataset_name; {SOURCES}",
+    ),
+    (
+        {"data": [], "dataset_name": "a", "experiment_name": "b"},
+        f"data: found data.data and data.dataset_name and data.experiment_name; {SOURCES}",
+    ),
+    ({"data": {}}, "data.data: got object; expected an array of cases"),
+    ({"data": "abc"}, "data.data: got string; expected an array of cases"),
+    (
+        {"data": [], "source_dataset_id": 5},
+        "data.source_dataset_id: got integer; expected a string, not empty",
+    ),
+    ({"dataset_id": 5}, "data.dataset_id: got integer; expected a string, not empty"),
+    ({"dataset_id": ""}, "data.dataset_id: got string; expected a string, not empty"),
+    ({"dataset_name": []}, "data.dataset_name: got array; expected a string, not empty"),
+    (
+        {"dataset_name": "a", "project_name": 5},
+        "data.project_name: got integer; expected a string, not empty",
+    ),
+    (
+        {"experiment_name": {}},
+        "data.experiment_name: got object; expected a string, not empty",
+    ),
+    (
+        {"dataset_id": "d1", "dataset_version": 1.5},
+        "data.dataset_version: got number; expected a string, not empty",
+    ),
+    (
+        {"dataset_id": "d1", "dataset_version": True},
+        "data.dataset_version: got boolean; expected a string, not empty",
+    ),
+    (
+        {"dataset_id": "d1", "dataset_environment": 1},
+        "data.dataset_environment: got integer; expected a string, not empty",
+    ),
+    (
+        {"dataset_id": "d1", "_internal_btql": "select: *"},
+        "data._internal_btql: got string; expected an object",
+    ),
+]
+"""What ``data`` may not be, and what the answer says."""
+
+
 def test_data_that_is_no_source_or_several_is_400_and_says_what_to_give(
-    cloud: StandIn, api: Api, dataset: str, data: Any, text: str
+    cloud: StandIn, api: Api, dataset: str
 ) -> None:
-    assert api.refusal(400, data=data) == text
-    assert not cloud.experiments
+    for data, text in NO_SOURCES:
+        assert api.refusal(400, data=data) == text
+        assert not cloud.experiments, data
 
 
 def test_data_that_is_not_given_at_all_is_reported_as_missing(api: Api) -> None:
@@ -126,39 +127,38 @@ def test_data_that_is_not_given_at_all_is_reported_as_missing(api: Api) -> None:
 # --- Cases in the request ---
 
 
+JUNK: list[tuple[Any, str]] = [
+    (None, "got null; expected an object with an 'input'"),
+    (1, "got integer; expected an object with an 'input'"),
+    ("France", "got string; expected an object with an 'input'"),
+    ([], "got array; expected an object with an 'input'"),
+    ({}, "a case needs an 'input', but this one has only: "),
+    ({"id": "a", "inputs": 1}, "a case needs an 'input', but this one has only: id, inputs"),
+    ({"input": 1, "metadata": "m"}, "a case's 'metadata' must be an object, not a str"),
+    ({"input": 1, "id": []}, "a case's 'id' must be a string or a number, not a list"),
+    (
+        {"input": 1, "tags": [1]},
+        "a case's 'tags' must be a list of strings, and one of them is 1",
+    ),
+    ({"input": 1, "tags": {}}, "a case's 'tags' must be a list of strings, not {}"),
+    (
+        {"input": 1, "trial_count": 0},
+        "a case's 'trial_count' must be a whole number from 1, not 0",
+    ),
+    (
+        {"input": 1, "trial_count": "2"},
+        "a case's 'trial_count' must be a whole number from 1, not '2'",
+    ),
+]
+"""What is no case, and what the answer says."""
+
+
 @pytest.mark.parametrize("bare", [True, False], ids=["bare array", "data.data"])
-@pytest.mark.parametrize(
-    ("case", "text"),
-    [
-        (None, "got null; expected an object with an 'input'"),
-        (1, "got integer; expected an object with an 'input'"),
-        ("France", "got string; expected an object with an 'input'"),
-        ([], "got array; expected an object with an 'input'"),
-        ({}, "a case needs an 'input', but this one has only: "),
-        ({"id": "a", "inputs": 1}, "a case needs an 'input', but this one has only: id, inputs"),
-        ({"input": 1, "metadata": "m"}, "a case's 'metadata' must be an object, not a str"),
-        ({"input": 1, "id": []}, "a case's 'id' must be a string or a number, not a list"),
-        (
-            {"input": 1, "tags": [1]},
-            "a case's 'tags' must be a list of strings, and one of them is 1",
-        ),
-        ({"input": 1, "tags": {}}, "a case's 'tags' must be a list of strings, not {}"),
-        (
-            {"input": 1, "trial_count": 0},
-            "a case's 'trial_count' must be a whole number from 1, not 0",
-        ),
-        (
-            {"input": 1, "trial_count": "2"},
-            "a case's 'trial_count' must be a whole number from 1, not '2'",
-        ),
-    ],
-)
-def test_a_junk_case_is_400_with_its_place_before_anything_runs(
-    local: Api, bare: bool, case: Any, text: str
-) -> None:
-    cases = [{"input": 1}, case]
-    refused = local.refusal(400, data=cases if bare else {"data": cases})
-    assert refused == f"data.data[1]: {text}"
+def test_a_junk_case_is_400_with_its_place_before_anything_runs(local: Api, bare: bool) -> None:
+    for case, text in JUNK:
+        cases = [{"input": 1}, case]
+        refused = local.refusal(400, data=cases if bare else {"data": cases})
+        assert refused == f"data.data[1]: {text}"
 
 
 @pytest.mark.parametrize("bare", [True, False], ids=["bare array", "data.data"])

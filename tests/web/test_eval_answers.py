@@ -65,44 +65,43 @@ def test_parameters_are_checked_and_given_to_the_task(local: Api) -> None:
 # --- Stream or JSON ---
 
 
-@pytest.mark.parametrize(
-    ("stream", "accept", "streamed"),
-    [
-        (True, None, True),
-        (True, "application/json", True),
-        (False, None, False),
-        (False, "text/event-stream", False),
-        (None, None, True),
-        (None, "*/*", True),
-        (None, "text/event-stream", True),
-        (None, "text/html", True),
-        (None, "application/json", False),
-        (None, "application/json, */*", False),
-        (None, "application/json;q=0.1, text/html", False),
-        (None, "Application/JSON", False),
-        (None, "application/json; charset=utf-8", False),
-        (None, "application/json;q=0", True),
-        (None, "application/json, text/event-stream", True),
-        (None, "text/event-stream;q=0.1, application/json", True),
-        (None, "text/event-stream;q=0, application/json", False),
-        (None, "", True),
-        (None, "application/json" + " " * 4080, False),
-        (None, "application/json" + " " * 4081, True),  # such a list is not read
-    ],
-)
-@pytest.mark.parametrize("absent", [True, False], ids=["absent", "null"])
-def test_the_answer_is_a_stream_unless_body_or_accept_header_ask_for_json(
-    local: Api, stream: bool | None, accept: str | None, streamed: bool, absent: bool
-) -> None:
-    body = {} if stream is None and absent else {"stream": stream}
-    headers = {} if accept is None else {"Accept": accept}
-    response = local.eval(headers, **{"data": [{"input": 1}], **body})
-    expected = "text/event-stream" if streamed else "application/json"
-    assert (response.status_code, response.mimetype) == (200, expected)
-    if streamed:
-        assert types_of(events_of(response))[-2:] == ["summary", "done"]
-    else:
-        assert response.get_json()["scores"] == {}
+ACCEPTED: list[tuple[bool | None, str | None, bool]] = [
+    (True, None, True),
+    (True, "application/json", True),
+    (False, None, False),
+    (False, "text/event-stream", False),
+    (None, None, True),
+    (None, "*/*", True),
+    (None, "text/event-stream", True),
+    (None, "text/html", True),
+    (None, "application/json", False),
+    (None, "application/json, */*", False),
+    (None, "application/json;q=0.1, text/html", False),
+    (None, "Application/JSON", False),
+    (None, "application/json; charset=utf-8", False),
+    (None, "application/json;q=0", True),
+    (None, "application/json, text/event-stream", True),
+    (None, "text/event-stream;q=0.1, application/json", True),
+    (None, "text/event-stream;q=0, application/json", False),
+    (None, "", True),
+    (None, "application/json" + " " * 4080, False),
+    (None, "application/json" + " " * 4081, True),  # such a list is not read
+]
+"""What a body says of ``stream``, the header, and whether the answer is a stream."""
+
+
+def test_the_answer_is_a_stream_unless_body_or_accept_header_ask_for_json(local: Api) -> None:
+    for stream, accept, streamed in ACCEPTED:
+        headers = {} if accept is None else {"Accept": accept}
+        expected = "text/event-stream" if streamed else "application/json"
+        bodies: list[dict[str, Any]] = [{"stream": stream}, *([{}] if stream is None else [])]
+        for body in bodies:
+            response = local.eval(headers, **{"data": [{"input": 1}], **body})
+            assert (response.status_code, response.mimetype) == (200, expected), (accept, body)
+            if streamed:
+                assert types_of(events_of(response))[-2:] == ["summary", "done"]
+            else:
+                assert response.get_json()["scores"] == {}
 
 
 @pytest.mark.parametrize("stream", [True, False, None])
