@@ -30,7 +30,7 @@ from .site import (
 from .workers import CeleryWorker
 
 pytestmark = [pytest.mark.slow, pytest.mark.redis]
-RUNS = 50
+RUNS = 25
 
 
 @pytest.fixture(scope="module")

@@ -10,6 +10,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -80,13 +81,17 @@ def settled(read: Callable[[], int]) -> int:
     raise AssertionError(f"still changing: {value}")
 
 
-@pytest.mark.parametrize("name", ["echo", "async-echo"])
 def test_hundreds_of_runs_at_once_all_end_and_release_everything(
-    server: Gunicorn, cloud: StandIn, name: str
+    server: Gunicorn, cloud: StandIn
 ) -> None:
     pid = server.process.pid
-    sent = as_sent(server, body(name, cases(*range(5))))
-    drive(server.port, sent, 50, 5, LIMIT)  # starts whatever is started once
+    bodies = [as_sent(server, body(name, cases(*range(5)))) for name in ("echo", "async-echo")]
+
+    def drive_both(runs: int) -> None:
+        with ThreadPoolExecutor(2) as pool:
+            list(pool.map(lambda sent: drive(server.port, sent, runs, 5, LIMIT), bodies))
+
+    drive_both(25)  # starts whatever is started once
     cloud.wait_for(lambda: len(cloud.spans_named("eval")) == 50 * 5)
     before = settled(lambda: threads(pid)), settled(lambda: open_files(pid))
     over, healthy = threading.Event(), 0
@@ -99,7 +104,7 @@ def test_hundreds_of_runs_at_once_all_end_and_release_everything(
     asking = threading.Thread(target=ask)
     asking.start()
     try:
-        drive(server.port, sent, 200, 5, LIMIT)
+        drive_both(100)
     finally:
         over.set()
         asking.join()
