@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from concurrent.futures import ThreadPoolExecutor
-
 import pytest
 import requests
 
@@ -58,35 +56,6 @@ def test_no_more_cases_run_at_once_than_asked_for(client: Client, cloud: StandIn
         assert len(cloud.calls_to("GET", "/control/gated/.*")) == 3
         gate.release()
         assert len(outputs(list(stream))) == 9
-
-
-@pytest.mark.parametrize("worker_class", ["gevent", "gthread"])
-def test_concurrent_callers_never_see_each_others_runs(
-    shared_cloud: StandIn, cloud: StandIn, worker_class: str
-) -> None:
-    callers = [f"token-{n}" for n in range(4)]
-    for number, token in enumerate(callers):
-        cloud.add_user(token, orgs=(f"org-{number}",))
-    options = ("--threads", "40") if worker_class == "gthread" else ()
-    with Gunicorn(worker_class=worker_class, options=options, environ=environ(cloud)) as server:
-
-        def run(number: int) -> list[object]:
-            caller = number % 4
-            client = Client(server.url + "/evals", callers[caller], f"org-{caller}")
-            parent = {"object_type": "playground_logs", "object_id": f"playground-{caller}"}
-            data = cases(*[f"{caller}/{number}/{n}" for n in range(10)])
-            return outputs(client.run("async-echo", data, parent=parent))
-
-        with ThreadPoolExecutor(20) as pool:
-            results = list(pool.map(run, range(20)))
-    for number, result in enumerate(results):
-        assert sorted(result, key=str) == [f"{number % 4}/{number}/{n}" for n in range(10)]
-    spans = cloud.spans_named("task")
-    assert len(spans) == 200
-    for span in spans:
-        caller = span.json("braintrust.output_json").split("/")[0]
-        assert span.token == f"token-{caller}"
-        assert span.parent_header == f"playground_id:playground-{caller}"
 
 
 def test_a_client_that_disconnects_cancels_a_run_without_a_stream(
