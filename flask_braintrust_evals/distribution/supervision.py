@@ -88,15 +88,16 @@ class Supervision:
         now = time.monotonic()
         run = case.run
         run.refused_at[self._workers.name_of(process)] = now
-        # Other workers may be busy with cases of the run for as long as they like.
-        if run.refused_since is None or any(c.started_at is not None for c in run.cases.values()):
-            run.refused_since = now
-        # Within the lease, those that are busy have said so. In a rolling deployment, they may be
-        # those that have the new code already.
-        seconds = max(REFUSED_SECONDS, self.lease)
-        if now - run.refused_since > seconds and not self._workers.has_untried(
-            run.order.evaluator, run.refused_at
+        # Those that may take it have as long again from the time when they are no longer busy: with
+        # cases of the run, or, in a rolling deployment, those with the new code with other runs.
+        if (
+            run.refused_since is None
+            or any(c.started_at is not None for c in run.cases.values())
+            or self._workers.has_untried(run.order.evaluator, run.refused_at)
         ):
+            run.refused_since = now
+        # Within the lease, those that are busy have said so.
+        if now - run.refused_since > max(REFUSED_SECONDS, self.lease):
             return WorkersError(reason)
         case.next_attempt()
         case.resend_at = now + REFUSED_PAUSE

@@ -87,7 +87,7 @@ def test_refusals_fail_no_run_while_a_worker_with_the_right_code_is_busy(
     gated = client.stream("gated", cases(*site.inputs(2)))
     wait_until(lambda: len(site.noted("started")) == 2)
     other = start_worker(site, TEST_VERSION="other")
-    requests.post(f"{server.url}/refused-for/1", timeout=5)
+    requests.post(f"{server.url}/refused-for/3", timeout=5)
     stream = client.stream("versioned", cases(1))
     wait_until(lambda: other.log.count("cases are refused") > 4)
     site.open()

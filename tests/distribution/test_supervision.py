@@ -327,6 +327,17 @@ def test_refusals_do_not_fail_a_run_while_a_worker_is_busy_that_may_have_its_cod
     assert owner.supervision.note_refused(case, "no", "h/1") is not None, "it says nothing more"
 
 
+def test_a_worker_that_is_no_longer_busy_has_time_to_take_what_others_refuse(owner: Owner) -> None:
+    case = owner.sent(0)
+    for _ in range(60):
+        owner.hello(1, "e", "a/1")
+        assert owner.supervision.note_refused(case, "no", "h/1") is None
+        owner.pass_seconds(1)
+        owner.send(case)
+    owner.hello(0, "e", "a/1")
+    assert owner.supervision.note_refused(case, "no", "h/1") is None, "the other one is faster"
+
+
 def test_those_behind_a_case_that_killed_its_process_are_not_to_blame(owner: Owner) -> None:
     started, behind = owner.started(0, alone=False), owner.sent(1, alone=False)
     for case in (started, behind):
