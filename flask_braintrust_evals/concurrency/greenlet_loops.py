@@ -6,7 +6,8 @@ do that, by themselves or inside of libraries (``anyio.run``, ``async_to_sync``,
 
 After :func:`install`, the running loop belongs to the greenlet. While at least one greenlet of a
 thread runs a loop, greenlet's trace function sets asyncio's running loop at each switch; otherwise
-nothing is traced, so that code without event loops pays nothing.
+nothing is traced, so that code without event loops pays nothing. From Python 3.14 on, asyncio keeps
+the task whose coroutine runs once per thread, too, and no longer with its loop.
 """
 
 from __future__ import annotations
@@ -19,6 +20,9 @@ from collections.abc import Callable
 from typing import Any
 
 from .gevent_patch import is_patched, original
+
+_swap_task: Any = getattr(asyncio.tasks, "_swap_current_task", None)
+_TASK_IS_PER_THREAD = sys.version_info >= (3, 14)
 
 SetRunningLoop = Callable[[asyncio.AbstractEventLoop | None], None]
 
@@ -51,10 +55,18 @@ class GreenletLoops:
     def _start_tracing(self, loops: dict[Any, Any]) -> None:
         before = self._of_thread.traced_before = self._greenlet.gettrace()
         set_running_loop = self._set_running_loop
+        tasks: dict[Any, asyncio.Task[Any]] = {}
 
         def trace(event: str, arguments: Any) -> None:
             if event in ("switch", "throw"):
-                set_running_loop(loops.get(arguments[1]))
+                left, entered = arguments
+                if _TASK_IS_PER_THREAD and left in loops:
+                    task = _swap_task(loops[left], None)
+                    if task is not None:
+                        tasks[left] = task
+                set_running_loop(loops.get(entered))
+                if entered in tasks:
+                    _swap_task(loops[entered], tasks.pop(entered))
             if before is not None:
                 before(event, arguments)
 
@@ -85,7 +97,9 @@ def _separate_current_loops() -> None:
     It is kept in a ``threading.local``, which is per greenlet only if gevent patched before asyncio
     was imported. gunicorn imports asyncio first.
     """
-    policy = asyncio.get_event_loop_policy()
+    # The public function warns from Python 3.14 on.
+    get_policy = getattr(asyncio.events, "_get_event_loop_policy", asyncio.get_event_loop_policy)
+    policy = get_policy()
     before = getattr(policy, "_local", None)
     if before is None or isinstance(before, threading.local):
         return
