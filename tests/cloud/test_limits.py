@@ -187,6 +187,8 @@ def test_a_deep_value_becomes_json_text_so_that_readers_accept_the_request() -> 
     assert json.loads(str(attributes["v"])) == value
     assert attributes["flat"] == {"a": [1]}
     assert size == span_size(copy)
+    copy, _ = sent(unchecked({}, events=[Event("it", {"v": value}, 1)]))
+    assert json.loads(str((copy.events[0].attributes or {})["v"])) == value
 
 
 @pytest.mark.slow
