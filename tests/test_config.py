@@ -63,6 +63,7 @@ def refusal(key: str, value: Any, environ: dict[str, str] | None = None) -> str:
     config = {} if environ is not None else {key: value}
     with pytest.raises(ConfigurationError) as caught:
         Settings.load(config, environ or {})
+        pytest.fail(f"{key} may be {value!r}")
     return str(caught.value)
 
 

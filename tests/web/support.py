@@ -89,7 +89,9 @@ class Api:
 
     def refusal(self, status: int, headers: Mapping[str, str] | None = None, **body: Any) -> str:
         """The text of an answer that must have this status."""
-        return error_of(self.eval(headers, **body), status)
+        response = self.eval(headers, **body)
+        assert response.status_code == status, (body, response.text)
+        return error_of(response, status)
 
     def events(self, headers: Mapping[str, str] | None = None, **body: Any) -> list[Event]:
         """The events of a run, one case at a time, below a Playground unless the body says else."""
@@ -111,7 +113,8 @@ class Api:
 
 def error_of(response: TestResponse, status: int) -> str:
     """The text of an error, which is all that its body has."""
-    assert response.status_code == status, response.text
+    asked = response.request
+    assert response.status_code == status, (asked, asked.headers, response.text)
     assert response.mimetype == "application/json"
     body = response.get_json()
     assert list(body) == ["error"]

@@ -99,9 +99,10 @@ def test_the_answer_is_a_stream_unless_body_or_accept_header_ask_for_json(local:
             response = local.eval(headers, **{"data": [{"input": 1}], **body})
             assert (response.status_code, response.mimetype) == (200, expected), (accept, body)
             if streamed:
-                assert types_of(events_of(response))[-2:] == ["summary", "done"]
+                ends = types_of(events_of(response))[-2:]
+                assert ends == ["summary", "done"], (accept, body)
             else:
-                assert response.get_json()["scores"] == {}
+                assert response.get_json()["scores"] == {}, (accept, body)
 
 
 @pytest.mark.parametrize("stream", [True, False, None])
