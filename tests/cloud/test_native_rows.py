@@ -131,6 +131,7 @@ def test_a_failure_is_the_error_of_its_row() -> None:
         (semconv.METADATA, '"not an object"'),
         (semconv.SCORES, "[1]"),
         (semconv.SPAN_ATTRIBUTES, "1"),
+        (semconv.METRICS, 0),
         (semconv.CLASSIFICATIONS, '{"topic":"other"}'),
         (semconv.CLASSIFICATIONS, '{"topic":[{"label":"no id"}]}'),
         (semconv.TAGS, "no list"),

@@ -138,7 +138,7 @@ def _any(text: Any) -> str | None:
     """Return JSON text as it is, and any other text as a JSON string."""
     if not isinstance(text, str):
         return None
-    return text if _parsed(text) is not _NOT_JSON else dumps(clean_text(text))
+    return dumps(clean_text(text)) if _parsed(text) is _NOT_JSON else text
 
 
 def _object(text: Any) -> str | None:
@@ -170,7 +170,7 @@ _NOT_JSON = object()
 
 def _parsed(text: Any) -> Any:
     try:
-        return loads(text)
+        return loads(text) if isinstance(text, str) else _NOT_JSON
     except orjson.JSONDecodeError:
         return _NOT_JSON
 
