@@ -83,7 +83,7 @@ _MODULE_OF = {name: module for module, names in _MODULES.items() for name in nam
 log_filter.install()
 span_classes.find_span_class = contrib.braintrust_spans
 span_classes.sdk_has_logger = contrib.sdk_has_logger
-foreign_datasets.described = contrib.braintrust_dataset
+foreign_datasets.described = contrib.braintrust_data
 plain_values.before_values_of("braintrust", contrib.write_attachments)
 
 

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("flask_braintrust_evals")
 
+_KINDS_OF_DATA = ("ObjectFetcher", "ObjectIterator", "ExperimentDatasetIterator")
+"""The classes of the SDK's datasets and experiments, and of the iterators over them."""
+
 _joins_when_imported = False
 _logged: set[str] = set()
 
@@ -91,14 +94,22 @@ def _with_attachments(value: Any, loader: Any) -> Any:
     return with_attachments(value, loader)
 
 
-def braintrust_dataset(data: Any) -> Any:
-    """Return what a dataset of the ``braintrust`` SDK is; any other value as it is."""
-    sdk = sys.modules.get("braintrust.logger")
-    if not isinstance(data, getattr(sdk, "Dataset", ())):
-        return data
-    from .braintrust.datasets import own_dataset
+def braintrust_data(data: Any) -> Any:
+    """Return what a dataset or an experiment of the ``braintrust`` SDK is, or an iterator over it.
 
-    return own_dataset(data)
+    Any other value is returned as it is.
+
+    Raises:
+        RegistrationError: it is a list of such objects.
+    """
+    sdk = sys.modules.get("braintrust.logger")
+    kinds = tuple(getattr(sdk, name, ()) for name in _KINDS_OF_DATA)
+    first = data[0] if type(data) in (list, tuple) and data else data
+    if not isinstance(first, kinds):
+        return data
+    from .braintrust.datasets import own_data
+
+    return own_data(data)
 
 
 def braintrust_customizer() -> Callable[[ReadableSpan], ReadableSpan] | None:

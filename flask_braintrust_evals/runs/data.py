@@ -15,7 +15,7 @@ from flask_braintrust_evals.engine.evaluator import Evaluator
 from flask_braintrust_evals.engine.running.own_cases import is_to_be_made, make_cases
 from flask_braintrust_evals.engine.values.cases import EvalCase
 from flask_braintrust_evals.engine.values.own_dataset import DatasetCases, OwnDataset, OwnExperiment
-from flask_braintrust_evals.errors import RequestError
+from flask_braintrust_evals.errors import DataError, RequestError
 from flask_braintrust_evals.plain_values import safe_text
 
 from .case_data import CaseData
@@ -141,13 +141,26 @@ def _make_own(
             " returns a dataset, 'flask evals run' also needs --experiment)"
         )
     if isinstance(cases, OwnExperiment):
-        return _open_experiment(cases.experiment_name, session, project, with_attachments)
+        if not cases.experiment_name:
+            raise DataError(
+                f"evaluator {evaluator.name!r} has a new experiment without a name as its data,"
+                " which has no cases; name an earlier one, as in init(project, experiment=...,"
+                " open=True)"
+            )
+        where = _project_of(cases) or project
+        return _open_experiment(cases.experiment_name, session, where, with_attachments)
     if cases.dataset_id is None and cases.dataset_name is None:
         raise RequestError(
             f"data.own: this version of the braintrust package does not tell which dataset"
             f" evaluator {evaluator.name!r} has; name it in data.dataset_id"
         )
     return _open_dataset(cases, session, with_attachments)
+
+
+def _project_of(cases: OwnExperiment) -> Mapping[str, str]:
+    if cases.project_id is not None:
+        return {"project_id": cases.project_id}
+    return {} if cases.project_name is None else {"project_name": cases.project_name}
 
 
 def _dataset_cases(rows: Iterable[Row], dataset_id: str) -> Iterator[EvalCase]:

@@ -1,4 +1,4 @@
-"""``init_dataset(...)`` and ``BaseExperiment`` as the data of an evaluator: read as the caller."""
+"""Datasets and experiments of the SDK as the data of an evaluator: read as the caller."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from braintrust.util import LazyValue
 
 from flask_braintrust_evals import Evaluator, Session
 from flask_braintrust_evals.contrib.braintrust.evaluators import from_sdk
+from flask_braintrust_evals.errors import RegistrationError
 from tests.standin import StandIn
 from tests.support import TOKEN
 from tests.web.support import Api, api_of, deltas, make_app
@@ -67,6 +68,9 @@ SOURCES: dict[str, Any] = {
     "by an async function": lambda: later,
     "by a partial": lambda: functools.partial(braintrust.init_dataset, "geo", "letters"),
     "by an object": lambda: Loader(),
+    "by its iterator": lambda: iter(letters()),
+    "by fetch": lambda: letters().fetch(batch_size=1),
+    "by a function that fetches": lambda: lambda: letters().fetch(),
 }
 
 
@@ -87,8 +91,12 @@ def test_the_rows_are_read_as_the_caller_and_name_their_origin(
 
 
 def test_a_coroutine_that_returns_a_dataset_is_not_read_as_the_application(cloud: StandIn) -> None:
-    (error, _) = api_with(cloud, later()).events(data=OWN)
-    assert "pass the function itself, without calling it" in error.data
+    async def later_opened() -> Any:
+        return opened()
+
+    for coroutine in (later(), later_opened()):
+        (error, _) = api_with(cloud, coroutine).events(data=OWN)
+        assert "pass the function itself, without calling it" in error.data
 
 
 @pytest.mark.parametrize(
@@ -141,6 +149,67 @@ def test_a_dataset_that_cannot_be_identified_is_refused(cloud: StandIn) -> None:
     unknown: Any = Dataset(LazyValue[Any](lambda: None, use_mutex=False))
     text = api_with(cloud, unknown).refusal(400, data=OWN)
     assert "does not tell which dataset evaluator 'echo' has; name it in data.dataset_id" in text
+
+
+def opened(**options: Any) -> Any:
+    return braintrust.init(experiment="before", **{"project": "other", "open": True, **options})
+
+
+EXPERIMENTS: dict[str, Any] = {
+    "itself": opened,
+    "as a dataset": lambda: opened().as_dataset(),
+    "by a function": lambda: lambda: opened().as_dataset(batch_size=1),
+    "by fetch": lambda: opened().fetch(),
+    "to be continued": lambda: opened(open=False, update=True, set_current=False),
+}
+
+
+@pytest.mark.parametrize("source", EXPERIMENTS)
+@pytest.mark.parametrize("kind", ["of the SDK", "of this package"])
+def test_an_opened_experiment_is_read_as_the_caller_in_its_own_project(
+    cloud: StandIn, kind: str, source: str
+) -> None:
+    before = cloud.add_experiment("acme", "other", "before", ROWS)
+    data = EXPERIMENTS[source]()
+    evaluator = Evaluator("echo", echo, data=data)
+    api = api_with(cloud, data) if kind == "of the SDK" else api_of(cloud, evaluator)
+    for _ in range(2):
+        found = deltas(api.events(data=OWN))
+        assert [(each["origin"]["object_id"], each["data"]) for each in found] == [
+            (before, '"a"'),
+            (before, '"b"'),
+        ]
+    assert {call.token for call in cloud.calls} <= {TOKEN, None}
+
+
+def test_an_opened_experiment_may_have_the_id_of_its_project_and_must_have_a_name(
+    cloud: StandIn,
+) -> None:
+    cloud.add_experiment("acme", "other", "before", ROWS)
+    project = cloud.add_project("acme", "other")
+    named = api_with(cloud, opened(project=None, project_id=project))
+    assert named.outputs(data=OWN) == ["a", "b"]
+    unnamed = api_with(cloud, braintrust.init("other", set_current=False))
+    assert "has a new experiment without a name as its data" in unnamed.refusal(500, data=OWN)
+
+
+def test_a_list_of_datasets_is_refused_without_asking_them() -> None:
+    with pytest.raises(RegistrationError, match=r"\(Dataset\); pass one dataset or experiment"):
+        Evaluator("echo", echo, data=[letters(), letters()])
+
+
+def test_in_python_the_sdk_reads_the_cases_of_an_opened_experiment(
+    cloud: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cloud.add_experiment("acme", "other", "before", [{**ROWS[1], "output": "c"}])
+    monkeypatch.setenv("BRAINTRUST_APP_URL", cloud.url)
+    evaluator = Evaluator("echo", echo, data=opened(api_key=TOKEN).as_dataset())
+    try:
+        for _ in range(2):
+            (result,) = evaluator.run().results
+            assert (result.output, result.case.expected) == ("b", "c")
+    finally:
+        braintrust.logger._internal_get_global_state().reset_login_info()
 
 
 @pytest.mark.parametrize(

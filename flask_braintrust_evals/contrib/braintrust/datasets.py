@@ -1,23 +1,63 @@
-"""Reads what a dataset of the ``braintrust`` SDK is, without logging in as the application.
+"""Reads what a dataset or an experiment of the ``braintrust`` SDK is, without logging in.
 
-``init_dataset(...)`` returns an object that logs in with the application's key when its rows, its
-id or its name are first asked for. A run for a caller must read the dataset as this caller.
+``init_dataset(...)`` and ``init(..., open=True)`` return objects that log in with the application's
+key when their rows, their ids or their names are first asked for. So do the iterators over them. A
+run for a caller must read them as this caller.
 """
 
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
-from flask_braintrust_evals.engine.values.own_dataset import OwnDataset
+from braintrust.logger import (
+    Dataset,
+    Experiment,
+    ExperimentDatasetIterator,
+    ObjectIterator,
+    ReadonlyExperiment,
+)
+
+from flask_braintrust_evals.engine.values.own_dataset import OwnDataset, OwnExperiment
+from flask_braintrust_evals.errors import RegistrationError
 
 _DEFAULT_NAME = "logs"
 """The name that the SDK gives to a dataset without one."""
 
 
-def own_dataset(dataset: Any) -> OwnDataset:
-    """Return a description of a dataset of the SDK, which asks Braintrust for nothing."""
+def own_data(data: Any) -> Any:
+    """Return a description of a dataset or an experiment of the SDK; any other value as it is.
+
+    Nothing is asked of Braintrust. An iterator over one of them stands for all of its rows.
+
+    Raises:
+        RegistrationError: it is a list of datasets or of experiments.
+    """
+    if isinstance(data, list | tuple):
+        raise RegistrationError(
+            f"data is a list of objects of the braintrust package ({type(data[0]).__name__}); pass"
+            " one dataset or experiment itself, without a list"
+        )
+    source = _source(data)
+    if isinstance(source, Dataset):
+        return _own_dataset(source)
+    if isinstance(source, Experiment | ReadonlyExperiment):
+        return _own_experiment(source)
+    return data
+
+
+def _source(data: Any) -> Any:
+    """Return what an iterator of the SDK reads."""
+    if isinstance(data, ExperimentDatasetIterator):
+        data = data.iterator
+    if isinstance(data, ObjectIterator):
+        data = _variables(data.refetch_fn).get("self")
+    return data
+
+
+def _own_dataset(dataset: Any) -> OwnDataset:
     lazy = dataset._lazy_metadata
     options = {
         "rows": dataset,
@@ -27,8 +67,8 @@ def own_dataset(dataset: Any) -> OwnDataset:
     }
     if lazy.has_succeeded:  # the application has used it already
         return OwnDataset(lazy.value.dataset.id, **options)
-    given = _arguments(lazy.callable)
-    if given is None:
+    given = _variables(lazy.callable)
+    if not {"name", "project", "project_id"} <= given.keys():
         return OwnDataset(**options)
     if given.get("dataset_id") is not None:
         return OwnDataset(given["dataset_id"], **options)
@@ -40,13 +80,32 @@ def own_dataset(dataset: Any) -> OwnDataset:
     )
 
 
-def _arguments(look_up: Callable[[], Any]) -> dict[str, Any] | None:
-    """Return the arguments of ``init_dataset``, which its inner function keeps.
+def _own_experiment(experiment: Any) -> OwnExperiment:
+    given = _variables(experiment._lazy_metadata.callable)
+    return OwnExperiment(
+        given.get("experiment") or "",
+        project_name=given.get("project"),
+        project_id=given.get("project_id"),
+        rows=_Cases(experiment),
+    )
 
-    ``None``: another version of the SDK keeps them elsewhere.
+
+@dataclass(frozen=True)
+class _Cases:
+    """The cases of an experiment, as the SDK reads them."""
+
+    experiment: Any
+
+    def __iter__(self) -> Iterator[Any]:
+        return ExperimentDatasetIterator(self.experiment.fetch())
+
+
+def _variables(function: Callable[[], Any]) -> dict[str, Any]:
+    """Return the variables that an inner function of the SDK keeps, such as its arguments.
+
+    Another version of the SDK may keep them elsewhere: then some are missing.
     """
     try:
-        given = dict(inspect.getclosurevars(look_up).nonlocals)
+        return dict(inspect.getclosurevars(function).nonlocals)
     except (TypeError, ValueError):
-        return None
-    return given if {"name", "project", "project_id"} <= given.keys() else None
+        return {}

@@ -12,7 +12,7 @@ from typing import Any
 from flask_braintrust_evals.concurrency.cancellation import Cancellation
 from flask_braintrust_evals.concurrency.event_loop import background_loop
 from flask_braintrust_evals.engine.values import foreign_datasets
-from flask_braintrust_evals.engine.values.own_dataset import OwnDataset
+from flask_braintrust_evals.engine.values.own_dataset import OwnDataset, OwnExperiment
 from flask_braintrust_evals.error_texts import error_text
 from flask_braintrust_evals.errors import DataError
 from flask_braintrust_evals.excerpts import excerpt
@@ -124,10 +124,11 @@ class RememberedCases:
         # Not cancelled with the run that happens to read: other runs get the same cases.
         never, name = Cancellation(), ""
         made = _made(self._source, never, name)
-        if isinstance(made, OwnDataset):  # it would be read as one caller for all of them
+        # It would be read as one caller for all of them.
+        if isinstance(made, OwnDataset | OwnExperiment):
             raise DataError(
-                "the data is a coroutine that returns a dataset of Braintrust; pass the function"
-                " itself, without calling it"
+                "the data is a coroutine that returns a dataset or an experiment of Braintrust;"
+                " pass the function itself, without calling it"
             )
         return _one_by_one(made, never, name) if isinstance(made, AsyncIterable) else iter(made)
 

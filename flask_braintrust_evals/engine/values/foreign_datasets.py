@@ -1,4 +1,4 @@
-"""Datasets of the ``braintrust`` SDK that an evaluator has as its data."""
+"""Datasets and experiments of the ``braintrust`` SDK that an evaluator has as its data."""
 
 from __future__ import annotations
 
@@ -11,6 +11,6 @@ def _unchanged(data: Any) -> Any:
 
 
 described: Callable[[Any], Any] = _unchanged
-"""Returns an :class:`.OwnDataset` for a dataset of the ``braintrust`` SDK, which would log in as
-the application when it is read, and any other value as it is. The package sets it, since the
-engine does not know the SDK."""
+"""Returns an :class:`.OwnDataset` or :class:`.OwnExperiment` for a dataset or an experiment of the
+``braintrust`` SDK, or for an iterator over one, which would log in as the application when it is
+read, and any other value as it is. The package sets it, since the engine does not know the SDK."""

@@ -53,17 +53,27 @@ class OwnDataset(DatasetCases):
 class OwnExperiment:
     """An earlier experiment whose cases an evaluator names as its own.
 
-    A run for a caller looks it up in the project of the run, and reads it as this caller.
+    A run for a caller looks it up and reads it as this caller. Iterating over it, as a run in
+    Python without a caller does, reads it as the library that it comes from does.
 
     Attributes:
-        experiment_name: the name of the experiment.
+        experiment_name: the name of the experiment; empty: it has none.
         evaluator: the name of the evaluator, for messages.
+        project_name: the project of the experiment.
+        project_id: the id of the project; has priority over its name. Without both, it is the
+            project of the run.
+        rows: reads the cases without a caller; ``None``: nothing does.
     """
 
     experiment_name: str
-    evaluator: str
+    evaluator: str = ""
+    project_name: str | None = None
+    project_id: str | None = None
+    rows: Iterable[Any] | None = field(default=None, repr=False)
 
     def __iter__(self) -> Iterator[Any]:
+        if self.rows is not None:
+            return iter(self.rows)
         raise DataError(
             f"evaluator {self.evaluator!r} has the cases of experiment {self.experiment_name!r} in"
             " Braintrust as its data (BaseExperiment), which cannot be read here; pass cases"
