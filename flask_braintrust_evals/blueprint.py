@@ -17,7 +17,7 @@ from flask import Blueprint, Flask, Response, request
 from werkzeug.exceptions import HTTPException, default_exceptions
 
 from .cli import evals_cli
-from .contrib import share_langchain_handler
+from .contrib import share_variables
 from .engine.calls.introspection import callable_name, location_of
 from .engine.evaluator import Evaluator
 from .engine.registry import Registry
@@ -187,7 +187,7 @@ class EvalsBlueprint(Blueprint):
         if _finish_answer not in last:
             last.insert(0, _finish_answer)  # Flask calls the first one last
         # Here: what the application has set up so far is seen in this context, and not in requests.
-        share_langchain_handler()
+        share_variables()
         super().register(app, options)
 
 

@@ -7,8 +7,8 @@ import sys
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-from .langchain_modules import LANGCHAIN_MODULES
 from .references import has_reference
+from .shared_names import SHARED_VARIABLES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -63,12 +63,15 @@ def braintrust_spans() -> type[EvalSpan] | None:
         return None
 
 
-def share_langchain_handler() -> None:
-    """Have all cases see the handler for LangChain that the application has set by the SDK."""
-    if not sys.modules.keys().isdisjoint(LANGCHAIN_MODULES):
-        from .braintrust.langchain_handler import share_handler
+def share_variables() -> None:
+    """Have all cases see the SDK's handler for LangChain, and the client of autoevals.
 
-        share_handler()
+    They are those that the application has set in the calling context.
+    """
+    if not sys.modules.keys().isdisjoint(SHARED_VARIABLES):
+        from .braintrust import shared_variables
+
+        shared_variables.share_variables()
 
 
 def braintrust_attachments() -> Any:

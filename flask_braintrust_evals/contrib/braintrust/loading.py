@@ -21,8 +21,8 @@ from flask_braintrust_evals.engine.evaluator import Evaluator
 from flask_braintrust_evals.errors import RegistrationError
 
 from .evaluators import from_sdk
-from .langchain_handler import share_handler
 from .modules import FileModules, import_code
+from .shared_variables import share_variables
 from .uncalled import NO_CALL, advice_for, why_nothing
 
 logger = logging.getLogger("flask_braintrust_evals")
@@ -44,7 +44,7 @@ def load(path: str | os.PathLike[str], *, blocking: bool = False) -> list[Evalua
     """
     modules = FileModules()
     by_file = {file: _load_file(file, modules, blocking) for file in _files(os.fspath(path))}
-    share_handler()
+    share_variables()
     evaluators = [evaluator for found in by_file.values() for evaluator in found]
     defining = {evaluator.location.rpartition(":")[0] for evaluator in evaluators}
     empty = [file for file, found in by_file.items() if not found and str(file) not in defining]

@@ -1,24 +1,31 @@
-"""The SDK's global handler for LangChain reaches cases. Its modules are replaced by small ones."""
+"""What the application sets up for LangChain and for autoevals reaches cases.
+
+LangChain, and the SDK's module for it, are replaced by small ones.
+"""
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import autoevals
 import pytest
+from autoevals import oai, ragas
+from autoevals.oai import get_default_embedding_model, get_default_model
 
-from flask_braintrust_evals.contrib import share_langchain_handler
+from flask_braintrust_evals import Evaluator
+from flask_braintrust_evals.contrib import share_variables
 from flask_braintrust_evals.contrib.braintrust.evaluators import from_sdk
 from flask_braintrust_evals.contrib.braintrust.loading import load
 from tests.standin import StandIn
 from tests.web.support import api_of, deltas
 
-from .support import sdk_evaluator
+from .support import echo, sdk_evaluator
 
 NAMES = ("braintrust.integrations.langchain.context", "braintrust_langchain.context")
 
@@ -104,7 +111,45 @@ def test_one_that_a_task_sets_is_seen_in_its_case_alone(
 
 
 def test_the_variable_is_replaced_once(langchain: LangChain) -> None:
-    share_langchain_handler()
+    share_variables()
     shared = langchain.module.braintrust_callback_handler_var
-    share_langchain_handler()
+    share_variables()
     assert langchain.module.braintrust_callback_handler_var is shared
+
+
+@pytest.fixture
+def after_autoevals() -> Iterator[None]:
+    yield
+    autoevals.init()
+
+
+def of_autoevals() -> tuple[Any, str, str, str]:
+    models = get_default_model(), ragas._get_model(None), get_default_embedding_model()
+    return oai._client_var.get(None), *models
+
+
+@pytest.mark.usefixtures("after_autoevals")
+@pytest.mark.parametrize("blocking", [False, True])
+def test_scorers_of_autoevals_use_the_client_and_the_models_that_were_set_before_registration(
+    cloud: StandIn, blocking: bool
+) -> None:
+    found = []
+
+    async def asked(output: Any) -> float:
+        return scored(output)
+
+    def scored(output: Any) -> float:
+        found.append(of_autoevals())
+        return 1
+
+    models = {"completion": "small", "embedding": "vectors"}
+    client: Any = object()
+    autoevals.init(default_model=models)
+    oai._client_var.set(client)  # by init(client=...), which imports the openai package
+    evaluator = Evaluator("echo", echo, scores=[scored, asked], blocking=blocking)
+    api = api_of(cloud, evaluator)
+    autoevals.init(default_model="of one request")
+    deltas(api.events(data=[{"input": 1}]))
+    assert found == [(client, "small", "small", "vectors")] * 2
+    # Elsewhere, autoevals goes on as before.
+    assert of_autoevals()[:3] == (None, "of one request", "of one request")
