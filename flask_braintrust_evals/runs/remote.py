@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -119,4 +120,5 @@ def _is_attachment(value: Any) -> bool:
     """
     kinds = type(value).__mro__
     is_of_sdk = any(kind.__module__.partition(".")[0] == "braintrust" for kind in kinds)
-    return is_of_sdk and hasattr(value, "reference")
+    # Not by hasattr(): a dataset of the SDK logs in when it is asked for what it does not have.
+    return is_of_sdk and inspect.getattr_static(value, "reference", None) is not None

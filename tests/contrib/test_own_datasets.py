@@ -14,6 +14,7 @@ from braintrust.util import LazyValue
 from flask_braintrust_evals import Evaluator, Session
 from flask_braintrust_evals.contrib.braintrust.evaluators import from_sdk
 from flask_braintrust_evals.errors import RegistrationError
+from flask_braintrust_evals.runs.remote import _is_attachment
 from tests.standin import StandIn
 from tests.support import TOKEN
 from tests.web.support import Api, api_of, deltas, make_app
@@ -196,6 +197,19 @@ def test_an_opened_experiment_may_have_the_id_of_its_project_and_must_have_a_nam
 def test_a_list_of_datasets_is_refused_without_asking_them() -> None:
     with pytest.raises(RegistrationError, match=r"\(Dataset\); pass one dataset or experiment"):
         Evaluator("echo", echo, data=[letters(), letters()])
+
+
+def test_objects_of_the_sdk_in_a_case_do_not_log_in_when_it_is_copied_or_sent_to_a_worker(
+    cloud: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BRAINTRUST_APP_URL", cloud.url)
+    cloud.add_user("sk-of-the-application")
+    objects = [letters(), braintrust.load_prompt("geo", "a"), opened(open=False, set_current=False)]
+    case = {"input": 1, "expected": objects, "metadata": {"of the SDK": objects}}
+    api = api_with(cloud, [case, case])
+    assert api.outputs(data=OWN, trial_count=2) == [1] * 4
+    assert not any(map(_is_attachment, objects))
+    assert {call.token for call in cloud.calls} <= {TOKEN, None}
 
 
 def test_in_python_the_sdk_reads_the_cases_of_an_opened_experiment(

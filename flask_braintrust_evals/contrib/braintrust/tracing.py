@@ -13,6 +13,7 @@ from __future__ import annotations
 import logging
 from typing import Any
 
+from braintrust import Dataset, Experiment, Prompt
 from braintrust import Span as BraintrustSpan
 from braintrust.context import ContextManager, ParentSpanIds, SpanInfo
 from braintrust.logger import NOOP_SPAN_PERMALINK, _internal_get_global_state
@@ -193,7 +194,7 @@ class CaseContextManager(ContextManager):
 
 
 def install() -> type[SdkSpan]:
-    """Replace the SDK's context manager, and its way to write attachments. May be called again.
+    """Replace the SDK's context manager, and how its objects are written and copied. Repeatable.
 
     Returns:
         the class of the spans that users of the SDK expect.
@@ -206,7 +207,14 @@ def install() -> type[SdkSpan]:
         raise TypeError(f"its spans have methods that are not known here: {missing}")
     attachments.install()
     LIBRARIES.add("braintrust.")
+    for kind in (Dataset, Experiment, Prompt):
+        # Asked for a method that they do not have, as by copy.deepcopy(), they log in.
+        setattr(kind, "__deepcopy__", _itself)  # noqa: B010 (the classes do not declare it)
     state = _internal_get_global_state()
     if not isinstance(state.context_manager, CaseContextManager):
         state._context_manager = CaseContextManager(state.context_manager)
     return SdkSpan
+
+
+def _itself(value: Any, memo: Any) -> Any:
+    return value
