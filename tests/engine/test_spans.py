@@ -300,6 +300,21 @@ def test_a_run_that_is_not_recorded_does_not_change_what_the_sdk_logs(
     assert scopes == [None]
 
 
+def test_a_run_inside_of_a_recorded_case_gives_the_sdk_nothing_to_log(
+    spans: Spans, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(span_classes, "sdk_has_logger", lambda: True)
+    inner = Evaluator("inner", lambda input, hooks: current_scope.get() is not None)
+    outputs: list[Any] = []
+
+    def task(input: Any) -> None:
+        outputs.extend(each.output for each in inner.run([{"input": input}]).results)
+
+    run(spans, task)
+    assert outputs == [True]
+    assert spans.one("task")
+
+
 class Chatty:
     """A value whose text is traced itself."""
 

@@ -16,6 +16,7 @@ from opentelemetry.trace import SpanContext
 from flask_braintrust_evals.engine.calls.signatures import ScorerCall, TaskCall
 from flask_braintrust_evals.engine.tracing import span_classes
 from flask_braintrust_evals.engine.tracing.eval_tracer import EvalTracer
+from flask_braintrust_evals.engine.tracing.span_scope import current_scope
 from flask_braintrust_evals.tracing.collector import SpanCollector
 from flask_braintrust_evals.tracing.processor import process_processor, sdk_provider
 from flask_braintrust_evals.tracing.usage import CaseUsage
@@ -59,8 +60,11 @@ def memory_for(
         usage: whether the consumer of the run wants tokens and cost.
     """
     wants_spans = any(scorer.takes("trace") for scorer in scorers)
-    # A process whose use of the SDK is traced by the SDK's own logger goes on with that.
-    joins_sdk = wants_spans or given is not None or not span_classes.sdk_has_logger()
+    # A process whose use of the SDK is traced by the SDK's own logger goes on with that, except in
+    # a run that a case of a caller begins: its values are the caller's, and the logger's are not.
+    is_inside = current_scope.get() is not None
+    has_logger = span_classes.sdk_has_logger()
+    joins_sdk = wants_spans or given is not None or is_inside or not has_logger
     if not wants_spans and not (usage and _may_be_traced(task, joins_sdk)):
         return None
     processor = process_processor(install=False)
