@@ -223,7 +223,8 @@ def test_in_python_the_sdk_reads_the_cases_of_an_opened_experiment(
             (result,) = evaluator.run().results
             assert (result.output, result.case.expected) == ("b", "c")
     finally:
-        braintrust.logger._internal_get_global_state().reset_login_info()
+        state: Any = braintrust.logger._internal_get_global_state()
+        state.reset_login_info()
 
 
 @pytest.mark.parametrize(
