@@ -98,6 +98,10 @@ class CaseSpanProcessor(SpanProcessor):
         self._receivers.pop(trace_id, None)
         self._taken.pop(trace_id, None)
 
+    def is_of(self, trace_id: int, receive: Receive) -> bool:
+        """Return whether the spans of a trace are delivered to ``receive``, or to nobody."""
+        return self._receivers.get(trace_id, receive) is receive
+
     def delivers(self, context: SpanContext) -> bool:
         """Return whether a span with these ids is one of a case, or is delivered when it ends."""
         if isinstance(context, CaseSpanContext):

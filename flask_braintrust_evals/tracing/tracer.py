@@ -218,11 +218,13 @@ class RecordingTracer(Tracer):
         on_new_trace: called with the id of each trace that is started.
         on_end: called with each span that has ended.
         delivers: returns whether a span ends up where those of this tracer do, by its ids.
+        is_own: returns whether a trace is not that of another run that is under way, by its id.
     """
 
     on_new_trace: Callable[[int], None]
     on_end: Callable[[ReadableSpan], None]
     delivers: Callable[[SpanContext], bool] = lambda context: True
+    is_own: Callable[[int], bool] = lambda trace_id: True
 
     def start_span(
         self,

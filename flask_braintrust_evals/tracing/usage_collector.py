@@ -31,7 +31,8 @@ class UsageCollector:
     @property
     def tracer(self) -> Tracer:
         """A tracer whose spans are collected here."""
-        return RecordingTracer(self._begin_case, self._receive, self._processor.delivers)
+        processor = self._processor
+        return RecordingTracer(self._begin_case, self._receive, processor.delivers, self._is_own)
 
     def of_case(self, trace_id: int) -> Sequence[ReadableSpan]:
         """Return the spans of a running case that are kept: none."""
@@ -61,6 +62,9 @@ class UsageCollector:
                 self._usage.pop(trace_id, None)
             elif trace_id in self._running:
                 self._usage.add(span, own)
+
+    def _is_own(self, trace_id: int) -> bool:
+        return self._processor.is_of(trace_id, self._receive)
 
     def _begin_case(self, trace_id: int) -> None:
         with self._lock:

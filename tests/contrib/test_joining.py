@@ -25,7 +25,9 @@ from flask_braintrust_evals.contrib import braintrust_spans
 from flask_braintrust_evals.contrib.braintrust import tracing
 from flask_braintrust_evals.contrib.braintrust.tracing import CaseContextManager, SdkSpan
 from flask_braintrust_evals.engine.tracing.span_scope import current_scope
-from tests.support import python
+from tests.standin import StandIn
+from tests.support import TOKEN, python
+from tests.web.support import Api, cloud_app
 
 
 def test_the_sdk_is_joined_once_however_often_runs_begin() -> None:
@@ -164,6 +166,24 @@ def test_what_the_sdk_records_in_the_context_of_another_case_is_kept_in_its_own(
         spans = recorded(functools.partial(task, context))
         assert spans["chat"].span_parents == [spans["agent"].span_id]
         assert spans["agent"].span_parents == [spans["task"].span_id]
+
+
+def test_a_span_is_not_put_below_a_case_of_another_caller_that_is_running(cloud: StandIn) -> None:
+    cloud.add_user("token-of-bob")
+
+    def of_bob(exported: str) -> None:
+        braintrust.start_span("of bob", parent=exported).end()
+
+    def of_ada(input: Any) -> None:
+        bob.outputs(name="bob", data=[{"input": braintrust.current_span().export()}])
+
+    app = cloud_app(cloud, Evaluator("ada", of_ada), Evaluator("bob", of_bob))
+    bob = Api(app, token="token-of-bob")
+    Api(app).outputs(name="ada", data=[{"input": 1}])
+    (span,) = cloud.spans_named("of bob")
+    tasks = {each.token: each for each in cloud.spans_named("task")}
+    assert span.trace_id == tasks["token-of-bob"].trace_id != tasks[TOKEN].trace_id
+    assert span.parent_span_id == tasks["token-of-bob"].span_id
 
 
 def test_a_span_that_ends_in_another_context_leaves_that_one_alone() -> None:

@@ -160,6 +160,10 @@ class SdkSpan(EvalSpan, BraintrustSpan):  # type: ignore[misc]
         if own is None or (own.object_type, own.object_id) != (other.object_type, other.object_id):
             logger.warning("a span's parent is of another project; the span is kept in its run")
             return self._span
+        if not self._scope.tracer.is_own(context.trace_id):
+            # What is made below it would be delivered with the spans, and the token, of that run.
+            logger.warning("a span's parent is of another run; the span is kept in its own")
+            return self._span
         return NonRecordingSpan(context)
 
 

@@ -82,6 +82,11 @@ class EvalTracer:
         known = getattr(self.tracer, "delivers", None)
         return known is None or bool(known(context))
 
+    def is_own(self, trace_id: int) -> bool:
+        """Return whether a trace is not that of another run that is under way in this process."""
+        known = getattr(self.tracer, "is_own", None)
+        return known is None or bool(known(trace_id))
+
     def stopwatch(self) -> Stopwatch:
         """Return what takes the times of a span, which is started now."""
         return Stopwatch() if self.records else _NOT_RECORDED
