@@ -86,13 +86,14 @@ class Outcome:
     spans_size: int = 0
 
     @classmethod
-    def not_started(cls, evaluator: str, error: Exception) -> Outcome:
-        """Return the outcome of a run that could not be prepared."""
-        return cls(
-            EvalResult(evaluator, [], RunSummary()),
-            started=_now(),
-            error=f"{type(error).__name__}: {error}",
-        )
+    def not_started(cls, evaluator: str, error: Exception | KeyboardInterrupt) -> Outcome:
+        """Return the outcome of a run that could not be prepared, or not until a signal."""
+        outcome = cls(EvalResult(evaluator, [], RunSummary()), started=_now())
+        if isinstance(error, KeyboardInterrupt):
+            outcome.interrupt(signal_of(error))
+        else:
+            outcome.error = f"{type(error).__name__}: {error}"
+        return outcome
 
     @property
     def interrupted(self) -> bool:

@@ -99,7 +99,13 @@ class RunCommand:
     def _run(self, evaluator: Evaluator, options: RunOptions, host: Host) -> Outcome:
         try:
             with ExitStack() as held:
-                outcome = run(prepare_run(evaluator, options, host, held))
+                try:
+                    prepared = prepare_run(evaluator, options, host, held)
+                except KeyboardInterrupt as error:
+                    if not self.several:
+                        raise
+                    return Outcome.not_started(evaluator.name, error)
+                outcome = run(prepared)
         except EvalsError as error:
             # A plain RequestError is about the options; others are about Braintrust or the data.
             if type(error) is RequestError:

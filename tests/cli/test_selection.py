@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ import pytest
 from click.testing import Result
 
 from flask_braintrust_evals import Evaluator
+from flask_braintrust_evals.cli import run_command
+from flask_braintrust_evals.cli.request import prepare_run
 
 from .test_run import app_of, evals, exact
 
@@ -245,6 +248,30 @@ def test_one_whose_data_cannot_be_read_does_not_keep_the_others_from_running(
     assert (shown.exit_code, shown.stdout.count(why)) == (1, 1)
     alone = evals(app, "run", "broken")
     assert (alone.exit_code, why in alone.stderr) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("number", "status", "error"),
+    [(signal.SIGINT, 130, "interrupted"), (signal.SIGTERM, 143, "interrupted by SIGTERM")],
+    ids=["ctrl-c", "sigterm"],
+)
+def test_a_signal_before_an_evaluator_has_begun_loses_no_results_of_those_before(
+    number: int, status: int, error: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def prepare(evaluator: Evaluator, *arguments: Any) -> Any:
+        if evaluator.name == "second":
+            signal.raise_signal(number)
+        return prepare_run(evaluator, *arguments)
+
+    monkeypatch.setattr(run_command, "prepare_run", prepare)
+    file = tmp_path / "report.md"
+    result = evals(two(), "run", "--all", "--json", "--markdown", str(file))
+    first, second = json.loads(result.stdout)["runs"]
+    assert (result.exit_code, first["state"], len(first["results"])) == (status, "finished", 2)
+    assert (second["state"], second["error"]) == ("interrupted", error)
+    assert "first" in file.read_text("utf-8")
+    alone = evals(two(), "run", "second", "--json")
+    assert (alone.exit_code, alone.stdout) == (status, ""), "there is nothing to show"
 
 
 def test_spans_without_json_are_an_error_and_nothing_is_run() -> None:
