@@ -178,13 +178,13 @@ def _consume(prepared: PreparedRun, outcome: Outcome) -> None:
     ):
         for batch in batches:
             bar.update(sum(_add(event, outcome) for event in batch))
-            if got and not outcome.interrupted:
-                outcome.signal, deadline = got[0], time.monotonic() + STOP_TIMEOUT
+            if got and deadline == math.inf:
+                deadline = time.monotonic() + STOP_TIMEOUT
                 run.stop()
             if time.monotonic() >= deadline:
                 break
-    if outcome.interrupted:
-        outcome.interrupt(outcome.signal)
+    if got:
+        outcome.interrupt(got[0])
     elif outcome.error:
         run.wait_for_workers(STOP_TIMEOUT)  # so that their spans are delivered
 

@@ -1,14 +1,17 @@
-"""What ``flask evals run`` says while the spans of an interrupted run are delivered."""
+"""What ``flask evals run`` does and says when it is interrupted while a run ends."""
 
 from __future__ import annotations
 
 import io
+import signal
 import sys
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from flask_braintrust_evals.cli.outcome import Outcome, _deliver
+from flask_braintrust_evals.cli.interrupts import exit_on_interrupt
+from flask_braintrust_evals.cli.outcome import Outcome, _consume, _deliver
 from flask_braintrust_evals.engine.values.results import EvalResult
 from flask_braintrust_evals.engine.values.summary import RunSummary
 
@@ -50,3 +53,25 @@ def test_ctrl_c_is_asked_for_only_while_it_still_shortens_something(
     assert len(prepared.timeouts) == attempts
     assert terminal.getvalue().count(HINT) == hints
     assert outcome.interrupted == (times > 0)
+
+
+class Ending:
+    """A run with no events, which gets SIGTERM when its last batch has been read."""
+
+    evaluator, size_hint = "e", None
+
+    @property
+    def run(self) -> Ending:
+        return self
+
+    def batches(self) -> Iterator[list[Any]]:
+        yield []
+        signal.raise_signal(signal.SIGTERM)
+
+
+def test_a_signal_after_the_last_event_is_not_lost() -> None:
+    prepared: Any = Ending()
+    outcome = Outcome(EvalResult("e", [], RunSummary()))
+    with exit_on_interrupt():
+        _consume(prepared, outcome)
+    assert (outcome.signal, outcome.error) == (signal.SIGTERM, "interrupted by SIGTERM")
