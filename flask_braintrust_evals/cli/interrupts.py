@@ -83,7 +83,7 @@ def catch_interrupt() -> Iterator[list[int]]:
 
 def print_hint() -> None:
     """Tell a user at a terminal that the command is about to end."""
-    if sys.stderr.isatty():
+    if sys.stderr is not None and sys.stderr.isatty():
         click.echo("\nStopping; press Ctrl-C again to exit at once.", err=True)
 
 

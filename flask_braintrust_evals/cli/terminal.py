@@ -82,5 +82,5 @@ def _reserve_stdout() -> IO[str]:
         os.dup2(sys.stderr.fileno(), descriptor)
     except (AttributeError, OSError):  # it is not a file, as in tests
         sys.stdout = sys.stderr
-        return stdout
+        return open(os.devnull, "w") if stdout is None else stdout
     return open(reserved, "w", encoding="utf-8")

@@ -8,17 +8,19 @@ import os
 import re
 import resource
 import stat
+import sys
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 from click.testing import Result
 
 from flask_braintrust_evals import Evaluator, Score
 from flask_braintrust_evals.cli import outcome, run_command
 from flask_braintrust_evals.cli.files import write_file
-from flask_braintrust_evals.cli.terminal import echo, styled
+from flask_braintrust_evals.cli.terminal import echo, json_option, styled
 
 from .test_run import app_of, evals
 
@@ -333,6 +335,22 @@ def test_results_that_cannot_be_printed_are_an_error(
     assert (result.exit_code, result.exception.__class__) == (1, SystemExit)
     assert "standard output: [Errno 28] No space left on device" in result.stderr
     assert (tmp_path / "junit.xml").exists()
+
+
+def test_json_goes_nowhere_where_standard_output_is_closed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def write(output: Any) -> None:
+        assert output is not None, "JSON is wanted"
+        with output:
+            echo("{}", file=output)
+
+    errors = io.StringIO()
+    monkeypatch.setattr(sys, "stderr", errors)
+    monkeypatch.setattr(sys, "stdout", None)  # as Python has it
+    command = json_option("Write JSON.")(click.Command("write", params=[], callback=write))
+    command.main(["--json"], standalone_mode=False)
+    assert errors.getvalue() == ""
 
 
 @pytest.mark.parametrize("encoding", ["latin-1", "iso8859-15"])

@@ -338,6 +338,13 @@ def test_sigterm_may_come_twice_and_then_ctrl_c_ends_at_once() -> None:
     assert usual == [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)]
 
 
+def test_a_signal_needs_no_standard_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stderr", None)  # as Python has it where it is closed
+    with exit_on_interrupt(), catch_interrupt() as got:
+        signal.raise_signal(signal.SIGTERM)
+    assert got == [signal.SIGTERM]
+
+
 def test_a_run_that_was_killed_is_taken_up_by_the_next_one(tmp_path: Path) -> None:
     arguments = ("slow", "--resume", "journal.jsonl")
     with command(tmp_path, *arguments) as process:
