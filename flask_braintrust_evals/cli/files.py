@@ -39,7 +39,9 @@ def write_file(path: Path, text: str) -> None:
     """
     data = text.encode()
     if _is_special(path):
-        path.write_bytes(data)
+        stream = _stream(path)
+        with open(path if stream is None else os.dup(stream), "wb") as special:
+            special.write(data)
         return
     target = _target(path)
     # Not by tempfile, whose files nobody else may read, whatever the umask.
@@ -66,5 +68,14 @@ def _target(path: Path) -> Path:
 
 
 def _is_special(path: Path) -> bool:
-    """Return whether it is a pipe or a device, which cannot be replaced."""
-    return os.path.exists(path) and not os.path.isfile(path)
+    """Return whether it is a pipe, a device or an open stream, which cannot be replaced."""
+    return os.path.exists(path) and not (os.path.isfile(path) and _stream(path) is None)
+
+
+def _stream(path: Path) -> int | None:
+    """Return the descriptor of standard output or standard error, if the path leads to it."""
+    for descriptor in (1, 2):
+        with suppress(OSError):
+            if os.path.samestat(os.stat(path), os.fstat(descriptor)):
+                return descriptor
+    return None

@@ -19,7 +19,7 @@ from click.testing import Result
 
 from flask_braintrust_evals import Evaluator, Score
 from flask_braintrust_evals.cli import outcome, run_command
-from flask_braintrust_evals.cli.files import write_file
+from flask_braintrust_evals.cli.files import check_writable, write_file
 from flask_braintrust_evals.cli.terminal import echo, json_option, styled
 
 from .test_run import app_of, evals
@@ -322,6 +322,22 @@ def test_a_file_is_written_as_a_whole(tmp_path: Path) -> None:
     assert run("--markdown", str(pipe)).exit_code == 1
     assert os.read(reader, 10).startswith(b"### ")
     os.close(reader)
+
+
+def test_a_report_can_be_part_of_what_the_command_prints_into_a_file(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    log.write_text("before ")
+    former = os.dup(1)
+    try:
+        with log.open("ab") as file:
+            os.dup2(file.fileno(), 1)
+        check_writable(Path("/dev/stdout"), "--markdown")
+        write_file(Path("/dev/stdout"), "report ")
+        os.write(1, b"after")
+    finally:
+        os.dup2(former, 1)
+        os.close(former)
+    assert log.read_text() == "before report after"
 
 
 def test_results_that_cannot_be_printed_are_an_error(
