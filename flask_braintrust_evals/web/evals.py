@@ -6,7 +6,7 @@ import functools
 import logging
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -101,23 +101,24 @@ class EvalRun:
         if self.prepared.recording.experiment is not None:
             yield [Message("start", encoded(self.prepared.recording.description))]
         try:
-            for batch in self._batches():
-                last = batch[-1]
-                if isinstance(last, Idle):
-                    yield []
-                elif isinstance(last, RunFinished):
-                    summary = yield from self._in_thread(self._finish)
-                    yield [Message("summary", encoded(summary))]
-                elif isinstance(last, RunFailed):
-                    self.record.failed(last.error)
-                    yield from self._case_messages(batch)
-                    yield from self._in_thread(self._flush_after_failure)
-                    yield [error_message(str(last.error))]
-                else:
-                    yield from self._case_messages(batch)
-                del batch, last  # while waiting for the next one: there may be large values in it
-        except Exception as error:
-            self.record.failed(error)
+            with self._batches() as batches:
+                for batch in batches:
+                    last = batch[-1]
+                    if isinstance(last, Idle):
+                        yield []
+                    elif isinstance(last, RunFinished):
+                        summary = yield from self._in_thread(self._finish)
+                        yield [Message("summary", encoded(summary))]
+                    elif isinstance(last, RunFailed):
+                        self.record.failed(last.error)
+                        yield from self._case_messages(batch)
+                        yield from self._in_thread(self._flush_after_failure)
+                        yield [error_message(str(last.error))]
+                    else:
+                        yield from self._case_messages(batch)
+                    # Before waiting for the next one: there may be large values in it.
+                    del batch, last
+        except Exception:
             logger.exception("evaluator %r: the run failed", self.prepared.evaluator)
             yield [error_message("the run failed: internal error; see the server's log")]
         yield [DONE]
@@ -135,18 +136,19 @@ class EvalRun:
         summary: dict[str, Any] = {}
         self.watch()
         next_check = time.monotonic() + self.heartbeat
-        for batch in self._batches():
-            last = batch[-1]
-            if isinstance(last, RunFinished):
-                summary = self._finish()
-            elif isinstance(last, RunFailed):
-                self.record.failed(last.error)
-                self._flush_after_failure()
-                raise last.error
-            elif isinstance(last, Idle) or time.monotonic() >= next_check:
-                next_check = time.monotonic() + self.heartbeat
-                if disconnected():
-                    raise RunError("the client disconnected before the run was done")
+        with self._batches() as batches:
+            for batch in batches:
+                last = batch[-1]
+                if isinstance(last, RunFinished):
+                    summary = self._finish()
+                elif isinstance(last, RunFailed):
+                    self.record.failed(last.error)
+                    self._flush_after_failure()
+                    raise last.error
+                elif isinstance(last, Idle) or time.monotonic() >= next_check:
+                    next_check = time.monotonic() + self.heartbeat
+                    if disconnected():
+                        raise RunError("the client disconnected before the run was done")
         return summary
 
     def close(self) -> None:
@@ -154,13 +156,18 @@ class EvalRun:
         self._watch.stop()
         self.prepared.run.close()
 
-    def _batches(self) -> Iterator[list[Event]]:
+    @contextmanager
+    def _batches(self) -> Iterator[Iterable[list[Event]]]:
+        """Run, and close the run afterwards, when the record says whether it has failed."""
         case_ended = self.observer.case_observer(self.prepared.evaluator)
         with closing(self.prepared.run.batches()) as batches:
-            if case_ended is None:
-                yield from batches
-            else:
-                yield from _observed(batches, case_ended)
+            try:
+                yield batches if case_ended is None else _observed(batches, case_ended)
+            except RunError:  # noted already, or the client has left
+                raise
+            except Exception as error:
+                self.record.failed(error)
+                raise
 
     def _case_messages(self, batch: list[Event]) -> Iterator[list[Message]]:
         messages: list[Message] = []

@@ -8,6 +8,7 @@ import pytest
 from flask import current_app, has_request_context
 
 from flask_braintrust_evals import EvalHooks, Evaluator
+from flask_braintrust_evals.web import evals
 from tests.standin import StandIn
 from tests.support import TOKEN
 
@@ -146,6 +147,17 @@ def test_a_run_of_no_case_warns_in_the_summary_and_in_the_log(
     assert {empty.levelname, streamed.levelname} == {"WARNING"}
     assert warning in empty.message
     assert usual.levelname == "INFO"
+
+
+def test_a_run_that_fails_by_an_unexpected_error_is_logged_as_failed(
+    local: Api, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(evals, "summary_body", lambda *_: 1 / 0)
+    assert "internal error" in local.events()[0].data
+    assert "internal error" in local.refusal(500, stream=False)
+    logged = [each for each in caplog.records if "run of 'echo'" in each.message]
+    assert [vars(each)["outcome"] for each in logged] == ["failed", "failed"]
+    assert all("ZeroDivisionError" in each.message for each in logged)
 
 
 def test_a_dataset_without_rows_warns(cloud: StandIn, api: Api) -> None:
