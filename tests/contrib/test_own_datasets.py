@@ -97,6 +97,7 @@ def test_a_coroutine_that_returns_a_dataset_is_not_read_as_the_application(cloud
 
     for coroutine in (later(), later_opened()):
         (error, _) = api_with(cloud, coroutine).events(data=OWN)
+        assert "the data could not be read after 0 cases: TypeError: it is a corou" in error.data
         assert "pass the function itself, without calling it" in error.data
 
 

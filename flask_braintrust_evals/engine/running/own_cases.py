@@ -126,9 +126,9 @@ class RememberedCases:
         made = _made(self._source, never, name)
         # It would be read as one caller for all of them.
         if isinstance(made, OwnDataset | OwnExperiment):
-            raise DataError(
-                "the data is a coroutine that returns a dataset or an experiment of Braintrust;"
-                " pass the function itself, without calling it"
+            raise TypeError(
+                "it is a coroutine that returns a dataset or an experiment of Braintrust; pass the"
+                " function itself, without calling it"
             )
         return _one_by_one(made, never, name) if isinstance(made, AsyncIterable) else iter(made)
 
