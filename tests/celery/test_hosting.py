@@ -71,9 +71,13 @@ def test_that_nothing_runs_cases_has_a_reason(monkeypatch: pytest.MonkeyPatch) -
 
 
 def test_workers_survive_outages_unless_the_application_says_otherwise() -> None:
-    def conf(broker: str, **settings: object) -> Settings:
+    def conf(broker: str, in_object: bool = False, **settings: object) -> Settings:
         app = Celery("site", broker=broker, set_as_current=False)
-        app.conf.update(settings)
+        if in_object:
+            named = {f"CELERY_{name.upper()}": value for name, value in settings.items()}
+            app.config_from_object(named, namespace="CELERY")
+        else:
+            app.conf.update(settings)
         survive_outages(app)
         return app.conf
 
@@ -81,4 +85,6 @@ def test_workers_survive_outages_unless_the_application_says_otherwise() -> None
     assert redis.broker_transport_options == {**SILENCE_SECONDS, "socket_timeout": 9}
     assert not redis.broker_channel_error_retry
     assert conf("amqp://broker").broker_channel_error_retry
-    assert not conf("amqp://broker", broker_channel_error_retry=False).broker_channel_error_retry
+    for in_object in (False, True):
+        set_off = conf("amqp://broker", in_object, broker_channel_error_retry=False)
+        assert not set_off.broker_channel_error_retry

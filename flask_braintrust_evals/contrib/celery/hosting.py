@@ -180,7 +180,8 @@ def survive_outages(app: Celery) -> None:
         options = app.conf.broker_transport_options
         app.conf.broker_transport_options = {**SILENCE_SECONDS, **options}
     elif driver == "amqp":
-        app.conf.add_defaults({"broker_channel_error_retry": True})
+        # Before Celery's own defaults. What add_defaults() adds precedes the application's, too.
+        app.conf.maps.insert(-1, {"broker_channel_error_retry": True})
 
 
 @signals.worker_init.connect  # type: ignore[untyped-decorator]
