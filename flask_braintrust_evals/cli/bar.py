@@ -110,8 +110,9 @@ class _Above:
         self._bar = bar
 
     def write(self, text: str) -> int:
-        if not text:
-            return 0
+        if not text:  # click tries whether a stream is one of bytes: this one refuses them
+            nothing: int = self._stream.write(text)
+            return nothing
         with self._bar.lock:
             self._bar.clear_for(text)
             written: int = self._stream.write(text)

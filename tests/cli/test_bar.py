@@ -6,6 +6,7 @@ import io
 import sys
 from contextlib import redirect_stderr, redirect_stdout
 
+import click
 import pytest
 
 from flask_braintrust_evals.cli import bar as module
@@ -69,10 +70,12 @@ def test_what_is_printed_is_above_the_bar(terminal: Terminal) -> None:
         bar.update(1)
         say("pieces")
         say("to standard error", err=True)
+        click.echo("by click", err=True)
         bar.update(1)
-    assert terminal.lines[:3] == ["printed by the task", "in pieces", "to standard error"]
-    assert terminal.lines[3].startswith("shout  [") and "3/3" in terminal.lines[3]
-    assert terminal.lines[4] == ""
+    printed = ["printed by the task", "in pieces", "to standard error", "by click"]
+    assert terminal.lines[:4] == printed
+    assert terminal.lines[4].startswith("shout  [") and "3/3" in terminal.lines[4]
+    assert terminal.lines[5] == ""
 
 
 def test_a_line_that_has_not_ended_is_not_drawn_over(terminal: Terminal) -> None:
