@@ -12,7 +12,7 @@ _KINDS = (
     (r"<", "XML"),
     (r"###? ", "Markdown"),
     (rf"\{{[^\n]*\"{JOURNAL}\"", "what --resume writes"),
-    (r"\{[^\n]*\}\s*\n\s*\{", "JSON Lines"),
+    (r"\{[^\n]*\}[^\S\n]*\n\s*\{", "JSON Lines"),
     (r"[^\n{\[]*[,;\t]", "CSV"),
 )
 

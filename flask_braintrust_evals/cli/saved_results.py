@@ -152,14 +152,15 @@ class SavedResults:
         if not text.strip():
             hint = "a shell empties the file that '>' names before the command reads it"
             raise self._refused(f"is empty; {hint}")
-        kind = seems_to_be(text)
-        body = None
+        body = mistake = None
         try:
             body = parse_json(text)
         except json.JSONDecodeError as error:
-            if not kind:
-                raise self._refused(f"is not valid JSON: {error}") from None
+            mistake = error
         if not isinstance(body, dict) or body.get("format") != FORMAT:
+            kind = seems_to_be(text)
+            if mistake is not None and not kind:
+                raise self._refused(f"is not valid JSON: {mistake}")
             seems = f", but seems to be {kind}" if kind else ""
             hint = "write one with --json, or export one from the local page"
             raise self._refused(f"is no file of results{seems}; {hint}")

@@ -14,7 +14,7 @@ const KINDS = [
   [/^</, "XML"],
   [/^###? /, "Markdown"],
   [/^\{[^\n]*"flask-braintrust-evals\/journal"/, "what 'flask evals run --resume' writes"],
-  [/^\{[^\n]*\}\s*\n\s*\{/, "JSON Lines"],
+  [/^\{[^\n]*\}[^\S\n]*\n\s*\{/, "JSON Lines"],
   [/^[^\n{[]*[,;\t]/, "CSV"],
 ];
 
