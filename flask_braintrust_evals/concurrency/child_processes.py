@@ -60,6 +60,11 @@ def enter_thread() -> None:
         _thread.is_ours = True
 
 
+def is_in_our_thread() -> bool:
+    """Return whether the calling thread is a real one of this package, under gevent."""
+    return getattr(_thread, "is_ours", False)
+
+
 def leave_thread() -> None:
     """Release what the calling thread has for gevent: called as its last line."""
     if not is_patched():
@@ -123,7 +128,7 @@ def _children_of_gevent() -> Container[int]:
 
 
 def _must_ask_main_thread() -> bool:
-    return _main_hub is not None and getattr(_thread, "is_ours", False)
+    return _main_hub is not None and is_in_our_thread()
 
 
 def _in_main_thread(function: Callable[[], T]) -> T:

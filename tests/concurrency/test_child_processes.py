@@ -7,6 +7,7 @@ import signal
 
 import pytest
 
+from flask_braintrust_evals.concurrency.forks import FORK, POOL
 from tests.support import python
 
 pytestmark = pytest.mark.slow
@@ -175,3 +176,68 @@ def test_many_threads_may_close_what_they_have_opened() -> None:
         print({one.error for one in result.results})
     """)
     assert printed == "{None}\n"
+
+
+def test_forks_and_pools_of_processes_fail_before_they_stop_the_process() -> None:
+    printed = python("""
+        from gevent import monkey
+        monkey.patch_all()
+        import multiprocessing, os
+        from concurrent.futures import ProcessPoolExecutor
+        from contextlib import ExitStack
+        from multiprocessing.pool import ThreadPool
+        from flask_braintrust_evals import Evaluator
+
+        spawn = multiprocessing.get_context("spawn")
+
+        def fork():
+            if not os.fork():
+                os._exit(0)
+
+        def process():
+            multiprocessing.Process(target=int).start()
+
+        def executor():
+            with ProcessPoolExecutor(1) as pool:
+                pool.submit(int)
+
+        def pool():
+            multiprocessing.Pool(1)
+
+        def spawned_pool():
+            spawn.Pool(1)
+
+        def threads():
+            with ThreadPool(1) as pool:
+                return pool.map(int, [3])
+
+        def spawned_executor():
+            with ProcessPoolExecutor(1, mp_context=spawn) as pool:
+                return pool.submit(int, 3).result()
+
+        def results(function):
+            async def on_the_loop(n):
+                return function()
+
+            plain = lambda n: function()
+            for task, blocking in ((plain, False), (plain, True), (on_the_loop, False)):
+                evaluator = Evaluator("e", task, blocking=blocking)
+                result = evaluator.run([{"input": 1}], scope=ExitStack, timeout=20).results[0]
+                yield str(result.error or result.output)
+
+        list(results(process))
+        before = os.listdir("/proc/self/fd")
+        list(results(process))
+        print("as before" if os.listdir("/proc/self/fd") == before else "descriptors are left")
+        for function in (fork, process, executor, pool, spawned_pool, threads, spawned_executor):
+            print(*results(function), sep="\\n")
+        elsewhere = multiprocessing.Process(target=int)
+        elsewhere.start()
+        elsewhere.join()
+        print(elsewhere.exitcode)
+    """)
+    descriptors, *lines = printed.splitlines()
+    assert descriptors == "as before"
+    assert lines[:9] == [f"RuntimeError: {FORK}"] * 9
+    assert lines[9:15] == [f"RuntimeError: {POOL}"] * 6
+    assert lines[15:] == ["[3]"] * 3 + ["3"] * 3 + ["0"]

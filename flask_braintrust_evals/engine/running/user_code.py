@@ -19,6 +19,7 @@ from opentelemetry.trace import INVALID_SPAN, Span, set_span_in_context
 from flask_braintrust_evals.concurrency import greenlet_loops
 from flask_braintrust_evals.concurrency.cancellation import Cancellation
 from flask_braintrust_evals.concurrency.event_loop import background_loop
+from flask_braintrust_evals.concurrency.forks import refuse_forks
 from flask_braintrust_evals.concurrency.gevent_patch import is_patched, start_thread
 from flask_braintrust_evals.concurrency.held_scope import holding
 from flask_braintrust_evals.concurrency.job import DeadlineError, Job
@@ -150,6 +151,7 @@ class UserCode:
         self._span_class = span_class or EvalSpan
         self._org_url = org_url
         greenlet_loops.install()
+        refuse_forks()
 
     def within(self, span: Span, inherited: Mapping[str, str] = _NOTHING) -> SpanBlock:
         """Make ``span`` current in a block, so that whatever is traced inside goes below it.
