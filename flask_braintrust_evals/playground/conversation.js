@@ -25,7 +25,7 @@ function messageOf(value, role) {
   const message = isMessage(value?.message) ? value.message : value;
   if (!isMessage(message)) return null;
   const content = message.content ?? message.parts ?? [];
-  const parts = [...(Array.isArray(content) ? content : [content]).map(partOf), ...(message.tool_calls ?? []).map(callOf)];
+  const parts = [...(Array.isArray(content) ? content : [content]).map(partOf), ...(Array.isArray(message.tool_calls) ? message.tool_calls : []).map(callOf)];
   const known = typeof message.role === "string" ? message.role : role;
   const name = message.name ?? message.tool_call_id;
   return { role: typeof name === "string" ? `${known} ${name}` : known, parts: parts.filter(({ text }) => text !== "") };
@@ -41,8 +41,8 @@ function partOf(part) {
 }
 
 function callOf(call) {
-  const { name, arguments: given } = call.function ?? call;
-  return { kind: "calls", text: `${name ?? "a tool"}(${asText(given ?? call.input ?? "")})` };
+  const { name, arguments: given } = call?.function ?? call ?? {};
+  return { kind: "calls", text: `${asText(name ?? "a tool")}(${asText(given ?? call?.input ?? "")})` };
 }
 
 export function conversation(messages) {

@@ -3,7 +3,7 @@
 import { decodeText } from "./cases.js";
 import { byId, show } from "./dom.js";
 import { parseExactly } from "./exact_json.js";
-import { EXPECTED, fromResults } from "./read_results.js";
+import { EXPECTED, fromCompared, fromResults } from "./read_results.js";
 import { Run } from "./run.js";
 
 const IN_REPORT = /<script type="application\/json" id="report-data">([^<]*)<\/script>/;
@@ -55,9 +55,7 @@ export class Opener {
 async function readResults(file) {
   const text = decodeText(await file.arrayBuffer()).replace(/^\uFEFF/, "");
   const body = parsed(IN_REPORT.exec(text)?.[1] ?? text);
-  const { format, version } = body;
-  const compared = (body.compared_with ?? []).filter(Boolean).flatMap((each) => fromResults({ ...each, format, version }));
-  return [...fromResults(body), ...compared].map((each) => Run.of({ ...each, label: each.label ?? file.name }, each.rows));
+  return [...fromResults(body), ...fromCompared(body).filter(Boolean)].map((each) => Run.of({ ...each, label: each.label ?? file.name }, each.rows));
 }
 
 function parsed(text) {

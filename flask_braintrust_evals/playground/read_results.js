@@ -1,6 +1,7 @@
 // Reads files of results, of the page and of the command line: docs/results.md. Somebody else may have made such a file:
 // whatever it has in its fields, the page can show it.
 
+import { written } from "./dom.js";
 import { own } from "./records.js";
 import { FORMAT, VERSION } from "./results.js";
 import { countScores } from "./rows.js";
@@ -14,10 +15,15 @@ export function fromResults(file) {
   if (file?.format !== FORMAT)
     throw new Error(`this is no file of results: ${EXPECTED}`);
   if (file.version !== VERSION)
-    throw new Error(`this file has version ${file.version} of the format, and this page reads version ${VERSION}`);
+    throw new Error(`this file has version ${written(file.version)} of the format, and this page reads version ${VERSION}`);
   const runs = file.runs ?? [file];
   if (!Array.isArray(runs) || !runs.length) throw new Error("this file of results has no run");
   return runs.map(runOf);
+}
+
+// Returns the runs that those of a file are compared with, in the same order; null: there is none.
+export function fromCompared({ compared_with: compared, format, version }) {
+  return listOf(compared).map((each) => (each ? fromResults({ ...each, format, version })[0] : null));
 }
 
 function runOf(body, index) {
@@ -31,7 +37,7 @@ function runOf(body, index) {
   });
   const means = new Map();
   for (const row of rows) countScores(means, row);
-  const started = Number.isNaN(Date.parse(body.started)) ? new Date(0).toISOString() : String(body.started);
+  const started = Number.isNaN(Date.parse(written(body.started))) ? new Date(0).toISOString() : written(body.started);
   return {
     id: typeof body.id === "string" && body.id ? body.id : `${started} ${body.evaluator} ${digest(JSON.stringify(body))}`,
     evaluator: body.evaluator,
@@ -44,7 +50,7 @@ function runOf(body, index) {
     rows,
     state: STATES.includes(body.state) ? body.state : body.error ? "failed" : "finished",
     error: textOf(body.error) ?? "",
-    summary: listOf(body.notes).length ? { warning: body.notes.join("\n") } : null,
+    summary: listOf(body.notes).length ? { warning: body.notes.map((each) => written(each)).join("\n") } : null,
     scoreNames: [...new Set(rows.flatMap((row) => Object.keys(row.scores)))],
     done: rows.length,
     failed: rows.filter((row) => row.error).length,
@@ -77,20 +83,20 @@ function rowOf(result, at) {
     input: result.input,
     expected: result.expected,
     output: result.error ? undefined : result.output,
-    error: result.error ? String(result.error) : undefined,
+    error: result.error ? written(result.error) : undefined,
     errorPlace: textOf(result.error_place),
     errorStack: textOf(result.error_stack),
     state: result.error ? "error" : "done",
     text: "",
     scores: Object.fromEntries(scores),
-    scorerErrors: notEmpty(recordOf(result.scorer_errors, String)),
+    scorerErrors: notEmpty(recordOf(result.scorer_errors, (each) => written(each))),
     classifications: recordOf(result.classifications),
     metadata: recordOf(result.metadata),
-    tags: listOf(result.tags).map(String),
+    tags: listOf(result.tags).map((each) => written(each)),
     duration: typeof result.seconds === "number" ? result.seconds : undefined,
     metrics: numbersOf(result.metrics),
     scorerMetrics: numbersOf(result.scorer_metrics),
-    messages: listOf(result.messages).filter(isRecord).map(({ kind, text }) => ({ kind: String(kind), text: String(text) })),
+    messages: listOf(result.messages).filter(isRecord).map(({ kind, text }) => ({ kind: written(kind), text: written(text) })),
   };
   if (Array.isArray(result.spans)) row.spans = result.spans.filter(isRecord).map(spanOf);
   if (result.spans_cut) row.spansCut = result.spans_cut;
@@ -100,13 +106,13 @@ function rowOf(result, at) {
 // A span of a file that somebody else has made may have anything in its fields.
 function spanOf(span) {
   const start = numberOf(span.start);
-  const made = { ...span, id: String(span.id), name: String(span.name ?? ""), start, end: Math.max(start, numberOf(span.end)) };
+  const made = { ...span, id: written(span.id), name: written(span.name ?? ""), start, end: Math.max(start, numberOf(span.end)) };
   for (const name of ["metadata", "metrics", "scores"]) if (name in span && !isRecord(span[name])) delete made[name];
-  for (const name of ["type", "error", "error_stack"]) if (name in span && span[name] !== null) made[name] = String(span[name]);
+  for (const name of ["type", "error", "error_stack"]) if (name in span && span[name] !== null) made[name] = written(span[name]);
   return made;
 }
 
-const textOf = (value) => (value === undefined || value === null ? undefined : String(value));
+const textOf = (value) => (value === undefined || value === null ? undefined : written(value));
 const numberOf = (value) => (Number.isFinite(value) ? value : 0);
 const isRecord = (value) => typeof value === "object" && value !== null && !Array.isArray(value);
 

@@ -2,7 +2,7 @@
 
 import { asText, byId, element } from "./dom.js";
 import { parseExactly } from "./exact_json.js";
-import { fromResults } from "./read_results.js";
+import { fromCompared, fromResults } from "./read_results.js";
 import { ResultsView } from "./results_view.js";
 import { Share } from "./share.js";
 import { Shown } from "./shown.js";
@@ -13,7 +13,7 @@ for (const each of document.querySelectorAll("[data-page-only]")) each.remove();
 // The report has the runs of a file of results and, in the same order, the runs that they are compared with.
 const file = parseExactly(byId("report-data").textContent);
 const runs = fromResults(file);
-const others = (file.compared_with ?? []).map((each) => (each ? fromResults({ ...each, format: file.format, version: file.version })[0] : null));
+const others = fromCompared(file);
 
 byId("results").hidden = false;
 byId("results").removeAttribute("aria-labelledby");

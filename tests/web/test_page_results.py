@@ -171,11 +171,32 @@ def test_what_the_page_opens_it_writes_again_unchanged(tmp_path: Path) -> None:
     assert found[0]["names"] == ["exact", "none"]
 
 
+NO_TEXT = {"toString": 1}
+"""An object that JavaScript cannot convert to a text."""
+
+
+def test_texts_may_be_any_values(tmp_path: Path) -> None:
+    result = {
+        **{name: NO_TEXT for name in ("error", "error_place", "error_stack")},
+        **{"input": 1, "scorer_errors": {"s": NO_TEXT}, "tags": [NO_TEXT]},
+        **{"messages": [{"kind": NO_TEXT, "text": NO_TEXT}], "spans": [{"id": NO_TEXT}]},
+    }
+    run = {"evaluator": "e", "results": [result], "notes": [NO_TEXT], "started": NO_TEXT}
+    path = tmp_path / "file.json"
+    path.write_text(json.dumps({"format": FORMAT, "version": 1, **run, "label": NO_TEXT}))
+    folder = tmp_path / "page"
+    folder.mkdir()
+    (found,) = run_in_node(folder, ROUND_TRIP, [str(path)])
+    (written,) = found["written"][0]["results"]
+    assert (written["error"], written["tags"]) == ('{"toString":1}', ['{"toString":1}'])
+
+
 @pytest.mark.parametrize(
     ("file", "error"),
     [
         ([1], "this is no file of results: export one as JSON, or write one with"),
         ({"format": FORMAT, "version": 2}, "this file has version 2 of the format, and this"),
+        ({"format": FORMAT, "version": NO_TEXT}, 'this file has version {"toString":1} of the'),
         ({"format": FORMAT, "version": 1, "runs": []}, "this file of results has no run"),
         ({"format": FORMAT, "version": 1, "evaluator": "e"}, "run 1 of this file lacks its"),
         (

@@ -65,6 +65,11 @@ CONVERSATIONS: list[tuple[Any, Any]] = [
     (7, None),
     ([None], None),
     ([{"role": 7, "content": [{"type": {}, "text": "hi"}], "name": []}], [["assistant", "hi"]]),
+    (
+        [{"role": "user", "tool_calls": [None, 7, {"name": {"toString": 1}, "function": None}]}],
+        [["user", "calls: a tool()", "calls: a tool()", 'calls: {"toString":1}()']],
+    ),
+    ([{"role": "user", "content": "hi", "tool_calls": {"0": CALL}}], [["user", "hi"]]),
     ({"messages": None, "content": {"a": 1}}, [["assistant", '{\n  "a": 1\n}']]),
 ]
 
