@@ -2,14 +2,17 @@
 // https://html.spec.whatwg.org/multipage/server-sent-events.html#parsing-an-event-stream
 
 export class EventParser {
-  #rest = "";
+  #rest = []; // pieces of a line that has not ended; joined once, since a line may come in thousands of them
   #event = "";
   #data = [];
 
   // Returns the events that this piece of text completes.
   feed(text) {
-    const lines = (this.#rest + text).split(/\r\n|\n|\r(?!$)/);
-    this.#rest = lines.pop();
+    const isHeld = this.#rest.at(-1)?.endsWith("\r"); // a line end, which "\n" may belong to
+    this.#rest.push(text);
+    if (!isHeld && !/[\r\n]/.test(text)) return [];
+    const lines = this.#rest.join("").split(/\r\n|\n|\r(?!$)/);
+    this.#rest = [lines.pop()];
     return lines.flatMap((line) => this.#line(line));
   }
 

@@ -123,3 +123,30 @@ def test_cases_that_say_how_many_trials_they_have_are_repeated_with_them(tmp_pat
     first, own = run_in_node(tmp_path, REPEATED, [json.dumps(given)])
     assert first == [{"input": 0, "trial_count": 3}, {"input": 1}, {"input": 2}]
     assert own == [{"input": 0}, {"input": 1}, {"input": 2}]
+
+
+PARSE = """
+import { EventParser } from "./sse.js";
+const parsed = (pieces) => {
+  const parser = new EventParser();
+  return pieces.flatMap((each) => parser.feed(each));
+};
+const text = "event: a\\r\\ndata: 1\\r\\ndata: 2\\r\\n\\r\\n:\\rdata: 3\\r\\rdata\\n\\nid: 4\\n\\n";
+const large = ["data: ", ...Array(2_000).fill("x".repeat(16_384)), "\\n\\n"];
+const began = performance.now();
+const { length } = parsed(large)[0].data;
+const took = performance.now() - began;
+console.log(JSON.stringify({ whole: parsed([text]), pieces: parsed([...text]), length, took }));
+"""
+
+
+def test_events_are_the_same_in_whatever_pieces_they_arrive(tmp_path: Path) -> None:
+    found: Any = run_in_node(tmp_path, PARSE)
+    assert found["whole"] == [
+        {"event": "a", "data": "1\n2"},
+        {"event": "message", "data": "3"},
+        {"event": "message", "data": ""},
+    ]
+    assert found["pieces"] == found["whole"]
+    assert found["length"] == 2_000 * 16_384
+    assert found["took"] < 5_000, "milliseconds, which grow with the square of the pieces"
