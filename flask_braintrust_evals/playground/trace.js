@@ -29,14 +29,18 @@ export function inOrder(spans) {
   }
   const rows = [];
   const seen = new Set();
-  const add = (span, depth) => {
-    if (seen.has(span.id)) return;
-    seen.add(span.id);
-    rows.push({ span, depth, orphan: Boolean(span.parent_id) && !known.has(span.parent_id) });
-    for (const each of below.get(span.id) ?? []) add(each, depth + 1);
+  const add = (first) => {
+    const waiting = [[first, 0]]; // in place of calls, of which there may be too many
+    while (waiting.length) {
+      const [span, depth] = waiting.pop();
+      if (seen.has(span.id)) continue;
+      seen.add(span.id);
+      rows.push({ span, depth, orphan: Boolean(span.parent_id) && !known.has(span.parent_id) });
+      for (const each of [...(below.get(span.id) ?? [])].reverse()) waiting.push([each, depth + 1]);
+    }
   };
-  for (const span of below.get(null) ?? []) add(span, 0);
-  for (const span of spans) add(span, 0); // whose parents are each other: nobody's spans, but they are shown
+  for (const span of below.get(null) ?? []) add(span);
+  for (const span of spans) add(span); // whose parents are each other: nobody's spans, but they are shown
   return rows;
 }
 

@@ -85,7 +85,10 @@ ORDER = """
 import { inOrder } from "./trace.js";
 const line = ({ span, depth, orphan }) => `${"  ".repeat(depth)}${span.id}${orphan ? "?" : ""}`;
 const trees = JSON.parse(process.argv[2]);
-console.log(JSON.stringify(trees.map((spans) => inOrder(spans).map(line))));
+const [length, start, end] = [30_000, 0, 1];
+const chain = Array.from({ length }, (_, at) => ({ id: at + 1, parent_id: at, start, end }));
+const deepest = inOrder(chain).at(-1).depth;
+console.log(JSON.stringify([...trees.map((spans) => inOrder(spans).map(line)), deepest]));
 """
 
 
@@ -109,6 +112,7 @@ def test_spans_are_rows_of_a_tree_by_their_time(tmp_path: Path) -> None:
         ["root", "x", "  y"],
         ["outer", "  inner"],
         [],
+        29_999,
     ]
 
 
