@@ -16,7 +16,7 @@ from __future__ import annotations
 import functools
 import os
 from collections.abc import Callable
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from . import child_processes
 from .gevent_patch import is_patched
@@ -49,13 +49,17 @@ def refuse_forks() -> None:
     _is_installed = True
     from multiprocessing import pool, popen_fork  # it takes 20 ms, and only gevent needs it
 
-    os.fork = _refusing(os.fork, FORK)
+    _refuse(os, "fork", FORK)
     # Before it opens pipes, which it would not close.
-    launch = _refusing(popen_fork.Popen._launch, FORK)  # type: ignore[attr-defined]
-    popen_fork.Popen._launch = launch  # type: ignore[attr-defined]
+    _refuse(popen_fork.Popen, "_launch", FORK)
     # Pools of threads have queues of their own.
-    setup = _refusing(pool.Pool._setup_queues, POOL)  # type: ignore[attr-defined]
-    pool.Pool._setup_queues = setup  # type: ignore[attr-defined]
+    _refuse(pool.Pool, "_setup_queues", POOL)
+
+
+def _refuse(owner: Any, name: str, why: str) -> None:
+    function = getattr(owner, name, None)  # the last two are private, and may go
+    if function is not None:
+        setattr(owner, name, _refusing(function, why))
 
 
 def _refusing(function: Callable[P, T], why: str) -> Callable[P, T]:
