@@ -113,6 +113,11 @@ def test_texts_count_as_often_as_spans_have_them(length: int, recorded: int, cop
     assert added == pytest.approx(COPIES * copied, abs=1000)
 
 
+def test_a_text_before_many_values_leaves_a_case_as_large_as_it_is() -> None:
+    case = EvalCase(["x" * ROOM, [{}] * (ROOM // 10)])
+    assert size_if_large(case, recorded=LARGE) >= size_if_large(case) > ROOM
+
+
 def test_objects_of_the_user_are_not_asked_for_their_size() -> None:
     class Odd(dict[str, Any]):
         def __sizeof__(self) -> int:

@@ -7,7 +7,6 @@ JSON in memory, its own copy of what a task could change, and spans with both.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
 from typing import Any
 
 from flask_braintrust_evals.engine.values.cases import EvalCase
@@ -30,33 +29,33 @@ _HEAD = 24
 def size_if_large(case: EvalCase, own: int = 0, recorded: int = 0) -> int:
     """Return about how many bytes of memory the values of a case take; 0: it is not large.
 
-    Objects of user code count little: callers cannot send them. Of the values, not more is counted
-    than there is room for. ``own`` are bytes that the case takes besides them, and ``recorded``
-    those of its texts that each of its spans may have.
+    Objects of user code count little: callers cannot send them. Values are counted until they need
+    more than there is room for, besides their texts. ``own`` are bytes that the case takes besides
+    its values, and ``recorded`` those of its texts that each of its spans may have.
     """
     values = [case.input, case.expected, case.metadata]
     values += [case.id, case.upsert_id, case.origin, case.tags]  # which are in events and spans
-    size = own + _size([values], str.__sizeof__)
-    if size + COPIES * min(size, recorded) >= LARGE:  # as most are not
-        texts = size - own - size_of_copy(values)
-        size += COPIES * min(texts, recorded)
+    size, texts = _sizes([values])
+    size += own + texts + COPIES * min(texts, recorded)
     return size if size >= LARGE else 0
 
 
 def size_of_copy(value: Any) -> int:
     """Return about how many bytes of memory a copy of a value takes, whose texts are shared."""
-    return _size([(value,)], lambda text: 0)
+    return _sizes([(value,)])[0]
 
 
-def _size(containers: list[Any], size_of_text: Callable[[str], int]) -> int:
-    size = 0
+def _sizes(containers: list[Any]) -> tuple[int, int]:
+    """Return about how many bytes of memory values take without their texts, and those of these."""
+    size = texts = 0
+    size_of_text = str.__sizeof__
     for container in containers:  # the loop appends to it
         if type(container) is dict:
             size += _OTHER * len(container)
         for item in container.values() if type(container) is dict else container:
             kind = type(item)
             if kind is str:
-                size += size_of_text(item)
+                texts += size_of_text(item)
             elif kind is dict or kind is list:
                 size += _HEAD + kind.__sizeof__(item)
                 containers.append(item)
@@ -64,7 +63,7 @@ def _size(containers: list[Any], size_of_text: Callable[[str], int]) -> int:
                 size += _OTHER
         if size > ROOM:
             break
-    return size
+    return size, texts
 
 
 class Room:
