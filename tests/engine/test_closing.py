@@ -13,8 +13,10 @@ from typing import Any
 
 import pytest
 
+from flask_braintrust_evals.concurrency.cancellation import Cancellation
 from flask_braintrust_evals.concurrency.event_loop import background_loop
 from flask_braintrust_evals.engine.evaluator import Evaluator
+from flask_braintrust_evals.engine.running.case_source import CasesToMake
 from flask_braintrust_evals.engine.running.event_flow import MAX_WAITING_EVENTS
 from flask_braintrust_evals.engine.tracing.eval_tracer import EvalTracer
 from flask_braintrust_evals.engine.values.events import CaseStarted, Event
@@ -219,6 +221,29 @@ def test_a_task_may_report_progress_after_the_run_is_closed(is_async: bool) -> N
 
     happens(closing.happened)
     assert unhurt.is_set()
+
+
+def test_closing_that_is_interrupted_cancels_all_the_same() -> None:
+    closing = Closing()
+
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    def make(cancellation: Cancellation) -> list[dict[str, Any]]:
+        cancellation.add(make, interrupt)
+        return inputs(1)
+
+    def task(input: Any, hooks: Any) -> None:
+        happens(hooks.cancel_event)
+        closing.log.append("task")
+
+    run = new_run(Evaluator("e", task), CasesToMake(make), when_closed=closing)
+    events = consumed(run, started)
+    with pytest.raises(KeyboardInterrupt):
+        disconnect(events)
+
+    happens(closing.happened)
+    assert closing.log == ["task", "closed"]
 
 
 def test_closing_closes_a_generator_of_cases() -> None:

@@ -145,8 +145,10 @@ class Run:
 
     def close(self) -> None:
         """Cancel the run unless it has ended. The consumer reads no more. May be called again."""
-        self._end(RunState.CANCELLED)
-        self._users.leave(CONSUMER)
+        try:
+            self._end(RunState.CANCELLED)
+        finally:  # also if the caller is interrupted
+            self._users.leave(CONSUMER)
 
     def when_closed(self, callback: Callable[[], None]) -> None:
         """Have ``callback`` called when neither the consumer nor a worker uses the run any more.
@@ -226,16 +228,20 @@ class Run:
             if self.state.is_end:
                 return
             self.state, self.error = state, error or self.error
-        self._events.close()
-        if self._deadline is not None:
-            self._deadline.cancel()
-        if state in (RunState.CANCELLED, RunState.GIVEN_UP):
-            self._users.let_go_after(RELEASE_AFTER if release_after is None else release_after)
-        self._cancel()
+        try:
+            self._events.close()
+            if self._deadline is not None:
+                self._deadline.cancel()
+            if state in (RunState.CANCELLED, RunState.GIVEN_UP):
+                self._users.let_go_after(RELEASE_AFTER if release_after is None else release_after)
+        finally:  # also if the caller is interrupted: nobody does it later
+            self._cancel()
 
     def _cancel(self) -> None:
-        self._source.cancel()
-        self._executor.cancel()
+        try:
+            self._source.cancel()
+        finally:
+            self._executor.cancel()
 
     def _last_batch(self, open_cases: OpenCases) -> list[Event]:
         """Return the last event, after those that report running cases as failed."""
