@@ -31,6 +31,7 @@ class Job(Generic[T]):
         self._receive = receive
         self._items: deque[Any] = deque()
         self._is_done = False
+        self._is_wanted = True
         self.ended_ns = 0
         self._result: T | None = None
         self._error: BaseException | None = None
@@ -67,6 +68,10 @@ class Job(Generic[T]):
     def cancel(self) -> None:
         """Stop the call, if that is possible where it runs; nothing happens if it has ended."""
         self._cancel()
+
+    def leave(self) -> None:
+        """Wait no more: what the call returns or raises is not kept, nor what it refers to."""
+        self._is_wanted = False
 
     def wait(self, deadline: float | None = None) -> T:
         """Receive posted items, in their order, until the call has ended.
@@ -119,7 +124,8 @@ class Job(Generic[T]):
     def _finish(self, result: T | None, error: BaseException | None) -> None:
         if not self._ending.acquire(blocking=False):
             return
-        self._result, self._error = result, error
+        if self._is_wanted:
+            self._result, self._error = result, error
         self.ended_ns = time.monotonic_ns()
         self._is_done = True
         self._cancel = _nothing  # which usually refers to this job

@@ -100,6 +100,7 @@ class BackgroundLoop:
             try:
                 return job.wait(deadline)
             except DeadlineError:
+                job.leave()
                 job.cancel()
                 raise
 

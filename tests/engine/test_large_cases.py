@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import threading
 import time
@@ -292,5 +293,29 @@ def test_a_failure_keeps_nothing_of_its_case(
         assert len(result.failures) == 2 * task_fails
         del result
         eventually(lambda: [each() for each in made] == [None, None])
+    finally:
+        gc.enable()
+
+
+@pytest.mark.parametrize("is_async", [False, True])
+def test_a_task_that_fails_after_its_time_out_keeps_nothing_of_its_case(is_async: bool) -> None:
+    made: list[weakref.ref[Output]] = []
+
+    def task(input: Any, hooks: EvalHooks) -> None:
+        output = Output([1])
+        made.append(weakref.ref(output))
+        happens(hooks.cancel_event)
+        raise ValueError(output)
+
+    async def later(input: Any) -> None:
+        output = Output([1])
+        made.append(weakref.ref(output))
+        await asyncio.sleep(PATIENCE)
+
+    evaluator = Evaluator("e", later if is_async else task, data=inputs(1), task_timeout=0.05)
+    gc.disable()
+    try:
+        evaluator.run()
+        eventually(lambda: [each() for each in made] == [None])
     finally:
         gc.enable()

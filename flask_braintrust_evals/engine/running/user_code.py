@@ -233,6 +233,7 @@ class UserCode:
                 try:
                     return job.wait(deadline)
                 except DeadlineError:
+                    job.leave()
                     if call is None:
                         self._late_calls.add(job)
                     else:
