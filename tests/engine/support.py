@@ -14,6 +14,7 @@ from opentelemetry.trace import SpanContext, Tracer, format_span_id
 
 from flask_braintrust_evals.engine.evaluator import Evaluator
 from flask_braintrust_evals.engine.running.case_runner import CaseRunner
+from flask_braintrust_evals.engine.running.case_source import CasesToMake
 from flask_braintrust_evals.engine.running.executor import CaseJob
 from flask_braintrust_evals.engine.running.local_executor import LocalExecutor
 from flask_braintrust_evals.engine.running.run import Run
@@ -36,7 +37,7 @@ def echo(input: Any) -> Any:
 
 def new_run(
     evaluator: Evaluator,
-    cases: Iterable[Any],
+    cases: Iterable[Any] | CasesToMake,
     *,
     runner: Mapping[str, Any] | None = None,
     parameters: Mapping[str, Any] | None = None,

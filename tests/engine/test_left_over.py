@@ -33,7 +33,7 @@ def released_soon(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def own_run(evaluator: Evaluator, **options: Any) -> Run:
     """A run of an evaluator's own data."""
-    return new_run(evaluator, own_cases(evaluator.data, evaluator.name), name="e", **options)  # type: ignore[arg-type]
+    return new_run(evaluator, own_cases(evaluator.data, evaluator.name), name="e", **options)
 
 
 @pytest.mark.slow
