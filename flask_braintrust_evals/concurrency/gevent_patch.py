@@ -122,6 +122,9 @@ def release_hub() -> None:
     hub = sys.modules["gevent._hub_local"].get_hub_if_exists() if is_patched() else None
     if hub is not None:
         hub.destroy(destroy_loop=True)
+        if not hub.dead:
+            # It has been left in the middle of its function, with a stack that keeps it in memory.
+            hub.throw(sys.modules["greenlet"].GreenletExit)
 
 
 def real_thread_id() -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import functools
+import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -46,13 +47,12 @@ class ThreadLoop(asyncio.SelectorEventLoop):
     ) -> Any:
         if executor is None:
             executor = self._threads
-        elif not isinstance(executor, ThreadPoolExecutor):
-            # It may run functions in other processes, to which no context can be sent.
-            return super().run_in_executor(executor, func, *args)
-        elif is_patched():
+        elif is_patched() and isinstance(executor, ThreadPoolExecutor):
             executor = self._in_place_of.setdefault(
                 executor, NativeThreads(getattr(executor, "_max_workers", MAX_THREADS))
             )
+        elif not _runs_here(executor):  # no context can be sent elsewhere
+            return super().run_in_executor(executor, func, *args)
         # So that spans of the function belong to the same case. asyncio.to_thread does so itself.
         context = contextvars.copy_context()
         call = functools.partial(func, *args)
@@ -76,3 +76,10 @@ class ThreadLoop(asyncio.SelectorEventLoop):
             vars(self)["_closed"] = True  # also if descriptors of it are gone
         if vars(self).get("_threads") is not None:
             self._threads.close()
+
+
+def _runs_here(executor: Any) -> bool:
+    """Return whether an executor runs functions in threads, and in this interpreter."""
+    interpreters = sys.modules.get("concurrent.futures.interpreter")  # Python 3.14 and later
+    elsewhere = getattr(interpreters, "InterpreterPoolExecutor", ())
+    return isinstance(executor, ThreadPoolExecutor) and not isinstance(executor, elsewhere)
