@@ -197,6 +197,24 @@ def test_an_order_is_not_lost_in_silence_if_its_queue_was_deleted_in_rabbitmq(
         sender.send_order(message("arrives"))
 
 
+def test_reports_that_wait_in_redis_are_received_in_few_round_trips(
+    redis_broker: RedisBroker,
+) -> None:
+    app = new_app(redis_broker.url)
+    app.conf.broker_transport_options = {"global_keyprefix": "prefix-"}
+    transport = CeleryTransport(app, new_queue())
+    name = f"{transport.queue}.reply.{uuid4().hex}"
+    sent = [message(f"{number}") for number in range(100)]
+    with connected(transport) as sender, app.connection_for_read() as connection:
+        for report in sent:
+            sender.send_report(name, report)
+        client = connection.default_channel.client
+        client.config_resetstat()
+        with listening(transport.listen_for_reports, name) as owner:
+            assert owner.wait_for(len(sent)) == sent
+        assert client.info("commandstats")["cmdstat_brpop"]["calls"] < 20
+
+
 def test_redis_drops_the_reports_of_an_owner_that_is_gone(redis_broker: RedisBroker) -> None:
     app = new_app(redis_broker.url)
     transport = CeleryTransport(app, new_queue())
