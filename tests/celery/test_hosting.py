@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import weakref
+from types import SimpleNamespace
 
 import pytest
 from celery import Celery
@@ -14,6 +15,7 @@ from flask_braintrust_evals import EvalsBlueprint
 from flask_braintrust_evals.contrib.celery import hosting
 from flask_braintrust_evals.contrib.celery.hosting import (
     SILENCE_SECONDS,
+    EndIfRefused,
     survive_outages,
     why_no_worker,
     worker_of,
@@ -54,6 +56,19 @@ def test_of_many_applications_that_share_one_of_celery_the_last_is_kept() -> Non
     apps = [new_application(celery_app) for _ in range(5)]
     gc.collect()
     assert [app() is None for app in apps] == [True] * 4 + [False]
+
+
+def test_workers_end_if_the_broker_refuses_something_from_the_start(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    app = Celery("site", broker="amqp://broker", set_as_current=False)
+    survive_outages(app)
+    assert EndIfRefused in app.steps["consumer"]
+    consumer = SimpleNamespace(app=app, steps=[])
+    for was_ready in (False, True):
+        monkeypatch.setattr(hosting._state, "was_ready", was_ready)
+        EndIfRefused(consumer).stop(consumer)
+        assert app.conf.broker_channel_error_retry is was_ready
 
 
 def test_that_nothing_runs_cases_has_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import billiard.common
-from celery import Celery, current_app, signals
+from celery import Celery, bootsteps, current_app, signals
 from celery.utils.nodenames import default_nodename
 
 from flask_braintrust_evals.distribution.messages import Message
@@ -67,6 +67,8 @@ class WorkerHost(Protocol):
 class _State:
     worker: Any = None
     """The worker that this process belongs to, as Celery knows it."""
+    was_ready: bool = False
+    """Whether it has been ready to take tasks."""
     provided: int = 0
     """How often a host was provided."""
     latest: WorkerHost | None = None
@@ -180,8 +182,24 @@ def survive_outages(app: Celery) -> None:
         options = app.conf.broker_transport_options
         app.conf.broker_transport_options = {**SILENCE_SECONDS, **options}
     elif driver == "amqp":
-        # Before Celery's own defaults. What add_defaults() adds precedes the application's, too.
-        app.conf.maps.insert(-1, {"broker_channel_error_retry": True})
+        _retry_after_refusals(app, True)
+        app.steps["consumer"].add(EndIfRefused)
+
+
+class EndIfRefused(bootsteps.StartStopStep):  # type: ignore[misc]
+    """Has Celery end a worker to which the broker refuses something from the start, as it does.
+
+    Such a refusal lasts: of a queue that was declared with other arguments, or of a permission.
+    """
+
+    def stop(self, parent: Any) -> None:
+        """Leave the worker one more attempt, if it connects again and was never ready."""
+        _retry_after_refusals(parent.app, _state.was_ready)
+
+
+def _retry_after_refusals(app: Celery, value: bool) -> None:
+    # What Celery's add_defaults() adds goes before what the application has read from an object.
+    app.conf.maps[-1]["broker_channel_error_retry"] = value
 
 
 @signals.worker_init.connect  # type: ignore[untyped-decorator]
@@ -207,6 +225,7 @@ def _start_in_worker(sender: Any, **_: Any) -> None:
     worker = _state.worker
     if worker is None or not _takes_orders(worker.app):
         return
+    _state.was_ready = True
     for warning in warnings_for(worker):
         logger.warning("%s", warning)
     if pool_of(worker) != "prefork":
