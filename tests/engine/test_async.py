@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import pickle
+import sys
 import threading
 from collections.abc import Awaitable, Callable, Generator
 from concurrent.futures import Executor, Future
@@ -155,6 +156,17 @@ def test_coroutines_may_use_pools_of_processes() -> None:
         return await asyncio.get_running_loop().run_in_executor(Processes(), pow, input, 2)
 
     assert [each.output for each in Evaluator("e", task).run(inputs(1, 2)).results] == [1, 4]
+
+
+@pytest.mark.skipif(sys.version_info < (3, 14), reason="new in Python 3.14")
+def test_coroutines_may_use_pools_of_interpreters() -> None:
+    from concurrent.futures import InterpreterPoolExecutor  # type: ignore[attr-defined]
+
+    async def task(input: int) -> Any:
+        with InterpreterPoolExecutor(1) as pool:
+            return await asyncio.get_running_loop().run_in_executor(pool, pow, input, 2)
+
+    assert [each.output for each in Evaluator("e", task).run(inputs(3)).results] == [9]
 
 
 def test_the_error_of_a_client_of_another_loop_says_what_to_write() -> None:
