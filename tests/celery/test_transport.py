@@ -14,6 +14,7 @@ from kombu import Connection, Queue
 
 from flask_braintrust_evals.contrib.celery import sending
 from flask_braintrust_evals.contrib.celery.connections import ConnectionFailedError
+from flask_braintrust_evals.contrib.celery.listening import LARGE_TOGETHER
 from flask_braintrust_evals.contrib.celery.transport import CeleryTransport, runs_in_place
 from flask_braintrust_evals.distribution.messages import Message, MessageTooLargeError
 from flask_braintrust_evals.distribution.transport import Sender, Transport
@@ -213,6 +214,23 @@ def test_reports_that_wait_in_redis_are_received_in_few_round_trips(
         with listening(transport.listen_for_reports, name) as owner:
             assert owner.wait_for(len(sent)) == sent
         assert client.info("commandstats")["cmdstat_brpop"]["calls"] < 20
+
+
+def test_large_reports_that_wait_in_redis_are_not_all_in_memory_at_a_time(
+    redis_broker: RedisBroker,
+) -> None:
+    app = new_app(redis_broker.url)
+    transport = CeleryTransport(app, new_queue())
+    name = f"{transport.queue}.reply.{uuid4().hex}"
+    sent = [message(f"{number}" * LARGE_TOGETHER) for number in range(10)]
+    with connected(transport) as sender, app.connection_for_read() as connection:
+        for report in sent:
+            sender.send_report(name, report)
+        client = connection.default_channel.client
+        client.config_resetstat()
+        with listening(transport.listen_for_reports, name) as owner:
+            assert owner.wait_for(len(sent)) == sent
+        assert client.info("commandstats")["cmdstat_brpop"]["calls"] >= 5
 
 
 def test_redis_drops_the_reports_of_an_owner_that_is_gone(redis_broker: RedisBroker) -> None:

@@ -29,8 +29,10 @@ PREFETCH = 500
 """Messages that an AMQP broker sends before the first of them is acknowledged."""
 ACKNOWLEDGE_EVERY = 32
 """Messages that are acknowledged together: for each alone it takes half as long as receiving it."""
-MAX_TOGETHER = 50
+MAX_TOGETHER = 20
 """Messages that wait in Redis and are asked for in one round trip."""
+LARGE_TOGETHER = 1_000_000
+"""Bytes of such messages from which on the next one is asked for alone: all are in memory."""
 
 
 class Inbox:
@@ -139,18 +141,22 @@ def _drain(connection: Connection, queue: Queue, inbox: Inbox, stopped: Stopped)
 
 
 def _take_waiting(channel: Any, name: str, limit: int, inbox: Inbox) -> int:
-    """Take messages that wait in a list of Redis; return how many. Kombu takes one at a time.
+    """Take messages that wait in a list of Redis. Kombu takes one at a time.
+
+    Return how many there were; 0 if they were large.
 
     Between two calls of ``drain_events``, of which the first has received a message, Kombu waits
     for no other one, so that all arrive in their order.
     """
-    with channel.conn_or_acquire() as client, client.pipeline(transaction=False) as pipeline:
+    with channel.client.pipeline(transaction=False) as pipeline:
         for _ in range(limit):  # Redis before 6.2 has no command for several
             pipeline.rpop(name)
         found = [each for each in pipeline.execute() if each is not None]
-    for each in found:
-        inbox.take(channel.message_to_python(loads(bytes_to_str(each))))
-    return len(found)
+    taken = len(found) if sum(map(len, found)) < LARGE_TOGETHER else 0
+    found.reverse()
+    while found:  # each is dropped before the next one is decoded
+        inbox.take(channel.message_to_python(loads(bytes_to_str(found.pop()))))
+    return taken
 
 
 def _message_of(received: Any) -> Message | None:
