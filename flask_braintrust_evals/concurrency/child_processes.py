@@ -18,15 +18,20 @@ has just closed one of the same number.
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 from collections.abc import Callable, Container
-from typing import Any, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 from .gevent_patch import is_patched, new_lock, original, release_hub
 from .job import Job
 
+P = ParamSpec("P")
 T = TypeVar("T")
+
+IN_MAIN_THREAD = ("waitpid", "posix_spawn", "posix_spawnp", "_spawnvef")
+"""Functions of :mod:`os`. All of ``os.spawnl`` to ``os.spawnvpe`` call the last one."""
 
 _main_hub: Any = None
 _thread = original("_thread", "_local")()  # its attributes are those of the calling thread
@@ -48,7 +53,9 @@ def prepare() -> None:
         _is_prepared = True
         popen = sys.modules["gevent.subprocess"].Popen
         popen._execute_child = _starting_in_main_thread(popen._execute_child)
-        os.waitpid = _waiting_in_main_thread(os.waitpid)
+        for name in IN_MAIN_THREAD:
+            if hasattr(os, name):
+                setattr(os, name, _calling_in_main_thread(getattr(os, name)))
         if hasattr(os, "pidfd_open"):  # of Linux
             os.pidfd_open = _opening_for_ended_children(os.pidfd_open)
         os.close = _closing_at_once(os.close)
@@ -88,13 +95,14 @@ def _starting_in_main_thread(execute: Callable[..., None]) -> Callable[..., None
     return execute_child
 
 
-def _waiting_in_main_thread(wait: Callable[[int, int], tuple[int, int]]) -> Any:
-    def waitpid(pid: int, options: int) -> tuple[int, int]:
+def _calling_in_main_thread(function: Callable[P, T]) -> Callable[P, T]:
+    @functools.wraps(function)
+    def call(*args: P.args, **kwargs: P.kwargs) -> T:
         if not _must_ask_main_thread():
-            return wait(pid, options)
-        return _in_main_thread(lambda: wait(pid, options))
+            return function(*args, **kwargs)
+        return _in_main_thread(lambda: function(*args, **kwargs))
 
-    return waitpid
+    return call
 
 
 def _opening_for_ended_children(open_pidfd: Callable[[int, int], int]) -> Any:

@@ -7,7 +7,7 @@ import signal
 
 import pytest
 
-from flask_braintrust_evals.concurrency.forks import FORK, POOL
+from flask_braintrust_evals.concurrency.forks import FORK, POOL, PTY
 from tests.support import python
 
 pytestmark = pytest.mark.slow
@@ -17,6 +17,7 @@ TASKS = f"""
 from gevent import monkey
 monkey.patch_all()
 import asyncio, json, os, subprocess
+from contextlib import ExitStack
 from flask_braintrust_evals import Evaluator
 
 SLOW = ["sleep", "60"]
@@ -27,6 +28,13 @@ def run(n):
 
 def wait_without_pipes(n):
     return subprocess.Popen(["sh", "-c", f"exit {{n}}"]).wait()
+
+def spawn(n):
+    return os.spawnlp(os.P_WAIT, "sh", "sh", "-c", f"exit {{n}}")
+
+def posix_spawn(n):
+    child = os.posix_spawnp("sh", ["sh", "-c", f"exit {{n}}"], os.environ)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 def poll(n):
     child = subprocess.Popen(["sh", "-c", f"exit {{n}}"])
@@ -68,7 +76,7 @@ async def exec_and_time_out(n):
         return await child.wait()
 
 COROUTINES = [exec_and_communicate, exec_and_wait, exec_and_time_out]
-FUNCTIONS = [run, wait_without_pipes, poll, time_out, end, no_such_program]
+FUNCTIONS = [run, wait_without_pipes, spawn, posix_spawn, poll, time_out, end, no_such_program]
 
 def evaluators():
     for function in FUNCTIONS:
@@ -88,7 +96,7 @@ def evaluators():
 
 inputs = [{{"input": n}} for n in range({CASES})]
 for each in evaluators():
-    result = each.run(inputs, max_concurrency=3, timeout=30)
+    result = each.run(inputs, scope=ExitStack, max_concurrency=3, timeout=30)
     print(json.dumps([each.name, [one.error or one.output for one in result.results]]))
 children = ["ps", "-o", "args=", "--ppid", str(os.getpid())]
 lines = subprocess.run(children, capture_output=True, text=True).stdout.splitlines()
@@ -106,12 +114,9 @@ def test_functions_start_programs_on_whatever_thread_they_run(
     way: str, outputs: dict[str, list[object]]
 ) -> None:
     texts = [str(n) for n in range(CASES)]
-    codes = [*range(CASES)]
-    assert {name: outputs[f"{name}, {way}"] for name in ("run", "wait_without_pipes", "poll")} == {
-        "run": texts,
-        "wait_without_pipes": codes,
-        "poll": codes,
-    }
+    assert outputs[f"run, {way}"] == texts
+    for name in ("wait_without_pipes", "spawn", "posix_spawn", "poll"):
+        assert outputs[f"{name}, {way}"] == [*range(CASES)], name
     assert outputs[f"time_out, {way}"] == ["TimeoutExpired"] * CASES
     assert outputs[f"end, {way}"] == [-signal.SIGTERM] * CASES
     assert outputs[f"no_such_program, {way}"] == ["/no/such/program"] * CASES
@@ -182,7 +187,7 @@ def test_forks_and_pools_of_processes_fail_before_they_stop_the_process() -> Non
     printed = python("""
         from gevent import monkey
         monkey.patch_all()
-        import multiprocessing, os
+        import multiprocessing, os, pty
         from concurrent.futures import ProcessPoolExecutor
         from contextlib import ExitStack
         from multiprocessing.pool import ThreadPool
@@ -193,6 +198,13 @@ def test_forks_and_pools_of_processes_fail_before_they_stop_the_process() -> Non
         def fork():
             if not os.fork():
                 os._exit(0)
+
+        def terminal():
+            child, descriptor = pty.fork()
+            if not child:
+                os.execvp("true", ["true"])
+            os.close(descriptor)
+            return os.waitpid(child, 0)[1]
 
         def process():
             multiprocessing.Process(target=int).start()
@@ -231,6 +243,7 @@ def test_forks_and_pools_of_processes_fail_before_they_stop_the_process() -> Non
         print("as before" if os.listdir("/proc/self/fd") == before else "descriptors are left")
         for function in (fork, process, executor, pool, spawned_pool, threads, spawned_executor):
             print(*results(function), sep="\\n")
+        print(*results(terminal), sep="\\n")
         elsewhere = multiprocessing.Process(target=int)
         elsewhere.start()
         elsewhere.join()
@@ -240,4 +253,5 @@ def test_forks_and_pools_of_processes_fail_before_they_stop_the_process() -> Non
     assert descriptors == "as before"
     assert lines[:9] == [f"RuntimeError: {FORK}"] * 9
     assert lines[9:15] == [f"RuntimeError: {POOL}"] * 6
-    assert lines[15:] == ["[3]"] * 3 + ["3"] * 3 + ["0"]
+    assert lines[15:21] == ["[3]"] * 3 + ["3"] * 3
+    assert lines[21:] == ["0"] + [f"RuntimeError: {PTY}"] * 2 + ["0"]
