@@ -55,6 +55,7 @@ class OpenCase:
         sent_at: when the current attempt was sent; ``None``: it has not been.
         is_alone: whether the current attempt is alone in its order.
         started_at: when a worker reported that it starts; ``None``: none has.
+        has_output: whether what the task gave in the current attempt was reported.
         process: the process that runs it.
         heard_at: when that process last named it.
         overtaken_at: when it was noticed that a later one has started.
@@ -73,6 +74,7 @@ class OpenCase:
         self.sent_at: float | None = None
         self.is_alone = False
         self.started_at: float | None = None
+        self.has_output = False
         self.process = ""
         self.heard_at = 0.0
         self.overtaken_at: float | None = None
@@ -91,7 +93,7 @@ class OpenCase:
         """Give the current attempt up, and make another one, which is to be sent."""
         self.order = dataclasses.replace(self.order, attempt=self.attempt + 1)
         self.sent_at = self.started_at = self.overtaken_at = self.resend_at = None
-        self.process = ""
+        self.has_output, self.process = False, ""
 
     def runs_in_other(self, process: str, lease: float) -> bool:
         """Return whether another process than ``process`` runs the current attempt."""

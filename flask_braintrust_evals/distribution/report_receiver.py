@@ -129,11 +129,13 @@ class ReportReceiver(Listener):
                 state.supervision.note_started(case, process)
             elif report.kind == "refused":
                 failure = state.supervision.note_refused(case, report.content, process)
-            elif self._is_lost(report, case):
-                failure = self._note_lost(case, report)
+            elif (loss := self._loss(report, case)) is not None:
+                failure = self._note_lost(case, *loss)
                 is_again = failure is None
             elif report.kind == "finished":
                 case.run.note_duration(report.content["duration"])
+            elif report.kind == "task":
+                case.has_output = True
             if case is not None:
                 case.heard_at = time.monotonic()
         if report.kind == "ask":
@@ -165,19 +167,22 @@ class ReportReceiver(Listener):
         return None if is_of_other else case
 
     @staticmethod
-    def _is_lost(report: Report, case: OpenCase) -> bool:
+    def _loss(report: Report, case: OpenCase) -> tuple[str, bool] | None:
+        """Return why an attempt is lost, and whether the case is not to blame, if it is lost."""
         if report.kind == "lost":
-            return True
-        # The worker had not heard of this process for long, and cancelled it by itself.
-        is_interrupted = report.kind == "finished" and report.content["interrupted"]
-        return is_interrupted and not case.run.is_cancelled
+            return loss_of(report.content)
+        if report.kind != "finished" or case.run.is_cancelled:
+            return None
+        if report.content["interrupted"]:
+            # The worker had not heard of this process for long, and cancelled it by itself.
+            return "its worker had cancelled it", True
+        if report.content["error"] is None and not case.has_output:
+            return "the report with its output was lost", True
+        return None
 
-    def _note_lost(self, case: OpenCase, report: Report) -> EvalsError | None:
+    def _note_lost(self, case: OpenCase, reason: str, is_given_up: bool) -> EvalsError | None:
         if case.run.is_cancelled:
             return CaseCancelledError("the run was cancelled")
-        reason, is_given_up = "its worker had cancelled it", True
-        if report.kind == "lost":
-            reason, is_given_up = loss_of(report.content)
         supervision = self._state.supervision
         note = supervision.note_given_up if is_given_up else supervision.note_lost
         return note(case, reason)

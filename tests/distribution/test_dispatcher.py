@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 from flask_braintrust_evals.distribution.attempts import OrderedRun
-from flask_braintrust_evals.distribution.reports import Report, failed_outcome, given_up
+from flask_braintrust_evals.distribution.reports import Report, failed_outcome, given_up, outcome_of
 from flask_braintrust_evals.distribution.transport import WorkerInfo
 from flask_braintrust_evals.engine.evaluator import Evaluator
+from flask_braintrust_evals.engine.values.cases import EvalCase
 from flask_braintrust_evals.engine.values.events import (
     CaseFinished,
     CaseProgress,
@@ -22,7 +23,7 @@ from flask_braintrust_evals.engine.values.events import (
     RunFinished,
     TaskFinished,
 )
-from flask_braintrust_evals.engine.values.results import CaseError, CaseResult
+from flask_braintrust_evals.engine.values.results import CaseError, CaseRef, CaseResult
 from flask_braintrust_evals.errors import BrokerError, RunError, WorkersError
 from tests.engine.support import by_case, inputs, kinds, results_of
 from tests.support import eventually, in_time
@@ -454,6 +455,19 @@ def test_a_failure_of_the_worker_itself_is_the_cases(there: Site, script: Script
     assert kinds(by_case(running.events)[0]) == DONE
     (answer,) = [event for event in running.events if isinstance(event, TaskFinished)]
     assert str(answer.error) == "OSError: disk full"
+
+
+def test_a_case_whose_output_was_lost_on_the_way_is_run_again(there: Site, script: Script) -> None:
+    outcome = outcome_of(CaseResult(CaseRef("", 0, 0, None), EvalCase(None)))
+    running = Running(there, 1)
+    order, case = script.case()
+    script.about(order, case, "started")
+    script.about(order, case, "finished", outcome)
+    again = script.case()
+    assert again[1]["attempt"] == 2
+    script.finish(*again, output=7)
+    result = running.result()
+    assert (result.output, result.error) == (7, None)
 
 
 def test_whatever_is_wrong_with_a_report_the_others_count(there: Site, script: Script) -> None:
