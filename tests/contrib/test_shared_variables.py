@@ -153,3 +153,25 @@ def test_scorers_of_autoevals_use_the_client_and_the_models_that_were_set_before
     assert found == [(client, "small", "small", "vectors")] * 2
     # Elsewhere, autoevals goes on as before.
     assert of_autoevals()[:3] == (None, "of one request", "of one request")
+
+
+@pytest.mark.usefixtures("after_autoevals")
+def test_what_a_scorer_or_a_later_registration_sets_replaces_all_that_was_set_before(
+    cloud: StandIn,
+) -> None:
+    client: Any = object()
+    found = []
+
+    def scored(output: Any) -> float:
+        found.append(of_autoevals()[:2])
+        autoevals.init()
+        oai._client_var.set(client)
+        found.append(of_autoevals()[:2])
+        return 1
+
+    usual = get_default_model()
+    for model in ("small", None):
+        autoevals.init(default_model=model)
+        evaluator = Evaluator("echo", echo, scores=[scored])
+        deltas(api_of(cloud, evaluator).events(data=[{"input": 1}]))
+    assert found == [(None, "small"), (client, usual), (None, usual), (client, usual)]

@@ -16,6 +16,7 @@ from flask_braintrust_evals.contrib.shared_names import LANGCHAIN, SHARED_VARIAB
 from flask_braintrust_evals.engine.tracing.span_scope import current_scope
 
 _known: dict[ContextVar[Any], SharedVariable] = {}
+_UNSET: Any = object()
 
 
 class SharedVariable:
@@ -29,18 +30,20 @@ class SharedVariable:
 
     def __init__(self, variable: ContextVar[Any]) -> None:
         self._variable = variable
-        self._shared: Any = None
+        self._shared = _UNSET
 
     def share(self) -> None:
-        """Have all cases see the value that is set in the calling context, if there is one."""
-        self._shared = self._variable.get(None) or self._shared
+        """Have all cases see the value that is set in the calling context, if one is."""
+        own = self._variable.get(_UNSET)
+        if own is not _UNSET:
+            self._shared = own
 
     def get(self, default: Any = None) -> Any:
-        """Return the value; ``default``: there is none."""
-        own = self._variable.get(None)
-        if own is None and current_scope.get() is not None:
+        """Return the value, which is ``None`` where that is set; ``default``: none is set."""
+        own = self._variable.get(_UNSET)
+        if own is _UNSET and current_scope.get() is not None:
             own = self._shared
-        return default if own is None else own
+        return default if own is _UNSET else own
 
     def set(self, value: Any) -> Token[Any]:
         """Set the value, or ``None``, in the calling context alone."""
