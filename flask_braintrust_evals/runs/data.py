@@ -151,8 +151,9 @@ def _make_own(
         return _open_experiment(cases.experiment_name, session, where, with_attachments)
     if cases.dataset_id is None and cases.dataset_name is None:
         raise RequestError(
-            f"data.own: this version of the braintrust package does not tell which dataset"
-            f" evaluator {evaluator.name!r} has; name it in data.dataset_id"
+            "data.own: this version of the braintrust package does not tell which dataset or"
+            f" experiment evaluator {evaluator.name!r} has; name it in data.dataset_id or"
+            " data.experiment_name"
         )
     return _open_dataset(cases, session, with_attachments)
 

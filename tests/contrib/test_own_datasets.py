@@ -8,7 +8,13 @@ from typing import Any
 
 import braintrust
 import pytest
-from braintrust.logger import Dataset
+from braintrust.logger import (
+    Dataset,
+    Experiment,
+    ExperimentDatasetIterator,
+    ObjectIterator,
+    ReadonlyExperiment,
+)
 from braintrust.util import LazyValue
 
 from flask_braintrust_evals import Evaluator, Session
@@ -147,10 +153,21 @@ def test_without_braintrust_it_is_not_read_with_the_key_of_the_application(
     assert text.startswith("data.own: the own cases of evaluator 'echo' are in Braintrust")
 
 
-def test_a_dataset_that_cannot_be_identified_is_refused(cloud: StandIn) -> None:
-    unknown: Any = Dataset(LazyValue[Any](lambda: None, use_mutex=False))
-    text = api_with(cloud, unknown).refusal(400, data=OWN)
-    assert "does not tell which dataset evaluator 'echo' has; name it in data.dataset_id" in text
+def test_what_cannot_be_identified_is_not_read_as_the_application(cloud: StandIn) -> None:
+    lazy = LazyValue[Any](lambda: None, use_mutex=False)
+    dataset, experiment = letters(), opened()
+    moved: Any = dataset.fetch()
+    del moved.refetch_fn  # as another version of the SDK may have it elsewhere
+    for data in (
+        Dataset(lazy),
+        ReadonlyExperiment(lazy),
+        Experiment(lazy),
+        ObjectIterator(dataset._refetch),
+        ExperimentDatasetIterator(ObjectIterator(experiment._refetch)),
+        moved,
+    ):
+        text = api_with(cloud, data).refusal(400, data=OWN)
+        assert "not tell which dataset or experiment evaluator 'echo' has; name it in" in text
 
 
 def opened(**options: Any) -> Any:
@@ -193,6 +210,19 @@ def test_an_opened_experiment_may_have_the_id_of_its_project_and_must_have_a_nam
     assert named.outputs(data=OWN) == ["a", "b"]
     unnamed = api_with(cloud, braintrust.init("other", set_current=False))
     assert "has a new experiment without a name as its data" in unnamed.refusal(500, data=OWN)
+
+
+@pytest.mark.parametrize("name", ["before", None])
+def test_a_new_experiment_that_the_application_has_made_is_read_by_the_name_that_it_got(
+    cloud: StandIn, monkeypatch: pytest.MonkeyPatch, name: str | None
+) -> None:
+    cloud.add_experiment("acme", "other", "before", ROWS)
+    monkeypatch.setenv("BRAINTRUST_APP_URL", cloud.url)
+    made: Any = braintrust.init("other", name, api_key=TOKEN, set_current=False)
+    assert made.name not in ("before", None)
+    state: Any = braintrust.logger._internal_get_global_state()
+    state.reset_login_info()
+    assert "no case" in api_with(cloud, made).summary(data=OWN)["warning"]
 
 
 def test_a_list_of_datasets_is_refused_without_asking_them() -> None:

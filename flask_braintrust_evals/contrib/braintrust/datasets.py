@@ -8,7 +8,7 @@ run for a caller must read them as this caller.
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,15 +45,15 @@ def own_data(data: Any) -> Any:
         return _own_dataset(source)
     if isinstance(source, Experiment | ReadonlyExperiment):
         return _own_experiment(source)
-    return data
+    return OwnDataset(rows=data) if source is None else data
 
 
 def _source(data: Any) -> Any:
-    """Return what an iterator of the SDK reads."""
+    """Return what an iterator of the SDK reads; ``None``: it does not tell."""
     if isinstance(data, ExperimentDatasetIterator):
-        data = data.iterator
+        data = getattr(data, "iterator", None)
     if isinstance(data, ObjectIterator):
-        data = _variables(data.refetch_fn).get("self")
+        data = _variables(getattr(data, "refetch_fn", None)).get("self")
     return data
 
 
@@ -80,13 +80,15 @@ def _own_dataset(dataset: Any) -> OwnDataset:
     )
 
 
-def _own_experiment(experiment: Any) -> OwnExperiment:
-    given = _variables(experiment._lazy_metadata.callable)
+def _own_experiment(experiment: Any) -> OwnDataset | OwnExperiment:
+    lazy, rows = experiment._lazy_metadata, _Cases(experiment)
+    given = _variables(lazy.callable)
+    if not {"experiment", "project", "project_id"} <= given.keys():
+        return OwnDataset(rows=rows)
+    # Braintrust gives a new one another name than the application, if that is taken.
+    name = lazy.value.experiment.name if lazy.has_succeeded else given["experiment"]
     return OwnExperiment(
-        given.get("experiment") or "",
-        project_name=given.get("project"),
-        project_id=given.get("project_id"),
-        rows=_Cases(experiment),
+        name or "", project_name=given["project"], project_id=given["project_id"], rows=rows
     )
 
 
@@ -100,7 +102,7 @@ class _Cases:
         return ExperimentDatasetIterator(self.experiment.fetch())
 
 
-def _variables(function: Callable[[], Any]) -> dict[str, Any]:
+def _variables(function: Any) -> dict[str, Any]:
     """Return the variables that an inner function of the SDK keeps, such as its arguments.
 
     Another version of the SDK may keep them elsewhere: then some are missing.

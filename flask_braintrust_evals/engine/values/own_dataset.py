@@ -34,10 +34,11 @@ class DatasetCases:
 
 @dataclass(frozen=True)
 class OwnDataset(DatasetCases):
-    """A dataset that an evaluator names as its own cases; without an id and a name: not known.
+    """A dataset that an evaluator names as its own cases.
 
-    A run for a caller looks it up and reads it as this caller. Iterating over it, as a run in
-    Python without a caller does, reads it as the library that it comes from does.
+    Without an id and a name, it is not known which dataset it is, or which experiment. A run for a
+    caller looks it up and reads it as this caller. Iterating over it, as a run in Python without a
+    caller does, reads it as the library that it comes from does.
 
     Attributes:
         rows: reads the rows without a caller.
