@@ -20,6 +20,7 @@ from typing import Any
 from flask_braintrust_evals.config import Settings
 from flask_braintrust_evals.engine.evaluator import Evaluator
 from flask_braintrust_evals.engine.running.case_source import CasesToMake
+from flask_braintrust_evals.engine.values.cases import own_trial_count
 from flask_braintrust_evals.errors import RequestError
 
 from .spec import InlineCases, RunSpec
@@ -83,7 +84,7 @@ class RunNumbers:
         """
         if not isinstance(cases, list | tuple):  # len() of anything else may raise
             return None
-        count = sum(getattr(case, "trial_count", None) or self.trial_count for case in cases)
+        count = sum(own_trial_count(case) or self.trial_count for case in cases)
         if self.max_cases is not None and count > self.max_cases:
             raise RequestError(
                 f"the run would have {count} cases, with each trial counted; {self.max_cases} are"

@@ -12,7 +12,7 @@ from flask_braintrust_evals.engine.evaluator import Evaluator
 from flask_braintrust_evals.engine.parameters.saved import SavedParameterSet
 from flask_braintrust_evals.engine.parameters.schemas import without_refused_nulls
 from flask_braintrust_evals.engine.parameters.values import UNSET, Parameter
-from flask_braintrust_evals.engine.values.cases import EvalCase
+from flask_braintrust_evals.engine.values.cases import EvalCase, own_trial_count
 from flask_braintrust_evals.errors import DataError
 from flask_braintrust_evals.json_reading import loads
 from flask_braintrust_evals.plain_values import safe_text
@@ -56,19 +56,10 @@ def _describe_in_detail(evaluator: Evaluator) -> dict[str, Any]:
     if isinstance(data, list | tuple):
         detailed["cases"] = len(data)
         detailed["examples"] = _examples(data)
-        counts = [count for each in data if (count := _own_trial_count(each))]
+        counts = [count for each in data if (count := own_trial_count(each))]
         if counts:
             detailed["own_trials"] = {"cases": len(counts), "trials": sum(counts)}
     return detailed
-
-
-def _own_trial_count(case: Any) -> int | None:
-    """Return how many trials a case says that it has. If it says nonsense, a run reports that."""
-    if isinstance(case, Mapping):
-        count = case.get("trial_count")
-    else:
-        count = getattr(case, "trial_count", None)
-    return count if type(count) is int else None
 
 
 def _required(evaluator: Evaluator) -> list[str]:

@@ -230,6 +230,18 @@ def test_a_list_of_datasets_is_refused_without_asking_them() -> None:
         Evaluator("echo", echo, data=[letters(), letters()])
 
 
+@pytest.mark.parametrize("made", [letters, lambda: opened(open=False, set_current=False)])
+def test_one_that_is_given_as_a_case_is_refused_without_asking_it(
+    cloud: StandIn, monkeypatch: pytest.MonkeyPatch, made: Any
+) -> None:
+    monkeypatch.setenv("BRAINTRUST_APP_URL", cloud.url)
+    cloud.add_user("sk-of-the-application")
+    for data in ([{"input": 1}, made()], lambda: (made() for _ in range(2))):
+        (*_, error, _) = api_of(cloud, Evaluator("echo", echo, data=data)).events(data=OWN)
+        assert "a case must be an object with an 'input', not " in error.data
+    assert {call.token for call in cloud.calls} <= {TOKEN, None}
+
+
 def test_objects_of_the_sdk_in_a_case_do_not_log_in_when_it_is_copied_or_sent_to_a_worker(
     cloud: StandIn, monkeypatch: pytest.MonkeyPatch
 ) -> None:

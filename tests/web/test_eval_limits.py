@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -97,14 +98,17 @@ def test_a_run_without_any_time_out_has_that_of_the_setting() -> None:
         ({"data": [{"input": 1}] * 2, "trial_count": 3}, 6),
         ({"data": [{"input": 1, "trial_count": 4}, {"input": 2}]}, 5),
         ({"data": {"own": True}, "trial_count": 3}, 6),
+        ({"data": {"own": True}, "name": "trials"}, 7),
     ],
 )
 def test_more_cases_than_a_run_may_have_are_refused_before_anything_is_made(
     cloud: StandIn, body: dict[str, Any], count: int
 ) -> None:
     evaluator = Evaluator("echo", echo, data=[{"input": 1}, {"input": 2}], project="p")
-    api = api_of(cloud, evaluator, BRAINTRUST_EVALS_MAX_CASES=4)
-    assert api.refusal(400, name="echo", parent=None, **body) == (
+    objects = SimpleNamespace(input=1, trial_count=4), SimpleNamespace(input=1, trial_count="4")
+    trials = Evaluator("trials", echo, data=[{"input": 1, "trial_count": 2}, *objects])
+    api = api_of(cloud, evaluator, trials, BRAINTRUST_EVALS_MAX_CASES=4)
+    assert api.refusal(400, **{"name": "echo", "parent": None, **body}) == (
         f"the run would have {count} cases, with each trial counted; 4 are allowed"
         " (BRAINTRUST_EVALS_MAX_CASES): send fewer cases, or lower trial_count"
     )

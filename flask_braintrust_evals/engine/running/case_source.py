@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from flask_braintrust_evals.concurrency.cancellation import Cancellation
-from flask_braintrust_evals.engine.values.cases import FIELDS, EvalCase
+from flask_braintrust_evals.engine.values.cases import FIELDS, EvalCase, own_trial_count
 from flask_braintrust_evals.engine.values.summary import cases_text
 from flask_braintrust_evals.error_texts import error_text
 from flask_braintrust_evals.errors import CloudError, DataError, EvalsError, TooManyCasesError
@@ -57,8 +57,7 @@ class PlacedCase:
     @property
     def trial_count(self) -> int | None:
         """How often it is run; ``None``: it does not say so itself, or not yet."""
-        count: int | None = getattr(self.case, "trial_count", None)
-        return count
+        return own_trial_count(self.case)
 
 
 class CaseSource:

@@ -16,6 +16,7 @@ from flask_braintrust_evals.excerpts import MAX_QUOTED, excerpt, kind_of, shorte
 from flask_braintrust_evals.plain_values import clean_text
 from flask_braintrust_evals.suggestions import is_misspelled
 
+from . import foreign_datasets
 from .copies import own_copy
 from .origins import reference_of
 
@@ -77,7 +78,7 @@ class EvalCase:
                 names = shortened(", ".join(map(str, value)), MAX_QUOTED)
                 raise DataError(f"a case needs an 'input', but this one has only: {names}")
             case = cls(*map(value.get, _FIELDS))
-        elif hasattr(value, "input"):
+        elif hasattr(_askable(value), "input"):
             case = cls(*(getattr(value, name, None) for name in _FIELDS))
         else:
             raise DataError(f"a case must be an object with an 'input', not {kind_of(value)}")
@@ -131,6 +132,25 @@ class EvalCase:
             if checked is not value:
                 changed[name] = checked
         return dataclasses.replace(self, **changed) if changed else self
+
+
+def own_trial_count(value: Any) -> int | None:
+    """Return how many trials a value says that its case has; ``None``: none, or no such number.
+
+    It may be anything that :meth:`EvalCase.of` gets: a run says what is wrong with it.
+    """
+    if isinstance(value, EvalCase):
+        count: Any = value.trial_count
+    elif isinstance(value, dict | Mapping):
+        count = value.get("trial_count")
+    else:
+        count = getattr(_askable(value), "trial_count", None)
+    return count if type(count) is int else None
+
+
+def _askable(value: Any) -> Any:
+    """Return what can be asked for the fields of a case: a dataset of the SDK would log in."""
+    return value if isinstance(value, list | tuple) else foreign_datasets.described(value)
 
 
 def misspelled_key(value: Mapping[Any, Any]) -> str | None:
