@@ -69,7 +69,7 @@ def share_variables() -> None:
     They are those that the application has set in the calling context.
     """
     if not sys.modules.keys().isdisjoint(SHARED_VARIABLES):
-        from .braintrust import shared_variables
+        from . import shared_variables
 
         shared_variables.share_variables()
 

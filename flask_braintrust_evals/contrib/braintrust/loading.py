@@ -17,12 +17,12 @@ from typing import Any
 import braintrust
 from braintrust import framework
 
+from flask_braintrust_evals.contrib.shared_variables import share_variables
 from flask_braintrust_evals.engine.evaluator import Evaluator
 from flask_braintrust_evals.errors import RegistrationError
 
 from .evaluators import from_sdk
 from .modules import FileModules, import_code
-from .shared_variables import share_variables
 from .uncalled import NO_CALL, advice_for, why_nothing
 
 logger = logging.getLogger("flask_braintrust_evals")

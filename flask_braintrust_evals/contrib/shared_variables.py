@@ -12,8 +12,9 @@ import sys
 from contextvars import ContextVar, Token
 from typing import Any
 
-from flask_braintrust_evals.contrib.shared_names import LANGCHAIN, SHARED_VARIABLES
 from flask_braintrust_evals.engine.tracing.span_scope import current_scope
+
+from .shared_names import LANGCHAIN, SHARED_VARIABLES
 
 _known: dict[ContextVar[Any], SharedVariable] = {}
 _UNSET: Any = object()
