@@ -148,7 +148,8 @@ def _take_waiting(channel: Any, name: str, limit: int, inbox: Inbox) -> int:
     Between two calls of ``drain_events``, of which the first has received a message, Kombu waits
     for no other one, so that all arrive in their order.
     """
-    with channel.client.pipeline(transaction=False) as pipeline:
+    # Not over the connections of channel.client, one of which is where Kombu waits for messages.
+    with channel.conn_or_acquire() as client, client.pipeline(transaction=False) as pipeline:
         for _ in range(limit):  # Redis before 6.2 has no command for several
             pipeline.rpop(name)
         found = [each for each in pipeline.execute() if each is not None]
