@@ -35,11 +35,14 @@ ELSEWHERE := $(addprefix --ignore tests/,official packaging)
 PROCESSES := $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 
 # Each part of the fast tests has a process: to share out single tests, as xdist does, takes half as
-# much again as running them. The last part has what no other one has.
+# much again as running them. There are more parts than cores, since some tests wait, those of
+# distribution above all. The last part has what no other one has.
 WEB := web
-CLI := celery cli distribution statements
-ENGINE := cloud concurrency contrib engine runs tracing
-FAST_PARTS := fast-web fast-cli fast-engine fast-others
+CLI := celery cli statements
+DISTRIBUTION := distribution
+CLOUD := cloud concurrency contrib
+ENGINE := engine runs tracing
+FAST_PARTS := fast-web fast-cli fast-distribution fast-cloud fast-engine fast-others
 
 .PHONY: demo demo-scale test test-fast docs package compare bench bench-steady bench-hostile bench-tracing bench-json bench-import bench-local bench-distributed bench-workers bench-page marked-tests unmarked-tests-and-checks unmarked-tests lint format types $(FAST_PARTS) clean
 .DEFAULT_GOAL := help
@@ -76,8 +79,10 @@ test-fast: $(VENV)/.dev
 
 fast-web: FILES = $(addprefix tests/,$(WEB))
 fast-cli: FILES = $(addprefix tests/,$(CLI))
+fast-distribution: FILES = $(addprefix tests/,$(DISTRIBUTION))
+fast-cloud: FILES = $(addprefix tests/,$(CLOUD))
 fast-engine: FILES = $(addprefix tests/,$(ENGINE))
-fast-others: FILES = $(addprefix --ignore tests/,$(WEB) $(CLI) $(ENGINE)) $(ELSEWHERE)
+fast-others: FILES = $(addprefix --ignore tests/,$(WEB) $(CLI) $(DISTRIBUTION) $(CLOUD) $(ENGINE)) $(ELSEWHERE)
 $(FAST_PARTS): $(VENV)/.dev
 	@$(PYTEST) --quiet -m "not live and not slow" $(FILES)
 
