@@ -98,6 +98,10 @@ def start_real_thread(work: Callable[[], None]) -> None:
     ends. It is traced and profiled as a thread of :mod:`threading` is, as for coverage. What it has
     for gevent is released when it ends.
     """
+    if is_patched():
+        # Made here, where it does not exist yet: threads that make the first hubs of a process at
+        # the same time may wait for each other for ever.
+        sys.modules["gevent"].get_hub()
     original("_thread", "start_new_thread")(_run_traced, (work,))
 
 

@@ -142,3 +142,19 @@ def test_a_child_process_does_not_run_the_greenlets_of_its_parent() -> None:
     print({int(line) for line in file} == {os.getpid()})
     """
     assert python(script) == "True\n"
+
+
+def test_threads_may_be_the_first_that_wait() -> None:
+    script = """
+    from gevent import monkey
+    monkey.patch_all()
+    import time
+    from flask_braintrust_evals.concurrency.gevent_patch import start_real_thread
+    from flask_braintrust_evals.concurrency.job import Job
+
+    jobs = [Job() for _ in range(4)]
+    for job in jobs:
+        start_real_thread(lambda job=job: job.run(lambda: time.sleep(0.001)))
+    print([job.wait() for job in jobs])
+    """
+    assert python(script) == "[None, None, None, None]\n"
