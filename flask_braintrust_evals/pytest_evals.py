@@ -9,8 +9,9 @@ from typing import Any
 
 import click
 
+from .cli.case_texts import case_lines
 from .cli.cases import CaseFile
-from .cli.choice import is_failure
+from .cli.choice import chosen_cases, is_failure
 from .cli.lookup import evaluator_named
 from .cli.thresholds import too_low_text
 from .concurrency.cancellation import Cancellation
@@ -136,6 +137,12 @@ class EvalTest:
             elif text := too_low_text(name, score.mean, limit):
                 found.append(text)
         return found
+
+    def low_cases(self, result: EvalResult) -> list[str]:
+        """Return the cases with the lowest scores, in lines, as the command line shows them."""
+        limits = self.fail_under
+        low = [each for each in chosen_cases(result, "worst", limits) if each.error is None]
+        return [click.unstyle(line) for each in low for line in case_lines(each, limits, False)]
 
     def _data(self) -> Any:
         if not isinstance(self.cases, str | Path):

@@ -111,9 +111,12 @@ def pytest_runtest_call(item: pytest.Item) -> None:
     Not where its function is called: plugins for coroutines call that in another way.
     """
     result = item.stash.get(_result_key, None)
-    problems = [] if result is None else _test_of(item).problems(result)
-    if problems:
-        pytest.fail("\n".join([*problems, "", str(result)]), pytrace=False)
+    if result is None:
+        return
+    test = _test_of(item)
+    if problems := test.problems(result):
+        lines = [*problems, "", *test.low_cases(result), str(result)]
+        pytest.fail("\n".join(lines), pytrace=False)
 
 
 @pytest.hookimpl(hookwrapper=True)

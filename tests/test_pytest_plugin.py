@@ -168,10 +168,11 @@ def test_there_is_a_test_for_each_case_or_one_for_all(output: str) -> None:
 @pytest.mark.parametrize(
     "said",
     [
-        "exact is 0.0000, which must be 1 or more\n\nshout: 1 case, 0 failed\n",
+        "exact is 0.0000, which must be 1 or more\n\ncase 1: exact 0.0000\n"
+        '  input: "b"\n  output: "B!"\n  expected: "x"\nshout: 1 case, 0 failed\n',
         "1 case failed in the task or in a scorer, and 0 may\n",
         ' in shout: raise ValueError("no good")',
-        "exact is 0.5000, which must be 0.5001 or more\n\nshout: 3 cases, 1 failed\n",
+        '  expected: "x"\nshout: 3 cases, 1 failed\n',
         "assert 'A' == 'never'",
         "no case has the score exct; there are: exact",
         "there was no case: the data is empty",
