@@ -12,7 +12,6 @@ import click
 from flask_braintrust_evals.engine.evaluator import Evaluator
 from flask_braintrust_evals.engine.parameters.saved import SavedParameterSet
 from flask_braintrust_evals.engine.parameters.schemas import json_type, referred
-from flask_braintrust_evals.engine.parameters.values import Parameter
 from flask_braintrust_evals.suggestions import did_you_mean
 
 from .case_json import parse_json
@@ -23,8 +22,11 @@ _EXAMPLES = {
     "number": "0.5",
     "array": '["a", "b"]',
     "object": '{"a": 1}',
+    "prompt": '{"prompt": {"type": "chat", "messages": [...]}, "options": {"model": ...}}',
 }
 """A value of each type in JSON."""
+_KINDS = {"model": "string", "prompt": "prompt"}
+"""How a value of a parameter that has no schema is read."""
 MAX_DEPTH = 20
 """Maximum nesting of references and alternatives in a schema that are followed."""
 
@@ -142,10 +144,8 @@ def _value(name: str, text: str, evaluator: Evaluator) -> Any:
             return text
         wanted = " or ".join(sorted(types))
         example = next((_EXAMPLES[each] for each in sorted(types) if each in _EXAMPLES), "null")
-        raise bad_option(
-            f"{name}={text[:100]}: not valid JSON for type {wanted}, such as {example}: {error}",
-            "--param",
-        ) from None
+        problem = f"not valid JSON for type {wanted}, such as {example}: {error}"
+        raise bad_option(f"{name}={text.strip()[:100]}: {problem}", "--param") from None
     return text if "string" in types and not _is_any(value, types) else value
 
 
@@ -195,13 +195,6 @@ def _declared(name: str, evaluator: Evaluator) -> set[str]:
     if isinstance(parameters, SavedParameterSet):
         return schema_types(parameters.schema["properties"][name], parameters.schema)
     (declared,) = (each for each in parameters if each.name == name)
-    schema = _schema_of(declared)
-    return schema_types(schema, schema)
-
-
-def _schema_of(parameter: Parameter) -> Mapping[str, Any]:
-    if parameter.kind == "model":
-        return {"type": "string"}
-    if parameter.kind == "prompt":
-        return {"type": "object"}
-    return parameter.schema
+    if declared.kind in _KINDS:
+        return {_KINDS[declared.kind]}
+    return schema_types(declared.schema, declared.schema)

@@ -86,6 +86,13 @@ def test_a_text_that_all_parts_of_a_schema_forbid_is_an_error(
         parse_parameters([given], None, [evaluator])
 
 
+def test_a_text_that_is_no_prompt_is_an_error_that_shows_one() -> None:
+    evaluator = Evaluator("e", lambda input: input, parameters={"main": {"type": "prompt"}})
+    said = '^main=Hi {{name}}: not valid JSON for type prompt, such as {"prompt": {"type": "chat"'
+    with pytest.raises(click.BadParameter, match=said):
+        parse_parameters(["main=Hi {{name}}\n"], None, [evaluator])
+
+
 def test_a_name_that_is_not_saved_is_an_error(evaluator: Evaluator) -> None:
     with pytest.raises(click.BadParameter, match="no parameter is named 'nobody'; there are: 'ch"):
         parse_parameters(["nobody=1"], None, [evaluator])
