@@ -369,6 +369,17 @@ def test_a_run_that_fails_is_reported_with_its_reason(own_app: Gunicorn) -> None
     assert "the disk is gone" in lines(result)[-1]
 
 
+@pytest.mark.parametrize("token", [None, "token-ada"])
+def test_a_server_that_refuses_everybody_is_reported_with_its_reason(
+    own_app: Gunicorn, token: str | None
+) -> None:
+    result = check(own_app.url.replace("127.0.0.1", "0.0.0.0") + "/evals", token=token)
+    assert result.exit_code == 1
+    assert "/list answers with status 403: " in lines(result)[-1]
+    assert "BRAINTRUST_EVALS_HOSTS" in lines(result)[-1]
+    assert "check the token" not in result.stdout
+
+
 def test_a_netrc_does_not_take_the_place_of_the_token(
     server: Gunicorn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
