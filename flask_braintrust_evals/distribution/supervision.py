@@ -182,8 +182,8 @@ class Supervision:
         """Return the error for a run that no worker takes cases of."""
         return WorkersError(
             f"no worker takes cases from the queue {self._queue!r}: start one with"
-            f" `{self._advice}`; one that runs needs the broker and the SECRET_KEY of this process,"
-            " and its log says why it runs none"
+            f" `{self._advice}`; one that runs needs the broker, the SECRET_KEY and the"
+            " BRAINTRUST_EVALS_EXECUTOR of this process, and its log says why it runs none"
         )
 
     def _check(self, case: OpenCase, sent_at: float, actions: Actions) -> None:

@@ -324,6 +324,7 @@ def test_without_workers_a_run_fails(
     events = Running(there, 1, 2).ends()
     assert isinstance(events[-1], RunFailed)
     assert "no worker takes cases from the queue 'cases'" in str(events[-1].error)
+    assert "BRAINTRUST_EVALS_EXECUTOR of this process" in str(events[-1].error)
     assert "`celery worker`" in str(events[-1].error)
 
 
