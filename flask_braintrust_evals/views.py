@@ -61,7 +61,9 @@ class Views:
         reasons = []
         if loop_health().blocked_for:
             reasons.append("the event loop is blocked by a coroutine")
-        if state.workers is not None and state.workers.has_lost_broker:
+        if state.workers is not None and state.workers.celery_app is None:
+            reasons.append("the application has no Celery application")
+        elif state.workers is not None and state.workers.has_lost_broker:
             reasons.append("the broker that leads to workers does not answer")
         if state.runtime.run_slots.runs.is_full:
             reasons.append("as many runs are under way as may be")

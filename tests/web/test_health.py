@@ -60,6 +60,13 @@ def test_to_ask_makes_no_event_loop() -> None:
     assert python(script) == "LoopHealth(blocked_for=0.0, given_up=0) False\n"
 
 
+def test_a_server_without_the_celery_application_that_it_needs_is_not_ready() -> None:
+    app = make_app(BRAINTRUST_EVALS_AUTH="none", BRAINTRUST_EVALS_EXECUTOR="celery", SECRET_KEY="x")
+    ready = Api(app, token=None).get("/ready")
+    assert ready.status_code == 503
+    assert ready.get_json()["reasons"] == ["the application has no Celery application"]
+
+
 class Listener:
     """A socket of gunicorn, which has the methods of a socket until it is closed."""
 
