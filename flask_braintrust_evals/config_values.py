@@ -112,13 +112,11 @@ def _is_host(text: str) -> bool:
 
 def parse_switch(key: str, value: Any) -> bool:
     """Return whether something is on."""
-    if isinstance(value, bool):
-        return value
-    # Environment variables are texts.
+    # Environment variables are texts, and numbers where Flask's from_prefixed_env has read them.
     known = {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}
-    if isinstance(value, str) and value.lower() in known:
-        return known[value.lower()]
-    raise refuse(key, value, "True or False")
+    if str(value).lower() not in known:
+        raise refuse(key, value, "True or False")
+    return known[str(value).lower()]
 
 
 def _strings(key: str, value: Any, what: str) -> tuple[Any, ...]:
@@ -231,7 +229,7 @@ def parse_seconds(low: float, high: float) -> Callable[[str, Any], float]:
     """Return a function that parses durations of this range."""
 
     def parse(key: str, value: Any) -> float:
-        allowed = f"a number of seconds from {low:g} to {high:g}"
+        allowed = f"a number of seconds from {low} to {high}"
         try:
             number = float(value) if isinstance(value, str) else value
         except ValueError:

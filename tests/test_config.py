@@ -107,14 +107,14 @@ def wrong() -> Iterator[tuple[str, Any, str]]:
             yield key, [origin], ORIGINS
         yield key, [re.compile(b"https://x.dev")], ORIGINS
     for key in SWITCHES:
-        for switch in (5, 1, 0, "on", "", "maybe", [], [True]):
+        for switch in (5, 1.0, -1, "on", "", "maybe", [], [True]):
             yield key, switch, SWITCH
     for key, (_, low, high) in INTEGERS.items():
         allowed = f"a whole number from {low} to {high}"
         for number in (low - 1, high + 1, -5, 5.0, True, "", "many", "5.0", "0x10", [5], b"5"):
             yield key, number, allowed
     for key, (_, least, most) in SECONDS.items():
-        allowed = f"a number of seconds from {least:g} to {most:g}"
+        allowed = f"a number of seconds from {least} to {most}"
         for seconds in (0, -1, 0.01, most + 1, "", "soon", "nan", "inf", True, [5], b"5"):
             yield key, seconds, allowed
         yield key, float("nan"), allowed
@@ -260,6 +260,8 @@ RIGHT: list[tuple[str, Any, str, Any]] = [
             ("true", True),
             ("TRUE", True),
             ("1", True),
+            (1, True),
+            (0, False),
             ("yes", True),
             ("false", False),
             ("0", False),
