@@ -1,4 +1,9 @@
-"""Lets user code in real threads start programs where gevent has patched.
+"""Starts programs where gevent has patched: without Python in the child, and from real threads.
+
+gevent's ``Popen`` forks, and the child runs Python until it starts the program: also what libraries
+have registered for after a fork. OpenTelemetry's SDK starts threads there, and while it waits for
+them the child goes on with the greenlets of its parent, which fork again. The standard library's
+own ``Popen`` forks in C. Here, gevent's has that start the program, and watches it.
 
 gevent can watch the children of a process from its main thread alone. In every other thread its
 ``Popen`` forks, and then raises ``TypeError: child watchers are only available on the default
@@ -19,9 +24,11 @@ has just closed one of the same number.
 from __future__ import annotations
 
 import functools
+import inspect
 import os
 import sys
 from collections.abc import Callable, Container
+from contextlib import suppress
 from typing import Any, ParamSpec, TypeVar
 
 from .gevent_patch import is_patched, new_lock, original, release_hub
@@ -40,7 +47,7 @@ _is_prepared = False
 
 
 def prepare() -> None:
-    """Make ready for threads that start programs: called by whoever starts such a thread."""
+    """Make ready for code that starts programs: called before it, and before its thread starts."""
     global _main_hub, _is_prepared
     if not is_patched():
         return
@@ -52,7 +59,8 @@ def prepare() -> None:
             return
         _is_prepared = True
         popen = sys.modules["gevent.subprocess"].Popen
-        popen._execute_child = _starting_in_main_thread(popen._execute_child)
+        execute = _starting_without_python(popen._execute_child)
+        popen._execute_child = _starting_in_main_thread(execute)
         for name in IN_MAIN_THREAD:
             if hasattr(os, name):
                 setattr(os, name, _calling_in_main_thread(getattr(os, name)))
@@ -82,6 +90,55 @@ def leave_thread() -> None:
         keeper.close()
     vars(_thread).clear()
     release_hub()  # not only when the thread ends: others may wait for what follows
+
+
+def _starting_without_python(execute: Callable[..., None]) -> Callable[..., None]:
+    class Start(original("subprocess", "Popen")):  # type: ignore[misc]
+        def __init__(self, devnull: int | None) -> None:
+            self._devnull = devnull
+
+        def __del__(self, *args: Any) -> None:
+            pass  # gevent's waits for the child
+
+    signature = inspect.signature(execute)
+    _, *names = inspect.signature(Start._execute_child).parameters
+    if not signature.parameters.keys() >= {*names}:  # both are private, and may change
+        return execute
+    # Taken away by gevent, for the standard library's own tests, from Python 3.11 on.
+    module = sys.modules["subprocess"]
+    if getattr(module, "_fork_exec", _starting_without_python) is None:
+        vars(module)["_fork_exec"] = original("subprocess", "_fork_exec")
+
+    def execute_child(popen: Any, *args: Any, **kwargs: Any) -> None:
+        values = signature.bind(popen, *args, **kwargs).arguments
+        if values["preexec_fn"] is not None:
+            return execute(popen, *args, **kwargs)
+        if values.get("process_group") is None:
+            values["process_group"] = -1  # the standard library's word for none
+        for own, inherited in (("p2cread", 0), ("c2pwrite", 1), ("errwrite", 2)):
+            # gevent makes its pipes so, and another program may get one of them.
+            with suppress(OSError):
+                popen._remove_nonblock_flag(inherited if values[own] == -1 else values[own])
+        start: Any = Start(getattr(popen, "_devnull", None))
+        popen._loop.install_sigchld()  # a child may end before it is watched
+
+        def fork() -> int:
+            start._execute_child(**{name: values[name] for name in names})
+            pid: int = start.pid
+            return pid
+
+        fork_and_watch = sys.modules["gevent.os"].fork_and_watch
+        # Nothing in here may switch to other greenlets: gevent would miss the end of a child
+        # that it does not watch. Nor may a pipe stay open for a while, since its end is waited for.
+        _thread.closes_at_once = True
+        try:
+            popen.pid = fork_and_watch(popen._on_child, popen._loop, True, fork)
+            popen._child_created = True
+        finally:
+            _thread.closes_at_once = False
+            popen._closed_child_pipe_fds = getattr(start, "_closed_child_pipe_fds", False)
+
+    return execute_child
 
 
 def _starting_in_main_thread(execute: Callable[..., None]) -> Callable[..., None]:
@@ -124,7 +181,8 @@ def _closing_at_once(close: Callable[[int], None]) -> Any:
     close_at_once = original("os", "close")
 
     def close_descriptor(fd: int) -> None:
-        (close_at_once if _must_ask_main_thread() else close)(fd)
+        at_once = getattr(_thread, "closes_at_once", False) or _must_ask_main_thread()
+        (close_at_once if at_once else close)(fd)
 
     return close_descriptor
 

@@ -163,6 +163,34 @@ def test_a_child_that_has_ended_may_still_be_asked_for() -> None:
     ]
 
 
+def test_a_child_runs_nothing_of_python() -> None:
+    # What OpenTelemetry's SDK does after a fork has the child go on with its parent's greenlets.
+    printed = python("""
+        from gevent import monkey
+        monkey.patch_all()
+        import os, subprocess, time
+        from contextlib import ExitStack
+        from flask_braintrust_evals import Evaluator
+
+        os.register_at_fork(after_in_child=lambda: (print("forked", flush=True), time.sleep(0.01)))
+
+        def task(n):
+            first = subprocess.Popen(["sh", "-c", f"sleep 0.05; echo {n}"], stdout=subprocess.PIPE)
+            options = {"stdin": first.stdout, "stdout": subprocess.PIPE, "cwd": "/"}
+            return int(subprocess.run(["cat"], **options).stdout)
+
+        async def on_the_loop(n):
+            return task(n)
+
+        cases = [{"input": n} for n in range(4)]
+        for each, blocking in ((task, False), (task, True), (on_the_loop, False)):
+            result = Evaluator("e", each, blocking=blocking).run(cases, scope=ExitStack)
+            print([one.error or one.output for one in result.results])
+        subprocess.run(["true"], preexec_fn=int)
+    """)
+    assert printed.splitlines() == [*["[0, 1, 2, 3]"] * 3, "forked"]
+
+
 def test_many_threads_may_close_what_they_have_opened() -> None:
     # Descriptors have the lowest free number, which another thread has just closed.
     printed = python("""

@@ -16,7 +16,7 @@ from opentelemetry import context as otel_context
 from opentelemetry.context import Context
 from opentelemetry.trace import INVALID_SPAN, Span, set_span_in_context
 
-from flask_braintrust_evals.concurrency import greenlet_loops
+from flask_braintrust_evals.concurrency import child_processes, greenlet_loops
 from flask_braintrust_evals.concurrency.cancellation import Cancellation
 from flask_braintrust_evals.concurrency.event_loop import background_loop
 from flask_braintrust_evals.concurrency.forks import refuse_forks
@@ -151,6 +151,7 @@ class UserCode:
         self._span_class = span_class or EvalSpan
         self._org_url = org_url
         greenlet_loops.install()
+        child_processes.prepare()
         refuse_forks()
 
     def within(self, span: Span, inherited: Mapping[str, str] = _NOTHING) -> SpanBlock:
