@@ -101,7 +101,7 @@ def _as_json(answer: Response) -> Response:
     """Return a response with the text of another one, in the form of all errors."""
     value = answer.get_json(silent=True) if answer.is_json else None
     fields = value if isinstance(value, dict) else {}
-    texts = (fields.get(name) for name in ("error", "message", "detail", "description"))
+    texts = (fields.get(name) for name in ("error", "message", "msg", "detail", "description"))
     text = next((each for each in texts if isinstance(each, str) and each), None)
     if text is None and answer.mimetype == "text/plain":
         text = answer.get_data(as_text=True).strip()

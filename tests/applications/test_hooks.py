@@ -370,6 +370,7 @@ def refuse(*args: Any) -> Any:
     [
         (lambda error: ({"error": "sign in first"}, 401, {"X-Why": "no user"}), "sign in first"),
         (lambda error: ({"message": "sign in first"}, 401, {"X-Why": "no user"}), "sign in first"),
+        (lambda error: ({"msg": "sign in first"}, 401, {"X-Why": "no user"}), "sign in first"),
         (
             lambda error: (
                 "sign in first",
@@ -380,7 +381,7 @@ def refuse(*args: Any) -> Any:
         ),
         (lambda error: ("<h1>Sign in</h1>", 401, {"X-Why": "no user"}), "Unauthorized"),
     ],
-    ids=["error", "message", "text", "page"],
+    ids=["error", "message", "msg", "text", "page"],
 )
 def test_an_exception_that_the_application_handles_has_its_status(
     app: Flask, where: str, answer: Any, text: str, caplog: pytest.LogCaptureFixture
