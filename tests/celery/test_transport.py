@@ -13,7 +13,7 @@ from celery import Celery
 from kombu import Connection, Queue
 
 from flask_braintrust_evals.contrib.celery import sending
-from flask_braintrust_evals.contrib.celery.connections import ConnectionFailedError
+from flask_braintrust_evals.contrib.celery.connections import ConnectionFailedError, failures
 from flask_braintrust_evals.contrib.celery.listening import LARGE_TOGETHER
 from flask_braintrust_evals.contrib.celery.transport import CeleryTransport, runs_in_place
 from flask_braintrust_evals.distribution.messages import Message, MessageTooLargeError
@@ -31,6 +31,8 @@ from .support import (
     new_app,
     new_queue,
 )
+
+SENTINEL = {"master_name": "main", "sentinel_kwargs": {"password": "pa55word"}}
 
 
 def take_orders(app: Celery, queue: str) -> list[Any]:
@@ -277,7 +279,7 @@ def refused_url() -> str:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("scheme", ["redis", "amqp"])
+@pytest.mark.parametrize("scheme", ["redis", "amqp", "sentinel"])
 @pytest.mark.parametrize("answers", [False, True], ids=["refuses", "is silent"])
 def test_a_broker_that_cannot_be_reached_fails_in_time_and_shows_no_password(
     scheme: str, answers: bool, monkeypatch: pytest.MonkeyPatch
@@ -287,7 +289,10 @@ def test_a_broker_that_cannot_be_reached_fails_in_time_and_shows_no_password(
     where = f"127.0.0.1:{server.getsockname()[1]}"
     if not answers:
         server.close()
-    transport = CeleryTransport(new_app(f"{scheme}://user:pa55word@{where}/0"), new_queue())
+    app = new_app(f"{scheme}://user:pa55word@{where}/0")
+    if scheme == "sentinel":
+        app.conf.broker_transport_options = SENTINEL
+    transport = CeleryTransport(app, new_queue())
     assert where in transport.address
     assert "pa55word" not in transport.address
 
@@ -304,6 +309,17 @@ def test_a_broker_that_cannot_be_reached_fails_in_time_and_shows_no_password(
         assert str(failure.value)
         assert "pa55word" not in f"{failure.value!r}{failure.value.__cause__!r}"
     server.close()
+
+
+def test_no_password_that_a_client_quotes_is_shown() -> None:
+    app = new_app("sentinel://:f1rst@127.0.0.1:1/0;sentinel://:s3cond@127.0.0.1:2/0")
+    app.conf.broker_transport_options = SENTINEL
+    with (
+        pytest.raises(ConnectionFailedError) as failure,
+        failures(app.connection_for_write()),
+    ):
+        raise OSError("no answer with f1rst, s3cond or pa55word")
+    assert str(failure.value) == "no answer with **, ** or **"
 
 
 def test_several_addresses_are_named_and_tried(redis_broker: RedisBroker) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from celery import Celery
 from kombu import Connection
-from kombu.utils.url import maybe_sanitize_url
+from kombu.utils.url import maybe_sanitize_url, parse_url
 from opentelemetry import context as otel_context
 from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY
 
@@ -96,7 +96,11 @@ class Connections:
         }
         if to_listen:
             options["health_check_interval"] = PING_SECONDS
-        steps = self._app.conf.broker_transport_options.get("priority_steps", [0])
+        own = self._app.conf.broker_transport_options
+        # Connections to Sentinel have limits of their own, and are tried again unless told not to.
+        limits = {"socket_connect_timeout": timeout, "socket_timeout": timeout, "retry": None}
+        options["sentinel_kwargs"] = {**limits, **(own.get("sentinel_kwargs") or {})}
+        steps = own.get("priority_steps", [0])
         if 0 in steps:
             # Our messages have no priorities: one list for each queue instead of four.
             options["priority_steps"] = [0]
@@ -161,6 +165,14 @@ def _reason(connection: Connection, error: Exception) -> str:
     text = str(error) or type(error).__name__
     if not isinstance(error, OSError) and type(error).__module__ == "builtins":
         text = f"{type(error).__name__}: {text}"
-    if isinstance(connection.password, str) and connection.password:
-        text = text.replace(connection.password, "**")
+    for password in _passwords(connection):
+        text = text.replace(password, "**")
     return text[:MAX_REASON]
+
+
+def _passwords(connection: Connection) -> list[str]:
+    """Return all that a client may quote: that of Redis's Sentinel shows its own connections."""
+    sentinel = connection.transport_options.get("sentinel_kwargs") or {}
+    addresses = [parse_url(url).get("password") for url in connection.alt]
+    found = [connection.password, sentinel.get("password"), *addresses]
+    return [each for each in found if isinstance(each, str) and each]
