@@ -1,0 +1,92 @@
+"""The locks of logging, with real threads beside gevent's greenlets."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.support import python
+
+pytestmark = pytest.mark.slow
+
+CROWD = """
+    from gevent import monkey
+    monkey.patch_all()
+    import asyncio, logging, tempfile, threading, time
+    from flask_braintrust_evals.concurrency.cancellation import Cancellation
+    from flask_braintrust_evals.concurrency.event_loop import background_loop
+
+    early, late = tempfile.TemporaryFile("w+"), tempfile.TemporaryFile("w+")
+    logging.basicConfig(stream=early, format="%(message)s")
+    logger, done = logging.getLogger("tools"), []
+    logger.setLevel(logging.DEBUG)
+
+    def in_thread():
+        for _ in range(20):
+            logger.debug("thread")
+            time.sleep(0.0005)
+
+    async def on_loop():
+        for _ in range(15):
+            await asyncio.gather(*(asyncio.to_thread(in_thread) for _ in range(3)))
+            logger.debug("loop")
+
+    def in_greenlet():
+        background_loop().run(on_loop(), Cancellation())
+        done.append(True)
+
+    background_loop().run(asyncio.sleep(0), Cancellation())
+    logger.addHandler(logging.StreamHandler(late))
+    for _ in range(6):
+        threading.Thread(target=in_greenlet, daemon=True).start()
+    deadline = time.monotonic() + 15
+    while len(done) < 6:
+        assert time.monotonic() < deadline, "some wait for ever"
+        logger.debug("greenlet")
+        time.sleep(0.001)
+    for written in (early, late):
+        written.seek(0)
+        lines = written.read().splitlines()
+        print(lines.count("thread"), sorted(set(lines)))
+"""
+
+UNDER_WAY = """
+    from gevent import monkey
+    monkey.patch_all()
+    import logging, threading, time
+    from flask_braintrust_evals.concurrency.native_threads import NativeThreads
+
+    class Slow(logging.Handler):
+        def emit(self, record):
+            time.sleep(0.02)
+            events.append(record.msg)
+            if record.msg == "outer":
+                logger.error("inner")
+
+    events, logger = [], logging.getLogger("tools")
+    logger.addHandler(Slow())
+
+    def log(*messages):
+        threads = [threading.Thread(target=logger.error, args=(each,)) for each in messages]
+        for each in threads:
+            each.start()
+        return threads
+
+    threads = log("first", "second", "third")
+    time.sleep(0.01)
+    call = NativeThreads(1).submit(logger.error, "thread")
+    threads += log("outer")
+    for each in threads:
+        each.join()
+    while not call.done():
+        time.sleep(0.001)
+    print(sorted(events), call.exception())
+"""
+
+
+def test_threads_coroutines_and_greenlets_that_log_at_the_same_time_do_not_wait_for_ever() -> None:
+    assert python(CROWD) == "5400 ['greenlet', 'loop', 'thread']\n" * 2
+
+
+def test_records_that_are_written_while_the_first_thread_starts_are_finished() -> None:
+    written = "['first', 'inner', 'outer', 'second', 'third', 'thread'] None\n"
+    assert python(UNDER_WAY) == written
