@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Callable
 
 
 class Token:
-    """A token. Its ``repr`` hides it: crash reporters record the variables of every frame.
+    """A token. Its ``repr`` and its attributes hide it.
+
+    Crash reporters record the variables of every frame, and some of them the attributes of objects.
 
     Args:
         text: the token.
     """
 
-    __slots__ = ("_text",)
+    __slots__ = ("_reveal",)
 
     def __init__(self, text: str) -> None:
-        self._text = text
+        self._reveal: Callable[[], str] = lambda: text
 
     def reveal(self) -> str:
         """Return the token itself. Use it within an expression, and keep it in no variable."""
-        return self._text
+        return self._reveal()
 
     def __repr__(self) -> str:
         return "Token(***)"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -56,11 +57,12 @@ class Credentials:
 
 
 class _Header:
-    """A header of a request, whose ``repr`` hides its value."""
+    """A header of a request, whose ``repr`` and attributes hide its value, as :class:`Token`'s."""
 
     def __init__(self, name: str, sent: str) -> None:
         self.name = name
-        self._text = _decode(sent).strip()
+        text = _decode(sent).strip()
+        self._text: Callable[[], str] = lambda: text
 
     def __repr__(self) -> str:
         return f"_Header({self.name!r})"
@@ -68,14 +70,15 @@ class _Header:
     @property
     def value(self) -> str | None:
         """Its value; ``None``: it is not there, or stands for that."""
-        return None if self._text.lower() in ("", "null") else self._text
+        text = self._text()
+        return None if text.lower() in ("", "null") else text
 
     @property
     def problem(self) -> str | None:
         """What is wrong with it; ``None``: nothing."""
-        if len(self._text) > MAX_LENGTH:
+        if len(self._text()) > MAX_LENGTH:
             return f"longer than {MAX_LENGTH} characters"
-        return None if self._text.isprintable() else "has control characters"
+        return None if self._text().isprintable() else "has control characters"
 
 
 def _without_scheme(authorization: str | None) -> str | None:

@@ -41,6 +41,20 @@ def chain(error: BaseException | None) -> Iterator[BaseException]:
             waiting += [each.__cause__, each.__context__, *getattr(each, "exceptions", ())]
 
 
+def shown(value: Any, depth: int = 3) -> str:
+    """What a reporter records of a value: its text, and the attributes of objects of this package.
+
+    What is called a token is left out by all of them.
+    """
+    kind = type(value)
+    if not depth or not kind.__module__.startswith("flask_braintrust_evals"):
+        parts = value if kind in (list, tuple) and depth else ()
+        return repr(value) + "".join(shown(each, depth - 1) for each in parts)
+    names = {*getattr(kind, "__slots__", ()), *getattr(value, "__dict__", ())} - {"token"}
+    attributes = (getattr(value, name, None) for name in names)
+    return repr(value) + "".join(shown(each, depth - 1) for each in attributes)
+
+
 def leaks(error: BaseException | None) -> list[str]:
     """The variables of frames, and the texts of exceptions, that show the token."""
     found = []
@@ -54,7 +68,7 @@ def leaks(error: BaseException | None) -> list[str]:
                 found += [
                     f"{code.co_filename}:{trace.tb_lineno} {name}"
                     for name, value in trace.tb_frame.f_locals.items()
-                    if MARK in repr(value)
+                    if MARK in shown(value)
                 ]
             trace = trace.tb_next
     return found
