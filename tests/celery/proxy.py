@@ -1,4 +1,4 @@
-"""A TCP proxy whose connections can go silent, as those through a firewall do."""
+"""A TCP proxy whose connections can go silent, as those through a firewall do, and be cut off."""
 
 from __future__ import annotations
 
@@ -16,11 +16,16 @@ class Proxy:
 
     def __init__(self, target: int) -> None:
         self._target = target
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=128)
-        self.port = int(self._listener.getsockname()[1])
+        self.port = 0
         self._silent: set[socket.socket] = set()
         self._open: set[socket.socket] = set()
-        threading.Thread(target=self._accept, daemon=True).start()
+        self.listen()
+
+    def listen(self) -> None:
+        """Accept connections, also after :meth:`close`."""
+        self._listener = socket.create_server(("127.0.0.1", self.port), backlog=128)
+        self.port = int(self._listener.getsockname()[1])
+        threading.Thread(target=self._accept, args=[self._listener], daemon=True).start()
 
     def silence(self) -> int:
         """Forward nothing more on the connections of now, which stay open; return how many."""
@@ -28,17 +33,17 @@ class Proxy:
         return len(self._open) // 2
 
     def close(self) -> None:
-        """End the proxy and its connections."""
+        """End its connections, and refuse others."""
         with suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
         for each in [*self._open]:
             self._drop(each)
 
-    def _accept(self) -> None:
+    def _accept(self, listener: socket.socket) -> None:
         while True:
             try:
-                client, _ = self._listener.accept()
+                client, _ = listener.accept()
             except OSError:
                 return
             try:

@@ -8,8 +8,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -17,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from tests.forked import nursery
 from tests.openai_api import openai_api
 from tests.server import cases, outputs
 from tests.support import eventually
@@ -24,9 +23,8 @@ from tests.support import eventually
 from .brokers import RedisBroker
 from .comparison import differences, plain
 from .forging import Forger
-from .processes import ROOT
 from .same_runs import LEFT_OUT, OF_POOL, REMOTE, RUNS, SCORES
-from .same_site import BLUEPRINTS, POOLS, QUEUE, TOKEN, Site, fill
+from .same_site import BLUEPRINTS, FORKED_WITH, POOLS, QUEUE, TOKEN, Site, fill
 from .spying import SpyingRelay, envelopes, signed_text, texts
 from .workers import CeleryWorker
 
@@ -128,17 +126,26 @@ def test_workers_give_the_same_events_and_spans(
 
 
 def test_the_command_line_reports_the_same(
-    site: Site, worker_of: Callable[[str], CeleryWorker]
+    site: Site, worker_of: Callable[[str], CeleryWorker], tmp_path: Path
 ) -> None:
     worker_of("threads")
     # Once more before: what is recorded is compared with the experiment before it.
     runs: list[list[str]] = [[], [], ["--distributed"]]
     commands = [[*command, *more] for command in COMMANDS for more in runs]
     environ = {**os.environ, **site.environ, "LOG_LEVEL": "ERROR"}
-    script = [sys.executable, "-m", "tests.celery.same_commands", json.dumps(commands)]
-    run = subprocess.run(script, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=100)
-    assert run.returncode == 0, run.stderr
-    found = iter(json.loads(run.stdout))
+    with (tmp_path / "stdout").open("w+") as stdout, (tmp_path / "stderr").open("w+") as stderr:
+        run = nursery(False, FORKED_WITH).fork(
+            "tests.celery.same_commands",
+            [json.dumps(commands)],
+            environ,
+            stdout.fileno(),
+            stderr.fileno(),
+        )
+        try:
+            assert run.wait(100) == 0, (tmp_path / "stderr").read_text()
+        finally:
+            run.kill()
+        found = iter(json.loads((tmp_path / "stdout").read_text()))
     codes, different = set(), list[str]()
     for command in COMMANDS:
         _, here, on_workers = (plain(next(found)) for _ in runs)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -13,8 +14,10 @@ from typing import Any
 import pytest
 import requests
 from kombu import Connection
+from requests.adapters import HTTPAdapter
+from urllib3.connection import HTTPConnection
 
-from tests.server import Client, Gunicorn, cases, outputs
+from tests.server import Client, Gunicorn, Stream, cases, outputs
 
 from .brokers import RedisBroker
 from .site import (
@@ -138,7 +141,13 @@ def test_a_large_run_begins_at_once_and_holds_up_nothing_else(
 def test_a_client_that_stops_reading_stops_the_reading_of_the_data(
     client: Client, site: Site
 ) -> None:
-    stream = client.stream("large-numbers", {"own": True}, max_concurrency=20)
+    body = {"name": "large-numbers", "data": {"own": True}, "stream": True, "max_concurrency": 20}
+    session = requests.Session()
+    session.mount("http://", Narrow())
+    answer = session.post(
+        f"{client.url}/eval", json=body, headers=client.headers, stream=True, timeout=30
+    )
+    stream = Stream(answer)
     stream.next()
 
     def count() -> int:
@@ -146,11 +155,21 @@ def test_a_client_that_stops_reading_stops_the_reading_of_the_data(
 
     # What buffers of the system hold is some megabytes, each of which is 50 cases.
     read = _at_rest(count)
-    assert read < 1500
+    assert read < 500
     received = results([stream.next() for _ in range(2 * read)])
     assert len(received) > 0.9 * read - 20
     wait_until(lambda: count() > read)
     stream.close()
+    session.close()
+
+
+class Narrow(HTTPAdapter):
+    """Has the system receive little that is not read yet: usually it is megabytes more."""
+
+    def init_poolmanager(self, *args: Any, **options: Any) -> None:
+        small = (socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
+        given = [*HTTPConnection.default_socket_options, small]
+        super().init_poolmanager(*args, **options, socket_options=given)
 
 
 def _at_rest(count: Callable[[], int], seconds: float = 1.0) -> int:

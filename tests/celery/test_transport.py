@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 from uuid import uuid4
 
@@ -22,6 +23,7 @@ from flask_braintrust_evals.errors import ConfigurationError
 
 from .brokers import Broker, RabbitBroker, RedisBroker, why_absent
 from .conftest import StartWorker
+from .proxy import Proxy
 from .support import (
     SOON,
     Listening,
@@ -339,10 +341,15 @@ def test_a_password_that_rabbitmq_refuses_is_not_shown(rabbitmq_broker: RabbitBr
     assert "pa55word" not in str(failure.value)
 
 
-def survives_a_restart(broker: Broker) -> None:
+def reply_to(transport: CeleryTransport) -> str:
+    return f"{transport.queue}.reply.{'0' * 32}"
+
+
+def survives_a_restart(
+    transport: CeleryTransport, kill: Callable[[], None], start: Callable[[], None]
+) -> None:
     """A broker is killed while both sides use it; both fail, and go on with the next."""
-    transport = CeleryTransport(new_app(broker.url), new_queue())
-    name = f"{transport.queue}.reply.{uuid4().hex}"
+    name = reply_to(transport)
     listeners = [
         Listening(transport.listen_for_reports, name),
         Listening(transport.listen_for_notices),
@@ -363,7 +370,7 @@ def survives_a_restart(broker: Broker) -> None:
 
     thread = threading.Thread(target=send, daemon=True)
     thread.start()
-    broker.kill()
+    kill()
     for each in (thread, *(listener.thread for listener in listeners)):
         each.join(SOON)
         assert not each.is_alive()
@@ -375,7 +382,7 @@ def survives_a_restart(broker: Broker) -> None:
     with pytest.raises(ConnectionFailedError):
         transport.connect(1)
 
-    broker.start()
+    start()
     with (
         listening(transport.listen_for_reports, name) as owner,
         listening(transport.listen_for_notices) as worker,
@@ -394,14 +401,29 @@ def test_redis_may_be_killed_and_come_back_empty() -> None:
         pytest.skip(reason)
     broker = RedisBroker()
     try:
-        survives_a_restart(broker)
+        transport = CeleryTransport(new_app(broker.url), new_queue())
+        survives_a_restart(transport, broker.kill, broker.start)
     finally:
         broker.stop()
 
 
 @pytest.mark.slow
-def test_rabbitmq_may_be_killed_and_come_back_empty(rabbitmq_broker: RabbitBroker) -> None:
-    survives_a_restart(rabbitmq_broker)
+def test_rabbitmq_may_be_cut_off_and_come_back_empty(rabbitmq_broker: RabbitBroker) -> None:
+    proxy = Proxy(rabbitmq_broker.port)
+    url = rabbitmq_broker.url.replace(f":{rabbitmq_broker.port}", f":{proxy.port}")
+    transport = CeleryTransport(new_app(url), new_queue())
+
+    def start() -> None:
+        with Connection(rabbitmq_broker.url) as connection:
+            channel = connection.default_channel
+            for queue in (transport.queue, reply_to(transport)):
+                channel.queue_delete(queue)
+            channel.exchange_delete(transport.queue)
+            channel.exchange_delete(f"{transport.queue}.notices")
+        proxy.listen()
+
+    survives_a_restart(transport, proxy.close, start)
+    proxy.close()
 
 
 def test_reports_that_rabbitmq_has_no_acknowledgement_of_are_heard_once(
