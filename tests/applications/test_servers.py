@@ -7,13 +7,14 @@ import gc
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from wsgiref.simple_server import WSGIServer
@@ -29,7 +30,8 @@ from werkzeug.serving import make_server
 from flask_braintrust_evals import EvalHooks, Evaluator
 from flask_braintrust_evals.cli.finding import chunks
 from tests.cli.test_check import check
-from tests.server import ROOT, Client
+from tests.forked import Forked, nursery
+from tests.server import LIBRARIES, ROOT, Client
 from tests.support import PATIENCE, eventually, happens
 from tests.web.support import Api, make_app
 
@@ -298,24 +300,35 @@ def test_a_profiler_around_the_application_gets_the_whole_answer() -> None:
 
 
 @contextmanager
-def uwsgi(*options: str) -> Iterator[str]:
+def uwsgi() -> Iterator[str]:
     program = shutil.which("pyuwsgi", path=str(Path(sys.executable).parent))
     if program is None:
         pytest.skip("pyuwsgi, which is uWSGI as a package for pip, is not installed")
     port = free_port()
     address = ["--http", f"127.0.0.1:{port}"]
     module = ["--module", "tests.cli.checked_app:create_app()"]
-    command = [program, *address, *module, "--master", "--die-on-term", *options]
+    command = [program, *address, *module, "--master", "--die-on-term", "--threads", "4"]
     with started(command, port) as url:
         yield url
 
 
-@contextmanager
-def started(command: list[str], port: int, **environ: str) -> Iterator[str]:
-    given = {**os.environ, "BRAINTRUST_EVALS_AUTH": "none", **environ}
+def without_auth() -> dict[str, str]:
+    return {**os.environ, "BRAINTRUST_EVALS_AUTH": "none"}
+
+
+def started(command: list[str], port: int) -> AbstractContextManager[str]:
     process = subprocess.Popen(
-        command, cwd=ROOT, env=given, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        command,
+        cwd=ROOT,
+        env=without_auth(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
     )
+    return running(process, port)
+
+
+@contextmanager
+def running(process: subprocess.Popen[bytes] | Forked, port: int) -> Iterator[str]:
     try:
         deadline = time.monotonic() + 60
         while not is_open(port):
@@ -323,12 +336,12 @@ def started(command: list[str], port: int, **environ: str) -> Iterator[str]:
             time.sleep(0.05)
         yield f"http://127.0.0.1:{port}"
     finally:
-        process.terminate()
+        process.send_signal(signal.SIGTERM)
         process.wait(30)
 
 
 def test_uwsgi() -> None:
-    with uwsgi("--threads", "4") as url:
+    with uwsgi() as url:
         check_streams(f"{url}/evals")
         assert post_chunks(f"{url}/evals/eval").status_code == 411
 
@@ -336,16 +349,19 @@ def test_uwsgi() -> None:
 GEVENT = """
 from gevent import monkey
 monkey.patch_all()
-import sys
 from gevent.pywsgi import WSGIServer
 from tests.cli.checked_app import create_app
-WSGIServer(("127.0.0.1", int(sys.argv[1])), create_app(), log=None).serve_forever()
+WSGIServer(("127.0.0.1", PORT), create_app(), log=None).serve_forever()
 """
 
 
 def test_the_server_of_gevent() -> None:
     port = free_port()
-    with started([sys.executable, "-c", GEVENT, str(port)], port) as url:
+    arguments = [GEVENT.replace("PORT", str(port))]
+    with Path(os.devnull).open("w") as nowhere:
+        fds = (nowhere.fileno(), nowhere.fileno())
+        process = nursery(True, LIBRARIES).fork("-c", arguments, without_auth(), *fds)
+    with running(process, port) as url:
         check_streams(f"{url}/evals")
         assert post_chunks(f"{url}/evals/eval").status_code == 400
 
@@ -368,20 +384,6 @@ def check_streams(url: str) -> None:
 def post_chunks(address: str) -> requests.Response:
     headers = {"Content-Type": "application/json"}
     return requests.post(address, data=iter([b"{", b"}"]), headers=headers, timeout=PATIENCE)
-
-
-def test_a_uwsgi_that_serves_one_request_at_a_time_is_reported() -> None:
-    blocked = "FAIL while a run is under way, no other request is answered"
-    said = []
-    with uwsgi() as url:
-
-        def is_found() -> bool:
-            said.append(check(f"{url}/evals", token=None).stdout)
-            return blocked in said[-1]
-
-        # On a busy machine, the other request may be sent so late that nothing is clear.
-        eventually(is_found)
-    assert "Start uWSGI with --threads, and an ASGI server with a2wsgi" in said[-1]
 
 
 APP = """

@@ -338,6 +338,7 @@ def test_a_worker_that_serves_one_request_at_a_time_is_reported() -> None:
     assert result.exit_code == 1
     assert lines(result)[-1] == "FAIL while a run is under way, no other request is answered"
     assert "--worker-class gevent" in result.stdout
+    assert "Start uWSGI with --threads, and an ASGI server with a2wsgi" in result.stdout
 
 
 def test_a_stream_of_which_nothing_comes_is_reported(

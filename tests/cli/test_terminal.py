@@ -6,10 +6,11 @@ import json
 import os
 import pty
 import re
+import shlex
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,10 @@ from tests.forked import nursery
 from tests.front import FRONT, NURSERY
 from tests.server import COMMANDS
 from tests.standin import StandIn
+from tests.support import ROOT
+
+FORKED = [sys.executable, "-I", "-S", FRONT]
+"""What runs a module in a process that is forked from one with its libraries."""
 
 pytestmark = pytest.mark.slow
 
@@ -54,12 +59,6 @@ def deaf(input, hooks):
 
 def unknown():
     yield from CASES
-
-@evals_bp.evaluator("quiet", data=CASES[:3], max_concurrency=1)
-def quiet(input, hooks):
-    if input == 0:
-        print("waiting", file=sys.stderr, flush=True)
-        hooks.cancel_event.wait(1)
 
 def until_the_command_has_ended():
     while threading.main_thread().is_alive():
@@ -99,24 +98,24 @@ def command(
     *arguments: str,
     environ: Mapping[str, str] | None = None,
     stderr: Any = subprocess.PIPE,
-    preexec: Callable[[], None] | None = None,
     fresh: bool = False,
 ) -> Iterator[subprocess.Popen[str]]:
-    """Start the command; ``fresh``: in an interpreter of its own, and not in one that is forked."""
+    """Start the command; ``fresh``: in an interpreter of its own, and not in one that is forked.
+
+    Its standard input is what asks for forked processes, which it can give to those it starts.
+    """
     (folder / "some_app.py").write_text(APP)
     clean = {key: value for key, value in os.environ.items() if not key.startswith("BRAINTRUST")}
-    forks = nursery(False, COMMANDS).fd
-    python = [sys.executable, *(("-m",) if fresh else ("-I", "-S", FRONT))]
-    given = {"PYTHONPATH": str(Path(__file__).parents[2]), NURSERY: str(forks), **(environ or {})}
+    python = [sys.executable, "-m"] if fresh else FORKED
+    given = {"PYTHONPATH": str(ROOT), NURSERY: "0", **(environ or {})}
     with subprocess.Popen(
         [*python, "flask", "--app", "some_app", "evals", "run", *arguments],
         cwd=folder,
         env={**clean, **given},
+        stdin=nursery(False, COMMANDS).fd,
         stdout=subprocess.PIPE,
         stderr=stderr,
         text=True,
-        preexec_fn=preexec,
-        pass_fds=(forks,),
     ) as process:
         try:
             yield process
@@ -206,18 +205,6 @@ def test_ctrl_c_before_the_first_case_has_its_status_too(tmp_path: Path) -> None
     assert "Traceback" not in errors
 
 
-def test_a_command_that_ignores_ctrl_c_goes_on_ignoring_it(tmp_path: Path) -> None:
-    with command(tmp_path, "quiet", "--json", preexec=ignore_ctrl_c, fresh=True) as process:
-        press_ctrl_c(process, after="waiting")
-        output, errors = process.communicate(timeout=30)
-    assert process.returncode == 0, errors
-    assert json.loads(output)["cases"] == 3
-
-
-def ignore_ctrl_c() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-
-
 def test_what_a_task_prints_is_not_in_the_json(tmp_path: Path) -> None:
     with command(tmp_path, "chatty", "--json") as process:
         output, errors = process.communicate(timeout=30)
@@ -286,8 +273,13 @@ def test_a_watched_run_is_run_again_when_the_code_or_the_data_changes(tmp_path: 
     data = tmp_path / "cases.jsonl"
     data.write_text('{"input": 1}\n')
     arguments = ("endless", "--data", "cases.jsonl", "--json", "--watch")
-    # It starts itself again, by its own command line.
-    with command(tmp_path, *arguments, fresh=True) as process:
+    # It starts itself again, by its own command line: python -m flask and so on.
+    program = tmp_path / "python"
+    program.write_text(f'#!/bin/sh\ntest "$1" = -m && shift && exec {shlex.join(FORKED)} "$@"\n')
+    program.chmod(0o755)
+    (tmp_path / "sitecustomize.py").write_text(f"import sys\nsys.executable = {str(program)!r}\n")
+    path = os.pathsep.join((str(tmp_path), str(ROOT)))
+    with command(tmp_path, *arguments, environ={"PYTHONPATH": path}, fresh=True) as process:
         assert process.stderr is not None
         assert process.stderr.readline() == WAITING
         data.write_text('{"input": 1}\n{"input": 2}\n')
@@ -336,6 +328,18 @@ def test_sigterm_may_come_twice_and_then_ctrl_c_ends_at_once() -> None:
         raise Terminated
     assert raised.value.code == 143
     assert usual == [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)]
+
+
+def test_a_process_that_ignores_ctrl_c_goes_on_ignoring_it() -> None:
+    usual = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with exit_on_interrupt(), catch_interrupt() as got:
+            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(signal.SIGTERM)
+        assert got == [signal.SIGTERM]
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, usual)
 
 
 def test_a_signal_needs_no_standard_error(monkeypatch: pytest.MonkeyPatch) -> None:

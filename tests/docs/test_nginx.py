@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -19,7 +19,8 @@ import requests
 
 from flask_braintrust_evals.cli.finding import chunks
 from tests.cli.test_check import check
-from tests.server import Gunicorn
+from tests.forked import nursery
+from tests.server import LIBRARIES, Gunicorn
 from tests.support import eventually
 
 from .pages import ROOT, blocks_of
@@ -112,8 +113,10 @@ def test_a_socket_of_unix_is_fine(tmp_path: Path) -> None:
         path = f"{folder}/tools.sock"
         environ = {**os.environ, "BRAINTRUST_EVALS_AUTH": "none", "BRAINTRUST_EVALS_MAX_RUNS": "1"}
         environ.update(BRAINTRUST_EVALS_NO_AUTH_REMOTE="true", BRAINTRUST_EVALS_HEARTBEAT="0.1")
-        command = [sys.executable, "-m", "gunicorn", "-k", "gevent", "--bind", f"unix:{path}"]
-        gunicorn = subprocess.Popen([*command, "tests.cli.checked_app:create_app()"], env=environ)
+        arguments = ["-k", "gevent", "--bind", f"unix:{path}", "tests.cli.checked_app:create_app()"]
+        with Path(os.devnull).open("w") as nowhere:
+            fds = (nowhere.fileno(), nowhere.fileno())
+            gunicorn = nursery(True, LIBRARIES).fork("gunicorn", arguments, environ, *fds)
         try:
             deadline = time.monotonic() + 30
             while not Path(path).exists():
@@ -129,7 +132,7 @@ def test_a_socket_of_unix_is_fine(tmp_path: Path) -> None:
                     with eventually(lambda: accepted(url, body)) as answer:
                         assert any(b"json_delta" in chunk for chunk in chunks(answer))
         finally:
-            gunicorn.terminate()
+            gunicorn.send_signal(signal.SIGTERM)
             gunicorn.wait(30)
 
 
