@@ -59,20 +59,13 @@ class Site:
             **others,
         }
 
-    def serve(
-        self,
-        worker_class: str = "gevent",
-        *options: str,
-        fresh: bool = False,
-        **environ: str,
-    ) -> Gunicorn:
+    def serve(self, worker_class: str = "gevent", *options: str, **environ: str) -> Gunicorn:
         """Start a server."""
         server = Gunicorn(
             "tests.celery.site_app:create_app()",
             worker_class=worker_class,
             options=options,
             environ=self.environ(**environ),
-            fresh=fresh,
         )
         self._servers.append(server)
         return server

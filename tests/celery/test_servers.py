@@ -80,9 +80,8 @@ def client(server: Gunicorn) -> Client:
 def test_a_server_of_each_kind_streams_and_ends_on_sigterm(
     site: Site, worker_class: str, options: list[str], is_finished: bool
 ) -> None:
-    fresh = worker_class == "gevent"
     grace = "20" if is_finished else "4"
-    server = site.serve(worker_class, "--graceful-timeout", grace, *options, fresh=fresh)
+    server = site.serve(worker_class, "--graceful-timeout", grace, *options)
     client = client_of(server)
     events = client.run("echo", cases(*range(30)))
     check_counted_once(events, 30)

@@ -106,10 +106,10 @@ def anywhere(broker: Broker, start_worker: StartWorker) -> Iterator[Bench]:
         yield found
 
 
-def test_losses_are_reported_whatever_the_settings_for_other_tasks(anywhere: Bench) -> None:
-    worker = anywhere.start_worker("-c", "1", "--time-limit", "4", **HOSTILE)
-    anywhere.order("run")
-    performs, done = anywhere.hear(2)
+def test_losses_are_reported_whatever_the_settings_for_other_tasks(on_redis: Bench) -> None:
+    worker = on_redis.start_worker("-c", "1", "--time-limit", "4", **HOSTILE)
+    on_redis.order("run")
+    performs, done = on_redis.hear(2)
     assert performs[:3] == ["performs", "run", False]
     pid, started = performs[3:]
     assert started == [worker.name, f"{worker.name}/{pid}", "prefork", 1]
@@ -122,18 +122,18 @@ def test_losses_are_reported_whatever_the_settings_for_other_tasks(anywhere: Ben
         "wait": "it was ended by Celery's task_time_limit of 4.0 seconds",
     }
     for do, reason in lost.items():
-        anywhere.order(do)
-        performs, report = anywhere.hear(2)
+        on_redis.order(do)
+        performs, report = on_redis.hear(2)
         assert performs[:3] == ["performs", do, False]
         assert report == ["lost", do, reason]
-    assert anywhere.hear(1) == [["ends", True]]  # Celery says so first, and its reason counts
+    assert on_redis.hear(1) == [["ends", True]]  # Celery says so first, and its reason counts
     assert "this worker has" not in worker.log
     for returns in (0, 2):
-        anywhere.order("count", returns=returns)
-        assert anywhere.hear(3)[1] == ["was given back", returns]
+        on_redis.order("count", returns=returns)
+        assert on_redis.hear(3)[1] == ["was given back", returns]
     # None of them comes again, and each of them once.
-    anywhere.order("run")
-    assert [said[:2] for said in anywhere.hear(2)] == [["performs", "run"], ["done", "run"]]
+    on_redis.order("run")
+    assert [said[:2] for said in on_redis.hear(2)] == [["performs", "run"], ["done", "run"]]
     assert MARK not in worker.log.replace("ValueError: swordfish", "")
 
 
@@ -163,19 +163,19 @@ def captured_events(found: Bench) -> Iterator[list[Any]]:
         thread.join(SOON)
 
 
-def test_a_case_is_shown_nowhere_and_is_lost_if_it_is_revoked(anywhere: Bench) -> None:
-    worker = anywhere.start_worker("-c", "1", "-E", "-l", "DEBUG")
-    with captured_events(anywhere) as events:
-        anywhere.order("wait", "run")
-        anywhere.hear(1)
-        inspect = anywhere.app.control.inspect([worker.name], timeout=SOON)
+def test_a_case_is_shown_nowhere_and_is_lost_if_it_is_revoked(on_redis: Bench) -> None:
+    worker = on_redis.start_worker("-c", "1", "-E", "-l", "DEBUG")
+    with captured_events(on_redis) as events:
+        on_redis.order("wait", "run")
+        on_redis.hear(1)
+        inspect = on_redis.app.control.inspect([worker.name], timeout=SOON)
         shown = [inspect.active(), inspect.reserved(), inspect.scheduled(), inspect.report()]
         (active,) = shown[0][worker.name]
         assert active["name"] == "braintrust_evals.case"
         assert active["args"] == "(...)"
-        anywhere.app.control.revoke(active["id"], terminate=True)
+        on_redis.app.control.revoke(active["id"], terminate=True)
         terminated = ["lost", "wait", "its process was terminated through Celery"]
-        said = anywhere.hear(4)
+        said = on_redis.hear(4)
         assert terminated in said
         assert ["ends", True] in said
         assert ["done", "run"] in said
