@@ -5,6 +5,7 @@ Ids, times and durations become words. What has no order of its own is sorted.
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 from collections.abc import Iterable, Mapping
@@ -124,19 +125,20 @@ def plain(value: Any, name: str = "") -> Any:
     """Return a value without what differs between two runs."""
     if name in _DURATIONS and isinstance(value, float | int | str):
         return "<time>"
+    if isinstance(value, str):  # most are
+        return _plain_text(value)
     if isinstance(value, Mapping) and name == "duration":  # its mean and so on
         return {k: "<time>" if isinstance(each, float) else each for k, each in value.items()}
     if isinstance(value, Mapping):
         return {plain(str(key)): plain(each, str(key)) for key, each in _stable(value)}
     if isinstance(value, list | tuple):
         return [plain(each, name) for each in value]
-    if isinstance(value, str):
-        return _plain_text(value)
     if isinstance(value, float) and value > 1e9:
         return "<time>"
     return value
 
 
+@functools.lru_cache(10_000)
 def _plain_text(text: str) -> Any:
     if text[:1] in ("{", "["):
         parsed = _parsed(text)
