@@ -1,7 +1,8 @@
 from __future__ import annotations
 
+import itertools
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +11,23 @@ import pytest
 from tests.server import Gunicorn
 from tests.standin import StandIn
 
-from .support import Page
+from .support import PATIENCE, Element, Page
 
 PROGRAMS = ("/usr/lib/chromium/chromium-headless-shell", "chromium", "chromium-browser")
 """The first one is the same Chromium without windows, which takes less processor time. What is in
 the path is a script that leaves it running when it is ended itself."""
 CHROMIUM = next(filter(None, map(shutil.which, PROGRAMS)), None)
 DRIVER = shutil.which("chromedriver")
-Start = Callable[..., Any]
+NUMBERS = itertools.count()
+FORGET = """
+if (location.search && sessionStorage.fresh !== location.search) {
+    sessionStorage.fresh = location.search;
+    localStorage.clear();
+    indexedDB.deleteDatabase("braintrust-evals");
+}
+"""
+"""Makes the browser forget what it keeps of the page, where the address has a new number. To go to
+another page first, and to clear what is kept from there, costs a further process each time."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -41,7 +51,9 @@ def start_chromium(*arguments: str, downloads: Path | None = None) -> Any:
     options.add_argument("--window-size=1400,900")
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     browser = webdriver.Chrome(options, Service(DRIVER))
+    browser._web_element_cls = Element
     browser.set_page_load_timeout(30)
+    browser.set_script_timeout(PATIENCE + 10)
     if downloads is not None:
         where = {"behavior": "allow", "downloadPath": str(downloads)}
         browser.execute_cdp_cmd("Browser.setDownloadBehavior", where)
@@ -62,6 +74,7 @@ def downloads(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def shared_browser(downloads: Path) -> Iterator[Any]:
     browser = start_chromium(downloads=downloads)
+    browser.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": FORGET})
     yield browser
     browser.quit()
 
@@ -77,10 +90,7 @@ def cloud_for_pages() -> Iterator[StandIn]:
 def fresh_page(shared_browser: Any, page_server: Gunicorn) -> Page:
     """The page in a browser that keeps nothing of it yet."""
     shared_browser.get_log("browser")
-    shared_browser.get("about:blank")  # the page before would keep what it has
-    kept = {"origin": page_server.url, "storageTypes": "indexeddb,local_storage"}
-    shared_browser.execute_cdp_cmd("Storage.clearDataForOrigin", kept)
-    page = Page(shared_browser, f"{page_server.url}/evals/playground")
+    page = Page(shared_browser, f"{page_server.url}/evals/playground?fresh={next(NUMBERS)}")
     page.ready()
     return page
 

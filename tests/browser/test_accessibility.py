@@ -16,28 +16,30 @@ from .support import Page
 pytestmark = pytest.mark.live
 
 CHECK = """
-const done = arguments[arguments.length - 1];
-axe.run(document, {resultTypes: ["violations"]}).then(({violations}) => done(violations.flatMap(
-    ({id, nodes}) => nodes.map(({target, failureSummary}) => `${id}: ${target}: ${failureSummary}`)
-)), (error) => done([String(error)]));
+const [part, rules, done] = arguments;
+const options = {resultTypes: ["violations"], ...(rules && {runOnly: rules})};
+const told = ({violations}) => violations.flatMap(({id, nodes}) =>
+    nodes.map(({target, failureSummary}) => `${id}: ${target}: ${failureSummary}`));
+axe.run(part, options).then((found) => done(told(found)), (error) => done([String(error)]));
 """
 
 
-def faults(page: Page) -> list[str]:
+def faults(page: Page, part: str = "html", rules: list[str] | None = None) -> list[str]:
+    """What axe-core finds in a part of the page."""
     if not page.browser.execute_script("return 'axe' in window"):
         source = resources.files("axe_playwright_python").joinpath("axe.min.js").read_text("utf-8")
         page.browser.execute_script(source)
-    found: list[str] = page.browser.execute_async_script(CHECK)
+    found: list[str] = page.browser.execute_async_script(CHECK, part, rules)
     return found
 
 
-def schemes(page: Page) -> dict[str, list[str]]:
-    """What axe-core finds in the light and in the dark."""
+def schemes(page: Page, part: str = "html") -> dict[str, list[str]]:
+    """What axe-core finds in the light and in the dark, where only colours differ."""
     found = {}
-    for scheme in ("light", "dark"):
+    for scheme, rules in {"light": None, "dark": ["color-contrast"]}.items():
         features = [{"name": "prefers-color-scheme", "value": scheme}]
         page.browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
-        found[scheme] = faults(page)
+        found[scheme] = faults(page, part, rules)
     page.browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
     return found
 
@@ -77,9 +79,9 @@ def test_nothing_is_found_in_any_state(page: Page) -> None:
     found["nothing run yet"] = schemes(page)
     page.choose("source", "typed or pasted")
     page.give("nonsense")
-    page.one("run").click()
-    page.wait(lambda: page.shows("problem"))
-    found["a mistake in the form"] = faults(page)
+    page.click("run")
+    page.wait_shown("problem")
+    found["a mistake in the form"] = faults(page, "#setup")
 
     cases = [{"input": "a", "expected": "a"}, {"input": "fail"}, {"input": "b", "expected": "c"}]
     resize(page, 1280)
@@ -87,48 +89,46 @@ def test_nothing_is_found_in_any_state(page: Page) -> None:
     found["too wide for a small laptop"] = too_wide(page)
     page.browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
     found["a run"] = schemes(page)
-    page.all("#table .row")[1].click()
-    page.wait(lambda: page.shows("details"))
-    found["a failed case"] = schemes(page)
+    page.open_row(1)
+    found["a failed case"] = schemes(page, "#details")
     page.browser.switch_to.active_element.send_keys(Keys.ARROW_RIGHT)
-    found["a case that differs"] = faults(page)
+    found["a case that differs"] = faults(page, "#details")
     page.one("details").find_element(By.XPATH, ".//button[.='Edit and run']").click()
-    page.wait(lambda: page.shows("editor"))
-    found["a case is edited"] = faults(page)
+    page.wait_shown("editor")
+    found["a case is edited"] = faults(page, "#editor")
     page.browser.switch_to.active_element.send_keys(Keys.ESCAPE, Keys.ESCAPE)
-    page.wait(lambda: not page.shows("editor"))
+    page.wait_hidden("editor")
     if page.shows("details"):
         page.browser.switch_to.active_element.send_keys(Keys.ESCAPE)
 
     page.set(page.field("suffix"), "a long text " * 9)
     page.run("echo")
     Select(page.one("compare")).select_by_index(1)
-    page.wait(lambda: page.shows("comparison"))
+    page.wait_shown("comparison")
     found["a comparison"] = schemes(page)
     page.list_runs()
-    found["the list of runs"] = schemes(page)
+    found["the list of runs"] = schemes(page, "#runs")
     resize(page, 1000)
     found["words of the list in several lines"] = broken(page)
     page.browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
     page.all("#runs-table button")[0].click()
-    page.wait(lambda: page.shows("question"))
-    found["a question"] = faults(page)
+    page.wait_shown("question")
+    found["a question"] = faults(page, "#question")
     page.browser.switch_to.active_element.send_keys(Keys.ESCAPE)
-    page.one("fold").click()
+    page.click("fold")
     found["the form folded"] = faults(page)
     page.reload()
     assert not page.shows("setup"), "the page remembers that"
-    page.one("fold").click()
+    page.click("fold")
     resize(page, 390)
     try:
         found["the list, on a small screen"] = faults(page)
         page.browser.back()
-        page.wait(lambda: page.shows("results"))
+        page.wait_shown("results")
         found["a comparison, on a small screen"] = faults(page)
         wide = [each for each in too_wide(page) if not each.startswith("grid")]
         found["too wide for a small screen"] = wide  # the table scrolls by itself
-        page.all("#table .row")[0].click()
-        page.wait(lambda: page.shows("details"))
+        page.open_row(0)
         found["words of a case in several lines, on a small screen"] = broken(page)
         page.browser.switch_to.active_element.send_keys(Keys.ESCAPE)
     finally:
@@ -136,8 +136,8 @@ def test_nothing_is_found_in_any_state(page: Page) -> None:
 
     page.start("patient", [0, 1])
     page.wait(lambda: "1 of 2 done" in page.status)
-    found["a run that goes on"] = faults(page)
-    page.one("cancel").click()
+    found["a run that goes on"] = faults(page, "#results")
+    page.click("cancel")
     page.finish()
     empty: tuple[Any, ...] = ([], {"light": [], "dark": []})
     assert {state: each for state, each in found.items() if each not in empty} == {}

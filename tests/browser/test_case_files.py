@@ -38,7 +38,7 @@ REWRITE = "const [text, done] = arguments; window.rewrite(text).then(done)"
 
 
 def found(page: Page) -> str:
-    return page.one("cases-found").text
+    return page.text("cases-found")
 
 
 def test_a_file_is_counted_and_shown_when_it_is_chosen(page: Page, tmp_path: Path) -> None:
@@ -48,18 +48,18 @@ def test_a_file_is_counted_and_shown_when_it_is_chosen(page: Page, tmp_path: Pat
     page.choose("source", "a file")
     page.one("file").send_keys(str(file))
     page.wait(lambda: found(page).startswith("some.csv: 4 cases, read at "))
-    shown = [each.text for each in page.all("#preview td")]
+    shown = page.texts("#preview td")
     assert shown == ["a", "A", "b", "B", "c", "C"]
 
     file.write_text("input,expected\na,A\n")
     os.utime(file, (0, 0))
-    page.one("run").click()
-    page.wait(lambda: "changed" in page.one("problem").text or page.table)
-    if page.one("problem").text:  # this browser cannot read a changed file again
-        assert page.one("problem").text.startswith("some.csv has changed since it was chosen")
+    page.click("run")
+    page.wait(lambda: "changed" in page.text("problem") or page.table)
+    if page.text("problem"):  # this browser cannot read a changed file again
+        assert page.text("problem").startswith("some.csv has changed since it was chosen")
         page.one("file").send_keys(str(file))
         page.wait(lambda: found(page).startswith("some.csv: 1 case, read at "))
-        page.one("run").click()
+        page.click("run")
     page.wait(lambda: [row[2] for row in page.table] == ["a"])
 
     file.write_text("wrong\n")
@@ -72,7 +72,7 @@ def test_a_changed_file_is_read_again_and_kept_with_the_form(page: Page) -> None
     page.browser.execute_async_script(PICK, "input\none\n")
     page.evaluator("echo")
     page.choose("source", "a file")
-    page.one("choose-file").click()
+    page.click("choose-file")
     page.wait(lambda: found(page).startswith("cases.csv: 1 case, read at "))
     page.browser.execute_async_script(REWRITE, "input\none\ntwo\n")
     page.browser.execute_script("window.dispatchEvent(new Event('focus'))")
@@ -84,7 +84,7 @@ def test_a_changed_file_is_read_again_and_kept_with_the_form(page: Page) -> None
     page.wait(lambda: found(page).startswith("cases.csv: 1 case"))
     page.reload()
     page.wait(lambda: found(page).startswith("cases.csv: 1 case, as it was read at "))
-    page.one("run").click()
+    page.click("run")
     page.wait(lambda: page.status == "echo: finished, 1 of 1 done")
 
 
@@ -94,10 +94,10 @@ def test_a_run_whose_file_is_read_has_nothing_of_an_evaluator_that_is_chosen_mea
     page.browser.execute_async_script(PICK, "input\none\n")
     page.evaluator("echo")
     page.choose("source", "a file")
-    page.one("choose-file").click()
+    page.click("choose-file")
     page.wait(lambda: found(page).startswith("cases.csv: 1 case, read at "))
     page.browser.execute_script(HOLD)
-    page.one("run").click()
+    page.click("run")
     page.wait_for("return 'go' in window")
     page.evaluator("many")
     page.browser.execute_script("window.go()")

@@ -53,8 +53,7 @@ def problem(page: Page, name: str) -> str:
 
 def output(page: Page) -> Any:
     """The output of the only case."""
-    page.all("#table .row")[0].click()
-    page.wait(lambda: page.shows("details"))
+    page.open_row(0)
     script = """const texts = [...document.querySelectorAll('#details pre')];
         return texts.map((each) => each.textContent).find((each) => each.startsWith('{'))"""
     return json.loads(page.browser.execute_script(script))
@@ -101,7 +100,7 @@ def test_mistakes_are_shown_at_their_fields_and_in_view(page: Page) -> None:
     assert required == ["greeting", "address"]
     page.set(controls(page, "times")[0], "4")
     page.browser.execute_script("document.querySelector('#setup').scrollTop = 1e6")
-    page.one("run").click()
+    page.click("run")
     assert problem(page, "greeting") == "This is required"
     assert problem(page, "times") == "This must be from 1 to 3"
     assert problem(page, "address") == "'city' is required"
@@ -113,7 +112,7 @@ def test_mistakes_are_shown_at_their_fields_and_in_view(page: Page) -> None:
     seen = """const {top, bottom} = arguments[0].getBoundingClientRect();
         return top >= 0 && bottom <= innerHeight"""
     assert page.browser.execute_script(seen, page.one(described)), "the message is in view"
-    page.one("fold").click()
+    page.click("fold")
     assert not first.is_displayed()
     keys = ActionChains(page.browser).key_down(Keys.CONTROL).send_keys(Keys.ENTER)
     keys.key_up(Keys.CONTROL).perform()
@@ -129,8 +128,8 @@ def test_a_mistake_in_the_cases_is_in_view_wherever_the_form_is_scrolled_to(page
     controls(page, "address")[0].send_keys("y")
     page.give("[1]")
     page.browser.execute_script("document.querySelector('#setup').scrollTop = 0")
-    page.one("run").click()
-    page.wait(lambda: page.one("problem").text == "case 1 must be an object with an 'input'")
+    page.click("run")
+    page.wait(lambda: page.text("problem") == "case 1 must be an object with an 'input'")
     seen = """const {x, y, bottom} = arguments[0].getBoundingClientRect();
         const front = document.elementFromPoint(x + 5, y + 5);
         return bottom <= innerHeight && arguments[0].contains(front)"""
@@ -142,7 +141,7 @@ def test_a_mistake_in_the_cases_is_in_view_wherever_the_form_is_scrolled_to(page
 def test_what_the_browser_finds_invalid_is_shown_where_the_form_is_away(page: Page) -> None:
     trials = page.one("trials")
     page.set(trials, "20000")
-    page.one("fold").click()
+    page.click("fold")
     assert not trials.is_displayed()
     keys = ActionChains(page.browser).key_down(Keys.CONTROL).send_keys(Keys.ENTER)
     keys.key_up(Keys.CONTROL).perform()

@@ -23,9 +23,8 @@ pytestmark = pytest.mark.live
 
 def details(page: Page) -> str:
     """Open the first row, and return what it says."""
-    page.all("#table .row")[0].click()
-    page.wait(lambda: page.shows("details"))
-    return page.one("details").text
+    page.open_row(0)
+    return page.text("details")
 
 
 def test_a_run_from_the_form_to_the_summary(page: Page) -> None:
@@ -34,8 +33,9 @@ def test_a_run_from_the_form_to_the_summary(page: Page) -> None:
     page.set(page.field("times"), "2")
     page.field("shout").click()
     page.give('[{"input": "a", "expected": "A!A!"}, {"input": "b", "expected": "b"}]')
-    assert page.one("cases-found").text == "2 cases"
-    page.run("echo")
+    assert page.text("cases-found") == "2 cases"
+    page.one("run").click_by_mouse()
+    page.finish()
 
     assert page.status == "echo: finished, 2 of 2 done"
     assert page.headings == "# State Input Expected Output exact_match length Time".split()
@@ -48,17 +48,17 @@ def test_a_run_from_the_form_to_the_summary(page: Page) -> None:
     seen = """const row = document.querySelector('#row-1'), {x, y} = row.getBoundingClientRect();
         return row.contains(document.elementFromPoint(x + 20, y + 20))"""
     assert page.browser.execute_script(seen), "rows are where they can be seen"
-    cards = [each.text for each in page.all(".score-card")]
+    cards = page.texts(".score-card")
     assert [each.splitlines()[:2] for each in cards] == [
         ["exact_match", "50.0 %"],
         ["length", "20.0 %"],
     ]
     distribution = page.all(".histogram")[0].get_attribute("aria-label")
     assert distribution == "Distribution: 1 from 0 to 0.1, 1 from 0.9 to 1"
-    assert [each.text for each in page.all("#table mark")] == ["B!B!"], "what differs is marked"
-    page.all("#table .row")[1].click()
-    assert [each.text for each in page.all("#details ins")] == ["B!B!"]
-    assert [each.text for each in page.all("#details del")] == ["b"]
+    assert page.texts("#table mark") == ["B!B!"], "what differs is marked"
+    page.one("row-1").click_by_mouse()
+    assert page.texts("#details ins") == ["B!B!"]
+    assert page.texts("#details del") == ["b"]
 
 
 def test_every_kind_of_parameter_reaches_the_task(page: Page) -> None:
@@ -83,18 +83,18 @@ def test_every_kind_of_parameter_reaches_the_task(page: Page) -> None:
 def test_mistakes_in_the_form_are_shown_where_they_are_made(page: Page) -> None:
     page.evaluator("echo")
     page.set(page.field("extra"), "{")
-    page.one("run").click()
-    assert page.one("problem").text.startswith('parameter "extra" is not valid JSON')
+    page.click("run")
+    assert page.text("problem").startswith('parameter "extra" is not valid JSON')
     page.set(page.field("extra"), "[]")
     page.run("echo", ["a"])
-    assert "extra" in page.one("run-problem").text
-    assert "(status 400)" in page.one("run-problem").text
+    assert "extra" in page.text("run-problem")
+    assert "(status 400)" in page.text("run-problem")
     page.give("[1]")
-    page.one("run").click()
-    assert page.one("problem").text == "case 1 must be an object with an 'input'"
+    page.click("run")
+    assert page.text("problem") == "case 1 must be an object with an 'input'"
     page.give("")
-    page.one("run").click()
-    assert page.one("problem").text == "there are no cases"
+    page.click("run")
+    assert page.text("problem") == "there are no cases"
     complaints = page.problems()
     assert len(complaints) == 1, "the browser itself notes the answer with status 400"
     assert "400" in complaints[0]
@@ -150,7 +150,7 @@ def test_rows_appear_when_they_come_and_deltas_while_they_stream(
 def test_a_run_can_be_cancelled(page: Page) -> None:
     page.start("patient", list(range(30)))
     page.wait(lambda: "1 of 30 done" in page.status)
-    page.one("cancel").click()
+    page.click("cancel")
     page.finish()
     assert page.status == "patient: cancelled, 1 of 30 done"
     assert {row[1] for row in page.table} <= {"done", "cancelled"}
@@ -172,7 +172,7 @@ def test_a_run_can_be_cancelled(page: Page) -> None:
 def test_a_server_that_is_gone_is_named_as_that(page: Page, fetch: str, said: str) -> None:
     page.browser.execute_script(f"window.fetch = () => {fetch}")
     page.run("echo", ["a"])
-    assert page.one("run-problem").text.endswith(said)
+    assert page.text("run-problem").endswith(said)
 
 
 def test_two_runs_are_compared_case_by_case(page: Page) -> None:
@@ -185,12 +185,12 @@ def test_two_runs_are_compared_case_by_case(page: Page) -> None:
     page.run("echo", data("x", "b", "c"))
     page.wait(lambda: len(Select(page.one("compare")).options) >= 2)
     Select(page.one("compare")).select_by_index(1)
-    page.wait(lambda: "1 better, 1 worse, 1 as before" in page.one("comparison").text)
+    page.wait(lambda: "1 better, 1 worse, 1 as before" in page.text("comparison"))
 
     assert [row[1] for row in page.table] == ["done, worse", "done, better", "done"]
     changes = "percentage points"
-    assert changes in page.one("comparison").text, "of the cases that both runs have"
-    assert changes not in page.one("summary").text, "the means there are those of all cases"
+    assert changes in page.text("comparison"), "of the cases that both runs have"
+    assert changes not in page.text("summary"), "the means there are those of all cases"
     assert [row[6] for row in page.table] == ["0.00 ▼ 1.00", "1.00 ▲ 1.00", "1.00"]
     page.choose("filter", "worse than before")
     page.wait(lambda: [row[2] for row in page.table] == ["a"])
@@ -212,28 +212,27 @@ def test_hostile_outputs_are_text_and_nothing_else(page: Page) -> None:
     )
     assert not wide, "no output breaks the page"
     for at in range(len(HOSTILE)):
-        page.all("#table .row")[at].click()
-        page.wait(lambda: page.shows("details"))
+        page.open_row(at)
         assert not page.all("#details script, #details img, #details i")
         page.browser.switch_to.active_element.send_keys(Keys.ESCAPE)
-        page.wait(lambda: not page.shows("details"))
+        page.wait_hidden("details")
 
 
 def test_all_can_be_done_by_keyboard(page: Page) -> None:
     page.evaluator("echo")
     page.give([f"case {n}" for n in range(60)])
     page.one("cases").send_keys(Keys.CONTROL, Keys.ENTER)
-    page.wait(lambda: page.shows("results"))
+    page.wait_shown("results")
     page.finish()
     grid = page.all("#table [role=grid]")[0]
     grid.send_keys(Keys.ARROW_DOWN, Keys.ARROW_DOWN, Keys.ENTER)
-    page.wait(lambda: page.shows("details"))
-    assert page.one("details-title").text == "Case 3: done"
+    page.wait_shown("details")
+    assert page.text("details-title") == "Case 3: done"
     page.browser.switch_to.active_element.send_keys(Keys.ESCAPE)
-    page.wait(lambda: not page.shows("details"))
+    page.wait_hidden("details")
     grid.send_keys(Keys.END, Keys.ENTER)
-    page.wait(lambda: page.shows("details"))
-    assert page.one("details-title").text == "Case 60: done"
+    page.wait_shown("details")
+    assert page.text("details-title") == "Case 60: done"
     page.browser.switch_to.active_element.send_keys(Keys.ESCAPE)
     unnamed = page.browser.execute_script(
         """const named = (each) => each.labels?.length || each.textContent.trim()
@@ -243,10 +242,10 @@ def test_all_can_be_done_by_keyboard(page: Page) -> None:
     )
     assert unnamed == [], "every control has a name for screen readers"
     page.one("all-runs").send_keys(Keys.ENTER)
-    page.wait(lambda: page.shows("runs"))
+    page.wait_shown("runs")
     assert page.browser.switch_to.active_element == page.one("runs")
     page.all("#runs-table a")[0].send_keys(Keys.ENTER)
-    page.wait(lambda: page.shows("results"))
+    page.wait_shown("results")
     assert page.browser.switch_to.active_element == page.one("results")
 
 
@@ -292,10 +291,10 @@ def test_a_token_is_asked_for_where_one_is_needed(
     environ = {"AUTH": "braintrust", "BRAINTRUST_APP_URL": cloud_for_pages.url}
     with Gunicorn("tests.browser.app:create_app()", environ=environ) as server:
         page = Page(shared_browser, f"{server.url}/evals/playground")
-        page.wait(lambda: page.shows("token"))
+        page.wait_shown("token")
         page.set(page.one("token"), "wrong")
-        page.one("connect").click()
-        page.wait(lambda: "(status 401)" in page.one("problem").text)
+        page.click("connect")
+        page.wait(lambda: "(status 401)" in page.text("problem"))
         page.set(page.one("token"), "token-ada" + Keys.ENTER)
         # It chooses an evaluator by itself, and fills in an example.
         page.wait(lambda: page.one("run").is_enabled())
@@ -305,10 +304,10 @@ def test_a_token_is_asked_for_where_one_is_needed(
         assert "token-ada" not in page.browser.execute_script(stored)
         page.evaluator("many")
         page.browser.execute_script("document.querySelector('#evaluator option').id = 'before'")
-        page.one("connect").click()
+        page.click("connect")
         page.wait(lambda: not page.all("#before"))
         assert page.value("evaluator") == "many"
-        assert page.one("about").text == "No scorers."
+        assert page.text("about") == "No scorers."
         option = page.all("#evaluator option")[0]
         assert option.get_dom_attribute("value"), "its text has no double spaces"
         page.run("many", ["a"])
@@ -327,8 +326,7 @@ def test_the_rows_and_the_buttons_of_a_case_follow_what_is_around_them(page: Pag
     page.start("patient", [0, 1])
     page.wait(lambda: len(page.table) == 2 and "1 of 2 done" in page.status)
     assert page.browser.execute_script(ROWS) == [60, 60]
-    page.all("#table .row")[0].click()
-    page.wait(lambda: page.shows("details"))
+    page.open_row(0)
     again = page.all("#details header button")[0]
     assert (again.text, again.is_enabled()) == ("Run this case", False)
     page.browser.execute_script("document.getElementById('cancel').click()")

@@ -73,7 +73,7 @@ def test_a_report_of_the_command_line_shows_cases_and_the_comparison(
         ["done", "c", "b"],
         ["error", "bad", "b"],
     ]
-    comparison = page.one("comparison").text
+    comparison = page.text("comparison")
     assert "0 better, 1 worse, 3 as before" in comparison
     assert "tone not given warm" in comparison
     assert "▼ −33.3 percentage points" in comparison
@@ -82,12 +82,11 @@ def test_a_report_of_the_command_line_shows_cases_and_the_comparison(
     page.wait(lambda: [row[2] for row in page.table] == ["a"])
     page.choose("filter", "errors")
     page.wait(lambda: [row[2] for row in page.table] == ["bad"])
-    page.all("#table .row")[0].click()
-    page.wait(lambda: page.shows("details"))
-    assert INJECTED.split("\u2028")[0] in page.one("details").text
+    page.open_row(0)
+    assert INJECTED.split("\u2028")[0] in page.text("details")
     page.all("#details .failure summary")[0].click()
-    assert "in task" in page.one("details").text, "its stack is there"
-    assert [each.text for each in page.all("#details .waterfall .tag")] == ["eval", "task"]
+    assert "in task" in page.text("details"), "its stack is there"
+    assert page.texts("#details .waterfall .tag") == ["eval", "task"]
     check_that_nothing_is_injected(page)
 
 
@@ -105,7 +104,7 @@ def test_a_report_may_have_several_evaluators(shared_browser: Any, tmp_path: Pat
 
 
 def says(page: Page, text: str) -> bool:
-    found: str = page.one("open-problem").text
+    found: str = page.text("open-problem")
     return found.startswith("wrong.json cannot be opened: ") and text in found
 
 
@@ -135,15 +134,9 @@ def test_the_page_opens_what_the_command_line_has_written(
     page.browser.execute_script("document.getElementById('opened-file').click = () => {}")
     page.choose("compare", "a file of results…")
     page.choose_results(base)
-    page.wait(lambda: "0 better, 1 worse, 3 as before" in page.one("comparison").text)
-    page.all("#table .row")[0].click()
-    page.wait(lambda: page.shows("details"))
-    page.wait(
-        lambda: (
-            [each.text for each in page.all("#details .waterfall .tag")]
-            == ["eval", "task", "score"]
-        )
-    )
+    page.wait(lambda: "0 better, 1 worse, 3 as before" in page.text("comparison"))
+    page.open_row(0)
+    page.wait(lambda: page.texts("#details .waterfall .tag") == ["eval", "task", "score"])
     page.reload()
     wrong = tmp_path / "wrong.json"
     for text, said in {
@@ -179,11 +172,10 @@ def test_a_file_that_somebody_has_made_up_is_shown_as_far_as_it_can_be(
     page = Page(shared_browser, f"{page_server.url}/evals/playground")
     page.ready()
     page.open_results(file)
-    page.wait(lambda: len(page.table) == len(results) or page.one("open-problem").text)
-    assert page.one("open-problem").text == ""
+    page.wait(lambda: len(page.table) == len(results) or page.text("open-problem"))
+    assert page.text("open-problem") == ""
     for at in range(len(results)):
-        page.all("#table .row")[at].click()
-        page.wait(lambda: page.shows("details"))
+        page.open_row(at)
         page.browser.execute_script("document.getElementById('details').close()")
     assert page.browser.execute_script("return ({}).polluted") is None
     assert not page.all("#results b, #results img, #details b")
@@ -198,8 +190,8 @@ def test_the_page_makes_the_same_report(
     page.run("hostile", ["script", "right to left", "prototype"])
     page.wait(lambda: len(Select(page.one("compare")).options) > 2)
     Select(page.one("compare")).select_by_index(1)
-    page.wait(lambda: page.shows("comparison"))
-    page.one("export-report").click()
+    page.wait_shown("comparison")
+    page.click("export-report")
     (file,) = page.wait(lambda: [*downloads.glob("hostile-*.html")])
     report = opened(shared_browser, file)
     assert [row[2] for row in report.table] == ["script", "right to left", "prototype"]

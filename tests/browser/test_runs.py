@@ -33,17 +33,23 @@ def address(page: Page) -> dict[str, str]:
 
 
 def test_a_reload_in_the_middle_loses_no_finished_case_and_the_page_says_so(page: Page) -> None:
-    page.start("patient", list(range(30)))
+    page.evaluator("patient")
+    page.give(list(range(30)))
+    page.one(
+        "run"
+    ).click_by_mouse()  # a page that its user has not used may not ask before it is left
     page.wait(lambda: "1 of 30 done" in page.status)
     page.reload()
     page.wait(lambda: "interrupted" in page.status)
 
-    assert "when 1 of 30 cases were done" in page.one("run-problem").text
+    assert "when 1 of 30 cases were done" in page.text("run-problem")
     assert [row[2] for row in page.table] == ["0"], "the finished case is there"
-    assert page.one("again-missing").text == "Those not done (29)"
+    assert page.text("again-missing") == "Those not done (29)"
     page.list_runs()
     assert [row[1].split("\n") for row in page.runs] == [["1 of 30", "interrupted"]]
-    page.start("patient", [0, 1])
+    page.evaluator("patient")
+    page.give([0, 1])
+    page.one("run").click_by_mouse()
     page.wait(lambda: "1 of 2 done" in page.status)
     page.list_runs()
     page.wait(lambda: page.runs and "running" in page.runs[0][1])
@@ -69,19 +75,19 @@ def test_runs_are_listed_named_opened_again_and_deleted_when_asked(page: Page) -
     page.wait(lambda: page.value("label") == "plain")
     assert address(page) == {"evaluator": "echo", "run": first}
     assert [row[4] for row in page.table] == ["a", "b"]
-    assert "suffix" in page.one("run-parameters-short").text
+    assert "suffix" in page.text("run-parameters-short")
 
-    page.one("again-remove").click()
-    page.wait(lambda: page.shows("question"))
-    assert "plain" in page.one("question").text
+    page.click("again-remove")
+    page.wait_shown("question")
+    assert "plain" in page.text("question")
     page.one("question").find_element(By.XPATH, ".//button[.='Keep']").click()
-    page.wait(lambda: not page.shows("question"))
-    page.one("again-remove").click()
+    page.wait_hidden("question")
+    page.click("again-remove")
     page.one("question").find_element(By.XPATH, ".//button[.='Delete']").click()
     page.wait(lambda: page.shows("runs") and len(page.runs) == 1)
     assert page.runs[0][0] == second_name
     page.browser.execute_script(f"location.hash = 'evaluator=echo&run={first}'")
-    page.wait(lambda: "not in this browser" in page.one("gone").text)
+    page.wait(lambda: "not in this browser" in page.text("gone"))
 
 
 def test_the_address_leads_back_to_the_same_run_comparison_and_case(page: Page) -> None:
@@ -89,18 +95,17 @@ def test_the_address_leads_back_to_the_same_run_comparison_and_case(page: Page) 
     earlier = address(page)["run"]
     page.run("echo", data(("a", "a"), ("b", "b")))
     Select(page.one("compare")).select_by_index(1)
-    page.wait(lambda: page.one("comparison").text)
-    page.all("#table .row")[1].click()
-    page.wait(lambda: page.shows("details"))
+    page.wait(lambda: page.text("comparison"))
+    page.open_row(1)
     assert (address(page)["with"], address(page)["case"]) == (earlier, "2")
 
     page.reload()
-    page.wait(lambda: page.shows("details"))
-    assert page.one("details-title").text.startswith("Case 2")
+    page.wait_shown("details")
+    assert page.text("details-title").startswith("Case 2")
     page.browser.back()
-    page.wait(lambda: not page.shows("details"))
+    page.wait_hidden("details")
     assert [row[1] for row in page.table] == ["done, better", "done"]
-    assert "1 better, 0 worse" in page.one("comparison").text
+    assert "1 better, 0 worse" in page.text("comparison")
 
 
 def test_two_runs_are_chosen_from_the_list_exported_and_compared(
@@ -113,14 +118,14 @@ def test_two_runs_are_chosen_from_the_list_exported_and_compared(
     for box in page.all("#runs-table input"):
         box.click()
     before = {*downloads.iterdir()}
-    page.one("export-chosen").click()
+    page.click("export-chosen")
     (file,) = page.wait(
         lambda: [each for each in {*downloads.glob("*.json")} - before if each.stat().st_size]
     )
     runs = json.loads(file.read_text("utf-8"))["runs"]
     assert [run["scores"]["exact_match"]["mean"] for run in runs] == [1, 0]
     assert all(run["results"][0]["spans"] for run in runs)
-    page.one("compare-chosen").click()
+    page.click("compare-chosen")
     page.wait(lambda: [row[1] for row in page.table] == ["done, better"])
 
 
@@ -168,12 +173,11 @@ def test_a_run_waits_for_the_form_of_the_evaluator_that_was_chosen_last(page: Pa
         page.wait_for(f"return '{name}' in held")
     page.one("cases").send_keys(Keys.CONTROL, Keys.ENTER)
     page.browser.execute_script("held.echo()")
-    page.wait(lambda: page.shows("results"))
+    page.wait_shown("results")
     page.browser.execute_script("held.forms()")
     page.finish()
     assert [row[4] for row in page.table] == [f"own {n}?" for n in range(4)]
-    page.all("#table .row")[0].click()
-    page.wait(lambda: page.shows("details"))
+    page.open_row(0)
     assert address(page)["evaluator"] == "echo"
 
 
@@ -187,38 +191,47 @@ def test_a_run_is_not_waited_for_where_no_evaluator_is_left(page: Page) -> None:
     page.browser.execute_script(
         "window.fetch = async () => new Response('{}'); document.getElementById('connect').click()"
     )
-    page.wait(lambda: "no evaluators" in page.one("about").text)
+    page.wait(lambda: "no evaluators" in page.text("about"))
     page.browser.execute_script("held.many()")
-    page.wait(lambda: "no evaluator to run" in page.one("problem").text)
+    page.wait(lambda: "no evaluator to run" in page.text("problem"))
 
 
 KEEP = """
-const [name, entered, done] = arguments;
+const [forms, done] = arguments;
 (async () => {
     const { Store } = modules["store.js"];
     const list = await fetch("list?details=true");
-    await new Store(list.headers.get("x-evals-application")).keepForm(name, entered);
+    const store = new Store(list.headers.get("x-evals-application"));
+    for (const [name, entered] of forms) await store.keepForm(name, entered);
     done();
 })();
 """
+NAMES = """return [...document.querySelectorAll('#parameter-fields [data-parameter]')].map(
+    (each) => each.dataset.parameter)"""
 
 
 def test_a_form_that_was_kept_for_other_parameters_does_no_harm(page: Page) -> None:
     prompt = {"prompt": {"messages": [1]}}
     drafts = ({"draft": prompt}, {"draft": [1]}, {"draft": 0.5}, {"value": prompt})
+    names = {}
+    for evaluator in ("echo", "forms"):
+        page.evaluator(evaluator)
+        names[evaluator] = page.browser.execute_script(NAMES)
     for kept in (*drafts, {"value": [None]}, {"value": None}, [1], None):
+        forms = [
+            [
+                evaluator,
+                {"parameters": dict.fromkeys([*fields, "gone"], kept), "text": 5, "file": {}},
+            ]
+            for evaluator, fields in names.items()
+        ]
+        page.browser.execute_async_script(STORE + KEEP, forms)
+        page.reload()
         for evaluator in ("echo", "forms"):
             page.evaluator(evaluator)
-            fields = page.all("#parameter-fields [data-parameter]")
-            names = [each.get_attribute("data-parameter") for each in fields]
-            parameters = dict.fromkeys([*names, "gone"], kept)
-            entered = {"parameters": parameters, "text": 5, "file": {}}
-            page.browser.execute_async_script(STORE + KEEP, evaluator, entered)
-        page.reload()
-        page.evaluator("forms")
-        assert len(page.all("#parameter-fields [data-parameter]")) == len(fields)
-        page.evaluator("echo")
-        page.browser.execute_script("document.querySelector('#defaults').click()")
+            assert page.browser.execute_script(NAMES) == names[evaluator], (evaluator, kept)
+    page.evaluator("echo")
+    page.browser.execute_script("document.querySelector('#defaults').click()")
     page.run("echo", ["a"])
     assert [row[4] for row in page.table] == ["a"]
 
@@ -230,11 +243,11 @@ def test_the_runs_of_two_applications_at_one_address_do_not_mix(
     page.set(page.one("label"), "kept" + Keys.ENTER)
     run = address(page)["run"]
     before = {*downloads.iterdir()}
-    page.one("export-json").click()
+    page.click("export-json")
     (file,) = page.wait(lambda: [*{*downloads.glob("*.json")} - before])
     page.browser.get(f"{page_server.url}/other/playground#evaluator=echo&run={run}")
     page.ready()
-    page.wait(lambda: "not in this browser" in page.one("gone").text)
+    page.wait(lambda: "not in this browser" in page.text("gone"))
     assert page.runs == []
     page.run("echo", ["of the second"])
     page.list_runs()
@@ -242,7 +255,7 @@ def test_the_runs_of_two_applications_at_one_address_do_not_mix(
     page.open_results(file)
     page.wait(lambda: [row[2] for row in page.table] == ["of the first"])
     assert address(page)["run"] == run
-    page.one("again-remove").click()
+    page.click("again-remove")
     page.one("question").find_element(By.XPATH, ".//button[.='Delete']").click()
     page.wait(lambda: page.shows("runs") and len(page.runs) == 1)
     page.browser.get(f"{page_server.url}/evals/playground#evaluator=echo&run={run}")
@@ -269,7 +282,7 @@ def test_a_label_that_another_window_gives_to_a_run_that_goes_on_stays(page: Pag
     page.wait(lambda: page.value("label") == "from there")
     page.browser.execute_script("document.getElementById('setup').requestSubmit()")  # as keys do
     assert not page.one("run").is_enabled()
-    page.one("again-cancel").click()
+    page.click("again-cancel")
     page.finish()
     page.list_runs()
     page.wait(lambda: page.runs and page.runs[0][0].split("\n")[0] == "from there")
@@ -280,31 +293,31 @@ def test_a_run_is_repeated_whole_or_in_part(page: Page, page_server: Gunicorn) -
     page.run("flaky", data(("good", 1), ("flaky", 2), ("other", 3), metadata={"given": True}))
     assert page.status == "flaky: finished, 3 of 3 done, 1 failed"
     requests.get(f"{page_server.url}/mend", timeout=10)
-    page.one("again-failed").click()
+    page.click("again-failed")
     page.wait(lambda: page.status == "flaky: finished, 1 of 1 done")
     assert json.loads(page.table[0][4]) == ["flaky", {"given": True}]
-    assert page.one("run-about").text.startswith("Only the failed cases of the run of today")
+    assert page.text("run-about").startswith("Only the failed cases of the run of today")
 
     page.browser.back()
     page.wait(lambda: len(page.table) == 3)
-    page.one("again-again").click()
+    page.click("again-again")
     page.wait(lambda: page.status == "flaky: finished, 3 of 3 done")
-    page.all("#table .row")[2].click()
+    page.click("row-2")
     page.one("details").find_element(By.XPATH, ".//button[.='Run this case']").click()
     page.wait(lambda: page.status == "flaky: finished, 1 of 1 done")
     assert [row[2] for row in page.table] == ["other"]
 
-    page.all("#table .row")[0].click()
+    page.click("row-0")
     page.one("details").find_element(By.XPATH, ".//button[.='Edit and run']").click()
     text = page.one("editor").find_element(By.TAG_NAME, "textarea")
     page.set(text, "{")
     text.send_keys(Keys.CONTROL, Keys.ENTER)
-    page.wait(lambda: "not valid JSON" in page.one("editor").text)
+    page.wait(lambda: "not valid JSON" in page.text("editor"))
     page.set(text, '{"input": "edited"}')
     text.send_keys(Keys.CONTROL, Keys.ENTER)
     page.wait(lambda: [row[2] for row in page.table] == ["edited"])
     page.finish()
-    page.one("again-form").click()
+    page.click("again-form")
     assert json.loads(page.value("cases")) == [{"input": "edited"}]
 
 
@@ -317,7 +330,7 @@ def test_the_form_gets_what_a_run_was_started_with(page: Page, tmp_path: Path) -
     page.choose("source", "a Braintrust dataset")
     page.one("dataset").send_keys("some-id")
     page.set(page.one("trials"), "1")
-    page.one("again-form").click()
+    page.click("again-form")
     assert [page.value(id) for id in ("source", "trials", "concurrency")] == ["own", "2", "3"]
     page.choose("source", "a Braintrust dataset")
     assert page.value("dataset") == "some-id"
@@ -326,7 +339,7 @@ def test_the_form_gets_what_a_run_was_started_with(page: Page, tmp_path: Path) -
     head = {"format": "flask-braintrust-evals/results", "version": 1, "evaluator": "not here"}
     file.write_text(json.dumps({**head, "results": [{"input": 1, "output": 1}]}))
     page.open_results(file)
-    page.wait(lambda: page.one("run-title").text.startswith("not here"))
+    page.wait(lambda: page.text("run-title").startswith("not here"))
     assert page.shows("again-again")
     assert not page.shows("again-form")
 
@@ -336,11 +349,11 @@ def test_another_run_can_be_seen_while_one_goes_on(page: Page) -> None:
     page.start("patient", [0, 1])
     page.wait(lambda: "1 of 2 done" in page.status)
     page.list_runs()
-    assert page.one("active").text == "patient: running, 1 of 2 done"
+    assert page.text("active") == "patient: running, 1 of 2 done"
     assert not page.all("#runs-table .run button")[0].is_enabled(), "it cannot be deleted now"
-    page.one("active").click()
-    page.wait(lambda: page.shows("again-cancel"))
-    page.one("again-cancel").click()
+    page.click("active")
+    page.wait_shown("again-cancel")
+    page.click("again-cancel")
     page.finish()
     assert page.status == "patient: cancelled, 1 of 2 done"
 
@@ -353,13 +366,13 @@ def test_what_is_said_of_a_run_that_is_not_kept_is_not_said_of_another(page: Pag
         "throw new DOMException('no room', 'QuotaExceededError') }"
     )
     page.run("many", [None])
-    page.wait(lambda: page.one("unkept").text.endswith("no room"))
+    page.wait(lambda: page.text("unkept").endswith("no room"))
     page.browser.execute_script("IDBObjectStore.prototype.put = window.realPut")
     assert [row[4] for row in page.table] == ["null"]
-    page.all("#table .row")[0].click()
-    page.wait(lambda: page.shows("details"))
-    assert "Output" in [each.text for each in page.all("#details .values h3")]
+    page.open_row(0)
+    assert "Output" in page.texts("#details .values h3")
     page.browser.execute_script("document.getElementById('details').close()")
+    page.wait(lambda: "case" not in address(page))
     page.list_runs()
     page.follow("kept")
     page.wait(lambda: [row[4] for row in page.table] == ["kept"])
@@ -373,8 +386,7 @@ def test_a_browser_that_keeps_nothing_runs_evaluators_and_says_so(page: Page) ->
         page.reload()
         page.run("echo", ["a"])
         assert page.status == "echo: finished, 1 of 1 done"
-        assert page.one("unkept").text.startswith("This run is not kept in this browser")
-        page.all("#table .row")[0].click()
-        page.wait(lambda: page.shows("details"))
+        assert page.text("unkept").startswith("This run is not kept in this browser")
+        page.open_row(0)
     finally:
         page.browser.execute_cdp_cmd("Page.removeScriptToEvaluateOnNewDocument", added)

@@ -59,7 +59,7 @@ def test_large_integers_keep_all_of_their_digits(
     page.reload()
     page.wait(lambda: page.table)
     assert page.table[0][4] == '{"id":12345678901234567890}', "it is kept as it is"
-    page.one("again-again").click()
+    page.click("again-again")
     page.finish()
     page.wait(lambda: page.table and page.table[0][4] == '{"id":12345678901234567890}')
     assert page.problems() == []

@@ -46,14 +46,14 @@ def page(agent_page: Page) -> Iterator[Page]:
     if agent_page.shows("details"):
         agent_page.browser.switch_to.active_element.send_keys(Keys.ESCAPE)
     if agent_page.shows("clear-filters"):
-        agent_page.one("clear-filters").click()
+        agent_page.click("clear-filters")
     agent_page.wait(lambda: len(agent_page.table) == 10)
     assert agent_page.problems() == [], "the console has nothing to complain of"
 
 
 def open_case(page: Page, number: int) -> WebElement:
     page.one(f"row-{number - 1}").click()
-    page.wait(lambda: page.shows("details"))
+    page.wait_shown("details")
     page.wait(lambda: page.all("#details .span"))
     return page.one("details")
 
@@ -85,7 +85,7 @@ def card(page: Page, name: str) -> WebElement:
 
 def test_a_case_has_a_waterfall_of_its_spans_without_any_account(page: Page) -> None:
     open_case(page, 1)
-    names = [each.text for each in page.all("#details .span-name")]
+    names = page.texts("#details .span-name")
     assert names[0] == "eval"
     assert set(names) == {
         "eval",
@@ -151,7 +151,7 @@ def test_a_failed_case_shows_the_users_own_line_and_the_stack_is_folded(page: Pa
 
 
 def test_the_header_has_times_tokens_costs_and_failures_that_filter(page: Page) -> None:
-    facts = page.one("run-facts").text
+    facts = page.text("run-facts")
     for name in ("Elapsed", "Task p50 / p95", "Tokens", "Cost"):
         assert name in facts
     assert "12,340" in facts
@@ -177,7 +177,7 @@ def test_a_scorer_that_failed_is_not_hidden_behind_its_mean(page: Page) -> None:
     card(page, "precise").find_element(By.XPATH, ".//button[.='7 failed']").click()
     page.wait(lambda: numbers(page) == list("2346789"))
     assert [each.text.splitlines()[0] for each in page.all("#filters .chip")] == ["precise failed"]
-    assert page.one("cases-shown").text == "7 of 10 cases"
+    assert page.text("cases-shown") == "7 of 10 cases"
     page.all("#filters .chip button")[0].click()
     page.wait(lambda: len(numbers(page)) == 10)
     details = open_case(page, 2)
@@ -274,9 +274,9 @@ def test_cases_are_gone_through_by_keys(page: Page) -> None:
     open_case(page, 4)
     keys = page.browser.switch_to.active_element
     keys.send_keys(Keys.ARROW_RIGHT)
-    page.wait(lambda: page.one("details-title").text == "Case 5: error")
+    page.wait(lambda: page.text("details-title") == "Case 5: error")
     page.browser.switch_to.active_element.send_keys(Keys.ARROW_LEFT)
-    page.wait(lambda: page.one("details-title").text == "Case 4: done")
+    page.wait(lambda: page.text("details-title") == "Case 4: done")
     assert page.one("row-3").get_attribute("aria-selected") == "true"
 
 
@@ -293,22 +293,22 @@ def test_nothing_wrong_is_marked_as_right(page: Page) -> None:
 
 def test_a_run_that_goes_on_says_how_long_it_still_takes(agent_page: Page) -> None:
     agent_page.start("patient", [0, 1, 2, 3])
-    agent_page.wait(lambda: "about " in agent_page.one("run-facts").text)
-    assert {"Elapsed", "Left"} <= {*agent_page.one("run-facts").text.split()}
-    agent_page.one("cancel").click()
+    agent_page.wait(lambda: "about " in agent_page.text("run-facts"))
+    assert {"Elapsed", "Left"} <= {*agent_page.text("run-facts").split()}
+    agent_page.click("cancel")
     agent_page.finish()
-    agent_page.wait(lambda: "Left" not in agent_page.one("run-facts").text)
+    agent_page.wait(lambda: "Left" not in agent_page.text("run-facts"))
 
 
 def test_the_details_of_a_running_case_follow_it(agent_page: Page, page_server: Gunicorn) -> None:
     page = agent_page
     page.start("slowly", ["a"])
     page.wait(lambda: page.table and page.table[0][4] == "some words")
-    page.one("row-0").click()
-    page.wait(lambda: "some words" in page.one("details").text)
-    assert "There are spans when the case is done" in page.one("details").text
+    page.click("row-0")
+    page.wait(lambda: "some words" in page.text("details"))
+    assert "There are spans when the case is done" in page.text("details")
     requests.get(f"{page_server.url}/go-on", timeout=10)
-    page.wait(lambda: page.one("details-title").text == "Case 1: done")
+    page.wait(lambda: page.text("details-title") == "Case 1: done")
     page.wait(lambda: len(page.all("#details .span")) == 2)
     page.browser.switch_to.active_element.send_keys(Keys.ESCAPE)
     page.finish()
