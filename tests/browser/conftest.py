@@ -49,6 +49,7 @@ def start_chromium(*arguments: str, downloads: Path | None = None) -> Any:
     for each in ("--headless=new", "--no-sandbox", "--disable-dev-shm-usage", *arguments):
         options.add_argument(each)
     options.add_argument("--window-size=1400,900")
+    options.add_argument("--force-prefers-reduced-motion")  # colours are then final at once
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     browser = webdriver.Chrome(options, Service(DRIVER))
     browser._web_element_cls = Element

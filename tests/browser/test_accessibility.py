@@ -105,7 +105,7 @@ def test_nothing_is_found_in_any_state(page: Page) -> None:
     page.run("echo")
     Select(page.one("compare")).select_by_index(1)
     page.wait_shown("comparison")
-    found["a comparison"] = schemes(page)
+    found["a comparison"] = schemes(page, "#results")
     page.list_runs()
     found["the list of runs"] = schemes(page, "#runs")
     resize(page, 1000)
@@ -125,7 +125,7 @@ def test_nothing_is_found_in_any_state(page: Page) -> None:
         found["the list, on a small screen"] = faults(page)
         page.browser.back()
         page.wait_shown("results")
-        found["a comparison, on a small screen"] = faults(page)
+        found["a comparison, on a small screen"] = faults(page, "#results")
         wide = [each for each in too_wide(page) if not each.startswith("grid")]
         found["too wide for a small screen"] = wide  # the table scrolls by itself
         page.open_row(0)
