@@ -191,7 +191,7 @@ def test_large_integers_have_all_their_digits(text: str) -> None:
         f"[{LARGE},NaN]",
         f"[{LARGE},{'1' * (MAX_DIGITS + 1)}]",
         f"-{'1' * (MAX_DIGITS + 1)}",
-        f"[{'1' * 10_000_000}]",
+        f"[{'1' * 1_000_000}]",
         "[" * 2000 + LARGE + "]" * 2000,
     ],
 )

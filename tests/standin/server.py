@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import socket
 import socketserver
@@ -37,22 +38,31 @@ class Server(ThreadingHTTPServer):
         self._handlers: set[Thread] = set()
         super().__init__(("127.0.0.1", 0), _Handler)
         world.url = f"http://127.0.0.1:{self.server_address[1]}"
-        # The poll only bounds how long `close` takes.
-        self._loop = Thread(
-            target=self.serve_forever, args=(0.01,), name=self._thread_name, daemon=True
-        )
+        self._closing = False
+        self._loop = Thread(target=self._serve, name=self._thread_name, daemon=True)
         self._loop.start()
 
     def close(self) -> None:
         """Close the socket, cut the open connections and wait for their threads."""
-        self.shutdown()
+        self._closing = True
+        # `serve_forever` would see it at its next poll, and would poll all the time.
+        with contextlib.suppress(OSError):
+            socket.create_connection(self.server_address[:2]).close()
+        self._loop.join(_JOIN_LIMIT)
         self.server_close()
         with self._lock:
             sockets, threads = list(self._sockets), list(self._handlers)
         for connection in sockets:
             hang_up(connection)
-        for thread in [self._loop, *threads]:
+        for thread in threads:
             thread.join(_JOIN_LIMIT)
+
+    def _serve(self) -> None:
+        while not self._closing:
+            self.handle_request()
+
+    def verify_request(self, request: Any, client_address: Any) -> bool:
+        return not self._closing
 
     @property
     def _thread_name(self) -> str:
