@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -41,16 +42,24 @@ def commit(where: Path, text: str) -> str:
     return git(where, "rev-parse", "HEAD")
 
 
-@pytest.fixture
-def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A checkout with two commits of its remote's main branch and one of its own: the directory."""
-    git(tmp_path, "init", "-q", "-b", "main")
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The checkout that each test has a copy of."""
+    made = tmp_path_factory.mktemp("made")
+    git(made, "init", "-q", "-b", "main", "--template=")
     for text in ("one", "two"):
-        commit(tmp_path, text)
-    git(tmp_path, "remote", "add", "origin", REMOTE)
-    git(tmp_path, "update-ref", "refs/remotes/origin/main", "HEAD")
-    git(tmp_path, "checkout", "-q", "-b", "topic")
-    commit(tmp_path, "three")
+        commit(made, text)
+    git(made, "remote", "add", "origin", REMOTE)
+    git(made, "update-ref", "refs/remotes/origin/main", "HEAD")
+    git(made, "checkout", "-q", "-b", "topic")
+    commit(made, "three")
+    return made
+
+
+@pytest.fixture
+def checkout(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A checkout with two commits of its remote's main branch and one of its own: the directory."""
+    shutil.copytree(made, tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
     repository.forget()
     yield tmp_path
