@@ -47,7 +47,7 @@ class Server(ThreadingHTTPServer):
         self._closing = True
         # `serve_forever` would see it at its next poll, and would poll all the time.
         with contextlib.suppress(OSError):
-            socket.create_connection(self.server_address[:2]).close()
+            socket.create_connection(("127.0.0.1", self.server_address[1])).close()
         self._loop.join(_JOIN_LIMIT)
         self.server_close()
         with self._lock:
