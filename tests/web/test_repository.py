@@ -90,6 +90,16 @@ def test_an_experiment_has_its_commit_and_those_to_compare_with(
     assert cloud.experiments[-1]["repo_info"] == info
 
 
+def test_on_the_base_branch_its_last_commit_is_compared_with_if_there_are_changes(
+    checkout: Path,
+) -> None:
+    git(checkout, "checkout", "-q", "main")
+    commits = git(checkout, "rev-list", "main").split()
+    assert list(read_repository(str(checkout)).ancestors) == commits[1:]
+    (checkout / "code.py").write_text("changed")
+    assert list(read_repository(str(checkout)).ancestors) == commits
+
+
 def test_where_everybody_is_let_in_nothing_tells_of_people(cloud: StandIn, checkout: Path) -> None:
     cloud.collect_git("acme", "all")
     assert set(created(cloud)["repo_info"]) == PUBLIC
