@@ -141,6 +141,7 @@ class Nursery:
         arguments: Sequence[str],
         environ: Mapping[str, str],
         *fds: int,
+        directory: Path | None = None,
         leads: bool = False,
     ) -> Forked:
         """Fork a process that does what ``python -m module`` does, and is killed if this one ends.
@@ -151,6 +152,8 @@ class Nursery:
                 descriptors of ``fds``.
             environ: its whole environment.
             fds: where its output goes, and its errors, and then other descriptors that it gets.
+            directory: where it is started, and what it imports from, with the ``PYTHONPATH`` of
+                ``environ``; this repository if None.
             leads: whether it leads a group of processes of its own.
         """
         status, theirs = os.pipe()
@@ -158,8 +161,8 @@ class Nursery:
             "module": module,
             "arguments": arguments,
             "environ": dict(environ),
-            "directory": str(ROOT),
-            "path": None,
+            "directory": str(directory or ROOT),
+            "path": str(directory) if directory else None,
             "leads": leads,
             "first": 1,
         }

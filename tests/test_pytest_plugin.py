@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
 
+from tests.forked import Forked, nursery
+from tests.server import COMMANDS
 from tests.support import ROOT
 
 pytestmark = pytest.mark.slow
@@ -117,19 +121,27 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def run_pytest(folder: Path, *arguments: str) -> str:
+def run_pytest(folder: Path, *arguments: str, fresh: bool = False) -> str:
+    """Return what pytest prints; it is forked, or in an interpreter of its own if ``fresh``."""
     environ = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{folder}"}
     environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
-    plugin = ("-p", "flask_braintrust_evals.pytest_plugin")
-    done = subprocess.run(
-        [sys.executable, "-m", "pytest", *plugin, "-v", "--color=no", *arguments],
-        cwd=folder,
-        env=environ,
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    return done.stdout + done.stderr
+    arguments = ("-p", "flask_braintrust_evals.pytest_plugin", "-v", "--color=no", *arguments)
+    with tempfile.TemporaryFile("w+") as output:
+        process: subprocess.Popen[bytes] | Forked
+        if fresh:
+            command = [sys.executable, "-m", "pytest", *arguments]
+            process = subprocess.Popen(
+                command, cwd=folder, env=environ, stdout=output, stderr=output
+            )
+        else:
+            forks, fds = nursery(False, COMMANDS), (output.fileno(), output.fileno())
+            process = forks.fork("pytest", arguments, environ, *fds, directory=folder)
+        try:
+            process.wait(120)
+        finally:
+            process.kill()
+        output.seek(0)
+        return output.read()
 
 
 def outcomes(output: str) -> dict[str, str]:
@@ -220,44 +232,48 @@ def test_an_application_that_cannot_be_found_is_named_with_its_setting(folder: P
 
 def test_an_application_is_found_beside_the_settings_from_another_folder(tmp_path: Path) -> None:
     project = tmp_path / "project"
-    (project / "tests").mkdir(parents=True)
+    (project / "checks").mkdir(parents=True)
     (project / "app.py").write_text(APP)
     (project / "pytest.ini").write_text("[pytest]\nevals_app = app:create_app\n")
-    (project / "tests" / "test_evals.py").write_text(
+    (project / "checks" / "test_evals.py").write_text(
         "import pytest\n"
         "@pytest.mark.evals('shout', [{'input': 'a'}])\n"
         "def test_it(eval_result): pass\n"
     )
     assert "1 passed" in run_pytest(tmp_path, "project")
-    (project / "tests" / "__init__.py").touch()
-    assert "1 passed" in run_pytest(project / "tests")
+    (project / "checks" / "__init__.py").touch()
+    assert "1 passed" in run_pytest(project / "checks")
 
 
-@pytest.mark.parametrize(
-    ("mark", "said"),
-    [
-        (
-            "@pytest.mark.evals('shout', fail_udner={'exact': 1})",
-            "@pytest.mark.evals got an unexpected keyword argument 'fail_udner'",
-        ),
-        (
-            "@pytest.mark.evals(BAD, CASES)\n@pytest.mark.evals('shout')",
-            "@pytest.mark.evals is there twice, and a test runs one evaluator",
-        ),
-        ("@pytest.mark.evals(BAD, [], each_case=True)", "there is no case, and so no test of one"),
-        (
-            "@pytest.mark.evals('shout', CASES, each_case=True)",
-            "the mark names evaluator 'shout', and no application is known to find it in: write,"
-            " for instance, 'evals_app = app:create_app' into pytest's settings, or give the mark"
-            " the Evaluator itself; with each_case=True, fixtures are not asked",
-        ),
-    ],
-    ids=["misspelled", "twice", "no case", "no application"],
-)
-def test_a_mistake_in_a_mark_names_its_test(tmp_path: Path, mark: str, said: str) -> None:
-    (tmp_path / "test_evals.py").write_text(f"{BAD}\n{mark}\ndef test_it(eval_result): pass\n")
+MISTAKES = {
+    "misspelled": (
+        "@pytest.mark.evals('shout', fail_udner={'exact': 1})",
+        "@pytest.mark.evals got an unexpected keyword argument 'fail_udner'",
+    ),
+    "twice": (
+        "@pytest.mark.evals(BAD, CASES)\n@pytest.mark.evals('shout')",
+        "@pytest.mark.evals is there twice, and a test runs one evaluator",
+    ),
+    "no_case": (
+        "@pytest.mark.evals(BAD, [], each_case=True)",
+        "there is no case, and so no test of one",
+    ),
+    "no_application": (
+        "@pytest.mark.evals('shout', CASES, each_case=True)",
+        "the mark names evaluator 'shout', and no application is known to find it in: write,"
+        " for instance, 'evals_app = app:create_app' into pytest's settings, or give the mark"
+        " the Evaluator itself; with each_case=True, fixtures are not asked",
+    ),
+}
+
+
+def test_a_mistake_in_a_mark_names_its_test(tmp_path: Path) -> None:
+    for name, (mark, _) in MISTAKES.items():
+        test = f"def test_{name}(eval_result): pass\n"
+        (tmp_path / f"test_{name}.py").write_text(f"{BAD}\n{mark}\n{test}")
     output = run_pytest(tmp_path)
-    assert f"test_it: {said}" in output
+    for name, (_, said) in MISTAKES.items():
+        assert f"test_{name}: {said}" in output, name
     assert " passed" not in output and " skipped" not in output
 
 
@@ -324,27 +340,25 @@ class TestBoth:
     assert "2 passed" in run_pytest(tmp_path)
 
 
-@pytest.mark.parametrize(
-    ("options", "said"),
-    [
-        ("fail_under=0.5", "fail_under must be a dict of numbers by score, such as {'exact_match'"),
-        ("fail_under={'exact': '1'}", "not {'exact': '1'}"),
-        ("fail_under=[]", "not []"),
-        ("max_failures='5%'", "max_failures must be a number of cases from 0, not '5%'"),
-        ("max_failures=-1", "max_failures must be a number of cases from 0, not -1"),
-    ],
-)
-def test_a_wrong_limit_is_an_error_before_anything_is_run(
-    tmp_path: Path, options: str, said: str
-) -> None:
-    (tmp_path / "test_evals.py").write_text(
-        "import pytest\nfrom flask_braintrust_evals import Evaluator\n"
-        "def task(input): raise AssertionError('it was run')\n"
-        f"@pytest.mark.evals(Evaluator('e', task), [{{'input': 1}}], {options})\n"
-        "def test_limit(eval_result): pass\n"
-    )
+def test_a_wrong_limit_is_an_error_before_anything_is_run(tmp_path: Path) -> None:
+    limits = {
+        "fail_under=0.5": "fail_under must be a dict of numbers by score, such as {'exact_match'",
+        "fail_under={'exact': '1'}": "not {'exact': '1'}",
+        "fail_under=[]": "not []",
+        "max_failures='5%'": "max_failures must be a number of cases from 0, not '5%'",
+        "max_failures=-1": "max_failures must be a number of cases from 0, not -1",
+    }
+    for number, options in enumerate(limits):
+        (tmp_path / f"test_{number}.py").write_text(
+            "import pytest\nfrom flask_braintrust_evals import Evaluator\n"
+            "def task(input): raise AssertionError('it was run')\n"
+            f"@pytest.mark.evals(Evaluator('e', task), [{{'input': 1}}], {options})\n"
+            "def test_limit(eval_result): pass\n"
+        )
     output = run_pytest(tmp_path)
-    assert said in output
+    for options, said in limits.items():
+        assert said in output, options
+    assert re.search(r"\b5 errors? ", output)
     assert "it was run" not in output.replace("AssertionError('it was run')", "")
 
 
@@ -355,4 +369,4 @@ def test_sessions_without_evaluators_import_next_to_nothing(tmp_path: Path) -> N
         "    assert 'flask' not in sys.modules\n"
         "    assert 'flask_braintrust_evals.engine.evaluator' not in sys.modules\n"
     )
-    assert "1 passed" in run_pytest(tmp_path)
+    assert "1 passed" in run_pytest(tmp_path, fresh=True)
