@@ -87,7 +87,8 @@ class Gunicorn:
         fresh: start gunicorn by its command line, in an interpreter of its own, and fork nothing.
             Tests do so where the start, the end or the memory of a process is their subject, or
             where a library reads settings while it is imported. Under gevent, a forked master is
-            patched as its workers are. With ``--preload`` it is always so.
+            patched as its workers are; not so with ``--preload``, where workers patch after the
+            imports.
     """
 
     def __init__(
@@ -113,10 +114,11 @@ class Gunicorn:
         clean = {k: v for k, v in os.environ.items() if not k.startswith("BRAINTRUST")}
         variables = {**clean, **(environ or {})}
         self.process: subprocess.Popen[bytes] | Forked
-        if fresh or "--preload" in options:
+        if fresh:
             self.process = self._start(arguments, variables)
         else:
-            forks = nursery(worker_class == "gevent", libraries)
+            patched = worker_class == "gevent" and "--preload" not in options
+            forks = nursery(patched, libraries)
             arguments = ["--bind", "fd://{2}", *arguments]
             log_fd = self._log.fileno()
             fds = (log_fd, log_fd, self._listener.fileno())

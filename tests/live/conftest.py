@@ -47,8 +47,7 @@ def server_of(shared_cloud: StandIn) -> Iterator[Callable[[str], Gunicorn]]:
         def server_of(worker: str) -> Gunicorn:
             options = ("--threads", "40") if worker == "gthread" else ()
             variables = environ(shared_cloud)
-            fresh = worker == "gevent"
-            server = Gunicorn(worker_class=worker, options=options, environ=variables, fresh=fresh)
+            server = Gunicorn(worker_class=worker, options=options, environ=variables)
             return stack.enter_context(server)
 
         yield server_of
