@@ -9,6 +9,7 @@ import pytest
 from tests.server import Gunicorn
 from tests.standin import StandIn
 
+from . import duplicate_app
 from .conftest import environ
 
 pytestmark = pytest.mark.live
@@ -31,21 +32,42 @@ Eval("twin", data=[], task=lambda input: input, scores=[])
         ("loaded", {"eval_a.py": TWIN * 2}, ["eval_a.py:4", "eval_a.py:8"]),
     ],
 )
-def test_a_server_does_not_start_with_two_evaluators_of_one_name(
-    cloud: StandIn, tmp_path: Path, app: str, files: dict[str, str], places: list[str]
+def test_an_application_is_not_made_with_two_evaluators_of_one_name(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    app: str,
+    files: dict[str, str],
+    places: list[str],
 ) -> None:
-    for name, text in files.items():
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text(text)
+    write(tmp_path, files)
+    monkeypatch.setenv("EVALS", str(tmp_path))
+    with pytest.raises(Exception, match="two evaluators are named 'twin'") as caught:
+        getattr(duplicate_app, app)()
+    check_twins(str(caught.value), *places)
+
+
+def test_a_server_does_not_start_with_two_evaluators_of_one_name(
+    cloud: StandIn, tmp_path: Path
+) -> None:
+    write(tmp_path, {"eval_a.py": TWIN})
     settings = {**environ(cloud), "EVALS": str(tmp_path)}
-    app = f"tests.live.duplicate_app:{app}()"
+    app = "tests.live.duplicate_app:loaded_and_decorated()"
     with Gunicorn(app, environ=settings, wait=False) as server:
         assert server.process.wait(20) != 0
-        assert "two evaluators are named 'twin'" in server.log
-        assert "give one of them another name, such as 'twin-2'" in server.log
-        said = server.log[server.log.index("two evaluators are named") :]
-        first, second = said.index(places[0]), said.rindex(places[1])
-        assert first < second
+        check_twins(server.log, "eval_a.py:4", "duplicate_app.py:")
+
+
+def write(folder: Path, files: dict[str, str]) -> None:
+    for name, text in files.items():
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text(text)
+
+
+def check_twins(text: str, first: str, second: str) -> None:
+    """Find both places, in this order, behind what is wrong."""
+    said = text[text.index("two evaluators are named 'twin'") :]
+    assert "give one of them another name, such as 'twin-2'" in said
+    assert said.index(first) < said.rindex(second)
 
 
 def test_a_server_does_not_start_if_a_file_cannot_be_imported(
@@ -54,7 +76,7 @@ def test_a_server_does_not_start_if_a_file_cannot_be_imported(
     (tmp_path / "eval_broken.py").write_text("import braintrust\n\n1 / 0\n")
     settings = {**environ(cloud), "EVALS": str(tmp_path)}
     app = "tests.live.duplicate_app:loaded()"
-    with Gunicorn(app, environ=settings, wait=False, fresh=True) as server:
+    with Gunicorn(app, environ=settings, wait=False) as server:
         assert server.process.wait(20) != 0
         log = server.log
     assert f"{tmp_path}/eval_broken.py could not be imported: ZeroDivisionError" in log
