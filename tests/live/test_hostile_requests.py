@@ -99,7 +99,7 @@ def healthy(server: Gunicorn) -> Iterator[None]:
 
     def ask() -> None:
         nonlocal slowest
-        while not over.wait(0.01):
+        while not over.wait(0.05):
             began = time.monotonic()
             assert requests.get(f"{server.url}/evals/", timeout=100).status_code == 200
             slowest = max(slowest, time.monotonic() - began)
@@ -118,6 +118,6 @@ def healthy(server: Gunicorn) -> Iterator[None]:
 def test_a_worker_answers_others_meanwhile(server: Gunicorn, cloud: StandIn, kind: str) -> None:
     headers = Client(server.url).headers
     with healthy(server):
-        time.sleep(0.02)
+        time.sleep(0.1)
         done = post(BODIES[kind], Target(server.port, headers))
     assert done.status == STATUSES[kind]

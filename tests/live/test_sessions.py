@@ -42,9 +42,9 @@ def test_callers_never_mix_while_a_small_cache_evicts_their_sessions(
             assert sorted(found) == inputs
 
         with ThreadPoolExecutor(16) as pool:
-            list(pool.map(request, range(100)))
+            list(pool.map(request, range(60)))
     spans = cloud.spans_named("task")
-    assert len(spans) == 300
+    assert len(spans) == 180
     for span in spans:
         user = span.json("braintrust.output_json").split("-")[0]
         assert (span.token, span.parent_header) == (

@@ -81,7 +81,7 @@ def in_thread() -> None:
 
 @bp.evaluator("wordy")
 def wordy(input: Any) -> None:
-    for _ in range(60):
+    for _ in range(38):  # more bytes than may wait to be sent
         with tracer.start_as_current_span("megabyte", attributes={"text": "x" * 900_000}):
             pass
 
