@@ -121,6 +121,8 @@ def test_a_worker_that_is_stopped_finishes_runs_and_delivers_those_whose_clients
         left = client.stream("patient", cases("left a", "left b"), parent=PLAYGROUND)
         started = "/control/patient/.*/started"
         cloud.wait_for(lambda: len(cloud.calls_to("GET", started)) == 2)
+        # gevent's worker waits for connections that are kept open, and so for deliveries.
+        client.headers["Connection"] = "close"
         stream = client.stream("gated", cases("in time a", "in time b"), parent=PLAYGROUND)
         cloud.wait_for(lambda: gate.waiting == 2)
         # Longer than gunicorn takes to notice that no request is left.
