@@ -6,6 +6,7 @@ import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from functools import partial
 
 import pytest
 import requests
@@ -78,16 +79,15 @@ def test_a_run_that_cannot_be_finished_before_its_worker_ends_reports_it(cloud: 
             data = cases(*(f"{name}-{case}" for case in "abc"))
             client = Client(server.url + "/evals")
             streams.append(client.stream("patient", data, parent=PLAYGROUND))
-            started = f"/control/patient/{name}-./started"
-            cloud.wait_for(lambda path=started: len(cloud.calls_to("GET", path)) == 2)
+            wait_for_two_started(cloud, name)
         for (_, how), server in zip(kinds, servers.values(), strict=True):
             stop(server, how)
         with ThreadPoolExecutor(len(kinds)) as pool:
-            ends = list(pool.map(list, streams))
+            ends = list(pool.map(list[Sent], streams))
         for (name, server), events in zip(servers.items(), ends, strict=True):
             check_that_the_run_was_ended(events, name)
             # The tasks were cancelled, what ran is delivered, and no process had to be killed.
-            cloud.wait_for(lambda name=name: len(evals_of(cloud, name)) == 2)
+            cloud.wait_for(partial(two_are_delivered, cloud, name))
             if name.endswith("stop"):
                 assert server.process.wait(20) == 0, name
             assert "graceful timeout" not in server.log, name
@@ -100,6 +100,16 @@ def check_that_the_run_was_ended(events: list[Sent], name: str) -> None:
     assert "grace period of 15 seconds" in events[-2].json, name
     failed = [e.json["data"] for e in events if e.event == "progress"]
     assert sum(data.startswith("ServerStoppingError: ") for data in failed) == 2, name
+
+
+def wait_for_two_started(cloud: StandIn, name: str) -> None:
+    """Wait until two cases of ``patient`` have begun whose inputs begin with a name."""
+    started = f"/control/patient/{name}.*/started"
+    cloud.wait_for(lambda: len(cloud.calls_to("GET", started)) == 2)
+
+
+def two_are_delivered(cloud: StandIn, name: str) -> bool:
+    return len(evals_of(cloud, name)) == 2
 
 
 def evals_of(cloud: StandIn, name: str) -> list[StoredSpan]:
@@ -119,8 +129,7 @@ def test_a_worker_that_is_stopped_finishes_runs_and_delivers_those_whose_clients
         client = Client(server.url + "/evals")
         run_many_at_once(client, cloud)
         left = client.stream("patient", cases("left a", "left b"), parent=PLAYGROUND)
-        started = "/control/patient/.*/started"
-        cloud.wait_for(lambda: len(cloud.calls_to("GET", started)) == 2)
+        wait_for_two_started(cloud, "left")
         # gevent's worker waits for connections that are kept open, and so for deliveries.
         client.headers["Connection"] = "close"
         stream = client.stream("gated", cases("in time a", "in time b"), parent=PLAYGROUND)
