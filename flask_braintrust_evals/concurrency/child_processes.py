@@ -31,8 +31,9 @@ from collections.abc import Callable, Container
 from contextlib import suppress
 from typing import Any, ParamSpec, TypeVar
 
-from .gevent_patch import is_patched, new_lock, original, release_hub
+from .gevent_patch import is_patched, new_lock, original
 from .job import Job
+from .real_threads import release_hub
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .cancellation import Cancellation
-from .gevent_patch import start_real_thread
 from .held_scope import HeldScope, scope_around
 from .job import Job
+from .real_threads import start_real_thread
 
 
 @dataclass(eq=False, repr=False, slots=True)

@@ -14,10 +14,11 @@ from flask_braintrust_evals.plain_values import safe_text
 
 from . import child_processes
 from .cancellation import Cancellation
-from .gevent_patch import new_lock, real_thread_id, start_real_thread
+from .gevent_patch import new_lock, real_thread_id
 from .job import DeadlineError, Job
 from .loop_call import LoopCall
 from .loop_watch import LoopWatch
+from .real_threads import start_real_thread
 from .signals import ThreadSignal
 from .thread_loop import ThreadLoop
 

@@ -13,7 +13,8 @@ import traceback
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from .gevent_patch import is_patched, new_lock, original, real_thread_id, start_real_thread
+from .gevent_patch import is_patched, new_lock, original, real_thread_id
+from .real_threads import start_real_thread
 from .signals import ThreadSignal
 
 logger = logging.getLogger("flask_braintrust_evals")

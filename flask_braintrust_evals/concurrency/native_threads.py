@@ -16,7 +16,8 @@ from typing import ParamSpec, TypeVar
 from weakref import WeakSet
 
 from . import child_processes
-from .gevent_patch import original, start_real_thread
+from .gevent_patch import original
+from .real_threads import start_real_thread
 
 logger = logging.getLogger("flask_braintrust_evals")
 

@@ -7,8 +7,8 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from flask_braintrust_evals.concurrency.gevent_patch import start_real_thread
 from flask_braintrust_evals.concurrency.job import Job
+from flask_braintrust_evals.concurrency.real_threads import start_real_thread
 from flask_braintrust_evals.concurrency.timers import call_later
 from flask_braintrust_evals.errors import BrokerError, WorkersError
 

@@ -14,7 +14,8 @@ from collections.abc import Callable
 from contextlib import closing
 from typing import Generic, TypeVar
 
-from flask_braintrust_evals.concurrency.gevent_patch import new_event, start_real_thread
+from flask_braintrust_evals.concurrency.gevent_patch import new_event
+from flask_braintrust_evals.concurrency.real_threads import start_real_thread
 from flask_braintrust_evals.excerpts import shortened
 
 from .transport import Sender, Stopped, Transport

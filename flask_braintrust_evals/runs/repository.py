@@ -17,8 +17,8 @@ from functools import partial
 from typing import Any
 
 from flask_braintrust_evals.cloud.sessions import GIT_FIELDS, Organization
-from flask_braintrust_evals.concurrency.gevent_patch import start_real_thread
 from flask_braintrust_evals.concurrency.programs import output_of
+from flask_braintrust_evals.concurrency.real_threads import start_real_thread
 from flask_braintrust_evals.config import Settings
 from flask_braintrust_evals.plain_values import clean_text
 

@@ -483,7 +483,7 @@ def test_under_gevent_each_thread_has_connections_of_its_own() -> None:
     from flask_braintrust_evals.cloud.addresses import AddressRules
     from flask_braintrust_evals.cloud.client import CloudClient
     from flask_braintrust_evals.cloud.tokens import Token
-    from flask_braintrust_evals.concurrency.gevent_patch import start_real_thread
+    from flask_braintrust_evals.concurrency.real_threads import start_real_thread
     from flask_braintrust_evals.concurrency.job import Job
     from tests.standin import StandIn
 

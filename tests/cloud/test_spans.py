@@ -174,7 +174,7 @@ def test_deliveries_of_many_threads_under_gevent_all_end() -> None:
         import time
         import gevent
         from flask_braintrust_evals.cloud.tracing.pipeline import SpanPipeline
-        from flask_braintrust_evals.concurrency.gevent_patch import start_real_thread
+        from flask_braintrust_evals.concurrency.real_threads import start_real_thread
         from flask_braintrust_evals.tracing.processor import CaseSpanProcessor
 
         class Anything:

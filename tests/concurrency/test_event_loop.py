@@ -293,7 +293,7 @@ def test_many_threads_may_ask_for_the_loop_while_it_is_made() -> None:
     import time, gevent
     from flask_braintrust_evals.concurrency import event_loop
     from flask_braintrust_evals.concurrency.cancellation import Cancellation
-    from flask_braintrust_evals.concurrency.gevent_patch import start_real_thread
+    from flask_braintrust_evals.concurrency.real_threads import start_real_thread
     from flask_braintrust_evals.concurrency.job import Job
 
     async def answer():

@@ -63,7 +63,7 @@ def test_a_real_thread_that_has_waited_leaves_no_descriptors_and_no_hub() -> Non
     monkey.patch_all()
     import gc, os, time
     from gevent.hub import Hub
-    from flask_braintrust_evals.concurrency.gevent_patch import start_real_thread
+    from flask_braintrust_evals.concurrency.real_threads import start_real_thread
 
     def open_files():
         return len(os.listdir("/proc/self/fd"))
@@ -149,7 +149,7 @@ def test_threads_may_be_the_first_that_wait() -> None:
     from gevent import monkey
     monkey.patch_all()
     import time
-    from flask_braintrust_evals.concurrency.gevent_patch import start_real_thread
+    from flask_braintrust_evals.concurrency.real_threads import start_real_thread
     from flask_braintrust_evals.concurrency.job import Job
 
     jobs = [Job() for _ in range(4)]

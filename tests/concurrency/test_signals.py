@@ -14,7 +14,7 @@ PATCHED = """
 from gevent import monkey
 monkey.patch_all()
 import threading, time, gevent
-from flask_braintrust_evals.concurrency.gevent_patch import start_real_thread
+from flask_braintrust_evals.concurrency.real_threads import start_real_thread
 from flask_braintrust_evals.concurrency.job import DeadlineError, Job
 from flask_braintrust_evals.concurrency.signals import GreenletSignal, new_signal
 
