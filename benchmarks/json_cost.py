@@ -19,7 +19,7 @@ from collections.abc import Callable
 from typing import Any
 
 from flask_braintrust_evals import EvalCase, Evaluator
-from flask_braintrust_evals.serialization import dumps
+from flask_braintrust_evals.serialization.json_writing import dumps
 
 CASES = 2000
 

@@ -31,9 +31,9 @@ from flask_braintrust_evals.engine.running.case_runner import CaseRunner
 from flask_braintrust_evals.engine.running.local_executor import LocalExecutor
 from flask_braintrust_evals.engine.running.run import Run
 from flask_braintrust_evals.engine.tracing.eval_tracer import EvalTracer
-from flask_braintrust_evals.semconv import PARENT
 from flask_braintrust_evals.tracing.collector import SpanCollector
 from flask_braintrust_evals.tracing.processor import CaseSpanProcessor
+from flask_braintrust_evals.tracing.semconv import PARENT
 
 PARENT_VALUE = "experiment_id:00000000-0000-0000-0000-000000000000"
 

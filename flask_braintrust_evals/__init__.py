@@ -9,14 +9,17 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from . import contrib, log_filter, plain_values
+from . import contrib
 from ._version import __version__
 from .engine.tracing import span_classes
 from .engine.values import foreign_datasets
+from .serialization import plain_values
+from .texts import log_filter
 
 if TYPE_CHECKING:
-    from .blueprint import EvalsBlueprint, evals_bp
-    from .config import Session
+    from .blueprint.evals_blueprint import EvalsBlueprint, evals_bp
+    from .blueprint.warming import warm_up
+    from .config.settings import Session
     from .engine.evaluator import Evaluator
     from .engine.parameters.prompts import Prompt
     from .engine.parameters.values import Parameters
@@ -32,7 +35,6 @@ if TYPE_CHECKING:
         RegistrationClosedError,
         RegistrationError,
     )
-    from .warming import warm_up
 
 __all__ = [
     "CaseResult",
@@ -59,8 +61,9 @@ __all__ = [
 ]
 
 _MODULES = {
-    "blueprint": ("EvalsBlueprint", "evals_bp"),
-    "config": ("Session",),
+    "blueprint.evals_blueprint": ("EvalsBlueprint", "evals_bp"),
+    "blueprint.warming": ("warm_up",),
+    "config.settings": ("Session",),
     "engine.evaluator": ("Evaluator",),
     "engine.parameters.prompts": ("Prompt",),
     "engine.parameters.values": ("Parameters",),
@@ -76,7 +79,6 @@ _MODULES = {
         "RegistrationClosedError",
         "RegistrationError",
     ),
-    "warming": ("warm_up",),
 }
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
 

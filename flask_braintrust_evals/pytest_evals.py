@@ -9,11 +9,11 @@ from typing import Any
 
 import click
 
-from .cli.case_texts import case_lines
-from .cli.cases import CaseFile
-from .cli.choice import chosen_cases, is_failure
-from .cli.lookup import evaluator_named
-from .cli.thresholds import too_low_text
+from .cli.inputs.cases import CaseFile
+from .cli.inputs.choice import chosen_cases, is_failure
+from .cli.inputs.lookup import evaluator_named
+from .cli.judging.thresholds import too_low_text
+from .cli.reports.case_texts import case_lines
 from .concurrency.cancellation import Cancellation
 from .engine.evaluator import Evaluator
 from .engine.running.own_cases import make_cases
@@ -21,8 +21,8 @@ from .engine.values.cases import EvalCase
 from .engine.values.results import EvalResult
 from .engine.values.summary import cases_text
 from .errors import EvalsError
-from .extension import EXTENSION_KEY
-from .plain_values import safe_text
+from .extension.state import EXTENSION_KEY
+from .texts.safe_texts import safe_text
 
 NO_APP = (
     "the mark names evaluator {name!r}, and no application is known to find it in: write, for"

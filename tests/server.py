@@ -24,9 +24,11 @@ from .forked import Forked, nursery
 ROOT = Path(__file__).parent.parent
 START_UP = 30.0
 SERVING = (
-    *("flask_braintrust_evals.blueprint", "flask_braintrust_evals.runtime"),
-    *("flask_braintrust_evals.engine.parameters.declare", "flask_braintrust_evals.views"),
-    "flask_braintrust_evals.web.own_answer",
+    "flask_braintrust_evals.blueprint.evals_blueprint",
+    "flask_braintrust_evals.blueprint.views",
+    "flask_braintrust_evals.engine.parameters.declare",
+    "flask_braintrust_evals.extension.runtime",
+    "flask_braintrust_evals.web.answers.own_answer",
 )
 """What imports all of this package that a run needs."""
 LIBRARIES = (
@@ -38,7 +40,7 @@ LIBRARIES = (
 )
 """What the application of the live tests has imported with its first run."""
 COMMANDS = (
-    *("flask.cli", "flask_braintrust_evals.cli.commands", "pytest"),
+    *("flask.cli", "flask_braintrust_evals.cli.commands.group", "pytest"),
     *(
         # Flask imports these for whatever command it runs.
         each.module

@@ -15,7 +15,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, Field
 
 from flask_braintrust_evals import Evaluator
-from flask_braintrust_evals.web.manifest import manifest
+from flask_braintrust_evals.web.descriptions.manifest import manifest
 
 WIDTH, LEFT, FORM, RIGHT = 980, 20, 530, 960
 LINE, SMALL, PAD = 18, 15, 18

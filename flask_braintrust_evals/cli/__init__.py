@@ -19,7 +19,7 @@ class _EvalsGroup(AppGroup):
 
 
 def _commands() -> click.Group:
-    from .commands import commands
+    from .commands.group import commands
 
     return commands
 

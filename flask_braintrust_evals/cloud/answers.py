@@ -11,8 +11,8 @@ from urllib3.exceptions import IncompleteRead
 
 from flask_braintrust_evals.concurrency.turns import Turn, wait_after, wait_for_turn
 from flask_braintrust_evals.errors import CloudError
-from flask_braintrust_evals.json_reading import loads
-from flask_braintrust_evals.json_size import exceeds, without_collections
+from flask_braintrust_evals.serialization.json_reading import loads
+from flask_braintrust_evals.serialization.json_size import exceeds, without_collections
 
 MAX_ANSWER = 8 * 1024 * 1024
 """Maximum bytes of an answer, unpacked."""

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from flask_braintrust_evals.errors import CloudError
-from flask_braintrust_evals.excerpts import excerpt
+from flask_braintrust_evals.texts.excerpts import excerpt
 
 from .sessions import UserSession
 

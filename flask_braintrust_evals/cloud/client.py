@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from flask_braintrust_evals.serialization import encoded
+from flask_braintrust_evals.serialization.json_writing import encoded
 
 from . import answers
 from .addresses import AddressRules

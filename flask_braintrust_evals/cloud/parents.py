@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from flask_braintrust_evals import semconv
 from flask_braintrust_evals.errors import RequestError
-from flask_braintrust_evals.excerpts import excerpt
-from flask_braintrust_evals.serialization import encoded
+from flask_braintrust_evals.serialization.json_writing import encoded
+from flask_braintrust_evals.texts.excerpts import excerpt
+from flask_braintrust_evals.tracing import semconv
 
 _ATTRIBUTE_PREFIXES = {
     "playground_logs": "playground_id",

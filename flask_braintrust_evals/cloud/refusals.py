@@ -16,7 +16,7 @@ from flask_braintrust_evals.errors import (
     CloudTimeoutError,
     CloudUnauthorizedError,
 )
-from flask_braintrust_evals.excerpts import shortened
+from flask_braintrust_evals.texts.excerpts import shortened
 
 from . import answers
 from .tokens import Token

@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any
 
-from flask_braintrust_evals.plain_values import safe_text
+from flask_braintrust_evals.texts.safe_texts import safe_text
 
 from . import child_processes
 from .cancellation import Cancellation

@@ -10,7 +10,7 @@ from dataclasses import KW_ONLY, dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from flask_braintrust_evals.errors import RegistrationError
-from flask_braintrust_evals.suggestions import did_you_mean
+from flask_braintrust_evals.texts.suggestions import did_you_mean
 
 from .calls.introspection import calling_location
 from .calls.plan import CasePlan

@@ -6,8 +6,8 @@ import threading
 from collections.abc import Iterator
 
 from flask_braintrust_evals.errors import NotFoundError, RegistrationClosedError
-from flask_braintrust_evals.excerpts import excerpt
-from flask_braintrust_evals.suggestions import did_you_mean
+from flask_braintrust_evals.texts.excerpts import excerpt
+from flask_braintrust_evals.texts.suggestions import did_you_mean
 
 from .evaluator import Evaluator
 from .naming import by_name, with_long_name

@@ -16,7 +16,7 @@ from flask_braintrust_evals.engine.running.own_cases import is_to_be_made, make_
 from flask_braintrust_evals.engine.values.cases import EvalCase
 from flask_braintrust_evals.engine.values.own_dataset import DatasetCases, OwnDataset, OwnExperiment
 from flask_braintrust_evals.errors import DataError, RequestError
-from flask_braintrust_evals.plain_values import safe_text
+from flask_braintrust_evals.texts.safe_texts import safe_text
 
 from .case_data import CaseData
 from .spec import DataSource, ExperimentCases, InlineCases, OwnCases

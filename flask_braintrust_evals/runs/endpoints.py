@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from flask_braintrust_evals.cloud.sessions import Endpoints
-from flask_braintrust_evals.config import Settings
+from flask_braintrust_evals.config.settings import Settings
 
 
 def endpoints(settings: Settings) -> Endpoints:

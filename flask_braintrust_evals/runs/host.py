@@ -10,7 +10,7 @@ from typing import Any
 from flask_braintrust_evals.cloud.sessions import UserSession
 from flask_braintrust_evals.cloud.tracing.outgoing import Customize
 from flask_braintrust_evals.concurrency.places import Places
-from flask_braintrust_evals.config import Settings
+from flask_braintrust_evals.config.settings import Settings
 from flask_braintrust_evals.engine.calls.plan import CasePlan
 from flask_braintrust_evals.engine.evaluator import Evaluator
 from flask_braintrust_evals.engine.tracing.eval_span import EvalSpan

@@ -13,7 +13,7 @@ from flask_braintrust_evals.cloud.tracing.limits import MAX_ATTRIBUTE_BYTES
 from flask_braintrust_evals.cloud.tracing.pipeline import SpanPipeline
 from flask_braintrust_evals.cloud.uploads import AttachmentUploads
 from flask_braintrust_evals.concurrency.cancellation import Cancellation
-from flask_braintrust_evals.distribution.executor import RemoteExecutor
+from flask_braintrust_evals.distribution.owner.executor import RemoteExecutor
 from flask_braintrust_evals.engine.calls.signatures import ScorerCall
 from flask_braintrust_evals.engine.evaluator import Evaluator
 from flask_braintrust_evals.engine.running.case_runner import CaseRunner
@@ -23,8 +23,8 @@ from flask_braintrust_evals.engine.running.local_executor import LocalExecutor
 from flask_braintrust_evals.engine.running.run import Run
 from flask_braintrust_evals.engine.tracing.eval_tracer import EvalTracer
 from flask_braintrust_evals.errors import RequestError
-from flask_braintrust_evals.semconv import PARENT
 from flask_braintrust_evals.tracing.collector import SpanCollector
+from flask_braintrust_evals.tracing.semconv import PARENT
 from flask_braintrust_evals.tracing.span_keeper import SpanKeeper
 
 from .case_data import CaseData

@@ -10,11 +10,11 @@ from typing import Any
 
 from flask_braintrust_evals.cloud.tracing.pipeline import SpanPipeline
 from flask_braintrust_evals.cloud.uploads import AttachmentUploads
-from flask_braintrust_evals.distribution.completion import CaseCompletion
-from flask_braintrust_evals.distribution.dispatcher import Dispatcher
-from flask_braintrust_evals.distribution.executor import RemoteExecutor
-from flask_braintrust_evals.distribution.fingerprint import Fingerprints, twin_of
-from flask_braintrust_evals.distribution.orders import RecordingOrder, RunOrder
+from flask_braintrust_evals.distribution.messaging.fingerprint import Fingerprints, twin_of
+from flask_braintrust_evals.distribution.messaging.orders import RecordingOrder, RunOrder
+from flask_braintrust_evals.distribution.owner.completion import CaseCompletion
+from flask_braintrust_evals.distribution.owner.dispatcher import Dispatcher
+from flask_braintrust_evals.distribution.owner.executor import RemoteExecutor
 from flask_braintrust_evals.engine.calls.signatures import ScorerCall
 from flask_braintrust_evals.engine.evaluator import Evaluator
 from flask_braintrust_evals.engine.running.case_runner import CaseRunner

@@ -19,8 +19,8 @@ from typing import Any
 from flask_braintrust_evals.cloud.sessions import GIT_FIELDS, Organization
 from flask_braintrust_evals.concurrency.programs import output_of
 from flask_braintrust_evals.concurrency.real_threads import start_real_thread
-from flask_braintrust_evals.config import Settings
-from flask_braintrust_evals.plain_values import clean_text
+from flask_braintrust_evals.config.settings import Settings
+from flask_braintrust_evals.texts.safe_texts import clean_text
 
 READ_TIMEOUT = 5.0
 """Seconds that reading the state may take in all."""

@@ -28,7 +28,7 @@ from typing import Any
 from flask_braintrust_evals.cloud.tokens import keyed_digest
 from flask_braintrust_evals.concurrency.gevent_patch import new_lock, start_thread
 from flask_braintrust_evals.concurrency.job import DeadlineError, Job
-from flask_braintrust_evals.config import Settings
+from flask_braintrust_evals.config.settings import Settings
 from flask_braintrust_evals.errors import EvalsError
 
 from .peer_sockets import Listening, line_of, listen, read_line

@@ -11,7 +11,7 @@ from datetime import datetime, timezone
 from typing import Any, Literal
 
 from flask_braintrust_evals.errors import RunCancelledError
-from flask_braintrust_evals.excerpts import MAX_QUOTED, shortened
+from flask_braintrust_evals.texts.excerpts import MAX_QUOTED, shortened
 
 from .prepared import PreparedRun
 

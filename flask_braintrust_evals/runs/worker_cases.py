@@ -7,16 +7,16 @@ from typing import Any
 
 from flask_braintrust_evals.cloud.tracing.limits import MAX_ATTRIBUTE_BYTES
 from flask_braintrust_evals.cloud.tracing.worker_spans import WorkerSpans
-from flask_braintrust_evals.distribution.orders import RecordingOrder, RunOrder
-from flask_braintrust_evals.distribution.span_records import record_of
-from flask_braintrust_evals.distribution.worker_runs import ReceiveSpans
+from flask_braintrust_evals.distribution.messaging.orders import RecordingOrder, RunOrder
+from flask_braintrust_evals.distribution.messaging.span_records import record_of
+from flask_braintrust_evals.distribution.worker.worker_runs import ReceiveSpans
 from flask_braintrust_evals.engine.evaluator import Evaluator
 from flask_braintrust_evals.engine.running.case_runner import CaseRunner
 from flask_braintrust_evals.engine.running.executor import CaseExecutor
 from flask_braintrust_evals.engine.running.local_executor import LocalExecutor
 from flask_braintrust_evals.engine.tracing.eval_tracer import EvalTracer
-from flask_braintrust_evals.semconv import PARENT
 from flask_braintrust_evals.tracing.collector import SpanCollector
+from flask_braintrust_evals.tracing.semconv import PARENT
 from flask_braintrust_evals.tracing.span_keeper import SpanKeeper
 
 from .host import Host

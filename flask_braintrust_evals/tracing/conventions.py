@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from flask_braintrust_evals import semconv
+from . import semconv
 
 INPUTS = (semconv.INPUT, "gen_ai.input.messages", "input.value")
 """Attributes with the input of a span. Of several, the first one is used."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable
 
-from flask_braintrust_evals.serialization import dumps
+from flask_braintrust_evals.serialization.json_writing import dumps
 
 from .sizes import text_size
 

@@ -8,11 +8,11 @@ from typing import Any
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import StatusCode, format_span_id
 
-from flask_braintrust_evals import semconv
-from flask_braintrust_evals.error_texts import cut_stack
-from flask_braintrust_evals.excerpts import shortened
-from flask_braintrust_evals.json_reading import loads_if_json
+from flask_braintrust_evals.serialization.json_reading import loads_if_json
+from flask_braintrust_evals.texts.error_texts import cut_stack
+from flask_braintrust_evals.texts.excerpts import shortened
 
+from . import semconv
 from .case_spans import ERROR_STACK
 from .conventions import INPUTS, OUTPUTS, first_of, span_type
 from .sizes import text_size

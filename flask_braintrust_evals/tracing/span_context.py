@@ -11,8 +11,8 @@ import os
 from typing import TYPE_CHECKING, NamedTuple
 
 from flask_braintrust_evals._version import __version__
-from flask_braintrust_evals.plain_values import clean_text
-from flask_braintrust_evals.serialization import dumps
+from flask_braintrust_evals.serialization.json_writing import dumps
+from flask_braintrust_evals.texts.safe_texts import clean_text
 
 if TYPE_CHECKING:
     from opentelemetry.sdk.trace import ReadableSpan

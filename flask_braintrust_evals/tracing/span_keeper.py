@@ -7,9 +7,9 @@ from typing import Any
 
 from opentelemetry.sdk.trace import ReadableSpan
 
-from flask_braintrust_evals import semconv
 from flask_braintrust_evals.concurrency.gevent_patch import new_lock
 
+from . import semconv
 from .case_spans import CaseSpans
 from .kept_span import SMALL_VALUE_BYTES, kept_span, object_of
 

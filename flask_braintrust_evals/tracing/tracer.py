@@ -32,7 +32,7 @@ from opentelemetry.trace import (
     Tracer,
 )
 
-from flask_braintrust_evals.error_texts import error_text, message_text, stack_text
+from flask_braintrust_evals.texts.error_texts import error_text, message_text, stack_text
 
 from .processor import RESOURCE, CaseSpanContext
 from .span_copies import copy_of

@@ -19,7 +19,7 @@ import orjson
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import SpanContext
 
-from flask_braintrust_evals import semconv
+from . import semconv
 
 Usage = dict[str, float]
 """Numbers of tokens, and a cost in dollars, by the names of the ``braintrust`` SDK's metrics."""

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from flask_braintrust_evals.json_reading import loads
-from flask_braintrust_evals.serialization import encoded_or_reason
+from flask_braintrust_evals.serialization.json_reading import loads
+from flask_braintrust_evals.serialization.json_writing import encoded_or_reason
 
 from .json_cuts import json_within
 

@@ -28,7 +28,7 @@ from werkzeug.middleware.profiler import ProfilerMiddleware
 from werkzeug.serving import make_server
 
 from flask_braintrust_evals import EvalHooks, Evaluator
-from flask_braintrust_evals.cli.finding import chunks
+from flask_braintrust_evals.cli.servers.finding import chunks
 from tests.cli.test_check import check
 from tests.forked import Forked, nursery
 from tests.server import LIBRARIES, ROOT, Client

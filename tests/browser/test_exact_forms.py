@@ -10,8 +10,8 @@ from pydantic import BaseModel
 from pydantic_core import to_jsonable_python
 
 from flask_braintrust_evals import Evaluator
-from flask_braintrust_evals.page_files import FOLDER, bundle
-from flask_braintrust_evals.web.manifest import detailed_manifest
+from flask_braintrust_evals.playground.page_files import FOLDER, bundle
+from flask_braintrust_evals.web.descriptions.manifest import detailed_manifest
 from tests.example_model import EXAMPLE_MODEL
 
 from .support import Page

@@ -12,7 +12,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import Select
 
-from flask_braintrust_evals.page_files import FOLDER, bundle
+from flask_braintrust_evals.playground.page_files import FOLDER, bundle
 from tests.server import Gunicorn
 
 from .support import Page

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from flask_braintrust_evals.page_files import FOLDER, bundle
+from flask_braintrust_evals.playground.page_files import FOLDER, bundle
 from tests.server import Gunicorn
 from tests.tables import table_files
 

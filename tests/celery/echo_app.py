@@ -17,7 +17,7 @@ from celery import Celery
 from flask_braintrust_evals.contrib.celery import task
 from flask_braintrust_evals.contrib.celery.hosting import is_ending, provide_worker
 from flask_braintrust_evals.contrib.celery.transport import CeleryTransport
-from flask_braintrust_evals.distribution.messages import Message
+from flask_braintrust_evals.distribution.messaging.messages import Message
 
 QUEUE = os.environ["TEST_QUEUE"]
 

@@ -21,7 +21,7 @@ from celery import Celery, Task
 from flask import Flask
 
 from flask_braintrust_evals import EvalHooks, EvalsBlueprint
-from flask_braintrust_evals.distribution import supervision
+from flask_braintrust_evals.distribution.owner import supervision
 
 LONG = 60.0
 """Seconds after which a run fails that would never end."""

@@ -13,7 +13,7 @@ from celery import Celery
 
 from flask_braintrust_evals.contrib.celery.sending import CelerySender
 from flask_braintrust_evals.contrib.celery.transport import CeleryTransport
-from flask_braintrust_evals.distribution.messages import Message
+from flask_braintrust_evals.distribution.messaging.messages import Message
 
 SOON = 10.0
 """Seconds that anything may take on a machine that is busy."""

@@ -19,7 +19,7 @@ from celery.events.receiver import EventReceiver
 from flask_braintrust_evals.contrib.celery.hosting import is_ending, warnings_for
 from flask_braintrust_evals.contrib.celery.task import acknowledge_again
 from flask_braintrust_evals.contrib.celery.transport import CeleryTransport
-from flask_braintrust_evals.distribution.messages import Message
+from flask_braintrust_evals.distribution.messaging.messages import Message
 
 from .brokers import Broker, RedisBroker
 from .conftest import StartWorker

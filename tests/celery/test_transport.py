@@ -17,8 +17,8 @@ from flask_braintrust_evals.contrib.celery import sending
 from flask_braintrust_evals.contrib.celery.connections import ConnectionFailedError, failures
 from flask_braintrust_evals.contrib.celery.listening import LARGE_TOGETHER
 from flask_braintrust_evals.contrib.celery.transport import CeleryTransport, runs_in_place
-from flask_braintrust_evals.distribution.messages import Message, MessageTooLargeError
-from flask_braintrust_evals.distribution.transport import Sender, Transport
+from flask_braintrust_evals.distribution.messaging.messages import Message, MessageTooLargeError
+from flask_braintrust_evals.distribution.messaging.transport import Sender, Transport
 from flask_braintrust_evals.errors import ConfigurationError
 
 from .brokers import Broker, RabbitBroker, RedisBroker, why_absent

@@ -14,8 +14,8 @@ from werkzeug.exceptions import NotFound
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
 from werkzeug.serving import make_server
 
-from flask_braintrust_evals.cli.advice import is_foreign
-from flask_braintrust_evals.cli.finding import Answer
+from flask_braintrust_evals.cli.servers.advice import is_foreign
+from flask_braintrust_evals.cli.servers.finding import Answer
 from tests.web.support import make_app
 
 from .test_check import check, lines

@@ -9,8 +9,8 @@ from contextlib import redirect_stderr, redirect_stdout
 import click
 import pytest
 
-from flask_braintrust_evals.cli import bar as module
-from flask_braintrust_evals.cli.bar import Bar, progress_bar
+from flask_braintrust_evals.cli.terminal import bar as module
+from flask_braintrust_evals.cli.terminal.bar import Bar, progress_bar
 
 
 class Terminal(io.StringIO):

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from flask_braintrust_evals import CaseResult, EvalCase, Evaluator
-from flask_braintrust_evals.cli.case_texts import case_name
-from flask_braintrust_evals.cli.result_json import case_body
+from flask_braintrust_evals.cli.reports.case_texts import case_name
+from flask_braintrust_evals.cli.reports.result_json import case_body
 
 
 def result_of(id: Any, **options: Any) -> CaseResult:

@@ -15,9 +15,9 @@ import pytest
 import requests
 from click.testing import Result
 
-from flask_braintrust_evals.cli.finding import new_session
-from flask_braintrust_evals.cli.server_check import FOREIGN_PAGE
-from flask_braintrust_evals.cli.stream_check import StreamCheck
+from flask_braintrust_evals.cli.servers.finding import new_session
+from flask_braintrust_evals.cli.servers.server_check import FOREIGN_PAGE
+from flask_braintrust_evals.cli.servers.stream_check import StreamCheck
 from flask_braintrust_evals.runs.probe import NAME
 from tests.server import Gunicorn
 from tests.standin import StandIn

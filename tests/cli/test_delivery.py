@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from flask_braintrust_evals.cli.interrupts import exit_on_interrupt
-from flask_braintrust_evals.cli.outcome import Outcome, _consume, _deliver
+from flask_braintrust_evals.cli.running.outcome import Outcome, _consume, _deliver
+from flask_braintrust_evals.cli.terminal.interrupts import exit_on_interrupt
 from flask_braintrust_evals.engine.values.results import EvalResult
 from flask_braintrust_evals.engine.values.summary import RunSummary
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from flask_braintrust_evals.cli.event_stream import events_of
+from flask_braintrust_evals.cli.servers.event_stream import events_of
 
 LINES = [
     ": a comment",

@@ -11,10 +11,10 @@ import pytest
 from click.testing import Result
 
 from flask_braintrust_evals import Evaluator
-from flask_braintrust_evals.cli.baseline import compare
-from flask_braintrust_evals.cli.chance import chance_of
-from flask_braintrust_evals.cli.quantiles import quantile
-from flask_braintrust_evals.cli.saved_results import SavedCase, SavedRun, key_of, saved_case
+from flask_braintrust_evals.cli.judging.baseline import compare
+from flask_braintrust_evals.cli.judging.chance import chance_of
+from flask_braintrust_evals.cli.reports.quantiles import quantile
+from flask_braintrust_evals.cli.stored.saved_results import SavedCase, SavedRun, key_of, saved_case
 from tests.comparisons import Comparison, comparisons
 
 from .test_run import app_of, evals, exact

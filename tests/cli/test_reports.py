@@ -18,9 +18,10 @@ import pytest
 from click.testing import Result
 
 from flask_braintrust_evals import Evaluator, Score
-from flask_braintrust_evals.cli import outcome, run_command
-from flask_braintrust_evals.cli.files import check_writable, write_file
-from flask_braintrust_evals.cli.terminal import echo, json_option, styled
+from flask_braintrust_evals.cli.commands import run_command
+from flask_braintrust_evals.cli.reports.files import check_writable, write_file
+from flask_braintrust_evals.cli.running import outcome
+from flask_braintrust_evals.cli.terminal.terminal import echo, json_option, styled
 
 from .test_run import app_of, evals
 

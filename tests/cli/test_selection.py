@@ -11,8 +11,8 @@ import pytest
 from click.testing import Result
 
 from flask_braintrust_evals import Evaluator
-from flask_braintrust_evals.cli import run_command
-from flask_braintrust_evals.cli.request import prepare_run
+from flask_braintrust_evals.cli.commands import run_command
+from flask_braintrust_evals.cli.commands.request import prepare_run
 
 from .test_run import app_of, evals, exact
 

@@ -6,7 +6,7 @@ import csv
 
 import pytest
 
-from flask_braintrust_evals.cli.cases import ignored_keys, parse_cases
+from flask_braintrust_evals.cli.inputs.cases import ignored_keys, parse_cases
 from tests.tables import TableFile, table_files
 
 

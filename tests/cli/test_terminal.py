@@ -17,8 +17,12 @@ from typing import Any
 
 import pytest
 
-from flask_braintrust_evals.cli import watch
-from flask_braintrust_evals.cli.interrupts import Terminated, catch_interrupt, exit_on_interrupt
+from flask_braintrust_evals.cli.commands import watch
+from flask_braintrust_evals.cli.terminal.interrupts import (
+    Terminated,
+    catch_interrupt,
+    exit_on_interrupt,
+)
 from tests.forked import nursery
 from tests.front import FRONT, NURSERY
 from tests.server import COMMANDS

@@ -7,7 +7,7 @@ from typing import Any
 import click
 import pytest
 
-from flask_braintrust_evals.cli.values import parse_parameters
+from flask_braintrust_evals.cli.inputs.values import parse_parameters
 from flask_braintrust_evals.engine.evaluator import Evaluator
 from flask_braintrust_evals.engine.parameters.saved import SavedParameterSet
 

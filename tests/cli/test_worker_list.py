@@ -7,8 +7,8 @@ from celery import Celery
 from flask import Flask
 
 from flask_braintrust_evals import EvalsBlueprint, Evaluator
-from flask_braintrust_evals.cli.worker_list import describe_workers
-from flask_braintrust_evals.distribution.transport import WorkerInfo
+from flask_braintrust_evals.cli.commands.worker_list import describe_workers
+from flask_braintrust_evals.distribution.messaging.transport import WorkerInfo
 
 
 def info(

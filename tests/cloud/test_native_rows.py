@@ -12,7 +12,6 @@ from hypothesis import strategies as st
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import StatusCode, Tracer, set_span_in_context
 
-from flask_braintrust_evals import semconv
 from flask_braintrust_evals.cloud.sessions import UserSession
 from flask_braintrust_evals.cloud.tracing.limits import MAX_SPAN_BYTES, within_limits
 from flask_braintrust_evals.cloud.tracing.native_rows import (
@@ -21,6 +20,7 @@ from flask_braintrust_evals.cloud.tracing.native_rows import (
     native_row,
 )
 from flask_braintrust_evals.cloud.tracing.pipeline import SpanPipeline
+from flask_braintrust_evals.tracing import semconv
 from flask_braintrust_evals.tracing.processor import CaseSpanProcessor
 from flask_braintrust_evals.tracing.sizes import span_size
 from flask_braintrust_evals.tracing.tracer import RecordingSpan, RecordingTracer

@@ -11,9 +11,10 @@ import braintrust
 import pytest
 from braintrust.logger import ReadonlyAttachment
 
-from flask_braintrust_evals import Evaluator, plain_values
+from flask_braintrust_evals import Evaluator
 from flask_braintrust_evals.contrib import braintrust_attachments
 from flask_braintrust_evals.contrib.braintrust.attachments import with_attachments
+from flask_braintrust_evals.serialization import plain_values
 
 from .support import echo
 

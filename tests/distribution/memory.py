@@ -11,13 +11,13 @@ from collections.abc import Callable, Iterable
 from queue import Empty, Queue
 from typing import Any
 
-from flask_braintrust_evals.distribution.dispatcher import Dispatcher
-from flask_braintrust_evals.distribution.fingerprint import Fingerprints
-from flask_braintrust_evals.distribution.messages import Message, MessageWriter
-from flask_braintrust_evals.distribution.reports import Report, ReportKind, outcome_of
-from flask_braintrust_evals.distribution.transport import Receive, Stopped, WorkerInfo
-from flask_braintrust_evals.distribution.worker import CaseWorker
-from flask_braintrust_evals.distribution.worker_runs import MakeRun
+from flask_braintrust_evals.distribution.messaging.fingerprint import Fingerprints
+from flask_braintrust_evals.distribution.messaging.messages import Message, MessageWriter
+from flask_braintrust_evals.distribution.messaging.reports import Report, ReportKind, outcome_of
+from flask_braintrust_evals.distribution.messaging.transport import Receive, Stopped, WorkerInfo
+from flask_braintrust_evals.distribution.owner.dispatcher import Dispatcher
+from flask_braintrust_evals.distribution.worker.worker import CaseWorker
+from flask_braintrust_evals.distribution.worker.worker_runs import MakeRun
 from flask_braintrust_evals.engine.evaluator import Evaluator
 from flask_braintrust_evals.engine.values.cases import EvalCase
 from flask_braintrust_evals.engine.values.results import CaseRef, CaseResult

@@ -7,12 +7,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from flask_braintrust_evals.distribution.completion import CaseCompletion
-from flask_braintrust_evals.distribution.dispatcher import Dispatcher
-from flask_braintrust_evals.distribution.executor import RemoteExecutor
-from flask_braintrust_evals.distribution.fingerprint import Fingerprints
-from flask_braintrust_evals.distribution.orders import RunOrder
-from flask_braintrust_evals.distribution.worker_runs import ReceiveSpans
+from flask_braintrust_evals.distribution.messaging.fingerprint import Fingerprints
+from flask_braintrust_evals.distribution.messaging.orders import RunOrder
+from flask_braintrust_evals.distribution.owner.completion import CaseCompletion
+from flask_braintrust_evals.distribution.owner.dispatcher import Dispatcher
+from flask_braintrust_evals.distribution.owner.executor import RemoteExecutor
+from flask_braintrust_evals.distribution.worker.worker_runs import ReceiveSpans
 from flask_braintrust_evals.engine.calls.signatures import ScorerCall
 from flask_braintrust_evals.engine.evaluator import Evaluator
 from flask_braintrust_evals.engine.running.case_runner import CaseRunner

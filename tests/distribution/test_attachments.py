@@ -11,14 +11,17 @@ from typing import Any
 
 import pytest
 
-from flask_braintrust_evals.distribution.attachment_sender import (
+from flask_braintrust_evals.distribution.messaging.attachment_sender import (
     MAX_BYTES,
     AttachmentSender,
     attachment_bytes,
     store_sent,
 )
-from flask_braintrust_evals.distribution.messages import MessageTooLargeError, MessageWriter
-from flask_braintrust_evals.distribution.reports import Report
+from flask_braintrust_evals.distribution.messaging.messages import (
+    MessageTooLargeError,
+    MessageWriter,
+)
+from flask_braintrust_evals.distribution.messaging.reports import Report
 
 NAMESPACE = str(uuid.uuid4())
 REFERENCE = {"type": "braintrust_attachment", "filename": "a", "content_type": "b", "key": "k"}

@@ -20,7 +20,7 @@ from flask_braintrust_evals.engine.values.events import (
     Event,
     RunFailed,
 )
-from flask_braintrust_evals.serialization import plain_parts
+from flask_braintrust_evals.serialization.json_writing import plain_parts
 from tests.engine.support import by_case, case_id, inputs, kinds, new_run, results_of
 from tests.support import eventually, in_time
 

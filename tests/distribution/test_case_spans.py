@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 
 from flask_braintrust_evals import EvalHooks
-from flask_braintrust_evals.config import Settings
-from flask_braintrust_evals.distribution.completion import CaseCompletion
-from flask_braintrust_evals.distribution.executor import RemoteExecutor
-from flask_braintrust_evals.distribution.fingerprint import Fingerprints
-from flask_braintrust_evals.distribution.orders import RunOrder
+from flask_braintrust_evals.config.settings import Settings
+from flask_braintrust_evals.distribution.messaging.fingerprint import Fingerprints
+from flask_braintrust_evals.distribution.messaging.orders import RunOrder
+from flask_braintrust_evals.distribution.owner.completion import CaseCompletion
+from flask_braintrust_evals.distribution.owner.executor import RemoteExecutor
 from flask_braintrust_evals.engine.evaluator import Evaluator
 from flask_braintrust_evals.engine.running.case_runner import CaseRunner
 from flask_braintrust_evals.engine.running.local_executor import LocalExecutor

@@ -11,14 +11,14 @@ from typing import Any
 
 import pytest
 
-from flask_braintrust_evals.distribution.case_values import (
+from flask_braintrust_evals.distribution.messaging.messages import MessageWriter
+from flask_braintrust_evals.distribution.messaging.orders import CaseOrder
+from flask_braintrust_evals.distribution.owner.case_values import (
     MAX_DEPTH,
     CaseValueError,
     case_fields,
     foreign_value,
 )
-from flask_braintrust_evals.distribution.messages import MessageWriter
-from flask_braintrust_evals.distribution.orders import CaseOrder
 from flask_braintrust_evals.engine.values.cases import EvalCase
 from flask_braintrust_evals.tracing.span_ids import new_ids
 

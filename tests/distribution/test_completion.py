@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
-from flask_braintrust_evals.distribution.completion import CaseCompletion
-from flask_braintrust_evals.distribution.reports import (
+from flask_braintrust_evals.distribution.messaging.reports import (
     add_outcome,
     failed_outcome,
     outcome_of,
     without_spans,
 )
+from flask_braintrust_evals.distribution.owner.completion import CaseCompletion
 from flask_braintrust_evals.engine.evaluator import Evaluator
 from flask_braintrust_evals.engine.running.case_runner import CaseRunner
 from flask_braintrust_evals.engine.tracing.eval_tracer import EvalTracer

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from flask_braintrust_evals.distribution.messages import MessageError, MessageWriter
-from flask_braintrust_evals.distribution.orders import (
+from flask_braintrust_evals.distribution.messaging.messages import MessageError, MessageWriter
+from flask_braintrust_evals.distribution.messaging.orders import (
     CaseOrder,
     RecordingOrder,
     RunOrder,
@@ -16,7 +16,7 @@ from flask_braintrust_evals.distribution.orders import (
     read_address,
     read_order,
 )
-from flask_braintrust_evals.distribution.reports import (
+from flask_braintrust_evals.distribution.messaging.reports import (
     Report,
     add_outcome,
     error_fields,

@@ -10,9 +10,14 @@ from typing import Any
 
 import pytest
 
-from flask_braintrust_evals.distribution.attempts import OrderedRun
-from flask_braintrust_evals.distribution.reports import Report, failed_outcome, given_up, outcome_of
-from flask_braintrust_evals.distribution.transport import WorkerInfo
+from flask_braintrust_evals.distribution.messaging.reports import (
+    Report,
+    failed_outcome,
+    given_up,
+    outcome_of,
+)
+from flask_braintrust_evals.distribution.messaging.transport import WorkerInfo
+from flask_braintrust_evals.distribution.owner.attempts import OrderedRun
 from flask_braintrust_evals.engine.evaluator import Evaluator
 from flask_braintrust_evals.engine.values.cases import EvalCase
 from flask_braintrust_evals.engine.values.events import (
@@ -290,8 +295,10 @@ def test_what_is_refused_is_sent_again_and_may_be_accepted(there: Site, script: 
 def test_what_all_workers_refuse_fails_the_run_by_the_workers_reason(
     there: Site, script: Script, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("flask_braintrust_evals.distribution.supervision.REFUSED_SECONDS", 0.3)
-    monkeypatch.setattr("flask_braintrust_evals.distribution.supervision.REFUSED_PAUSE", 0.05)
+    monkeypatch.setattr(
+        "flask_braintrust_evals.distribution.owner.supervision.REFUSED_SECONDS", 0.3
+    )
+    monkeypatch.setattr("flask_braintrust_evals.distribution.owner.supervision.REFUSED_PAUSE", 0.05)
     running = Running(there, *range(3))
     has_ended = threading.Event()
 
@@ -320,7 +327,9 @@ def test_what_all_workers_refuse_fails_the_run_by_the_workers_reason(
 def test_without_workers_a_run_fails(
     there: Site, script: Script, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("flask_braintrust_evals.distribution.supervision.NO_WORKER_SECONDS", 0.3)
+    monkeypatch.setattr(
+        "flask_braintrust_evals.distribution.owner.supervision.NO_WORKER_SECONDS", 0.3
+    )
     events = Running(there, 1, 2).ends()
     assert isinstance(events[-1], RunFailed)
     assert "no worker takes cases from the queue 'cases'" in str(events[-1].error)
@@ -331,7 +340,7 @@ def test_without_workers_a_run_fails(
 def test_a_run_whose_broker_stays_away_fails(
     there: Site, script: Script, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("flask_braintrust_evals.distribution.supervision.STUCK_SECONDS", 0.1)
+    monkeypatch.setattr("flask_braintrust_evals.distribution.owner.supervision.STUCK_SECONDS", 0.1)
     there.dispatcher._state.supervision.lease = 0.1
     running = Running(there, 1, 2)
     script.about(*script.case(), "started")
@@ -368,7 +377,7 @@ def test_stopping_interrupts_what_has_not_started_and_receives_what_has(
 def test_a_run_ends_within_seconds_although_its_worker_says_nothing_more(
     there: Site, script: Script, how: str, is_up: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("flask_braintrust_evals.distribution.dispatcher.CANCEL_SECONDS", 0.3)
+    monkeypatch.setattr("flask_braintrust_evals.distribution.owner.dispatcher.CANCEL_SECONDS", 0.3)
     running = Running(there, 1, 2)
     order, case = script.case()
     script.about(order, case, "started")
@@ -433,7 +442,9 @@ def test_a_case_that_json_cannot_hold_fails_alone(there: Site, script: Script) -
 def test_too_much_progress_is_left_out_and_the_result_is_not(
     there: Site, script: Script, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("flask_braintrust_evals.distribution.attempts.MAX_WAITING_PROGRESS", 5000)
+    monkeypatch.setattr(
+        "flask_braintrust_evals.distribution.owner.attempts.MAX_WAITING_PROGRESS", 5000
+    )
     run = there.new_run(EVALUATOR, inputs(1))
     events = iter(run)
     in_time(lambda: next(events))
@@ -523,7 +534,7 @@ def test_a_check_without_workers_says_how_to_start_one(there: Site) -> None:
 def test_a_check_without_a_broker_names_its_address(
     there: Site, how: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("flask_braintrust_evals.distribution.dispatcher.CHECK_SECONDS", 0.3)
+    monkeypatch.setattr("flask_braintrust_evals.distribution.owner.dispatcher.CHECK_SECONDS", 0.3)
     setattr(there.broker, how, how == "silent")
     with pytest.raises(BrokerError, match="the broker at memory:// does not answer"):
         in_time(there.dispatcher.check)
@@ -532,21 +543,21 @@ def test_a_check_without_a_broker_names_its_address(
 def test_a_check_does_not_wait_for_the_next_attempt_to_connect(
     there: Site, script: Script, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("flask_braintrust_evals.distribution.links.MIN_PAUSE", 100.0)
-    monkeypatch.setattr("flask_braintrust_evals.distribution.links.MAX_PAUSE", 100.0)
-    monkeypatch.setattr("flask_braintrust_evals.distribution.dispatcher.CHECK_SECONDS", 0.3)
+    monkeypatch.setattr("flask_braintrust_evals.distribution.messaging.links.MIN_PAUSE", 100.0)
+    monkeypatch.setattr("flask_braintrust_evals.distribution.messaging.links.MAX_PAUSE", 100.0)
+    monkeypatch.setattr("flask_braintrust_evals.distribution.owner.dispatcher.CHECK_SECONDS", 0.3)
     there.broker.is_up = False
     with pytest.raises(BrokerError):
         in_time(there.dispatcher.check)
     there.broker.is_up = True
-    monkeypatch.setattr("flask_braintrust_evals.distribution.dispatcher.CHECK_SECONDS", 5.0)
+    monkeypatch.setattr("flask_braintrust_evals.distribution.owner.dispatcher.CHECK_SECONDS", 5.0)
     in_time(there.dispatcher.check_broker)
 
 
 def test_a_check_passes_although_an_idle_connection_has_died(
     there: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("flask_braintrust_evals.distribution.dispatcher.SILENT_SECONDS", 0.2)
+    monkeypatch.setattr("flask_braintrust_evals.distribution.owner.dispatcher.SILENT_SECONDS", 0.2)
     in_time(there.dispatcher.check_broker)
     there.broker.cut_off()
     in_time(there.dispatcher.check_broker)

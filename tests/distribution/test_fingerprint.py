@@ -12,14 +12,18 @@ from typing import Any
 
 import pytest
 
-from flask_braintrust_evals.distribution.code_of import described
-from flask_braintrust_evals.distribution.fingerprint import Fingerprints, differences, twin_of
+from flask_braintrust_evals.distribution.messaging.code_of import described
+from flask_braintrust_evals.distribution.messaging.fingerprint import (
+    Fingerprints,
+    differences,
+    twin_of,
+)
 from flask_braintrust_evals.engine.evaluator import Evaluator
 from tests.support import ROOT
 
 SCRIPT = """
 import functools, json
-from flask_braintrust_evals.distribution.fingerprint import Fingerprints
+from flask_braintrust_evals.distribution.messaging.fingerprint import Fingerprints
 from flask_braintrust_evals.engine.evaluator import Evaluator
 
 class Opaque:

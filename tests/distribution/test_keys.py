@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from flask_braintrust_evals.config import Settings
-from flask_braintrust_evals.distribution import returned_orders
-from flask_braintrust_evals.distribution.messages import MessageWriter
+from flask_braintrust_evals.config.settings import Settings
+from flask_braintrust_evals.distribution.messaging.messages import MessageWriter
+from flask_braintrust_evals.distribution.worker import returned_orders
 from flask_braintrust_evals.engine.evaluator import Evaluator
 from tests.engine.support import inputs, results_of
 from tests.support import eventually, in_time

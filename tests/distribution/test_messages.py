@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from flask_braintrust_evals.distribution import messages
-from flask_braintrust_evals.distribution.messages import (
+from flask_braintrust_evals.distribution.messaging import messages
+from flask_braintrust_evals.distribution.messaging.messages import (
     COMPRESS_FROM,
     Message,
     MessageError,

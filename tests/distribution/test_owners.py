@@ -6,9 +6,9 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from flask_braintrust_evals.distribution import owners as module
-from flask_braintrust_evals.distribution.notices import AttemptKey
-from flask_braintrust_evals.distribution.owners import Owners
+from flask_braintrust_evals.distribution.messaging.notices import AttemptKey
+from flask_braintrust_evals.distribution.worker import owners as module
+from flask_braintrust_evals.distribution.worker.owners import Owners
 from tests.support import in_time
 
 from .clock import clock_of

@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 
 from flask_braintrust_evals.concurrency.job import Job
-from flask_braintrust_evals.distribution import attempts, known_workers, supervision
-from flask_braintrust_evals.distribution.attempts import CaseLostError, OpenCase, OrderedRun
-from flask_braintrust_evals.distribution.known_workers import KnownWorkers
-from flask_braintrust_evals.distribution.orders import CaseOrder, RunOrder
-from flask_braintrust_evals.distribution.owner_state import OwnerState
-from flask_braintrust_evals.distribution.supervision import Supervision
-from flask_braintrust_evals.distribution.transport import WorkerInfo
+from flask_braintrust_evals.distribution.messaging.orders import CaseOrder, RunOrder
+from flask_braintrust_evals.distribution.messaging.transport import WorkerInfo
+from flask_braintrust_evals.distribution.owner import attempts, known_workers, supervision
+from flask_braintrust_evals.distribution.owner.attempts import CaseLostError, OpenCase, OrderedRun
+from flask_braintrust_evals.distribution.owner.known_workers import KnownWorkers
+from flask_braintrust_evals.distribution.owner.owner_state import OwnerState
+from flask_braintrust_evals.distribution.owner.supervision import Supervision
 from flask_braintrust_evals.errors import WorkersError
 from flask_braintrust_evals.tracing.span_ids import new_ids
 

@@ -11,12 +11,16 @@ from typing import Any
 
 import pytest
 
-from flask_braintrust_evals.distribution.fingerprint import Fingerprints
-from flask_braintrust_evals.distribution.messages import Message, MessageWriter
-from flask_braintrust_evals.distribution.orders import CaseOrder, RunOrder, order_content
-from flask_braintrust_evals.distribution.reports import Report, loss_of
-from flask_braintrust_evals.distribution.worker import CaseWorker
-from flask_braintrust_evals.distribution.worker_runs import MAX_IDLE_RUNS, ReceiveSpans, WorkerRuns
+from flask_braintrust_evals.distribution.messaging.fingerprint import Fingerprints
+from flask_braintrust_evals.distribution.messaging.messages import Message, MessageWriter
+from flask_braintrust_evals.distribution.messaging.orders import CaseOrder, RunOrder, order_content
+from flask_braintrust_evals.distribution.messaging.reports import Report, loss_of
+from flask_braintrust_evals.distribution.worker.worker import CaseWorker
+from flask_braintrust_evals.distribution.worker.worker_runs import (
+    MAX_IDLE_RUNS,
+    ReceiveSpans,
+    WorkerRuns,
+)
 from flask_braintrust_evals.engine.evaluator import Evaluator
 from flask_braintrust_evals.errors import EvalsError
 from flask_braintrust_evals.tracing.span_ids import new_ids

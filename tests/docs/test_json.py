@@ -12,10 +12,10 @@ from flask import Flask
 
 import flask_braintrust_evals
 from flask_braintrust_evals import EvalsBlueprint
-from flask_braintrust_evals.config import Settings
+from flask_braintrust_evals.config.settings import Settings
 from flask_braintrust_evals.engine.running.hooks import PROGRESS_EVENTS
+from flask_braintrust_evals.extension.setting_mistakes import known_settings
 from flask_braintrust_evals.runs.request import EvalRequest
-from flask_braintrust_evals.web.setting_mistakes import known_settings
 
 from .pages import PAGES, ROOT, blocks_of
 
@@ -78,8 +78,8 @@ def test_every_kind_of_progress_is_documented() -> None:
 
 
 def test_every_option_of_the_command_line_is_documented() -> None:
-    from flask_braintrust_evals.cli.commands import check_server, run_evaluators
-    from flask_braintrust_evals.cli.ps_commands import cancel_runs, list_runs
+    from flask_braintrust_evals.cli.commands.group import check_server, run_evaluators
+    from flask_braintrust_evals.cli.commands.ps_commands import cancel_runs, list_runs
 
     text = (ROOT / "docs" / "command-line.md").read_text("utf-8")
     for command in (run_evaluators, check_server, list_runs, cancel_runs):
@@ -102,5 +102,5 @@ def test_the_bounds_of_requirements_are_those_of_the_page_about_security() -> No
     assert len(documented) >= 8
     for name, version in documented.items():
         assert numbers(required[name.lower()]) == numbers(version), name
-    message = (ROOT / "flask_braintrust_evals" / "blueprint.py").read_text("utf-8")
+    message = (ROOT / "flask_braintrust_evals/blueprint/evals_blueprint.py").read_text("utf-8")
     assert f"needs the braintrust package, {required['braintrust']} or later" in message

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 import requests
 
-from flask_braintrust_evals.cli.finding import chunks
+from flask_braintrust_evals.cli.servers.finding import chunks
 from tests.cli.test_check import check
 from tests.forked import nursery
 from tests.server import LIBRARIES, Gunicorn

@@ -13,7 +13,7 @@ from pydantic import BaseModel, Field, model_validator
 from flask_braintrust_evals import EvalsBlueprint, Evaluator
 from flask_braintrust_evals.engine.values.summary import RunSummary
 from flask_braintrust_evals.errors import DuplicateEvaluatorError, RequestError
-from flask_braintrust_evals.web.run_record import RunRecord
+from flask_braintrust_evals.web.monitoring.run_record import RunRecord
 
 from .pages import ROOT, Block, blocks_of
 

@@ -13,7 +13,7 @@ import pytest
 
 from flask_braintrust_evals import EvalHooks, EvalsBlueprint, Evaluator
 from flask_braintrust_evals.errors import DataError, RegistrationError, RequestError
-from flask_braintrust_evals.suggestions import did_you_mean, is_misspelled
+from flask_braintrust_evals.texts.suggestions import did_you_mean, is_misspelled
 
 from .support import echo
 

@@ -142,6 +142,6 @@ def test_a_saved_prompt_is_held_to_the_same(saved: Saved) -> None:
 
 def test_a_declaration_shows_nothing_of_what_it_allows() -> None:
     bp = EvalsBlueprint("evals", __name__, evaluators=[evaluator(extra_params=["seed"])])
-    from flask_braintrust_evals.web.manifest import manifest
+    from flask_braintrust_evals.web.descriptions.manifest import manifest
 
     assert "seed" not in str(manifest(bp.registry))

@@ -13,8 +13,8 @@ from flask_braintrust_evals import Evaluator
 from flask_braintrust_evals.engine.parameters.declare import declare
 from flask_braintrust_evals.engine.parameters.values import Parameters, ParameterSet
 from flask_braintrust_evals.errors import RegistrationError, RequestError
-from flask_braintrust_evals.serialization import plain
-from flask_braintrust_evals.web.manifest import manifest
+from flask_braintrust_evals.serialization.json_writing import plain
+from flask_braintrust_evals.web.descriptions.manifest import manifest
 
 if sys.version_info >= (3, 14):
     pytest.skip("pydantic 1 does not run on this Python", allow_module_level=True)

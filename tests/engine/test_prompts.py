@@ -15,8 +15,8 @@ from flask_braintrust_evals.engine.parameters.declare import declare
 from flask_braintrust_evals.engine.parameters.prompts import Prompt
 from flask_braintrust_evals.engine.parameters.values import ParameterSet
 from flask_braintrust_evals.errors import RegistrationError, RequestError
-from flask_braintrust_evals.serialization import plain
-from flask_braintrust_evals.web.manifest import manifest
+from flask_braintrust_evals.serialization.json_writing import plain
+from flask_braintrust_evals.web.descriptions.manifest import manifest
 from tests.example_model import EXAMPLE_MODEL
 
 # Importing it turns off the escaping for HTML that the SDK's renderer has by default.

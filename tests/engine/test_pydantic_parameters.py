@@ -14,7 +14,7 @@ from flask_braintrust_evals import EvalHooks, Evaluator
 from flask_braintrust_evals.engine.parameters.declare import declare
 from flask_braintrust_evals.engine.parameters.values import Parameters, ParameterSet
 from flask_braintrust_evals.errors import RegistrationError, RequestError
-from flask_braintrust_evals.web.manifest import manifest
+from flask_braintrust_evals.web.descriptions.manifest import manifest
 from tests.example_model import EXAMPLE_MODEL
 
 

@@ -11,7 +11,7 @@ from flask_braintrust_evals import Evaluator
 from flask_braintrust_evals.engine.parameters.declare import declare
 from flask_braintrust_evals.engine.parameters.prompts import Prompt
 from flask_braintrust_evals.errors import RegistrationError, RequestError
-from flask_braintrust_evals.web.manifest import manifest
+from flask_braintrust_evals.web.descriptions.manifest import manifest
 
 PROMPT = {
     "prompt": {"type": "chat", "messages": [{"role": "user", "content": "Hi {{name}}"}]},

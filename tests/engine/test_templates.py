@@ -11,7 +11,7 @@ import pytest
 from braintrust.logger import render_mustache
 
 from flask_braintrust_evals.engine.parameters.templates import TemplateError, renderer
-from flask_braintrust_evals.serialization import plain
+from flask_braintrust_evals.serialization.json_writing import plain
 
 # Importing it turns off the escaping for HTML that the SDK's renderer has by default.
 assert autoevals.llm

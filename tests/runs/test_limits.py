@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from flask_braintrust_evals import Evaluator
-from flask_braintrust_evals.config import Settings
+from flask_braintrust_evals.config.settings import Settings
 from flask_braintrust_evals.errors import RequestError
 from flask_braintrust_evals.runs.limits import RunNumbers
 from flask_braintrust_evals.runs.request import EvalRequest

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from flask_braintrust_evals.config import Settings
+from flask_braintrust_evals.config.settings import Settings
 from flask_braintrust_evals.errors import EvalsError
 from flask_braintrust_evals.runs import run_peers
 from flask_braintrust_evals.runs.run_peers import Application, RunPeers, ask_everybody
@@ -294,7 +294,7 @@ def test_a_fork_leaves_the_socket_to_its_parent(folder: Path) -> None:
     script = f"""
         import os, signal, tempfile
         tempfile.tempdir = {str(folder.parent)!r}
-        from flask_braintrust_evals.config import Settings
+        from flask_braintrust_evals.config.settings import Settings
         from flask_braintrust_evals.runs.run_peers import Application, RunPeers, ask_everybody
         from flask_braintrust_evals.runs.run_table import RunTable
         is_ready, ready = os.pipe()

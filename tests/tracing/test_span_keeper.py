@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from opentelemetry.trace import Span, Status, StatusCode, Tracer, set_span_in_context
 
-from flask_braintrust_evals.serialization import encoded
+from flask_braintrust_evals.serialization.json_writing import encoded
 from flask_braintrust_evals.tracing.case_spans import CaseSpans
 from flask_braintrust_evals.tracing.collector import SpanCollector
 from flask_braintrust_evals.tracing.processor import CaseSpanProcessor

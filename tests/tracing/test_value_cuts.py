@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from flask_braintrust_evals.serialization import encoded
+from flask_braintrust_evals.serialization.json_writing import encoded
 from flask_braintrust_evals.tracing.value_cuts import value_within
 
 LIMIT = 1000

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from flask_braintrust_evals.page_files import FOLDER
+from flask_braintrust_evals.playground.page_files import FOLDER
 
 NODE = shutil.which("node")
 needs_node = pytest.mark.skipif(NODE is None, reason="needs node: apt-get install -y nodejs")

@@ -14,7 +14,7 @@ from flask.testing import FlaskClient
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from flask_braintrust_evals.web.origins import is_allowed_origin
+from flask_braintrust_evals.web.access.origins import is_allowed_origin
 from tests.support import ROOT
 
 from .attacked_app import APP, KNOWN

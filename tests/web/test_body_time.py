@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from flask_braintrust_evals.errors import BodyTimeoutError, RequestError
-from flask_braintrust_evals.web.body_time import IDLE_TIMEOUT, read_in_time
+from flask_braintrust_evals.web.requests.body_time import IDLE_TIMEOUT, read_in_time
 from tests.support import happens, in_time
 
 LONG = 60.0

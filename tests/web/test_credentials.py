@@ -6,7 +6,7 @@ import pytest
 from werkzeug.datastructures import Headers
 
 from flask_braintrust_evals.errors import RequestError
-from flask_braintrust_evals.web.credentials import Credentials
+from flask_braintrust_evals.web.access.credentials import Credentials
 
 from .support import Api, error_of
 

@@ -11,8 +11,8 @@ import pytest
 from flask_braintrust_evals import Evaluator
 from flask_braintrust_evals.engine.running.run import RELEASE_AFTER, Run
 from flask_braintrust_evals.engine.running.run_state import RunState
-from flask_braintrust_evals.web.endings import Endings
-from flask_braintrust_evals.web.stopping import GracePeriod
+from flask_braintrust_evals.web.answers.endings import Endings
+from flask_braintrust_evals.web.answers.stopping import GracePeriod
 from tests.standin import StandIn
 from tests.support import PATIENCE, in_time
 
@@ -59,7 +59,7 @@ def test_it_waits_for_no_run_that_is_under_way_and_for_none_that_is_done(known: 
 def test_many_that_cannot_deliver_take_no_longer_than_one(
     known: Endings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("flask_braintrust_evals.web.endings.RELEASE_AFTER", 0.2)
+    monkeypatch.setattr("flask_braintrust_evals.web.answers.endings.RELEASE_AFTER", 0.2)
     for _ in range(100):
         known.add(Ended(), grace())
     began = time.monotonic()
@@ -85,7 +85,7 @@ def test_a_run_that_has_nothing_to_deliver_is_not_waited_for(
             noted.append(run)
             return lambda: None
 
-    monkeypatch.setattr("flask_braintrust_evals.web.evals.ENDINGS", Noting())
+    monkeypatch.setattr("flask_braintrust_evals.web.answers.evals.ENDINGS", Noting())
     alone = Api(make_app(Evaluator("alone", echo), BRAINTRUST_EVALS_AUTH="none"), token=None)
     assert alone.outputs(name="alone", data=CASES) == ["a", "b"]
     assert not noted

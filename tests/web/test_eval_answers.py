@@ -8,7 +8,7 @@ import pytest
 from flask import current_app, has_request_context
 
 from flask_braintrust_evals import EvalHooks, Evaluator
-from flask_braintrust_evals.web import evals
+from flask_braintrust_evals.web.answers import evals
 from tests.standin import StandIn
 from tests.support import TOKEN
 

@@ -10,7 +10,7 @@ from opentelemetry.trace import get_current_span
 
 from flask_braintrust_evals import EvalHooks, Evaluator
 from flask_braintrust_evals.cloud import objects
-from flask_braintrust_evals.web.stopping import GracePeriod
+from flask_braintrust_evals.web.answers.stopping import GracePeriod
 from tests.standin import StandIn
 from tests.support import TOKEN, happens
 

@@ -17,8 +17,8 @@ from flask_braintrust_evals.cloud.client import CloudClient
 from flask_braintrust_evals.cloud.connections import CheckedAdapter
 from flask_braintrust_evals.cloud.sessions import Endpoints, log_in
 from flask_braintrust_evals.cloud.tokens import Token
-from flask_braintrust_evals.config import Settings
-from flask_braintrust_evals.web.credentials import Credentials
+from flask_braintrust_evals.config.settings import Settings
+from flask_braintrust_evals.web.access.credentials import Credentials
 from tests.standin import StandIn
 from tests.support import eventually
 

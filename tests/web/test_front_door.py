@@ -14,7 +14,7 @@ from flask import Flask, Request
 from werkzeug.test import EnvironBuilder
 
 from flask_braintrust_evals import ConfigurationError, EvalsBlueprint, Session
-from flask_braintrust_evals.web.connections import client_has_left
+from flask_braintrust_evals.web.requests.connections import client_has_left
 from tests.standin import StandIn
 from tests.support import eventually
 

@@ -11,7 +11,7 @@ import pytest
 
 from flask_braintrust_evals.concurrency import loop_health
 from flask_braintrust_evals.concurrency.loop_health import LoopHealth
-from flask_braintrust_evals.web.stopping import GracePeriod
+from flask_braintrust_evals.web.answers.stopping import GracePeriod
 from tests.support import python
 
 from .support import CASES, Api, make_app

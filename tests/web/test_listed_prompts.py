@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from flask_braintrust_evals import Evaluator
-from flask_braintrust_evals.web.listed_prompts import is_listed
+from flask_braintrust_evals.web.descriptions.listed_prompts import is_listed
 
 from .support import Api, echo, make_app
 

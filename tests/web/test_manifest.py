@@ -12,7 +12,7 @@ from flask.json.provider import DefaultJSONProvider
 from pydantic import BaseModel
 
 from flask_braintrust_evals import EvalsBlueprint, Evaluator
-from flask_braintrust_evals.web.manifest_schema import MANIFEST_SCHEMA
+from flask_braintrust_evals.web.descriptions.manifest_schema import MANIFEST_SCHEMA
 from tests.example_model import EXAMPLE_MODEL
 
 from .support import Api, echo, make_app

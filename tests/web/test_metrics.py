@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 
 from flask_braintrust_evals.engine.values.summary import RunSummary
-from flask_braintrust_evals.web import metrics
-from flask_braintrust_evals.web.metrics import ServerMetrics
-from flask_braintrust_evals.web.run_record import RunRecord
+from flask_braintrust_evals.web.monitoring import metrics
+from flask_braintrust_evals.web.monitoring.metrics import ServerMetrics
+from flask_braintrust_evals.web.monitoring.run_record import RunRecord
 
 SCRIPT = """
 import json

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from flask_braintrust_evals.web.origins import is_allowed_origin
+from flask_braintrust_evals.web.access.origins import is_allowed_origin
 
 PATTERN = re.compile(r"https://[a-z]+\.example\.com(:\d+)?")
 HOSTILE = {

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 from flask import Flask
 
-from flask_braintrust_evals import EvalCase, EvalHooks, Evaluator, Score, page_files, report_page
-from flask_braintrust_evals.page_files import FOLDER
+from flask_braintrust_evals import EvalCase, EvalHooks, Evaluator, Score
+from flask_braintrust_evals.playground import page_files, report_page
+from flask_braintrust_evals.playground.page_files import FOLDER
 
 from .support import Api, Event, echo, error_of, make_app
 
@@ -127,9 +128,10 @@ def test_the_page_names_nothing_of_other_hosts() -> None:
     [
         "nothing.js",
         "main.js",
-        "../config.py",
-        "..%2fconfig.py",
-        "%2e%2e/views.py",
+        "page_files.py",
+        "../errors.py",
+        "..%2ferrors.py",
+        "%2e%2e/errors.py",
         "py.typed",
         "..",
     ],

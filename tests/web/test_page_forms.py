@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from flask_braintrust_evals import Evaluator
-from flask_braintrust_evals.web.manifest import detailed_manifest, manifest
+from flask_braintrust_evals.web.descriptions.manifest import detailed_manifest, manifest
 
 from .page_modules import needs_node, run_in_node
 

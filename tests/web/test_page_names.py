@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from flask_braintrust_evals.cli.cases import parse_cases
-from flask_braintrust_evals.page_files import FOLDER
+from flask_braintrust_evals.cli.inputs.cases import parse_cases
+from flask_braintrust_evals.playground.page_files import FOLDER
 
 from .page_modules import needs_node, run_in_node
 

@@ -10,7 +10,7 @@ import pytest
 
 from flask_braintrust_evals.engine.values.summary import RunSummary
 from flask_braintrust_evals.runs.comparison import Comparison
-from flask_braintrust_evals.web.wire import summary_body
+from flask_braintrust_evals.web.answers.wire import summary_body
 
 from .page_modules import needs_node, run_in_node
 

@@ -10,10 +10,10 @@ import pytest
 from flask import Flask
 
 from flask_braintrust_evals import ConfigurationError, Session
-from flask_braintrust_evals.config import Settings
+from flask_braintrust_evals.config.settings import Settings
 from flask_braintrust_evals.errors import QuotaError, TooManyRunsError
 from flask_braintrust_evals.runs.probe import NAME
-from flask_braintrust_evals.web.run_slots import Limit, Owner, Slots
+from flask_braintrust_evals.web.access.run_slots import Limit, Owner, Slots
 from tests.standin import StandIn
 from tests.support import TOKEN, eventually
 

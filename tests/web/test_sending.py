@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from flask_braintrust_evals import EvalHooks, Evaluator
-from flask_braintrust_evals.web import watch
-from flask_braintrust_evals.web.sending import PIECE, Sending
+from flask_braintrust_evals.web.answers import watch
+from flask_braintrust_evals.web.answers.sending import PIECE, Sending
 from tests.support import PATIENCE, eventually, happens
 
 from .support import Api, echo, make_app
@@ -39,7 +39,7 @@ def test_only_the_time_in_which_a_piece_is_under_way_counts(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     now = [100.0]
-    monkeypatch.setattr("flask_braintrust_evals.web.sending.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("flask_braintrust_evals.web.answers.sending.time.monotonic", lambda: now[0])
     sending = Sending({}, 60)
 
     def chunks() -> Iterator[bytes]:

@@ -8,8 +8,8 @@ import pytest
 from flask import Flask
 
 from flask_braintrust_evals import EvalsBlueprint
-from flask_braintrust_evals.extension import init_app
-from flask_braintrust_evals.web.setting_mistakes import known_settings
+from flask_braintrust_evals.extension.setting_mistakes import known_settings
+from flask_braintrust_evals.extension.state import init_app
 
 
 @pytest.fixture(autouse=True)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flask_braintrust_evals.web import sse
+from flask_braintrust_evals.web.answers import sse
 
 from .support import Event, parse_events
 

@@ -15,10 +15,10 @@ import pytest
 from flask import Flask
 
 from flask_braintrust_evals import EvalsBlueprint
-from flask_braintrust_evals.config import Settings
+from flask_braintrust_evals.config.settings import Settings
 from flask_braintrust_evals.errors import ConfigurationError
-from flask_braintrust_evals.extension import EXTENSION_KEY
-from flask_braintrust_evals.web.webhook import Webhook
+from flask_braintrust_evals.extension.state import EXTENSION_KEY
+from flask_braintrust_evals.web.monitoring.webhook import Webhook
 from tests.support import in_time
 
 SECRET = "whsec_" + base64.b64encode(b"k" * 24).decode()
@@ -151,7 +151,7 @@ def test_readiness_says_why_a_process_serves_no_runs() -> None:
     client = app.test_client()
     assert client.get("/evals/ready").get_json() == {"status": "ready"}
     slots = app.extensions[EXTENSION_KEY].runtime.run_slots
-    from flask_braintrust_evals.web.run_slots import Owner
+    from flask_braintrust_evals.web.access.run_slots import Owner
 
     release = slots.runs.take(Owner())
     answer = client.get("/evals/ready")

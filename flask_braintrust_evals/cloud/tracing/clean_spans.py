@@ -8,7 +8,7 @@ from typing import Any
 from opentelemetry.sdk.trace import Event, ReadableSpan
 from opentelemetry.trace import Link, Status
 
-from flask_braintrust_evals.plain_values import clean_text
+from flask_braintrust_evals.texts.safe_texts import clean_text
 from flask_braintrust_evals.tracing.sizes import plain_attributes
 from flask_braintrust_evals.tracing.span_copies import copy_of
 

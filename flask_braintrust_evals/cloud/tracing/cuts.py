@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from flask_braintrust_evals.serialization import dumps_or_reason
+from flask_braintrust_evals.serialization.json_writing import dumps_or_reason
 from flask_braintrust_evals.tracing.json_cuts import json_within
 from flask_braintrust_evals.tracing.sizes import ATTRIBUTE_OVERHEAD, text_size, value_size
 

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from opentelemetry.sdk.trace import Event, ReadableSpan
 from opentelemetry.trace import Link, Status
 
-from flask_braintrust_evals.semconv import CONTEXT, PARENT
+from flask_braintrust_evals.tracing.semconv import CONTEXT, PARENT
 from flask_braintrust_evals.tracing.sizes import (
     ATTRIBUTE_OVERHEAD,
     EVENT_OVERHEAD,

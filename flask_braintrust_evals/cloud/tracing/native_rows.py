@@ -18,10 +18,10 @@ import orjson
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import format_span_id, format_trace_id
 
-from flask_braintrust_evals import semconv
-from flask_braintrust_evals.json_reading import loads
-from flask_braintrust_evals.plain_values import clean_text
-from flask_braintrust_evals.serialization import dumps, dumps_or_reason
+from flask_braintrust_evals.serialization.json_reading import loads
+from flask_braintrust_evals.serialization.json_writing import dumps, dumps_or_reason
+from flask_braintrust_evals.texts.safe_texts import clean_text
+from flask_braintrust_evals.tracing import semconv
 from flask_braintrust_evals.tracing.sizes import plain_attributes
 from flask_braintrust_evals.tracing.span_errors import error_of
 

@@ -24,7 +24,7 @@ from braintrust.logger import Attachment, BaseAttachment, ReadonlyAttachment
 
 from flask_braintrust_evals.contrib.references import TYPES
 from flask_braintrust_evals.engine.values.attachments import current_store
-from flask_braintrust_evals.plain_values import register_converter
+from flask_braintrust_evals.serialization.plain_values import register_converter
 
 MAX_BYTES = 700_000
 """Bytes of an attachment. In base64, a larger one would exceed ``MAX_ATTRIBUTE_BYTES``."""

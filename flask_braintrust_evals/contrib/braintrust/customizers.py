@@ -20,10 +20,10 @@ from braintrust.logger import _internal_get_global_state
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import Status, StatusCode, format_span_id, format_trace_id
 
-from flask_braintrust_evals import semconv
-from flask_braintrust_evals.json_reading import loads_if_json
-from flask_braintrust_evals.plain_values import safe_text
-from flask_braintrust_evals.serialization import dumps_or_reason
+from flask_braintrust_evals.serialization.json_reading import loads_if_json
+from flask_braintrust_evals.serialization.json_writing import dumps_or_reason
+from flask_braintrust_evals.texts.safe_texts import safe_text
+from flask_braintrust_evals.tracing import semconv
 from flask_braintrust_evals.tracing.sizes import plain_attributes
 from flask_braintrust_evals.tracing.span_copies import copy_of
 from flask_braintrust_evals.tracing.span_errors import error_of

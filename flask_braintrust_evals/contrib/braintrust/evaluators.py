@@ -23,7 +23,7 @@ from flask_braintrust_evals.engine.evaluator import Evaluator
 from flask_braintrust_evals.engine.values.cases import EvalCase
 from flask_braintrust_evals.engine.values.own_dataset import OwnExperiment
 from flask_braintrust_evals.errors import DataError, RegistrationError, SerializationError
-from flask_braintrust_evals.serialization import plain_parts
+from flask_braintrust_evals.serialization.json_writing import plain_parts
 
 from .names import names_of
 

@@ -31,10 +31,10 @@ from opentelemetry.trace import (
 )
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
-from flask_braintrust_evals import semconv
 from flask_braintrust_evals.engine.calls.introspection import LIBRARIES
 from flask_braintrust_evals.engine.tracing.eval_span import EvalSpan
 from flask_braintrust_evals.engine.tracing.span_scope import current_scope
+from flask_braintrust_evals.tracing import semconv
 
 from . import attachments
 

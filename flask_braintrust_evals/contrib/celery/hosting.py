@@ -13,7 +13,7 @@ import billiard.common
 from celery import Celery, bootsteps, current_app, signals
 from celery.utils.nodenames import default_nodename
 
-from flask_braintrust_evals.distribution.messages import Message
+from flask_braintrust_evals.distribution.messaging.messages import Message
 
 logger = logging.getLogger("flask_braintrust_evals")
 

@@ -12,8 +12,8 @@ from kombu import Connection, Consumer, Queue
 from kombu.utils.encoding import bytes_to_str
 from kombu.utils.json import loads
 
-from flask_braintrust_evals.distribution.messages import Message
-from flask_braintrust_evals.distribution.transport import Receive, Stopped
+from flask_braintrust_evals.distribution.messaging.messages import Message
+from flask_braintrust_evals.distribution.messaging.transport import Receive, Stopped
 
 from .connections import Connections, check, close, failures, untraced
 

@@ -13,7 +13,7 @@ from celery import Celery
 from kombu import Connection, Exchange, Queue
 
 from flask_braintrust_evals.concurrency.gevent_patch import new_event
-from flask_braintrust_evals.distribution.messages import Message, MessageTooLargeError
+from flask_braintrust_evals.distribution.messaging.messages import Message, MessageTooLargeError
 
 from .connections import close, failures, untraced
 
@@ -68,7 +68,7 @@ def message_body(message: Message) -> bytes:
 
 
 class CelerySender:
-    """A :class:`~flask_braintrust_evals.distribution.transport.Sender` over Kombu.
+    """A :class:`~flask_braintrust_evals.distribution.messaging.transport.Sender` over Kombu.
 
     Its methods raise :class:`ConnectionFailedError` if the broker does not have the message, and
     :class:`MessageTooLargeError` if it refuses messages of that size.

@@ -15,7 +15,7 @@ from celery.exceptions import (
 )
 from celery.worker.request import Request
 
-from flask_braintrust_evals.distribution.messages import Message
+from flask_braintrust_evals.distribution.messaging.messages import Message
 
 from .hosting import running_worker, why_no_worker, worker_of
 from .sending import TASK, returns_of

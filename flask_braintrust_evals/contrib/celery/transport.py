@@ -10,7 +10,7 @@ from uuid import uuid4
 from celery import Celery
 from kombu import Producer, Queue
 
-from flask_braintrust_evals.distribution.transport import Receive, Stopped
+from flask_braintrust_evals.distribution.messaging.transport import Receive, Stopped
 from flask_braintrust_evals.errors import ConfigurationError
 
 from .connections import ConnectionFailedError, Connections, close, failures, untraced
@@ -19,7 +19,7 @@ from .sending import CelerySender, notices_exchange, reply_queue
 
 
 class CeleryTransport:
-    """A :class:`~flask_braintrust_evals.distribution.transport.Transport` over Kombu.
+    """A :class:`~flask_braintrust_evals.distribution.messaging.transport.Transport` over Kombu.
 
     Its methods raise :class:`ConnectionFailedError` if the broker cannot be reached, the connection
     is lost, or the broker refuses the queues.

@@ -13,7 +13,7 @@ from typing import Any
 
 from flask_braintrust_evals.engine.values.names import free_name
 from flask_braintrust_evals.errors import DuplicateEvaluatorError, RegistrationError
-from flask_braintrust_evals.excerpts import excerpt
+from flask_braintrust_evals.texts.excerpts import excerpt
 
 from .arguments import (
     POSITIONAL,

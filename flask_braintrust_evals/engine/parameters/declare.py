@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from flask_braintrust_evals.errors import RegistrationError, RequestError
-from flask_braintrust_evals.excerpts import shortened
+from flask_braintrust_evals.texts.excerpts import shortened
 
 from .model_fields import DeclaringModel
 from .other_models import OtherModel, is_other_model

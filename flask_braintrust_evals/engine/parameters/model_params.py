@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from flask_braintrust_evals.errors import RegistrationError, RequestError
-from flask_braintrust_evals.excerpts import excerpt
+from flask_braintrust_evals.texts.excerpts import excerpt
 
 # ModelParams in braintrust/_generated_types.py of the braintrust SDK.
 KNOWN_PARAMS = frozenset(

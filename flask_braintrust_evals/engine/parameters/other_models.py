@@ -11,8 +11,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from flask_braintrust_evals.errors import RequestError
-from flask_braintrust_evals.excerpts import shortened
-from flask_braintrust_evals.serialization import plain
+from flask_braintrust_evals.serialization.json_writing import plain
+from flask_braintrust_evals.texts.excerpts import shortened
 
 from .model_fields import SCHEMA_METHODS, DeclaringModel, subject_of
 from .prompts import without_nulls

@@ -8,8 +8,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from flask_braintrust_evals.errors import RegistrationError, RequestError
-from flask_braintrust_evals.excerpts import excerpt, shortened
-from flask_braintrust_evals.serialization import plain
+from flask_braintrust_evals.serialization.json_writing import plain
+from flask_braintrust_evals.texts.excerpts import excerpt, shortened
 
 from .model_params import check_params, extra_params
 from .prompts import Prompt, without_nulls

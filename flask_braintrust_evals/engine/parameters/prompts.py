@@ -21,9 +21,9 @@ from typing import Any
 
 from flask_braintrust_evals.concurrency.turns import Turn, wait_for_turn
 from flask_braintrust_evals.engine.values.copies import deep_copy
-from flask_braintrust_evals.json_size import MAX_DEPTH, exceeds
-from flask_braintrust_evals.plain_values import register_converter
-from flask_braintrust_evals.serialization import plain
+from flask_braintrust_evals.serialization.json_size import MAX_DEPTH, exceeds
+from flask_braintrust_evals.serialization.json_writing import plain
+from flask_braintrust_evals.serialization.plain_values import register_converter
 
 from .attribute_dict import AttributeDict
 from .template_limits import Budget

@@ -8,8 +8,8 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from flask_braintrust_evals.errors import RequestError
-from flask_braintrust_evals.excerpts import shortened
-from flask_braintrust_evals.serialization import dumps, plain
+from flask_braintrust_evals.serialization.json_writing import dumps, plain
+from flask_braintrust_evals.texts.excerpts import shortened
 
 from .model_fields import DeclaringModel, subject_of
 from .pydantic_errors import first_errors, found

@@ -9,7 +9,7 @@ import jsonschema
 
 from flask_braintrust_evals.engine.values.copies import deep_copy
 from flask_braintrust_evals.errors import RegistrationError, RequestError
-from flask_braintrust_evals.excerpts import shortened
+from flask_braintrust_evals.texts.excerpts import shortened
 
 from .model_params import check_params
 from .prompt_parameters import check_prompt

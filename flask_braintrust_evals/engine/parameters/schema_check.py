@@ -14,7 +14,7 @@ from referencing import Registry
 from referencing.exceptions import Unresolvable
 
 from flask_braintrust_evals.errors import RequestError
-from flask_braintrust_evals.excerpts import excerpt
+from flask_braintrust_evals.texts.excerpts import excerpt
 
 from .bounded_keywords import MAX_ERRORS, Keyword, bounded
 from .check_work import Work, current

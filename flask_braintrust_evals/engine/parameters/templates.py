@@ -19,7 +19,7 @@ from typing import Any
 
 import mstache
 
-from flask_braintrust_evals.error_texts import error_text
+from flask_braintrust_evals.texts.error_texts import error_text
 
 from . import nunjucks
 from .template_limits import Budget, TemplateLimitError

@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, suppress
 from typing import Any, Protocol
 
-from flask_braintrust_evals import semconv
 from flask_braintrust_evals.concurrency.cancellation import Cancellation
 from flask_braintrust_evals.concurrency.channel import ChannelClosedError
 from flask_braintrust_evals.concurrency.job import DeadlineError
@@ -30,6 +29,7 @@ from flask_braintrust_evals.engine.values.events import (
 from flask_braintrust_evals.engine.values.results import CaseRef, CaseResult
 from flask_braintrust_evals.engine.values.summary import DURATION, RETRIES
 from flask_braintrust_evals.errors import RunError
+from flask_braintrust_evals.tracing import semconv
 from flask_braintrust_evals.tracing.json_cuts import json_within
 from flask_braintrust_evals.tracing.span_keeper import SpanKeeper
 

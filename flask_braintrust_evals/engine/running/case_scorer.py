@@ -11,7 +11,6 @@ from typing import Any
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import Span, format_trace_id
 
-from flask_braintrust_evals import semconv
 from flask_braintrust_evals.concurrency.gevent_patch import is_patched
 from flask_braintrust_evals.concurrency.turns import Turn, wait_for_turn
 from flask_braintrust_evals.engine.calls.introspection import user_place
@@ -22,6 +21,7 @@ from flask_braintrust_evals.engine.tracing.case_trace import CaseTrace
 from flask_braintrust_evals.engine.tracing.eval_tracer import set_failure
 from flask_braintrust_evals.engine.values.results import CaseResult
 from flask_braintrust_evals.engine.values.scores import to_classifications, to_scores
+from flask_braintrust_evals.tracing import semconv
 from flask_braintrust_evals.tracing.span_context import span_context
 
 from .memory_tracing import CaseCollector

@@ -13,9 +13,9 @@ from typing import Any
 from flask_braintrust_evals.concurrency.cancellation import Cancellation
 from flask_braintrust_evals.engine.values.cases import FIELDS, EvalCase, own_trial_count
 from flask_braintrust_evals.engine.values.summary import cases_text
-from flask_braintrust_evals.error_texts import error_text
 from flask_braintrust_evals.errors import CloudError, DataError, EvalsError, TooManyCasesError
-from flask_braintrust_evals.excerpts import MAX_QUOTED, shortened
+from flask_braintrust_evals.texts.error_texts import error_text
+from flask_braintrust_evals.texts.excerpts import MAX_QUOTED, shortened
 
 from .executor import CaseJob
 from .large_cases import Room

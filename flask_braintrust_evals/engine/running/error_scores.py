@@ -11,7 +11,7 @@ from opentelemetry.trace import Span
 from flask_braintrust_evals.engine.tracing.eval_tracer import set_failure
 from flask_braintrust_evals.engine.values.results import CaseResult
 from flask_braintrust_evals.engine.values.scores import to_scores
-from flask_braintrust_evals.excerpts import excerpt
+from flask_braintrust_evals.texts.excerpts import excerpt
 
 from .user_code import UserCode
 

@@ -9,8 +9,8 @@ from typing import Any
 
 from flask_braintrust_evals.engine.parameters.values import Parameters
 from flask_braintrust_evals.engine.tracing.eval_span import EvalSpan
-from flask_braintrust_evals.plain_values import clean_text
-from flask_braintrust_evals.serialization import dumps_parts
+from flask_braintrust_evals.serialization.json_writing import dumps_parts
+from flask_braintrust_evals.texts.safe_texts import clean_text
 
 PROGRESS_EVENTS = (
     "text_delta",

@@ -8,7 +8,7 @@ Others fail because they are used in several loops.
 
 from __future__ import annotations
 
-from flask_braintrust_evals.plain_values import safe_text
+from flask_braintrust_evals.texts.safe_texts import safe_text
 
 _TEXTS = (
     "cannot be called from a running event loop",

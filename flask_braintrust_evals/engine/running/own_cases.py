@@ -13,9 +13,9 @@ from flask_braintrust_evals.concurrency.cancellation import Cancellation
 from flask_braintrust_evals.concurrency.event_loop import background_loop
 from flask_braintrust_evals.engine.values import foreign_datasets
 from flask_braintrust_evals.engine.values.own_dataset import OwnDataset, OwnExperiment
-from flask_braintrust_evals.error_texts import error_text
 from flask_braintrust_evals.errors import DataError
-from flask_braintrust_evals.excerpts import excerpt
+from flask_braintrust_evals.texts.error_texts import error_text
+from flask_braintrust_evals.texts.excerpts import excerpt
 
 from .case_source import CasesToMake
 

@@ -13,8 +13,8 @@ from flask_braintrust_evals.concurrency.channel import ChannelClosedError
 from flask_braintrust_evals.concurrency.gevent_patch import start_thread
 from flask_braintrust_evals.concurrency.places import Places
 from flask_braintrust_evals.concurrency.turns import Turn, wait_for_turn
-from flask_braintrust_evals.error_texts import error_text
 from flask_braintrust_evals.errors import EvalsError
+from flask_braintrust_evals.texts.error_texts import error_text
 
 from .case_source import CaseSource
 from .event_flow import EventFlow

@@ -11,12 +11,12 @@ from typing import Any, ParamSpec
 
 from opentelemetry.trace import Span
 
-from flask_braintrust_evals import semconv
 from flask_braintrust_evals.concurrency.event_loop import background_loop
 from flask_braintrust_evals.concurrency.held_scope import HeldScope
 from flask_braintrust_evals.concurrency.job import Job
 from flask_braintrust_evals.engine.calls.signatures import ScorerCall
 from flask_braintrust_evals.errors import RunError
+from flask_braintrust_evals.tracing import semconv
 
 from .user_code import UserCode, is_awaitable
 

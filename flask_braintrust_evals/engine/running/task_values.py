@@ -8,7 +8,7 @@ from typing import Any
 from flask_braintrust_evals.concurrency.turns import let_others_run
 from flask_braintrust_evals.engine.values.copies import own_copy
 from flask_braintrust_evals.errors import SerializationError
-from flask_braintrust_evals.serialization import encoded
+from flask_braintrust_evals.serialization.json_writing import encoded
 
 
 def own_metadata(metadata: Mapping[str, Any] | None) -> dict[str, Any]:

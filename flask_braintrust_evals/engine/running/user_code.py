@@ -30,8 +30,8 @@ from flask_braintrust_evals.engine.tracing.eval_span import EvalSpan
 from flask_braintrust_evals.engine.tracing.eval_tracer import EvalTracer
 from flask_braintrust_evals.engine.tracing.span_scope import SpanScope, current_scope
 from flask_braintrust_evals.engine.values.results import CaseError, CaseRef
-from flask_braintrust_evals.error_places import place_text
-from flask_braintrust_evals.error_texts import message_text, stack_text
+from flask_braintrust_evals.texts.error_places import place_text
+from flask_braintrust_evals.texts.error_texts import message_text, stack_text
 
 from .blocking_calls import BlockingCalls
 from .late_calls import LateCalls

@@ -9,14 +9,18 @@ from typing import Any
 import orjson
 from opentelemetry.trace import Span
 
-from flask_braintrust_evals import semconv
 from flask_braintrust_evals.concurrency.turns import let_others_run, wait_after
 from flask_braintrust_evals.engine.values.cases import EvalCase
 from flask_braintrust_evals.engine.values.results import CaseResult
 from flask_braintrust_evals.engine.values.scores import Classification, Score
-from flask_braintrust_evals.json_reading import loads
-from flask_braintrust_evals.plain_values import clean_text, safe_text
-from flask_braintrust_evals.serialization import dumps, dumps_or_reason, encoded_or_reason
+from flask_braintrust_evals.serialization.json_reading import loads
+from flask_braintrust_evals.serialization.json_writing import (
+    dumps,
+    dumps_or_reason,
+    encoded_or_reason,
+)
+from flask_braintrust_evals.texts.safe_texts import clean_text, safe_text
+from flask_braintrust_evals.tracing import semconv
 from flask_braintrust_evals.tracing.json_cuts import json_within, pieces_within
 
 # Held while an attribute is read, merged and written, so that no other change is lost. Meanwhile no

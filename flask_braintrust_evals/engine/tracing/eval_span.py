@@ -21,8 +21,8 @@ from opentelemetry.trace import (
     set_span_in_context,
 )
 
-from flask_braintrust_evals import semconv
 from flask_braintrust_evals.engine.calls.introspection import calling_place
+from flask_braintrust_evals.tracing import semconv
 from flask_braintrust_evals.tracing.span_context import INSTRUMENTATION, span_context
 
 from .eval_tracer import set_failure

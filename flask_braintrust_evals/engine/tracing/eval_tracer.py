@@ -28,10 +28,10 @@ from opentelemetry.trace import (
     set_span_in_context,
 )
 
-from flask_braintrust_evals import semconv
-from flask_braintrust_evals.error_texts import error_text, stack_text
-from flask_braintrust_evals.plain_values import clean_text
-from flask_braintrust_evals.serialization import dumps_or_reason
+from flask_braintrust_evals.serialization.json_writing import dumps_or_reason
+from flask_braintrust_evals.texts.error_texts import error_text, stack_text
+from flask_braintrust_evals.texts.safe_texts import clean_text
+from flask_braintrust_evals.tracing import semconv
 from flask_braintrust_evals.tracing.span_ids import SpanIds, with_ids
 
 MAX_KNOWN = 100

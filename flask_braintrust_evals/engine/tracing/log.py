@@ -12,10 +12,10 @@ from typing import Any
 
 from opentelemetry.trace import Span, Status, StatusCode
 
-from flask_braintrust_evals import semconv
 from flask_braintrust_evals.errors import SerializationError
-from flask_braintrust_evals.plain_values import clean_text
-from flask_braintrust_evals.serialization import dumps_or_reason, plain_parts
+from flask_braintrust_evals.serialization.json_writing import dumps_or_reason, plain_parts
+from flask_braintrust_evals.texts.safe_texts import clean_text
+from flask_braintrust_evals.tracing import semconv
 
 from .attributes import add_tags, merge_json
 from .eval_tracer import set_failure

@@ -9,8 +9,8 @@ from typing import Any
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import StatusCode, format_span_id, format_trace_id
 
-from flask_braintrust_evals import semconv
-from flask_braintrust_evals.json_reading import loads_if_json
+from flask_braintrust_evals.serialization.json_reading import loads_if_json
+from flask_braintrust_evals.tracing import semconv
 from flask_braintrust_evals.tracing.conventions import INPUTS, OUTPUTS, first_of, span_type
 from flask_braintrust_evals.tracing.usage import usage_of
 

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from flask_braintrust_evals.errors import DataError
-from flask_braintrust_evals.excerpts import MAX_QUOTED, excerpt, kind_of, shortened
-from flask_braintrust_evals.plain_values import clean_text
-from flask_braintrust_evals.suggestions import is_misspelled
+from flask_braintrust_evals.texts.excerpts import MAX_QUOTED, excerpt, kind_of, shortened
+from flask_braintrust_evals.texts.safe_texts import clean_text
+from flask_braintrust_evals.texts.suggestions import is_misspelled
 
 from . import foreign_datasets
 from .copies import own_copy

@@ -8,8 +8,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from flask_braintrust_evals.errors import RegistrationError, RequestError
-from flask_braintrust_evals.excerpts import excerpt
-from flask_braintrust_evals.suggestions import did_you_mean
+from flask_braintrust_evals.texts.excerpts import excerpt
+from flask_braintrust_evals.texts.suggestions import did_you_mean
 
 MAX_RETRIES = 100
 """How often a task may be called again for one case."""

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from flask_braintrust_evals.errors import SerializationError
-from flask_braintrust_evals.excerpts import excerpt
-from flask_braintrust_evals.serialization import plain_parts
+from flask_braintrust_evals.serialization.json_writing import plain_parts
+from flask_braintrust_evals.texts.excerpts import excerpt
 
 TOLERANCE = 1e-6
 """How far outside of 0 to 1 a score may be: means and cosines of floats are often so."""

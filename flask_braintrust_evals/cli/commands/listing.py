@@ -1,0 +1,121 @@
+"""Describes evaluators, for ``flask evals list``."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from flask_braintrust_evals.cli.inputs.values import schema_types
+from flask_braintrust_evals.cli.terminal.terminal import styled
+from flask_braintrust_evals.engine.evaluator import Evaluator
+from flask_braintrust_evals.engine.parameters.saved import SavedParameterSet
+from flask_braintrust_evals.engine.parameters.values import UNSET, Parameter
+from flask_braintrust_evals.engine.values.summary import cases_text
+from flask_braintrust_evals.serialization.json_writing import dumps_or_reason
+from flask_braintrust_evals.texts.excerpts import shortened
+from flask_braintrust_evals.texts.safe_texts import clean_text
+
+MAX_DEFAULT = 60
+"""Characters of a default that are shown."""
+MAX_CHOICES = 8
+"""Allowed values that are shown."""
+
+
+def listed(evaluators: Iterable[Evaluator]) -> str:
+    """Return the evaluators as text for people."""
+    return "\n".join(line for each in evaluators for line in _lines(describe(each)))
+
+
+def listed_as_json(evaluators: Iterable[Evaluator]) -> str:
+    """Return the evaluators as a JSON array."""
+    described = [describe(each) for each in evaluators]
+    return clean_text(json.dumps(described, ensure_ascii=False, indent=2))
+
+
+def describe(evaluator: Evaluator) -> dict[str, Any]:
+    """Return what there is to know of an evaluator as values of JSON.
+
+    ``cases`` is the number of its own cases, or null where that is known only when they are read,
+    or where it has none.
+    """
+    data = evaluator.data
+    return {
+        "name": evaluator.name,
+        "description": evaluator.description,
+        "scores": [call.name for call in evaluator.plan.scorers],
+        "classifiers": [call.name for call in evaluator.plan.classifiers],
+        "parameters": _parameters(evaluator),
+        "has_data": data is not None,
+        "cases": len(data) if isinstance(data, list | tuple) else None,
+        "trial_count": evaluator.trial_count,
+        "location": evaluator.location,
+    }
+
+
+def _lines(described: Mapping[str, Any]) -> Iterable[str]:
+    yield styled(described["name"], bold=True)
+    if described["description"]:
+        yield styled(f"  {described['description'].splitlines()[0]}")
+    made = [*described["scores"], *described["classifiers"]]
+    yield styled(f"  scores: {', '.join(made) or 'none'}")
+    if described["parameters"]:
+        yield "  parameters:"
+        yield from (styled(f"    {_parameter_text(each)}") for each in described["parameters"])
+    if described["has_data"]:
+        count = described["cases"]
+        yield f"  own data: {'yes' if count is None else cases_text(count)}"
+
+
+def _parameter_text(parameter: Mapping[str, Any]) -> str:
+    texts = [parameter["type"]]
+    choices = parameter.get("choices")
+    if choices:
+        shown = [dumps_or_reason(each) for each in choices[:MAX_CHOICES]]
+        texts.append(f"one of {', '.join(shown)}{', …' if len(choices) > MAX_CHOICES else ''}")
+    if parameter["required"]:
+        texts.append("required")
+    else:
+        texts.append(f"default {shortened(dumps_or_reason(parameter['default']), MAX_DEFAULT)}")
+    text = f"{parameter['name']}: {', '.join(texts)}"
+    description = parameter["description"]
+    return f"{text} ({description.splitlines()[0]})" if description else text
+
+
+def _parameters(evaluator: Evaluator) -> list[dict[str, Any]]:
+    parameters = evaluator.parameter_set
+    if not isinstance(parameters, SavedParameterSet):
+        return [_declared(each) for each in parameters]
+    properties, required = parameters.schema["properties"], parameters.schema.get("required", ())
+    values = parameters.saved_values()
+    return [
+        _described(name, schema, values.get(name, UNSET), name in required, parameters.schema)
+        for name, schema in properties.items()
+    ]
+
+
+def _declared(parameter: Parameter) -> dict[str, Any]:
+    if parameter.kind != "data":
+        schema: Mapping[str, Any] = {"x-bt-type": parameter.kind}
+    else:
+        schema = parameter.schema
+    described = _described(parameter.name, schema, parameter.default, True, parameter.schema)
+    return {**described, "description": parameter.description or described["description"]}
+
+
+def _described(
+    name: str, schema: Any, default: Any, required: bool, root: Mapping[str, Any]
+) -> dict[str, Any]:
+    known = schema if isinstance(schema, Mapping) else {}
+    kind = known.get("x-bt-type")
+    types = " or ".join(sorted(schema_types(schema, root))) or "any"
+    described: dict[str, Any] = {
+        "name": name,
+        "type": kind if kind in ("model", "prompt") else types,
+        "required": required and default is UNSET,
+        "default": None if default is UNSET else json.loads(dumps_or_reason(default)),
+        "description": known.get("description"),
+    }
+    if isinstance(known.get("enum"), list):
+        described["choices"] = known["enum"]
+    return described
