@@ -107,8 +107,10 @@ class RemoteExecutor:
 
     def cancel(self) -> None:
         """Cancel the cases on all workers, and what runs here."""
-        self._dispatcher.cancel(self._run)
-        self._local.cancel()
+        try:
+            self._dispatcher.cancel(self._run)
+        finally:  # also if the caller is interrupted: nobody does it later
+            self._local.cancel()
 
     def close(self) -> None:
         """End the run: workers forget it. Call it when no worker of the run is left."""
