@@ -140,12 +140,12 @@ def test_streams_that_wait_are_cheap_and_are_released(server: Gunicorn, cloud: S
 def test_a_client_that_does_not_read_stops_the_reading_of_data(
     server: Gunicorn, cloud: StandIn
 ) -> None:
-    rows, text = 1_000, "x" * 15_000
+    rows, text = 3_000, "x" * 5_000
     size = rows * len(text)
     dataset = cloud.add_dataset(
         "acme", "p", "large", [{"input": f"{n} {text}"} for n in range(rows)]
     )
-    cloud.page_size = page = 20
+    cloud.page_size = page = 50
     pages = f"/v1/dataset/{dataset}/fetch"
     held = held_memory(server.process.pid)
 
