@@ -43,7 +43,7 @@ setup(
     author="The flask-braintrust-evals maintainers",
     keywords=["flask", "braintrust", "evaluation", "evals", "llm", "playground", "sse"],
     packages=find_packages(include=["flask_braintrust_evals", "flask_braintrust_evals.*"]),
-    package_data={"flask_braintrust_evals": ["py.typed", "playground/*"]},
+    package_data={"flask_braintrust_evals": ["py.typed", "playground/assets/*"]},
     # So that `flask evals check` works where there is no application, too.
     entry_points={
         "flask.commands": ["evals = flask_braintrust_evals.cli:evals_cli"],

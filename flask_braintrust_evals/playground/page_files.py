@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-FOLDER = Path(__file__).parent
+FOLDER = Path(__file__).parent / "assets"
 STYLES = ("style.css", "forms.css", "results.css", "details.css", "comparison.css")
 """The styles of the page, in order."""
 

@@ -62,7 +62,7 @@ class CaseFile:
 def parse_cases(data: bytes) -> list[dict[str, Any]]:
     """Return the cases of a file, each an object with an ``input``.
 
-    ``playground/cases.js`` does the same for the local page. Both pass the files in
+    ``playground/assets/cases.js`` does the same for the local page. Both pass the files in
     ``tests/tables``.
 
     Args:

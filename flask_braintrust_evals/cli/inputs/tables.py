@@ -1,6 +1,7 @@
 """Reads cases from a table: CSV with a header, as spreadsheets and other programs write it.
 
-``playground/tables.js`` does the same for the local page. Both pass the files in ``tests/tables``.
+``playground/assets/tables.js`` does the same for the local page. Both pass the files in
+``tests/tables``.
 """
 
 from __future__ import annotations

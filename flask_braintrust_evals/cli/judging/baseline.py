@@ -1,6 +1,6 @@
 """Compares a run with the results of an earlier one, case by case.
 
-``playground/compare.js`` does the same for the local page. Both pass the files in
+``playground/assets/compare.js`` does the same for the local page. Both pass the files in
 ``tests/comparisons``.
 """
 

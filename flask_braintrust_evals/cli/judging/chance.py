@@ -1,6 +1,6 @@
 """The probability that a change of paired numbers is chance.
 
-``playground/chance.js`` does the same for the local page. Both pass the files in
+``playground/assets/chance.js`` does the same for the local page. Both pass the files in
 ``tests/comparisons``.
 """
 

@@ -1,6 +1,6 @@
 """The outcome of a run as JSON, for programs.
 
-The format is that of the local page, too (``playground/results.js``), and is described in
+The format is that of the local page, too (``playground/assets/results.js``), and is described in
 ``docs/results.md``.
 """
 

@@ -20,7 +20,7 @@ _KINDS = (
 def seems_to_be(text: str) -> str:
     """Return what a text seems to be; an empty text: JSON, or nothing that is known.
 
-    ``playground/open_results.js`` does the same for the local page.
+    ``playground/assets/open_results.js`` does the same for the local page.
     """
     begin = text.lstrip()
     for pattern, kind in _KINDS:
