@@ -1,5 +1,5 @@
 // Reads cases from a text: JSON, JSON Lines, or CSV with a header.
-// cli/cases.py does the same for the command line. Both pass the files in tests/tables.
+// cli/inputs/cases.py does the same for the command line. Both pass the files in tests/tables.
 
 import { parseExactly } from "./exact_json.js";
 import { isMisspelled } from "./names.js";

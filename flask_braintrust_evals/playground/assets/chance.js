@@ -1,5 +1,5 @@
 // Computes the probability that a change of paired numbers is chance.
-// cli/chance.py does the same for the command line. Both pass the files in tests/comparisons.
+// cli/judging/chance.py does the same for the command line. Both pass the files in tests/comparisons.
 
 export const NOISE = 0.05; // the probability above which a change counts as what may be chance
 export const TOLERANCE = 1e-9; // differences below this are none, because scores are floats

@@ -1,5 +1,5 @@
 // Compares a run with an earlier one: case by case, score by score, and their parameters.
-// cli/baseline.py does the same for the command line. Both pass the files in tests/comparisons.
+// cli/judging/baseline.py does the same for the command line. Both pass the files in tests/comparisons.
 
 import { chanceOf, NOISE, TOLERANCE } from "./chance.js";
 import { own, scoreOf } from "./records.js";

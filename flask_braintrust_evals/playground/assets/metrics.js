@@ -34,7 +34,7 @@ export function spread(values) {
   return { p50: quantile(ordered, 0.5), p95: quantile(ordered, 0.95), total: ordered.reduce((sum, each) => sum + each, 0), count: ordered.length };
 }
 
-// Returns a quantile of numbers in their order, at least one; cli/quantiles.py does the same.
+// Returns a quantile of numbers in their order, at least one; cli/reports/quantiles.py does the same.
 export function quantile(ordered, share) {
   const rank = Math.ceil(Number((share * ordered.length).toFixed(9)));
   return ordered[Math.max(rank, 1) - 1];

@@ -1,4 +1,4 @@
-// Finds misspelled names, as suggestions.py does for the command line.
+// Finds misspelled names, as texts/suggestions.py does for the command line.
 
 const MIN_LENGTH = 4;
 

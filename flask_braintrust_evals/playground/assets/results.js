@@ -1,4 +1,4 @@
-// Writes what "flask evals run --json" writes: docs/results.md. cli/result_json.py does the same.
+// Writes what "flask evals run --json" writes: docs/results.md. cli/reports/result_json.py does the same.
 
 import { quantile } from "./metrics.js";
 import { isDone } from "./rows.js";

@@ -1,5 +1,5 @@
 // Reads cases from a table: CSV with a header, as spreadsheets and other programs write it.
-// cli/tables.py does the same for the command line. Both pass the files in tests/tables.
+// cli/inputs/tables.py does the same for the command line. Both pass the files in tests/tables.
 
 import { parseExactly } from "./exact_json.js";
 import { isMisspelled } from "./names.js";
