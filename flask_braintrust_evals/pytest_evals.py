@@ -10,8 +10,8 @@ from typing import Any
 import click
 
 from .cli.inputs.cases import CaseFile
-from .cli.inputs.choice import chosen_cases, is_failure
 from .cli.inputs.lookup import evaluator_named
+from .cli.judging.shown_cases import chosen_cases, is_failure
 from .cli.judging.thresholds import too_low_text
 from .cli.reports.case_texts import case_lines
 from .concurrency.cancellation import Cancellation

@@ -40,7 +40,7 @@ LIBRARIES = (
 )
 """What the application of the live tests has imported with its first run."""
 COMMANDS = (
-    *("flask.cli", "flask_braintrust_evals.cli.commands.group", "pytest"),
+    *("flask.cli", "flask_braintrust_evals.cli.commands.evals_group", "pytest"),
     *(
         # Flask imports these for whatever command it runs.
         each.module

@@ -91,7 +91,7 @@ PARTS = {
     "web": ("requests", "access", "monitoring", "answers", "descriptions", "page"),
     "cli": (
         "terminal",
-        "stored",
+        "stored_results",
         "inputs",
         "judging",
         "running",

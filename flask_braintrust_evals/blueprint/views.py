@@ -17,8 +17,8 @@ from flask_braintrust_evals.runs.host import Requester
 from flask_braintrust_evals.runs.prepare import prepare
 from flask_braintrust_evals.runs.probe import PROBE, check_probe
 from flask_braintrust_evals.runs.request import EvalRequest
-from flask_braintrust_evals.web.access.checks import Caller, admit
-from flask_braintrust_evals.web.answers.evals import EvalRun
+from flask_braintrust_evals.web.access.admission import Caller, admit
+from flask_braintrust_evals.web.answers.eval_answer import EvalRun
 from flask_braintrust_evals.web.answers.responses import json_response
 from flask_braintrust_evals.web.answers.sending import Sending
 from flask_braintrust_evals.web.answers.stopping import GracePeriod

@@ -19,7 +19,7 @@ class _EvalsGroup(AppGroup):
 
 
 def _commands() -> click.Group:
-    from .commands.group import commands
+    from .commands.evals_group import commands
 
     return commands
 

@@ -11,7 +11,7 @@ import pytest
 from selenium.webdriver.support.ui import Select
 
 from flask_braintrust_evals import Evaluator, Score
-from flask_braintrust_evals.cli.stored.result_format import FORMAT, VERSION
+from flask_braintrust_evals.cli.stored_results.result_format import FORMAT, VERSION
 from tests.cli.test_run import app_of, evals
 from tests.server import Gunicorn
 

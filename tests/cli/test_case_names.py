@@ -10,7 +10,7 @@ import pytest
 
 from flask_braintrust_evals import CaseResult, EvalCase, Evaluator
 from flask_braintrust_evals.cli.reports.case_texts import case_name
-from flask_braintrust_evals.cli.reports.result_json import case_body
+from flask_braintrust_evals.cli.stored_results.case_body import case_body
 
 
 def result_of(id: Any, **options: Any) -> CaseResult:

@@ -14,7 +14,12 @@ from flask_braintrust_evals import Evaluator
 from flask_braintrust_evals.cli.judging.baseline import compare
 from flask_braintrust_evals.cli.judging.chance import chance_of
 from flask_braintrust_evals.cli.reports.quantiles import quantile
-from flask_braintrust_evals.cli.stored.saved_results import SavedCase, SavedRun, key_of, saved_case
+from flask_braintrust_evals.cli.stored_results.saved_results import (
+    SavedCase,
+    SavedRun,
+    key_of,
+    saved_case,
+)
 from tests.comparisons import Comparison, comparisons
 
 from .test_run import app_of, evals, exact

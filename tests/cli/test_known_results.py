@@ -18,9 +18,9 @@ from click.testing import Result
 
 from flask_braintrust_evals import Evaluator, Score
 from flask_braintrust_evals.cli.commands import stores
-from flask_braintrust_evals.cli.stored import digests
-from flask_braintrust_evals.cli.stored.journal import Journal
-from flask_braintrust_evals.cli.stored.result_cache import ResultCache
+from flask_braintrust_evals.cli.stored_results import digests
+from flask_braintrust_evals.cli.stored_results.journal import Journal
+from flask_braintrust_evals.cli.stored_results.result_cache import ResultCache
 
 from .test_run import app_of, evals
 
@@ -167,7 +167,7 @@ def test_results_of_the_first_evaluator_alone_are_not_those_of_other_code(
 
 
 def test_own_code_is_what_no_library_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from flask_braintrust_evals.cli.stored.digests import digest_of_code, own_files
+    from flask_braintrust_evals.cli.stored_results.digests import digest_of_code, own_files
 
     package = tmp_path / "some_package"
     package.mkdir()
@@ -306,7 +306,7 @@ import resource, sys
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
 from contextlib import closing, suppress
 from pathlib import Path
-from flask_braintrust_evals.cli.stored.journal import Journal
+from flask_braintrust_evals.cli.stored_results.journal import Journal
 with closing(Journal(Path({str(file)!r}))) as journal:
     for number in range(9):
         with suppress(OSError):

@@ -18,7 +18,7 @@ from pydantic import BaseModel
 
 from flask_braintrust_evals import Classification, EvalHooks, EvalsBlueprint, Evaluator
 from flask_braintrust_evals.cli import evals_cli
-from flask_braintrust_evals.cli.stored.case_json import parse_json
+from flask_braintrust_evals.serialization.strict_json import parse_json
 
 BAD = {"input": "bad"}
 CASES = [{"input": "a", "expected": "a"}, {"input": "b", "expected": "x"}]

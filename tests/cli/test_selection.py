@@ -12,7 +12,7 @@ from click.testing import Result
 
 from flask_braintrust_evals import Evaluator
 from flask_braintrust_evals.cli.commands import run_command
-from flask_braintrust_evals.cli.commands.request import prepare_run
+from flask_braintrust_evals.cli.commands.prepare import prepare_run
 
 from .test_run import app_of, evals, exact
 

@@ -78,7 +78,7 @@ def test_every_kind_of_progress_is_documented() -> None:
 
 
 def test_every_option_of_the_command_line_is_documented() -> None:
-    from flask_braintrust_evals.cli.commands.group import check_server, run_evaluators
+    from flask_braintrust_evals.cli.commands.evals_group import check_server, run_evaluators
     from flask_braintrust_evals.cli.commands.ps_commands import cancel_runs, list_runs
 
     text = (ROOT / "docs" / "command-line.md").read_text("utf-8")

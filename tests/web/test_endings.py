@@ -85,7 +85,7 @@ def test_a_run_that_has_nothing_to_deliver_is_not_waited_for(
             noted.append(run)
             return lambda: None
 
-    monkeypatch.setattr("flask_braintrust_evals.web.answers.evals.ENDINGS", Noting())
+    monkeypatch.setattr("flask_braintrust_evals.web.answers.eval_answer.ENDINGS", Noting())
     alone = Api(make_app(Evaluator("alone", echo), BRAINTRUST_EVALS_AUTH="none"), token=None)
     assert alone.outputs(name="alone", data=CASES) == ["a", "b"]
     assert not noted

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from flask_braintrust_evals import Classification, Evaluator, Score
-from flask_braintrust_evals.cli.stored.result_format import FORMAT
-from flask_braintrust_evals.cli.stored.saved_results import SavedResults
+from flask_braintrust_evals.cli.stored_results.result_format import FORMAT
+from flask_braintrust_evals.cli.stored_results.saved_results import SavedResults
 from tests.cli.test_run import app_of, evals
 
 from .page_modules import needs_node, run_in_node

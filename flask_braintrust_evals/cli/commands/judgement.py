@@ -9,7 +9,7 @@ from flask_braintrust_evals.cli.judging.baseline import compare
 from flask_braintrust_evals.cli.judging.max_failures import MaxFailures
 from flask_braintrust_evals.cli.reports.result_json import saved_run
 from flask_braintrust_evals.cli.running.outcome import Outcome
-from flask_braintrust_evals.cli.stored.saved_results import SavedResults
+from flask_braintrust_evals.cli.stored_results.saved_results import SavedResults
 from flask_braintrust_evals.engine.evaluator import Evaluator
 from flask_braintrust_evals.engine.values.summary import cases_text
 

@@ -28,14 +28,14 @@ from flask_braintrust_evals.cli.reports.markdown import markdown
 from flask_braintrust_evals.cli.reports.report import report
 from flask_braintrust_evals.cli.reports.result_json import as_json
 from flask_braintrust_evals.cli.running.outcome import Outcome, run
-from flask_braintrust_evals.cli.stored.saved_results import SavedResults
+from flask_braintrust_evals.cli.stored_results.saved_results import SavedResults
 from flask_braintrust_evals.cli.terminal.terminal import echo
 from flask_braintrust_evals.engine.evaluator import Evaluator
 from flask_braintrust_evals.errors import EvalsError, RequestError
 from flask_braintrust_evals.runs.host import Host
 
 from .judgement import Judgement
-from .request import RunOptions, check_evaluators, check_source, prepare_run
+from .prepare import RunOptions, check_evaluators, check_source, prepare_run
 from .stores import Stores
 
 

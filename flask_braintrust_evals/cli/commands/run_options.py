@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import click
 
-from flask_braintrust_evals.cli.inputs.choice import SHOWN
+from flask_braintrust_evals.cli.judging.shown_cases import SHOWN
 from flask_braintrust_evals.cli.servers.server_options import org_option
 from flask_braintrust_evals.cli.terminal.terminal import json_option
 from flask_braintrust_evals.engine.values.option_checks import MAX_RETRIES

@@ -7,13 +7,12 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from flask_braintrust_evals.cli.stored.digests import digest_of_code, digest_of_run
-from flask_braintrust_evals.cli.stored.journal import Journal
-from flask_braintrust_evals.cli.stored.result_cache import ResultCache
+from flask_braintrust_evals.cli.running.known_results import KnownResults, ResultStore
+from flask_braintrust_evals.cli.stored_results.digests import digest_of_code, digest_of_run
+from flask_braintrust_evals.cli.stored_results.journal import Journal
+from flask_braintrust_evals.cli.stored_results.result_cache import ResultCache
 from flask_braintrust_evals.cli.terminal.terminal import echo, styled
 from flask_braintrust_evals.engine.evaluator import Evaluator
-
-from .known_results import KnownResults, ResultStore
 
 
 class Stores:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import IO, Any, NoReturn
 
-from flask_braintrust_evals.cli.stored.digests import own_files
+from flask_braintrust_evals.cli.stored_results.digests import own_files
 from flask_braintrust_evals.cli.terminal.interrupts import signal_of
 from flask_braintrust_evals.cli.terminal.terminal import echo, styled
 

@@ -10,11 +10,11 @@ from typing import Any
 
 import click
 
-from flask_braintrust_evals.cli.stored.case_json import parse_json
 from flask_braintrust_evals.cli.terminal.terminal import echo, styled
 from flask_braintrust_evals.engine.values.cases import FIELDS, EvalCase, misspelled_key
 from flask_braintrust_evals.errors import DataError
 from flask_braintrust_evals.runs.spec import InlineCases
+from flask_braintrust_evals.serialization.strict_json import parse_json
 from flask_braintrust_evals.texts.excerpts import MAX_QUOTED, shortened
 
 from .tables import table_cases

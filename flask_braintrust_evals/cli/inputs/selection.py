@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from flask_braintrust_evals.cli.stored.saved_results import key_of_case
+from flask_braintrust_evals.cli.stored_results.saved_results import key_of_case
 from flask_braintrust_evals.engine.running.case_source import PlacedCase
 from flask_braintrust_evals.engine.values.cases import EvalCase
 from flask_braintrust_evals.engine.values.summary import cases_text

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 from typing import Any
 
-from flask_braintrust_evals.cli.stored.case_json import parse_json
+from flask_braintrust_evals.serialization.strict_json import parse_json
 from flask_braintrust_evals.texts.suggestions import is_misspelled
 
 FIELDS = ("input", "expected", "metadata", "tags", "id")

@@ -9,10 +9,10 @@ from typing import Any
 
 import click
 
-from flask_braintrust_evals.cli.stored.case_json import parse_json
 from flask_braintrust_evals.engine.evaluator import Evaluator
 from flask_braintrust_evals.engine.parameters.saved import SavedParameterSet
 from flask_braintrust_evals.engine.parameters.schemas import json_type, referred
+from flask_braintrust_evals.serialization.strict_json import parse_json
 from flask_braintrust_evals.texts.suggestions import did_you_mean
 
 _EXAMPLES = {

@@ -10,7 +10,7 @@ from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from flask_braintrust_evals.cli.stored.saved_results import SavedCase, SavedRun
+from flask_braintrust_evals.cli.stored_results.saved_results import SavedCase, SavedRun
 from flask_braintrust_evals.engine.values.summary import cases_text
 
 from .chance import NOISE, TOLERANCE, chance_of

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from flask_braintrust_evals.cli.running.outcome import Outcome
-from flask_braintrust_evals.cli.stored.result_format import FORMAT, VERSION
+from flask_braintrust_evals.cli.stored_results.result_format import FORMAT, VERSION
 from flask_braintrust_evals.playground.report_page import report
 from flask_braintrust_evals.texts.safe_texts import clean_text
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Sequence
 
-from flask_braintrust_evals.cli.inputs.choice import chosen_cases
+from flask_braintrust_evals.cli.judging.shown_cases import chosen_cases
 from flask_braintrust_evals.cli.running.outcome import Outcome
 from flask_braintrust_evals.engine.values.results import CaseResult
 from flask_braintrust_evals.serialization.json_writing import dumps_or_reason

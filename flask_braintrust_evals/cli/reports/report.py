@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from flask_braintrust_evals.cli.inputs.choice import chosen_cases
+from flask_braintrust_evals.cli.judging.shown_cases import chosen_cases
 from flask_braintrust_evals.cli.running.outcome import Outcome
-from flask_braintrust_evals.cli.running.thread_hint import HINT, has_thread_error
 from flask_braintrust_evals.cli.terminal.terminal import styled
 from flask_braintrust_evals.engine.values.results import CaseError
 
 from .case_texts import case_lines, scorer_failures
 from .result_json import experiment_of
 from .summary_tables import metric_table, score_table
+from .thread_hint import HINT, has_thread_error
 
 
 def report(outcome: Outcome, show: str, verbose: bool) -> str:

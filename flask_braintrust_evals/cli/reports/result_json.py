@@ -11,13 +11,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from flask_braintrust_evals.cli.running.outcome import Outcome
-from flask_braintrust_evals.cli.stored.result_format import FORMAT, VERSION
-from flask_braintrust_evals.cli.stored.saved_results import SavedRun, saved_case
-from flask_braintrust_evals.engine.values.results import CaseResult, EvalResult
+from flask_braintrust_evals.cli.stored_results.case_body import case_body, plain_json
+from flask_braintrust_evals.cli.stored_results.result_format import FORMAT, VERSION
+from flask_braintrust_evals.cli.stored_results.saved_results import SavedRun, saved_case
+from flask_braintrust_evals.engine.values.results import EvalResult
 from flask_braintrust_evals.engine.values.summary import MetricSummary
-from flask_braintrust_evals.serialization.json_writing import dumps_or_reason
-from flask_braintrust_evals.texts.error_texts import cut_stack
-from flask_braintrust_evals.texts.safe_texts import clean_text, safe_text
+from flask_braintrust_evals.texts.safe_texts import clean_text
 
 from .quantiles import quantile
 from .summary_tables import SHARES, compared_score
@@ -52,7 +51,7 @@ def run_body(outcome: Outcome, spans: bool = False) -> dict[str, Any]:
         "id": outcome.id,
         "label": None,
         "state": _state(outcome),
-        "parameters": _plain(outcome.parameters),
+        "parameters": plain_json(outcome.parameters),
         "passed": outcome.is_good,
         "error": outcome.error,
         "started": outcome.started,
@@ -78,37 +77,6 @@ def run_body(outcome: Outcome, spans: bool = False) -> dict[str, Any]:
         "lost_spans": outcome.lost_spans,
         "results": [case_body(each, spans) for each in result.results],
     }
-
-
-def case_body(result: CaseResult, spans: bool = False) -> dict[str, Any]:
-    """Return the result of a case as values of JSON, with its spans if asked for."""
-    body = {
-        "id": None if result.case.id is None else safe_text(result.case.id),
-        "index": result.ref.index,
-        "trial_index": result.ref.trial_index,
-        "input": _plain(result.case.input),
-        "expected": _plain(result.case.expected),
-        "output": None if result.output_data is None else json.loads(result.output_data),
-        "error": None if result.error is None else str(result.error),
-        "error_place": result.error.place or None if result.error is not None else None,
-        "error_stack": cut_stack(result.error.stack) or None if result.error else None,
-        "scores": {name: score.score for name, score in result.scores.items()},
-        "score_metadata": {
-            name: _plain(score.metadata) for name, score in result.scores.items() if score.metadata
-        },
-        "classifications": _plain(result.classifications),
-        "scorer_errors": {name: str(error) for name, error in result.scorer_errors.items()},
-        "metadata": _plain(result.metadata),
-        "tags": _plain(list(result.tags)),
-        "seconds": result.duration,
-        "metrics": result.metrics,
-        "scorer_metrics": result.scorer_metrics,
-    }
-    if spans and result.spans is not None:
-        body["spans"] = _plain(result.spans.spans)
-        if result.spans.left_out:
-            body["spans_cut"] = result.spans.left_out
-    return body
 
 
 def saved_run(result: EvalResult) -> SavedRun:
@@ -158,7 +126,3 @@ def _comparison(outcome: Outcome) -> dict[str, Any] | None:
     if outcome.comparison.skipped:
         return {"status": "skipped", "reason": outcome.comparison.skipped}
     return {"status": "success"}
-
-
-def _plain(value: Any) -> Any:
-    return json.loads(dumps_or_reason(value))

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Any
 
-from flask_braintrust_evals.cli.inputs.choice import is_failure
 from flask_braintrust_evals.cli.judging.baseline import BaselineComparison
 from flask_braintrust_evals.cli.judging.max_failures import NO_FAILURES, MaxFailures
+from flask_braintrust_evals.cli.judging.shown_cases import is_failure
 from flask_braintrust_evals.cli.judging.thresholds import too_low_text
 from flask_braintrust_evals.cli.terminal.bar import progress_bar
 from flask_braintrust_evals.cli.terminal.interrupts import catch_interrupt, print_hint, signal_of

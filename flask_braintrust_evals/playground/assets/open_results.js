@@ -8,7 +8,7 @@ import { Run } from "./run.js";
 
 const IN_REPORT = /<script type="application\/json" id="report-data">([^<]*)<\/script>/;
 
-// What a text seems to be that is not valid JSON. cli/stored/file_kinds.py does the same.
+// What a text seems to be that is not valid JSON. cli/stored_results/file_kinds.py does the same.
 const KINDS = [
   [/^<(!doctype html|html)\b/i, "HTML, and no report"],
   [/^</, "XML"],

@@ -58,7 +58,7 @@ def _is_own_page(request: Request, origin: str) -> bool:
 
     The schemes are not compared, because they differ behind a proxy that terminates TLS. A page
     whose own host name resolves to this server (DNS rebinding) passes too. Where requests need a
-    token, it has none to send; otherwise the host name must be a known one, see :mod:`.checks`.
+    token, it has none to send; otherwise the host name must be a known one, see :mod:`.admission`.
     """
     site = request.headers.get("Sec-Fetch-Site", "same-origin")
     host = request.headers.get("Host", "")

@@ -11,9 +11,9 @@ from typing import IO, Any
 
 import click
 
+from flask_braintrust_evals.serialization.strict_json import parse_json
 from flask_braintrust_evals.texts.safe_texts import clean_text
 
-from .case_json import parse_json
 from .result_format import VERSION
 
 FORMAT = "flask-braintrust-evals/journal"

@@ -13,11 +13,11 @@ import click
 
 from flask_braintrust_evals.engine.values.cases import EvalCase
 from flask_braintrust_evals.serialization.json_writing import dumps_or_reason
+from flask_braintrust_evals.serialization.strict_json import parse_json
 from flask_braintrust_evals.texts.excerpts import excerpt
 from flask_braintrust_evals.texts.safe_texts import safe_text
 from flask_braintrust_evals.texts.suggestions import did_you_mean
 
-from .case_json import parse_json
 from .file_kinds import seems_to_be
 from .result_format import FORMAT, VERSION
 

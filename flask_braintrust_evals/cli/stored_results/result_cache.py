@@ -11,9 +11,8 @@ import click
 
 from flask_braintrust_evals.concurrency.one_thread import OneThread
 from flask_braintrust_evals.serialization.json_writing import dumps
+from flask_braintrust_evals.serialization.strict_json import parse_json
 from flask_braintrust_evals.texts.safe_texts import clean_text
-
-from .case_json import parse_json
 
 _NO_FILES = 2**40
 """Characters from which on a text would be in a file of its own."""

@@ -6,11 +6,11 @@ import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from flask_braintrust_evals.cli.inputs.choice import is_failure
-from flask_braintrust_evals.cli.reports.result_json import case_body
-from flask_braintrust_evals.cli.stored.digests import digest_of_case
-from flask_braintrust_evals.cli.stored.journal import Journal
-from flask_braintrust_evals.cli.stored.result_cache import ResultCache
+from flask_braintrust_evals.cli.judging.shown_cases import is_failure
+from flask_braintrust_evals.cli.stored_results.case_body import case_body
+from flask_braintrust_evals.cli.stored_results.digests import digest_of_case
+from flask_braintrust_evals.cli.stored_results.journal import Journal
+from flask_braintrust_evals.cli.stored_results.result_cache import ResultCache
 from flask_braintrust_evals.cli.terminal.terminal import echo, styled
 from flask_braintrust_evals.engine.running.executor import CaseExecutor, CaseJob, Emit
 from flask_braintrust_evals.engine.values.events import (
