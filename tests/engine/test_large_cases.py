@@ -12,18 +12,18 @@ from typing import Any
 
 import pytest
 
+from flask_braintrust_evals.engine.cases.case_runner import CaseRunner
+from flask_braintrust_evals.engine.cases.executor import CaseJob, Emit
+from flask_braintrust_evals.engine.cases.hooks import EvalHooks
 from flask_braintrust_evals.engine.evaluator import Evaluator
-from flask_braintrust_evals.engine.running.case_runner import CaseRunner
-from flask_braintrust_evals.engine.running.executor import CaseJob, Emit
-from flask_braintrust_evals.engine.running.hooks import EvalHooks
-from flask_braintrust_evals.engine.running.large_cases import (
+from flask_braintrust_evals.engine.running.run import Run
+from flask_braintrust_evals.engine.sources.large_cases import (
     COPIES,
     LARGE,
     ROOM,
     Room,
     size_if_large,
 )
-from flask_braintrust_evals.engine.running.run import Run
 from flask_braintrust_evals.engine.values.cases import EvalCase
 from flask_braintrust_evals.engine.values.events import CaseFinished, Event, RunFailed, TaskFinished
 from tests.support import PATIENCE, eventually, happens, in_time, waiting_in

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import contextvars
 
+from flask_braintrust_evals.engine.cases.case_runner import CaseRunner
+from flask_braintrust_evals.engine.cases.executor import CaseJob, Emit
 from flask_braintrust_evals.engine.values.attachments import AttachmentStore, current_store
-
-from .case_runner import CaseRunner
-from .executor import CaseJob, Emit
 
 
 class LocalExecutor:

@@ -16,6 +16,9 @@ from typing import Any
 
 from flask_braintrust_evals.concurrency.places import Places
 from flask_braintrust_evals.concurrency.timers import Timer, call_later
+from flask_braintrust_evals.engine.cases.executor import CaseExecutor
+from flask_braintrust_evals.engine.sources.case_source import CaseSource, CasesToMake
+from flask_braintrust_evals.engine.sources.large_cases import Room
 from flask_braintrust_evals.engine.values.events import (
     CaseFinished,
     CaseStarted,
@@ -26,10 +29,7 @@ from flask_braintrust_evals.engine.values.events import (
 from flask_braintrust_evals.engine.values.summary import RunSummary, cases_text
 from flask_braintrust_evals.errors import EvalsError, RunError, RunTimeoutError
 
-from .case_source import CaseSource, CasesToMake
 from .event_flow import EventFlow
-from .executor import CaseExecutor
-from .large_cases import Room
 from .open_cases import OpenCases
 from .run_state import RunState
 from .run_users import CONSUMER, RunUsers

@@ -19,15 +19,15 @@ from flask_braintrust_evals.engine.parameters.values import Parameters
 from flask_braintrust_evals.engine.tracing import attributes
 from flask_braintrust_evals.engine.tracing.case_trace import CaseTrace
 from flask_braintrust_evals.engine.tracing.eval_tracer import set_failure
+from flask_braintrust_evals.engine.tracing.memory_tracing import CaseCollector
+from flask_braintrust_evals.engine.user_code.user_code import UserCode
 from flask_braintrust_evals.engine.values.results import CaseResult
 from flask_braintrust_evals.engine.values.scores import to_classifications, to_scores
 from flask_braintrust_evals.tracing import semconv
 from flask_braintrust_evals.tracing.span_context import span_context
 
-from .memory_tracing import CaseCollector
 from .score_names import name_scores
 from .scorer_run import ScorerRun
-from .user_code import UserCode
 
 QUICK_SECONDS = 0.001
 """A scorer whose last call took less is called on the worker's own thread, which costs less than

@@ -15,12 +15,13 @@ from opentelemetry.trace import SpanContext
 
 from flask_braintrust_evals.engine.calls.signatures import ScorerCall, TaskCall
 from flask_braintrust_evals.engine.tracing import span_classes
-from flask_braintrust_evals.engine.tracing.eval_tracer import EvalTracer
-from flask_braintrust_evals.engine.tracing.span_scope import current_scope
 from flask_braintrust_evals.tracing.collector import SpanCollector
 from flask_braintrust_evals.tracing.processor import process_processor, sdk_provider
 from flask_braintrust_evals.tracing.usage import CaseUsage
 from flask_braintrust_evals.tracing.usage_collector import UsageCollector
+
+from .eval_tracer import EvalTracer
+from .span_scope import current_scope
 
 
 class CaseCollector(Protocol):

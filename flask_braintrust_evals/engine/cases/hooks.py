@@ -125,12 +125,12 @@ class EvalHooks(dict[str, Any]):
 
         Args:
             event: ``event`` is one of
-                :data:`~flask_braintrust_evals.engine.running.hooks.PROGRESS_EVENTS`, by default
+                :data:`~flask_braintrust_evals.engine.cases.hooks.PROGRESS_EVENTS`, by default
                 ``progress``; ``data`` is the text, or a value that is sent as JSON; ``format``
                 (default ``"code"``) is one of
-                :data:`~flask_braintrust_evals.engine.running.hooks.PROGRESS_FORMATS`, and
+                :data:`~flask_braintrust_evals.engine.cases.hooks.PROGRESS_FORMATS`, and
                 ``output_type`` (default ``"completion"``) one of
-                :data:`~flask_braintrust_evals.engine.running.hooks.PROGRESS_OUTPUT_TYPES`.
+                :data:`~flask_braintrust_evals.engine.cases.hooks.PROGRESS_OUTPUT_TYPES`.
 
         Raises:
             TypeError: ``event`` is not a mapping.

@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from flask_braintrust_evals.concurrency.cancellation import Cancellation
+from flask_braintrust_evals.engine.cases.executor import CaseJob
 from flask_braintrust_evals.engine.values.cases import FIELDS, EvalCase, own_trial_count
 from flask_braintrust_evals.engine.values.summary import cases_text
 from flask_braintrust_evals.errors import CloudError, DataError, EvalsError, TooManyCasesError
 from flask_braintrust_evals.texts.error_texts import error_text
 from flask_braintrust_evals.texts.excerpts import MAX_QUOTED, shortened
 
-from .executor import CaseJob
 from .large_cases import Room
 
 logger = logging.getLogger("flask_braintrust_evals")
