@@ -8,7 +8,7 @@ import pytest
 from flask import current_app, has_request_context
 
 from flask_braintrust_evals import EvalHooks, Evaluator
-from flask_braintrust_evals.web.answers import evals
+from flask_braintrust_evals.web.answers import eval_answer
 from tests.standin import StandIn
 from tests.support import TOKEN
 
@@ -152,7 +152,7 @@ def test_a_run_of_no_case_warns_in_the_summary_and_in_the_log(
 def test_a_run_that_fails_by_an_unexpected_error_is_logged_as_failed(
     local: Api, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(evals, "summary_body", lambda *_: 1 / 0)
+    monkeypatch.setattr(eval_answer, "summary_body", lambda *_: 1 / 0)
     assert "internal error" in local.events()[0].data
     assert "internal error" in local.refusal(500, stream=False)
     logged = [each for each in caplog.records if "run of 'echo'" in each.message]
