@@ -20,10 +20,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from flask_braintrust_evals import Evaluator
-from flask_braintrust_evals.cloud.addresses import AddressRules
-from flask_braintrust_evals.cloud.client import CloudClient
-from flask_braintrust_evals.cloud.sessions import Organization, UserSession
-from flask_braintrust_evals.cloud.tokens import Token
+from flask_braintrust_evals.cloud.http.addresses import AddressRules
+from flask_braintrust_evals.cloud.http.client import CloudClient
+from flask_braintrust_evals.cloud.http.tokens import Token
+from flask_braintrust_evals.cloud.sessions.user_session import Organization, UserSession
 from flask_braintrust_evals.cloud.tracing.encoder import OtlpEncoder
 from flask_braintrust_evals.cloud.tracing.pipeline import SpanPipeline
 from flask_braintrust_evals.engine.cases.case_runner import CaseRunner

@@ -92,6 +92,17 @@ PARTS = {
         "registry",
     ),
     "distribution": ("messaging", "worker", "owner"),
+    "cloud": (
+        "http",
+        "sessions",
+        "attachments",
+        "functions",
+        "objects",
+        "parents",
+        "rows",
+        "uploads",
+        "tracing",
+    ),
     "web": ("requests", "access", "monitoring", "answers", "descriptions", "page"),
     "cli": (
         "terminal",

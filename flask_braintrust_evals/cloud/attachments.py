@@ -8,7 +8,7 @@ from typing import Any
 from flask_braintrust_evals.errors import CloudError
 from flask_braintrust_evals.texts.excerpts import excerpt
 
-from .sessions import UserSession
+from .sessions.user_session import UserSession
 
 MAX_BYTES = 100_000_000
 """Maximum bytes of an attachment that is loaded."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from .answers import MAX_ANSWER, MAX_VALUES
-from .sessions import UserSession
+from .http.answers import MAX_ANSWER, MAX_VALUES
+from .sessions.user_session import UserSession
 
 
 def invoke(

@@ -12,7 +12,7 @@ from urllib.parse import quote
 
 from flask_braintrust_evals.errors import CloudError, CloudNotFoundError, RequestError
 
-from .sessions import UserSession
+from .sessions.user_session import UserSession
 
 logger = logging.getLogger("flask_braintrust_evals")
 

@@ -7,9 +7,9 @@ from typing import Any, Literal
 
 from flask_braintrust_evals.errors import CloudError
 
-from .answers import MAX_PAGE, MAX_PAGE_VALUES
-from .sessions import UserSession
-from .tokens import keyed_digest
+from .http.answers import MAX_PAGE, MAX_PAGE_VALUES
+from .http.tokens import keyed_digest
+from .sessions.user_session import UserSession
 
 PAGE_SIZE = 1000
 """Rows per request. Braintrust allows about 20 requests per minute for one object."""

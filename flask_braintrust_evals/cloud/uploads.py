@@ -20,7 +20,7 @@ from flask_braintrust_evals.concurrency.gevent_patch import is_patched, real_thr
 from flask_braintrust_evals.errors import CloudError
 
 from .attachments import name_of
-from .sessions import UserSession
+from .sessions.user_session import UserSession
 
 logger = logging.getLogger("flask_braintrust_evals")
 

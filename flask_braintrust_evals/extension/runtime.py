@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from flask import Flask
 
-from flask_braintrust_evals.cloud.session_cache import SessionCache
+from flask_braintrust_evals.cloud.sessions.session_cache import SessionCache
 from flask_braintrust_evals.concurrency.places import Places
 from flask_braintrust_evals.config.settings import Settings
 from flask_braintrust_evals.contrib import (

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from flask_braintrust_evals.cloud import objects
 from flask_braintrust_evals.cloud.attachments import AttachmentLoader
 from flask_braintrust_evals.cloud.rows import Row, fetch_rows
-from flask_braintrust_evals.cloud.sessions import UserSession
+from flask_braintrust_evals.cloud.sessions.user_session import UserSession
 from flask_braintrust_evals.concurrency.cancellation import Cancellation
 from flask_braintrust_evals.engine.evaluator import Evaluator
 from flask_braintrust_evals.engine.sources.own_cases import is_to_be_made, make_cases

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flask_braintrust_evals.cloud.sessions import Endpoints
+from flask_braintrust_evals.cloud.sessions.user_session import Endpoints
 from flask_braintrust_evals.config.settings import Settings
 
 

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import Any
 
-from flask_braintrust_evals.cloud.sessions import UserSession
+from flask_braintrust_evals.cloud.sessions.user_session import UserSession
 from flask_braintrust_evals.cloud.tracing.outgoing import Customize
 from flask_braintrust_evals.concurrency.places import Places
 from flask_braintrust_evals.config.settings import Settings

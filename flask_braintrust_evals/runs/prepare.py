@@ -8,7 +8,7 @@ from collections.abc import Callable
 from opentelemetry import trace
 
 from flask_braintrust_evals.cloud import objects
-from flask_braintrust_evals.cloud.sessions import UserSession
+from flask_braintrust_evals.cloud.sessions.user_session import UserSession
 from flask_braintrust_evals.cloud.tracing.limits import MAX_ATTRIBUTE_BYTES
 from flask_braintrust_evals.cloud.tracing.pipeline import SpanPipeline
 from flask_braintrust_evals.cloud.uploads import AttachmentUploads

@@ -9,7 +9,7 @@ from typing import Any
 
 from flask_braintrust_evals.cloud import objects
 from flask_braintrust_evals.cloud.parents import Parent
-from flask_braintrust_evals.cloud.sessions import UserSession
+from flask_braintrust_evals.cloud.sessions.user_session import UserSession
 from flask_braintrust_evals.engine.evaluator import Evaluator
 from flask_braintrust_evals.engine.parameters.saved import SavedParameterSet
 from flask_braintrust_evals.errors import CloudNotFoundError

@@ -15,7 +15,7 @@ from opentelemetry.trace import (
 
 from flask_braintrust_evals.cloud.functions import invoke
 from flask_braintrust_evals.cloud.parents import Parent
-from flask_braintrust_evals.cloud.sessions import UserSession
+from flask_braintrust_evals.cloud.sessions.user_session import UserSession
 from flask_braintrust_evals.concurrency.cancellation import Cancellation
 from flask_braintrust_evals.concurrency.places import Places
 from flask_braintrust_evals.concurrency.turns import let_others_run

@@ -25,7 +25,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from flask_braintrust_evals.cloud.tokens import keyed_digest
+from flask_braintrust_evals.cloud.http.tokens import keyed_digest
 from flask_braintrust_evals.concurrency.gevent_patch import new_lock, start_thread
 from flask_braintrust_evals.concurrency.job import DeadlineError, Job
 from flask_braintrust_evals.config.settings import Settings

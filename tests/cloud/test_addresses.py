@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from flask_braintrust_evals.cloud.addresses import AddressRules, Origin, is_public
+from flask_braintrust_evals.cloud.http.addresses import AddressRules, Origin, is_public
 from flask_braintrust_evals.errors import CloudAddressError
 
 HOW = "set BRAINTRUST_API_URL, or add the host to BRAINTRUST_EVALS_API_HOSTS"

@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from flask_braintrust_evals.cloud import answers
-from flask_braintrust_evals.cloud.addresses import AddressRules
-from flask_braintrust_evals.cloud.client import CloudClient
-from flask_braintrust_evals.cloud.tokens import Token
+from flask_braintrust_evals.cloud.http import answers
+from flask_braintrust_evals.cloud.http.addresses import AddressRules
+from flask_braintrust_evals.cloud.http.client import CloudClient
+from flask_braintrust_evals.cloud.http.tokens import Token
 from flask_braintrust_evals.errors import CloudError, CloudTimeoutError
 from tests.standin import StandIn
 from tests.support import TOKEN, python
@@ -158,9 +158,9 @@ def test_under_gevent_an_answer_that_comes_without_a_pause_does_not_stop_other_g
         monkey.patch_all()
         import subprocess, sys, time
         import gevent
-        from flask_braintrust_evals.cloud.addresses import AddressRules
-        from flask_braintrust_evals.cloud.client import CloudClient
-        from flask_braintrust_evals.cloud.tokens import Token
+        from flask_braintrust_evals.cloud.http.addresses import AddressRules
+        from flask_braintrust_evals.cloud.http.client import CloudClient
+        from flask_braintrust_evals.cloud.http.tokens import Token
         from flask_braintrust_evals.errors import CloudError
 
         sender = subprocess.Popen([sys.executable, "-c", {ENDLESS!r}], stdout=subprocess.PIPE)
@@ -193,9 +193,9 @@ def test_under_gevent_nothing_that_is_waited_for_takes_longer_than_the_limit() -
         monkey.patch_all()
         import time
         import gevent
-        from flask_braintrust_evals.cloud.addresses import AddressRules
-        from flask_braintrust_evals.cloud.client import CloudClient
-        from flask_braintrust_evals.cloud.tokens import Token
+        from flask_braintrust_evals.cloud.http.addresses import AddressRules
+        from flask_braintrust_evals.cloud.http.client import CloudClient
+        from flask_braintrust_evals.cloud.http.tokens import Token
         from flask_braintrust_evals.errors import CloudError
         from tests.standin import StandIn
 

@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 
 from flask_braintrust_evals.cloud import attachments
-from flask_braintrust_evals.cloud.addresses import AddressRules
 from flask_braintrust_evals.cloud.attachments import AttachmentLoader
-from flask_braintrust_evals.cloud.client import CloudClient
-from flask_braintrust_evals.cloud.tokens import Token
+from flask_braintrust_evals.cloud.http.addresses import AddressRules
+from flask_braintrust_evals.cloud.http.client import CloudClient
+from flask_braintrust_evals.cloud.http.tokens import Token
 from flask_braintrust_evals.errors import CloudError
 
 STORED = {

@@ -14,10 +14,10 @@ from typing import Any
 
 import pytest
 
-from flask_braintrust_evals.cloud.addresses import AddressRules
-from flask_braintrust_evals.cloud.attempts import BearerAuth
-from flask_braintrust_evals.cloud.client import RETRIES, CloudClient
-from flask_braintrust_evals.cloud.tokens import Token
+from flask_braintrust_evals.cloud.http.addresses import AddressRules
+from flask_braintrust_evals.cloud.http.attempts import BearerAuth
+from flask_braintrust_evals.cloud.http.client import RETRIES, CloudClient
+from flask_braintrust_evals.cloud.http.tokens import Token
 from flask_braintrust_evals.errors import (
     CloudError,
     CloudForbiddenError,
@@ -480,9 +480,9 @@ def test_under_gevent_each_thread_has_connections_of_its_own() -> None:
     script = """
     from gevent import monkey
     monkey.patch_all()
-    from flask_braintrust_evals.cloud.addresses import AddressRules
-    from flask_braintrust_evals.cloud.client import CloudClient
-    from flask_braintrust_evals.cloud.tokens import Token
+    from flask_braintrust_evals.cloud.http.addresses import AddressRules
+    from flask_braintrust_evals.cloud.http.client import CloudClient
+    from flask_braintrust_evals.cloud.http.tokens import Token
     from flask_braintrust_evals.concurrency.real_threads import start_real_thread
     from flask_braintrust_evals.concurrency.job import Job
     from tests.standin import StandIn

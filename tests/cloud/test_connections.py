@@ -15,13 +15,13 @@ from typing import Any
 import pytest
 import trustme
 
-from flask_braintrust_evals.cloud import connections
-from flask_braintrust_evals.cloud.addresses import AddressRules
-from flask_braintrust_evals.cloud.client import CloudClient
+from flask_braintrust_evals.cloud.http import connections
+from flask_braintrust_evals.cloud.http.addresses import AddressRules
+from flask_braintrust_evals.cloud.http.client import CloudClient
+from flask_braintrust_evals.cloud.http.tokens import Token
 from flask_braintrust_evals.cloud.rows import fetch_rows
-from flask_braintrust_evals.cloud.session_cache import SessionCache
-from flask_braintrust_evals.cloud.sessions import Endpoints, UserSession, log_in
-from flask_braintrust_evals.cloud.tokens import Token
+from flask_braintrust_evals.cloud.sessions.session_cache import SessionCache
+from flask_braintrust_evals.cloud.sessions.user_session import Endpoints, UserSession, log_in
 from flask_braintrust_evals.errors import CloudAddressError, CloudError
 from tests.standin import StandIn
 from tests.support import TOKEN

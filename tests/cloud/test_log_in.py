@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from flask_braintrust_evals.cloud import functions, objects
-from flask_braintrust_evals.cloud.sessions import Endpoints, UserSession, log_in
-from flask_braintrust_evals.cloud.tokens import Token
+from flask_braintrust_evals.cloud.http.tokens import Token
+from flask_braintrust_evals.cloud.sessions.user_session import Endpoints, UserSession, log_in
 from flask_braintrust_evals.errors import (
     AccessDeniedError,
     AuthenticationError,

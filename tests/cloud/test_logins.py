@@ -10,13 +10,18 @@ from typing import Any
 
 import pytest
 
-from flask_braintrust_evals.cloud import logins
-from flask_braintrust_evals.cloud.addresses import AddressRules
-from flask_braintrust_evals.cloud.client import CloudClient
-from flask_braintrust_evals.cloud.logins import MAX_LOGINS, REFUSAL_TTL
-from flask_braintrust_evals.cloud.session_cache import Lease, SessionCache
-from flask_braintrust_evals.cloud.sessions import Endpoints, Organization, UserSession, log_in
-from flask_braintrust_evals.cloud.tokens import Token
+from flask_braintrust_evals.cloud.http.addresses import AddressRules
+from flask_braintrust_evals.cloud.http.client import CloudClient
+from flask_braintrust_evals.cloud.http.tokens import Token
+from flask_braintrust_evals.cloud.sessions import logins
+from flask_braintrust_evals.cloud.sessions.logins import MAX_LOGINS, REFUSAL_TTL
+from flask_braintrust_evals.cloud.sessions.session_cache import Lease, SessionCache
+from flask_braintrust_evals.cloud.sessions.user_session import (
+    Endpoints,
+    Organization,
+    UserSession,
+    log_in,
+)
 from flask_braintrust_evals.errors import (
     AccessDeniedError,
     AuthenticationError,

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import StatusCode, Tracer, set_span_in_context
 
-from flask_braintrust_evals.cloud.sessions import UserSession
+from flask_braintrust_evals.cloud.sessions.user_session import UserSession
 from flask_braintrust_evals.cloud.tracing.limits import MAX_SPAN_BYTES, within_limits
 from flask_braintrust_evals.cloud.tracing.native_rows import (
     insert_request,

@@ -12,7 +12,7 @@ from flask_braintrust_evals.cloud import objects
 from flask_braintrust_evals.cloud.functions import invoke
 from flask_braintrust_evals.cloud.objects import CloudObject
 from flask_braintrust_evals.cloud.rows import fetch_rows
-from flask_braintrust_evals.cloud.sessions import UserSession
+from flask_braintrust_evals.cloud.sessions.user_session import UserSession
 from flask_braintrust_evals.errors import (
     CloudError,
     CloudForbiddenError,

@@ -10,7 +10,7 @@ import pytest
 
 from flask_braintrust_evals.cloud import rows
 from flask_braintrust_evals.cloud.rows import fetch_rows
-from flask_braintrust_evals.cloud.sessions import UserSession
+from flask_braintrust_evals.cloud.sessions.user_session import UserSession
 from flask_braintrust_evals.errors import CloudError
 from tests.standin import StandIn
 

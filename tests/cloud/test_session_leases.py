@@ -13,12 +13,12 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
 
-from flask_braintrust_evals.cloud.addresses import AddressRules
-from flask_braintrust_evals.cloud.client import CloudClient
-from flask_braintrust_evals.cloud.logins import REFUSAL_TTL
-from flask_braintrust_evals.cloud.session_cache import Lease, SessionCache
-from flask_braintrust_evals.cloud.sessions import Organization, UserSession
-from flask_braintrust_evals.cloud.tokens import Token
+from flask_braintrust_evals.cloud.http.addresses import AddressRules
+from flask_braintrust_evals.cloud.http.client import CloudClient
+from flask_braintrust_evals.cloud.http.tokens import Token
+from flask_braintrust_evals.cloud.sessions.logins import REFUSAL_TTL
+from flask_braintrust_evals.cloud.sessions.session_cache import Lease, SessionCache
+from flask_braintrust_evals.cloud.sessions.user_session import Organization, UserSession
 from flask_braintrust_evals.errors import AuthenticationError, CloudError
 from tests.support import eventually
 

@@ -16,8 +16,8 @@ import pytest
 from opentelemetry import trace
 from opentelemetry.trace import Tracer, set_span_in_context
 
-from flask_braintrust_evals.cloud.sessions import Endpoints, UserSession, log_in
-from flask_braintrust_evals.cloud.tokens import Token
+from flask_braintrust_evals.cloud.http.tokens import Token
+from flask_braintrust_evals.cloud.sessions.user_session import Endpoints, UserSession, log_in
 from flask_braintrust_evals.cloud.tracing.encoder import OtlpEncoder
 from flask_braintrust_evals.cloud.tracing.exporter import BATCH_SPANS
 from flask_braintrust_evals.cloud.tracing.pipeline import SpanPipeline

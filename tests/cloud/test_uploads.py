@@ -9,7 +9,7 @@ from typing import Any, cast
 import pytest
 
 from flask_braintrust_evals.cloud import uploads
-from flask_braintrust_evals.cloud.sessions import UserSession
+from flask_braintrust_evals.cloud.sessions.user_session import UserSession
 from flask_braintrust_evals.cloud.uploads import AttachmentUploads
 
 REFERENCE = {"type": "braintrust_attachment", "filename": "a.png", "content_type": "image/png"}

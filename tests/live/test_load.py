@@ -19,7 +19,7 @@ import requests
 
 from benchmarks.client import drive, read_run, request
 from benchmarks.machine import held_memory, open_files, threads
-from flask_braintrust_evals.cloud.connections import MIN_IDLE
+from flask_braintrust_evals.cloud.http.connections import MIN_IDLE
 from tests.server import Client, Gunicorn, cases, outputs
 from tests.standin import StandIn
 from tests.support import eventually

@@ -10,7 +10,7 @@ import pytest
 from flask import request
 
 from flask_braintrust_evals import Evaluator
-from flask_braintrust_evals.cloud import logins
+from flask_braintrust_evals.cloud.sessions import logins
 from tests.standin import StandIn
 from tests.support import TOKEN, eventually
 

@@ -11,12 +11,12 @@ import pytest
 import requests
 
 from flask_braintrust_evals import ConfigurationError, Session
-from flask_braintrust_evals.cloud import sessions
-from flask_braintrust_evals.cloud.addresses import AddressRules
-from flask_braintrust_evals.cloud.client import CloudClient
-from flask_braintrust_evals.cloud.connections import CheckedAdapter
-from flask_braintrust_evals.cloud.sessions import Endpoints, log_in
-from flask_braintrust_evals.cloud.tokens import Token
+from flask_braintrust_evals.cloud.http.addresses import AddressRules
+from flask_braintrust_evals.cloud.http.client import CloudClient
+from flask_braintrust_evals.cloud.http.connections import CheckedAdapter
+from flask_braintrust_evals.cloud.http.tokens import Token
+from flask_braintrust_evals.cloud.sessions import user_session
+from flask_braintrust_evals.cloud.sessions.user_session import Endpoints, log_in
 from flask_braintrust_evals.config.settings import Settings
 from flask_braintrust_evals.web.access.credentials import Credentials
 from tests.standin import StandIn
@@ -220,7 +220,7 @@ def test_a_bug_during_a_login_is_reported_without_the_token(
     def fail(*args: Any) -> None:
         raise ZeroDivisionError("a bug")
 
-    monkeypatch.setattr(sessions, "_choose", fail)
+    monkeypatch.setattr(user_session, "_choose", fail)
     app = cloud_app(cloud)
     error_of(Api(app, token=MARK).get("/list"), 500)
     assert reporter.reports

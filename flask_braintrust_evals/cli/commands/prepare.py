@@ -13,8 +13,8 @@ from flask_braintrust_evals.cli.inputs.cases import CaseFile
 from flask_braintrust_evals.cli.inputs.selection import Selection
 from flask_braintrust_evals.cli.running.outcome import IDLE_AFTER
 from flask_braintrust_evals.cli.servers.server_options import refuse_without
-from flask_braintrust_evals.cloud.sessions import UserSession, log_in
-from flask_braintrust_evals.cloud.tokens import Token
+from flask_braintrust_evals.cloud.http.tokens import Token
+from flask_braintrust_evals.cloud.sessions.user_session import UserSession, log_in
 from flask_braintrust_evals.config.settings import Settings
 from flask_braintrust_evals.engine.cases.executor import CaseExecutor
 from flask_braintrust_evals.engine.evaluator import Evaluator

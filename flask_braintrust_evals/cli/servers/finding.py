@@ -11,7 +11,7 @@ from typing import Any
 import requests
 import urllib3
 
-from flask_braintrust_evals.cloud.attempts import NoAuth
+from flask_braintrust_evals.cloud.http.attempts import NoAuth
 
 DEFAULT_TIMEOUT = 15.0
 """Seconds that an answer may take, and that a stream may send nothing."""

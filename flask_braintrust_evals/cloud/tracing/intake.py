@@ -5,7 +5,7 @@ from __future__ import annotations
 from opentelemetry import context as otel_context
 from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY
 
-from flask_braintrust_evals.cloud.sessions import UserSession
+from flask_braintrust_evals.cloud.sessions.user_session import UserSession
 
 from .encoder import OtlpChunk, export_request
 from .native_rows import NativeRow, insert_request

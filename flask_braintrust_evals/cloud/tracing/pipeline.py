@@ -10,7 +10,7 @@ from typing import Any
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import Tracer
 
-from flask_braintrust_evals.cloud.sessions import UserSession
+from flask_braintrust_evals.cloud.sessions.user_session import UserSession
 from flask_braintrust_evals.concurrency.gevent_patch import new_lock
 from flask_braintrust_evals.concurrency.job import Job
 from flask_braintrust_evals.tracing.collector import SizedSpan, SpanCollector

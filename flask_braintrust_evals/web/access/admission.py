@@ -7,9 +7,9 @@ from typing import Any
 
 from flask import Request
 
-from flask_braintrust_evals.cloud.session_cache import Lease, SessionCache
-from flask_braintrust_evals.cloud.sessions import UserSession, log_in
-from flask_braintrust_evals.cloud.tokens import Token
+from flask_braintrust_evals.cloud.http.tokens import Token
+from flask_braintrust_evals.cloud.sessions.session_cache import Lease, SessionCache
+from flask_braintrust_evals.cloud.sessions.user_session import UserSession, log_in
 from flask_braintrust_evals.config.settings import Session, Settings
 from flask_braintrust_evals.errors import (
     AccessDeniedError,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from flask_braintrust_evals.cloud.tokens import Token, keyed_digest
+from flask_braintrust_evals.cloud.http.tokens import Token, keyed_digest
 
 
 @dataclass(frozen=True)

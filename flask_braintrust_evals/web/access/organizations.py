@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from flask_braintrust_evals.cloud.sessions import Organization
+from flask_braintrust_evals.cloud.sessions.user_session import Organization
 from flask_braintrust_evals.config.settings import Settings, is_organization_id
 from flask_braintrust_evals.errors import AccessDeniedError
 

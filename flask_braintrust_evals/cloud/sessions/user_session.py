@@ -7,6 +7,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from flask_braintrust_evals.cloud.http.addresses import AddressRules
+from flask_braintrust_evals.cloud.http.client import CloudClient
+from flask_braintrust_evals.cloud.http.tokens import Token
 from flask_braintrust_evals.errors import (
     AccessDeniedError,
     AuthenticationError,
@@ -17,10 +20,6 @@ from flask_braintrust_evals.errors import (
     CloudUnauthorizedError,
     RequestError,
 )
-
-from .addresses import AddressRules
-from .client import CloudClient
-from .tokens import Token
 
 DEFAULT_RETRY_AFTER = 5.0
 """Seconds to wait before the next login, if Braintrust does not say how long."""

@@ -15,9 +15,10 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from flask_braintrust_evals.cloud.http.tokens import Token, keyed_digest
+
 from .logins import Login, Logins
-from .sessions import UserSession
-from .tokens import Token, keyed_digest
+from .user_session import UserSession
 
 logger = logging.getLogger("flask_braintrust_evals")
 

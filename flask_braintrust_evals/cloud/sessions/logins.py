@@ -18,7 +18,7 @@ from typing import Generic, TypeVar
 from flask_braintrust_evals.concurrency.gevent_patch import new_event, start_thread
 from flask_braintrust_evals.errors import CloudError, EvalsError, RequestError, TooManyLoginsError
 
-from .sessions import UserSession
+from .user_session import UserSession
 
 CLIENT_CHECK_INTERVAL = 0.25
 """Seconds between the checks whether the client of a request that waits has disconnected."""
