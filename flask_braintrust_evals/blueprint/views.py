@@ -16,7 +16,7 @@ from flask_braintrust_evals.extension.state import UNANSWERED, EvalsExtension, c
 from flask_braintrust_evals.runs.host import Requester
 from flask_braintrust_evals.runs.prepare import prepare
 from flask_braintrust_evals.runs.probe import PROBE, check_probe
-from flask_braintrust_evals.runs.request import EvalRequest
+from flask_braintrust_evals.runs.requests.request import EvalRequest
 from flask_braintrust_evals.web.access.admission import Caller, admit
 from flask_braintrust_evals.web.answers.eval_answer import EvalRun
 from flask_braintrust_evals.web.answers.responses import json_response

@@ -18,7 +18,7 @@ from flask_braintrust_evals.contrib import (
     join_braintrust_when_imported,
 )
 from flask_braintrust_evals.runs.host import Host
-from flask_braintrust_evals.runs.run_peers import Application
+from flask_braintrust_evals.runs.peers.run_peers import Application
 from flask_braintrust_evals.tracing.processor import process_processor
 from flask_braintrust_evals.web.access.run_slots import RunSlots
 from flask_braintrust_evals.web.monitoring.metrics import ServerMetrics

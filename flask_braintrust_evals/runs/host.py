@@ -19,8 +19,8 @@ from flask_braintrust_evals.tracing.collector import SpanCollector
 from flask_braintrust_evals.tracing.processor import CaseSpanProcessor
 from flask_braintrust_evals.tracing.span_keeper import SpanKeeper
 
-from .data import WithAttachments
 from .remote import Distribution
+from .sources.data import WithAttachments
 
 
 @dataclass(frozen=True)

@@ -27,16 +27,16 @@ from flask_braintrust_evals.tracing.collector import SpanCollector
 from flask_braintrust_evals.tracing.semconv import PARENT
 from flask_braintrust_evals.tracing.span_keeper import SpanKeeper
 
-from .case_data import CaseData
-from .data import open_data
+from .experiments.recording import Recording, project_query, record_below, record_in_new_experiment
+from .experiments.repository import CodeFields, code_fields
 from .host import Host, Requester
 from .limits import RunNumbers
-from .own_data import made_before_the_run, made_by_the_run, read_by_the_run
 from .prepared import PreparedRun
-from .recording import Recording, project_query, record_below, record_in_new_experiment
 from .remote import recording_order
 from .remote_scorers import remote_scorers
-from .repository import CodeFields, code_fields
+from .sources.case_data import CaseData
+from .sources.data import open_data
+from .sources.own_data import made_before_the_run, made_by_the_run, read_by_the_run
 from .spec import OwnCases, RunSpec
 
 

@@ -11,7 +11,7 @@ from flask_braintrust_evals.cloud.uploads import AttachmentUploads
 from flask_braintrust_evals.engine.calls.plan import CasePlan
 from flask_braintrust_evals.engine.running.run import Run
 
-from .recording import Recording
+from .experiments.recording import Recording
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from flask_braintrust_evals.engine.cases.case_runner import CaseRunner
 from flask_braintrust_evals.engine.cases.executor import CaseExecutor
 from flask_braintrust_evals.engine.evaluator import Evaluator
 
-from .recording import Recording
+from .experiments.recording import Recording
 from .spec import RunSpec
 
 

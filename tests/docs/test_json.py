@@ -15,7 +15,7 @@ from flask_braintrust_evals import EvalsBlueprint
 from flask_braintrust_evals.config.settings import Settings
 from flask_braintrust_evals.engine.cases.hooks import PROGRESS_EVENTS
 from flask_braintrust_evals.extension.setting_mistakes import known_settings
-from flask_braintrust_evals.runs.request import EvalRequest
+from flask_braintrust_evals.runs.requests.request import EvalRequest
 
 from .pages import PAGES, ROOT, blocks_of
 

@@ -16,7 +16,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from flask_braintrust_evals.cli import evals_cli
-from flask_braintrust_evals.runs import run_peers
+from flask_braintrust_evals.runs.peers import run_peers
 from tests.server import Client, Gunicorn, Stream, cases
 from tests.standin import StandIn
 from tests.support import eventually

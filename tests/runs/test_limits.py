@@ -10,7 +10,7 @@ from flask_braintrust_evals import Evaluator
 from flask_braintrust_evals.config.settings import Settings
 from flask_braintrust_evals.errors import RequestError
 from flask_braintrust_evals.runs.limits import RunNumbers
-from flask_braintrust_evals.runs.request import EvalRequest
+from flask_braintrust_evals.runs.requests.request import EvalRequest
 
 SETTINGS = Settings(
     max_concurrency=10, concurrency_limit=50, max_timeout=60.0, max_trials=5, max_cases=20

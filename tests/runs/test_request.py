@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flask_braintrust_evals.errors import BodyTooLargeError, RequestError
-from flask_braintrust_evals.runs.request import EvalRequest
+from flask_braintrust_evals.runs.requests.request import EvalRequest
 
 OPTIONAL = (
     "data parameters scores parent experiment_name project_id stream trial_count max_concurrency"

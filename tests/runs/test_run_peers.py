@@ -17,10 +17,10 @@ import pytest
 
 from flask_braintrust_evals.config.settings import Settings
 from flask_braintrust_evals.errors import EvalsError
-from flask_braintrust_evals.runs import run_peers
-from flask_braintrust_evals.runs.run_peers import Application, RunPeers, ask_everybody
-from flask_braintrust_evals.runs.run_table import RunTable
-from flask_braintrust_evals.runs.socket_folder import folder_path, private_folder, sockets_in
+from flask_braintrust_evals.runs.peers import run_peers
+from flask_braintrust_evals.runs.peers.run_peers import Application, RunPeers, ask_everybody
+from flask_braintrust_evals.runs.peers.run_table import RunTable
+from flask_braintrust_evals.runs.peers.socket_folder import folder_path, private_folder, sockets_in
 from tests.support import PATIENCE, python
 
 NAMES = ("app", "/srv/app")
@@ -295,8 +295,8 @@ def test_a_fork_leaves_the_socket_to_its_parent(folder: Path) -> None:
         import os, signal, tempfile
         tempfile.tempdir = {str(folder.parent)!r}
         from flask_braintrust_evals.config.settings import Settings
-        from flask_braintrust_evals.runs.run_peers import Application, RunPeers, ask_everybody
-        from flask_braintrust_evals.runs.run_table import RunTable
+        from flask_braintrust_evals.runs.peers.run_peers import Application, RunPeers, ask_everybody
+        from flask_braintrust_evals.runs.peers.run_table import RunTable
         is_ready, ready = os.pipe()
         is_over, over = os.pipe()
         child = os.fork()

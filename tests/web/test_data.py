@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from flask_braintrust_evals import EvalCase, EvalHooks, Evaluator
-from flask_braintrust_evals.runs.data import open_data
+from flask_braintrust_evals.runs.sources.data import open_data
 from flask_braintrust_evals.runs.spec import InlineCases
 from tests.standin import StandIn
 from tests.support import TOKEN

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from flask_braintrust_evals.engine.values.summary import RunSummary
-from flask_braintrust_evals.runs.comparison import Comparison
+from flask_braintrust_evals.runs.experiments.comparison import Comparison
 from flask_braintrust_evals.web.answers.wire import summary_body
 
 from .page_modules import needs_node, run_in_node

@@ -15,8 +15,8 @@ import pytest
 
 from flask_braintrust_evals import Evaluator
 from flask_braintrust_evals.concurrency.programs import output_of
-from flask_braintrust_evals.runs import repository
-from flask_braintrust_evals.runs.repository import read_repository
+from flask_braintrust_evals.runs.experiments import repository
+from flask_braintrust_evals.runs.experiments.repository import read_repository
 from tests.standin import StandIn
 from tests.support import python
 

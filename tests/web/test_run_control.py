@@ -16,8 +16,8 @@ from werkzeug.test import TestResponse
 from flask_braintrust_evals import EvalHooks, Evaluator, Session
 from flask_braintrust_evals.concurrency.cancellation import Cancellation
 from flask_braintrust_evals.concurrency.places import Places
-from flask_braintrust_evals.runs import run_table
 from flask_braintrust_evals.runs.call_room import CallRoom
+from flask_braintrust_evals.runs.peers import run_table
 from flask_braintrust_evals.runs.prepared import PreparedRun
 from tests.standin import StandIn
 from tests.support import PATIENCE, eventually

@@ -21,7 +21,7 @@ from flask_braintrust_evals.engine.values.events import (
 )
 from flask_braintrust_evals.engine.values.results import CaseError, CaseRef, CaseResult
 from flask_braintrust_evals.engine.values.summary import RunSummary, ScoreSummary
-from flask_braintrust_evals.runs.comparison import Comparison
+from flask_braintrust_evals.runs.experiments.comparison import Comparison
 from flask_braintrust_evals.serialization.json_writing import encoded
 from flask_braintrust_evals.web.answers.wire import (
     DONE,

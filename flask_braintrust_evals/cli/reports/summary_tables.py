@@ -8,7 +8,7 @@ from typing import Any
 from flask_braintrust_evals.cli.running.outcome import Outcome
 from flask_braintrust_evals.cli.terminal.terminal import styled
 from flask_braintrust_evals.engine.values.summary import MetricSummary
-from flask_braintrust_evals.runs.comparison import changes
+from flask_braintrust_evals.runs.experiments.comparison import changes
 
 from .quantiles import quantile
 

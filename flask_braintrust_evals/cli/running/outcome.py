@@ -21,7 +21,7 @@ from flask_braintrust_evals.cli.terminal.interrupts import catch_interrupt, prin
 from flask_braintrust_evals.engine.values.events import CaseFinished, Event, RunFailed
 from flask_braintrust_evals.engine.values.results import CaseResult, EvalResult
 from flask_braintrust_evals.engine.values.summary import RunSummary
-from flask_braintrust_evals.runs.comparison import Comparison
+from flask_braintrust_evals.runs.experiments.comparison import Comparison
 from flask_braintrust_evals.runs.prepared import PreparedRun
 from flask_braintrust_evals.texts.suggestions import did_you_mean
 from flask_braintrust_evals.tracing.case_spans import CaseSpans

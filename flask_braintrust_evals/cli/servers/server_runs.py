@@ -13,8 +13,8 @@ from typing import Any
 import requests
 
 from flask_braintrust_evals.errors import EvalsError
-from flask_braintrust_evals.runs.run_peers import ask_everybody
-from flask_braintrust_evals.runs.socket_folder import folder_path
+from flask_braintrust_evals.runs.peers.run_peers import ask_everybody
+from flask_braintrust_evals.runs.peers.socket_folder import folder_path
 
 from .finding import Answer, cause_of, new_session
 

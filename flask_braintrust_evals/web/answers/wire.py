@@ -15,7 +15,7 @@ from flask_braintrust_evals.engine.values.events import (
 )
 from flask_braintrust_evals.engine.values.results import CaseRef, CaseResult
 from flask_braintrust_evals.engine.values.summary import RunSummary, ScoreSummary
-from flask_braintrust_evals.runs.comparison import Comparison, changes
+from flask_braintrust_evals.runs.experiments.comparison import Comparison, changes
 from flask_braintrust_evals.serialization.json_writing import encoded, encoded_or_reason
 from flask_braintrust_evals.texts.error_texts import cut_stack
 from flask_braintrust_evals.texts.safe_texts import safe_text

@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import Any
 
 from flask_braintrust_evals._version import __version__
-from flask_braintrust_evals.runs.request import EvalRequest
-from flask_braintrust_evals.runs.request_data import OWN, SOURCES
+from flask_braintrust_evals.runs.requests.request import EvalRequest
+from flask_braintrust_evals.runs.requests.request_data import OWN, SOURCES
 
 from .listed_prompts import object_schema
 from .manifest_schema import MANIFEST_SCHEMA

@@ -16,10 +16,10 @@ from flask_braintrust_evals.errors import (
     RunEndedError,
     SilentProcessesError,
 )
+from flask_braintrust_evals.runs.peers.run_peers import CALLER, Answers, Application, Peer, RunPeers
+from flask_braintrust_evals.runs.peers.run_table import RunTable, bounded
 from flask_braintrust_evals.runs.prepared import PreparedRun
 from flask_braintrust_evals.runs.probe import PROBE
-from flask_braintrust_evals.runs.run_peers import CALLER, Answers, Application, Peer, RunPeers
-from flask_braintrust_evals.runs.run_table import RunTable, bounded
 from flask_braintrust_evals.texts.excerpts import excerpt
 from flask_braintrust_evals.web.access.caller_identity import CallerIdentity
 

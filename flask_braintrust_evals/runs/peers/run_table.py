@@ -11,9 +11,8 @@ from datetime import datetime, timezone
 from typing import Any, Literal
 
 from flask_braintrust_evals.errors import RunCancelledError
+from flask_braintrust_evals.runs.prepared import PreparedRun
 from flask_braintrust_evals.texts.excerpts import MAX_QUOTED, shortened
-
-from .prepared import PreparedRun
 
 MAX_LISTED = 1000
 """Runs that a list has at most."""

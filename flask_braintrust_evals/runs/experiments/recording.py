@@ -13,11 +13,11 @@ from flask_braintrust_evals.cloud.sessions.user_session import UserSession
 from flask_braintrust_evals.engine.evaluator import Evaluator
 from flask_braintrust_evals.engine.parameters.saved import SavedParameterSet
 from flask_braintrust_evals.errors import CloudNotFoundError
+from flask_braintrust_evals.runs.sources.case_data import CaseData
+from flask_braintrust_evals.runs.spec import RunSpec
 
-from .case_data import CaseData
 from .comparison import Comparison
 from .repository import CodeFields
-from .spec import RunSpec
 
 logger = logging.getLogger("flask_braintrust_evals")
 

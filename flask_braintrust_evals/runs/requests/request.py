@@ -11,10 +11,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from flask_braintrust_evals.cloud.parents import Parent
 from flask_braintrust_evals.engine.parameters.schemas import json_type
 from flask_braintrust_evals.errors import BodyTooLargeError, RequestError
+from flask_braintrust_evals.runs.spec import MAX_SCORER_NAME, MAX_TRIALS, RunSpec
+from flask_braintrust_evals.runs.spec import RemoteScorer as RemoteScorerSpec
 
 from .request_data import MAX_NAME, parse_data
-from .spec import MAX_SCORER_NAME, MAX_TRIALS, RunSpec
-from .spec import RemoteScorer as RemoteScorerSpec
 
 MAX_OTHER_VALUES = 20_000
 """JSON values that a body may have besides its cases. They are checked as a whole, before a run."""

@@ -16,10 +16,10 @@ from flask_braintrust_evals.engine.sources.own_cases import is_to_be_made, make_
 from flask_braintrust_evals.engine.values.cases import EvalCase
 from flask_braintrust_evals.engine.values.own_dataset import DatasetCases, OwnDataset, OwnExperiment
 from flask_braintrust_evals.errors import DataError, RequestError
+from flask_braintrust_evals.runs.spec import DataSource, ExperimentCases, InlineCases, OwnCases
 from flask_braintrust_evals.texts.safe_texts import safe_text
 
 from .case_data import CaseData
-from .spec import DataSource, ExperimentCases, InlineCases, OwnCases
 
 
 class WithAttachments(Protocol):

@@ -10,9 +10,8 @@ from flask_braintrust_evals.engine.parameters.schemas import json_type
 from flask_braintrust_evals.engine.values.cases import EvalCase
 from flask_braintrust_evals.engine.values.own_dataset import DatasetCases
 from flask_braintrust_evals.errors import DataError, RequestError
-
-from .data import origin_of
-from .spec import DataSource, ExperimentCases, InlineCases, OwnCases
+from flask_braintrust_evals.runs.sources.data import origin_of
+from flask_braintrust_evals.runs.spec import DataSource, ExperimentCases, InlineCases, OwnCases
 
 SOURCES = ("data", "dataset_id", "dataset_name", "experiment_name")
 OWN = "own"
