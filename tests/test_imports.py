@@ -77,6 +77,24 @@ ALLOWED: Mapping[str, set[str]] = {
 """What the modules of a package may import of the others."""
 
 PARTS = {
+    "concurrency": (
+        "gevent_patch",
+        "turns",
+        "signals",
+        "timers",
+        "time_limit",
+        "cancellation",
+        "channel",
+        "places",
+        "held_scope",
+        "job",
+        "one_thread",
+        "logging_locks",
+        "real_threads",
+        "processes",
+        "native_threads",
+        "loops",
+    ),
     "engine": (
         "values",
         "calls",

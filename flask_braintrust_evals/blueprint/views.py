@@ -7,7 +7,7 @@ from functools import partial
 
 from flask import Request, Response, current_app, request
 
-from flask_braintrust_evals.concurrency.loop_health import loop_health
+from flask_braintrust_evals.concurrency.loops.loop_health import loop_health
 from flask_braintrust_evals.concurrency.turns import Turn, wait_for_turn
 from flask_braintrust_evals.config.settings import OPEN_HEADER, Settings
 from flask_braintrust_evals.engine.registry import Registry

@@ -15,7 +15,8 @@ from queue import Empty
 from typing import ParamSpec, TypeVar
 from weakref import WeakSet
 
-from . import child_processes
+from flask_braintrust_evals.concurrency.processes import child_processes
+
 from .gevent_patch import original
 from .real_threads import start_real_thread
 

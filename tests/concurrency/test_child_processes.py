@@ -7,7 +7,7 @@ import signal
 
 import pytest
 
-from flask_braintrust_evals.concurrency.forks import FORK, POOL, PTY
+from flask_braintrust_evals.concurrency.processes.forks import FORK, POOL, PTY
 from tests.support import python
 
 pytestmark = pytest.mark.slow

@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 
-from flask_braintrust_evals.concurrency import event_loop, loop_thread, loop_watch
 from flask_braintrust_evals.concurrency.cancellation import Cancellation
-from flask_braintrust_evals.concurrency.event_loop import background_loop
 from flask_braintrust_evals.concurrency.job import Job
-from flask_braintrust_evals.concurrency.loop_health import LoopHealth, loop_health
-from flask_braintrust_evals.concurrency.loop_thread import (
+from flask_braintrust_evals.concurrency.loops import event_loop, loop_thread, loop_watch
+from flask_braintrust_evals.concurrency.loops.event_loop import background_loop
+from flask_braintrust_evals.concurrency.loops.loop_health import LoopHealth, loop_health
+from flask_braintrust_evals.concurrency.loops.loop_thread import (
     MAX_GIVEN_UP,
     BackgroundLoop,
     LoopError,
@@ -227,8 +227,8 @@ def test_under_gevent_a_blocked_loop_is_found_and_replaced(how: str) -> None:
     lines = []
     handler.emit = lambda record: lines.append(handler.format(record))
     from flask_braintrust_evals import Evaluator
-    from flask_braintrust_evals.concurrency import loop_watch
-    from flask_braintrust_evals.concurrency.loop_health import loop_health
+    from flask_braintrust_evals.concurrency.loops import loop_watch
+    from flask_braintrust_evals.concurrency.loops.loop_health import loop_health
     loop_watch.INTERVAL, loop_watch.BLOCKED_AFTER, loop_watch.GIVE_UP_AFTER = 0.05, 0.2, 0.5
 
     within = []
@@ -276,7 +276,7 @@ def test_the_thread_of_the_loop_ends_before_the_interpreter_does() -> None:
         atexit.register(report)
         import asyncio
         from flask_braintrust_evals.concurrency.cancellation import Cancellation
-        from flask_braintrust_evals.concurrency.event_loop import background_loop
+        from flask_braintrust_evals.concurrency.loops.event_loop import background_loop
         from flask_braintrust_evals.concurrency.job import Job
         loop = background_loop()
         loop.start(asyncio.sleep(60), Cancellation(), Job())  # still under way at the end
@@ -291,7 +291,7 @@ def test_many_threads_may_ask_for_the_loop_while_it_is_made() -> None:
     from gevent import monkey
     monkey.patch_all()
     import time, gevent
-    from flask_braintrust_evals.concurrency import event_loop
+    from flask_braintrust_evals.concurrency.loops import event_loop
     from flask_braintrust_evals.concurrency.cancellation import Cancellation
     from flask_braintrust_evals.concurrency.real_threads import start_real_thread
     from flask_braintrust_evals.concurrency.job import Job
@@ -324,7 +324,7 @@ def test_under_gevent_a_loop_knows_a_socket_by_itself_and_by_its_descriptor() ->
     from gevent import monkey
     monkey.patch_all()
     import selectors, socket
-    from flask_braintrust_evals.concurrency.hub_selector import HubSelector
+    from flask_braintrust_evals.concurrency.loops.hub_selector import HubSelector
 
     ours, theirs = socket.socketpair()
     selector = HubSelector()

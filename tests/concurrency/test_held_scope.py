@@ -10,9 +10,9 @@ from collections.abc import Iterator
 import pytest
 
 from flask_braintrust_evals.concurrency.cancellation import Cancellation
-from flask_braintrust_evals.concurrency.event_loop import background_loop
 from flask_braintrust_evals.concurrency.held_scope import HeldScope, holding, scope_around
 from flask_braintrust_evals.concurrency.job import Job
+from flask_braintrust_evals.concurrency.loops.event_loop import background_loop
 
 
 class Noted:

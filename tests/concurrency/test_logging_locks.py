@@ -13,7 +13,7 @@ CROWD = """
     monkey.patch_all()
     import asyncio, logging, tempfile, threading, time
     from flask_braintrust_evals.concurrency.cancellation import Cancellation
-    from flask_braintrust_evals.concurrency.event_loop import background_loop
+    from flask_braintrust_evals.concurrency.loops.event_loop import background_loop
 
     early, late = tempfile.TemporaryFile("w+"), tempfile.TemporaryFile("w+")
     logging.basicConfig(stream=early, format="%(message)s")

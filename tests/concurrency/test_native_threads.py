@@ -8,12 +8,13 @@ from typing import Any
 
 import pytest
 
-from flask_braintrust_evals.concurrency import child_processes, native_threads
+from flask_braintrust_evals.concurrency import native_threads
 from flask_braintrust_evals.concurrency.native_threads import (
     CallState,
     NativeCall,
     NativeThreads,
 )
+from flask_braintrust_evals.concurrency.processes import child_processes
 from tests.support import PATIENCE, Counter, eventually, happens, python
 
 

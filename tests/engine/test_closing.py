@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from flask_braintrust_evals.concurrency.cancellation import Cancellation
-from flask_braintrust_evals.concurrency.event_loop import background_loop
+from flask_braintrust_evals.concurrency.loops.event_loop import background_loop
 from flask_braintrust_evals.engine.evaluator import Evaluator
 from flask_braintrust_evals.engine.running.event_flow import MAX_WAITING_EVENTS
 from flask_braintrust_evals.engine.sources.case_source import CasesToMake

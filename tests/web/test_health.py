@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from flask_braintrust_evals.concurrency import loop_health
-from flask_braintrust_evals.concurrency.loop_health import LoopHealth
+from flask_braintrust_evals.concurrency.loops import loop_health
+from flask_braintrust_evals.concurrency.loops.loop_health import LoopHealth
 from flask_braintrust_evals.web.answers.stopping import GracePeriod
 from tests.support import python
 
@@ -54,7 +54,7 @@ def test_a_process_that_has_another_loop_is_well_and_counts_the_blocked_ones(
 def test_to_ask_makes_no_event_loop() -> None:
     script = """
     import sys
-    from flask_braintrust_evals.concurrency.loop_health import loop_health
+    from flask_braintrust_evals.concurrency.loops.loop_health import loop_health
     print(loop_health(), "asyncio" in sys.modules)
     """
     assert python(script) == "LoopHealth(blocked_for=0.0, given_up=0) False\n"

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from flask_braintrust_evals import Evaluator
-from flask_braintrust_evals.concurrency.programs import output_of
+from flask_braintrust_evals.concurrency.processes.programs import output_of
 from flask_braintrust_evals.runs.experiments import repository
 from flask_braintrust_evals.runs.experiments.repository import read_repository
 from tests.standin import StandIn

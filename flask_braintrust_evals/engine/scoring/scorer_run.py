@@ -11,9 +11,9 @@ from typing import Any, ParamSpec
 
 from opentelemetry.trace import Span
 
-from flask_braintrust_evals.concurrency.event_loop import background_loop
 from flask_braintrust_evals.concurrency.held_scope import HeldScope
 from flask_braintrust_evals.concurrency.job import Job
+from flask_braintrust_evals.concurrency.loops.event_loop import background_loop
 from flask_braintrust_evals.engine.calls.signatures import ScorerCall
 from flask_braintrust_evals.engine.user_code.user_code import UserCode, is_awaitable
 from flask_braintrust_evals.errors import RunError

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Any
 
 from flask_braintrust_evals.concurrency.cancellation import Cancellation
-from flask_braintrust_evals.concurrency.event_loop import background_loop
+from flask_braintrust_evals.concurrency.loops.event_loop import background_loop
 from flask_braintrust_evals.engine.values import foreign_datasets
 from flask_braintrust_evals.engine.values.own_dataset import OwnDataset, OwnExperiment
 from flask_braintrust_evals.errors import DataError

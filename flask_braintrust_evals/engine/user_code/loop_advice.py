@@ -1,9 +1,9 @@
 """Says what to write where code of users fails because of an event loop.
 
-Some loops cannot run in a greenlet: ``concurrency/greenlet_loops.py`` lets greenlets run asyncio's,
-but loops that are written in C, such as uvloop's, and libraries that remember the loop of a thread
-by their own means, still take the greenlets of a thread for one, and raise one of these errors.
-Others fail because they are used in several loops.
+Some loops cannot run in a greenlet: ``concurrency/loops/greenlet_loops.py`` lets greenlets run
+asyncio's, but loops that are written in C, such as uvloop's, and libraries that remember the loop
+of a thread by their own means, still take the greenlets of a thread for one, and raise one of these
+errors. Others fail because they are used in several loops.
 """
 
 from __future__ import annotations

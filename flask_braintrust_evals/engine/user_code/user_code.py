@@ -16,14 +16,15 @@ from opentelemetry import context as otel_context
 from opentelemetry.context import Context
 from opentelemetry.trace import INVALID_SPAN, Span, set_span_in_context
 
-from flask_braintrust_evals.concurrency import child_processes, greenlet_loops
 from flask_braintrust_evals.concurrency.cancellation import Cancellation
-from flask_braintrust_evals.concurrency.event_loop import background_loop
-from flask_braintrust_evals.concurrency.forks import refuse_forks
 from flask_braintrust_evals.concurrency.gevent_patch import is_patched, start_thread
 from flask_braintrust_evals.concurrency.held_scope import holding
 from flask_braintrust_evals.concurrency.job import DeadlineError, Job
+from flask_braintrust_evals.concurrency.loops import greenlet_loops
+from flask_braintrust_evals.concurrency.loops.event_loop import background_loop
 from flask_braintrust_evals.concurrency.native_threads import NativeCall
+from flask_braintrust_evals.concurrency.processes import child_processes
+from flask_braintrust_evals.concurrency.processes.forks import refuse_forks
 from flask_braintrust_evals.concurrency.turns import Turn, wait_for_turn
 from flask_braintrust_evals.engine.calls.plan import CasePlan
 from flask_braintrust_evals.engine.tracing.eval_span import EvalSpan

@@ -17,7 +17,7 @@ from functools import partial
 from typing import Any
 
 from flask_braintrust_evals.cloud.sessions.user_session import GIT_FIELDS, Organization
-from flask_braintrust_evals.concurrency.programs import output_of
+from flask_braintrust_evals.concurrency.processes.programs import output_of
 from flask_braintrust_evals.concurrency.real_threads import start_real_thread
 from flask_braintrust_evals.config.settings import Settings
 from flask_braintrust_evals.texts.safe_texts import clean_text

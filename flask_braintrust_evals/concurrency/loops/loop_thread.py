@@ -10,16 +10,16 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any
 
+from flask_braintrust_evals.concurrency.cancellation import Cancellation
+from flask_braintrust_evals.concurrency.gevent_patch import new_lock, real_thread_id
+from flask_braintrust_evals.concurrency.job import DeadlineError, Job
+from flask_braintrust_evals.concurrency.processes import child_processes
+from flask_braintrust_evals.concurrency.real_threads import start_real_thread
+from flask_braintrust_evals.concurrency.signals import ThreadSignal
 from flask_braintrust_evals.texts.safe_texts import safe_text
 
-from . import child_processes
-from .cancellation import Cancellation
-from .gevent_patch import new_lock, real_thread_id
-from .job import DeadlineError, Job
 from .loop_call import LoopCall
 from .loop_watch import LoopWatch
-from .real_threads import start_real_thread
-from .signals import ThreadSignal
 from .thread_loop import ThreadLoop
 
 logger = logging.getLogger("flask_braintrust_evals")

@@ -22,9 +22,10 @@ from collections.abc import Callable
 from contextvars import Context
 from typing import Any, ParamSpec, TypeVar
 
+from flask_braintrust_evals.concurrency.gevent_patch import is_patched
+from flask_braintrust_evals.concurrency.held_scope import scope_around
+
 from . import child_processes
-from .gevent_patch import is_patched
-from .held_scope import scope_around
 
 P = ParamSpec("P")
 T = TypeVar("T")

@@ -10,10 +10,10 @@ from contextvars import Context, copy_context
 from dataclasses import dataclass, field
 from typing import Any
 
-from .cancellation import Cancellation
-from .held_scope import HeldScope, scope_around
-from .job import Job
-from .real_threads import start_real_thread
+from flask_braintrust_evals.concurrency.cancellation import Cancellation
+from flask_braintrust_evals.concurrency.held_scope import HeldScope, scope_around
+from flask_braintrust_evals.concurrency.job import Job
+from flask_braintrust_evals.concurrency.real_threads import start_real_thread
 
 
 @dataclass(eq=False, repr=False, slots=True)

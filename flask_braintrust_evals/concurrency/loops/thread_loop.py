@@ -11,10 +11,11 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from .gevent_patch import is_patched
-from .held_scope import holding
+from flask_braintrust_evals.concurrency.gevent_patch import is_patched
+from flask_braintrust_evals.concurrency.held_scope import holding
+from flask_braintrust_evals.concurrency.native_threads import NativeThreads
+
 from .hub_selector import HubSelector
-from .native_threads import NativeThreads
 
 MAX_THREADS = 32
 """Functions of ``asyncio.to_thread`` and ``run_in_executor`` that run at a time."""

@@ -31,9 +31,9 @@ from collections.abc import Callable, Container
 from contextlib import suppress
 from typing import Any, ParamSpec, TypeVar
 
-from .gevent_patch import is_patched, new_lock, original
-from .job import Job
-from .real_threads import release_hub
+from flask_braintrust_evals.concurrency.gevent_patch import is_patched, new_lock, original
+from flask_braintrust_evals.concurrency.job import Job
+from flask_braintrust_evals.concurrency.real_threads import release_hub
 
 P = ParamSpec("P")
 T = TypeVar("T")

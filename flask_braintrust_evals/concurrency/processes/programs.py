@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from signal import SIGKILL
 
-from .gevent_patch import original
+from flask_braintrust_evals.concurrency.gevent_patch import original
 
 MAX_OUTPUT = 1_000_000
 """Bytes of output that are read of a program."""

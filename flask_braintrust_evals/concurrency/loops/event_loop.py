@@ -10,7 +10,8 @@ from __future__ import annotations
 import atexit
 import os
 
-from .gevent_patch import new_lock
+from flask_braintrust_evals.concurrency.gevent_patch import new_lock
+
 from .loop_health import LoopHealth, set_source
 from .loop_thread import MAX_GIVEN_UP, BackgroundLoop
 

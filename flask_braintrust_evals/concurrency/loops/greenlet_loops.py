@@ -19,7 +19,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from .gevent_patch import is_patched, original
+from flask_braintrust_evals.concurrency.gevent_patch import is_patched, original
 
 _swap_task: Any = getattr(asyncio.tasks, "_swap_current_task", None)
 _TASK_IS_PER_THREAD = sys.version_info >= (3, 14)

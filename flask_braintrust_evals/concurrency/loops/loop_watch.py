@@ -13,9 +13,14 @@ import traceback
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from .gevent_patch import is_patched, new_lock, original, real_thread_id
-from .real_threads import start_real_thread
-from .signals import ThreadSignal
+from flask_braintrust_evals.concurrency.gevent_patch import (
+    is_patched,
+    new_lock,
+    original,
+    real_thread_id,
+)
+from flask_braintrust_evals.concurrency.real_threads import start_real_thread
+from flask_braintrust_evals.concurrency.signals import ThreadSignal
 
 logger = logging.getLogger("flask_braintrust_evals")
 
