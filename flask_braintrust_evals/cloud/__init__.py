@@ -1,0 +1,4 @@
+"""Calls Braintrust on behalf of one caller.
+
+Knows neither Flask nor the engine.
+"""

@@ -1,0 +1,1 @@
+"""Threads, greenlets, event loops and processes, with and without gevent."""

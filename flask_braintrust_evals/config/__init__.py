@@ -1,0 +1,1 @@
+"""The settings: what ``app.config`` and the environment say, checked."""

@@ -1,0 +1,1 @@
+"""Runs evaluators. Knows neither Flask nor Braintrust's API."""

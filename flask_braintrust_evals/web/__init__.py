@@ -1,0 +1,4 @@
+"""Requests and responses, in terms of Flask: access, streams, descriptions, monitoring.
+
+Imports neither the blueprint, nor the extension, nor the commands.
+"""

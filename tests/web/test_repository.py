@@ -265,7 +265,7 @@ def test_under_gevent_it_is_read_without_a_fork(checkout: Path) -> None:
         import os, time
         os.register_at_fork(after_in_child=lambda: print("forked", flush=True))
         import gevent
-        from flask_braintrust_evals.runs import repository
+        from flask_braintrust_evals.runs.experiments import repository
         os.chdir({str(checkout)!r})
         turns = []
         other = gevent.spawn(lambda: [(time.sleep(0.001), turns.append(1)) for _ in range(5)])

@@ -1,0 +1,1 @@
+"""The commands and their options. Only this part of the command line knows Flask."""

@@ -1,0 +1,1 @@
+"""What is run: evaluators by name, cases from files, values of parameters."""

@@ -1,0 +1,1 @@
+"""Decides whether results are good: limits, an earlier run, failures."""

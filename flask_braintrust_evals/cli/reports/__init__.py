@@ -1,0 +1,1 @@
+"""Writes what came out of runs: as text, JSON, JUnit, Markdown and HTML."""

@@ -1,0 +1,1 @@
+"""Runs evaluators for a command, or takes results that are known."""

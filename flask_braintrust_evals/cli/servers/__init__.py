@@ -1,0 +1,1 @@
+"""Asks servers: checks a deployed one, lists and cancels runs."""

@@ -1,0 +1,1 @@
+"""The format of results, and the files and folders that keep them."""

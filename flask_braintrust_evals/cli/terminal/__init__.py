@@ -1,0 +1,1 @@
+"""What a terminal shows and sends: text, the progress bar, Ctrl-C."""

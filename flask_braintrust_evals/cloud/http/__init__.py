@@ -1,0 +1,1 @@
+"""Requests with a user's token: limits, retries, addresses, and what refusals mean."""

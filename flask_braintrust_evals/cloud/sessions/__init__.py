@@ -1,0 +1,1 @@
+"""The sessions of signed-in users, which recent callers share."""

@@ -1,0 +1,1 @@
+"""Cuts, encodes, queues and sends spans."""

@@ -1,0 +1,1 @@
+"""Programs and forks, which gevent's patch would have stop or divide the process."""

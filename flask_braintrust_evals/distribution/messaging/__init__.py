@@ -1,0 +1,1 @@
+"""What owners and workers tell each other, and how it travels."""

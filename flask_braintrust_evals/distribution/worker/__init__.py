@@ -1,0 +1,1 @@
+"""A process that runs cases of orders, and reports to their owners."""

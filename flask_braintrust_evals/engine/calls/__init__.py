@@ -1,0 +1,1 @@
+"""How tasks and scorers are called: their names, signatures and locations."""

@@ -1,0 +1,1 @@
+"""Runs one case: its task, with retries and hooks, then its scoring."""

@@ -1,0 +1,1 @@
+"""Declares, validates and renders parameters, prompts among them."""

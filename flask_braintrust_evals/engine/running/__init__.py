@@ -1,0 +1,1 @@
+"""Runs: workers that take cases, and the events that a consumer receives."""

@@ -1,0 +1,1 @@
+"""Hands out the cases of a run, and makes those that an evaluator brings itself."""

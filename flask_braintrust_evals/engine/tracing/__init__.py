@@ -1,0 +1,1 @@
+"""Starts the spans of a case, and sets their attributes."""

@@ -1,0 +1,1 @@
+"""Values that go in and come out: cases, scores, results, summaries, events."""

@@ -1,0 +1,1 @@
+"""The body of ``POST /eval``, checked field by field."""

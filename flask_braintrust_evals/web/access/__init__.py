@@ -1,0 +1,1 @@
+"""Decides who may use the server: origins, tokens, organisations, and runs at a time."""

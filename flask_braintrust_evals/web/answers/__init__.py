@@ -1,0 +1,1 @@
+"""Answers of the server: streams and their ends, JSON, errors."""

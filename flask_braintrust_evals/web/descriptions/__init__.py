@@ -1,0 +1,1 @@
+"""Descriptions of evaluators and endpoints: the answer of ``/list``, and OpenAPI."""

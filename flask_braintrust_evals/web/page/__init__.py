@@ -1,0 +1,1 @@
+"""Serves the local page, whose files are in ``playground/``, and says where it is."""
