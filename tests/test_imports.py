@@ -323,6 +323,12 @@ def test_a_package_has_no_other_parts(package: str) -> None:
     assert parts - {""} == {*PARTS[package]}
 
 
+def test_every_package_says_what_it_holds() -> None:
+    packages = [file for file in FILES.values() if file.name == "__init__.py"]
+    docstrings = {file: ast.get_docstring(ast.parse(file.read_text("utf-8"))) for file in packages}
+    assert [file for file, text in docstrings.items() if not text] == []
+
+
 def test_only_its_adapter_imports_celery() -> None:
     celery = {"amqp", "billiard", "celery", "kombu", "redis"}
     with_celery = {module for module in FILES if libraries(module) & celery}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import re
-from pathlib import Path
 from typing import Any, Literal
 
 import pytest
@@ -15,7 +14,7 @@ from flask_braintrust_evals.engine.values.summary import RunSummary
 from flask_braintrust_evals.errors import DuplicateEvaluatorError, RequestError
 from flask_braintrust_evals.web.monitoring.run_record import RunRecord
 
-from .pages import ROOT, Block, blocks_of
+from .pages import PAGES, ROOT, Block, blocks_of
 
 
 def text_with(page: str, words: str) -> Block:
@@ -109,8 +108,11 @@ def test_the_line_that_is_logged_of_a_run_has_an_end(caplog: pytest.LogCaptureFi
     assert len(caplog.records[0].getMessage()) < 5_000
 
 
-def test_the_modules_of_the_picture_exist() -> None:
+def test_the_modules_that_texts_name_exist() -> None:
     package = ROOT / "flask_braintrust_evals"
-    named = re.findall(r"[\w/]+\.py", text_with("how-it-works.md", "POST").text)
-    assert len(named) > 8
-    assert [name for name in named if not Path(package / name).exists()] == []
+    folders = "|".join(each.name for each in package.iterdir() if each.is_dir())
+    module = re.compile(rf"(?<![\w./-])(?:{folders})/[\w/]+\.(?:py|js)\b")
+    files = [*PAGES, *package.rglob("*.py"), *package.rglob("*.js")]
+    named = {(name, each) for each in files for name in module.findall(each.read_text("utf-8"))}
+    assert len(named) > 60
+    assert [(name, str(by)) for name, by in named if not (package / name).exists()] == []
