@@ -26,8 +26,8 @@ from flask_braintrust_evals.cloud.http.tokens import Token
 from flask_braintrust_evals.cloud.sessions.user_session import Organization, UserSession
 from flask_braintrust_evals.cloud.tracing.encoder import OtlpEncoder
 from flask_braintrust_evals.cloud.tracing.pipeline import SpanPipeline
-from flask_braintrust_evals.engine.cases.case_runner import CaseRunner
 from flask_braintrust_evals.engine.parameters.values import Parameters
+from flask_braintrust_evals.engine.running.cases.case_runner import CaseRunner
 from flask_braintrust_evals.engine.running.local_executor import LocalExecutor
 from flask_braintrust_evals.engine.running.run import Run
 from flask_braintrust_evals.engine.tracing.eval_tracer import EvalTracer

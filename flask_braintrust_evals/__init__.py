@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from .blueprint.evals_blueprint import EvalsBlueprint, evals_bp
     from .blueprint.warming import warm_up
     from .config.settings import Session
-    from .engine.cases.hooks import EvalHooks
     from .engine.evaluator import Evaluator
     from .engine.parameters.prompts import Prompt
     from .engine.parameters.values import Parameters
+    from .engine.running.cases.hooks import EvalHooks
     from .engine.values.cases import EvalCase
     from .engine.values.results import CaseResult, EvalResult
     from .engine.values.scores import Classification, Score
@@ -67,7 +67,7 @@ _MODULES = {
     "engine.evaluator": ("Evaluator",),
     "engine.parameters.prompts": ("Prompt",),
     "engine.parameters.values": ("Parameters",),
-    "engine.cases.hooks": ("EvalHooks",),
+    "engine.running.cases.hooks": ("EvalHooks",),
     "engine.values.cases": ("EvalCase",),
     "engine.values.results": ("CaseResult", "EvalResult"),
     "engine.values.scores": ("Classification", "Score"),

@@ -16,7 +16,7 @@ from .cli.judging.thresholds import too_low_text
 from .cli.reports.case_texts import case_lines
 from .concurrency.cancellation import Cancellation
 from .engine.evaluator import Evaluator
-from .engine.sources.own_cases import make_cases
+from .engine.running.sources.own_cases import make_cases
 from .engine.values.cases import EvalCase
 from .engine.values.results import EvalResult
 from .engine.values.summary import cases_text

@@ -14,8 +14,8 @@ from opentelemetry import trace
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 
 from flask_braintrust_evals import Evaluator
-from flask_braintrust_evals.engine.cases.case_runner import CaseRunner
 from flask_braintrust_evals.engine.parameters.values import Parameters
+from flask_braintrust_evals.engine.running.cases.case_runner import CaseRunner
 from flask_braintrust_evals.engine.running.local_executor import LocalExecutor
 from flask_braintrust_evals.engine.running.run import Run
 from flask_braintrust_evals.engine.tracing.eval_tracer import EvalTracer

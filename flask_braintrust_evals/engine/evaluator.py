@@ -271,7 +271,9 @@ def _repeatable(data: Any) -> Any:
     Iterators, plain or ``async``, and coroutines can be read only once: their cases are kept.
     """
     if isinstance(data, Iterator | AsyncIterator) or inspect.isawaitable(data):
-        from .sources.own_cases import RememberedCases  # not at the top: it brings the event loop
+        from .running.sources.own_cases import (
+            RememberedCases,  # not at the top: it brings the event loop
+        )
 
         return RememberedCases(data)
     return data

@@ -19,7 +19,7 @@ from typing import Any
 
 from flask_braintrust_evals.config.settings import Settings
 from flask_braintrust_evals.engine.evaluator import Evaluator
-from flask_braintrust_evals.engine.sources.case_source import CasesToMake
+from flask_braintrust_evals.engine.running.sources.case_source import CasesToMake
 from flask_braintrust_evals.engine.values.cases import own_trial_count
 from flask_braintrust_evals.errors import RequestError
 

@@ -15,12 +15,12 @@ from flask_braintrust_evals.cloud.uploads import AttachmentUploads
 from flask_braintrust_evals.concurrency.cancellation import Cancellation
 from flask_braintrust_evals.distribution.owner.executor import RemoteExecutor
 from flask_braintrust_evals.engine.calls.signatures import ScorerCall
-from flask_braintrust_evals.engine.cases.case_runner import CaseRunner
-from flask_braintrust_evals.engine.cases.executor import CaseExecutor
 from flask_braintrust_evals.engine.evaluator import Evaluator
+from flask_braintrust_evals.engine.running.cases.case_runner import CaseRunner
+from flask_braintrust_evals.engine.running.cases.executor import CaseExecutor
 from flask_braintrust_evals.engine.running.local_executor import LocalExecutor
 from flask_braintrust_evals.engine.running.run import Run
-from flask_braintrust_evals.engine.sources.large_cases import Room, size_of_copy
+from flask_braintrust_evals.engine.running.sources.large_cases import Room, size_of_copy
 from flask_braintrust_evals.engine.tracing.eval_tracer import EvalTracer
 from flask_braintrust_evals.errors import RequestError
 from flask_braintrust_evals.tracing.collector import SpanCollector

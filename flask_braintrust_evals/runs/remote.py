@@ -16,9 +16,9 @@ from flask_braintrust_evals.distribution.owner.completion import CaseCompletion
 from flask_braintrust_evals.distribution.owner.dispatcher import Dispatcher
 from flask_braintrust_evals.distribution.owner.executor import RemoteExecutor
 from flask_braintrust_evals.engine.calls.signatures import ScorerCall
-from flask_braintrust_evals.engine.cases.case_runner import CaseRunner
-from flask_braintrust_evals.engine.cases.executor import CaseExecutor
 from flask_braintrust_evals.engine.evaluator import Evaluator
+from flask_braintrust_evals.engine.running.cases.case_runner import CaseRunner
+from flask_braintrust_evals.engine.running.cases.executor import CaseExecutor
 
 from .experiments.recording import Recording
 from .spec import RunSpec

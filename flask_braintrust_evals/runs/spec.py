@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from flask_braintrust_evals.cloud.parents import Parent
-from flask_braintrust_evals.engine.cases.executor import CaseExecutor
+from flask_braintrust_evals.engine.running.cases.executor import CaseExecutor
 from flask_braintrust_evals.engine.values.cases import EvalCase
 from flask_braintrust_evals.engine.values.own_dataset import DatasetCases
 from flask_braintrust_evals.errors import DataError

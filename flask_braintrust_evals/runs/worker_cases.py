@@ -10,9 +10,9 @@ from flask_braintrust_evals.cloud.tracing.worker_spans import WorkerSpans
 from flask_braintrust_evals.distribution.messaging.orders import RecordingOrder, RunOrder
 from flask_braintrust_evals.distribution.messaging.span_records import record_of
 from flask_braintrust_evals.distribution.worker.worker_runs import ReceiveSpans
-from flask_braintrust_evals.engine.cases.case_runner import CaseRunner
-from flask_braintrust_evals.engine.cases.executor import CaseExecutor
 from flask_braintrust_evals.engine.evaluator import Evaluator
+from flask_braintrust_evals.engine.running.cases.case_runner import CaseRunner
+from flask_braintrust_evals.engine.running.cases.executor import CaseExecutor
 from flask_braintrust_evals.engine.running.local_executor import LocalExecutor
 from flask_braintrust_evals.engine.tracing.eval_tracer import EvalTracer
 from flask_braintrust_evals.tracing.collector import SpanCollector

@@ -73,7 +73,7 @@ def test_a_wrong_number_of_failures_is_an_error(allowed: str) -> None:
 
 
 def test_tasks_are_called_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    from flask_braintrust_evals.engine.cases import retries
+    from flask_braintrust_evals.engine.running.cases import retries
 
     monkeypatch.setattr(retries, "FIRST_PAUSE", 0.001)
     failures = iter([OSError("429")])

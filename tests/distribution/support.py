@@ -14,9 +14,9 @@ from flask_braintrust_evals.distribution.owner.dispatcher import Dispatcher
 from flask_braintrust_evals.distribution.owner.executor import RemoteExecutor
 from flask_braintrust_evals.distribution.worker.worker_runs import ReceiveSpans
 from flask_braintrust_evals.engine.calls.signatures import ScorerCall
-from flask_braintrust_evals.engine.cases.case_runner import CaseRunner
-from flask_braintrust_evals.engine.cases.executor import CaseExecutor
 from flask_braintrust_evals.engine.evaluator import Evaluator
+from flask_braintrust_evals.engine.running.cases.case_runner import CaseRunner
+from flask_braintrust_evals.engine.running.cases.executor import CaseExecutor
 from flask_braintrust_evals.engine.running.local_executor import LocalExecutor
 from flask_braintrust_evals.engine.running.run import Run
 

@@ -15,8 +15,8 @@ from flask_braintrust_evals.distribution.messaging.fingerprint import Fingerprin
 from flask_braintrust_evals.distribution.messaging.orders import RunOrder
 from flask_braintrust_evals.distribution.owner.completion import CaseCompletion
 from flask_braintrust_evals.distribution.owner.executor import RemoteExecutor
-from flask_braintrust_evals.engine.cases.case_runner import CaseRunner
 from flask_braintrust_evals.engine.evaluator import Evaluator
+from flask_braintrust_evals.engine.running.cases.case_runner import CaseRunner
 from flask_braintrust_evals.engine.running.local_executor import LocalExecutor
 from flask_braintrust_evals.engine.running.run import Run
 from flask_braintrust_evals.engine.tracing.eval_tracer import EvalTracer

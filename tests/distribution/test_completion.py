@@ -15,8 +15,8 @@ from flask_braintrust_evals.distribution.messaging.reports import (
     without_spans,
 )
 from flask_braintrust_evals.distribution.owner.completion import CaseCompletion
-from flask_braintrust_evals.engine.cases.case_runner import CaseRunner
 from flask_braintrust_evals.engine.evaluator import Evaluator
+from flask_braintrust_evals.engine.running.cases.case_runner import CaseRunner
 from flask_braintrust_evals.engine.tracing.eval_tracer import EvalTracer
 from flask_braintrust_evals.engine.values.cases import EvalCase
 from flask_braintrust_evals.engine.values.results import CaseError, CaseRef, CaseResult

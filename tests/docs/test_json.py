@@ -13,7 +13,7 @@ from flask import Flask
 import flask_braintrust_evals
 from flask_braintrust_evals import EvalsBlueprint
 from flask_braintrust_evals.config.settings import Settings
-from flask_braintrust_evals.engine.cases.hooks import PROGRESS_EVENTS
+from flask_braintrust_evals.engine.running.cases.hooks import PROGRESS_EVENTS
 from flask_braintrust_evals.extension.setting_mistakes import known_settings
 from flask_braintrust_evals.runs.requests.request import EvalRequest
 

@@ -12,12 +12,12 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanContext, Tracer, format_span_id
 
-from flask_braintrust_evals.engine.cases.case_runner import CaseRunner
-from flask_braintrust_evals.engine.cases.executor import CaseJob
 from flask_braintrust_evals.engine.evaluator import Evaluator
+from flask_braintrust_evals.engine.running.cases.case_runner import CaseRunner
+from flask_braintrust_evals.engine.running.cases.executor import CaseJob
 from flask_braintrust_evals.engine.running.local_executor import LocalExecutor
 from flask_braintrust_evals.engine.running.run import Run
-from flask_braintrust_evals.engine.sources.case_source import CasesToMake
+from flask_braintrust_evals.engine.running.sources.case_source import CasesToMake
 from flask_braintrust_evals.engine.values.cases import EvalCase
 from flask_braintrust_evals.engine.values.events import (
     CaseFinished,

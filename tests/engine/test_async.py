@@ -16,7 +16,7 @@ import pytest
 from flask_braintrust_evals.concurrency.cancellation import Cancellation
 from flask_braintrust_evals.concurrency.loops.event_loop import background_loop
 from flask_braintrust_evals.engine.evaluator import Evaluator
-from flask_braintrust_evals.engine.user_code.loop_advice import OTHER_LOOP
+from flask_braintrust_evals.engine.running.user_code.loop_advice import OTHER_LOOP
 from tests.support import PATIENCE, Counter, in_time, python
 
 from .support import echo, events_of, inputs, results_of, run_case

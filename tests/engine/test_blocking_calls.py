@@ -12,7 +12,7 @@ import pytest
 from flask_braintrust_evals.concurrency import native_threads
 from flask_braintrust_evals.concurrency.native_threads import NativeThreads
 from flask_braintrust_evals.engine.evaluator import Evaluator
-from flask_braintrust_evals.engine.user_code import blocking_calls, user_code
+from flask_braintrust_evals.engine.running.user_code import blocking_calls, user_code
 from flask_braintrust_evals.engine.values.events import CaseStarted
 from tests.support import PATIENCE, Counter, eventually, happens, in_time
 

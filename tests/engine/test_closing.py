@@ -17,7 +17,7 @@ from flask_braintrust_evals.concurrency.cancellation import Cancellation
 from flask_braintrust_evals.concurrency.loops.event_loop import background_loop
 from flask_braintrust_evals.engine.evaluator import Evaluator
 from flask_braintrust_evals.engine.running.event_flow import MAX_WAITING_EVENTS
-from flask_braintrust_evals.engine.sources.case_source import CasesToMake
+from flask_braintrust_evals.engine.running.sources.case_source import CasesToMake
 from flask_braintrust_evals.engine.tracing.eval_tracer import EvalTracer
 from flask_braintrust_evals.engine.values.events import CaseStarted, Event
 from tests.support import PATIENCE, Counter, eventually, happens, in_time

@@ -14,7 +14,7 @@ import pytest
 from flask_braintrust_evals import EvalsError, Evaluator, Score
 from flask_braintrust_evals.concurrency.cancellation import Cancellation
 from flask_braintrust_evals.engine.calls.signatures import ScorerCall
-from flask_braintrust_evals.engine.scoring import case_scorer
+from flask_braintrust_evals.engine.running.scoring import case_scorer
 from flask_braintrust_evals.engine.tracing.eval_tracer import EvalTracer
 from tests.support import PATIENCE, python
 

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from flask_braintrust_evals.concurrency.cancellation import Cancellation
-from flask_braintrust_evals.engine.cases.hooks import EvalHooks
 from flask_braintrust_evals.engine.evaluator import Evaluator
+from flask_braintrust_evals.engine.running.cases.hooks import EvalHooks
 from flask_braintrust_evals.engine.tracing.eval_tracer import EvalTracer
 from flask_braintrust_evals.engine.values.events import CaseFinished
 from flask_braintrust_evals.engine.values.summary import RunSummary

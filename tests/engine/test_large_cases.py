@@ -12,12 +12,12 @@ from typing import Any
 
 import pytest
 
-from flask_braintrust_evals.engine.cases.case_runner import CaseRunner
-from flask_braintrust_evals.engine.cases.executor import CaseJob, Emit
-from flask_braintrust_evals.engine.cases.hooks import EvalHooks
 from flask_braintrust_evals.engine.evaluator import Evaluator
+from flask_braintrust_evals.engine.running.cases.case_runner import CaseRunner
+from flask_braintrust_evals.engine.running.cases.executor import CaseJob, Emit
+from flask_braintrust_evals.engine.running.cases.hooks import EvalHooks
 from flask_braintrust_evals.engine.running.run import Run
-from flask_braintrust_evals.engine.sources.large_cases import (
+from flask_braintrust_evals.engine.running.sources.large_cases import (
     COPIES,
     LARGE,
     ROOM,

@@ -16,7 +16,7 @@ from flask_braintrust_evals.engine.running import run as run_module
 from flask_braintrust_evals.engine.running.run import Run
 from flask_braintrust_evals.engine.running.run_state import RunState
 from flask_braintrust_evals.engine.running.run_users import left_over
-from flask_braintrust_evals.engine.sources.own_cases import own_cases
+from flask_braintrust_evals.engine.running.sources.own_cases import own_cases
 from flask_braintrust_evals.engine.values.events import CaseStarted, Idle
 from flask_braintrust_evals.errors import RunTimeoutError
 from tests.support import PATIENCE, Counter, eventually, happens, in_time

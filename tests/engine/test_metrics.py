@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from opentelemetry.trace import get_current_span
 
-from flask_braintrust_evals.engine.cases.hooks import EvalHooks
 from flask_braintrust_evals.engine.evaluator import Evaluator
+from flask_braintrust_evals.engine.running.cases.hooks import EvalHooks
 from flask_braintrust_evals.engine.tracing.case_trace import CaseTrace
 from flask_braintrust_evals.engine.values.summary import MetricSummary
 

@@ -11,7 +11,7 @@ import pytest
 from pydantic import BaseModel, ConfigDict
 
 from flask_braintrust_evals import EvalCase, Evaluator, Prompt
-from flask_braintrust_evals.engine.sources.case_source import CaseSource
+from flask_braintrust_evals.engine.running.sources.case_source import CaseSource
 from flask_braintrust_evals.engine.values.copies import own_copy
 
 

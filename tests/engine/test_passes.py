@@ -8,9 +8,9 @@ from flask_braintrust_evals.concurrency.cancellation import Cancellation
 from flask_braintrust_evals.engine.calls.signatures import ScorerCall, unique_names
 from flask_braintrust_evals.engine.evaluator import Evaluator
 from flask_braintrust_evals.engine.parameters.values import Parameters
-from flask_braintrust_evals.engine.scoring.case_scorer import CaseScorer
+from flask_braintrust_evals.engine.running.scoring.case_scorer import CaseScorer
+from flask_braintrust_evals.engine.running.user_code.user_code import UserCode
 from flask_braintrust_evals.engine.tracing.eval_tracer import EvalTracer
-from flask_braintrust_evals.engine.user_code.user_code import UserCode
 
 from .support import Spans, echo, run_case
 

@@ -64,7 +64,7 @@ monkey.patch_all()
 IMPORT_BEFORE = """
 import warnings
 warnings.simplefilter("ignore")
-import flask_braintrust_evals.engine.sources.own_cases
+import flask_braintrust_evals.engine.running.sources.own_cases
 import flask_braintrust_evals.engine.running.run
 """
 
@@ -121,7 +121,7 @@ def test_under_gevent_a_consumer_that_disconnects_cancels_running_cases() -> Non
     output = python(
         f"""{PATCH}
 {RUN}
-from flask_braintrust_evals.engine.cases.case_runner import CaseRunner
+from flask_braintrust_evals.engine.running.cases.case_runner import CaseRunner
 from flask_braintrust_evals.engine.running.local_executor import LocalExecutor
 from flask_braintrust_evals.engine.parameters.values import Parameters
 from flask_braintrust_evals.engine.running.run import Run

@@ -13,8 +13,8 @@ import pytest
 
 from flask_braintrust_evals import EvalHooks, Evaluator
 from flask_braintrust_evals.concurrency.cancellation import Cancellation
-from flask_braintrust_evals.engine.cases import retries
-from flask_braintrust_evals.engine.cases.retries import pause_after
+from flask_braintrust_evals.engine.running.cases import retries
+from flask_braintrust_evals.engine.running.cases.retries import pause_after
 from flask_braintrust_evals.engine.tracing.eval_tracer import EvalTracer
 from flask_braintrust_evals.errors import RegistrationError
 from tests.support import in_time

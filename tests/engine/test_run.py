@@ -502,7 +502,7 @@ def test_a_run_that_gets_no_thread_fails_as_a_run() -> None:
     output = python(
         """
         import resource, threading
-        from flask_braintrust_evals.engine.cases.case_runner import CaseRunner
+        from flask_braintrust_evals.engine.running.cases.case_runner import CaseRunner
         from flask_braintrust_evals.engine.evaluator import Evaluator
         from flask_braintrust_evals.engine.parameters.values import Parameters
         from flask_braintrust_evals.engine.running.local_executor import LocalExecutor

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from flask_braintrust_evals.concurrency.channel import ChannelClosedError
-from flask_braintrust_evals.engine.cases.executor import CaseJob, Emit
+from flask_braintrust_evals.engine.running.cases.executor import CaseJob, Emit
 from flask_braintrust_evals.engine.running.run import Run
 from flask_braintrust_evals.engine.running.run_state import RunState
 from flask_braintrust_evals.engine.values.events import (

@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from flask_braintrust_evals.engine.cases.hooks import EvalHooks
 from flask_braintrust_evals.engine.evaluator import Evaluator
+from flask_braintrust_evals.engine.running.cases.hooks import EvalHooks
 from tests.support import eventually, happens, python
 
 from .support import echo, inputs, run_case, throw

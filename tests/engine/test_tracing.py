@@ -13,10 +13,10 @@ from opentelemetry import trace
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.trace import SpanContext, TraceFlags
 
-from flask_braintrust_evals.engine.cases.case_runner import CaseRunner
-from flask_braintrust_evals.engine.cases.executor import CaseJob
 from flask_braintrust_evals.engine.evaluator import Evaluator
 from flask_braintrust_evals.engine.parameters.values import Parameters
+from flask_braintrust_evals.engine.running.cases.case_runner import CaseRunner
+from flask_braintrust_evals.engine.running.cases.executor import CaseJob
 from flask_braintrust_evals.engine.tracing.case_trace import CaseTrace
 from flask_braintrust_evals.engine.tracing.eval_tracer import EvalTracer
 from flask_braintrust_evals.engine.values.cases import EvalCase

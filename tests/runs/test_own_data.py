@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from flask_braintrust_evals.concurrency.cancellation import Cancellation
-from flask_braintrust_evals.engine.sources.case_source import CasesToMake
-from flask_braintrust_evals.engine.sources.own_cases import make_cases
+from flask_braintrust_evals.engine.running.sources.case_source import CasesToMake
+from flask_braintrust_evals.engine.running.sources.own_cases import make_cases
 from flask_braintrust_evals.errors import DataError, RunError, RunTimeoutError
 from flask_braintrust_evals.runs.sources.case_data import CaseData
 from flask_braintrust_evals.runs.sources.own_data import (

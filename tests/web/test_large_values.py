@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from flask_braintrust_evals import EvalHooks, Evaluator
-from flask_braintrust_evals.engine.sources.large_cases import ROOM
+from flask_braintrust_evals.engine.running.sources.large_cases import ROOM
 from tests.standin import StandIn
 from tests.support import Counter
 

@@ -16,8 +16,8 @@ from flask_braintrust_evals.cli.servers.server_options import refuse_without
 from flask_braintrust_evals.cloud.http.tokens import Token
 from flask_braintrust_evals.cloud.sessions.user_session import UserSession, log_in
 from flask_braintrust_evals.config.settings import Settings
-from flask_braintrust_evals.engine.cases.executor import CaseExecutor
 from flask_braintrust_evals.engine.evaluator import Evaluator
+from flask_braintrust_evals.engine.running.cases.executor import CaseExecutor
 from flask_braintrust_evals.engine.values.own_dataset import DatasetCases, OwnDataset, OwnExperiment
 from flask_braintrust_evals.errors import RequestError
 from flask_braintrust_evals.runs.endpoints import endpoints

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from flask_braintrust_evals.cli.stored_results.saved_results import key_of_case
-from flask_braintrust_evals.engine.sources.case_source import PlacedCase
+from flask_braintrust_evals.engine.running.sources.case_source import PlacedCase
 from flask_braintrust_evals.engine.values.cases import EvalCase
 from flask_braintrust_evals.engine.values.summary import cases_text
 from flask_braintrust_evals.errors import DataError, EvalsError, RequestError

@@ -12,7 +12,7 @@ from flask_braintrust_evals.cli.stored_results.digests import digest_of_case
 from flask_braintrust_evals.cli.stored_results.journal import Journal
 from flask_braintrust_evals.cli.stored_results.result_cache import ResultCache
 from flask_braintrust_evals.cli.terminal.terminal import echo, styled
-from flask_braintrust_evals.engine.cases.executor import CaseExecutor, CaseJob, Emit
+from flask_braintrust_evals.engine.running.cases.executor import CaseExecutor, CaseJob, Emit
 from flask_braintrust_evals.engine.values.events import (
     CaseFinished,
     CaseStarted,

@@ -11,11 +11,11 @@ from opentelemetry.trace import Span, Status, StatusCode
 from flask_braintrust_evals.distribution.messaging.reports import has_failed_on_the_way
 from flask_braintrust_evals.distribution.messaging.span_records import restore
 from flask_braintrust_evals.engine.calls.signatures import ScorerCall, unique_names
-from flask_braintrust_evals.engine.cases.case_runner import CaseRunner
-from flask_braintrust_evals.engine.cases.case_scope import CaseScope
 from flask_braintrust_evals.engine.parameters.values import copy_for_case
-from flask_braintrust_evals.engine.scoring.case_scorer import CaseScorer
-from flask_braintrust_evals.engine.scoring.error_scores import add_error_scores
+from flask_braintrust_evals.engine.running.cases.case_runner import CaseRunner
+from flask_braintrust_evals.engine.running.cases.case_scope import CaseScope
+from flask_braintrust_evals.engine.running.scoring.case_scorer import CaseScorer
+from flask_braintrust_evals.engine.running.scoring.error_scores import add_error_scores
 from flask_braintrust_evals.engine.tracing import attributes
 from flask_braintrust_evals.engine.tracing.eval_tracer import set_failure
 from flask_braintrust_evals.engine.values.results import CaseError, CaseResult

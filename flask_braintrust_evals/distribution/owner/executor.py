@@ -14,8 +14,8 @@ from flask_braintrust_evals.concurrency.channel import ChannelClosedError
 from flask_braintrust_evals.distribution.messaging.attachment_sender import OwnerStore, store_sent
 from flask_braintrust_evals.distribution.messaging.orders import CaseOrder
 from flask_braintrust_evals.distribution.messaging.reports import Report, add_outcome, error_of
-from flask_braintrust_evals.engine.cases.case_runner import CaseRunner
-from flask_braintrust_evals.engine.cases.executor import CaseExecutor, CaseJob, Emit
+from flask_braintrust_evals.engine.running.cases.case_runner import CaseRunner
+from flask_braintrust_evals.engine.running.cases.executor import CaseExecutor, CaseJob, Emit
 from flask_braintrust_evals.engine.values.events import (
     CaseFinished,
     CaseProgress,

@@ -17,7 +17,7 @@ from flask_braintrust_evals.distribution.messaging.reports import (
     given_up,
     outcome_of,
 )
-from flask_braintrust_evals.engine.cases.executor import CaseJob
+from flask_braintrust_evals.engine.running.cases.executor import CaseJob
 from flask_braintrust_evals.engine.values.attachments import AttachmentStore
 from flask_braintrust_evals.engine.values.events import (
     CaseFinished,

@@ -9,8 +9,8 @@ from typing import Any, Protocol
 
 from flask_braintrust_evals.concurrency.gevent_patch import new_lock
 from flask_braintrust_evals.distribution.messaging.orders import RunOrder
-from flask_braintrust_evals.engine.cases.executor import CaseExecutor
 from flask_braintrust_evals.engine.evaluator import Evaluator
+from flask_braintrust_evals.engine.running.cases.executor import CaseExecutor
 
 MAX_IDLE_RUNS = 16
 """Runs without a case under way that are kept, so that their next case begins sooner."""

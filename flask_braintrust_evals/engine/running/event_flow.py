@@ -9,8 +9,9 @@ from queue import Empty
 from flask_braintrust_evals.concurrency.channel import Channel, ChannelClosedError
 from flask_braintrust_evals.concurrency.gevent_patch import is_patched
 from flask_braintrust_evals.concurrency.turns import Turn, wait_for_turn
-from flask_braintrust_evals.engine.cases.executor import Emit
 from flask_braintrust_evals.engine.values.events import CaseStarted, Event, Idle
+
+from .cases.executor import Emit
 
 MAX_WAITING_EVENTS = 64
 """Events that may wait for the consumer before the workers wait for it."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import contextvars
 
-from flask_braintrust_evals.engine.cases.case_runner import CaseRunner
-from flask_braintrust_evals.engine.cases.executor import CaseJob, Emit
 from flask_braintrust_evals.engine.values.attachments import AttachmentStore, current_store
+
+from .cases.case_runner import CaseRunner
+from .cases.executor import CaseJob, Emit
 
 
 class LocalExecutor:

@@ -10,16 +10,16 @@ from functools import partial
 from typing import Any
 
 from flask_braintrust_evals.engine.calls.plan import CasePlan
-from flask_braintrust_evals.engine.cases.case_runner import CaseRunner
 from flask_braintrust_evals.engine.parameters.values import Parameters
-from flask_braintrust_evals.engine.sources.case_source import CasesToMake, cases_of
-from flask_braintrust_evals.engine.sources.own_cases import own_cases
-from flask_braintrust_evals.engine.sources.scoped_cases import Scope, read_inside
 from flask_braintrust_evals.engine.values.events import CaseFinished, RunFailed
 from flask_braintrust_evals.engine.values.results import CaseResult, EvalResult
 
+from .cases.case_runner import CaseRunner
 from .local_executor import LocalExecutor
 from .run import Run
+from .sources.case_source import CasesToMake, cases_of
+from .sources.own_cases import own_cases
+from .sources.scoped_cases import Scope, read_inside
 
 
 def run_locally(

@@ -16,9 +16,6 @@ from typing import Any
 
 from flask_braintrust_evals.concurrency.places import Places
 from flask_braintrust_evals.concurrency.timers import Timer, call_later
-from flask_braintrust_evals.engine.cases.executor import CaseExecutor
-from flask_braintrust_evals.engine.sources.case_source import CaseSource, CasesToMake
-from flask_braintrust_evals.engine.sources.large_cases import Room
 from flask_braintrust_evals.engine.values.events import (
     CaseFinished,
     CaseStarted,
@@ -29,11 +26,14 @@ from flask_braintrust_evals.engine.values.events import (
 from flask_braintrust_evals.engine.values.summary import RunSummary, cases_text
 from flask_braintrust_evals.errors import EvalsError, RunError, RunTimeoutError
 
+from .cases.executor import CaseExecutor
 from .event_flow import EventFlow
 from .open_cases import OpenCases
 from .run_state import RunState
 from .run_users import CONSUMER, RunUsers
 from .run_workers import RunWorkers
+from .sources.case_source import CaseSource, CasesToMake
+from .sources.large_cases import Room
 
 RELEASE_AFTER = 5.0
 """Seconds after an early end for which the run waits for workers that have not ended."""

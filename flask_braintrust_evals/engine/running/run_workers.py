@@ -13,13 +13,13 @@ from flask_braintrust_evals.concurrency.channel import ChannelClosedError
 from flask_braintrust_evals.concurrency.gevent_patch import start_thread
 from flask_braintrust_evals.concurrency.places import Places
 from flask_braintrust_evals.concurrency.turns import Turn, wait_for_turn
-from flask_braintrust_evals.engine.cases.executor import CaseExecutor
-from flask_braintrust_evals.engine.sources.case_source import CaseSource
 from flask_braintrust_evals.errors import EvalsError
 from flask_braintrust_evals.texts.error_texts import error_text
 
+from .cases.executor import CaseExecutor
 from .event_flow import EventFlow
 from .run_users import RunUsers
+from .sources.case_source import CaseSource
 
 logger = logging.getLogger("flask_braintrust_evals")
 

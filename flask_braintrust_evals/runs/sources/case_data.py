@@ -8,7 +8,7 @@ from typing import Any
 
 from flask_braintrust_evals.cloud.objects import CloudObject
 from flask_braintrust_evals.concurrency.cancellation import Cancellation
-from flask_braintrust_evals.engine.sources.case_source import CasesToMake
+from flask_braintrust_evals.engine.running.sources.case_source import CasesToMake
 
 
 def close_cases(cases: Any) -> None:

@@ -12,7 +12,7 @@ from flask_braintrust_evals.cloud.rows import Row, fetch_rows
 from flask_braintrust_evals.cloud.sessions.user_session import UserSession
 from flask_braintrust_evals.concurrency.cancellation import Cancellation
 from flask_braintrust_evals.engine.evaluator import Evaluator
-from flask_braintrust_evals.engine.sources.own_cases import is_to_be_made, make_cases
+from flask_braintrust_evals.engine.running.sources.own_cases import is_to_be_made, make_cases
 from flask_braintrust_evals.engine.values.cases import EvalCase
 from flask_braintrust_evals.engine.values.own_dataset import DatasetCases, OwnDataset, OwnExperiment
 from flask_braintrust_evals.errors import DataError, RequestError

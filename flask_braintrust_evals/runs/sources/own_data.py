@@ -20,8 +20,8 @@ from typing import Any
 from flask_braintrust_evals.concurrency.cancellation import Cancellation
 from flask_braintrust_evals.concurrency.gevent_patch import start_thread
 from flask_braintrust_evals.concurrency.job import DeadlineError, Job
-from flask_braintrust_evals.engine.sources.case_source import CasesToMake, cases_of
-from flask_braintrust_evals.engine.sources.scoped_cases import Scope, read_inside
+from flask_braintrust_evals.engine.running.sources.case_source import CasesToMake, cases_of
+from flask_braintrust_evals.engine.running.sources.scoped_cases import Scope, read_inside
 from flask_braintrust_evals.errors import RunError, RunTimeoutError
 
 from .case_data import CaseData, close_cases

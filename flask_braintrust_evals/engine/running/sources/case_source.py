@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from flask_braintrust_evals.concurrency.cancellation import Cancellation
-from flask_braintrust_evals.engine.cases.executor import CaseJob
+from flask_braintrust_evals.engine.running.cases.executor import CaseJob
 from flask_braintrust_evals.engine.values.cases import FIELDS, EvalCase, own_trial_count
 from flask_braintrust_evals.engine.values.summary import cases_text
 from flask_braintrust_evals.errors import CloudError, DataError, EvalsError, TooManyCasesError

@@ -124,13 +124,13 @@ class EvalHooks(dict[str, Any]):
         """Show progress in the case's cell while the task runs.
 
         Args:
-            event: ``event`` is one of
-                :data:`~flask_braintrust_evals.engine.cases.hooks.PROGRESS_EVENTS`, by default
-                ``progress``; ``data`` is the text, or a value that is sent as JSON; ``format``
+            event: ``event`` (default ``"progress"``) is one of
+                :data:`~flask_braintrust_evals.engine.running.cases.hooks.PROGRESS_EVENTS`;
+                ``data`` is the text, or a value that is sent as JSON; ``format``
                 (default ``"code"``) is one of
-                :data:`~flask_braintrust_evals.engine.cases.hooks.PROGRESS_FORMATS`, and
+                :data:`~flask_braintrust_evals.engine.running.cases.hooks.PROGRESS_FORMATS`, and
                 ``output_type`` (default ``"completion"``) one of
-                :data:`~flask_braintrust_evals.engine.cases.hooks.PROGRESS_OUTPUT_TYPES`.
+                :data:`~flask_braintrust_evals.engine.running.cases.hooks.PROGRESS_OUTPUT_TYPES`.
 
         Raises:
             TypeError: ``event`` is not a mapping.

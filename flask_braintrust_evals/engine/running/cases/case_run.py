@@ -17,12 +17,12 @@ from flask_braintrust_evals.concurrency.job import DeadlineError
 from flask_braintrust_evals.concurrency.turns import wait_after
 from flask_braintrust_evals.engine.calls.plan import CasePlan
 from flask_braintrust_evals.engine.parameters.values import Parameters, copy_for_case
-from flask_braintrust_evals.engine.scoring.case_scorer import CaseScorer
-from flask_braintrust_evals.engine.scoring.error_scores import add_error_scores
+from flask_braintrust_evals.engine.running.scoring.case_scorer import CaseScorer
+from flask_braintrust_evals.engine.running.scoring.error_scores import add_error_scores
+from flask_braintrust_evals.engine.running.user_code.user_code import ProgressReports, UserCode
 from flask_braintrust_evals.engine.tracing import attributes
 from flask_braintrust_evals.engine.tracing.eval_tracer import set_failure, span_id
 from flask_braintrust_evals.engine.tracing.memory_tracing import CaseCollector
-from flask_braintrust_evals.engine.user_code.user_code import ProgressReports, UserCode
 from flask_braintrust_evals.engine.values.copies import own_copy
 from flask_braintrust_evals.engine.values.events import (
     CaseFinished,

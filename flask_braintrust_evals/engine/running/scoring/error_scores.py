@@ -8,8 +8,8 @@ from typing import Any
 
 from opentelemetry.trace import Span
 
+from flask_braintrust_evals.engine.running.user_code.user_code import UserCode
 from flask_braintrust_evals.engine.tracing.eval_tracer import set_failure
-from flask_braintrust_evals.engine.user_code.user_code import UserCode
 from flask_braintrust_evals.engine.values.results import CaseResult
 from flask_braintrust_evals.engine.values.scores import to_scores
 from flask_braintrust_evals.texts.excerpts import excerpt

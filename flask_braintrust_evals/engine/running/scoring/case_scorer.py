@@ -16,11 +16,11 @@ from flask_braintrust_evals.concurrency.turns import Turn, wait_for_turn
 from flask_braintrust_evals.engine.calls.introspection import user_place
 from flask_braintrust_evals.engine.calls.signatures import ScorerCall
 from flask_braintrust_evals.engine.parameters.values import Parameters
+from flask_braintrust_evals.engine.running.user_code.user_code import UserCode
 from flask_braintrust_evals.engine.tracing import attributes
 from flask_braintrust_evals.engine.tracing.case_trace import CaseTrace
 from flask_braintrust_evals.engine.tracing.eval_tracer import set_failure
 from flask_braintrust_evals.engine.tracing.memory_tracing import CaseCollector
-from flask_braintrust_evals.engine.user_code.user_code import UserCode
 from flask_braintrust_evals.engine.values.results import CaseResult
 from flask_braintrust_evals.engine.values.scores import to_classifications, to_scores
 from flask_braintrust_evals.tracing import semconv

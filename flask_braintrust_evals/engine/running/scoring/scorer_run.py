@@ -15,7 +15,7 @@ from flask_braintrust_evals.concurrency.held_scope import HeldScope
 from flask_braintrust_evals.concurrency.job import Job
 from flask_braintrust_evals.concurrency.loops.event_loop import background_loop
 from flask_braintrust_evals.engine.calls.signatures import ScorerCall
-from flask_braintrust_evals.engine.user_code.user_code import UserCode, is_awaitable
+from flask_braintrust_evals.engine.running.user_code.user_code import UserCode, is_awaitable
 from flask_braintrust_evals.errors import RunError
 from flask_braintrust_evals.tracing import semconv
 

@@ -11,12 +11,12 @@ from flask_braintrust_evals.engine.calls.introspection import user_place
 from flask_braintrust_evals.engine.calls.plan import CasePlan
 from flask_braintrust_evals.engine.calls.signatures import ScorerCall, unique_names
 from flask_braintrust_evals.engine.parameters.values import Parameters
-from flask_braintrust_evals.engine.scoring.case_scorer import CaseScorer
+from flask_braintrust_evals.engine.running.scoring.case_scorer import CaseScorer
+from flask_braintrust_evals.engine.running.user_code.user_code import UserCode
 from flask_braintrust_evals.engine.tracing import span_classes
 from flask_braintrust_evals.engine.tracing.eval_span import EvalSpan
 from flask_braintrust_evals.engine.tracing.eval_tracer import EvalTracer
 from flask_braintrust_evals.engine.tracing.memory_tracing import CaseCollector, memory_for
-from flask_braintrust_evals.engine.user_code.user_code import UserCode
 from flask_braintrust_evals.engine.values.results import CaseResult
 from flask_braintrust_evals.tracing.span_context import span_context
 from flask_braintrust_evals.tracing.span_keeper import SpanKeeper
