@@ -35,9 +35,8 @@ def address(page: Page) -> dict[str, str]:
 def test_a_reload_in_the_middle_loses_no_finished_case_and_the_page_says_so(page: Page) -> None:
     page.evaluator("patient")
     page.give(list(range(30)))
-    page.one(
-        "run"
-    ).click_by_mouse()  # a page that its user has not used may not ask before it is left
+    # A page that its user has not used may not ask before it is left.
+    page.one("run").click_by_mouse()
     page.wait(lambda: "1 of 30 done" in page.status)
     page.reload()
     page.wait(lambda: "interrupted" in page.status)

@@ -93,9 +93,8 @@ def test_a_command_warns_if_it_serves_other_machines(
     warns: bool,
 ) -> None:
     monkeypatch.setattr("flask.cli.run_simple", lambda *args, **options: None)
-    monkeypatch.setattr(
-        FlaskGroup, "_load_plugin_commands", lambda self: None
-    )  # takes half a second
+    # To look for the commands of all installed packages takes half a second.
+    monkeypatch.setattr(FlaskGroup, "_load_plugin_commands", lambda self: None)
     monkeypatch.delenv("FLASK_DEBUG", raising=False)
     group = FlaskGroup(create_app=start)
     result = CliRunner().invoke(group, arguments)
