@@ -164,19 +164,21 @@ def captured_events(found: Bench) -> Iterator[list[Any]]:
 
 
 def test_a_case_is_shown_nowhere_and_is_lost_if_it_is_revoked(on_redis: Bench) -> None:
-    worker = on_redis.start_worker("-c", "1", "-E", "-l", "DEBUG")
+    worker = on_redis.start_worker("-c", "1", "-E", "-l", "DEBUG", "--prefetch-multiplier", "2")
     with captured_events(on_redis) as events:
-        on_redis.order("wait", "run")
+        on_redis.order("wait", "count", "run")
         on_redis.hear(1)
         inspect = on_redis.app.control.inspect([worker.name], timeout=SOON)
+        wait_until(lambda: bool(inspect.reserved()[worker.name]))
         shown = [inspect.active(), inspect.reserved(), inspect.scheduled(), inspect.report()]
-        (active,) = shown[0][worker.name]
-        assert active["name"] == "braintrust_evals.case"
-        assert active["args"] == "(...)"
+        (active,), (reserved,) = (each[worker.name] for each in shown[:2])
+        assert active["name"] == reserved["name"] == "braintrust_evals.case"
+        assert active["args"] == reserved["args"] == "(...)"
+        on_redis.app.control.revoke(reserved["id"])
         on_redis.app.control.revoke(active["id"], terminate=True)
-        terminated = ["lost", "wait", "its process was terminated through Celery"]
-        said = on_redis.hear(4)
-        assert terminated in said
+        said = on_redis.hear(5)
+        assert ["lost", "count", "it was revoked in Celery, or has expired there"] in said
+        assert ["lost", "wait", "its process was terminated through Celery"] in said
         assert ["ends", True] in said
         assert ["done", "run"] in said
         wait_until(lambda: any(event["type"] == "task-succeeded" for event in events))
