@@ -232,3 +232,21 @@ def test_under_gevent_functions_do_not_block_greenlets() -> None:
     print(len(ids), real_thread_id() in ids, len(ticks) > 3)
     """
     assert python(script) == "5 False True\n"
+
+
+@pytest.mark.slow
+def test_a_forked_child_has_threads_of_its_own() -> None:
+    script = """
+    import os
+    from flask_braintrust_evals.concurrency.native_threads import blocking_threads
+    assert blocking_threads().submit(divmod, 7, 2).result(10) == (3, 1)
+    child = os.fork()
+    if child == 0:
+        try:
+            is_right = blocking_threads().submit(divmod, 7, 2).result(10) == (3, 1)
+        except TimeoutError:
+            is_right = False
+        os._exit(0 if is_right else 1)
+    print(os.waitpid(child, 0)[1])
+    """
+    assert python(script) == "0\n"
