@@ -8,17 +8,22 @@ from __future__ import annotations
 
 import functools
 import logging
+import sys
 import threading
+from collections import deque
+from contextlib import suppress
 from typing import Any
 
 from .gevent_patch import is_patched, new_lock, original
+from .signals import Signal, new_signal
 
 
 class LoggingLock:
     """A reentrant lock for greenlets of any number of threads.
 
     Greenlets of one thread wait for a lock of gevent's, which is theirs alone. The one that has it
-    waits for those of other threads by a lock of the operating system.
+    waits for those of other threads: by a lock of the operating system, but for the main thread,
+    whose other greenlets go on. The thread that has the lock may wait for one of them.
 
     Args:
         former: the lock in whose place this one is. Greenlets that wait for it by then still get
@@ -29,6 +34,7 @@ class LoggingLock:
         self._former = former
         self._of_threads = original("threading", "local")()
         self._between_threads = new_lock()
+        self._main_waits: deque[Signal] = deque()
 
     def _of_thread(self) -> Any:
         lock = getattr(self._of_threads, "lock", None)
@@ -37,11 +43,20 @@ class LoggingLock:
             self._of_threads.depth = 0
         return lock
 
-    def acquire(self) -> bool:
-        """Wait for the lock."""
-        self._of_thread().acquire()
-        if not self._of_threads.depth:
-            self._between_threads.acquire()
+    def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
+        """Wait for the lock, and return whether it is had, as locks of :mod:`threading` do."""
+        lock = self._of_thread()
+        if not lock.acquire(blocking, timeout):
+            return False
+        if not self._of_threads.depth and not self._between_threads.acquire(blocking=False):
+            is_acquired = False
+            try:
+                is_acquired = self._wait_for_threads(blocking, timeout)
+            finally:
+                if not is_acquired:
+                    lock.release()
+            if not is_acquired:
+                return False
         self._of_threads.depth += 1
         return True
 
@@ -53,8 +68,37 @@ class LoggingLock:
             return
         self._of_threads.depth -= 1
         if not self._of_threads.depth:
-            self._between_threads.release()
+            self._release_between_threads()
         lock.release()
+
+    def _wait_for_threads(self, blocking: bool, timeout: float) -> bool:
+        hub = sys.modules["gevent._hub_local"].get_hub_if_exists()
+        is_main = hub is not None and hub.main_hub and sys.modules["gevent"].getcurrent() is not hub
+        if not is_main or not blocking or timeout >= 0:
+            return self._between_threads.acquire(blocking, timeout)
+        signal = new_signal()
+        self._main_waits.append(signal)
+        try:
+            if self._between_threads.acquire(blocking=False):  # released meanwhile
+                self._release_between_threads()
+            signal.wait()
+        except BaseException:
+            try:
+                self._main_waits.remove(signal)
+            except ValueError:  # it has been handed on
+                self._release_between_threads()
+            raise
+        return True
+
+    def _release_between_threads(self) -> None:
+        while True:
+            with suppress(IndexError):
+                self._main_waits.popleft().set()
+                return  # and it is not released, but handed on
+            self._between_threads.release()
+            # The main thread may have come to wait meanwhile.
+            if not self._main_waits or not self._between_threads.acquire(blocking=False):
+                return
 
     __enter__ = acquire
 
@@ -79,10 +123,10 @@ def share_logging_locks() -> None:
     _are_shared = True
     module: Any = logging
     module._lock = _shared(module._lock)
-    for reference in list(module._handlerList):
-        handler = reference()
-        if handler is not None:
-            handler.lock = _shared(handler.lock)
+    # Those for a fork, and not those for the end of the process, which forget handlers that are
+    # still in use when a configuration is read.
+    for handler in list(module._at_fork_reinit_lock_weakset):
+        handler.lock = _shared(handler.lock)
     create = logging.Handler.createLock
 
     @functools.wraps(create)

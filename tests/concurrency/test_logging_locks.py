@@ -86,6 +86,48 @@ UNDER_WAY = """
 """
 
 
+MAIN_THREAD_WANTED = """
+    from gevent import monkey
+    monkey.patch_all()
+    import faulthandler, logging, logging.config, threading, time
+    import gevent
+    from flask_braintrust_evals.concurrency.native_threads import NativeThreads
+
+    faulthandler.dump_traceback_later(15, exit=True)
+
+    class Waiting(logging.Handler):
+        def emit(self, record):
+            with lock:
+                written.append(record.msg)
+
+    lock, written, logger = threading.Lock(), [], logging.getLogger("tools")
+    handler = Waiting()
+    logger.addHandler(handler)
+    logging.config.dictConfig({"version": 1, "disable_existing_loggers": False})
+
+    def hold():
+        with lock:
+            time.sleep(0.2)
+
+    for killed in (False, True):
+        gevent.spawn(hold)
+        gevent.sleep()
+        call = NativeThreads(1).submit(logger.error, "thread")
+        time.sleep(0.05)
+        waiting = gevent.spawn(logger.error, "greenlet")
+        time.sleep(0.05)
+        print(handler.lock.acquire(blocking=False), handler.lock.acquire(timeout=0.001))
+        if killed:
+            waiting.kill()
+        waiting.join()
+        while not call.done():
+            time.sleep(0.001)
+        logger.error("last")
+        print(written, call.exception(), waiting.successful())
+        written.clear()
+"""
+
+
 def test_threads_coroutines_and_greenlets_that_log_at_the_same_time_do_not_wait_for_ever() -> None:
     written = "5400 ['greenlet', 'loop', 'thread']\n"
     assert python(CROWD) == f"{written}{written}{{'LoggingLock'}}\n"
@@ -94,3 +136,12 @@ def test_threads_coroutines_and_greenlets_that_log_at_the_same_time_do_not_wait_
 def test_records_that_are_written_while_the_first_thread_starts_are_finished() -> None:
     written = "['first', 'inner', 'outer', 'second', 'third', 'thread'] None\n"
     assert python(UNDER_WAY) == written
+
+
+def test_a_thread_that_logs_may_wait_for_a_greenlet_of_the_main_thread() -> None:
+    assert python(MAIN_THREAD_WANTED).splitlines() == [
+        "False False",
+        "['thread', 'greenlet', 'last'] None True",
+        "False False",
+        "['thread', 'last'] None True",
+    ]
