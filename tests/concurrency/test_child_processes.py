@@ -191,6 +191,30 @@ def test_a_child_runs_nothing_of_python() -> None:
     assert printed.splitlines() == [*["[0, 1, 2, 3]"] * 3, "forked"]
 
 
+def test_programs_start_with_the_popen_of_python_3_10() -> None:
+    # It finds what forks in C by another name, which gevent takes away, too.
+    printed = python("""
+        import inspect, os, subprocess, textwrap
+        import _posixsubprocess
+
+        source = textwrap.dedent(inspect.getsource(subprocess.Popen._execute_child))
+        names = {}
+        exec(source.replace("_fork_exec(", "_posixsubprocess.fork_exec("), vars(subprocess), names)
+        subprocess.Popen._execute_child = names["_execute_child"]
+        subprocess._posixsubprocess = _posixsubprocess
+        vars(subprocess).pop("_fork_exec", None)
+
+        from gevent import monkey
+        monkey.patch_all()
+        from flask_braintrust_evals.concurrency import child_processes
+
+        os.register_at_fork(after_in_child=lambda: print("forked", flush=True))
+        child_processes.prepare()
+        print(subprocess.check_output(["echo", "written"], text=True))
+    """)
+    assert printed.split() == ["written"]
+
+
 def test_many_threads_may_close_what_they_have_opened() -> None:
     # Descriptors have the lowest free number, which another thread has just closed.
     printed = python("""

@@ -105,16 +105,19 @@ def _starting_without_python(execute: Callable[..., None]) -> Callable[..., None
     _, *names = inspect.signature(Start._execute_child).parameters
     if not signature.parameters.keys() >= {*names}:  # both are private, and may change
         return execute
-    # Taken away by gevent, for the standard library's own tests, from Python 3.11 on.
+    # Taken away by gevent, for the standard library's own tests. The second is that of Python 3.10.
     module = sys.modules["subprocess"]
-    if getattr(module, "_fork_exec", _starting_without_python) is None:
-        vars(module)["_fork_exec"] = original("subprocess", "_fork_exec")
+    for name in ("_fork_exec", "_posixsubprocess"):
+        if getattr(module, name, module) is None:
+            vars(module)[name] = original("subprocess", name)
 
     def execute_child(popen: Any, *args: Any, **kwargs: Any) -> None:
         values = signature.bind(popen, *args, **kwargs).arguments
-        if values["preexec_fn"] is not None:
+        group = values.get("process_group")
+        # Python 3.10 knows no process group, and gevent does.
+        if values["preexec_fn"] is not None or group is not None and "process_group" not in names:
             return execute(popen, *args, **kwargs)
-        if values.get("process_group") is None:
+        if group is None:
             values["process_group"] = -1  # the standard library's word for none
         for own, inherited in (("p2cread", 0), ("c2pwrite", 1), ("errwrite", 2)):
             # gevent makes its pipes so, and another program may get one of them.
