@@ -191,6 +191,25 @@ def test_a_child_runs_nothing_of_python() -> None:
     assert printed.splitlines() == [*["[0, 1, 2, 3]"] * 3, "forked"]
 
 
+def test_what_is_closed_before_a_program_starts_is_not_open_afterwards() -> None:
+    # gevent closes when its loop comes round, which may be when the program has ended, and the
+    # program may wait for that.
+    printed = python("""
+        from gevent import monkey
+        monkey.patch_all()
+        import os, subprocess, time
+        from flask_braintrust_evals.concurrency import child_processes
+
+        child_processes.prepare()
+        time.sleep(0.001)
+        read, write = os.pipe()
+        os.close(write)
+        subprocess.Popen(["true"])
+        print(os.path.exists(f"/proc/self/fd/{write}"))
+    """)
+    assert printed == "False\n"
+
+
 def test_programs_start_with_the_popen_of_python_3_10() -> None:
     # It finds what forks in C by another name, which gevent takes away, too.
     printed = python("""

@@ -123,6 +123,10 @@ def _starting_without_python(execute: Callable[..., None]) -> Callable[..., None
             # gevent makes its pipes so, and another program may get one of them.
             with suppress(OSError):
                 popen._remove_nonblock_flag(inherited if values[own] == -1 else values[own])
+        if getattr(sys.modules["gevent.os"], "_closing_fd_to_event", None):
+            # Closed only when the loop comes round, which may be by what the child does: it may
+            # wait for the end of a pipe.
+            sys.modules["gevent"].sleep(1e-5)
         start: Any = Start(getattr(popen, "_devnull", None))
         popen._loop.install_sigchld()  # a child may end before it is watched
 
