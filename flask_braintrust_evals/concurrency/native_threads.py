@@ -18,7 +18,7 @@ from weakref import WeakSet
 from flask_braintrust_evals.concurrency.processes import child_processes
 
 from .gevent_patch import original
-from .real_threads import start_real_thread
+from .real_threads import let_hub_run, start_real_thread
 
 logger = logging.getLogger("flask_braintrust_evals")
 
@@ -31,6 +31,8 @@ EXIT_TIMEOUT = 1.0
 """Seconds that the end of the process waits for functions that are running."""
 IDLE_SECONDS = 30.0
 """Seconds without work after which a thread ends."""
+HUB_SECONDS = 0.05
+"""Seconds without work after which a thread that has a hub of gevent's lets it run again."""
 
 
 _all: WeakSet[NativeThreads] = WeakSet()
@@ -187,7 +189,7 @@ class NativeThreads(Executor):
     def _work_once(self) -> bool:
         """Make the next call; return whether the thread goes on."""
         try:
-            signal = self._signals.get(timeout=self._idle_seconds)
+            signal = self._next_signal()
         except Empty:
             return not self._decide_to_end()
         if signal is None:
@@ -202,6 +204,19 @@ class NativeThreads(Executor):
         except BaseException:
             logger.exception("a call in a real thread failed")
         return self._finish(call)
+
+    def _next_signal(self) -> bool | None:
+        deadline = time.monotonic() + self._idle_seconds
+        while True:
+            has_hub = let_hub_run()
+            left = max(0.0, deadline - time.monotonic())
+            try:
+                seconds = min(left, HUB_SECONDS) if has_hub else left
+                signal: bool | None = self._signals.get(timeout=seconds)
+                return signal
+            except Empty:
+                if time.monotonic() >= deadline:
+                    raise
 
     def _next(self) -> NativeCall | None:
         """Return the next call of the owner whose turn it is, and let the next owner have it."""

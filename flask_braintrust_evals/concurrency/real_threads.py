@@ -49,3 +49,14 @@ def release_hub() -> None:
         if not hub.dead:
             # It has been left in the middle of its function, with a stack that keeps it in memory.
             hub.throw(sys.modules["greenlet"].GreenletExit)
+
+
+def let_hub_run() -> bool:
+    """Do what the calling thread's hub has to do by now; return whether the thread has a hub.
+
+    Others wait for that: a lock of gevent's is handed on by the hub of the thread that releases it.
+    """
+    hub = sys.modules["gevent._hub_local"].get_hub_if_exists() if is_patched() else None
+    if hub is not None:
+        sys.modules["gevent"].sleep(0)
+    return hub is not None

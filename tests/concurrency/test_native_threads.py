@@ -250,3 +250,35 @@ def test_a_forked_child_has_threads_of_its_own() -> None:
     print(os.waitpid(child, 0)[1])
     """
     assert python(script) == "0\n"
+
+
+def test_under_gevent_a_lock_that_an_idle_thread_has_released_is_handed_on() -> None:
+    printed = python("""
+        from gevent import monkey
+        monkey.patch_all()
+        import faulthandler, threading, time
+        from flask_braintrust_evals.concurrency.gevent_patch import original
+        from flask_braintrust_evals.concurrency.native_threads import NativeThreads
+
+        faulthandler.dump_traceback_later(15, exit=True)
+        block, lock, done = original("time", "sleep"), threading.Lock(), []
+        threads = NativeThreads(2)
+
+        def hold(name, waits):
+            if waits:
+                time.sleep(0.001)  # which has its thread have a hub
+            with lock:
+                block(0.1)
+                done.append(name)
+
+        calls = [threads.submit(hold, "first", True)]
+        time.sleep(0.03)
+        calls.append(threads.submit(hold, "second", False))  # waits by the hub of the first one
+        time.sleep(0.03)
+        with lock:
+            done.append("greenlet")
+        while not all(call.done() for call in calls):
+            time.sleep(0.001)
+        print(sorted(done))
+    """)
+    assert printed == "['first', 'greenlet', 'second']\n"
