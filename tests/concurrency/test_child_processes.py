@@ -198,7 +198,7 @@ def test_what_is_closed_before_a_program_starts_is_not_open_afterwards() -> None
         from gevent import monkey
         monkey.patch_all()
         import os, subprocess, time
-        from flask_braintrust_evals.concurrency import child_processes
+        from flask_braintrust_evals.concurrency.processes import child_processes
 
         child_processes.prepare()
         time.sleep(0.001)
@@ -225,7 +225,7 @@ def test_programs_start_with_the_popen_of_python_3_10() -> None:
 
         from gevent import monkey
         monkey.patch_all()
-        from flask_braintrust_evals.concurrency import child_processes
+        from flask_braintrust_evals.concurrency.processes import child_processes
 
         os.register_at_fork(after_in_child=lambda: print("forked", flush=True))
         child_processes.prepare()
