@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 from flask_braintrust_evals.concurrency.signals import ThreadSignal
 
 from .forked import Forked, nursery
+from .server import LIBRARIES
 
 T = TypeVar("T")
 
@@ -112,32 +113,30 @@ class Counter:
             return self._changed.wait_for(lambda: self.value >= value, seconds)
 
 
-PATCHES_FIRST = re.compile(
-    r"(\s|[A-Z]+ = \d+\n|import asyncio\n)*from gevent import monkey\s+monkey\.patch_all\(\)"
-)
-GEVENT = (
-    *("importlib.metadata", "gevent.events", "gevent.local", "gevent.lock", "gevent.monkey"),
-    *("gevent.os", "gevent.queue", "gevent.select", "gevent.selectors", "gevent.signal"),
-    *("gevent.socket", "gevent.ssl", "gevent.subprocess", "gevent.threading", "gevent.time"),
-)
-"""What gevent imports when it patches."""
+PATCHES_FIRST = re.compile(r"\s*(\w+ = \d+\s+)?from gevent import monkey\s+monkey\.patch_all\(\)")
 
 
-def python(script: str, seconds: float = 30) -> str:
-    """Run ``script`` in an interpreter of its own and return what it prints.
+def python(script: str, seconds: float = 30, fresh: bool = False) -> str:
+    """Run ``script`` in a process of its own and return what it prints.
 
-    One that imports nothing, or asyncio alone, before gevent's patch is forked from a process that
-    has imported gevent.
+    Args:
+        script: one that begins with gevent's patch gets a process that has imported this package
+            after the patch; any other one, without it.
+        seconds: after which it is killed.
+        fresh: run it in an interpreter that has imported nothing, since what it imports, or in
+            which order, is the subject of the test.
     """
     script = textwrap.dedent(script)
     with tempfile.TemporaryFile("w+") as output, tempfile.TemporaryFile("w+") as errors:
         process: subprocess.Popen[bytes] | Forked
-        if PATCHES_FIRST.match(script):
-            fds = (output.fileno(), errors.fileno())
-            process = nursery(False, GEVENT).fork("-c", [script], os.environ, *fds)
-        else:
+        if fresh:
             command = [sys.executable, "-c", script]
             process = subprocess.Popen(command, cwd=ROOT, stdout=output, stderr=errors)
+        else:
+            patched = PATCHES_FIRST.match(script) is not None
+            modules = ("tests.patched",) if patched else LIBRARIES
+            fds = (output.fileno(), errors.fileno())
+            process = nursery(patched, modules).fork("-c", [script], os.environ, *fds)
         try:
             status = process.wait(seconds)
         finally:

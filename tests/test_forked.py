@@ -240,6 +240,7 @@ MODEL = """
 def test_nothing_is_imported_for_a_server_that_it_would_not_import() -> None:
     printed = python(
         f"{SERVING}    print({{*{LIBRARIES}}} - {{*sys.modules}})\n"
-        f"{MODEL}    print({{*{SDK}}} - {{*sys.modules}})"
+        f"{MODEL}    print({{*{SDK}}} - {{*sys.modules}})",
+        fresh=True,
     )
     assert printed == "set()\nset()\n"

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import sys
+from functools import partial
 
 import pytest
 
-from .support import python
+from . import support
 
 pytestmark = pytest.mark.slow
+
+python = partial(support.python, fresh=True)
 
 APPLICATION = """
     import json, sys

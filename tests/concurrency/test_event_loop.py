@@ -262,7 +262,7 @@ def test_under_gevent_a_blocked_loop_is_found_and_replaced(how: str) -> None:
 
 def test_the_thread_of_the_loop_ends_before_the_interpreter_does() -> None:
     """Python would end the thread wherever it is; within a switch of greenlets, that crashes."""
-    printed = python("""
+    script = """
         import atexit, sys, threading, time
         from gevent import monkey
         monkey.patch_all()
@@ -281,7 +281,8 @@ def test_the_thread_of_the_loop_ends_before_the_interpreter_does() -> None:
         loop = background_loop()
         loop.start(asyncio.sleep(60), Cancellation(), Job())  # still under way at the end
         print(loop.run(asyncio.sleep(0, "done"), Cancellation()))
-    """)
+    """
+    printed = python(script, fresh=True)
     assert printed == "done\nFalse\n"
 
 

@@ -109,10 +109,11 @@ def printed(request: pytest.FixtureRequest) -> dict[str, str]:
 
     The interpreter imports everything once; each task then runs in a fork of its own.
     """
-    first = "import asyncio" if request.param == "before" else ""  # as gunicorn does
+    is_before = request.param == "before"  # as gunicorn does
+    first = "import asyncio" if is_before else ""
     tasks = ", ".join(f"{name!r}: lambda input: {call}" for name, call in TASKS.items())
     script = f"{first}\nCASES = 25\n{SETUP}\n{WAYS}\nTASKS = {{{tasks}}}\n{EACH_IN_A_FORK}"
-    lines = python(script, seconds=120).splitlines()
+    lines = python(script, seconds=120, fresh=is_before).splitlines()
     decoder = json.JSONDecoder()
     return {name: line[end:].strip() for line in lines for name, end in [decoder.raw_decode(line)]}
 
@@ -234,4 +235,4 @@ def test_without_gevent_asyncio_is_not_changed() -> None:
     print(result.results[0].output)
     print((asyncio._set_running_loop, asyncio.events._set_running_loop) == before)
     """
-    assert python(script) == "1\nTrue\n"
+    assert python(script, fresh=True) == "1\nTrue\n"

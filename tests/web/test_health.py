@@ -57,7 +57,7 @@ def test_to_ask_makes_no_event_loop() -> None:
     from flask_braintrust_evals.concurrency.loops.loop_health import loop_health
     print(loop_health(), "asyncio" in sys.modules)
     """
-    assert python(script) == "LoopHealth(blocked_for=0.0, given_up=0) False\n"
+    assert python(script, fresh=True) == "LoopHealth(blocked_for=0.0, given_up=0) False\n"
 
 
 def test_a_server_without_the_celery_application_that_it_needs_is_not_ready() -> None:

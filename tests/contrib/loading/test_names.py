@@ -28,7 +28,7 @@ def listed(folder: Path) -> list[str]:
         assert bp.registry.get(each.long_name.text if each.long_name else each.name) is each
         print(each.name)
     """
-    return python(script).splitlines()
+    return python(script, fresh=True).splitlines()
 
 
 @pytest.mark.slow

@@ -174,7 +174,7 @@ WITHOUT_THE_SDK = """
     ],
 )
 def test_without_the_sdk_all_else_works_and_load_says_what_to_install(how: str) -> None:
-    load, add = python(WITHOUT_THE_SDK.replace("HOW", how)).splitlines()
+    load, add = python(WITHOUT_THE_SDK.replace("HOW", how), fresh=True).splitlines()
     assert load.startswith(
         "load() needs the braintrust package, 0.31 or later: install"
         " 'flask-braintrust-evals[braintrust]'"
@@ -190,6 +190,7 @@ def test_the_sdk_is_not_imported_before_it_is_asked_for() -> None:
         from flask_braintrust_evals import EvalsBlueprint, Evaluator
         bp = EvalsBlueprint("evals", __name__, evaluators=[Evaluator("e", lambda input: input)])
         print(any(name.partition(".")[0] == "braintrust" for name in sys.modules))
-        """
+        """,
+        fresh=True,
     )
     assert printed == "False\n"
