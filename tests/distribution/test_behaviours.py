@@ -13,6 +13,7 @@ import pytest
 
 from flask_braintrust_evals.engine.calls.signatures import ScorerCall
 from flask_braintrust_evals.engine.evaluator import Evaluator
+from flask_braintrust_evals.engine.running import retries
 from flask_braintrust_evals.engine.values.cases import EvalCase
 from flask_braintrust_evals.engine.values.events import (
     CaseProgress,
@@ -160,7 +161,8 @@ EVALUATORS = [
 
 @pytest.fixture(scope="module")
 def there() -> Iterator[Site]:
-    with site(*EVALUATORS, workers=2, lease=10.0) as made:
+    with pytest.MonkeyPatch.context() as patch, site(*EVALUATORS, workers=2) as made:
+        patch.setattr(retries, "FIRST_PAUSE", 0.01)
         yield made
 
 

@@ -299,6 +299,7 @@ def test_what_all_workers_refuse_fails_the_run_by_the_workers_reason(
         "flask_braintrust_evals.distribution.owner.supervision.REFUSED_SECONDS", 0.3
     )
     monkeypatch.setattr("flask_braintrust_evals.distribution.owner.supervision.REFUSED_PAUSE", 0.05)
+    there.dispatcher._state.supervision.lease = 0.3
     running = Running(there, *range(3))
     has_ended = threading.Event()
 

@@ -6,6 +6,8 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
+import pytest
+
 from flask_braintrust_evals.distribution.messaging.notices import AttemptKey
 from flask_braintrust_evals.distribution.worker import owners as module
 from flask_braintrust_evals.distribution.worker.owners import Owners
@@ -83,7 +85,10 @@ def test_that_a_run_is_over_is_an_answer() -> None:
     assert not owners.wants(ATTEMPT)
 
 
-def test_an_owner_whose_answer_came_too_early_is_asked_again() -> None:
+def test_an_owner_whose_answer_came_too_early_is_asked_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(module, "ASK_AGAIN", 0.03)
     answers = [None, None, notice(go=[[*ATTEMPT]])]
     owners, asked = owners_with(lambda attempt: answers.pop(0) if attempt == ATTEMPT else heard)
     heard = notice(drop=[[*OTHER]])

@@ -15,6 +15,7 @@ from flask_braintrust_evals.distribution.messaging.fingerprint import Fingerprin
 from flask_braintrust_evals.distribution.messaging.messages import Message, MessageWriter
 from flask_braintrust_evals.distribution.messaging.orders import CaseOrder, RunOrder, order_content
 from flask_braintrust_evals.distribution.messaging.reports import Report, loss_of
+from flask_braintrust_evals.distribution.worker import returned_orders, under_way
 from flask_braintrust_evals.distribution.worker.worker import CaseWorker
 from flask_braintrust_evals.distribution.worker.worker_runs import (
     MAX_IDLE_RUNS,
@@ -200,7 +201,10 @@ def test_an_order_is_performed_and_reported_before_it_is_acknowledged(owner: Own
         MessageWriter(SECRET, 1000).write("order", {"version": 99}),
     ],
 )
-def test_what_is_no_order_of_this_application_is_ignored(owner: Owner, message: Message) -> None:
+def test_what_is_no_order_of_this_application_is_ignored(
+    owner: Owner, message: Message, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(returned_orders, "RETURN_PAUSE", 0.01)
     in_time(lambda: owner.worker.perform(message, False))
     owner.worker.lost(message, "killed")
     assert owner.said() == []
@@ -349,7 +353,10 @@ def test_that_a_case_starts_once_more_is_known_before_its_task_is_called(
     assert known == ["started"]
 
 
-def test_what_waits_for_a_slow_case_of_its_order_is_given_back(owner: Owner) -> None:
+def test_what_waits_for_a_slow_case_of_its_order_is_given_back(
+    owner: Owner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(under_way, "WAITING_SECONDS", 0.1)
     thread = owner.perform(owner.order("slow", 1, 2, 3))
     eventually(lambda: len(owner.said("lost")) == 2)
     assert [(r.run, r.number, r.attempt) for r in owner.said("lost")] == [
