@@ -80,6 +80,7 @@ LONGEST = (
     RABBITMQ,
     "tests/celery/test_same_results.py",
     "tests/browser/test_page.py",
+    "tests/web/test_attacks.py",
     "tests/live/test_load.py",
     "tests/celery/test_faults.py",
     "tests/docs/test_commands.py",

@@ -241,6 +241,7 @@ def test_nothing_is_imported_for_a_server_that_it_would_not_import() -> None:
     printed = python(
         f"{SERVING}    print({{*{LIBRARIES}}} - {{*sys.modules}})\n"
         f"{MODEL}    print({{*{SDK}}} - {{*sys.modules}})",
+        seconds=120,  # it imports the most of all
         fresh=True,
     )
     assert printed == "set()\nset()\n"

@@ -46,8 +46,9 @@ def test_two_processes_list_the_same_names(write: Write, tmp_path: Path) -> None
         f"    {eval_of('loop', CHANGING)}",
     )
     write("eval_two.py", "import os, time", eval_of("twin", CHANGING))
-    assert listed(tmp_path) == listed(tmp_path)
-    assert listed(tmp_path) == [
+    first, second = listed(tmp_path), listed(tmp_path)
+    assert first == second
+    assert first == [
         "alone",
         "twin",
         "twin (2)",
