@@ -13,7 +13,7 @@ import pytest
 
 from flask_braintrust_evals.engine.calls.signatures import ScorerCall
 from flask_braintrust_evals.engine.evaluator import Evaluator
-from flask_braintrust_evals.engine.running import retries
+from flask_braintrust_evals.engine.running.cases import retries
 from flask_braintrust_evals.engine.values.cases import EvalCase
 from flask_braintrust_evals.engine.values.events import (
     CaseProgress,
