@@ -13,7 +13,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 import trustme
+from opentelemetry import context as otel_context
+from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY
 
 from flask_braintrust_evals.cloud.http import connections
 from flask_braintrust_evals.cloud.http.addresses import AddressRules
@@ -250,6 +253,29 @@ def test_a_page_of_rows_may_be_stored_elsewhere_and_is_fetched_without_the_token
         (call,) = store.calls
     assert (call.query, call.token, call.body) == ({"signed": "1"}, None, b"")
     assert "x-bt-org-name" not in call.headers
+
+
+def test_an_instrumentation_of_requests_records_no_address_that_an_answer_names(
+    session: UserSession, cloud: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    send = requests.Session.send
+    recorded = []
+
+    def traced(self: requests.Session, request: requests.PreparedRequest, **options: Any) -> Any:
+        if not otel_context.get_value(_SUPPRESS_INSTRUMENTATION_KEY):
+            recorded.append(request.path_url)
+        return send(self, request, **options)
+
+    monkeypatch.setattr(requests.Session, "send", traced)
+    read = rows(session, cloud)
+    signed = cloud.url + "/store?signature=secret"
+    cloud.fault("POST", ".*/fetch", status=303, headers={"Location": signed})
+    cloud.fault("*", "/store", body={"events": []}, times=None)
+    read()
+    session.download(signed, "the download", 1000, 5)
+    session.upload(signed, "the upload", b"content", {}, 5)
+    assert [call.method for call in cloud.calls if call.path == "/store"] == ["GET", "GET", "PUT"]
+    assert [path.rpartition("/")[2] for path in recorded] == ["fetch"]
 
 
 def test_a_page_of_rows_that_is_stored_inside_of_the_network_is_refused(

@@ -22,6 +22,7 @@ from urllib3.util import Timeout
 from flask_braintrust_evals.concurrency.gevent_patch import is_patched, real_thread_id
 from flask_braintrust_evals.concurrency.time_limit import time_limit
 from flask_braintrust_evals.errors import CloudError, CloudTimeoutError
+from flask_braintrust_evals.tracing.untraced import untraced
 
 from . import answers
 from .addresses import AddressRules, Origin
@@ -201,17 +202,21 @@ class Connections:
     def _send(self, call: Call, http: requests.Session, url: str, first: bool) -> requests.Response:
         with_token = call.with_token and (first or Origin.of(url) == Origin.of(call.url))
         with_headers = with_token or (first and not call.with_token)
-        return http.request(
-            call.method if first else "GET",
-            url,
-            params=call.params if first else None,
-            data=call.data if first else None,
-            headers={**answers.ACCEPTED, **(call.headers if with_headers else {})},
-            auth=None if with_token else NoAuth(),
-            timeout=Timeout(connect=min(CONNECT_TIMEOUT, call.timeout), total=call.timeout),  # type: ignore[arg-type]
-            allow_redirects=False,
-            stream=True,
-        )
+        # An address that an answer names has a signature in it, which lets in whoever reads it. An
+        # application that has instrumented requests would record it, and send it on.
+        named_by_answer = not (first and call.with_token)
+        with untraced() if named_by_answer else nullcontext():
+            return http.request(
+                call.method if first else "GET",
+                url,
+                params=call.params if first else None,
+                data=call.data if first else None,
+                headers={**answers.ACCEPTED, **(call.headers if with_headers else {})},
+                auth=None if with_token else NoAuth(),
+                timeout=Timeout(connect=min(CONNECT_TIMEOUT, call.timeout), total=call.timeout),  # type: ignore[arg-type]
+                allow_redirects=False,
+                stream=True,
+            )
 
     def _refused(self, call: Call, response: requests.Response, origin: Origin) -> Failure:
         trusted = self._rules.trusts(origin)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from opentelemetry import context as otel_context
-from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY
-
 from flask_braintrust_evals.cloud.sessions.user_session import UserSession
+from flask_braintrust_evals.tracing.untraced import untraced
 
 from .encoder import OtlpChunk, export_request
 from .native_rows import NativeRow, insert_request
@@ -35,8 +33,7 @@ class Intake:
 
     def _post(self, path: str, data: bytes, headers: dict[str, str], seconds: float) -> None:
         # The application may have instrumented requests: sending spans must not record spans.
-        token = otel_context.attach(otel_context.set_value(_SUPPRESS_INSTRUMENTATION_KEY, True))
-        try:
+        with untraced():
             self._session.api(
                 "POST",
                 path,
@@ -46,5 +43,3 @@ class Intake:
                 retry=False,
                 parse=False,  # nothing in the answer matters, and that of OTLP is protobuf
             )
-        finally:
-            otel_context.detach(token)

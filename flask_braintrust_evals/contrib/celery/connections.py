@@ -9,8 +9,6 @@ from typing import Any
 from celery import Celery
 from kombu import Connection
 from kombu.utils.url import maybe_sanitize_url, parse_url
-from opentelemetry import context as otel_context
-from opentelemetry.context import _SUPPRESS_INSTRUMENTATION_KEY
 
 HEARTBEAT = 10.0
 """Seconds between the heartbeats of an AMQP connection that listens."""
@@ -143,16 +141,6 @@ def failures(connection: Connection) -> Iterator[None]:
         yield
     except Exception as error:
         raise ConnectionFailedError(_reason(connection, error)) from None
-
-
-@contextmanager
-def untraced() -> Iterator[None]:
-    """Have the calls inside recorded by no instrumentation of the application."""
-    token = otel_context.attach(otel_context.set_value(_SUPPRESS_INSTRUMENTATION_KEY, True))
-    try:
-        yield
-    finally:
-        otel_context.detach(token)
 
 
 def _set_timeout(connection: Connection, timeout: float) -> None:

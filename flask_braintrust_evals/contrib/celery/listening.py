@@ -14,8 +14,9 @@ from kombu.utils.json import loads
 
 from flask_braintrust_evals.distribution.messaging.messages import Message
 from flask_braintrust_evals.distribution.messaging.transport import Receive, Stopped
+from flask_braintrust_evals.tracing.untraced import untraced
 
-from .connections import Connections, check, close, failures, untraced
+from .connections import Connections, check, close, failures
 
 logger = logging.getLogger("flask_braintrust_evals")
 

@@ -14,8 +14,9 @@ from kombu import Connection, Exchange, Queue
 
 from flask_braintrust_evals.concurrency.gevent_patch import new_event
 from flask_braintrust_evals.distribution.messaging.messages import Message, MessageTooLargeError
+from flask_braintrust_evals.tracing.untraced import untraced
 
-from .connections import close, failures, untraced
+from .connections import close, failures
 
 TASK = "braintrust_evals.case"
 """The name of the Celery task that runs cases."""

@@ -12,8 +12,9 @@ from kombu import Producer, Queue
 
 from flask_braintrust_evals.distribution.messaging.transport import Receive, Stopped
 from flask_braintrust_evals.errors import ConfigurationError
+from flask_braintrust_evals.tracing.untraced import untraced
 
-from .connections import ConnectionFailedError, Connections, close, failures, untraced
+from .connections import ConnectionFailedError, Connections, close, failures
 from .listening import Inbox, listen
 from .sending import CelerySender, notices_exchange, reply_queue
 
