@@ -50,6 +50,7 @@ TASKS = {
     "run_until_complete of a new loop": "in_new_loop(answer(input))",
     "run_until_complete of the current loop": "in_current_loop(answer(input))",
     "a portal of anyio": "by_portal(input)",
+    "an asynchronous generator": "asyncio.run(by_generator(input))",
     "asyncio.run in a pool": "in_pool(input)",
     "nest_asyncio": "nested(input)",
 }
@@ -73,6 +74,18 @@ def in_current_loop(coroutine):  # as run_sync() of agent libraries do
 def by_portal(input):
     with anyio.from_thread.start_blocking_portal() as portal:
         return portal.call(answer, input)
+
+async def steps():
+    for step in range(5):
+        yield step
+
+async def by_generator(input):
+    taken = []
+    async for step in steps():  # other loops end meanwhile
+        await asyncio.sleep(0.001 * (input % 5))
+        taken.append(step)
+    assert len(taken) == 5
+    return input
 
 def in_pool(input):
     with ThreadPoolExecutor(1) as pool:

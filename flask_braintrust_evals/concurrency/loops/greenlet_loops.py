@@ -6,8 +6,9 @@ do that, by themselves or inside of libraries (``anyio.run``, ``async_to_sync``,
 
 After :func:`install`, the running loop belongs to the greenlet. While at least one greenlet of a
 thread runs a loop, greenlet's trace function sets asyncio's running loop at each switch; otherwise
-nothing is traced, so that code without event loops pays nothing. From Python 3.14 on, asyncio keeps
-the task whose coroutine runs once per thread, too, and no longer with its loop.
+nothing is traced, so that code without event loops pays nothing. Python's hooks for asynchronous
+generators, by which a loop that ends closes those that are its own, are once per thread, too, and
+are set with it. So is the task whose coroutine runs, from Python 3.14 on.
 """
 
 from __future__ import annotations
@@ -56,10 +57,14 @@ class GreenletLoops:
         before = self._of_thread.traced_before = self._greenlet.gettrace()
         set_running_loop = self._set_running_loop
         tasks: dict[Any, asyncio.Task[Any]] = {}
+        generator_hooks: dict[Any, Any] = {}
 
         def trace(event: str, arguments: Any) -> None:
             if event in ("switch", "throw"):
                 left, entered = arguments
+                if left in loops:
+                    generator_hooks[left] = sys.get_asyncgen_hooks()
+                sys.set_asyncgen_hooks(*generator_hooks.pop(entered, (None, None)))
                 if _TASK_IS_PER_THREAD and left in loops:
                     task = _swap_task(loops[left], None)
                     if task is not None:
