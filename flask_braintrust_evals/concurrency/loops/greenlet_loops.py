@@ -18,6 +18,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from flask_braintrust_evals.concurrency.gevent_patch import is_patched, original
@@ -50,8 +51,10 @@ class GreenletLoops:
             loops[self._greenlet.getcurrent()] = loop
             if len(loops) == 1:
                 self._start_tracing(loops)
-        elif loops.pop(self._greenlet.getcurrent(), None) is not None and not loops:
-            self._greenlet.settrace(self._of_thread.traced_before)
+        elif (ended := loops.pop(self._greenlet.getcurrent(), None)) is not None:
+            if not loops:
+                self._greenlet.settrace(self._of_thread.traced_before)
+            _stop_watching(ended)
 
     def _start_tracing(self, loops: dict[Any, Any]) -> None:
         before = self._of_thread.traced_before = self._greenlet.gettrace()
@@ -76,6 +79,21 @@ class GreenletLoops:
                 before(event, arguments)
 
         self._greenlet.settrace(trace)
+
+
+def _stop_watching(loop: asyncio.AbstractEventLoop) -> None:
+    """Have gevent's hub forget a loop that does not run, until it runs again.
+
+    The hub keeps what watches for it, and so every loop that is left open, as libraries do that
+    have one per thread. Each has several file descriptors, of which a process has only so many.
+    """
+    selector: Any = getattr(loop, "_selector", None)
+    if isinstance(selector, getattr(sys.modules.get("gevent.selectors"), "GeventSelector", ())):
+        for key in list(selector.get_map().values()):
+            selector.unregister(key.fileobj)
+            with suppress(ValueError):  # its descriptor has been closed
+                # It is watched from the next select() on.
+                selector.register(key.fileobj, key.events, key.data)
 
 
 _installed: GreenletLoops | None = None
