@@ -44,8 +44,6 @@ class GreenletLoops:
     def set_running_loop(self, loop: asyncio.AbstractEventLoop | None) -> None:
         """Set the running loop of this greenlet; takes the place of asyncio's function."""
         self._set_running_loop(loop)
-        if getattr(loop, "owns_its_thread", False):
-            return
         loops: dict[Any, Any] = self._of_thread.__dict__.setdefault("loops", {})
         if loop is not None:
             loops[self._greenlet.getcurrent()] = loop

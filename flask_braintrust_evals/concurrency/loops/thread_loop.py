@@ -29,8 +29,6 @@ class ThreadLoop(asyncio.SelectorEventLoop):
     greenlets of two threads use the same one.
     """
 
-    owns_its_thread = True  # greenlet_loops need not track it: no other greenlet runs a loop there
-
     def __init__(self) -> None:
         self._hub_selector = HubSelector() if is_patched() else None
         try:
