@@ -86,7 +86,8 @@ def _stop_watching(loop: asyncio.AbstractEventLoop) -> None:
     have one per thread. Each has several file descriptors, of which a process has only so many.
     """
     selector: Any = getattr(loop, "_selector", None)
-    if isinstance(selector, getattr(sys.modules.get("gevent.selectors"), "GeventSelector", ())):
+    of_gevent: Any = getattr(sys.modules.get("gevent.selectors"), "GeventSelector", ())
+    if isinstance(selector, of_gevent):
         for key in list(selector.get_map().values()):
             selector.unregister(key.fileobj)
             with suppress(ValueError):  # its descriptor has been closed
