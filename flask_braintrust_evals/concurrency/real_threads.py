@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+import atexit
+import os
 import sys
 import threading
+import time
 from collections.abc import Callable
 
 from .gevent_patch import is_patched, original
 from .logging_locks import share_logging_locks
+
+EXIT_TIMEOUT = 1.0
+"""Seconds that the end of the process waits for threads that release their hubs."""
+END_SECONDS = 0.05
+"""Seconds that it waits for those that have nothing more to do, and may come to that next."""
+
+# Those that run, and those that release their hubs. Changed by single operations only.
+_running: set[object] = set()
+_releasing: set[object] = set()
 
 
 def start_real_thread(work: Callable[[], None]) -> None:
@@ -32,10 +44,13 @@ def _run_traced(work: Callable[[], None]) -> None:
         sys.settrace(trace)
     if profile is not None:
         sys.setprofile(profile)
+    thread = object()
+    _running.add(thread)
     try:
         work()
     finally:
         release_hub()
+        _running.discard(thread)
 
 
 def release_hub() -> None:
@@ -44,11 +59,16 @@ def release_hub() -> None:
     gevent never does, and each hub has two file descriptors.
     """
     hub = sys.modules["gevent._hub_local"].get_hub_if_exists() if is_patched() else None
-    if hub is not None:
+    if hub is None:
+        return
+    _releasing.add(hub)
+    try:
         hub.destroy(destroy_loop=True)
         if not hub.dead:
             # It has been left in the middle of its function, with a stack that keeps it in memory.
             hub.throw(sys.modules["greenlet"].GreenletExit)
+    finally:
+        _releasing.discard(hub)
 
 
 def let_hub_run() -> bool:
@@ -60,3 +80,24 @@ def let_hub_run() -> bool:
     if hub is not None:
         sys.modules["gevent"].sleep(0)
     return hub is not None
+
+
+@atexit.register
+def _wait_for_ends() -> None:
+    # Python ends other threads wherever they are. Within a switch of greenlets, that crashes. What
+    # has threads ends them before: it registers its own function after this one.
+    if not is_patched():
+        return
+    sleep, began = original("time", "sleep"), time.monotonic()
+    for threads, seconds in ((_running, END_SECONDS), (_releasing, EXIT_TIMEOUT)):
+        while threads and time.monotonic() < began + seconds:
+            sleep(0.001)
+
+
+def _forget() -> None:
+    _running.clear()
+    _releasing.clear()
+
+
+# A forked child has none of its parent's threads.
+os.register_at_fork(after_in_child=_forget)

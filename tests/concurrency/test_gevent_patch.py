@@ -84,6 +84,29 @@ def test_a_real_thread_that_has_waited_leaves_no_descriptors_and_no_hub() -> Non
     assert python(script) == "20 0 1\n"
 
 
+def test_a_process_does_not_end_while_a_thread_releases_its_hub() -> None:
+    """Which crashes where Python ends the thread in the middle of a switch of greenlets."""
+    script = """
+    from gevent import monkey
+    monkey.patch_all()
+    import time
+    from gevent.hub import Hub
+    from flask_braintrust_evals.concurrency.gevent_patch import original
+    from flask_braintrust_evals.concurrency.job import Job
+    from flask_braintrust_evals.concurrency.real_threads import start_real_thread
+
+    def destroy(hub, destroy_loop=False, real=Hub.destroy):
+        original("time", "sleep")(0.3)
+        real(hub, destroy_loop)
+        print("released")
+
+    Hub.destroy, job = destroy, Job()
+    start_real_thread(lambda: job.run(lambda: time.sleep(0.001)))
+    job.wait()
+    """
+    assert python(script, fresh=True) == "released\n"
+
+
 def test_what_is_interrupted_while_it_sets_an_event_loses_nothing() -> None:
     script = """
     from gevent import monkey
