@@ -31,8 +31,8 @@ IN_BLOCKS := $(if $(filter output-sync,$(.FEATURES)),--output-sync=target)
 # Tests of other targets.
 ELSEWHERE := $(addprefix --ignore tests/,official packaging)
 
-# One more than there are cores, since tests with servers wait for them much of the time.
-PROCESSES := $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
+# More than there are cores, since tests with servers wait for them much of the time.
+PROCESSES := $(shell expr $$(getconf _NPROCESSORS_ONLN) + 2)
 
 # Each part of the fast tests has a process: to share out single tests, as xdist does, takes half as
 # much again as running them. There are more parts than cores, since some tests wait, those of
