@@ -48,7 +48,7 @@ class Routes:
 
         They are rules like any other of the application, so that whatever lists its rules, for a
         page of documentation or for a site map, can do so. What they do not name is answered by
-        :mod:`.unrouted`.
+        :mod:`flask_braintrust_evals.web.answers.unrouted`.
 
         An application that matches hosts may name ours where it registers the blueprint:
         ``register_blueprint(bp, host="evals.example.com")``. Otherwise all hosts are.

@@ -1,6 +1,6 @@
 """A scope around user code that stays open until the last call inside has really ended.
 
-Nobody waits for a call whose time is up, but it goes on: in a thread, or in one that its coroutine
+A call goes on after its time-out: in a thread, or in one that its coroutine
 has started. Were its scope exited meanwhile, the call would use what nobody releases any more, such
 as a database session that it gets from an application context.
 """

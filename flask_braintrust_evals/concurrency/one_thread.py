@@ -1,4 +1,4 @@
-"""A thread that makes the calls of others, one after another."""
+"""A thread that makes calls for other threads, one after another."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Signals: one thread or greenlet waits until another one, on whatever thread, says so.
+"""Signals: one thread or greenlet waits until another one, on any thread, sets the signal.
 
 A ``threading.Condition`` does this, too, but under gevent it is made of locks that switch greenlets
 whenever they are asked whether they are held, and a lock that another thread releases wakes the

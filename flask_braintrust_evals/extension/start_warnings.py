@@ -1,4 +1,4 @@
-"""Warnings for an application that starts with settings that let in more than may be meant."""
+"""Warnings at the start of an application whose settings may let in more callers than intended."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The two parties to a run: the application that it runs in, and the user that it is for."""
+"""What the application (:class:`Host`) and the user (:class:`Requester`) give to a run."""
 
 from __future__ import annotations
 

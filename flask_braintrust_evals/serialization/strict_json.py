@@ -1,4 +1,4 @@
-"""Reads JSON as its standard has it."""
+"""Reads JSON strictly by its standard."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Texts that can always be encoded, whatever the object is that they are the text of."""
+"""Makes a text of any object, which can always be encoded."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Templates: rendered as the braintrust SDK does, and no door to anything beyond the values."""
+"""Templates: rendered as the braintrust SDK does, and without access to anything but the values."""
 
 from __future__ import annotations
 

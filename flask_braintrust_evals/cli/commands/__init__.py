@@ -1,1 +1,1 @@
-"""The commands and their options. No other part of the command line knows Flask."""
+"""The commands and their options. No other folder of the command line imports Flask."""

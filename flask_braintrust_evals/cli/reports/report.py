@@ -20,7 +20,7 @@ def report(outcome: Outcome, show: str, verbose: bool) -> str:
 
     Args:
         outcome: the outcome.
-        show: which cases; see :data:`.choice.SHOWN`.
+        show: which cases; see :data:`.shown_cases.SHOWN`.
         verbose: whether to show their whole texts, stack traces and metadata.
     """
     result = outcome.result

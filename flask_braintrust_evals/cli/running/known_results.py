@@ -1,4 +1,4 @@
-"""Takes results from elsewhere, so that cases need not be run again."""
+"""Takes results from a journal or a cache, so that their cases are not run again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Tells what a text seems to be that is no file of results."""
+"""Guesses the format of a text that is not a file of results."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Errors that are made of Braintrust's own: answers with a status that says no."""
+"""Makes errors of the answers with which Braintrust refuses a call."""
 
 from __future__ import annotations
 

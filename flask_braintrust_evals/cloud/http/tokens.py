@@ -1,4 +1,4 @@
-"""Users' tokens, in a form that shows them to nobody by accident, and their digests."""
+"""Users' tokens, in a form that no log and no ``repr`` shows, and their digests."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Programs and forks, which gevent's patch would have stop or divide the process."""
+"""Starts programs and refuses forks under gevent, where a fork may stop or divide the process."""

@@ -1,1 +1,1 @@
-"""What owners and workers tell each other, and how it travels."""
+"""The messages between owners and workers, and how they travel."""

@@ -1,4 +1,4 @@
-"""Notices: what the owner of runs tells all workers."""
+"""Notices: messages of the owner of runs to all workers."""
 
 from __future__ import annotations
 

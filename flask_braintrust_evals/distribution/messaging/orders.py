@@ -1,4 +1,4 @@
-"""Orders: what a worker is told about a run, and about each of its cases."""
+"""Orders: messages that describe a run, and each of its cases, to a worker."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Reports: what workers tell the owner of a run, and how they are read."""
+"""Reports: messages of workers to the owner of a run, and how they are read."""
 
 from __future__ import annotations
 

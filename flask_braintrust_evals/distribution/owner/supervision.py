@@ -1,4 +1,4 @@
-"""The rules of time: what the owner of runs does about attempts that it hears nothing of."""
+"""Decides when the owner of runs orders attempts again, or gives them up."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The own cases of an evaluator, whose making may take long: in time, or by the run's first worker.
+"""Makes an evaluator's own cases: before the stream begins, or on the run's first worker.
 
 A function that makes data may do anything. In the usual case the run's first worker calls it: the
 stream has begun, comments are sent while it waits, and the run's time-out holds. But a new

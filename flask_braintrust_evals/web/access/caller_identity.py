@@ -1,4 +1,4 @@
-"""Identifies a caller in all of its requests, in a form from which nobody learns its token."""
+"""Identifies a caller in all of its requests, in a form that does not reveal its token."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
 """Answers what no route of the application names, below the prefixes of its blueprints.
 
 Flask answers such a request outside of the blueprint: without CORS headers, and not as JSON. A rule
-for all paths and methods would lead it into the blueprint. But the application's rules are for all
-to read: extensions that list or document them expect of each an address and a few methods. So those
-rules are in a map of their own, where a request is looked up that the application has no route for.
+for all paths and methods would lead it into the blueprint. But other extensions list
+or document the application's rules, and expect an address and a few methods of each. So those rules
+are in a map of their own, where a request is looked up that the application has no route for.
 """
 
 from __future__ import annotations

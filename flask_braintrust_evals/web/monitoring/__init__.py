@@ -1,1 +1,1 @@
-"""What is known of runs from outside: metrics, records, webhooks; and cancelling them."""
+"""Lists and cancels runs, and reports them: metrics, the log, the webhook."""

@@ -1,4 +1,4 @@
-"""The interface of those who watch the runs of a server."""
+"""The interface through which metrics and the webhook learn of runs that end."""
 
 from __future__ import annotations
 

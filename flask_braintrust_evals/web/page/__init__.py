@@ -1,1 +1,1 @@
-"""Serves the local page, whose files are in ``playground/``, and says where it is."""
+"""Serves the local page, whose files are in ``playground/assets/``, and says where it is."""

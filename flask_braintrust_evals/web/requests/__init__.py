@@ -1,1 +1,1 @@
-"""What is read of a request before its content is known: its body, headers and connection."""
+"""Reads the body, the headers and the connection of a request, within limits."""
