@@ -21,9 +21,10 @@ from .signals import Signal, new_signal
 class LoggingLock:
     """A reentrant lock for greenlets of any number of threads.
 
-    Greenlets of one thread wait for a lock of gevent's, which is theirs alone. The one that has it
-    waits for those of other threads: by a lock of the operating system, but for the main thread,
-    whose other greenlets go on. The thread that has the lock may wait for one of them.
+    Greenlets of one thread first wait for a lock of gevent's that is their thread's alone. The one
+    that has it waits for the other threads: on the main thread by a signal, so that its other
+    greenlets go on, since the thread that has the lock may wait for one of them; elsewhere by a
+    lock of the operating system.
 
     Args:
         former: the lock in whose place this one is. Greenlets that wait for it by then still get
@@ -39,8 +40,8 @@ class LoggingLock:
     def _of_thread(self) -> Any:
         lock = getattr(self._of_threads, "lock", None)
         if lock is None:
-            lock = self._of_threads.lock = threading.RLock()
             self._of_threads.depth = 0
+            lock = self._of_threads.lock = threading.RLock()
         return lock
 
     def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
@@ -48,17 +49,20 @@ class LoggingLock:
         lock = self._of_thread()
         if not lock.acquire(blocking, timeout):
             return False
-        if not self._of_threads.depth and not self._between_threads.acquire(blocking=False):
-            is_acquired = False
-            try:
-                is_acquired = self._wait_for_threads(blocking, timeout)
-            finally:
-                if not is_acquired:
-                    lock.release()
-            if not is_acquired:
-                return False
+        # Counted before: a finalizer or a handler of a signal may log in the middle of what
+        # follows, and would wait for its own thread.
         self._of_threads.depth += 1
-        return True
+        if self._of_threads.depth > 1:
+            return True
+        is_acquired = False
+        try:
+            is_acquired = self._between_threads.acquire(blocking=False)
+            is_acquired = is_acquired or self._wait_for_threads(blocking, timeout)
+        finally:
+            if not is_acquired:
+                self._of_threads.depth -= 1
+                lock.release()
+        return is_acquired
 
     def release(self) -> None:
         """Release the lock."""
@@ -66,9 +70,9 @@ class LoggingLock:
         if not lock._is_owned():
             self._former.release()
             return
-        self._of_threads.depth -= 1
-        if not self._of_threads.depth:
+        if self._of_threads.depth == 1:
             self._release_between_threads()
+        self._of_threads.depth -= 1
         lock.release()
 
     def _wait_for_threads(self, blocking: bool, timeout: float) -> bool:
@@ -123,8 +127,8 @@ def share_logging_locks() -> None:
     _are_shared = True
     module: Any = logging
     module._lock = _shared(module._lock)
-    # Those for a fork, and not those for the end of the process, which forget handlers that are
-    # still in use when a configuration is read.
+    # The list that logging keeps for forks. The one for the end of the process loses handlers that
+    # are still in use when a configuration is read.
     for handler in list(module._at_fork_reinit_lock_weakset):
         handler.lock = _shared(handler.lock)
     create = logging.Handler.createLock

@@ -77,7 +77,7 @@ class NativeThreads(Executor):
     def __init__(self, limit: int, idle_seconds: float = IDLE_SECONDS) -> None:
         self._limit = limit
         self._idle_seconds = idle_seconds
-        # None of these is gevent's: they belong to threads that have no other greenlets to run.
+        # None of these is gevent's: a thread waits for them without its hub.
         self._lock = original("_thread", "allocate_lock")()
         self._signals = original("queue", "SimpleQueue")()  # at least one for each waiting call
         self._waiting: dict[object, deque[NativeCall]] = {}  # the owner whose turn is next is first
@@ -180,11 +180,13 @@ class NativeThreads(Executor):
 
     def _work(self) -> None:
         child_processes.enter_thread()
-        while self._work_once():
-            pass
-        child_processes.leave_thread()
-        with self._lock:
-            self._alive -= 1
+        try:
+            while self._work_once():
+                pass
+        finally:
+            child_processes.leave_thread()
+            with self._lock:
+                self._alive -= 1
 
     def _work_once(self) -> bool:
         """Make the next call; return whether the thread goes on."""

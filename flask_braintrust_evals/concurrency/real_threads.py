@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import logging
 import os
 import sys
 import threading
@@ -12,10 +13,13 @@ from collections.abc import Callable
 from .gevent_patch import is_patched, original
 from .logging_locks import share_logging_locks
 
+logger = logging.getLogger("flask_braintrust_evals")
+
 EXIT_TIMEOUT = 1.0
 """Seconds that the end of the process waits for threads that release their hubs."""
 END_SECONDS = 0.05
-"""Seconds that it waits for those that have nothing more to do, and may come to that next."""
+"""Seconds that it waits for all other threads: one that has nothing more to do may be about to
+release its hub."""
 
 # Those that run, and those that release their hubs. Changed by single operations only.
 _running: set[object] = set()
@@ -63,6 +67,7 @@ def release_hub() -> None:
         return
     _releasing.add(hub)
     try:
+        _let_run()  # it hands on the locks that the thread has released
         hub.destroy(destroy_loop=True)
         if not hub.dead:
             # It has been left in the middle of its function, with a stack that keeps it in memory.
@@ -78,14 +83,22 @@ def let_hub_run() -> bool:
     """
     hub = sys.modules["gevent._hub_local"].get_hub_if_exists() if is_patched() else None
     if hub is not None:
-        sys.modules["gevent"].sleep(0)
+        _let_run()
     return hub is not None
+
+
+def _let_run() -> None:
+    try:
+        sys.modules["gevent"].sleep(0)
+    except BaseException:  # of a greenlet that user code has left
+        logger.exception("what a call has left in a real thread failed")
 
 
 @atexit.register
 def _wait_for_ends() -> None:
-    # Python ends other threads wherever they are. Within a switch of greenlets, that crashes. What
-    # has threads ends them before: it registers its own function after this one.
+    # Python ends other threads wherever they are. Within a switch of greenlets, that crashes.
+    # Modules that have threads register their own functions after this one, and so end them before
+    # this is called.
     if not is_patched():
         return
     sleep, began = original("time", "sleep"), time.monotonic()

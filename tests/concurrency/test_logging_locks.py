@@ -128,6 +128,30 @@ MAIN_THREAD_WANTED = """
 """
 
 
+AGAIN = """
+    from gevent import monkey
+    monkey.patch_all()
+    import threading
+    from flask_braintrust_evals.concurrency.logging_locks import LoggingLock
+
+    class Interrupted(LoggingLock):
+        def _release_between_threads(self):
+            with self:  # as a finalizer that logs
+                pass
+            super()._release_between_threads()
+
+    lock = Interrupted(threading.RLock())
+    for _ in range(2):
+        with lock, lock:
+            pass
+    print(lock.acquire(blocking=False))
+"""
+
+
+def test_a_finalizer_that_logs_in_the_middle_of_a_release_does_not_wait_for_itself() -> None:
+    assert python(AGAIN) == "True\n"
+
+
 def test_threads_coroutines_and_greenlets_that_log_at_the_same_time_do_not_wait_for_ever() -> None:
     written = "5400 ['greenlet', 'loop', 'thread']\n"
     assert python(CROWD) == f"{written}{written}{{'LoggingLock'}}\n"

@@ -282,3 +282,53 @@ def test_under_gevent_a_lock_that_an_idle_thread_has_released_is_handed_on() -> 
         print(sorted(done))
     """)
     assert printed == "['first', 'greenlet', 'second']\n"
+
+
+def test_under_gevent_a_lock_is_handed_on_by_a_thread_that_ends() -> None:
+    printed = python("""
+        from gevent import monkey
+        monkey.patch_all()
+        import faulthandler, threading, time
+        from flask_braintrust_evals.concurrency.gevent_patch import original
+        from flask_braintrust_evals.concurrency.real_threads import start_real_thread
+
+        faulthandler.dump_traceback_later(15, exit=True)
+        block, lock = original("time", "sleep"), threading.Lock()
+
+        def hold():
+            time.sleep(0.001)  # which has its thread have a hub
+            with lock:
+                block(0.1)
+
+        start_real_thread(hold)
+        time.sleep(0.03)
+        with lock:
+            print("greenlet")
+    """)
+    assert printed == "greenlet\n"
+
+
+def test_under_gevent_what_a_call_leaves_in_a_thread_ends_no_thread() -> None:
+    printed = python("""
+        from gevent import monkey
+        monkey.patch_all()
+        import faulthandler, gevent, sys, time
+        from flask_braintrust_evals.concurrency.native_threads import NativeThreads
+
+        faulthandler.dump_traceback_later(15, exit=True)
+        threads = NativeThreads(1)
+
+        def result(function):
+            call = threads.submit(function)
+            while not call.done():
+                time.sleep(0.001)
+            return call.result()
+
+        def leave():
+            gevent.spawn(sys.exit, 3)
+
+        result(leave)
+        time.sleep(0.2)
+        print(result(lambda: 5), threads.thread_count)
+    """)
+    assert printed == "5 1\n"

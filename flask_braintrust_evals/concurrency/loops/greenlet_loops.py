@@ -15,10 +15,10 @@ from __future__ import annotations
 
 import asyncio
 import os
+import selectors
 import sys
 import threading
 from collections.abc import Callable
-from contextlib import suppress
 from typing import Any
 
 from flask_braintrust_evals.concurrency.gevent_patch import is_patched, original
@@ -53,6 +53,13 @@ class GreenletLoops:
             if not loops:
                 self._greenlet.settrace(self._of_thread.traced_before)
             _stop_watching(ended)
+
+    def forget(self) -> None:
+        """Forget all loops, in a forked child, and what sets them at switches."""
+        of_thread = self._of_thread.__dict__
+        if of_thread.get("loops"):
+            self._greenlet.settrace(of_thread["traced_before"])
+        of_thread.clear()
 
     def _start_tracing(self, loops: dict[Any, Any]) -> None:
         before = self._of_thread.traced_before = self._greenlet.gettrace()
@@ -90,9 +97,10 @@ def _stop_watching(loop: asyncio.AbstractEventLoop) -> None:
     if isinstance(selector, of_gevent):
         for key in list(selector.get_map().values()):
             selector.unregister(key.fileobj)
-            with suppress(ValueError):  # its descriptor has been closed
-                # It is watched from the next select() on.
+            try:  # it is watched from the next select() on
                 selector.register(key.fileobj, key.events, key.data)
+            except ValueError:  # its descriptor has been closed, and the key has no watcher
+                selectors._BaseSelectorImpl.unregister(selector, key.fileobj)
 
 
 _installed: GreenletLoops | None = None
@@ -136,7 +144,7 @@ def _separate_current_loops() -> None:
 def _forget() -> None:
     """Forget loops of greenlets that a forked child does not run."""
     if _installed is not None:
-        _installed._of_thread.__dict__.clear()
+        _installed.forget()
 
 
 os.register_at_fork(after_in_child=_forget)
