@@ -11,7 +11,6 @@ import logging
 import sys
 import threading
 from collections import deque
-from contextlib import suppress
 from typing import Any
 
 from .gevent_patch import is_patched, new_lock, original
@@ -36,12 +35,14 @@ class LoggingLock:
         self._of_threads = original("threading", "local")()
         self._between_threads = new_lock()
         self._main_waits: deque[Signal] = deque()
+        # Logging still takes and releases locks when Python has cleared the names of this module.
+        self._new_of_thread = threading.RLock
 
     def _of_thread(self) -> Any:
         lock = getattr(self._of_threads, "lock", None)
         if lock is None:
             self._of_threads.depth = 0
-            lock = self._of_threads.lock = threading.RLock()
+            lock = self._of_threads.lock = self._new_of_thread()
         return lock
 
     def acquire(self, blocking: bool = True, timeout: float = -1) -> bool:
@@ -96,9 +97,11 @@ class LoggingLock:
 
     def _release_between_threads(self) -> None:
         while True:
-            with suppress(IndexError):
+            try:
                 self._main_waits.popleft().set()
                 return  # and it is not released, but handed on
+            except IndexError:
+                pass
             self._between_threads.release()
             # The main thread may have come to wait meanwhile.
             if not self._main_waits or not self._between_threads.acquire(blocking=False):

@@ -148,6 +148,24 @@ AGAIN = """
 """
 
 
+AT_THE_END = """
+    from gevent import monkey
+    monkey.patch_all()
+    import threading
+    from flask_braintrust_evals.concurrency import logging_locks
+
+    lock = logging_locks.LoggingLock(threading.RLock())
+    for name in [*vars(logging_locks)]:
+        setattr(logging_locks, name, None)
+    with lock, lock:
+        print("written")
+"""
+
+
+def test_handlers_that_are_forgotten_when_python_ends_find_their_locks() -> None:
+    assert python(AT_THE_END, fresh=True) == "written\n"
+
+
 def test_a_finalizer_that_logs_in_the_middle_of_a_release_does_not_wait_for_itself() -> None:
     assert python(AGAIN) == "True\n"
 
