@@ -1,8 +1,8 @@
 """A scope around user code that stays open until the last call inside has really ended.
 
-A call goes on after its time-out: in a thread, or in one that its coroutine
-has started. Were its scope exited meanwhile, the call would use what nobody releases any more, such
-as a database session that it gets from an application context.
+A call goes on after its time-out: in a thread, or in one that its coroutine has started. Were its
+scope exited meanwhile, the call would use what is not released any more, such as a database session
+that it gets from an application context.
 """
 
 from __future__ import annotations

@@ -32,11 +32,9 @@ class LoggingLock:
 
     def __init__(self, former: Any) -> None:
         self._former = former
-        self._of_threads = original("threading", "local")()
-        self._between_threads = new_lock()
-        self._main_waits: deque[Signal] = deque()
         # Logging still takes and releases locks when Python has cleared the names of this module.
         self._new_of_thread = threading.RLock
+        self._at_fork_reinit()
 
     def _of_thread(self) -> Any:
         lock = getattr(self._of_threads, "lock", None)
@@ -112,8 +110,10 @@ class LoggingLock:
     def __exit__(self, *_: object) -> None:
         self.release()
 
-    def _at_fork_reinit(self) -> None:  # called by logging in a forked child
-        self.__init__(self._former)  # type: ignore[misc]
+    def _at_fork_reinit(self) -> None:  # also called by logging in a forked child
+        self._of_threads = original("threading", "local")()
+        self._between_threads = new_lock()
+        self._main_waits: deque[Signal] = deque()
 
 
 _are_shared = False

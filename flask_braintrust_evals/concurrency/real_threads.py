@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from typing import Any
 
 from .gevent_patch import is_patched, original
 from .logging_locks import share_logging_locks
@@ -62,7 +63,7 @@ def release_hub() -> None:
 
     gevent never does, and each hub has two file descriptors.
     """
-    hub = sys.modules["gevent._hub_local"].get_hub_if_exists() if is_patched() else None
+    hub = _own_hub()
     if hub is None:
         return
     _releasing.add(hub)
@@ -81,10 +82,15 @@ def let_hub_run() -> bool:
 
     Others wait for that: a lock of gevent's is handed on by the hub of the thread that releases it.
     """
-    hub = sys.modules["gevent._hub_local"].get_hub_if_exists() if is_patched() else None
-    if hub is not None:
+    has_hub = _own_hub() is not None
+    if has_hub:
         _let_run()
-    return hub is not None
+    return has_hub
+
+
+def _own_hub() -> Any:
+    """Return the hub of the calling thread; ``None``: it has none."""
+    return sys.modules["gevent._hub_local"].get_hub_if_exists() if is_patched() else None
 
 
 def _let_run() -> None:

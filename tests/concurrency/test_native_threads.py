@@ -301,7 +301,8 @@ def test_under_gevent_a_lock_is_handed_on_by_a_thread_that_ends() -> None:
                 block(0.1)
 
         start_real_thread(hold)
-        time.sleep(0.03)
+        while not lock.locked():
+            time.sleep(0.001)
         with lock:
             print("greenlet")
     """)
