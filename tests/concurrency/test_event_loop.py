@@ -128,12 +128,54 @@ def test_there_are_no_more_blocked_loops_than_a_few(
     assert f"{MAX_GIVEN_UP} loops are blocked, and no other is made" in caplog.text
     assert loop_health().given_up == MAX_GIVEN_UP
     assert loop_health().blocked_for > 0
-    with pytest.raises(LoopError, match="cannot be replaced; restart the server"):
+    with pytest.raises(LoopError, match="cannot be replaced while .*; restart the server"):
         run(answer())
     for block in blocks:
         block.let_go.set()
     eventually(lambda: loop_health() == LoopHealth())
     assert run(answer()) == 42
+
+
+def blocked_loops(monkeypatch: pytest.MonkeyPatch) -> list[Block]:
+    """As many as are replaced, and the one that is not."""
+    quickly(monkeypatch, given_up=0.2)
+    blocks = [Block() for _ in range(MAX_GIVEN_UP + 1)]
+    for block in blocks:
+        with pytest.raises(LoopError):
+            in_time(start(block(), "bad").wait)
+    assert loop_health().given_up == MAX_GIVEN_UP
+    return blocks
+
+
+def test_the_last_loop_is_replaced_as_soon_as_another_one_goes_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    blocks = blocked_loops(monkeypatch)
+    last = background_loop()
+    blocks[0].let_go.set()
+    eventually(lambda: background_loop() is not last)
+    assert run(answer()) == 42
+    assert loop_health() == LoopHealth(0.0, MAX_GIVEN_UP)
+    for block in blocks:
+        block.let_go.set()
+    eventually(lambda: loop_health() == LoopHealth())
+
+
+def test_a_loop_that_was_not_replaced_is_used_again_once_it_goes_on(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    blocks = blocked_loops(monkeypatch)
+    last = background_loop()
+    # The loop's thread ends no sooner than this.
+    monkeypatch.setattr(loop_watch, "INTERVAL", 60)
+    blocks[-1].let_go.set()
+    eventually(lambda: not loop_health().blocked_for)
+    assert run(answer()) == 42
+    assert background_loop() is last
+    # It may be given up again, and replaced.
+    monkeypatch.setattr(loop_watch, "INTERVAL", 0.02)
+    for block in blocks:
+        block.let_go.set()
 
 
 def test_an_idle_process_asks_no_loop(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import atexit
 import os
+from collections.abc import Callable
 
 from flask_braintrust_evals.concurrency.gevent_patch import new_lock
 
@@ -28,7 +29,7 @@ def background_loop() -> BackgroundLoop:
         return loop
     with _lock:
         if _current is None:
-            _current = BackgroundLoop(_replace, _note_ended)
+            _current = BackgroundLoop(_replace, _is_current, _note_ended)
         return _current
 
 
@@ -51,11 +52,22 @@ def _replace(loop: BackgroundLoop) -> bool:
         return True
 
 
+def _is_current(loop: BackgroundLoop, use_again: Callable[[], None]) -> bool:
+    """Return whether no other loop was made in place of this one, which is then used again."""
+    with _lock:
+        if _current is loop:
+            use_again()
+        return _current is loop
+
+
 def _note_ended(loop: BackgroundLoop) -> None:
     global _current
     with _lock:
         if loop in _given_up:
             _given_up.remove(loop)
+            if _current is not None and _current.is_given_up:  # there was no room for it
+                _given_up.append(_current)
+                _current = None
         if _current is loop:
             _current = None
 

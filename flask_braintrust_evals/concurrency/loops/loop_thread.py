@@ -40,15 +40,19 @@ class BackgroundLoop:
     Args:
         replace: called with this loop when nothing more may be started on it; returns whether
             another one is made in its place.
+        is_current: called with this loop when it goes on after it was given up, and with what has
+            it be used again; calls that and returns true if no other was made in its place.
         note_ended: called with this loop when its thread ends.
     """
 
     def __init__(
         self,
         replace: Callable[[BackgroundLoop], bool],
+        is_current: Callable[[BackgroundLoop, Callable[[], None]], bool],
         note_ended: Callable[[BackgroundLoop], None],
     ) -> None:
         self._replace = replace
+        self._is_current = is_current
         self._note_ended = note_ended
         self._loop: asyncio.AbstractEventLoop
         self._watch: LoopWatch
@@ -178,7 +182,10 @@ class BackgroundLoop:
                 f"the event loop could not be made: {kind}: {self.failure}"
             ) from self.failure
         if self._given_up is not None:
-            raise LoopError(f"{self._given_up}, and cannot be replaced; restart the server")
+            raise LoopError(
+                f"{self._given_up}, and cannot be replaced while so many others are blocked too;"
+                " restart the server"
+            )
 
     def _serve_and_exit(self) -> None:
         try:
@@ -239,12 +246,23 @@ class BackgroundLoop:
 
     def give_up(self, reason: str) -> None:
         """Have another loop made for further coroutines, and fail those that are under way."""
+        self._given_up = reason  # first: if there is no room for another loop, there may be later
         if not self._replace(self):
             logger.error("%s; %d loops are blocked, and no other is made", reason, MAX_GIVEN_UP)
-        self._given_up = reason
         for call in list(self._calls):
             call.job.cancel()  # if the loop goes on after all
             call.job.fail(LoopError(reason))
+
+    @property
+    def is_given_up(self) -> bool:
+        """Whether coroutines are no longer started on the loop."""
+        return self._given_up is not None
+
+    def use_again(self) -> bool:
+        return self._is_current(self, self._take_back)
+
+    def _take_back(self) -> None:
+        self._given_up = None
 
     def end(self) -> None:
         self._ended = True

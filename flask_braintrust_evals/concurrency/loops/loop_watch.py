@@ -48,8 +48,15 @@ class WatchedLoop(Protocol):
     def give_up(self, reason: str) -> None:
         """Start nothing on the loop any more, and wait for nothing."""
 
+    def use_again(self) -> bool:
+        """Start coroutines again on a loop that was given up and goes on, unless another does that.
+
+        Returns:
+            whether it is used again.
+        """
+
     def end(self) -> None:
-        """End a loop that was given up and goes on after all."""
+        """End a loop that was given up and goes on, and is not used again."""
 
 
 class LoopWatch:
@@ -142,6 +149,7 @@ class LoopWatch:
         if self._has_ended:
             return
         logger.warning("the event loop goes on; it was blocked for %.1f s", self.seconds)
+        self.given_up = self.given_up and not self._loop.use_again()
         self.blocked_since = None
 
     def _report(self, culprit: str) -> None:
