@@ -21,7 +21,7 @@ from flask_braintrust_evals.distribution.worker.worker_runs import MakeRun
 from flask_braintrust_evals.engine.evaluator import Evaluator
 from flask_braintrust_evals.engine.values.cases import EvalCase
 from flask_braintrust_evals.engine.values.results import CaseRef, CaseResult
-from tests.support import eventually, in_time
+from tests.support import eventually, happens, in_time
 
 SECRET = "a secret of this test"
 NOISE = random.Random(1).randbytes(1_000_000).hex()
@@ -43,6 +43,7 @@ class MemoryBroker:
         silent: whether it takes messages and passes none on.
         lost_notices: how many of the next notices are lost with their connection.
         delay: seconds that it takes to put in an order or a report.
+        takes_orders: what each order waits for.
         connections: how many there were so far.
     """
 
@@ -59,6 +60,8 @@ class MemoryBroker:
         self.silent = False
         self.lost_notices = 0
         self.delay = 0.0
+        self.takes_orders = threading.Event()
+        self.takes_orders.set()
         self.connections = 0
         self._cut_off = 0
         self._queues: dict[str, Queue[str]] = {}
@@ -97,6 +100,8 @@ class MemoryBroker:
             raise BrokerDownError
         if kind != "notice":
             time.sleep(self.delay)
+        if kind == "order":
+            happens(self.takes_orders)
         text = json.dumps(message)
         self.log.append((kind, text))
         if self.silent:

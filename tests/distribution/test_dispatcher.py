@@ -680,9 +680,13 @@ def test_quick_cases_are_sent_together_and_lost_ones_alone(there: Site, script: 
     first_order, first = script.case()
     script.hello(first_order["owner"], 2, 0, "e")
     rest = [script.case() for _ in range(19)]
+    there.broker.takes_orders.clear()
     for order, case in [(first_order, first), *rest]:
         result = {**failed_outcome(CaseError("E", "")), "duration": 0.001}
         script.about(order, case, "finished", result)
+    waiting = there.dispatcher._state.runs[first_order["run"]].cases
+    eventually(lambda: sorted(waiting) == [*range(20, 40)])
+    there.broker.takes_orders.set()
     order = script.order()
     sizes = [len(order["cases"])]
     for case in order["cases"]:
