@@ -235,9 +235,9 @@ def test_failures_of_a_run_are_reported_without_the_token(
     scores = [{"name": "far", "function_id": "f"}]
     for fault in ({"close": True, "times": 9}, {"status": 403}, {"half": True}, {"body": b"{}"}):
         cloud.fault("POST", "/function/invoke", **fault)
-        api.eval(data=[{"input": 1}], parent=PLAYGROUND, scores=scores)
+        api.events(data=[{"input": 1}], scores=scores)
     cloud.fault("POST", "/otel/v1/traces", status=400)
-    api.eval(data=[{"input": 1}], parent=PLAYGROUND)
+    api.events(data=[{"input": 1}])
     eventually(lambda: reporter.reports >= 4)
     assert reporter.leaks == []
 
