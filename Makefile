@@ -34,17 +34,7 @@ ELSEWHERE := $(addprefix --ignore tests/,official packaging)
 # More than there are cores, since tests with servers wait for them much of the time.
 PROCESSES := $(shell expr $$(getconf _NPROCESSORS_ONLN) + 2)
 
-# Each part of the fast tests has a process: to share out single tests, as xdist does, takes half as
-# much again as running them. There are more parts than cores, since some tests wait, those of
-# distribution above all. The last part has what no other one has.
-WEB := web
-CLI := celery cli statements
-DISTRIBUTION := distribution
-CLOUD := cloud concurrency contrib
-ENGINE := engine runs tracing
-FAST_PARTS := fast-web fast-cli fast-distribution fast-cloud fast-engine fast-others
-
-.PHONY: demo demo-scale test test-fast docs package compare bench bench-steady bench-hostile bench-tracing bench-json bench-import bench-local bench-distributed bench-workers bench-page marked-tests unmarked-tests-and-checks unmarked-tests lint format types $(FAST_PARTS) clean
+.PHONY: demo demo-scale test test-fast docs package compare bench bench-steady bench-hostile bench-tracing bench-json bench-import bench-local bench-distributed bench-workers bench-page marked-tests unmarked-tests-and-checks unmarked-tests lint format types clean
 .DEFAULT_GOAL := help
 
 help:
@@ -74,17 +64,8 @@ unmarked-tests: $(VENV)/.dev
 	@nice env $(PYTEST) --quiet -m "not live and not slow" $(ELSEWHERE)
 
 test-fast: $(VENV)/.dev
-	@$(MAKE) --no-print-directory --jobs=$(words $(FAST_PARTS)) --keep-going $(IN_BLOCKS) $(FAST_PARTS)
+	@PYTEST_DISABLE_PLUGIN_AUTOLOAD=1 $(BIN)/python -m tests.parts
 	@echo "Passed: the tests that need no servers, browsers or processes of their own."
-
-fast-web: FILES = $(addprefix tests/,$(WEB))
-fast-cli: FILES = $(addprefix tests/,$(CLI))
-fast-distribution: FILES = $(addprefix tests/,$(DISTRIBUTION))
-fast-cloud: FILES = $(addprefix tests/,$(CLOUD))
-fast-engine: FILES = $(addprefix tests/,$(ENGINE))
-fast-others: FILES = $(addprefix --ignore tests/,$(WEB) $(CLI) $(DISTRIBUTION) $(CLOUD) $(ENGINE)) $(ELSEWHERE)
-$(FAST_PARTS): $(VENV)/.dev
-	@$(PYTEST) --quiet -m "not live and not slow" $(FILES)
 
 docs: $(VENV)/.dev
 	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going --fresh-env -b html docs docs/_build/html

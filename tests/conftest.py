@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from .parts import FAST
 from .standin import StandIn
 from .support import TOKEN
 
@@ -23,8 +24,8 @@ WHOLLY = re.compile(r"^pytestmark = .*pytest\.mark\.(live|slow)\b", re.MULTILINE
 """Marks every test of a file."""
 PARTLY = re.compile(r"\b(mark\.(live|slow)|\w*(broker|rabbitmq|redis|start_worker))\b")
 """What a file has of which a test is marked, by itself or for its fixtures."""
-FAST, SLOW = "not live and not slow", "live or slow"
-"""The two parts of a run of all tests."""
+SLOW = "live or slow"
+"""The expression of marks that the tests have which :data:`~tests.parts.FAST` leaves out."""
 RABBITMQ = "rabbitmq"
 """What the names of tests have that need RabbitMQ."""
 
