@@ -22,7 +22,7 @@ from flask_braintrust_evals.web.access.credentials import Credentials
 from tests.standin import StandIn
 from tests.support import eventually
 
-from .support import DEAD_URL, PLAYGROUND, Api, cloud_app, error_of, make_app
+from .support import DEAD_URL, Api, cloud_app, error_of, make_app
 
 MARK = "sk-of-the-caller-that-nobody-may-see"
 NOT_OURS = ("/tests/", "/flask/", "/werkzeug/", "/_pytest/", "/concurrent/", "/threading.py")
