@@ -67,7 +67,8 @@ class NativeCall:
 class NativeThreads(Executor):
     """Calls functions in up to ``limit`` real threads, which are started as they are needed.
 
-    Threads of calls that were given up do not count, up to as many again.
+    Threads of calls that were given up do not count, up to as many again; further ones as soon as
+    one of those ends.
 
     Args:
         limit: how many functions run at a time; others wait, and their owners take turns.
@@ -85,6 +86,7 @@ class NativeThreads(Executor):
         self._accepting = 0  # threads that take calls; one that has decided to end does not
         self._alive = 0  # threads that have not ended
         self._given_up = 0  # threads whose call was given up
+        self._to_give_up: set[NativeCall] = set()  # as soon as there may be one more of them
         _all.add(self)
 
     @property
@@ -145,19 +147,26 @@ class NativeThreads(Executor):
     def give_up(self, call: NativeCall) -> bool:
         """Have another thread in place of the one in which a call runs; return whether there is.
 
-        False: the call does not run, or there are as many such threads as are allowed.
+        False: the call does not run, or there are as many such threads as are allowed. It is then
+        given up when a call in one of them ends. May be called again.
         """
         with self._lock:
-            if call.state is not CallState.RUNNING or self._given_up >= self._limit:
+            if call.state is not CallState.RUNNING:
+                return call.state is CallState.GIVEN_UP
+            if self._given_up >= self._limit:
+                self._to_give_up.add(call)
                 return False
-            call.state = CallState.GIVEN_UP
-            self._given_up += 1
-            self._accepting -= 1
-            self._unfinished -= 1
+            self._note_given_up(call)
             is_wanted = self._count_thread()
         if is_wanted:
             self._start_thread()
         return True
+
+    def _note_given_up(self, call: NativeCall) -> None:
+        call.state = CallState.GIVEN_UP
+        self._given_up += 1
+        self._accepting -= 1
+        self._unfinished -= 1
 
     def _count_thread(self) -> bool:
         """Count one more thread, if one is needed and allowed; return whether it is."""
@@ -240,9 +249,12 @@ class NativeThreads(Executor):
             call.state = CallState.DONE
             call.work = _nothing  # with its arguments and its result
             if not was_given_up:
+                self._to_give_up.discard(call)
                 self._unfinished -= 1
                 return True
             self._given_up -= 1
+            if self._to_give_up:
+                self._note_given_up(self._to_give_up.pop())
             is_needed = self._accepting < min(self._unfinished, self._limit)
             self._accepting += is_needed
             return is_needed

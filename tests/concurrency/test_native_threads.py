@@ -169,7 +169,7 @@ def test_a_thread_of_a_call_that_was_given_up_does_not_count_up_to_a_limit() -> 
     assert calls.running.reaches(2)
     waiting: Future[int] = pool.submit(lambda: 5)
     assert [pool.give_up(call) for call in hanging] == [True, True]
-    assert [pool.give_up(call) for call in hanging] == [False, False]
+    assert [pool.give_up(call) for call in hanging] == [True, True]  # again
     assert waiting.result(PATIENCE) == 5
     assert pool.given_up == 2
     more = [calls.start("hangs, too") for _ in range(2)]
@@ -190,6 +190,32 @@ def test_a_thread_of_a_call_that_was_given_up_does_not_count_up_to_a_limit() -> 
     again.let_go.set()
     eventually(lambda: len(again.made) == 3)
     assert again.running.peak == 2
+
+
+def test_a_call_beyond_the_limit_is_given_up_when_another_one_ends() -> None:
+    pool = NativeThreads(1)
+    first, second, third = Calls(pool), Calls(pool), Calls(pool)
+    hanging = []
+    for calls in (first, second):
+        hanging.append(calls.start("hangs"))
+        assert calls.running.reaches(1)
+        pool.give_up(hanging[-1])
+    waiting: Future[int] = pool.submit(lambda: 5)
+    first.let_go.set()
+    assert waiting.result(PATIENCE) == 5
+    assert pool.given_up == 1
+    assert hanging[1].state is CallState.GIVEN_UP
+    # One that ends by itself meanwhile takes no place of the next ones.
+    hanging.append(third.start("hangs"))
+    assert third.running.reaches(1)
+    assert not pool.give_up(hanging[2])
+    third.let_go.set()
+    assert pool.submit(lambda: 6).result(PATIENCE) == 6
+    second.let_go.set()
+    eventually(lambda: pool.given_up == 0)
+    assert hanging[2].state is CallState.DONE
+    assert pool.submit(lambda: 7).result(PATIENCE) == 7
+    eventually(lambda: pool.thread_count <= 1)
 
 
 def test_a_call_that_has_not_begun_or_has_ended_cannot_be_given_up() -> None:

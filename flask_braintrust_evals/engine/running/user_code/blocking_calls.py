@@ -62,7 +62,8 @@ class BlockingCalls:
             self._evaluator,
             "another one takes its place"
             if replaced
-            else f"it is one of the {MAX_BLOCKING} of blocking evaluators, and is not replaced",
+            else f"it is one of the {MAX_BLOCKING} of blocking evaluators, and is not replaced"
+            " before another such call ends",
             self._threads.given_up,
         )
 
