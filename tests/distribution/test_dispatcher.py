@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from flask_braintrust_evals.distribution.messaging import links
 from flask_braintrust_evals.distribution.messaging.reports import (
     Report,
     failed_outcome,
@@ -516,6 +517,24 @@ def test_a_check_passes_with_a_worker_that_says_hello(there: Site, script: Scrip
         3,
         ("e",),
     )
+
+
+def test_threads_for_which_the_system_had_no_room_are_started_later(
+    there: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start_real_thread, room = links.start_real_thread, [True, False]
+
+    def start(work: Any) -> None:
+        if not room.pop(0):
+            raise RuntimeError("can't start new thread")
+        start_real_thread(work)
+
+    monkeypatch.setattr(links, "start_real_thread", start)
+    with pytest.raises(RuntimeError):
+        there.dispatcher.check_broker()
+    room.append(True)
+    in_time(there.dispatcher.check_broker)
+    in_time(there.dispatcher.check_broker)  # which starts none
 
 
 def _hello(there: Site, script: Script) -> Any:

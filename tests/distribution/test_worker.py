@@ -11,11 +11,12 @@ from typing import Any
 
 import pytest
 
+from flask_braintrust_evals.distribution.messaging import links
 from flask_braintrust_evals.distribution.messaging.fingerprint import Fingerprints
 from flask_braintrust_evals.distribution.messaging.messages import Message, MessageWriter
 from flask_braintrust_evals.distribution.messaging.orders import CaseOrder, RunOrder, order_content
 from flask_braintrust_evals.distribution.messaging.reports import Report, loss_of
-from flask_braintrust_evals.distribution.worker import returned_orders, under_way
+from flask_braintrust_evals.distribution.worker import returned_orders, under_way, worker
 from flask_braintrust_evals.distribution.worker.worker import CaseWorker
 from flask_braintrust_evals.distribution.worker.worker_runs import (
     MAX_IDLE_RUNS,
@@ -91,21 +92,26 @@ class Owner:
         self.make: Callable[..., Any] = UnrecordedCases
         self.is_ending = False
         self._writer = MessageWriter(SECRET, 1_000_000)
-        fingerprints = Fingerprints("")
-        self.worker = CaseWorker(
-            self.broker,
-            MessageWriter(SECRET, 1_000_000),
-            lambda: tasks.evaluators,
-            lambda *order: self.make(*order),
-            fingerprints,
-            LEASE,
-            is_ending=lambda: self.is_ending,
-        )
-        self._fingerprints = fingerprints
-        self.worker.start("celery@h1", "celery@h1/1", "threads", 2)
+        self._fingerprints = Fingerprints("")
+        self.worker = self.new_worker()
+        self.start()
         eventually(lambda: self.broker._listeners)
         self._beats = True
         threading.Thread(target=self._beat, daemon=True).start()
+
+    def new_worker(self) -> CaseWorker:
+        return CaseWorker(
+            self.broker,
+            MessageWriter(SECRET, 1_000_000),
+            lambda: self.tasks.evaluators,
+            lambda *order: self.make(*order),
+            self._fingerprints,
+            LEASE,
+            is_ending=lambda: self.is_ending,
+        )
+
+    def start(self) -> None:
+        self.worker.start("celery@h1", "celery@h1/1", "threads", 2)
 
     def order(
         self, name: str, *values: Any, run: str = "run", attempt: int = 1, **changes: Any
@@ -525,6 +531,24 @@ def test_starting_twice_is_starting_once(owner: Owner) -> None:
     owner.worker.start("other", "other/1", "prefork", 9)
     owner.notice(who=True)
     assert owner.waits_for("hello").content["name"] == "celery@h1"
+
+
+def test_a_process_that_had_no_threads_when_it_began_reports_later(
+    owner: Owner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(work: Any) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(worker, "FLUSH_SECONDS", 1.0)
+    owner.worker.stop()
+    owner.worker = owner.new_worker()
+    with monkeypatch.context() as patch, pytest.raises(RuntimeError):
+        patch.setattr(links, "start_real_thread", refuse)
+        owner.start()
+    owner.start()
+    owner.notice()
+    ended(owner.perform(owner.order("echo", 1)))
+    assert kinds(owner.said()) == ["started", "task", "finished"]
 
 
 def test_the_process_that_started_another_reports_its_order_as_lost(owner: Owner) -> None:

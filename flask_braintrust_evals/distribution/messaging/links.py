@@ -14,7 +14,7 @@ from collections.abc import Callable
 from contextlib import closing
 from typing import Generic, TypeVar
 
-from flask_braintrust_evals.concurrency.gevent_patch import new_event
+from flask_braintrust_evals.concurrency.gevent_patch import new_event, new_lock
 from flask_braintrust_evals.concurrency.real_threads import start_real_thread
 from flask_braintrust_evals.texts.excerpts import shortened
 
@@ -58,14 +58,23 @@ class _Link:
         self._transport = transport
         self._purpose = purpose
         self._is_first = True
+        self._starting = new_lock()
+        self._is_started = False
         self._stopped = new_event()
         self._hurry: SimpleQueue[None] = SimpleQueue()
         self.error: Exception | None = None
         self.failures = 0
 
     def start(self) -> None:
-        """Start the thread."""
-        start_real_thread(self._work)
+        """Start the thread, unless it was started.
+
+        Raises:
+            RuntimeError: the system has no more threads; a later call may start it.
+        """
+        with self._starting:
+            if not self._is_started:
+                start_real_thread(self._work)
+                self._is_started = True
 
     def stop(self) -> None:
         """Have the thread end soon."""

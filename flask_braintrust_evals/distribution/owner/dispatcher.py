@@ -53,7 +53,6 @@ class Dispatcher:
         self._sender = OrderSender(
             self._state, transport, writer, lease / 3, self._receiver.reconnect
         )
-        self._is_started = False
 
     def check(self) -> None:
         """Check that the broker passes messages on, and that a worker is there. May wait.
@@ -198,10 +197,6 @@ class Dispatcher:
         self._receiver.stop()
 
     def _start(self) -> None:
-        with self._state.lock:
-            if self._is_started:
-                return
-            self._is_started = True
         self._receiver.start()
         self._sender.start()
 

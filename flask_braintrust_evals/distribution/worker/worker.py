@@ -106,19 +106,21 @@ class CaseWorker:
         )
 
     def start(self, name: str, process: str, pool: str, slots: int) -> None:
-        """Start the threads that listen and report. Later calls do nothing.
+        """Start the threads that listen and report, unless they were started.
 
         Args:
-            name: see :class:`WorkerInfo`, also for the others.
+            name: see :class:`WorkerInfo`, also for the others; those of the first call count.
+
+        Raises:
+            RuntimeError: the system has no more threads; a later call may start them.
         """
         with self._lock:
-            if self._info is not None:
-                return
-            names = tuple(evaluator.name for evaluator in self._evaluators())
-            self._info = WorkerInfo(
-                name, process, pool, slots, 0, names, __version__, self._release
-            )
-        self._reports.process = process
+            if self._info is None:
+                names = tuple(evaluator.name for evaluator in self._evaluators())
+                self._info = WorkerInfo(
+                    name, process, pool, slots, 0, names, __version__, self._release
+                )
+                self._reports.process = process
         self._reports.start()
         self._listener.start()
 
