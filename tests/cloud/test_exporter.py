@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 
 import pytest
 
+from flask_braintrust_evals.cloud.tracing import exporter
 from flask_braintrust_evals.cloud.tracing.encoder import OtlpChunk
 from flask_braintrust_evals.cloud.tracing.exporter import (
     ATTEMPT_TIMEOUT,
@@ -135,6 +137,38 @@ def test_braintrusts_own_pause_is_kept_to() -> None:
     fill(outbox, 1)
     outbox.flush(0.2)
     assert (intake.attempts, outbox.lost) == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("asked", "pause"),
+    [((None, None, None), 4.0), ((30.0, None), 30.0), ((None, 30.0), 30.0)],
+    ids=["none", "first", "last"],
+)
+def test_attempts_that_fail_together_begin_one_pause(
+    monkeypatch: pytest.MonkeyPatch, asked: tuple[float | None, ...], pause: float
+) -> None:
+    monkeypatch.setattr(exporter, "MIN_PAUSE", 4.0)
+    sending, failures = Counter(), [failure(True) for _ in asked]
+    go_on = {error: threading.Event() for error in failures}
+
+    def send(batch: list[OtlpChunk], seconds: float) -> None:
+        error = failures[sending.value]
+        sending.add()
+        happens(go_on[error])
+        raise error
+
+    outbox = SpanExporter(send)
+    threads = []
+    for error, seconds in zip(failures, asked, strict=True):
+        error.retry_after = seconds
+        outbox.add(OtlpChunk("spans", b"", BATCH_SPANS))
+        threads.append(threading.Thread(target=outbox.send_full_batches, daemon=True))
+        threads[-1].start()
+        assert sending.reaches(len(threads))
+    for thread, event in zip(threads, go_on.values(), strict=True):
+        event.set()
+        thread.join(10)
+    assert pause - 2 < outbox._backoff.until - time.monotonic() <= pause
 
 
 def test_what_is_queued_is_sent_at_once_and_stays_queued_after_a_failure() -> None:

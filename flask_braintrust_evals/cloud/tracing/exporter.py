@@ -268,9 +268,13 @@ class _Backoff:
         return time.monotonic() < self.until
 
     def extend(self, at_least: float) -> None:
-        """Begin the next pause, of ``at_least`` seconds or more."""
-        self._pause = min(MAX_PAUSE, self._pause * 2 or MIN_PAUSE)
-        self.until = time.monotonic() + max(self._pause, at_least)
+        """Begin the next pause, of ``at_least`` seconds or more.
+
+        In a pause it goes on: of several attempts that were under way, the failures are one.
+        """
+        if not self.is_on():
+            self._pause = min(MAX_PAUSE, self._pause * 2 or MIN_PAUSE)
+        self.until = max(self.until, time.monotonic() + max(self._pause, at_least))
 
     def reset(self) -> None:
         self._pause = 0.0
