@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import shutil
@@ -114,6 +115,25 @@ def test_joining_again_changes_nothing(folder: Path, joined: Callable[..., Proce
     process.peers.join()
     assert len(sockets_in(folder)) == 1
     assert folder.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_process_that_could_not_listen_tries_again(
+    joined: Callable[..., Process],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def refuse(*arguments: Any) -> None:
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(run_peers, "listen", refuse)
+        process = joined()
+        process.peers.join()
+    (message,) = caplog.messages
+    assert message.endswith("Too many open files")
+    process.peers.join()
+    assert Process().listing() == (1, 0)
+    assert process.listing() == (0, 0)
 
 
 def test_the_address_of_a_socket_is_short_enough_for_macos(

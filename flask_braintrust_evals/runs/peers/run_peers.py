@@ -121,29 +121,40 @@ class RunPeers:
         self._table = table
         self._lock = new_lock()
         self._listening: Listening | None = None
-        self._tried_by = 0
+        self._joined_by = 0  # the process that listens, or is about to
+        self._warned_by = 0
 
     def join(self) -> None:
-        """Listen from now on. Where that is not possible, it is logged once."""
-        if self._tried_by == os.getpid():
+        """Listen from now on. Where that is not possible, it is logged once.
+
+        The next call tries again: it may have been for want of a file descriptor or a thread.
+        """
+        process = os.getpid()
+        if self._joined_by == process:
             return
         with self._lock:
-            if self._tried_by == os.getpid():
+            if self._joined_by == process:
                 return
-            self._tried_by = os.getpid()
+            self._joined_by = process  # before it waits: other greenlets must not want the lock
+            self._listening = None
             try:
                 self._listening = listen(self._group(), self._answer_all)
             except (EvalsError, OSError, RuntimeError) as error:
-                logger.warning(
-                    "'flask evals ps' will not know of the runs of process %d: %s",
-                    os.getpid(),
-                    error,
-                )
+                if self._warned_by != process:
+                    self._warned_by = process
+                    logger.warning(
+                        "'flask evals ps' will not know of the runs of process %d: %s",
+                        process,
+                        error,
+                    )
+            finally:
+                if self._listening is None:
+                    self._joined_by = 0
 
     def ask(self, request_of: Callable[[Peer], Mapping[str, Any]]) -> Answers:
         """Ask each of the other processes what ``request_of`` returns for it."""
         own = None
-        if self._listening is not None and self._tried_by == os.getpid():
+        if self._listening is not None and self._joined_by == os.getpid():
             own = self._listening.path
         return _ask([each for each in _sockets(self._group()) if each != own], request_of)
 
