@@ -8,6 +8,7 @@ import re
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -55,15 +56,24 @@ def start(awaitable: Any, name: str) -> Job[Any]:
 
 
 class Block:
-    """A coroutine that blocks its loop until it is let go."""
+    """A coroutine that blocks its loop until it is let go.
 
-    def __init__(self) -> None:
+    Args:
+        goes_on: it then awaits something until it may end, and whatever cancels it.
+    """
+
+    def __init__(self, goes_on: bool = False) -> None:
         self.within = threading.Event()
         self.let_go = threading.Event()
+        self.may_end = threading.Event()
+        self._goes_on = goes_on
 
     async def __call__(self) -> str:
         self.within.set()
         self.let_go.wait(PATIENCE)
+        while self._goes_on and not self.may_end.is_set():
+            with suppress(asyncio.CancelledError):
+                await asyncio.sleep(0.01)
         return "done"
 
 
@@ -136,10 +146,10 @@ def test_there_are_no_more_blocked_loops_than_a_few(
     assert run(answer()) == 42
 
 
-def blocked_loops(monkeypatch: pytest.MonkeyPatch) -> list[Block]:
+def blocked_loops(monkeypatch: pytest.MonkeyPatch, goes_on: bool = False) -> list[Block]:
     """As many as are replaced, and the one that is not."""
     quickly(monkeypatch, given_up=0.2)
-    blocks = [Block() for _ in range(MAX_GIVEN_UP + 1)]
+    blocks = [Block(goes_on) for _ in range(MAX_GIVEN_UP + 1)]
     for block in blocks:
         with pytest.raises(LoopError):
             in_time(start(block(), "bad").wait)
@@ -147,10 +157,11 @@ def blocked_loops(monkeypatch: pytest.MonkeyPatch) -> list[Block]:
     return blocks
 
 
+@pytest.mark.parametrize("goes_on", [False, True])
 def test_the_last_loop_is_replaced_as_soon_as_another_one_goes_on(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, goes_on: bool
 ) -> None:
-    blocks = blocked_loops(monkeypatch)
+    blocks = blocked_loops(monkeypatch, goes_on)
     last = background_loop()
     blocks[0].let_go.set()
     eventually(lambda: background_loop() is not last)
@@ -158,6 +169,10 @@ def test_the_last_loop_is_replaced_as_soon_as_another_one_goes_on(
     assert loop_health() == LoopHealth(0.0, MAX_GIVEN_UP)
     for block in blocks:
         block.let_go.set()
+    eventually(lambda: loop_health() == LoopHealth())
+    for block in blocks:
+        block.may_end.set()
+    eventually(lambda: not event_loop._given_up)
     eventually(lambda: loop_health() == LoopHealth())
 
 

@@ -35,7 +35,12 @@ def background_loop() -> BackgroundLoop:
 
 def _health() -> LoopHealth:
     loop = _current
-    return LoopHealth(0.0 if loop is None else loop.blocked_for, len(_given_up))
+    return LoopHealth(0.0 if loop is None else loop.blocked_for, _count_blocked())
+
+
+def _count_blocked() -> int:
+    """Return how many of those given up are blocked: others end when their coroutines have."""
+    return sum(loop.blocked_for > 0 for loop in list(_given_up))
 
 
 def _replace(loop: BackgroundLoop) -> bool:
@@ -45,7 +50,7 @@ def _replace(loop: BackgroundLoop) -> bool:
         if _current is not loop:
             return True
         if loop.failure is None:
-            if len(_given_up) >= MAX_GIVEN_UP:
+            if _count_blocked() >= MAX_GIVEN_UP:
                 return False
             _given_up.append(loop)
         _current = None
@@ -57,7 +62,18 @@ def _is_current(loop: BackgroundLoop, use_again: Callable[[], None]) -> bool:
     with _lock:
         if _current is loop:
             use_again()
-        return _current is loop
+            return True
+        _replace_last()
+        return False
+
+
+def _replace_last() -> None:
+    """Have another loop made in place of one for which there was no room, if there is by now."""
+    global _current
+    loop = _current
+    if loop is not None and loop.is_given_up and _count_blocked() < MAX_GIVEN_UP:
+        _given_up.append(loop)
+        _current = None
 
 
 def _note_ended(loop: BackgroundLoop) -> None:
@@ -65,9 +81,7 @@ def _note_ended(loop: BackgroundLoop) -> None:
     with _lock:
         if loop in _given_up:
             _given_up.remove(loop)
-            if _current is not None and _current.is_given_up:  # there was no room for it
-                _given_up.append(_current)
-                _current = None
+            _replace_last()
         if _current is loop:
             _current = None
 

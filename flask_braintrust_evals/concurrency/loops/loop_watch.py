@@ -149,8 +149,8 @@ class LoopWatch:
         if self._has_ended:
             return
         logger.warning("the event loop goes on; it was blocked for %.1f s", self.seconds)
-        self.given_up = self.given_up and not self._loop.use_again()
         self.blocked_since = None
+        self.given_up = self.given_up and not self._loop.use_again()
 
     def _report(self, culprit: str) -> None:
         # The stack is no part of the message, which is kept in one line.
