@@ -102,11 +102,15 @@ class Views:
             run = self._prepare(body, caller, state)
             # From here on the run holds them, for as long as it has workers.
             run.when_closed(run.prepared.after_uploads(held.pop_all().close))
-        remove = state.runtime.runs.add(run.prepared, caller.identity, request.environ)
-        if remove is not None:
-            run.when_closed(remove)
-        request.environ[UNANSWERED] = run
-        return _answer_run(run, stream)
+        try:
+            remove = state.runtime.runs.add(run.prepared, caller.identity, request.environ)
+            if remove is not None:
+                run.when_closed(remove)
+            request.environ[UNANSWERED] = run
+            return _answer_run(run, stream)
+        except BaseException:  # the system may have no more threads
+            run.close()
+            raise
 
     def _prepare(self, body: EvalRequest, caller: Caller, state: EvalsExtension) -> EvalRun:
         evaluator = PROBE if body.name == PROBE.name else self._registry.get(body.name)
@@ -204,10 +208,9 @@ def _wants_stream(body: EvalRequest) -> bool:
 
 def _answer_run(run: EvalRun, stream: bool) -> Response:
     if not stream:
-        try:
-            return json_response(run.result(lambda: client_has_left(request)))
-        finally:
-            run.close()
+        response = json_response(run.result(lambda: client_has_left(request)))
+        run.close()
+        return response
     sending = Sending(request.environ, current_extension().settings.send_timeout)
     chunks = (chunk for messages in run.messages() for chunk in as_stream(messages))
     response = StreamResponse(sending, chunks, run.close)

@@ -14,6 +14,8 @@ from flask import Flask, Request
 from werkzeug.test import EnvironBuilder
 
 from flask_braintrust_evals import ConfigurationError, EvalsBlueprint, Session
+from flask_braintrust_evals.web.answers import watch
+from flask_braintrust_evals.web.monitoring.run_control import RunControl
 from flask_braintrust_evals.web.requests.connections import client_has_left
 from tests.standin import StandIn
 from tests.support import eventually
@@ -268,6 +270,21 @@ def test_an_answer_that_the_application_discards_ends_its_run(cloud: StandIn) ->
     client = app.test_client()
     for _ in range(3):
         assert client.post("/evals/eval", json={**BODY, "stream": True}).status_code == 500
+    assert app.extensions["braintrust_evals"].runtime.run_slots.runs.taken == 0
+
+
+@pytest.mark.parametrize("what", [(watch, "call_later"), (RunControl, "add")])
+def test_a_run_whose_answer_cannot_be_begun_is_ended(
+    cloud: StandIn, monkeypatch: pytest.MonkeyPatch, what: tuple[Any, str]
+) -> None:
+    def refuse(*arguments: Any) -> None:
+        raise RuntimeError("can't start new thread")
+
+    app = make_app(BRAINTRUST_EVALS_AUTH="none", BRAINTRUST_EVALS_MAX_RUNS=1)
+    monkeypatch.setattr(*what, refuse)
+    client = app.test_client()
+    for stream in (True, False, True):
+        assert client.post("/evals/eval", json={**BODY, "stream": stream}).status_code == 500
     assert app.extensions["braintrust_evals"].runtime.run_slots.runs.taken == 0
 
 
