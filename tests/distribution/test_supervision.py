@@ -141,6 +141,21 @@ def test_after_a_reconnection_what_nobody_names_is_sent_again_and_not_counted(ow
     assert (running.attempt, later.attempt) == (1, 1)
 
 
+def test_so_it_is_if_the_connection_is_lost_again_and_again(owner: Owner) -> None:
+    running, silent, waiting = owner.started(0), owner.started(1), owner.sent(2)
+    sent_again = []
+    for _ in range(3):
+        owner.supervision.note_reconnected()
+        done = owner.pass_seconds(LEASE / 2, running)
+        sent_again += done.resend
+        for case in done.resend:
+            owner.send(case)
+    assert sent_again == [silent, waiting]
+    # What was sent before the last time may be lost.
+    assert owner.pass_seconds(LEASE, running).resend == [silent, waiting]
+    assert (running.attempt, silent.losses, waiting.losses) == (1, 0, 0)
+
+
 def test_one_that_later_ones_have_overtaken_is_sent_again(owner: Owner) -> None:
     case = owner.sent(0)
     owner.clock.pass_seconds(1)

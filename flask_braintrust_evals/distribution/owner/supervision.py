@@ -72,6 +72,7 @@ class Supervision:
         self._last_started_sent_at = -math.inf
         self._recover_at: float | None = None
         self._recover_from = 0.0
+        self._reconnected_at = 0.0
 
     def note_started(self, case: OpenCase, process: str) -> None:
         """Note that a worker starts an attempt."""
@@ -130,8 +131,17 @@ class Supervision:
         return None
 
     def note_reconnected(self) -> None:
-        """Have everything sent again that nobody names soon: the broker may have lost it."""
-        self._recover_from = time.monotonic()
+        """Have everything sent again that nobody names soon: the broker may have lost it.
+
+        A connection that is lost again meanwhile does not put that off: one may be lost so often
+        that it would never come.
+        """
+        self._reconnected_at = time.monotonic()
+        if self._recover_at is None:
+            self._begin_recovery()
+
+    def _begin_recovery(self) -> None:
+        self._recover_from = self._reconnected_at
         self._recover_at = self._recover_from + self.lease * 2 / 3
 
     def seems_stalled(self, runs: Iterable[OrderedRun]) -> bool:
@@ -166,6 +176,8 @@ class Supervision:
                     self._again(case, actions)
                 elif self._recover_at is None:
                     self._check(case, case.sent_at, actions)
+        if recovers_now and self._reconnected_at > self._recover_from:
+            self._begin_recovery()
         return actions
 
     def check_broker(self, runs: Iterable[OrderedRun]) -> Actions:
