@@ -126,6 +126,27 @@ def test_a_loop_that_stays_blocked_is_replaced_and_its_coroutines_fail(
     assert run(answer()) == 42
 
 
+def test_a_coroutine_that_is_started_while_its_loop_is_given_up_fails(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    block = Block()
+    loop = background_loop()
+    blocked = start(block(), "bad")
+    happens(block.within)
+    check = loop._check
+
+    def check_and_give_up() -> None:
+        check()
+        loop.give_up("blocked")
+
+    monkeypatch.setattr(loop, "_check", check_and_give_up)
+    for job in (start(answer(), "late"), blocked):
+        with pytest.raises(LoopError, match="blocked"):
+            in_time(job.wait)
+    block.let_go.set()
+    assert run(answer()) == 42
+
+
 def test_there_are_no_more_blocked_loops_than_a_few(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

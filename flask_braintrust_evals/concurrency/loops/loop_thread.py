@@ -138,6 +138,8 @@ class BackgroundLoop:
             if inspect.iscoroutine(awaitable):
                 awaitable.close()
             raise
+        if self._given_up is not None:  # meanwhile, and perhaps before the call was there
+            self._fail(call, self._given_up)
         self._watch.ensure()
 
     def _begin_soon(self, call: LoopCall) -> None:
@@ -250,8 +252,11 @@ class BackgroundLoop:
         if not self._replace(self):
             logger.error("%s; %d loops are blocked, and no other is made", reason, MAX_GIVEN_UP)
         for call in list(self._calls):
-            call.job.cancel()  # if the loop goes on after all
-            call.job.fail(LoopError(reason))
+            self._fail(call, reason)
+
+    def _fail(self, call: LoopCall, reason: str) -> None:
+        call.job.cancel()  # if the loop goes on after all
+        call.job.fail(LoopError(reason))
 
     @property
     def is_given_up(self) -> bool:
