@@ -127,7 +127,7 @@ class AttachmentUploads:
             self._is_running = True
         try:
             start_thread(self._work, "eval-uploads")
-        except RuntimeError:  # the system has no more threads: the next one tries again
+        except RuntimeError:  # the system has no more threads: the next one, or finish(), goes on
             with self._changed:
                 self._is_running = False
 
@@ -135,16 +135,19 @@ class AttachmentUploads:
         """Accept no more, and have ``then`` called when the uploads have ended. Does not wait.
 
         They may take :data:`MAX_SECONDS` more. It is called on the thread of the uploads, or at
-        once if there are none.
+        once if there are none. Where the system has no thread for them, the calling one makes them.
         """
         with self._changed:
             self._ends = time.monotonic() + MAX_SECONDS
         self._start()
         with self._changed:
-            running = self._is_running
-            if running:
+            if self._is_running:
                 self._callbacks.append(then)
-        if not running:
+                return
+            self._is_running = True
+        try:
+            self._work()
+        finally:
             then()
 
     def wait(self, timeout: float) -> None:

@@ -9,7 +9,7 @@ from typing import Any, cast
 import pytest
 
 from flask_braintrust_evals.cloud import uploads
-from flask_braintrust_evals.cloud.sessions.user_session import UserSession
+from flask_braintrust_evals.cloud.sessions.user_session import Organization, UserSession
 from flask_braintrust_evals.cloud.uploads import AttachmentUploads
 
 REFERENCE = {"type": "braintrust_attachment", "filename": "a.png", "content_type": "image/png"}
@@ -52,3 +52,30 @@ def test_a_key_is_that_which_the_run_itself_would_make(monkeypatch: pytest.Monke
     assert reference == named(made)
     assert len(made._queue) == 1
     uploads._release(len(b"content"))
+
+
+def test_attachments_that_no_thread_could_be_had_for_are_stored_at_the_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class Session:
+        org = Organization("id", "acme")
+
+        def api(self, method: str, path: str, **options: Any) -> Any:
+            return {"signedUrl": "https://store", "headers": {}}
+
+        def upload(self, url: str, what: str, content: bytes, *others: Any) -> None:
+            done.append(content.decode())
+
+    def refuse(work: Any, name: str) -> None:
+        raise RuntimeError("can't start new thread")
+
+    done: list[str] = []
+    monkeypatch.setattr(uploads, "start_thread", refuse)
+    made = AttachmentUploads(cast(UserSession, Session()))
+    made.add({**REFERENCE, "key": "k"}, b"content")
+    assert done == []
+    made.finish(lambda: done.append("the end"))
+    made.finish(lambda: done.append("again"))
+    made.wait(0)
+    assert done == ["content", "the end", "again"]
+    assert (made.lost, uploads._waiting_bytes) == (0, 0)
