@@ -18,7 +18,7 @@ from flask_braintrust_evals.concurrency.processes.programs import output_of
 from flask_braintrust_evals.runs.experiments import repository
 from flask_braintrust_evals.runs.experiments.repository import read_repository
 from tests.standin import StandIn
-from tests.support import python
+from tests.support import eventually, python
 
 from .support import PLAYGROUND, api_of
 
@@ -187,6 +187,18 @@ def test_it_is_read_once_per_process(cloud: StandIn, checkout: Path) -> None:
     first = created(cloud)["repo_info"]
     commit(checkout, "four")
     assert created(cloud)["repo_info"] == first
+
+
+def test_it_is_read_later_if_the_system_had_no_thread(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(work: Any) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(repository, "start_real_thread", refuse)
+        assert not repository.repository_state().info
+    assert eventually(lambda: repository.repository_state().info)["branch"] == "topic"
 
 
 def test_outside_of_a_checkout_nothing_is_sent(

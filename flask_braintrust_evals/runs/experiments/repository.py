@@ -74,8 +74,9 @@ class _Reading:
     def start(self) -> None:
         try:
             start_real_thread(self._read)
-        except RuntimeError:  # the system has no more threads
+        except RuntimeError:  # the system has no more threads, and may have some later
             self._is_done = True
+            forget()
 
     def wait(self, seconds: float) -> RepositoryState:
         """Return the state; an empty one if it is not known in time."""
