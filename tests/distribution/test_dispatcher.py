@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+import math
 import threading
 import time
+from collections import deque
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
+from flask_braintrust_evals.concurrency.job import Job
 from flask_braintrust_evals.distribution.messaging import links
+from flask_braintrust_evals.distribution.messaging.messages import Message, MessageWriter
+from flask_braintrust_evals.distribution.messaging.orders import CaseOrder, RunOrder
 from flask_braintrust_evals.distribution.messaging.reports import (
     Report,
     failed_outcome,
@@ -18,7 +23,9 @@ from flask_braintrust_evals.distribution.messaging.reports import (
     outcome_of,
 )
 from flask_braintrust_evals.distribution.messaging.transport import WorkerInfo
-from flask_braintrust_evals.distribution.owner.attempts import OrderedRun
+from flask_braintrust_evals.distribution.owner.attempts import OpenCase, OrderedRun
+from flask_braintrust_evals.distribution.owner.order_sender import OrderSender
+from flask_braintrust_evals.distribution.owner.owner_state import OwnerState
 from flask_braintrust_evals.engine.evaluator import Evaluator
 from flask_braintrust_evals.engine.values.cases import EvalCase
 from flask_braintrust_evals.engine.values.events import (
@@ -31,10 +38,11 @@ from flask_braintrust_evals.engine.values.events import (
 )
 from flask_braintrust_evals.engine.values.results import CaseError, CaseRef, CaseResult
 from flask_braintrust_evals.errors import BrokerError, RunError, WorkersError
+from flask_braintrust_evals.tracing.span_ids import new_ids
 from tests.engine.support import by_case, inputs, kinds, results_of
 from tests.support import eventually, in_time
 
-from .memory import NOISE, Notices, Script, contents_of
+from .memory import NOISE, SECRET, MemoryBroker, Notices, Script, contents_of
 from .support import Site, site
 
 EVALUATOR = Evaluator("e", lambda input: input)
@@ -721,3 +729,36 @@ def test_quick_cases_are_sent_together_and_lost_ones_alone(there: Site, script: 
             script.finish(order, case)
     assert max(sizes) > 1
     assert len(results_of(running.ends())) == 40
+
+
+def test_only_those_that_are_too_large_together_are_sent_one_by_one() -> None:
+    there = MemoryBroker()
+    writer = MessageWriter(SECRET, 3000)
+    state = OwnerState(there, 10.0)
+    sender = OrderSender(state, there, writer, math.inf, lambda: None)
+    sender._next_beat = math.inf
+    sizes: list[int] = []
+
+    class Sending:
+        def send_order(self, order: Message) -> None:
+            sizes.append(len(writer.read("order", order)["cases"]))
+
+    def waiting_cases(name: str, count: int, input: str) -> list[OpenCase]:
+        run = OrderedRun(RunOrder("o", name, "e", {}), 100, lambda spans: None)
+        run.note_duration(0.001)
+        orders = [CaseOrder(n, 1, n, 0, new_ids(), {"input": input}) for n in range(count)]
+        cases = [OpenCase(run, order, Job()) for order in orders]
+        for case in cases:
+            state.add(case)
+        return cases
+
+    large = waiting_cases("large", 4, NOISE[:2000])
+    waiting = deque([*large, *waiting_cases("small", 10, "")])
+    sending: Any = Sending()
+    sender.deliver(sending, waiting)
+    assert (sizes, len(waiting)) == ([], 14)
+    sender.deliver(sending, waiting)
+    large[0].run.is_cancelled = True
+    while waiting:
+        sender.deliver(sending, waiting)
+    assert sizes == [1, 1, 9]

@@ -62,7 +62,7 @@ class OrderSender(Outbox[OpenCase]):
         self._next_beat = 0.0
         self._beat_at = -ANNOUNCED_SECONDS
         self._unheard_since: float | None = None
-        self._apart = 0  # cases that are to be sent one by one: they are too large together
+        self._apart = 0  # the first that wait are sent one by one: they are too large together
 
     def send_notice_now(self) -> None:
         """Have a notice sent before the next order. Never waits."""
@@ -98,9 +98,9 @@ class OrderSender(Outbox[OpenCase]):
         with self._state.lock:
             taken, cases = self._next_order(waiting)
         if cases and not self._send_order(sender, cases):
-            self._apart = len(cases)
+            self._apart = taken
             return
-        self._apart = max(0, self._apart - len(cases))
+        self._apart = max(0, self._apart - taken)
         for _ in range(taken):
             waiting.popleft()
 
