@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -13,6 +14,7 @@ from flask_braintrust_evals.concurrency.channel import ChannelClosedError
 from flask_braintrust_evals.engine.running.cases.executor import CaseJob, Emit
 from flask_braintrust_evals.engine.running.run import Run
 from flask_braintrust_evals.engine.running.run_state import RunState
+from flask_braintrust_evals.engine.running.sources.own_cases import own_cases
 from flask_braintrust_evals.engine.values.events import (
     CaseFinished,
     CaseStarted,
@@ -22,7 +24,7 @@ from flask_braintrust_evals.engine.values.events import (
     TaskFinished,
 )
 from flask_braintrust_evals.engine.values.results import CaseRef, CaseResult
-from flask_braintrust_evals.errors import DataError, RunError, RunTimeoutError
+from flask_braintrust_evals.errors import DataError, RunError, RunTimeoutError, WorkersError
 from tests.support import PATIENCE, happens, in_time
 
 from .support import inputs, kinds
@@ -97,6 +99,23 @@ def test_a_run_whose_data_fails_finishes_its_cases_and_has_failed() -> None:
     assert run.state is RunState.FAILED
     assert isinstance(run.error, DataError)
     assert "the file is gone" in str(run.error)
+
+
+def test_a_run_that_fails_does_not_wait_for_its_data() -> None:
+    asked = threading.Event()
+
+    async def data() -> AsyncIterator[Any]:
+        yield {"input": 1}
+        asked.set()
+        await asyncio.sleep(PATIENCE * 2)
+
+    def body(job: CaseJob) -> None:
+        happens(asked)
+        raise WorkersError("no worker takes cases")
+
+    run = run_of(Executor(body), own_cases(data, "e"))
+    assert kinds(in_time(lambda: list(run))) == ["CaseStarted", "RunFailed"]
+    assert str(run.error) == "no worker takes cases"
 
 
 def test_a_stopped_run_delivers_what_was_running_and_is_cancelled() -> None:

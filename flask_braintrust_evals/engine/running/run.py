@@ -263,3 +263,4 @@ class Run:
             self.error = self.error or error
             if not self.state.is_end:
                 self.state = RunState.STOPPING
+        self._source.cancel()
