@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from flask_braintrust_evals.concurrency.job import Job
+from flask_braintrust_evals.concurrency.real_threads import start_real_thread
 from flask_braintrust_evals.distribution.messaging import links
 from flask_braintrust_evals.distribution.messaging.messages import Message, MessageWriter
 from flask_braintrust_evals.distribution.messaging.orders import CaseOrder, RunOrder
@@ -530,7 +531,7 @@ def test_a_check_passes_with_a_worker_that_says_hello(there: Site, script: Scrip
 def test_threads_for_which_the_system_had_no_room_are_started_later(
     there: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    start_real_thread, room = links.start_real_thread, [True, False]
+    room = [True, False]
 
     def start(work: Any) -> None:
         if not room.pop(0):

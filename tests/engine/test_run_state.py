@@ -14,6 +14,7 @@ from flask_braintrust_evals.concurrency.channel import ChannelClosedError
 from flask_braintrust_evals.engine.running.cases.executor import CaseJob, Emit
 from flask_braintrust_evals.engine.running.run import Run
 from flask_braintrust_evals.engine.running.run_state import RunState
+from flask_braintrust_evals.engine.running.sources.case_source import CasesToMake
 from flask_braintrust_evals.engine.running.sources.own_cases import own_cases
 from flask_braintrust_evals.engine.values.events import (
     CaseFinished,
@@ -53,7 +54,7 @@ class Executor:
         self.cancelled.set()
 
 
-def run_of(executor: Executor, cases: Iterable[Any], **options: Any) -> Run:
+def run_of(executor: Executor, cases: Iterable[Any] | CasesToMake, **options: Any) -> Run:
     return Run(executor, cases, **{"max_concurrency": 2, **options})
 
 
