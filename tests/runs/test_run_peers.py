@@ -18,8 +18,13 @@ import pytest
 
 from flask_braintrust_evals.config.settings import Settings
 from flask_braintrust_evals.errors import EvalsError
-from flask_braintrust_evals.runs.peers import run_peers
-from flask_braintrust_evals.runs.peers.run_peers import Application, RunPeers, ask_everybody
+from flask_braintrust_evals.runs.peers import peer_sockets, run_peers
+from flask_braintrust_evals.runs.peers.run_peers import (
+    Answers,
+    Application,
+    RunPeers,
+    ask_everybody,
+)
 from flask_braintrust_evals.runs.peers.run_table import RunTable
 from flask_braintrust_evals.runs.peers.socket_folder import folder_path, private_folder, sockets_in
 from tests.support import PATIENCE, python
@@ -115,6 +120,21 @@ def test_joining_again_changes_nothing(folder: Path, joined: Callable[..., Proce
     process.peers.join()
     assert len(sockets_in(folder)) == 1
     assert folder.stat().st_mode & 0o777 == 0o700
+
+
+def test_another_process_does_not_remove_a_socket_that_is_just_being_made(
+    folder: Path, joined: Callable[..., Process], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bind = peer_sockets._bind
+
+    def bind_while_others_ask(listener: socket.socket, path: Path) -> None:
+        bind(listener, path)
+        assert ask_everybody({"do": "list"}) == Answers([], 0)
+
+    monkeypatch.setattr(peer_sockets, "_bind", bind_while_others_ask)
+    joined()
+    assert Process().listing() == (1, 0)
+    assert [each.suffix for each in folder.iterdir()] == [".sock"]
 
 
 def test_a_process_that_could_not_listen_tries_again(

@@ -89,15 +89,20 @@ def listen(group: str, serve: Callable[[socket.socket], None]) -> Listening:
             if (connection := connection_to(other)) is not None:  # else it was left over
                 connection.close()
     path = folder / f"{group}.{secrets.token_hex(4)}{SUFFIX}"
+    # Another process would take it for left over, and remove it, before it listens. The name is as
+    # long as the final one, which may be too long.
+    new = path.with_suffix(".bind")
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        _bind(listener, path)
+        _bind(listener, new)
         listener.listen(64)
+        new.rename(path)
         start_thread(partial(serve, listener), "eval-peers")
     except BaseException:
         listener.close()
-        with suppress(OSError):
-            path.unlink()
+        for each in (new, path):
+            with suppress(OSError):
+                each.unlink()
         raise
     return Listening(listener, path)
 
