@@ -165,15 +165,19 @@ def test_what_was_made_before_a_run_that_never_is_is_closed() -> None:
     assert scope.log == ["in", "out"]
 
 
-def test_what_is_made_when_nobody_waits_any_more_is_closed() -> None:
+@pytest.mark.parametrize("end", [RunError("the client disconnected"), KeyboardInterrupt()])
+def test_what_is_made_when_nobody_waits_any_more_is_closed(end: BaseException) -> None:
     scope, let_go = Scope(), threading.Event()
+
+    def end_reason() -> None:
+        raise end
 
     def data() -> Any:
         happens(let_go)
         return generator()
 
-    with pytest.raises(RunTimeoutError):
-        made_before_the_run(maker(data), scope, "e", 0.05, lambda: None)
+    with pytest.raises(type(end)):
+        made_before_the_run(maker(data), scope, "e", None, end_reason)
     let_go.set()
     eventually(lambda: scope.log == ["in", "out"])
 

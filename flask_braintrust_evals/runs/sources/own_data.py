@@ -93,9 +93,9 @@ def made_before_the_run(
     deadline = time.monotonic() + (math.inf if timeout is None else timeout)
     try:
         data = _wait(job, deadline, end_reason)
-    except RunError as error:
+    except BaseException as error:  # also Ctrl-C, and time-outs of gevent
         cancellation.set()
-        if not job.ended_ns:
+        if isinstance(error, RunError) and not job.ended_ns:
             logger.warning(
                 "evaluator %r: the making of its data goes on, and nobody waits for it: %s",
                 evaluator,
