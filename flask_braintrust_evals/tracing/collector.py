@@ -131,9 +131,10 @@ class SpanCollector(UsageCollector):
             if self._closed:
                 return
             self._cases[trace_id] = []
+            # Not after close(), which does not watch any case any more.
+            self._processor.watch(trace_id, self._receive)
         if self._keeper is not None:
             self._keeper.begin(trace_id)
-        self._processor.watch(trace_id, self._receive)
 
     def _expect_late_spans(self, trace_id: int) -> list[int]:
         """Note that a case has ended; return those that ended too long ago to be watched."""

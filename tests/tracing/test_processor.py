@@ -23,6 +23,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 
 from flask_braintrust_evals.tracing.collector import SpanCollector
 from flask_braintrust_evals.tracing.processor import CaseSpanProcessor
+from flask_braintrust_evals.tracing.span_keeper import SpanKeeper
 
 
 class Case:
@@ -189,3 +190,14 @@ def test_a_span_that_cannot_be_recorded_does_not_fail_the_code_that_ends_it(
     assert [each.message for each in caplog.records] == [
         "a span cannot be recorded: AttributeError"
     ]
+
+
+def test_a_case_that_begins_while_its_run_is_closed_is_not_watched_for_ever() -> None:
+    class Keeper(SpanKeeper):
+        def begin(self, trace_id: int) -> None:
+            collector.close()
+
+    processor = CaseSpanProcessor(install=False)
+    collector = SpanCollector(processor, lambda spans: None, keeper=Keeper())
+    collector.tracer.start_span("eval").end()
+    assert processor._receivers == {}
