@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import threading
 import zlib
 from typing import Any
 
@@ -18,6 +19,7 @@ from flask_braintrust_evals.distribution.messaging.messages import (
     MessageWriter,
     SignatureError,
 )
+from flask_braintrust_evals.distribution.messaging.notices import NoticeBoard
 from flask_braintrust_evals.errors import SerializationError
 
 writer = MessageWriter("a secret", 100_000)
@@ -132,3 +134,20 @@ def test_reports_replace_what_has_no_json_form_and_orders_refuse_it() -> None:
 
 def test_the_key_is_in_no_text() -> None:
     assert "a secret" not in repr(vars(writer)) + str(writer.write("order", {}))
+
+
+def test_what_is_asked_while_a_notice_is_taken_is_in_the_next_one() -> None:
+    asking: list[threading.Thread] = []
+
+    class Board(NoticeBoard):
+        def __setattr__(self, name: str, value: Any) -> None:
+            super().__setattr__(name, value)
+            if name == "_go" and not asking and hasattr(self, "_who"):  # what was asked was read
+                asking.append(threading.Thread(target=self.ask_who))
+                asking[0].start()
+                asking[0].join(0.2)
+
+    board = Board("owner", 10.0)
+    assert not board.take()["who"]
+    asking[0].join()
+    assert board.take()["who"]

@@ -51,7 +51,8 @@ class NoticeBoard:
 
     def ask_who(self) -> None:
         """Ask all workers to say hello."""
-        self._who = True
+        with self._lock:
+            self._who = True
 
     @property
     def is_needed(self) -> bool:
