@@ -583,6 +583,17 @@ def test_a_check_does_not_wait_for_the_next_attempt_to_connect(
     in_time(there.dispatcher.check_broker)
 
 
+def test_nor_for_a_connection_that_is_made_anew_without_having_failed(
+    there: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(links, "MIN_PAUSE", 100.0)
+    monkeypatch.setattr(links, "MAX_PAUSE", 100.0)
+    in_time(there.dispatcher.check_broker)
+    there.dispatcher._receiver.reconnect()
+    time.sleep(0.2)  # until it does not listen
+    in_time(there.dispatcher.check_broker)
+
+
 def test_a_check_passes_although_an_idle_connection_has_died(
     there: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -62,6 +62,7 @@ class _Link:
         self._is_started = False
         self._stopped = new_event()
         self._hurry: SimpleQueue[None] = SimpleQueue()
+        self._is_resting = False
         self.error: Exception | None = None
         self.failures = 0
 
@@ -83,7 +84,7 @@ class _Link:
 
     def hurry(self) -> None:
         """If there is no connection, try to make one without a pause."""
-        if self.error is not None:
+        if self.error is not None or self._is_resting:
             self._hurry.put(None)
 
     def idle(self) -> None:
@@ -111,7 +112,9 @@ class _Link:
             if self._stopped.is_set():
                 return
             pause = MIN_PAUSE if time.monotonic() - began > MAX_PAUSE else pause
+            self._is_resting = True
             self._rest(pause)
+            self._is_resting = False
             pause = min(MAX_PAUSE, pause * 2)
 
     def _rest(self, seconds: float) -> None:
