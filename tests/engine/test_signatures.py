@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from flask_braintrust_evals.engine.calls.introspection import callable_name
+from flask_braintrust_evals.engine.calls.introspection import callable_name, place_of
 from flask_braintrust_evals.engine.calls.signatures import (
     SCORER_ARGUMENTS,
     ScorerCall,
@@ -427,6 +427,17 @@ class TextName:
     def __call__(self, output: Any) -> None: ...
 
 
+class Answering:
+    """Has an attribute of any name, as a mock does."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return only_input
+
+    def __call__(self, input: Any) -> None: ...
+
+
 @pytest.mark.parametrize(
     ("function", "name"),
     [
@@ -438,12 +449,17 @@ class TextName:
         pytest.param(Greeter(), "Greeter", id="object"),
         pytest.param(Greeter, "Greeter", id="class"),
         pytest.param(TextName(), "TextName", id="_name that is no method"),
+        pytest.param(Answering(), "Answering", id="func that is not a partial's"),
         pytest.param(len, "len", id="builtin"),
         pytest.param(lambda: 1, "<lambda>", id="lambda"),
     ],
 )
 def test_a_callable_is_known_as(function: Any, name: str) -> None:
     assert callable_name(function) == name
+
+
+def test_the_place_of_an_object_is_that_of_its_call_whatever_its_attributes_are() -> None:
+    assert place_of(Answering()) == place_of(Answering.__call__) != place_of(only_input)
 
 
 def test_lambdas_are_named_by_their_place() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import os
 import sys
@@ -26,7 +27,7 @@ def callable_name(function: Any) -> str:
     if callable(own_name):
         return str(own_name())
     name = getattr(function, "__name__", None)
-    if name is None and hasattr(function, "func"):
+    if name is None and isinstance(function, functools.partial):
         return callable_name(function.func)
     return str(name or type(function).__name__)
 
@@ -106,8 +107,9 @@ def calling_place() -> Place | None:
 
 
 def _code_of(function: Any) -> CodeType | None:
-    function = getattr(function, "wrapped_function", function)
-    while hasattr(function, "func"):  # a partial
+    if inspect.isfunction(function):
+        function = getattr(function, "wrapped_function", function)
+    while isinstance(function, functools.partial):
         function = function.func
     method = getattr(type(function), "__call__", None)  # noqa: B004 (not a check, but the method)
     for each in (function, method):
