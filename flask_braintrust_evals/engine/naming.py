@@ -62,8 +62,8 @@ def with_long_name(name: str, evaluators: Sequence[Evaluator]) -> Evaluator | No
 def _duplicate(name: str, known: Evaluator, other: Evaluator) -> str:
     if known.location == other.location:
         return (
-            f"evaluator {name!r} at {other.location} is registered twice; define it, or load"
-            " its file, only once"
+            f"evaluator {name!r} at {other.location} is registered twice; load its file only once,"
+            " or, if this line defines several, give each of them a name of its own"
         )
     return (
         f"two evaluators are named {name!r}: one at {known.location}, one at"

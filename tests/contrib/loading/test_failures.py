@@ -75,12 +75,20 @@ def test_one_in_a_file_and_one_that_is_added_are_an_error(bp: EvalsBlueprint, wr
 def test_loading_a_file_again_is_an_error(bp: EvalsBlueprint, write: Write, tmp_path: Path) -> None:
     file = write("eval_one.py", eval_of("twin"))
     bp.load(file)
-    with pytest.raises(DuplicateEvaluatorError):
+    with pytest.raises(DuplicateEvaluatorError) as caught:
         bp.load(tmp_path)
+    text = f"'twin' at {file}:{FIRST_LINE} is registered twice; load its file only once, or, if"
+    assert text in str(caught.value)
     # In another blueprint it is another evaluator.
     other = EvalsBlueprint("other", __name__)
     other.load(tmp_path)
     assert names(other) == names(bp) == ["twin"]
+
+
+def test_two_of_one_name_by_one_line_are_told_so(bp: EvalsBlueprint, write: Write) -> None:
+    file = write("eval_one.py", "for model in 'ab':", f"    {eval_of('twin')}")
+    with pytest.raises(DuplicateEvaluatorError, match="if this line defines several, give each"):
+        bp.load(file)
 
 
 # --- Files that cannot be loaded ---
