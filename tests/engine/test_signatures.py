@@ -88,6 +88,14 @@ def any_arguments(*args: Any) -> Any:
     return args
 
 
+def any_arguments_and_a_keyword(*args: Any, retries: int = 3) -> Any:
+    return *args, retries
+
+
+def any_arguments_and_hooks(*args: Any, hooks: Any) -> Any:
+    return *args, hooks
+
+
 def keywords_in_any_order(*, hooks: Any, input: Any, retries: int = 3) -> Any:
     return (input, hooks)
 
@@ -140,6 +148,8 @@ class Greeter:
         ),
         pytest.param(positional_only, ("in", HOOKS), id="positional only"),
         pytest.param(any_arguments, ("in",), id="any positional arguments"),
+        pytest.param(any_arguments_and_a_keyword, ("in", 3), id="any arguments and a default"),
+        pytest.param(any_arguments_and_hooks, ("in", HOOKS), id="any arguments and hooks"),
         pytest.param(by_place(input_and_hooks), ("in", HOOKS), id="decorated, by place"),
         pytest.param(any_keywords, ("in", {}), id="any keyword arguments"),
         pytest.param(keywords_in_any_order, ("in", HOOKS), id="by keyword only, input last"),

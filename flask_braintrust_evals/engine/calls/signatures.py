@@ -70,29 +70,28 @@ class TaskCall:
         if signature is None:
             return cls(function)
         named = named_parameters(signature, function)
-        if not named:
-            if any(p.kind is p.VAR_POSITIONAL for p in signature.parameters.values()):
-                return cls(function)
+        takes_any = any(p.kind is p.VAR_POSITIONAL for p in signature.parameters.values())
+        if not named and not takes_any:
             raise _bad_task(function, "takes no argument")
-        if named[0].kind is inspect.Parameter.KEYWORD_ONLY:
-            named.sort(key=lambda parameter: parameter.name != "input")
-        first, *others = named
+        has_first = bool(named) and named[0].kind in POSITIONAL
+        others = named[1:] if has_first else [each for each in named if each.name != "input"]
+        by_keyword = not has_first and len(others) < len(named)
+        if not has_first and not by_keyword and not takes_any:
+            raise _bad_task(function, "takes no positional argument")
         sources = _task_sources(function, others)
         hooks_name = next((name for name, source in sources.items() if source == "hooks"), None)
-        if first.kind is not first.KEYWORD_ONLY:
-            # By position where possible: the wrapper of a decorator may take *args only.
-            leading = leading_parameters(others, sources)
-            rest = others[len(leading) :]
-            positional = (
-                "input",
-                *(sources[p.name] for p in leading),
-                *positional_values(rest, sources),
-            )
-            return cls(function, positional, keyword_pairs(rest, sources), hooks_name)
-        if first.name != "input":
-            raise _bad_task(function, "takes no positional argument")
-        keywords = keyword_pairs(named, {"input": "input", **sources})
-        return cls(function, (), keywords, hooks_name)
+        if by_keyword:
+            keywords = keyword_pairs(named, {"input": "input", **sources})
+            return cls(function, (), keywords, hooks_name)
+        # By position where possible: the wrapper of a decorator may take *args only.
+        leading = leading_parameters(others, sources)
+        rest = others[len(leading) :]
+        positional = (
+            "input",
+            *(sources[p.name] for p in leading),
+            *positional_values(rest, sources),
+        )
+        return cls(function, positional, keyword_pairs(rest, sources), hooks_name)
 
     def takes(self, name: str) -> bool:
         """Return whether the task gets the value of this name."""
