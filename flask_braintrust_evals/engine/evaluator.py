@@ -26,6 +26,7 @@ from .values.option_checks import (
     check_scope,
     check_seconds,
     check_switches,
+    check_texts,
 )
 
 if TYPE_CHECKING:
@@ -168,6 +169,14 @@ class Evaluator:
             check_numbers(self.trial_count, self.max_concurrency, self.timeout)
             check_seconds("task_timeout", self.task_timeout)
             check_retries(self.retries)
+            check_texts(
+                project=self.project,
+                project_id=self.project_id,
+                experiment_name=self.experiment_name,
+                description=self.description,
+                base_experiment_name=self.base_experiment_name,
+                base_experiment_id=self.base_experiment_id,
+            )
             check_labels(self.metadata, self.tags)
             check_switches(
                 blocking=self.blocking, distributed=self.distributed, is_public=self.is_public

@@ -115,6 +115,17 @@ def no_argument() -> None: ...
             pytest.param({name: "false"}, f"{name} must be True or False, not 'false'", id=name)
             for name in ("blocking", "distributed", "is_public")
         ),
+        *(
+            pytest.param({name: 5}, f"{name} must be a text, not 5", id=name)
+            for name in (
+                *("project", "project_id", "experiment_name", "description"),
+                *("base_experiment_name", "base_experiment_id"),
+            )
+        ),
+        *(
+            pytest.param({"tags": tags}, f"tags must be a list of strings, not {tags!r}", id=each)
+            for each, tags in {"a tag": "a", "numbers": [1], "an iterator": iter(["a"])}.items()
+        ),
         pytest.param({"scores": ["s"]}, "a scorer must be callable, not 's'", id="scorer"),
         pytest.param(
             {"classifiers": ["c"]}, "a classifier must be callable, not 'c'", id="classifier"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 from flask_braintrust_evals.errors import RegistrationError, RequestError
@@ -68,6 +68,17 @@ def check_switches(**switches: Any) -> None:
             raise RegistrationError(f"{name} must be True or False, not {value!r}")
 
 
+def check_texts(**texts: Any) -> None:
+    """Check options that are texts. ``None``: not set.
+
+    Raises:
+        RegistrationError: one of them is none, such as an id that is a UUID.
+    """
+    for name, value in texts.items():
+        if value is not None and not isinstance(value, str):
+            raise RegistrationError(f"{name} must be a text, not {value!r}")
+
+
 def check_scope(scope: Any) -> None:
     """Check what a run enters around each case. ``None``: nothing.
 
@@ -115,7 +126,7 @@ def check_labels(metadata: Any, tags: Any) -> None:
         raise RegistrationError(f"metadata must be a dict, not {metadata!r}")
     if tags is not None and (
         isinstance(tags, str)
-        or not isinstance(tags, Iterable)
+        or not isinstance(tags, Collection)
         or not all(isinstance(tag, str) for tag in tags)
     ):
         raise RegistrationError(f"tags must be a list of strings, not {tags!r}")
