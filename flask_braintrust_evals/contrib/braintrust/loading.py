@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import glob
 import logging
 import os
@@ -128,7 +129,8 @@ def _without_running_loop() -> Iterator[None]:
     """Hide the event loop that runs in this thread, if one does.
 
     Where it is seen, as where uvicorn imports the application, ``asyncio.run(...)`` fails, and
-    ``Eval(...)`` returns a task in place of a result.
+    ``Eval(...)`` returns a task in place of a result. ``asyncio.get_event_loop()`` returns another
+    loop meanwhile, so that a file can run something on it.
     """
     loop = asyncio._get_running_loop()
     # Since Python 3.14 a thread has one current task, and not one for each of its loops.
@@ -138,12 +140,20 @@ def _without_running_loop() -> Iterator[None]:
         return
     task = None if swap is None else swap(loop, None)
     asyncio._set_running_loop(None)
+    asyncio.set_event_loop(_loop_of_files())
     try:
         yield
     finally:
+        asyncio.set_event_loop(loop)
         asyncio._set_running_loop(loop)
         if swap is not None:
             swap(loop, task)
+
+
+@functools.cache
+def _loop_of_files() -> asyncio.AbstractEventLoop:
+    """Return the loop of files that are loaded where one runs. Not closed: tasks may run it."""
+    return asyncio.new_event_loop()
 
 
 def _load_file(file: Path, modules: FileModules, blocking: bool) -> list[Evaluator]:

@@ -174,9 +174,11 @@ def test_files_may_be_loaded_while_an_event_loop_runs(bp: EvalsBlueprint, write:
     file = write(
         "eval_one.py",
         "import asyncio",
+        "loop = asyncio.get_event_loop()",
         f"result = {eval_of('one')}",
         "assert result.results == []",
         "asyncio.run(EvalAsync('two', data, task, [exact]))",
+        "loop.run_until_complete(EvalAsync('three', data, task, [exact]))",
     )
     failing = write("eval_bad.py", "1 / 0")
 
@@ -188,7 +190,7 @@ def test_files_may_be_loaded_while_an_event_loop_runs(bp: EvalsBlueprint, write:
         await asyncio.sleep(0)
 
     in_time(lambda: asyncio.run(create_app()))
-    assert names(bp) == ["one", "two"]
+    assert names(bp) == ["one", "two", "three"]
 
 
 def test_reporters_of_a_file_are_ignored(bp: EvalsBlueprint, write: Write) -> None:
