@@ -45,6 +45,13 @@ def test_links_lead_somewhere(page: Path) -> None:
             assert anchor in anchors_of(target), link
 
 
+@pytest.mark.parametrize("page", [*PAGES, ROOT / "CHANGELOG.md"], ids=lambda page: page.name)
+def test_no_line_ends_inside_of_inline_code(page: Path) -> None:
+    # It is shown with a space there, and a search of the files does not find it.
+    spans = re.findall(r"(?<!`)(`+)(?!`)((?:(?!\n\n).)+?)(?<!`)\1(?!`)", prose_of(page), re.DOTALL)
+    assert [text for _, text in spans if "\n" in text] == []
+
+
 def test_every_page_is_in_the_table_of_contents() -> None:
     index = (ROOT / "docs" / "index.md").read_text("utf-8")
     listed = {line for line in index.splitlines() if re.fullmatch(r"[a-z-]+", line)}
