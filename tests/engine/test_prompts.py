@@ -36,6 +36,10 @@ def with_params(data: dict[str, Any], **params: Any) -> dict[str, Any]:
     return {**data, "options": {**data["options"], "params": params}}
 
 
+def response_schema(schema: Any) -> dict[str, Any]:
+    return {"type": "json_schema", "json_schema": {"name": "answer", "schema": schema}}
+
+
 PROMPTS = {
     "messages": chat({"role": "system", "content": "You are {{role}} & co"}, user("{{question}}")),
     "sections": chat(user("{{#list}}\n- {{.}}\n{{/list}}\n{{^none}}nobody{{/none}}")),
@@ -281,6 +285,31 @@ def test_a_prompt_without_default_is_required() -> None:
         ({"default": {"messages": [user("x")]}}, "wrong default: 'messages' belongs in 'prompt'"),
         ({"default": {"model": "m"}}, "wrong default: 'model' belongs in 'options'"),
         ({"default": {"prompt": {"type": "poem"}}}, "wrong default: parameter 'main'['prompt']: "),
+        (
+            {"default": chat(user("{{#if a}}b{{/if}}"))},
+            "wrong default: the template is malformed: Unopened section '{{/if}}' at line 1"
+            " column 11; its language is mustache, and 'template_format' can be ",
+        ),
+        (
+            {"default": chat(user([{"type": "text", "text": "{{a"}]))},
+            "wrong default: the template is malformed: Unclosed token '{{a'",
+        ),
+        (
+            {"default": {"prompt": {"type": "completion", "content": "{{#a}}"}}},
+            "wrong default: the template is malformed: Unclosed section '{{#a}}'",
+        ),
+        (
+            {"default": chat(user("Hi"), tools='[{"name": "{{a}"}]')},
+            "wrong default: the template is malformed: Unclosed token '{{a}",
+        ),
+        (
+            {"default": with_params(chat(user("Hi")), response_format=response_schema("{{a}"))},
+            "wrong default: the template is malformed: Unclosed token '{{a}",
+        ),
+        (
+            {"default": {**chat(user("Hi\n{% if a %}")), "template_format": "nunjucks"}},
+            "wrong default: the template cannot be rendered: TemplateSyntaxError: ",
+        ),
         ({"name": 5}, "'name' must be a string, not 5"),
         ({"description": 5}, "'description' must be a string, not 5"),
     ],
@@ -289,6 +318,35 @@ def test_a_declaration_that_makes_no_sense_is_refused(declaration: Any, message:
     with pytest.raises(RegistrationError) as refused:
         declare({"main": {"type": "prompt", **declaration}}, "e")
     assert str(refused.value).startswith(f"evaluator 'e', parameter 'main': {message}")
+
+
+@pytest.mark.parametrize(
+    "default",
+    [
+        *PROMPTS.values(),
+        chat(user('Answer as {"a":{"b":[]}}, about {{topic}}. An {empty} {}}} text')),
+        chat(user("Hi"), tools='[{"name": "f", "parameters": {{schema}}}]'),
+        with_params(chat(user("Hi")), response_format=response_schema("{{schema}}")),
+        {**chat(user("{{ a + 1 }} {{ b | first | upper }}")), "template_format": "nunjucks"},
+        {**chat(user("{{#if a}}")), "template_format": "none"},
+        chat(user('{{=<% %>=}}{{"a": 1}} <%topic%>')),
+    ],
+)
+def test_a_default_whose_templates_can_be_rendered_is_taken(
+    default: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    declare({"main": {"type": "prompt", "default": default}}, "e")
+    assert caplog.messages == []
+
+
+def test_an_object_in_double_braces_is_warned_of(caplog: pytest.LogCaptureFixture) -> None:
+    declare({"main": {"type": "prompt", "default": chat(user('As {{ "a": 1 }}.'))}}, "e")
+    (message,) = caplog.messages
+    assert message == (
+        "evaluator 'e', parameter 'main': in its default, '{{ \"a\": 1 }}' is a variable, for which"
+        " empty text is written; if it is meant as text, write '{ {', or set other delimiters, as"
+        " in {{=<< >>=}}"
+    )
 
 
 def test_a_model_without_a_choice_is_its_default_or_asked_for() -> None:

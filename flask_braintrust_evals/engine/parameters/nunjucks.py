@@ -8,6 +8,7 @@ prompts is refused, and loops, filters and what is written count against a :clas
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from types import CodeType
 from typing import Any
 
 import jinja2
@@ -117,8 +118,6 @@ def render(
         TemplateLimitError: the template uses what is not supported, or reaches a limit.
         Exception: whatever the template's expressions raise.
     """
-    budget.begin(template)
-    budget.tags(sum(map(template.count, ("{{", "{%", "{#"))))
 
     def write(value: Any) -> Any:
         budget.read(value)
@@ -130,14 +129,30 @@ def render(
         finalize=write,
         keep_trailing_newline=True,
     )
-    tree = environment.parse(template)
-    _prepare(tree, environment)
-    code = environment.compile(tree)
+    code = _compiled(template, environment)
     parts = []
     for part in jinja2.Template.from_code(environment, code, environment.globals).generate(values):
         budget.write(len(part))
         parts.append(part)
     return "".join(parts)
+
+
+def check(template: str, budget: Budget) -> None:
+    """Check that a template can be rendered, as far as this depends on no value.
+
+    Raises:
+        TemplateLimitError: the template uses what is not supported, or reaches a limit.
+        jinja2.TemplateSyntaxError: it is malformed.
+    """
+    _compiled(template, _Environment(budget))
+
+
+def _compiled(template: str, environment: _Environment) -> CodeType:
+    environment.budget.begin(template)
+    environment.budget.tags(sum(map(template.count, ("{{", "{%", "{#"))))
+    tree = environment.parse(template)
+    _prepare(tree, environment)
+    return environment.compile(tree)
 
 
 def _prepare(tree: nodes.Template, environment: _Environment) -> None:

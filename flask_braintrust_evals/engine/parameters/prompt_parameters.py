@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
@@ -12,10 +14,17 @@ from flask_braintrust_evals.serialization.json_writing import plain
 from flask_braintrust_evals.texts.excerpts import excerpt, shortened
 
 from .model_params import check_params, extra_params
+from .prompt_templates import templates_of
 from .prompts import Prompt, without_nulls
 from .pydantic_errors import first_errors, found
 from .schemas import path_text
+from .templates import TemplateError, check_templates
 from .values import UNSET, Parameter, check_default
+
+logger = logging.getLogger("flask_braintrust_evals")
+
+_QUOTED = re.compile(r"""\{\{\s*["'][^}]*\}\}""")
+"""A variable whose name begins with a quote, as does an object of JSON in double braces."""
 
 
 class _Part(BaseModel):
@@ -119,6 +128,7 @@ def prompt_parameter(name: str, spec: Mapping[str, Any], where: str) -> Paramete
         for key, place in _PLACES.items():
             if key in default and key not in (default.get(place) or {}):
                 raise RegistrationError(f"{where}: wrong default: {key!r} belongs in {place!r}")
+        _check_templates(default, where)
     return Parameter(
         name,
         "prompt",
@@ -128,6 +138,28 @@ def prompt_parameter(name: str, spec: Mapping[str, Any], where: str) -> Paramete
         spec.get("description"),
         null_is_absent=True,
     )
+
+
+def _check_templates(default: Mapping[str, Any], where: str) -> None:
+    """Check the templates of a default, and warn of those that are probably meant as text."""
+    kind = default.get("template_format") or "mustache"
+    templates = templates_of(default)
+    try:
+        check_templates(kind, templates)
+    except TemplateError as error:
+        raise RegistrationError(
+            f"{where}: wrong default: {shortened(str(error))}; its language is {kind}, and"
+            " 'template_format' can be 'mustache', 'nunjucks' or 'none'"
+        ) from None
+    for template in templates if kind == "mustache" else ():
+        quoted = None if "{{=" in template else _QUOTED.search(template)
+        if quoted is not None:
+            logger.warning(
+                "%s: in its default, %s is a variable, for which empty text is written; if it is"
+                " meant as text, write '{ {', or set other delimiters, as in {{=<< >>=}}",
+                where,
+                excerpt(quoted[0]),
+            )
 
 
 def _is_union_member(step: str | int) -> bool:

@@ -26,6 +26,7 @@ from flask_braintrust_evals.serialization.json_writing import plain
 from flask_braintrust_evals.serialization.plain_values import register_converter
 
 from .attribute_dict import AttributeDict
+from .prompt_templates import rendered_message, rendered_texts, response_schema
 from .template_limits import Budget
 from .templates import Render, renderer
 
@@ -217,7 +218,7 @@ class Prompt:
             built["prompt"] = render(prompt["content"])
             return built
         messages = deep_copy(prompt.get("messages") or [])
-        built["messages"] = [_message(each, render) for each in messages]
+        built["messages"] = [rendered_message(each, render) for each in messages]
         tools = prompt.get("tools")
         if tools and tools.strip():
             built["tools"] = _parsed(render(tools), "its tools")
@@ -227,60 +228,17 @@ class Prompt:
 register_converter(Prompt, lambda prompt: prompt._data)
 
 
-def _message(message: Mapping[str, Any], render: Render) -> dict[str, Any]:
-    content = message.get("content")
-    if isinstance(content, str):
-        content = render(content)
-    elif content is not None:
-        content = [_part(each, render) for each in content]
-    built = {**message, "content": content}
-    if "tool_calls" in message:
-        built["tool_calls"] = [_tool_call(each, render) for each in message["tool_calls"]]
-    return _render_fields(built, ("tool_call_id",), render)
-
-
-def _part(part: Any, render: Render) -> Any:
-    """Return a part of a message, rendered. Parts of other types are returned unchanged."""
-    if not isinstance(part, Mapping):
-        return part
-    if part.get("type") == "text":
-        return _render_fields(part, ("text",), render)
-    for kind, fields in (("image_url", ("url",)), ("file", ("file_data", "file_id", "filename"))):
-        if part.get("type") == kind and isinstance(part.get(kind), Mapping):
-            return {**part, kind: _render_fields(part[kind], fields, render)}
-    return part
-
-
-def _tool_call(call: Mapping[str, Any], render: Render) -> dict[str, Any]:
-    built = _render_fields(call, ("id",), render)
-    function = call.get("function")
-    if isinstance(function, Mapping):
-        built["function"] = _render_fields(function, ("name", "arguments"), render)
-    return built
-
-
-def _render_fields(
-    value: Mapping[str, Any], fields: tuple[str, ...], render: Render
-) -> dict[str, Any]:
-    filled = {name: render(value[name]) for name in fields if isinstance(value.get(name), str)}
-    return {**value, **filled}
-
-
 def _with_response_schema(params: dict[str, Any], render: Render) -> dict[str, Any]:
     """Return the params, with variables filled into the JSON Schema of the response, if any."""
-    response_format = params.get("response_format")
-    if not isinstance(response_format, dict) or response_format.get("type") != "json_schema":
+    schema = response_schema(params)
+    if schema is None:
         return params
-    described = response_format.get("json_schema")
-    if not isinstance(described, dict) or described.get("schema") is None:
-        return params
-    schema = _render_all(described["schema"], render)
+    schema = rendered_texts(schema, render)
     if isinstance(schema, str):
         schema = _parsed(schema, "the schema of its response")
-    return {
-        **params,
-        "response_format": {**response_format, "json_schema": {**described, "schema": schema}},
-    }
+    asked = params["response_format"]
+    described = {**asked["json_schema"], "schema": schema}
+    return {**params, "response_format": {**asked, "json_schema": described}}
 
 
 def _parsed(text: str, what: str) -> Any:
@@ -296,13 +254,3 @@ def _parsed(text: str, what: str) -> Any:
             f"{what} may have {MAX_JSON_VALUES} JSON values, in {MAX_DEPTH} levels, and have more"
         )
     return json.loads(text)
-
-
-def _render_all(value: Any, render: Render) -> Any:
-    if isinstance(value, str):
-        return render(value)
-    if isinstance(value, list):
-        return [_render_all(each, render) for each in value]
-    if isinstance(value, dict):
-        return {key: _render_all(each, render) for key, each in value.items()}
-    return value

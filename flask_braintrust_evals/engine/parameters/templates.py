@@ -13,10 +13,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Any
 
+import jinja2
 import mstache
 
 from flask_braintrust_evals.texts.error_texts import error_text
@@ -65,6 +66,39 @@ def renderer(
         return lambda template: template
     render = _nunjucks if kind == "nunjucks" else _mustache
     return partial(render, values, strict, as_json, budget or Budget())
+
+
+def check_templates(kind: str, templates: Iterable[str]) -> None:
+    """Check that the templates of a prompt can be rendered, as far as this depends on no value.
+
+    Args:
+        kind: as for :func:`renderer`.
+        templates: the templates.
+
+    Raises:
+        TemplateError: one of them cannot.
+    """
+    budget = _WithoutPauses()
+    render = renderer(kind, {}, budget=budget)
+    for template in templates:
+        if kind != "nunjucks":
+            render(template)
+            continue
+        # Rendered without values, it could fail where it computes with one.
+        try:
+            nunjucks.check(template, budget)
+        except Exception as error:
+            raise _nunjucks_error(error) from error
+
+
+class _WithoutPauses(Budget):
+    """A budget for templates of the application itself, used where modules are imported.
+
+    Other greenlets are not to run there: in a process that is forked later, it would get a hub.
+    """
+
+    def pause(self) -> None:
+        pass
 
 
 def _mustache(
@@ -189,4 +223,9 @@ def _nunjucks(
     try:
         return nunjucks.render(template, values, budget, strict=strict, finalize=finalize)
     except Exception as error:  # the template's expressions may raise anything
-        raise TemplateError(f"the template cannot be rendered: {error_text(error)}") from error
+        raise _nunjucks_error(error) from error
+
+
+def _nunjucks_error(error: Exception) -> TemplateError:
+    line = f" in line {error.lineno}" if isinstance(error, jinja2.TemplateSyntaxError) else ""
+    return TemplateError(f"the template cannot be rendered: {error_text(error)}{line}")
