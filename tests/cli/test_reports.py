@@ -11,11 +11,12 @@ import stat
 import sys
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import click
 import pytest
 from click.testing import Result
+from pydantic import BaseModel, Field
 
 from flask_braintrust_evals import Evaluator, Score
 from flask_braintrust_evals.cli.commands import run_command
@@ -442,16 +443,77 @@ def test_the_list_is_for_people() -> None:
     ]
 
 
+class Temperature(BaseModel):
+    value: float = Field(0.5, ge=0, le=2, description="How free the model is")
+
+
+class Tone(BaseModel):
+    value: Literal["friendly", "formal"] | None = None
+
+
+class Person(BaseModel):
+    name: str
+    age: int = Field(ge=0)
+
+
+@pytest.mark.parametrize(
+    ("declared", "line", "more"),
+    [
+        (
+            {"type": "integer", "minimum": 1, "exclusiveMaximum": 9, "default": 1},
+            "integer, at least 1, below 9, default 1",
+            {"limits": {"minimum": 1, "exclusiveMaximum": 9}},
+        ),
+        (
+            {"type": "string", "pattern": "^[A-Z\n]{3}$", "maxLength": 3},
+            r"string, length at most 3, matches ^[A-Z\n]{3}$, required",
+            {"limits": {"maxLength": 3, "pattern": "^[A-Z\n]{3}$"}},
+        ),
+        ({"const": 5, "type": "integer"}, "integer, one of 5, required", {"choices": [5]}),
+        (
+            {"type": "string", "enum": [*"abcdefghi"]},
+            'string, one of "a", "b", "c", "d", "e", "f", "g", "h", …, required',
+            {"choices": [*"abcdefghi"]},
+        ),
+        (
+            Temperature,
+            "number, at least 0, at most 2, default 0.5 (How free the model is)",
+            {"limits": {"minimum": 0, "maximum": 2}},
+        ),
+        (
+            Tone,
+            'null or string, one of "friendly", "formal", null, default null',
+            {"choices": ["friendly", "formal", None]},
+        ),
+        (Person, "object, fields name, age, required", {"fields": ["name", "age"]}),
+    ],
+)
+def test_the_list_says_which_values_are_allowed(
+    declared: Any, line: str, more: dict[str, Any]
+) -> None:
+    app = app_of(Evaluator("e", task, parameters={"p": declared}))
+    assert f"    p: {line}\n" in evals(app, "list").stdout
+    ((described,),) = (
+        each["parameters"] for each in json.loads(evals(app, "list", "--json").stdout)
+    )
+    assert {key: described[key] for key in described if key in ("choices", "limits", "fields")} == (
+        more
+    )
+
+
 def test_parameters_that_are_saved_are_listed_with_their_values() -> None:
     from flask_braintrust_evals.engine.parameters.saved import SavedParameterSet
 
     schema = {
         "type": "object",
-        "properties": {"a": {"type": "string"}, "b": {"type": "integer", "default": 2}},
+        "properties": {"a": {"type": "string"}, "b": {"$ref": "#/$defs/two", "default": 2}},
+        "$defs": {"two": {"type": "integer", "minimum": 2}},
     }
     evaluator = Evaluator("e", task, parameters=SavedParameterSet(schema, {"a": "saved"}, {}))
     result = evals(app_of(evaluator), "list")
-    assert '    a: string, default "saved"\n    b: integer, default 2\n' in result.stdout
+    assert (
+        '    a: string, default "saved"\n    b: integer, at least 2, default 2\n' in result.stdout
+    )
 
 
 @pytest.mark.parametrize(

@@ -6,10 +6,11 @@ import json
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from flask_braintrust_evals.cli.inputs.values import schema_types
+from flask_braintrust_evals.cli.inputs.values import MAX_DEPTH, schema_types
 from flask_braintrust_evals.cli.terminal.terminal import styled
 from flask_braintrust_evals.engine.evaluator import Evaluator
 from flask_braintrust_evals.engine.parameters.saved import SavedParameterSet
+from flask_braintrust_evals.engine.parameters.schemas import referred
 from flask_braintrust_evals.engine.parameters.values import UNSET, Parameter
 from flask_braintrust_evals.engine.values.summary import cases_text
 from flask_braintrust_evals.serialization.json_writing import dumps_or_reason
@@ -19,7 +20,21 @@ from flask_braintrust_evals.texts.safe_texts import clean_text
 MAX_DEFAULT = 60
 """Characters of a default that are shown."""
 MAX_CHOICES = 8
-"""Allowed values that are shown."""
+"""Allowed values that are shown, and fields of objects."""
+_LIMITS = {
+    "minimum": "at least {}",
+    "exclusiveMinimum": "above {}",
+    "maximum": "at most {}",
+    "exclusiveMaximum": "below {}",
+    "multipleOf": "a multiple of {}",
+    "minLength": "length at least {}",
+    "maxLength": "length at most {}",
+    "format": "format {}",
+    "pattern": "matches {}",
+    "minItems": "length at least {}",
+    "maxItems": "length at most {}",
+}
+"""How the keywords of JSON Schema by which values are limited are shown."""
 
 
 def listed(evaluators: Iterable[Evaluator]) -> str:
@@ -61,7 +76,8 @@ def _lines(described: Mapping[str, Any]) -> Iterable[str]:
     yield styled(f"  scores: {', '.join(made) or 'none'}")
     if described["parameters"]:
         yield "  parameters:"
-        yield from (styled(f"    {_parameter_text(each)}") for each in described["parameters"])
+        texts = map(_parameter_text, described["parameters"])
+        yield from (styled("    " + text.replace("\n", "\\n")) for text in texts)
     if described["has_data"]:
         count = described["cases"]
         yield f"  own data: {'yes' if count is None else cases_text(count)}"
@@ -69,17 +85,25 @@ def _lines(described: Mapping[str, Any]) -> Iterable[str]:
 
 def _parameter_text(parameter: Mapping[str, Any]) -> str:
     texts = [parameter["type"]]
-    choices = parameter.get("choices")
-    if choices:
-        shown = [dumps_or_reason(each) for each in choices[:MAX_CHOICES]]
-        texts.append(f"one of {', '.join(shown)}{', …' if len(choices) > MAX_CHOICES else ''}")
+    if "choices" in parameter:
+        texts.append(f"one of {_some(map(dumps_or_reason, parameter['choices']))}")
+    for keyword, value in parameter.get("limits", {}).items():
+        shown = value if isinstance(value, str) else dumps_or_reason(value)
+        texts.append(_LIMITS[keyword].format(shortened(shown, MAX_DEFAULT)))
     if parameter["required"]:
+        if "fields" in parameter:
+            texts.append(f"fields {_some(parameter['fields'])}")
         texts.append("required")
     else:
         texts.append(f"default {shortened(dumps_or_reason(parameter['default']), MAX_DEFAULT)}")
     text = f"{parameter['name']}: {', '.join(texts)}"
     description = parameter["description"]
     return f"{text} ({description.splitlines()[0]})" if description else text
+
+
+def _some(texts: Iterable[str]) -> str:
+    shown = [*texts]
+    return ", ".join(shown if len(shown) <= MAX_CHOICES else [*shown[:MAX_CHOICES], "…"])
 
 
 def _parameters(evaluator: Evaluator) -> list[dict[str, Any]]:
@@ -116,6 +140,29 @@ def _described(
         "default": None if default is UNSET else json.loads(dumps_or_reason(default)),
         "description": known.get("description"),
     }
-    if isinstance(known.get("enum"), list):
-        described["choices"] = known["enum"]
+    allowed, may_be_null = _alternative(schema, root)
+    choices = [allowed["const"]] if "const" in allowed else allowed.get("enum")
+    if choices:
+        described["choices"] = [*choices, None] if may_be_null else choices
+    limits = {keyword: allowed[keyword] for keyword in _LIMITS if keyword in allowed}
+    if limits:
+        described["limits"] = limits
+    if allowed.get("properties"):
+        described["fields"] = [*allowed["properties"]]
     return described
+
+
+def _alternative(
+    schema: Any, root: Mapping[str, Any], depth: int = 0
+) -> tuple[Mapping[str, Any], bool]:
+    """Return the schema of the values other than null, and whether null was allowed beside it."""
+    if not isinstance(schema, Mapping) or depth > MAX_DEPTH:
+        return {}, False
+    if "$ref" in schema:
+        return _alternative(referred(root, str(schema["$ref"])), root, depth + 1)
+    members = schema.get("anyOf") or schema.get("oneOf") or schema.get("allOf") or []
+    others = [each for each in members if each != {"type": "null"}]
+    if len(others) != 1:
+        return schema, False
+    found, may_be_null = _alternative(others[0], root, depth + 1)
+    return found, may_be_null or len(others) < len(members)
