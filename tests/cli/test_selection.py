@@ -309,6 +309,10 @@ def test_a_parameter_is_for_the_evaluators_that_have_it() -> None:
         (["--all", "first"], "--all runs all evaluators: give no names"),
         (["first", "without data"], "'without data' has no data of its own"),
         (["first", "secnd"], "evaluator 'secnd' not found; did you mean 'second'"),
+        (
+            ["first", "pyproject.toml"],
+            "evaluator 'pyproject.toml' not found; a file of cases is given by --data",
+        ),
         (["first", "second", "-p", "wrd=1"], "no parameter is named 'wrd'; did you mean 'word'?"),
     ],
 )

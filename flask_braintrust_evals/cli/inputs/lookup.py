@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 
 import click
 
@@ -25,8 +26,11 @@ def evaluator_named(name: str, registries: Iterable[Registry]) -> Evaluator:
     registries = list(registries)
     found = [each for each in (registry.find(name) for registry in registries) if each is not None]
     if not found:
-        evaluators = every_evaluator(registries)
-        hint = did_you_mean(name, sorted({each.name for each in evaluators}))
+        if Path(name).is_file():
+            hint = f"a file of cases is given by --data {name}"
+        else:
+            evaluators = every_evaluator(registries)
+            hint = did_you_mean(name, sorted({each.name for each in evaluators}))
         raise click.UsageError(f"evaluator {name!r} not found; {hint}")
     if len(found) > 1:
         places = " and ".join(each.location for each in found)
