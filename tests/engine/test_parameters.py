@@ -117,6 +117,21 @@ TYPES = "string, number, integer, boolean, array, object, null, model or prompt"
             id="description",
         ),
         pytest.param(
+            {"a": {"type": "string", "defualt": "x", "x-unit": "s"}},
+            "evaluator 'greeter', parameter 'a': no key 'defualt'; did you mean 'default'?",
+            id="misspelled",
+        ),
+        pytest.param(
+            {"m": {"type": "model", "descripton": "x"}},
+            "evaluator 'greeter', parameter 'm': no key 'descripton'; did you mean 'description'?",
+            id="misspelled for a model",
+        ),
+        pytest.param(
+            {"a": {"type": "string", "min_length": 1}},
+            "evaluator 'greeter', parameter 'a': no key 'min_length'; did you mean 'minLength'?",
+            id="as in pydantic",
+        ),
+        pytest.param(
             {"a": {"type": "string", "minLength": "one"}},
             "evaluator 'greeter', parameter 'a': not a JSON Schema: 'one' is not of type 'integer'",
             id="no schema",

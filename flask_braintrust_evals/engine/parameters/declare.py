@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import jsonschema
+
 from flask_braintrust_evals.errors import RegistrationError, RequestError
 from flask_braintrust_evals.texts.excerpts import shortened
+from flask_braintrust_evals.texts.suggestions import is_misspelled
 
 from .model_fields import DeclaringModel
 from .other_models import OtherModel, is_other_model
@@ -17,6 +20,8 @@ from .schema_check import SchemaCheck
 from .schemas import json_type, path_text, whole_schema
 from .values import UNSET, Parameter, ParameterSet, check_default
 
+_KEYS = ("default", "description", *jsonschema.Draft202012Validator.VALIDATORS)
+"""Keys that have a meaning. JSON Schema ignores others, and so would ignore a misspelled one."""
 DATA_TYPES = ("string", "number", "integer", "boolean", "array", "object", "null")
 
 
@@ -82,7 +87,17 @@ def _declare(name: Any, spec: Any, evaluator: str) -> Parameter:
     return _schema(name, spec, where)
 
 
+def _check_keys(spec: Mapping[str, Any], where: str) -> None:
+    for key in spec:
+        if not isinstance(key, str) or key in _KEYS:
+            continue
+        meant = next((each for each in _KEYS if is_misspelled(key, each)), None)
+        if meant is not None:
+            raise RegistrationError(f"{where}: no key {key!r}; did you mean {meant!r}?")
+
+
 def _schema(name: str, spec: Mapping[str, Any], where: str) -> Parameter:
+    _check_keys(spec, where)
     kind = spec.get("type")
     types = kind if isinstance(kind, list) else [kind]
     if kind not in ("model", "prompt") and not all(each in DATA_TYPES for each in types):
