@@ -19,6 +19,7 @@ from .parameters.values import ParameterSet
 from .values import foreign_datasets
 from .values.names import LongName
 from .values.option_checks import (
+    check_data,
     check_labels,
     check_names,
     check_numbers,
@@ -181,7 +182,9 @@ class Evaluator:
             check_switches(
                 blocking=self.blocking, distributed=self.distributed, is_public=self.is_public
             )
-            self.data = _repeatable(foreign_datasets.described(self.data))
+            data = foreign_datasets.described(self.data)
+            check_data(data)
+            self.data = _repeatable(data)
             if self.error_score_handler is not None and not callable(self.error_score_handler):
                 raise RegistrationError(
                     f"error_score_handler must be a function, not {self.error_score_handler!r}"

@@ -127,13 +127,6 @@ def test_a_run_needs_data() -> None:
     )
 
 
-def test_data_must_be_cases() -> None:
-    with pytest.raises(DataError) as refused:
-        Evaluator("greeter", echo, data=5).run()
-
-    assert str(refused.value) == "evaluator 'greeter': data must be an iterable of cases, not 5"
-
-
 def failing_function() -> Any:
     raise OSError("gone")
 

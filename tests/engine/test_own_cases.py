@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from flask_braintrust_evals.engine.evaluator import Evaluator
-from flask_braintrust_evals.errors import DataError
+from flask_braintrust_evals.errors import DataError, RegistrationError
 from tests.support import in_time
 
 from .support import echo, inputs
@@ -149,19 +149,29 @@ class Unreadable:
         raise OSError("gone")
 
 
+NO_CASES = "data must be an iterable of cases"
+
+
+@pytest.mark.parametrize("data", [5, "cases.csv", {"input": 1}], ids=["number", "text", "one case"])
+def test_what_gives_no_cases_is_an_error_where_it_is_passed(data: Any) -> None:
+    with pytest.raises(DataError, match=f"^evaluator 'e': {NO_CASES}, not {data!r}$"):
+        Evaluator("e", echo).run(data)
+    with pytest.raises(DataError, match=f"^evaluator 'e': {NO_CASES}, not {data!r}$"):
+        Evaluator("e", echo, data=lambda: data).run()
+    with pytest.raises(RegistrationError, match=f"^{NO_CASES}, or a function .*, not {data!r} "):
+        Evaluator("e", echo, data=data)
+
+
 @pytest.mark.parametrize(
     ("cases", "message"),
     [
-        (5, "evaluator 'e': data must be an iterable of cases, not 5"),
-        ("text", "evaluator 'e': data must be an iterable of cases, not 'text'"),
-        ({"input": 1}, "evaluator 'e': data must be an iterable of cases, not {'input': 1}"),
         (DataFrame(), r"evaluator 'e': data must be .* a DataFrame .*; pass its rows, such as .*"),
         (lambda: DataFrame(), r"evaluator 'e': data must be .* a DataFrame gives the names of .*"),
         (lambda: 1 / 0, "evaluator 'e': data could not be read: ZeroDivisionError: .*"),
         (failing_coroutine, "evaluator 'e': data could not be read: OSError: gone"),
         (Unreadable(), "the data could not be read after 0 cases: OSError: gone"),
     ],
-    ids=["number", "text", "one case", "frame", "made frame", "function", "coroutine", "iterable"],
+    ids=["frame", "made frame", "function", "coroutine", "iterable"],
 )
 @pytest.mark.parametrize("own", [True, False], ids=["data", "cases"])
 def test_what_are_no_cases_is_a_data_error(cases: Any, message: str, own: bool) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import AsyncIterable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 from flask_braintrust_evals.errors import RegistrationError, RequestError
@@ -114,6 +114,28 @@ def check_names(known: Sequence[str], given: Mapping[str, Any] | None) -> None:
     for name in given or ():
         if name not in known:
             raise RequestError(f"no parameter is named {name!r}; {did_you_mean(name, known)}")
+
+
+def holds_cases(data: Any) -> bool:
+    """Return whether data can be iterated over for cases: it is no text, and no single case."""
+    # A class with only __getitem__ and __len__, as of PyTorch's datasets, can be iterated over too.
+    return not isinstance(data, str | bytes | Mapping) and (
+        isinstance(data, Iterable) or hasattr(type(data), "__getitem__")
+    )
+
+
+def check_data(data: Any) -> None:
+    """Check the data of an evaluator, as far as it need not be read. ``None``: it has none.
+
+    Raises:
+        RegistrationError: it gives no cases.
+    """
+    gives_some = callable(data) or inspect.isawaitable(data) or isinstance(data, AsyncIterable)
+    if data is not None and not gives_some and not holds_cases(data):
+        raise RegistrationError(
+            "data must be an iterable of cases, or a function that returns one, not"
+            f" {excerpt(data)}"
+        )
 
 
 def check_labels(metadata: Any, tags: Any) -> None:

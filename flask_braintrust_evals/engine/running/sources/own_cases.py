@@ -12,6 +12,7 @@ from typing import Any
 from flask_braintrust_evals.concurrency.cancellation import Cancellation
 from flask_braintrust_evals.concurrency.loops.event_loop import background_loop
 from flask_braintrust_evals.engine.values import foreign_datasets
+from flask_braintrust_evals.engine.values.option_checks import holds_cases
 from flask_braintrust_evals.engine.values.own_dataset import OwnDataset, OwnExperiment
 from flask_braintrust_evals.errors import DataError
 from flask_braintrust_evals.texts.error_texts import error_text
@@ -61,10 +62,7 @@ def make_cases(data: Any, evaluator: str, cancellation: Cancellation) -> Iterabl
         )
     if isinstance(data, AsyncIterable):
         return _one_by_one(data, cancellation, evaluator)
-    # A class with only __getitem__ and __len__, as of PyTorch's datasets, can be iterated over too.
-    if isinstance(data, str | bytes | Mapping) or not (
-        isinstance(data, Iterable) or hasattr(type(data), "__getitem__")
-    ):
+    if not holds_cases(data):
         raise DataError(
             f"evaluator {evaluator!r}: data must be an iterable of cases, not {excerpt(data)}"
         )
