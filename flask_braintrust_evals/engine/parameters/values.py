@@ -147,4 +147,5 @@ def check_default(default: Any, parse: Callable[[Any], Any], where: str) -> None
 def _expected(parameter: Parameter) -> str:
     if parameter.kind == "prompt":
         return "a prompt"
-    return str(parameter.schema.get("type", "a value"))
+    types = parameter.schema.get("type", "a value")
+    return types if isinstance(types, str) else " or ".join(types)
