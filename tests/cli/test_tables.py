@@ -26,3 +26,17 @@ def test_a_long_cell_changes_nothing_for_the_rest_of_the_process() -> None:
     (case,) = parse_cases(b"input,expected\n" + b"x" * 200_000 + b',"' + b'""' * 200_000 + b'"\n')
     assert (len(case["input"]), case["expected"]) == (200_000, '"' * 200_000)
     assert csv.field_size_limit() == before
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        (b'{"input": 1}\n{"input": ]}', "line 2 is not valid JSON: Expecting value: column 11"),
+        (b'[\n{"input": ]}]', "not valid JSON: Expecting value: line 2 column 11 (char 12)"),
+    ],
+    ids=["JSON Lines", "JSON"],
+)
+def test_a_mistake_in_json_is_at_one_place_of_the_file(text: bytes, place: str) -> None:
+    with pytest.raises(ValueError) as refused:
+        parse_cases(text)
+    assert str(refused.value) == place

@@ -133,7 +133,9 @@ def _json(text: str, problem: str) -> Any:
     try:
         return parse_json(text)
     except json.JSONDecodeError as error:
-        raise ValueError(f"{problem}: {error}") from None
+        # Of a line of JSON Lines, the error would say that it is in line 1.
+        place = "" if "\n" in text else f"{error.msg}: column {error.colno}"
+        raise ValueError(f"{problem}: {place or error}") from None
 
 
 def ignored_keys(cases: list[dict[str, Any]]) -> list[str]:
