@@ -11,6 +11,7 @@ from braintrust.logger import Prompt as SdkPrompt
 from braintrust.prompt import PromptData as SdkPromptData
 
 from flask_braintrust_evals import EvalHooks, Evaluator
+from flask_braintrust_evals.engine.parameters import template_limits
 from flask_braintrust_evals.engine.parameters.declare import declare
 from flask_braintrust_evals.engine.parameters.prompts import Prompt
 from flask_braintrust_evals.engine.parameters.values import ParameterSet
@@ -337,6 +338,15 @@ def test_a_default_whose_templates_can_be_rendered_is_taken(
 ) -> None:
     declare({"main": {"type": "prompt", "default": default}}, "e")
     assert caplog.messages == []
+
+
+@pytest.mark.parametrize("kind", ["mustache", "nunjucks"])
+def test_no_other_greenlet_runs_while_a_default_is_checked(
+    kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(template_limits, "wait_for_turn", lambda turn: pytest.fail("waits"))
+    default = {**chat(user("{{a}} " * 100)), "template_format": kind}
+    declare({"main": {"type": "prompt", "default": default}}, "e")
 
 
 def test_an_object_in_double_braces_is_warned_of(caplog: pytest.LogCaptureFixture) -> None:
