@@ -239,6 +239,11 @@ def test_a_task_gets_what_was_chosen_or_else_the_default() -> None:
             "parameter 'main'['prompt']: not a prompt: input tag 'poem'",
         ),
         (
+            {"prompt": {"messages": []}},
+            "parameter 'main'['prompt']: not a prompt: it needs a 'type', which is 'chat' or"
+            " 'completion'",
+        ),
+        (
             {"prompt": {"type": "chat", "messages": [{"content": "x"}]}},
             "parameter 'main'['prompt']['messages'][0]['role']: not a prompt: field required",
         ),
@@ -285,6 +290,19 @@ def test_a_prompt_without_default_is_required() -> None:
         ({"default": "Hi"}, "wrong default: parameter 'main': not a prompt: "),
         ({"default": {"messages": [user("x")]}}, "wrong default: 'messages' belongs in 'prompt'"),
         ({"default": {"model": "m"}}, "wrong default: 'model' belongs in 'options'"),
+        (
+            {"default": {"options": {"model": "m", "temperature": 0}}},
+            "wrong default: 'temperature' belongs in the 'params' of 'options'",
+        ),
+        ({"default": {"promt": {}}}, "wrong default: no key 'promt'; did you mean 'prompt'?"),
+        (
+            {"default": {"prompt": {"type": "chat", "message": []}}},
+            "wrong default: no key 'message'; did you mean 'messages'?",
+        ),
+        (
+            {"default": {"options": {"modle": "m"}}},
+            "wrong default: no key 'modle'; did you mean 'model'?",
+        ),
         ({"default": {"prompt": {"type": "poem"}}}, "wrong default: parameter 'main'['prompt']: "),
         (
             {"default": chat(user("{{#if a}}b{{/if}}"))},

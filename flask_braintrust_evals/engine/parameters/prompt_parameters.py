@@ -12,8 +12,9 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from flask_braintrust_evals.errors import RegistrationError, RequestError
 from flask_braintrust_evals.serialization.json_writing import plain
 from flask_braintrust_evals.texts.excerpts import excerpt, shortened
+from flask_braintrust_evals.texts.suggestions import is_misspelled
 
-from .model_params import check_params, extra_params
+from .model_params import KNOWN_PARAMS, check_params, extra_params
 from .prompt_templates import templates_of
 from .prompts import Prompt, without_nulls
 from .pydantic_errors import first_errors, found
@@ -71,6 +72,14 @@ _PLACES = {
 """Where a default has what is easily written one level too high, where nothing would read it."""
 
 
+_KEYS = (
+    ("prompt", "options", "template_format"),
+    ("type", "messages", "tools", "content"),
+    ("model", "params"),
+)
+"""What is read of a default, of its ``prompt`` and of its ``options``."""
+
+
 def check_prompt(value: Any, name: str) -> None:
     """Check that the JSON value of a parameter has the form of a prompt.
 
@@ -85,6 +94,8 @@ def check_prompt(value: Any, name: str) -> None:
         message = first["msg"][:1].lower() + first["msg"][1:]
         if first["type"] == "model_type":
             message = "input should be an object"
+        elif first["type"] == "union_tag_not_found":
+            message = "it needs a 'type', which is 'chat' or 'completion'"
         kind = found(first)
         raise RequestError(
             shortened(f"parameter {name!r}{path}: not a prompt: {message}")
@@ -125,9 +136,7 @@ def prompt_parameter(name: str, spec: Mapping[str, Any], where: str) -> Paramete
 
     if default is not None:
         check_default(default, parse, where)
-        for key, place in _PLACES.items():
-            if key in default and key not in (default.get(place) or {}):
-                raise RegistrationError(f"{where}: wrong default: {key!r} belongs in {place!r}")
+        _check_keys(default, where)
         _check_templates(default, where)
     return Parameter(
         name,
@@ -138,6 +147,26 @@ def prompt_parameter(name: str, spec: Mapping[str, Any], where: str) -> Paramete
         spec.get("description"),
         null_is_absent=True,
     )
+
+
+def _check_keys(default: Mapping[str, Any], where: str) -> None:
+    """Check that a default has nothing that would be ignored by mistake, as other keys are."""
+    prompt, options = (default.get(each) or {} for each in ("prompt", "options"))
+    for key, place in _PLACES.items():
+        if key in default and key not in (default.get(place) or {}):
+            raise RegistrationError(f"{where}: wrong default: {key!r} belongs in {place!r}")
+    for key in options:
+        if key in KNOWN_PARAMS:
+            raise RegistrationError(
+                f"{where}: wrong default: {key!r} belongs in the 'params' of 'options'"
+            )
+    for part, known in zip((default, prompt, options), _KEYS, strict=True):
+        for key in part:
+            meant = next((each for each in known if is_misspelled(key, each)), None)
+            if meant is not None and key not in known:
+                raise RegistrationError(
+                    f"{where}: wrong default: no key {key!r}; did you mean {meant!r}?"
+                )
 
 
 def _check_templates(default: Mapping[str, Any], where: str) -> None:
