@@ -128,6 +128,10 @@ class EvalsBlueprint(Blueprint):
         """
         if callable(name):  # @bp.evaluator, without parentheses
             return self.evaluator()(name)
+        if "task" in options:  # as in Eval() of the SDK; nothing would be registered
+            raise RegistrationError(
+                f"evaluator() decorates the task; to pass it, write add(Evaluator({name!r}, ...))"
+            )
 
         def register(task: F) -> F:
             self.add(
