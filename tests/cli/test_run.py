@@ -316,7 +316,7 @@ def test_the_list_names_evaluators_scores_and_parameters() -> None:
         "  scores: exact",
         "  parameters:",
         '    prefix: string, default ""',
-        "    number: integer, default 1",
+        "    number: integer, at least 1, default 1",
         "    list: array, default []",
         "plain",
         "  One.",
