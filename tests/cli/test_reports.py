@@ -482,7 +482,7 @@ class Person(BaseModel):
         ),
         (
             Tone,
-            'null or string, one of "friendly", "formal", null, default null',
+            'string or null, one of "friendly", "formal", null, default null',
             {"choices": ["friendly", "formal", None]},
         ),
         (Person, "object, fields name, age, required", {"fields": ["name", "age"]}),

@@ -132,10 +132,10 @@ def _described(
 ) -> dict[str, Any]:
     known = schema if isinstance(schema, Mapping) else {}
     kind = known.get("x-bt-type")
-    types = " or ".join(sorted(schema_types(schema, root))) or "any"
+    types = sorted(schema_types(schema, root), key=lambda each: (each == "null", each))
     described: dict[str, Any] = {
         "name": name,
-        "type": kind if kind in ("model", "prompt") else types,
+        "type": kind if kind in ("model", "prompt") else " or ".join(types) or "any",
         "required": required and default is UNSET,
         "default": None if default is UNSET else json.loads(dumps_or_reason(default)),
         "description": known.get("description"),
