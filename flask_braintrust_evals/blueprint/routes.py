@@ -30,6 +30,11 @@ _ANY_HOST = "evals_host"
 _VARIABLES = ("file", "run_id")
 """The variables of paths, each of which is the last part of one."""
 _VARIABLE = re.compile(r"<(?:[^<>:]*:)?([^<>:]+)>")
+_SWITCHED = {
+    "/playground": "BRAINTRUST_EVALS_PLAYGROUND",
+    "/openapi.json": "BRAINTRUST_EVALS_OPENAPI",
+}
+"""The settings that switch on what is off by default."""
 _MATCHING: dict[str, Any] = {"strict_slashes": False, "merge_slashes": False}
 
 
@@ -150,6 +155,9 @@ class Routes:
             return answer()
         if request.method == "OPTIONS":
             return preflight()
+        setting = _SWITCHED.get("/" + rest.strip("/"))
+        if setting is not None:
+            raise NotFoundError(f"{request.path!r} is switched off; set {setting} to true")
         raise NotFoundError(
             f"there is nothing at {request.path!r}; the evaluators are at /list and /eval below the"
             " blueprint's prefix"

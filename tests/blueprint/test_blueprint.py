@@ -495,6 +495,19 @@ def test_an_unknown_path_is_answered_with_the_known_ones(bp: EvalsBlueprint, app
     )
 
 
+@pytest.mark.parametrize(
+    ("path", "setting"),
+    [("/playground", "PLAYGROUND"), ("/playground/", "PLAYGROUND"), ("/openapi.json", "OPENAPI")],
+)
+def test_what_is_switched_off_is_answered_with_its_setting(
+    path: str, setting: str, bp: EvalsBlueprint, app: Flask
+) -> None:
+    app.register_blueprint(bp, url_prefix="/evals")
+    assert error_of(app.test_client().get(f"/evals{path}"), 404) == (
+        f"'/evals{path}' is switched off; set BRAINTRUST_EVALS_{setting} to true"
+    )
+
+
 def test_the_description_is_served_where_it_is_asked_for(bp: EvalsBlueprint, app: Flask) -> None:
     app.register_blueprint(bp, url_prefix="/evals")
     error_of(app.test_client().get("/evals/openapi.json"), 404)
