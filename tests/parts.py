@@ -22,8 +22,8 @@ FAST = "not live and not slow"
 """The expression of marks that these tests have."""
 TESTS = Path(__file__).parent
 PARTS = (
-    "web",
-    "web",
+    "playground web",
+    "playground web",
     "cloud",
     "engine",
     "applications cli statements",

@@ -12,9 +12,9 @@ from flask_braintrust_evals import Classification, Evaluator, Score
 from flask_braintrust_evals.cli.stored_results.result_format import FORMAT
 from flask_braintrust_evals.cli.stored_results.saved_results import SavedResults
 from tests.cli.test_run import app_of, evals
+from tests.web.support import Api, make_app
 
 from .page_modules import needs_node, run_in_node
-from .support import Api, make_app
 
 pytestmark = [needs_node, pytest.mark.slow]
 
