@@ -22,15 +22,15 @@ FAST = "not live and not slow"
 """The expression of marks that these tests have."""
 TESTS = Path(__file__).parent
 PARTS = (
-    "playground web",
-    "playground web",
+    "web/eval_requests",
+    "web/access web/answers web/descriptions web/monitoring web/page web/requests",
     "cloud",
     "engine",
     "applications cli statements",
     "distribution",
     "celery concurrency contrib",
 )
-"""The folders of each part; what is named twice is divided. A further part has all that is left."""
+"""The folders of each part. A further part has all that is left."""
 ELSEWHERE = "official packaging"
 """The folders of `make compare` and `make package`."""
 IMPORTED = (
@@ -84,16 +84,9 @@ def main(options: list[str]) -> int:
 
 def parts() -> list[list[str]]:
     """Return the arguments of pytest that say which files each part has."""
-    result = []
-    for part in dict.fromkeys(PARTS):
-        paths = [str(TESTS / folder) for folder in part.split()]
-        number = PARTS.count(part)
-        if number > 1:
-            paths = sorted(str(path) for each in paths for path in Path(each).rglob("test_*.py"))
-        result += [paths[first::number] for first in range(number)]
-    named = " ".join([*PARTS, ELSEWHERE]).split()
-    left = [argument for folder in named for argument in ("--ignore", str(TESTS / folder))]
-    return [*result, left]
+    named = [[str(TESTS / folder) for folder in part.split()] for part in (*PARTS, ELSEWHERE)]
+    left = [argument for paths in named for path in paths for argument in ("--ignore", path)]
+    return [*named[:-1], left]
 
 
 def _run(output: IO[bytes], arguments: list[str]) -> None:
