@@ -29,7 +29,7 @@ from werkzeug.serving import make_server
 
 from flask_braintrust_evals import EvalHooks, Evaluator
 from flask_braintrust_evals.cli.servers.finding import chunks
-from tests.cli.test_check import check
+from tests.cli.servers.test_check import check
 from tests.forked import Forked, nursery
 from tests.server import LIBRARIES, ROOT, Client
 from tests.support import PATIENCE, eventually, happens

@@ -18,7 +18,7 @@ import pytest
 import requests
 
 from flask_braintrust_evals.cli.servers.finding import chunks
-from tests.cli.test_check import check
+from tests.cli.servers.test_check import check
 from tests.forked import nursery
 from tests.server import LIBRARIES, Gunicorn
 from tests.support import eventually

@@ -13,8 +13,7 @@ from click.testing import Result
 from flask_braintrust_evals import Evaluator
 from flask_braintrust_evals.cli.commands import run_command
 from flask_braintrust_evals.cli.commands.prepare import prepare_run
-
-from .test_run import app_of, evals, exact
+from tests.cli.test_run import app_of, evals, exact
 
 CASES: list[dict[str, Any]] = [
     {"input": "a", "expected": "a"},

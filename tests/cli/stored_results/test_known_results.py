@@ -21,8 +21,7 @@ from flask_braintrust_evals.cli.commands import stores
 from flask_braintrust_evals.cli.stored_results import digests
 from flask_braintrust_evals.cli.stored_results.journal import Journal
 from flask_braintrust_evals.cli.stored_results.result_cache import ResultCache
-
-from .test_run import app_of, evals
+from tests.cli.test_run import app_of, evals
 
 
 def own_file() -> dict[Path, str]:

@@ -23,8 +23,7 @@ from flask_braintrust_evals.cli.commands import run_command
 from flask_braintrust_evals.cli.reports.files import check_writable, write_file
 from flask_braintrust_evals.cli.running import outcome
 from flask_braintrust_evals.cli.terminal.terminal import echo, json_option, styled
-
-from .test_run import app_of, evals
+from tests.cli.test_run import app_of, evals
 
 HOSTILE = "<script>alert(1)</script> @someone #1 | `x` ``` **b** [l](http://x)"
 CASES = [{"input": n, "expected": n + n % 2} for n in range(12)]
@@ -63,10 +62,8 @@ def test_failures_and_the_worst_cases_are_shown_first() -> None:
         "case 6: distance 0.5000",
         "case 8: distance 0.5000",
     ]
-    assert (
-        f"  at tests/cli/test_reports.py:{helper.__code__.co_firstlineno + 1} in helper: raise"
-        in (result.stdout)
-    )
+    place = f"tests/cli/reports/test_reports.py:{helper.__code__.co_firstlineno + 1} in helper"
+    assert f"  at {place}: raise" in result.stdout
     assert "  input: 1\n  output: 1\n  expected: 2\n" in result.stdout
 
 
@@ -110,9 +107,8 @@ def test_failures_of_scorers_name_their_line() -> None:
         raise RuntimeError("out of order")
 
     result = run(scores=[broken])
-    assert f"  at tests/cli/test_reports.py:{broken.__code__.co_firstlineno + 1} in broken: " in (
-        result.stdout
-    )
+    place = f"tests/cli/reports/test_reports.py:{broken.__code__.co_firstlineno + 1} in broken"
+    assert f"  at {place}: " in result.stdout
     shown = run("--show", "failures", scores=[broken], data=CASES[:1])
     assert "  broken failed: RuntimeError: out of order" in shown.stdout
 
@@ -159,7 +155,7 @@ def test_the_json_has_a_format_quantiles_places_and_parameters() -> None:
     assert body["parameters"] == {}
     duration = body["metrics"]["duration"]
     assert 0 <= duration["p50"] <= duration["p95"]
-    assert body["results"][4]["error_place"].startswith("tests/cli/test_reports.py:")
+    assert body["results"][4]["error_place"].startswith("tests/cli/reports/test_reports.py:")
     assert body["results"][0]["score_metadata"] == {"distance": {"note": "why"}}
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT[\d:]+\+00:00", body["started"])
 
@@ -206,7 +202,7 @@ def test_markdown_says_why_scorers_failed(tmp_path: Path) -> None:
         return 1.0
 
     lines = written(tmp_path, "markdown", scores=[broken], task=lambda input: input).splitlines()
-    place = f"tests/cli/test\\_reports.py\\:{broken.__code__.co_firstlineno + 2} in broken"
+    place = f"tests/cli/reports/test\\_reports.py\\:{broken.__code__.co_firstlineno + 2} in broken"
     assert lines[0] == "### ❌ e\\: 12 cases, 0 failed"
     assert lines[2].startswith(
         f"- broken failed on 8 cases, first with RuntimeError\\: out of order, at {place}"

@@ -20,9 +20,8 @@ from flask_braintrust_evals.cli.stored_results.saved_results import (
     key_of,
     saved_case,
 )
+from tests.cli.test_run import app_of, evals, exact
 from tests.comparisons import Comparison, comparisons
-
-from .test_run import app_of, evals, exact
 
 
 def run(task: Any, cases: Any, *arguments: str, scores: Any = (exact,)) -> Result:

@@ -19,10 +19,9 @@ from flask_braintrust_evals.cli.servers.finding import new_session
 from flask_braintrust_evals.cli.servers.server_check import FOREIGN_PAGE
 from flask_braintrust_evals.cli.servers.stream_check import StreamCheck
 from flask_braintrust_evals.runs.probe import NAME
+from tests.cli.test_run import app_of, echo, evals
 from tests.server import Gunicorn
 from tests.standin import StandIn
-
-from .test_run import app_of, echo, evals
 
 pytestmark = pytest.mark.live
 
