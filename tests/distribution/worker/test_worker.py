@@ -26,10 +26,9 @@ from flask_braintrust_evals.distribution.worker.worker_runs import (
 from flask_braintrust_evals.engine.evaluator import Evaluator
 from flask_braintrust_evals.errors import EvalsError
 from flask_braintrust_evals.tracing.span_ids import new_ids
+from tests.distribution.memory import NOISE, SECRET, MemoryBroker
+from tests.distribution.support import UnrecordedCases
 from tests.support import eventually, in_time
-
-from .memory import NOISE, SECRET, MemoryBroker
-from .support import UnrecordedCases
 
 LEASE = 1.5
 

@@ -11,9 +11,8 @@ import pytest
 from flask_braintrust_evals.distribution.messaging.notices import AttemptKey
 from flask_braintrust_evals.distribution.worker import owners as module
 from flask_braintrust_evals.distribution.worker.owners import Owners
+from tests.distribution.clock import clock_of
 from tests.support import in_time
-
-from .clock import clock_of
 
 ATTEMPT: AttemptKey = ("run", 0, 1)
 OTHER: AttemptKey = ("run", 1, 1)

@@ -16,9 +16,8 @@ from flask_braintrust_evals.distribution.owner.owner_state import OwnerState
 from flask_braintrust_evals.distribution.owner.supervision import Supervision
 from flask_braintrust_evals.errors import WorkersError
 from flask_braintrust_evals.tracing.span_ids import new_ids
-
-from .clock import clock_of
-from .memory import MemoryBroker
+from tests.distribution.clock import clock_of
+from tests.distribution.memory import MemoryBroker
 
 LEASE = 15.0
 BEAT = 5.0
