@@ -40,10 +40,11 @@ from flask_braintrust_evals.engine.values.events import (
 from flask_braintrust_evals.engine.values.results import CaseError, CaseRef, CaseResult
 from flask_braintrust_evals.errors import BrokerError, RunError, WorkersError
 from flask_braintrust_evals.tracing.span_ids import new_ids
-from tests.engine.support import Site, by_case, inputs, kinds, results_of, site
+from tests.distribution.memory import NOISE, SECRET, MemoryBroker, Notices, Script, contents_of
+from tests.distribution.support import Site, site
+from tests.engine.support import by_case, inputs, kinds, results_of
 from tests.support import eventually, in_time
-from .memory import MemoryBroker, NOISE, Notices, SECRET, Script, contents_of
-from tests.distribution.memory import NOISE, Notices, Script, contents_of
+
 EVALUATOR = Evaluator("e", lambda input: input)
 DONE = ["CaseStarted", "TaskFinished", "CaseFinished"]
 
