@@ -132,10 +132,11 @@ class AttachmentUploads:
                 self._is_running = False
 
     def finish(self, then: Callable[[], None]) -> None:
-        """Accept no more, and have ``then`` called when the uploads have ended. Does not wait.
+        """Accept no more, and have ``then`` called when the uploads have ended.
 
         They may take :data:`MAX_SECONDS` more. It is called on the thread of the uploads, or at
-        once if there are none. Where the system has no thread for them, the calling one makes them.
+        once if there are none. Where the system has no thread for them, the calling one makes those
+        that begin within :data:`REPORT_SECONDS`; else it does not wait.
         """
         with self._changed:
             self._ends = time.monotonic() + MAX_SECONDS
@@ -145,8 +146,13 @@ class AttachmentUploads:
                 self._callbacks.append(then)
                 return
             self._is_running = True
+            self._ends = time.monotonic() + REPORT_SECONDS
         try:
             self._work()
+        except BaseException:  # such as KeyboardInterrupt: a later call goes on
+            with self._changed:
+                self._is_running = False
+            raise
         finally:
             then()
 

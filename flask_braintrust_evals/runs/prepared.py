@@ -78,7 +78,8 @@ class PreparedRun:
     def after_uploads(self, callback: Callable[[], None]) -> Callable[[], None]:
         """Return a function that has ``callback`` called when the attachments are stored.
 
-        It does not wait, and from then on no attachment is accepted.
+        From then on no attachment is accepted. It waits only where the system has no thread for
+        the uploads.
         """
         uploads = self.uploads
         return callback if uploads is None else functools.partial(uploads.finish, callback)

@@ -64,6 +64,8 @@ def test_attachments_that_no_thread_could_be_had_for_are_stored_at_the_end(
             return {"signedUrl": "https://store", "headers": {}}
 
         def upload(self, url: str, what: str, content: bytes, *others: Any) -> None:
+            if content == b"interrupt":
+                raise KeyboardInterrupt
             done.append(content.decode())
 
     def refuse(work: Any, name: str) -> None:
@@ -79,3 +81,12 @@ def test_attachments_that_no_thread_could_be_had_for_are_stored_at_the_end(
     made.wait(0)
     assert done == ["content", "the end", "again"]
     assert (made.lost, uploads._waiting_bytes) == (0, 0)
+    # What interrupts them leaves the rest to the next call.
+    made = AttachmentUploads(cast(UserSession, Session()))
+    for name in ("interrupt", "content"):
+        made.add({**REFERENCE, "key": name}, name.encode())
+    with pytest.raises(KeyboardInterrupt):
+        made.finish(lambda: done.append("the end"))
+    made.finish(lambda: done.append("again"))
+    assert done[3:] == ["the end", "content", "again"]
+    assert uploads._waiting_bytes == 0

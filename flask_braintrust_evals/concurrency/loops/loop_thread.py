@@ -138,8 +138,9 @@ class BackgroundLoop:
             if inspect.iscoroutine(awaitable):
                 awaitable.close()
             raise
-        if self._given_up is not None:  # meanwhile, and perhaps before the call was there
-            self._fail(call, self._given_up)
+        reason = self._given_up
+        if reason is not None:  # meanwhile, and perhaps before the call was there
+            self._fail(call, reason)
         self._watch.ensure()
 
     def _begin_soon(self, call: LoopCall) -> None:

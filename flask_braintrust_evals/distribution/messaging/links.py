@@ -62,7 +62,6 @@ class _Link:
         self._is_started = False
         self._stopped = new_event()
         self._hurry: SimpleQueue[None] = SimpleQueue()
-        self._is_resting = False
         self.error: Exception | None = None
         self.failures = 0
 
@@ -84,7 +83,7 @@ class _Link:
 
     def hurry(self) -> None:
         """If there is no connection, try to make one without a pause."""
-        if self.error is not None or self._is_resting:
+        if self.error is not None:
             self._hurry.put(None)
 
     def idle(self) -> None:
@@ -109,12 +108,12 @@ class _Link:
                 else:
                     self.error = error
                     logger.exception("%s failed, and begins anew", self._purpose)
+            else:
+                continue  # it is stopped, or is to make another connection
             if self._stopped.is_set():
                 return
             pause = MIN_PAUSE if time.monotonic() - began > MAX_PAUSE else pause
-            self._is_resting = True
             self._rest(pause)
-            self._is_resting = False
             pause = min(MAX_PAUSE, pause * 2)
 
     def _rest(self, seconds: float) -> None:

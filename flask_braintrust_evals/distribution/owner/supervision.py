@@ -133,12 +133,16 @@ class Supervision:
     def note_reconnected(self) -> None:
         """Have everything sent again that nobody names soon: the broker may have lost it.
 
-        A connection that is lost again meanwhile does not put that off: one may be lost so often
-        that it would never come.
+        Workers have two thirds of the lease to name what they run. If the connection is lost again
+        meanwhile, they have as long again, but no more than twice as long in all: a connection may
+        be lost so often that the time would never be up.
         """
         self._reconnected_at = time.monotonic()
+        soon = self._reconnected_at + self.lease * 2 / 3
         if self._recover_at is None:
             self._begin_recovery()
+        else:
+            self._recover_at = min(soon, self._recover_from + self.lease * 4 / 3)
 
     def _begin_recovery(self) -> None:
         self._recover_from = self._reconnected_at

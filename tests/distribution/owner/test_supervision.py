@@ -143,7 +143,7 @@ def test_after_a_reconnection_what_nobody_names_is_sent_again_and_not_counted(ow
 def test_so_it_is_if_the_connection_is_lost_again_and_again(owner: Owner) -> None:
     running, silent, waiting = owner.started(0), owner.started(1), owner.sent(2)
     sent_again = []
-    for _ in range(3):
+    for _ in range(4):
         owner.supervision.note_reconnected()
         done = owner.pass_seconds(LEASE / 2, running)
         sent_again += done.resend
@@ -153,6 +153,15 @@ def test_so_it_is_if_the_connection_is_lost_again_and_again(owner: Owner) -> Non
     # What was sent before the last time may be lost.
     assert owner.pass_seconds(LEASE, running).resend == [silent, waiting]
     assert (running.attempt, silent.losses, waiting.losses) == (1, 0, 0)
+
+
+def test_what_runs_may_be_named_after_the_last_of_two_reconnections(owner: Owner) -> None:
+    running = owner.started(0)
+    owner.supervision.note_reconnected()
+    owner.pass_seconds(LEASE * 2 / 3 - 1)
+    owner.supervision.note_reconnected()
+    assert owner.pass_seconds(LEASE / 3).resend == []
+    assert owner.pass_seconds(LEASE, running).resend == []
 
 
 def test_one_that_later_ones_have_overtaken_is_sent_again(owner: Owner) -> None:
