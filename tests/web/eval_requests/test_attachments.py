@@ -124,7 +124,7 @@ def test_nobody_waits_for_an_upload_and_the_session_is_kept_for_it(cloud: StandI
     gate.release()
     ended(cloud)
     assert cloud.attachments[0].content == LARGE
-    eventually(lambda: api.eval(name="e").status_code == 200)
+    eventually(lambda: api.eval(name="e", stream=False).status_code == 200)
 
 
 def answered(**body: Any) -> dict[str, Any]:
