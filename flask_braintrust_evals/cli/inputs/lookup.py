@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os.path
 from collections.abc import Iterable, Sequence
-from pathlib import Path
+from pathlib import PurePath
 
 import click
 
@@ -11,14 +12,22 @@ from flask_braintrust_evals.engine.evaluator import Evaluator
 from flask_braintrust_evals.engine.registry import Registry
 from flask_braintrust_evals.texts.suggestions import did_you_mean
 
+CASE_SUFFIXES = frozenset((".json", ".jsonl", ".ndjson", ".csv", ".tsv"))
+"""How the names of files of cases usually end."""
+
 
 def every_evaluator(registries: Iterable[Registry]) -> list[Evaluator]:
     """Return the evaluators of all blueprints."""
     return [each for registry in registries for each in registry]
 
 
-def evaluator_named(name: str, registries: Iterable[Registry]) -> Evaluator:
+def evaluator_named(name: str, registries: Iterable[Registry], hint: str = "") -> Evaluator:
     """Return the evaluator with this name.
+
+    Args:
+        name: the name.
+        registries: those of all blueprints.
+        hint: what to do if there is none, for the message; empty: similar names are suggested.
 
     Raises:
         click.UsageError: no blueprint has one, or several have.
@@ -26,12 +35,8 @@ def evaluator_named(name: str, registries: Iterable[Registry]) -> Evaluator:
     registries = list(registries)
     found = [each for each in (registry.find(name) for registry in registries) if each is not None]
     if not found:
-        if Path(name).is_file():
-            hint = f"a file of cases is given by --data {name}"
-        else:
-            evaluators = every_evaluator(registries)
-            hint = did_you_mean(name, sorted({each.name for each in evaluators}))
-        raise click.UsageError(f"evaluator {name!r} not found; {hint}")
+        known = sorted({each.name for each in every_evaluator(registries)})
+        raise click.UsageError(f"evaluator {name!r} not found; {hint or did_you_mean(name, known)}")
     if len(found) > 1:
         places = " and ".join(each.location for each in found)
         raise click.UsageError(
@@ -64,4 +69,15 @@ def evaluators_named(
         if not found:
             raise click.UsageError("--all: no evaluator has data of its own")
         return found
-    return [evaluator_named(name, registries) for name in dict.fromkeys(names)]
+    return [evaluator_named(name, registries, _file_hint(name)) for name in dict.fromkeys(names)]
+
+
+def _file_hint(name: str) -> str:
+    """Return what to do with a file that was given as a name; empty: it is none."""
+    # Unlike Path.is_file(), it is no error for a name that is too long.
+    if not os.path.isfile(name):
+        return ""
+    suffix = PurePath(name).suffix.lower()
+    if suffix in CASE_SUFFIXES:
+        return f"a file of cases is given by --data {name}"
+    return f"bp.load({name!r}) serves the evaluators of that file" if suffix == ".py" else ""

@@ -7,12 +7,14 @@ import signal
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 from click.testing import Result
 
-from flask_braintrust_evals import Evaluator
+from flask_braintrust_evals import EvalsBlueprint, Evaluator
 from flask_braintrust_evals.cli.commands import run_command
 from flask_braintrust_evals.cli.commands.prepare import prepare_run
+from flask_braintrust_evals.cli.inputs.lookup import evaluator_named
 from tests.cli.test_run import app_of, evals, exact
 
 CASES: list[dict[str, Any]] = [
@@ -309,15 +311,24 @@ def test_a_parameter_is_for_the_evaluators_that_have_it() -> None:
         (["first", "without data"], "'without data' has no data of its own"),
         (["first", "secnd"], "evaluator 'secnd' not found; did you mean 'second'"),
         (
-            ["first", "pyproject.toml"],
-            "evaluator 'pyproject.toml' not found; a file of cases is given by --data",
+            ["first", "tests/tables/plain.csv"],
+            "evaluator 'tests/tables/plain.csv' not found; a file of cases is given by --data",
         ),
+        (["setup.py"], "'setup.py' not found; bp.load('setup.py') serves the evaluators of that"),
+        (["Makefile"], "evaluator 'Makefile' not found; there are: 'first', 'second'"),
+        (["a" * 300], f"evaluator '{'a' * 300}' not found; there are: 'first', 'second'"),
         (["first", "second", "-p", "wrd=1"], "no parameter is named 'wrd'; did you mean 'word'?"),
     ],
 )
 def test_a_mistake_in_names_is_an_error_and_nothing_is_run(arguments: list[str], said: str) -> None:
     result = evals(two(), "run", *arguments)
     assert (result.exit_code, said in result.stderr, result.stdout) == (2, True, "")
+
+
+def test_where_there_are_no_options_none_is_suggested() -> None:
+    with pytest.raises(click.UsageError) as refused:
+        evaluator_named("tests/tables/plain.csv", [EvalsBlueprint("evals", __name__).registry])
+    assert refused.value.message == "evaluator 'tests/tables/plain.csv' not found; there are: none"
 
 
 def test_a_parameter_that_one_of_several_needs_is_missed_before_the_others_run() -> None:
