@@ -137,14 +137,14 @@ def _described(
         "name": name,
         "type": kind if kind in ("model", "prompt") else " or ".join(types) or "any",
         "required": required and default is UNSET,
-        "default": None if default is UNSET else json.loads(dumps_or_reason(default)),
+        "default": None if default is UNSET else _plain(default),
         "description": known.get("description"),
     }
     allowed, may_be_null = _alternative(schema, root)
-    choices = [allowed["const"]] if "const" in allowed else allowed.get("enum")
+    choices = _plain([allowed["const"]] if "const" in allowed else allowed.get("enum"))
     if choices:
-        described["choices"] = [*choices, None] if may_be_null else choices
-    limits = {keyword: allowed[keyword] for keyword in _LIMITS if keyword in allowed}
+        described["choices"] = [*choices, None] if may_be_null and None not in choices else choices
+    limits = {keyword: _plain(allowed[keyword]) for keyword in _LIMITS if keyword in allowed}
     if limits:
         described["limits"] = limits
     if allowed.get("properties"):
@@ -152,17 +152,27 @@ def _described(
     return described
 
 
+def _plain(value: Any) -> Any:
+    return json.loads(dumps_or_reason(value))
+
+
 def _alternative(
     schema: Any, root: Mapping[str, Any], depth: int = 0
 ) -> tuple[Mapping[str, Any], bool]:
-    """Return the schema of the values other than null, and whether null was allowed beside it."""
+    """Return the keywords for the values other than null, and whether null is allowed beside them.
+
+    Where the values are those of another schema, its keywords are added to those of this one.
+    """
     if not isinstance(schema, Mapping) or depth > MAX_DEPTH:
         return {}, False
     if "$ref" in schema:
-        return _alternative(referred(root, str(schema["$ref"])), root, depth + 1)
-    members = schema.get("anyOf") or schema.get("oneOf") or schema.get("allOf") or []
+        members = [referred(root, str(schema["$ref"]))]
+    else:
+        members = schema.get("anyOf") or schema.get("oneOf") or schema.get("allOf") or []
     others = [each for each in members if each != {"type": "null"}]
     if len(others) != 1:
         return schema, False
     found, may_be_null = _alternative(others[0], root, depth + 1)
-    return found, may_be_null or len(others) < len(members)
+    may_be_null = may_be_null or len(others) < len(members)
+    # Choices of the schema itself hold for null, too.
+    return {**found, **schema}, may_be_null and not schema.keys() & {"const", "enum"}

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import os
 import re
 import resource
 import stat
 import sys
+from decimal import Decimal
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any, Literal
@@ -482,6 +484,26 @@ class Person(BaseModel):
             {"choices": ["friendly", "formal", None]},
         ),
         (Person, "object, fields name, age, required", {"fields": ["name", "age"]}),
+        (
+            {"type": "number", "minimum": Decimal("0.5"), "maximum": math.inf, "default": 1},
+            "number, at least 0.5, at most Infinity, default 1",
+            {"limits": {"minimum": "0.5", "maximum": "Infinity"}},
+        ),
+        (
+            {"type": "string", "enum": ["a", "b"], "anyOf": [{"minLength": 1}, {"type": "null"}]},
+            'string, one of "a", "b", length at least 1, required',
+            {"choices": ["a", "b"], "limits": {"minLength": 1}},
+        ),
+        (
+            {"type": "string", "allOf": [{"minLength": 2}], "maxLength": 5},
+            "string, length at least 2, length at most 5, required",
+            {"limits": {"minLength": 2, "maxLength": 5}},
+        ),
+        (
+            {"type": ["string", "null"], "anyOf": [{"enum": ["a", None]}, {"type": "null"}]},
+            'string or null, one of "a", null, required',
+            {"choices": ["a", None]},
+        ),
     ],
 )
 def test_the_list_says_which_values_are_allowed(
@@ -502,13 +524,17 @@ def test_parameters_that_are_saved_are_listed_with_their_values() -> None:
 
     schema = {
         "type": "object",
-        "properties": {"a": {"type": "string"}, "b": {"$ref": "#/$defs/two", "default": 2}},
+        "properties": {
+            "a": {"type": "string"},
+            "b": {"$ref": "#/$defs/two", "maximum": 9, "default": 2},
+        },
         "$defs": {"two": {"type": "integer", "minimum": 2}},
     }
     evaluator = Evaluator("e", task, parameters=SavedParameterSet(schema, {"a": "saved"}, {}))
     result = evals(app_of(evaluator), "list")
     assert (
-        '    a: string, default "saved"\n    b: integer, at least 2, default 2\n' in result.stdout
+        '    a: string, default "saved"\n    b: integer, at least 2, at most 9, default 2\n'
+        in result.stdout
     )
 
 
