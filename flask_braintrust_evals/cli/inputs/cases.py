@@ -101,26 +101,28 @@ def _decoded(data: bytes) -> str:
 
 
 def _parse(text: str) -> list[Any]:
-    stripped = text.strip()
-    if not stripped:
+    start = text.lstrip()[:1]
+    if not start:
         return []
-    if stripped.startswith("["):
-        values = _json(stripped, "not valid JSON")
+    if start == "[":
+        values = _json(text, "not valid JSON")
         assert isinstance(values, list)
         return values
-    if stripped.startswith("{"):
-        return _objects(stripped)
-    return table_cases(text)
+    return _objects(text) if start == "{" else table_cases(text)
 
 
 def _objects(text: str) -> list[Any]:
     """Return one object, the list that it has, or the objects of JSON Lines."""
     try:
-        single = parse_json(text)
-    except json.JSONDecodeError:
+        single = _json(text, "not valid JSON")
+    except ValueError:
         # Not splitlines(), which also splits at U+2028 and others: JSON strings may hold them.
-        lines = enumerate(map(str.strip, re.split("\r\n|\n|\r", text)), 1)
-        return [_json(line, f"line {number} is not valid JSON") for number, line in lines if line]
+        lines = enumerate(re.split("\r\n|\n|\r", text), 1)
+        filled = [(number, line) for number, line in lines if line.strip()]
+        # Otherwise it is not JSON Lines, and the mistake may be far below the first line.
+        if not _is_json(filled[0][1]):
+            raise
+        return [_json(line, f"line {number} is not valid JSON") for number, line in filled]
     if "input" not in single:
         for key in LIST_KEYS:
             if isinstance(single.get(key), list):
@@ -129,7 +131,19 @@ def _objects(text: str) -> list[Any]:
     return [single]
 
 
+def _is_json(line: str) -> bool:
+    try:
+        _json(line, "")
+    except ValueError:
+        return False
+    return True
+
+
 def _json(text: str, problem: str) -> Any:
+    body = text.lstrip()
+    # Spaces stand for white space that JSON does not allow, so that places are those in the file.
+    start = re.sub(r"[^\r\n]", " ", text[: len(text) - len(body)])
+    text = start + body.rstrip()
     try:
         return parse_json(text)
     except json.JSONDecodeError as error:

@@ -52,30 +52,42 @@ function misspelledKey(value) {
 }
 
 function parse(text) {
-  const trimmed = text.trim();
-  if (!trimmed) return [];
-  if (trimmed.startsWith("[")) return parseJson(trimmed, "not valid JSON");
-  if (trimmed.startsWith("{")) return parseObjects(trimmed);
-  return tableCases(text);
+  const start = text.trimStart()[0];
+  if (!start) return [];
+  if (start === "[") return parseJson(text, "not valid JSON");
+  return start === "{" ? parseObjects(text) : tableCases(text);
 }
 
 // Returns one object, the list that it has, or the objects of JSON Lines.
 function parseObjects(text) {
   let single;
   try {
-    single = parseExactly(text);
-  } catch {
-    return text
-      .split(/\r\n|\n|\r/)
-      .flatMap((line, index) => (line.trim() ? [parseJson(line, `line ${index + 1} is not valid JSON`)] : []));
+    single = parseJson(text, "not valid JSON");
+  } catch (error) {
+    const lines = text.split(/\r\n|\n|\r/);
+    // Otherwise it is not JSON Lines, and the mistake may be far below the first line.
+    if (!isJson(lines.find((line) => line.trim()))) throw error;
+    return lines.flatMap((line, index) => (line.trim() ? [parseJson(line, `line ${index + 1} is not valid JSON`)] : []));
   }
   const key = Object.hasOwn(single, "input") ? undefined : LIST_KEYS.find((each) => Array.isArray(single[each]));
   return key === undefined ? [single] : single[key];
 }
 
-function parseJson(text, problem) {
+function isJson(line) {
   try {
-    return parseExactly(text);
+    parseJson(line, "");
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function parseJson(text, problem) {
+  const body = text.trimStart();
+  // Spaces stand for white space that JSON does not allow, so that places are those in the file.
+  const start = text.slice(0, text.length - body.length).replace(/[^\r\n]/g, " ");
+  try {
+    return parseExactly(start + body.trimEnd());
   } catch (error) {
     throw new Error(`${problem}: ${error.message}`);
   }

@@ -33,8 +33,17 @@ def test_a_long_cell_changes_nothing_for_the_rest_of_the_process() -> None:
     [
         (b'{"input": 1}\n{"input": ]}', "line 2 is not valid JSON: Expecting value: column 11"),
         (b'[\n{"input": ]}]', "not valid JSON: Expecting value: line 2 column 11 (char 12)"),
+        (
+            b'\n\x0c\r\n{"input": 1}\n \x0c {"input": ]}\n',
+            "line 4 is not valid JSON: Expecting value: column 14",
+        ),
+        (
+            b'\n\x0c{"data": [\n  {"input": 1},\n  {"input": ]}\n]}',
+            "not valid JSON: Expecting value: line 4 column 13 (char 41)",
+        ),
+        (b'{"input":\n1}\n{"input": 2}', "not valid JSON: Extra data: line 3 column 1 (char 13)"),
     ],
-    ids=["JSON Lines", "JSON"],
+    ids=["JSON Lines", "JSON", "JSON Lines with spaces", "object", "objects of several lines"],
 )
 def test_a_mistake_in_json_is_at_one_place_of_the_file(text: bytes, place: str) -> None:
     with pytest.raises(ValueError) as refused:
