@@ -17,9 +17,12 @@ def templates_of(data: Mapping[str, Any]) -> list[str]:
         return template
 
     prompt = data.get("prompt") or {}
-    for message in prompt.get("messages") or []:
-        rendered_message(message, keep)
-    rendered_texts([prompt.get("content"), prompt.get("tools")], keep)
+    if prompt.get("type") == "completion":
+        keep(prompt["content"])
+    else:
+        for message in prompt.get("messages") or []:
+            rendered_message(message, keep)
+        rendered_texts(prompt.get("tools"), keep)
     rendered_texts(response_schema((data.get("options") or {}).get("params") or {}), keep)
     return found
 

@@ -349,6 +349,9 @@ def test_a_declaration_that_makes_no_sense_is_refused(declaration: Any, message:
         {**chat(user("{{ a + 1 }} {{ b | first | upper }}")), "template_format": "nunjucks"},
         {**chat(user("{{#if a}}")), "template_format": "none"},
         chat(user('{{=<% %>=}}{{"a": 1}} <%topic%>')),
+        {"prompt": {"type": "completion", "content": "Hi", "messages": "x", "tools": "{{"}},
+        {"prompt": {"type": "completion", "content": "Hi", "messages": [{"content": 5}]}},
+        {"prompt": {"type": "chat", "messages": [user("Hi")], "content": "{{"}},
     ],
 )
 def test_a_default_whose_templates_can_be_rendered_is_taken(
