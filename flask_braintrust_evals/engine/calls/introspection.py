@@ -109,8 +109,14 @@ def calling_place() -> Place | None:
 def _code_of(function: Any) -> CodeType | None:
     if inspect.isfunction(function):
         function = getattr(function, "wrapped_function", function)
-    while isinstance(function, functools.partial):
-        function = function.func
+    while not inspect.isfunction(function) and not inspect.ismethod(function):
+        # Read from the object's own attributes, since a mock has any, and without end.
+        inner = getattr(function, "__dict__", {}).get("__wrapped__")
+        if isinstance(function, functools.partial):
+            inner = function.func
+        if inner is None:
+            break
+        function = inner
     method = getattr(type(function), "__call__", None)  # noqa: B004 (not a check, but the method)
     for each in (function, method):
         code = getattr(each, "__code__", None)

@@ -8,8 +8,10 @@ import itertools
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
+from asgiref.sync import sync_to_async
 
 from flask_braintrust_evals.engine.calls.introspection import callable_name, place_of
 from flask_braintrust_evals.engine.calls.signatures import (
@@ -470,6 +472,15 @@ def test_a_callable_is_known_as(function: Any, name: str) -> None:
 
 def test_the_place_of_an_object_is_that_of_its_call_whatever_its_attributes_are() -> None:
     assert place_of(Answering()) == place_of(Answering.__call__) != place_of(only_input)
+    assert place_of(Mock()) == place_of(Mock.__call__)
+
+
+@pytest.mark.parametrize(
+    "wrap", [functools.partial, functools.lru_cache, sync_to_async], ids=lambda each: each.__name__
+)
+def test_the_place_of_what_wraps_a_function_is_the_functions(wrap: Any) -> None:
+    assert place_of(functools.partial(wrap(only_input))) == place_of(only_input)
+    assert place_of(wrap(only_input)) == place_of(only_input)
 
 
 def test_lambdas_are_named_by_their_place() -> None:
