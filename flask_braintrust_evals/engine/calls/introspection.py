@@ -23,7 +23,7 @@ scorers, and that of a scorer with fixed arguments."""
 
 def callable_name(function: Any) -> str:
     """Return the name of a function, a partial or a callable object, for messages and spans."""
-    own_name = getattr(function, "_name", None)  # the convention of autoevals
+    own_name = _attribute(function, "_name")  # the convention of autoevals
     if callable(own_name):
         return str(own_name())
     name = getattr(function, "__name__", None)
@@ -54,15 +54,20 @@ def entry_of(scorer: Any) -> Any:
     autoevals that override neither ``eval_async`` nor ``_run_eval_async`` run their synchronous
     code in them, and would block the event loop: they are called directly.
     """
-    eval_async = getattr(scorer, "eval_async", None)
     if not callable(scorer):
-        return eval_async
+        return getattr(scorer, "eval_async", None)
+    eval_async = _attribute(scorer, "eval_async")
     run = getattr(type(scorer), "_run_eval_async", None)
     is_synchronous = (
         getattr(run, "__qualname__", "") == "Scorer._run_eval_async"
         and getattr(eval_async, "__qualname__", "").rpartition("<locals>.")[2] in _OF_AUTOEVALS
     )
     return scorer if eval_async is None or is_synchronous else eval_async
+
+
+def _attribute(value: Any, name: str) -> Any:
+    """Return an attribute that an object or its class really has, unlike any of a mock's."""
+    return None if inspect.getattr_static(value, name, None) is None else getattr(value, name, None)
 
 
 def signature_of(function: Any) -> inspect.Signature | None:

@@ -8,7 +8,7 @@ import itertools
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
-from unittest.mock import Mock
+from unittest.mock import MagicMock, Mock
 
 import pytest
 from asgiref.sync import sync_to_async
@@ -433,6 +433,14 @@ def test_a_scorer_that_has_only_eval_async_is_called_by_it() -> None:
     )
 
 
+@pytest.mark.parametrize("kind", [Mock, MagicMock], ids=lambda each: each.__name__)
+def test_a_mock_as_scorer_is_called_itself(kind: type[Mock]) -> None:
+    mock = kind(return_value=1)
+    assert score(mock) == 1
+    assert ScorerCall.of(mock, "scorer", 0).name == kind.__name__
+    mock.assert_called_once()
+
+
 class TextName:
     _name = "not a method"
 
@@ -462,6 +470,7 @@ class Answering:
         pytest.param(Greeter, "Greeter", id="class"),
         pytest.param(TextName(), "TextName", id="_name that is no method"),
         pytest.param(Answering(), "Answering", id="func that is not a partial's"),
+        pytest.param(Mock(), "Mock", id="mock"),
         pytest.param(len, "len", id="builtin"),
         pytest.param(lambda: 1, "<lambda>", id="lambda"),
     ],
