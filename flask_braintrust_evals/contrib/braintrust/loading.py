@@ -150,10 +150,14 @@ def _without_running_loop() -> Iterator[None]:
             swap(loop, task)
 
 
-@functools.cache
+_kept_loop = functools.cache(asyncio.new_event_loop)
+
+
 def _loop_of_files() -> asyncio.AbstractEventLoop:
     """Return the loop of files that are loaded where one runs. Not closed: tasks may run it."""
-    return asyncio.new_event_loop()
+    if _kept_loop().is_closed():  # by a file
+        _kept_loop.cache_clear()
+    return _kept_loop()
 
 
 def _load_file(file: Path, modules: FileModules, blocking: bool) -> list[Evaluator]:

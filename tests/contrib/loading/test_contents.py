@@ -181,16 +181,27 @@ def test_files_may_be_loaded_while_an_event_loop_runs(bp: EvalsBlueprint, write:
         "loop.run_until_complete(EvalAsync('three', data, task, [exact]))",
     )
     failing = write("eval_bad.py", "1 / 0")
+    closing = [
+        write(
+            f"eval_{name}.py",
+            "import asyncio",
+            "loop = asyncio.get_event_loop()",
+            f"loop.run_until_complete(EvalAsync({name!r}, data, task, [exact]))",
+            "loop.close()",
+        )
+        for name in ("four", "five")
+    ]
 
     async def create_app() -> None:
         before = asyncio.get_running_loop(), asyncio.current_task()
-        bp.load(file)
+        for each in (file, *closing):
+            bp.load(each)
         refusal(bp, failing)
         assert (asyncio.get_running_loop(), asyncio.current_task()) == before
         await asyncio.sleep(0)
 
     in_time(lambda: asyncio.run(create_app()))
-    assert names(bp) == ["one", "two", "three"]
+    assert names(bp) == ["one", "two", "three", "four", "five"]
 
 
 def test_reporters_of_a_file_are_ignored(bp: EvalsBlueprint, write: Write) -> None:
