@@ -20,8 +20,12 @@ from .schema_check import SchemaCheck
 from .schemas import json_type, path_text, whole_schema
 from .values import UNSET, Parameter, ParameterSet, check_default
 
-_KEYS = ("default", "description", *jsonschema.Draft202012Validator.VALIDATORS)
-"""Keys that have a meaning. JSON Schema ignores others, and so would ignore a misspelled one."""
+_KEYWORDS = jsonschema.Draft202012Validator.VALIDATORS
+_KEYS = ("default", "description", *(each for each in _KEYWORDS if each != "const"))
+"""Keys that have a meaning. JSON Schema ignores others, and so would ignore a misspelled one.
+
+``const`` is not looked for, since ``cost`` is a word of its own.
+"""
 DATA_TYPES = ("string", "number", "integer", "boolean", "array", "object", "null")
 
 
@@ -92,7 +96,7 @@ def _check_keys(spec: Mapping[str, Any], where: str) -> None:
         if not isinstance(key, str) or key in _KEYS:
             continue
         meant = next((each for each in _KEYS if is_misspelled(key, each)), None)
-        if meant is not None:
+        if meant is not None and meant not in spec:
             raise RegistrationError(f"{where}: no key {key!r}; did you mean {meant!r}?")
 
 

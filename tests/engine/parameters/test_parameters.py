@@ -168,6 +168,12 @@ def test_a_declaration_that_makes_no_sense_is_refused(declaration: Any, message:
     assert str(refused.value) == message
 
 
+@pytest.mark.parametrize("annotation", ["cost", "const", "descriptions", "types", "_type", "$type"])
+def test_an_annotation_that_is_like_a_key_beside_it_is_ignored(annotation: str) -> None:
+    declared = declare({"a": {"type": "integer", "description": "A number", annotation: 1}})
+    assert dict(declared.validate({"a": 1})) == {"a": 1}
+
+
 def test_a_reference_that_leads_nowhere_is_refused_when_it_is_declared() -> None:
     properties = {"b": {"$ref": "#/$defs/missing"}}
 
