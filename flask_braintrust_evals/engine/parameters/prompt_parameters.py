@@ -19,6 +19,7 @@ from .prompt_templates import templates_of
 from .prompts import Prompt, without_nulls
 from .pydantic_errors import first_errors, found
 from .schemas import path_text
+from .template_limits import TemplateLimitError
 from .templates import TemplateError, check_templates
 from .values import UNSET, Parameter, check_default
 
@@ -61,6 +62,8 @@ class _PromptData(_Part):
     options: _Options | None = None
     template_format: Literal["mustache", "nunjucks", "none"] | None = None
 
+
+_LANGUAGES = "'mustache', 'nunjucks' or 'none'"
 
 _PLACES = {
     "messages": "prompt",
@@ -150,16 +153,19 @@ def prompt_parameter(name: str, spec: Mapping[str, Any], where: str) -> Paramete
 
 
 def _check_keys(default: Mapping[str, Any], where: str) -> None:
-    """Check that a default has nothing that would be ignored by mistake, as other keys are."""
+    """Refuse keys of a default that would be ignored by mistake, and warn of misplaced params."""
     prompt, options = (default.get(each) or {} for each in ("prompt", "options"))
     for key, place in _PLACES.items():
         if key in default and key not in (default.get(place) or {}):
             raise RegistrationError(f"{where}: wrong default: {key!r} belongs in {place!r}")
-    for key in options:
-        if key in KNOWN_PARAMS:
-            raise RegistrationError(
-                f"{where}: wrong default: {key!r} belongs in the 'params' of 'options'"
-            )
+    params = [key for key in options if key in KNOWN_PARAMS]
+    if params:  # which a task may read itself
+        logger.warning(
+            "%s: build() ignores %s in the 'options' of its default; params for the model belong in"
+            " the 'params' of 'options'",
+            where,
+            ", ".join(map(repr, params)),
+        )
     for part, known in zip((default, prompt, options), _KEYS, strict=True):
         for key in part:
             meant = next((each for each in known if is_misspelled(key, each)), None)
@@ -170,16 +176,24 @@ def _check_keys(default: Mapping[str, Any], where: str) -> None:
 
 
 def _check_templates(default: Mapping[str, Any], where: str) -> None:
-    """Check the templates of a default, and warn of those that are probably meant as text."""
+    """Warn of templates that build() cannot render, and of those probably meant as text.
+
+    A task may read the templates itself, and fill them in by other means.
+    """
     kind = default.get("template_format") or "mustache"
     templates = templates_of(default)
     try:
         check_templates(kind, templates)
     except TemplateError as error:
-        raise RegistrationError(
-            f"{where}: wrong default: {shortened(str(error))}; its language is {kind}, and"
-            " 'template_format' can be 'mustache', 'nunjucks' or 'none'"
-        ) from None
+        is_limit = isinstance(error.__cause__, TemplateLimitError)
+        language = f", whose language is {kind} ('template_format' can be {_LANGUAGES})"
+        logger.warning(
+            "%s: build() fails with its default%s: %s",
+            where,
+            "" if is_limit else language,
+            shortened(str(error)),
+        )
+        return
     for template in templates if kind == "mustache" else ():
         quoted = None if "{{=" in template else _QUOTED.search(template)
         if quoted is not None:

@@ -290,10 +290,6 @@ def test_a_prompt_without_default_is_required() -> None:
         ({"default": "Hi"}, "wrong default: parameter 'main': not a prompt: "),
         ({"default": {"messages": [user("x")]}}, "wrong default: 'messages' belongs in 'prompt'"),
         ({"default": {"model": "m"}}, "wrong default: 'model' belongs in 'options'"),
-        (
-            {"default": {"options": {"model": "m", "temperature": 0}}},
-            "wrong default: 'temperature' belongs in the 'params' of 'options'",
-        ),
         ({"default": {"promt": {}}}, "wrong default: no key 'promt'; did you mean 'prompt'?"),
         (
             {"default": {"prompt": {"type": "chat", "message": []}}},
@@ -304,31 +300,6 @@ def test_a_prompt_without_default_is_required() -> None:
             "wrong default: no key 'modle'; did you mean 'model'?",
         ),
         ({"default": {"prompt": {"type": "poem"}}}, "wrong default: parameter 'main'['prompt']: "),
-        (
-            {"default": chat(user("{{#if a}}b{{/if}}"))},
-            "wrong default: the template is malformed: Unopened section '{{/if}}' at line 1"
-            " column 11; its language is mustache, and 'template_format' can be ",
-        ),
-        (
-            {"default": chat(user([{"type": "text", "text": "{{a"}]))},
-            "wrong default: the template is malformed: Unclosed token '{{a'",
-        ),
-        (
-            {"default": {"prompt": {"type": "completion", "content": "{{#a}}"}}},
-            "wrong default: the template is malformed: Unclosed section '{{#a}}'",
-        ),
-        (
-            {"default": chat(user("Hi"), tools='[{"name": "{{a}"}]')},
-            "wrong default: the template is malformed: Unclosed token '{{a}",
-        ),
-        (
-            {"default": with_params(chat(user("Hi")), response_format=response_schema("{{a}"))},
-            "wrong default: the template is malformed: Unclosed token '{{a}",
-        ),
-        (
-            {"default": {**chat(user("Hi\n{% if a %}")), "template_format": "nunjucks"}},
-            "wrong default: the template cannot be rendered: TemplateSyntaxError: ",
-        ),
         ({"name": 5}, "'name' must be a string, not 5"),
         ({"description": 5}, "'description' must be a string, not 5"),
     ],
@@ -368,6 +339,63 @@ def test_no_other_greenlet_runs_while_a_default_is_checked(
     monkeypatch.setattr(template_limits, "wait_for_turn", lambda turn: pytest.fail("waits"))
     default = {**chat(user("{{a}} " * 100)), "template_format": kind}
     declare({"main": {"type": "prompt", "default": default}}, "e")
+
+
+MUSTACHE = (
+    "build() fails with its default, whose language is mustache ('template_format' can be"
+    " 'mustache', 'nunjucks' or 'none'): the template is malformed: "
+)
+
+
+@pytest.mark.parametrize(
+    ("default", "message"),
+    [
+        (
+            chat(user("{{#if a}}b{{/if}}")),
+            f"{MUSTACHE}Unopened section '{{{{/if}}}}' at line 1 column 11",
+        ),
+        (chat(user([{"type": "text", "text": "{{a"}])), f"{MUSTACHE}Unclosed token '{{{{a'"),
+        (
+            {"prompt": {"type": "completion", "content": "{{#a}}"}},
+            f"{MUSTACHE}Unclosed section '{{{{#a}}}}'",
+        ),
+        (
+            chat(user("Hi"), tools='[{"name": "{{a"}]'),
+            f"{MUSTACHE}Unclosed token '{{{{a",
+        ),
+        (
+            with_params(chat(user("Hi")), response_format=response_schema("{{a")),
+            f"{MUSTACHE}Unclosed token '{{{{a",
+        ),
+        (
+            {**chat(user("Hi\n{% if a %}")), "template_format": "nunjucks"},
+            MUSTACHE.replace("is mustache", "is nunjucks").partition("the template")[0]
+            + "the template cannot be rendered",
+        ),
+        (
+            {**chat(user("{{ a() }}")), "template_format": "nunjucks"},
+            "build() fails with its default: the template cannot be rendered: TemplateLimitError:"
+            " a call is not supported in prompts",
+        ),
+        (
+            chat(user("a" * 201_000)),
+            "build() fails with its default: the template cannot be rendered: the template has"
+            " 201000 characters, and may have 200000",
+        ),
+        (
+            {**chat(user("Hi")), "options": {"model": "m", "temperature": 0, "top_p": 1}},
+            "build() ignores 'temperature', 'top_p' in the 'options' of its default; params for the"
+            " model belong in the 'params' of 'options'",
+        ),
+    ],
+)
+def test_a_default_that_build_cannot_use_is_warned_of_and_can_be_read(
+    default: Any, message: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    prompt = values({"default": default}, {})
+    (warning,) = caplog.messages
+    assert warning.startswith(f"evaluator 'e', parameter 'main': {message}")
+    assert prompt.prompt_data.as_dict() == {"options": {}, **default}
 
 
 def test_an_object_in_double_braces_is_warned_of(caplog: pytest.LogCaptureFixture) -> None:
