@@ -227,5 +227,5 @@ def _nunjucks(
 
 
 def _nunjucks_error(error: Exception) -> TemplateError:
-    line = f" in line {error.lineno}" if isinstance(error, jinja2.TemplateSyntaxError) else ""
-    return TemplateError(f"the template cannot be rendered: {error_text(error)}{line}")
+    line = f", in line {error.lineno}" if isinstance(error, jinja2.TemplateSyntaxError) else ""
+    return TemplateError(f"the template cannot be rendered{line}: {error_text(error)}")

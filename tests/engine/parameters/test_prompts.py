@@ -370,7 +370,7 @@ MUSTACHE = (
         (
             {**chat(user("Hi\n{% if a %}")), "template_format": "nunjucks"},
             MUSTACHE.replace("is mustache", "is nunjucks").partition("the template")[0]
-            + "the template cannot be rendered",
+            + "the template cannot be rendered, in line 2: TemplateSyntaxError: ",
         ),
         (
             {**chat(user("{{ a() }}")), "template_format": "nunjucks"},
