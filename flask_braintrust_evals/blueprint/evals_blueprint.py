@@ -129,8 +129,9 @@ class EvalsBlueprint(Blueprint):
         if callable(name):  # @bp.evaluator, without parentheses
             return self.evaluator()(name)
         if "task" in options:  # as in Eval() of the SDK; nothing would be registered
+            shown = '"name"' if name is None else repr(name)
             raise RegistrationError(
-                f"evaluator() decorates the task; to pass it, write add(Evaluator({name!r}, ...))"
+                f"evaluator() decorates the task; to pass it, write add(Evaluator({shown}, ...))"
             )
 
         def register(task: F) -> F:

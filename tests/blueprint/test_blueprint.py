@@ -64,12 +64,15 @@ def test_only_evaluators_may_be_added(bp: EvalsBlueprint, wrong: Any) -> None:
     assert len(bp.registry) == 0
 
 
-def test_a_task_that_is_passed_to_the_decorator_is_not_lost(bp: EvalsBlueprint) -> None:
+@pytest.mark.parametrize(("name", "shown"), [("echo", "'echo'"), (None, '"name"')])
+def test_a_task_that_is_passed_to_the_decorator_is_not_lost(
+    bp: EvalsBlueprint, name: str | None, shown: str
+) -> None:
     options: Any = {"task": echo}
     with pytest.raises(RegistrationError) as caught:
-        bp.evaluator("echo", **options)
+        bp.evaluator(name, **options)
     assert str(caught.value) == (
-        "evaluator() decorates the task; to pass it, write add(Evaluator('echo', ...))"
+        f"evaluator() decorates the task; to pass it, write add(Evaluator({shown}, ...))"
     )
 
 
