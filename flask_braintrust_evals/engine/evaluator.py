@@ -10,6 +10,7 @@ from dataclasses import KW_ONLY, dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from flask_braintrust_evals.errors import RegistrationError
+from flask_braintrust_evals.texts.excerpts import excerpt
 from flask_braintrust_evals.texts.suggestions import did_you_mean
 
 from .calls.introspection import calling_location
@@ -147,7 +148,7 @@ class Evaluator:
         self.location = self.location or calling_location()
         if not isinstance(self.name, str) or not self.name.strip():
             raise RegistrationError(
-                f"an evaluator's name must be a text that is not empty, not {self.name!r}"
+                f"an evaluator's name must be a text that is not empty, not {excerpt(self.name)}"
                 f" ({self.location})"
             )
         try:
@@ -187,7 +188,8 @@ class Evaluator:
             self.data = _repeatable(data)
             if self.error_score_handler is not None and not callable(self.error_score_handler):
                 raise RegistrationError(
-                    f"error_score_handler must be a function, not {self.error_score_handler!r}"
+                    "error_score_handler must be a function, not"
+                    f" {excerpt(self.error_score_handler)}"
                 )
         except RegistrationError as error:
             raise type(error)(f"{error} ({self.name!r} is defined at {self.location})") from error

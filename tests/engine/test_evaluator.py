@@ -180,6 +180,22 @@ def test_a_time_out_longer_than_the_system_can_wait_is_refused_or_never_comes(
     assert [result.output for result in evaluator.run([{"input": 1}]).results] == [1]
 
 
+class Unprintable:
+    def __repr__(self) -> str:
+        raise ValueError
+
+
+@pytest.mark.parametrize("value", [Unprintable(), b"a" * 100_000], ids=["unprintable", "long"])
+@pytest.mark.parametrize(
+    "option", ["name", "project", "timeout", "metadata", "error_score_handler"]
+)
+def test_any_value_of_an_option_can_be_refused(option: str, value: Any) -> None:
+    arguments = {"name": "e", "task": echo, option: value}
+    with pytest.raises(RegistrationError, match=f"{option} must be .*, not [<b]") as refused:
+        Evaluator(**arguments)
+    assert len(str(refused.value)) < 1_000
+
+
 @pytest.mark.parametrize("name", ["", "  ", None, 5], ids=repr)
 def test_an_evaluator_needs_a_name(name: Any) -> None:
     with pytest.raises(RegistrationError) as refused:

@@ -27,7 +27,7 @@ def check_numbers(
         if value is None:
             continue
         if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-            raise RegistrationError(f"{name} must be a whole number from 1, not {value!r}")
+            raise RegistrationError(f"{name} must be a whole number from 1, not {excerpt(value)}")
     check_seconds("timeout", timeout)
 
 
@@ -41,7 +41,7 @@ def check_retries(value: int | None) -> None:
         not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= MAX_RETRIES
     ):
         raise RegistrationError(
-            f"retries must be a whole number from 0 to {MAX_RETRIES}, not {value!r}"
+            f"retries must be a whole number from 0 to {MAX_RETRIES}, not {excerpt(value)}"
         )
 
 
@@ -54,7 +54,7 @@ def check_seconds(name: str, value: float | None) -> None:
     if value is not None and (
         not isinstance(value, int | float) or isinstance(value, bool) or not 0 < value < math.inf
     ):
-        raise RegistrationError(f"{name} must be seconds above 0, not {value!r}")
+        raise RegistrationError(f"{name} must be seconds above 0, not {excerpt(value)}")
 
 
 def check_switches(**switches: Any) -> None:
@@ -65,7 +65,7 @@ def check_switches(**switches: Any) -> None:
     """
     for name, value in switches.items():
         if isinstance(value, str):
-            raise RegistrationError(f"{name} must be True or False, not {value!r}")
+            raise RegistrationError(f"{name} must be True or False, not {excerpt(value)}")
 
 
 def check_texts(**texts: Any) -> None:
@@ -76,7 +76,7 @@ def check_texts(**texts: Any) -> None:
     """
     for name, value in texts.items():
         if value is not None and not isinstance(value, str):
-            raise RegistrationError(f"{name} must be a text, not {value!r}")
+            raise RegistrationError(f"{name} must be a text, not {excerpt(value)}")
 
 
 def check_scope(scope: Any) -> None:
@@ -89,7 +89,7 @@ def check_scope(scope: Any) -> None:
     if scope is not None and not _needs_nothing(scope):
         raise RegistrationError(
             "scope must be a function that returns a context manager, such as app.app_context"
-            f" (without parentheses), not {scope!r}"
+            f" (without parentheses), not {excerpt(scope)}"
         )
 
 
@@ -145,10 +145,10 @@ def check_labels(metadata: Any, tags: Any) -> None:
         RegistrationError: one of them is not valid.
     """
     if metadata is not None and not isinstance(metadata, Mapping):
-        raise RegistrationError(f"metadata must be a dict, not {metadata!r}")
+        raise RegistrationError(f"metadata must be a dict, not {excerpt(metadata)}")
     if tags is not None and (
         isinstance(tags, str)
         or not isinstance(tags, Collection)
         or not all(isinstance(tag, str) for tag in tags)
     ):
-        raise RegistrationError(f"tags must be a list of strings, not {tags!r}")
+        raise RegistrationError(f"tags must be a list of strings, not {excerpt(tags)}")
