@@ -154,6 +154,10 @@ def prompt_parameter(name: str, spec: Mapping[str, Any], where: str) -> Paramete
 
 def _check_keys(default: Mapping[str, Any], where: str) -> None:
     """Refuse keys of a default that would be ignored by mistake, and warn of misplaced params."""
+    if "prompt_data" in default and "prompt" not in default:
+        raise RegistrationError(
+            f"{where}: wrong default: it is a whole saved prompt; give its 'prompt_data'"
+        )
     prompt, options = (default.get(each) or {} for each in ("prompt", "options"))
     for key, place in _PLACES.items():
         if key in default and key not in (default.get(place) or {}):
@@ -169,7 +173,7 @@ def _check_keys(default: Mapping[str, Any], where: str) -> None:
     for part, known in zip((default, prompt, options), _KEYS, strict=True):
         for key in part:
             meant = next((each for each in known if is_misspelled(key, each)), None)
-            if meant is not None and key not in known:
+            if meant is not None and key not in known and meant not in part:
                 raise RegistrationError(
                     f"{where}: wrong default: no key {key!r}; did you mean {meant!r}?"
                 )

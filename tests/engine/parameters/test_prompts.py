@@ -289,6 +289,10 @@ def test_a_prompt_without_default_is_required() -> None:
     [
         ({"default": "Hi"}, "wrong default: parameter 'main': not a prompt: "),
         ({"default": {"messages": [user("x")]}}, "wrong default: 'messages' belongs in 'prompt'"),
+        (
+            {"default": {"slug": "s", "prompt_data": chat(user("x"))}},
+            "wrong default: it is a whole saved prompt; give its 'prompt_data'",
+        ),
         ({"default": {"model": "m"}}, "wrong default: 'model' belongs in 'options'"),
         ({"default": {"promt": {}}}, "wrong default: no key 'promt'; did you mean 'prompt'?"),
         (
@@ -323,6 +327,7 @@ def test_a_declaration_that_makes_no_sense_is_refused(declaration: Any, message:
         {"prompt": {"type": "completion", "content": "Hi", "messages": "x", "tools": "{{"}},
         {"prompt": {"type": "completion", "content": "Hi", "messages": [{"content": 5}]}},
         {"prompt": {"type": "chat", "messages": [user("Hi")], "content": "{{"}},
+        {**chat(user("Hi")), "options": {"model": "m", "models": ["m", "n"]}, "prompts": 1},
     ],
 )
 def test_a_default_whose_templates_can_be_rendered_is_taken(
