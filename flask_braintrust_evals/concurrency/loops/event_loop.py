@@ -29,7 +29,7 @@ def background_loop() -> BackgroundLoop:
         return loop
     with _lock:
         if _current is None:
-            _current = BackgroundLoop(_replace, _is_current, _note_ended)
+            _current = BackgroundLoop(_replace, _resume, _note_ended)
         return _current
 
 
@@ -57,11 +57,11 @@ def _replace(loop: BackgroundLoop) -> bool:
         return True
 
 
-def _is_current(loop: BackgroundLoop, use_again: Callable[[], None]) -> bool:
-    """Return whether no other loop was made in place of this one, which is then used again."""
+def _resume(loop: BackgroundLoop, take_back: Callable[[], None]) -> bool:
+    """Use a loop again that goes on, unless another was made in its place; return whether it is."""
     with _lock:
         if _current is loop:
-            use_again()
+            take_back()
             return True
         _replace_last()
         return False

@@ -40,19 +40,19 @@ class BackgroundLoop:
     Args:
         replace: called with this loop when nothing more may be started on it; returns whether
             another one is made in its place.
-        is_current: called with this loop when it goes on after it was given up, and with what has
-            it be used again; calls that and returns true if no other was made in its place.
+        resume: called with this loop when it goes on after it was given up, and with a function
+            that takes that back; calls it, and returns true, if no other was made in its place.
         note_ended: called with this loop when its thread ends.
     """
 
     def __init__(
         self,
         replace: Callable[[BackgroundLoop], bool],
-        is_current: Callable[[BackgroundLoop, Callable[[], None]], bool],
+        resume: Callable[[BackgroundLoop, Callable[[], None]], bool],
         note_ended: Callable[[BackgroundLoop], None],
     ) -> None:
         self._replace = replace
-        self._is_current = is_current
+        self._resume = resume
         self._note_ended = note_ended
         self._loop: asyncio.AbstractEventLoop
         self._watch: LoopWatch
@@ -265,7 +265,7 @@ class BackgroundLoop:
         return self._given_up is not None
 
     def use_again(self) -> bool:
-        return self._is_current(self, self._take_back)
+        return self._resume(self, self._take_back)
 
     def _take_back(self) -> None:
         self._given_up = None

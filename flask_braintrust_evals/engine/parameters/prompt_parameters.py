@@ -63,8 +63,6 @@ class _PromptData(_Part):
     template_format: Literal["mustache", "nunjucks", "none"] | None = None
 
 
-_LANGUAGES = "'mustache', 'nunjucks' or 'none'"
-
 _PLACES = {
     "messages": "prompt",
     "content": "prompt",
@@ -73,8 +71,6 @@ _PLACES = {
     "params": "options",
 }
 """Where a default has what is easily written one level too high, where nothing would read it."""
-
-
 _KEYS = (
     ("prompt", "options", "template_format"),
     ("type", "messages", "tools", "content"),
@@ -190,7 +186,8 @@ def _check_templates(default: Mapping[str, Any], where: str) -> None:
         check_templates(kind, templates)
     except TemplateError as error:
         is_limit = isinstance(error.__cause__, TemplateLimitError)
-        language = f", whose language is {kind} ('template_format' can be {_LANGUAGES})"
+        others = "'template_format' can be 'mustache', 'nunjucks' or 'none'"
+        language = f", whose language is {kind} ({others})"
         logger.warning(
             "%s: build() fails with its default%s: %s",
             where,
