@@ -166,8 +166,9 @@ class CaseSource:
     def _advance(self) -> None:
         try:
             if not self._opened:
-                self._iterator = _iterator_of(cases_of(self._cases, self._cancellation))
-                self._opened = True
+                cases = cases_of(self._cases, self._cancellation)
+                self._opened = True  # from here on, what fails is the reading
+                self._iterator = iter(cases)
             value, index = next(self._iterator), self._taken
             if type(value) is PlacedCase:
                 value, index = value.case, value.index
@@ -223,15 +224,3 @@ class CaseSource:
         self._known_left = math.inf if cases < 0 else cases + operator.length_hint(trials)
         if not self._known_left:
             self.exhausted = True
-
-
-def _iterator_of(cases: Iterable[Any]) -> Iterator[Any]:
-    """Return an iterator; where there is none, one that raises the exception when it is read."""
-    try:
-        return iter(cases)
-    except (Exception, SystemExit) as error:
-        return map(_throw, [error])
-
-
-def _throw(error: BaseException) -> Any:
-    raise error
