@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import atexit
 import os
-from collections.abc import Callable
 
 from flask_braintrust_evals.concurrency.gevent_patch import new_lock
 
@@ -57,14 +56,13 @@ def _replace(loop: BackgroundLoop) -> bool:
         return True
 
 
-def _resume(loop: BackgroundLoop, take_back: Callable[[], None]) -> bool:
-    """Use a loop again that goes on, unless another was made in its place; return whether it is."""
+def _resume(loop: BackgroundLoop) -> None:
+    """Use a loop again that goes on, unless another was made in its place."""
     with _lock:
         if _current is loop:
-            take_back()
-            return True
-        _replace_last()
-        return False
+            loop.take_back()
+        else:
+            _replace_last()
 
 
 def _replace_last() -> None:

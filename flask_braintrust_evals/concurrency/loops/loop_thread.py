@@ -40,15 +40,15 @@ class BackgroundLoop:
     Args:
         replace: called with this loop when nothing more may be started on it; returns whether
             another one is made in its place.
-        resume: called with this loop when it goes on after it was given up, and with a function
-            that takes that back; calls it, and returns true, if no other was made in its place.
+        resume: called with this loop when it goes on after it was given up; calls
+            :meth:`take_back` if no other was made in its place.
         note_ended: called with this loop when its thread ends.
     """
 
     def __init__(
         self,
         replace: Callable[[BackgroundLoop], bool],
-        resume: Callable[[BackgroundLoop, Callable[[], None]], bool],
+        resume: Callable[[BackgroundLoop], None],
         note_ended: Callable[[BackgroundLoop], None],
     ) -> None:
         self._replace = replace
@@ -261,18 +261,20 @@ class BackgroundLoop:
 
     @property
     def is_given_up(self) -> bool:
-        """Whether coroutines are no longer started on the loop."""
         return self._given_up is not None
 
-    def use_again(self) -> bool:
-        return self._resume(self, self._take_back)
-
-    def _take_back(self) -> None:
-        self._given_up = None
+    def use_again(self) -> None:
+        self._resume(self)
 
     def end(self) -> None:
         self._ended = True
         self._loop.call_soon_threadsafe(self._loop.stop)
+
+    # --- For the module that makes loops ---
+
+    def take_back(self) -> None:
+        """Take back that the loop was given up."""
+        self._given_up = None
 
     def end_with_process(self) -> None:
         """End the loop and wait for its thread, unless a coroutine blocks it."""

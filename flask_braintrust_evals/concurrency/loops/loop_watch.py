@@ -48,12 +48,12 @@ class WatchedLoop(Protocol):
     def give_up(self, reason: str) -> None:
         """Start nothing on the loop any more, and wait for nothing."""
 
-    def use_again(self) -> bool:
-        """Start coroutines again on a loop that was given up and goes on, unless another does that.
+    @property
+    def is_given_up(self) -> bool:
+        """Whether coroutines are no longer started on the loop."""
 
-        Returns:
-            whether it is used again.
-        """
+    def use_again(self) -> None:
+        """Start coroutines on a loop again that goes on, if it has none in its place."""
 
     def end(self) -> None:
         """End a loop that was given up and goes on, and is not used again."""
@@ -65,12 +65,10 @@ class LoopWatch:
     Attributes:
         blocked_since: when the loop was asked for a sign of life that has not come, by
             ``time.monotonic()``; ``None``: it is not blocked.
-        given_up: whether coroutines are no longer started on the loop.
     """
 
     def __init__(self, loop: WatchedLoop) -> None:
         self.blocked_since: float | None = None
-        self.given_up = False
         self._loop = loop
         self._thread = real_thread_id()
         # Under gevent, a coroutine that calls time.sleep switches to the hub of the loop's thread.
@@ -131,7 +129,7 @@ class LoopWatch:
             if self._loop.is_busy:
                 self._is_watching = True
                 return False
-        if self.given_up:
+        if self._loop.is_given_up:
             self._loop.end()
         return True
 
@@ -141,7 +139,6 @@ class LoopWatch:
         culprit = self._loop.culprit()
         self._report(culprit)
         if not answered.wait(GIVE_UP_AFTER - self.seconds):
-            self.given_up = True
             self._loop.give_up(
                 f"the event loop was blocked for {self.seconds:.0f} s by a coroutine of {culprit}"
             )
@@ -150,7 +147,8 @@ class LoopWatch:
             return
         logger.warning("the event loop goes on; it was blocked for %.1f s", self.seconds)
         self.blocked_since = None
-        self.given_up = self.given_up and not self._loop.use_again()
+        if self._loop.is_given_up:
+            self._loop.use_again()
 
     def _report(self, culprit: str) -> None:
         # The stack is no part of the message, which is kept in one line.
