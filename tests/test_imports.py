@@ -92,6 +92,7 @@ PARTS = {
         "logging_locks",
         "real_threads",
         "processes",
+        "owner_queue",
         "native_threads",
         "loops",
     ),

@@ -6,7 +6,6 @@ import atexit
 import logging
 import os
 import time
-from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Executor, Future
 from dataclasses import dataclass, field
@@ -18,6 +17,7 @@ from weakref import WeakSet
 from flask_braintrust_evals.concurrency.processes import child_processes
 
 from .gevent_patch import original
+from .owner_queue import OwnerQueue
 from .real_threads import let_hub_run, start_real_thread
 
 logger = logging.getLogger("flask_braintrust_evals")
@@ -34,17 +34,16 @@ IDLE_SECONDS = 30.0
 HUB_SECONDS = 0.05
 """Seconds without work after which a thread that has a hub of gevent's lets it run again."""
 
-
 _all: WeakSet[NativeThreads] = WeakSet()
 
 
 class CallState(Enum):
-    """The state of a call; each but the first two is an end."""
+    """The state of a call."""
 
     WAITING = "waiting"
-    RUNNING = "running"
     CANCELLED = "cancelled"
     """It was cancelled before it began, and is never made."""
+    RUNNING = "running"
     GIVEN_UP = "given up"
     """It runs, but nobody waits for it, and its thread no longer counts."""
     DONE = "done"
@@ -81,7 +80,7 @@ class NativeThreads(Executor):
         # None of these is gevent's: a thread waits for them without its hub.
         self._lock = original("_thread", "allocate_lock")()
         self._signals = original("queue", "SimpleQueue")()  # at least one for each waiting call
-        self._waiting: dict[object, deque[NativeCall]] = {}  # the owner whose turn is next is first
+        self._waiting: OwnerQueue[NativeCall] = OwnerQueue()
         self._unfinished = 0  # calls that wait for a thread or run in one
         self._accepting = 0  # threads that take calls; one that has decided to end does not
         self._alive = 0  # threads that have not ended
@@ -124,9 +123,10 @@ class NativeThreads(Executor):
             RuntimeError: the system has no more threads, and this executor has none.
         """
         with self._lock:
-            self._waiting.setdefault(call.owner, deque()).append(call)
+            self._waiting.put(call.owner, call)
             self._unfinished += 1
-            is_wanted = self._count_thread()
+            is_wanted = self._accept()
+            self._alive += is_wanted
         if is_wanted and not self._start_thread() and not self._accepting and self.cancel(call):
             raise RuntimeError("can't start new thread")
         self._signals.put(True)
@@ -137,10 +137,7 @@ class NativeThreads(Executor):
             if call.state is not CallState.WAITING:
                 return False
             call.state = CallState.CANCELLED
-            calls = self._waiting[call.owner]
-            calls.remove(call)
-            if not calls:
-                del self._waiting[call.owner]
+            self._waiting.remove(call.owner, call)
             self._unfinished -= 1
             return True
 
@@ -157,7 +154,8 @@ class NativeThreads(Executor):
                 self._to_give_up.add(call)
                 return False
             self._note_given_up(call)
-            is_wanted = self._count_thread()
+            is_wanted = self._accept()
+            self._alive += is_wanted
         if is_wanted:
             self._start_thread()
         return True
@@ -168,12 +166,11 @@ class NativeThreads(Executor):
         self._accepting -= 1
         self._unfinished -= 1
 
-    def _count_thread(self) -> bool:
-        """Count one more thread, if one is needed and allowed; return whether it is."""
-        is_wanted = self._accepting < min(self._unfinished, self._limit)
-        self._accepting += is_wanted
-        self._alive += is_wanted
-        return is_wanted
+    def _accept(self) -> bool:
+        """Count one more thread that takes calls, if it is needed and allowed; return whether."""
+        is_needed = self._accepting < min(self._unfinished, self._limit)
+        self._accepting += is_needed
+        return is_needed
 
     def _start_thread(self) -> bool:
         """Start a thread that is counted already; return whether the system had one."""
@@ -230,16 +227,10 @@ class NativeThreads(Executor):
                     raise
 
     def _next(self) -> NativeCall | None:
-        """Return the next call of the owner whose turn it is, and let the next owner have it."""
         with self._lock:
-            if not self._waiting:
-                return None
-            owner = next(iter(self._waiting))
-            calls = self._waiting.pop(owner)
-            call = calls.popleft()
-            if calls:
-                self._waiting[owner] = calls
-            call.state = CallState.RUNNING
+            call = self._waiting.take()
+            if call is not None:
+                call.state = CallState.RUNNING
             return call
 
     def _finish(self, call: NativeCall) -> bool:
@@ -247,7 +238,7 @@ class NativeThreads(Executor):
         with self._lock:
             was_given_up = call.state is CallState.GIVEN_UP
             call.state = CallState.DONE
-            call.work = _nothing  # with its arguments and its result
+            call.work = lambda: None  # the function may have large arguments
             if not was_given_up:
                 self._to_give_up.discard(call)
                 self._unfinished -= 1
@@ -255,9 +246,7 @@ class NativeThreads(Executor):
             self._given_up -= 1
             if self._to_give_up:
                 self._note_given_up(self._to_give_up.pop())
-            is_needed = self._accepting < min(self._unfinished, self._limit)
-            self._accepting += is_needed
-            return is_needed
+            return self._accept()
 
     def _decide_to_end(self) -> bool:
         """Return whether the calling thread is not needed; it then no longer counts as accepting.
@@ -281,10 +270,6 @@ class NativeThreads(Executor):
         deadline = time.monotonic() + timeout
         while self._alive and time.monotonic() < deadline:
             original("time", "sleep")(0.001)
-
-
-def _nothing() -> None:
-    pass
 
 
 @atexit.register

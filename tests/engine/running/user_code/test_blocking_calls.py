@@ -88,7 +88,7 @@ def test_a_run_does_not_wait_for_all_calls_of_another_one() -> None:
         daemon=True,
     )
     short.start()
-    eventually(lambda: len(native_threads.blocking_threads()._waiting) == 2)
+    eventually(lambda: len(native_threads.blocking_threads()._waiting._items) == 2)
     let_go.set()
     short.join(PATIENCE)
     consumer.join(PATIENCE)
