@@ -26,6 +26,7 @@ from .values.option_checks import (
     check_numbers,
     check_retries,
     check_scope,
+    check_second_argument,
     check_seconds,
     check_switches,
     check_texts,
@@ -165,7 +166,7 @@ class Evaluator:
                 self.retries,
             )
             self.parameter_set = _declared(self.parameters, self.name)
-            _check_second_argument(self.plan.task, self.parameter_set.names)
+            check_second_argument(self.plan.task.hooks_name, self.parameter_set.names)
             if self.trial_count is None:
                 raise RegistrationError("trial_count must be a whole number from 1, not None")
             check_numbers(self.trial_count, self.max_concurrency, self.timeout)
@@ -249,22 +250,6 @@ class Evaluator:
         )
 
 
-def _check_second_argument(task: TaskCall, names: Sequence[str]) -> None:
-    """Refuse a task whose argument for the hooks has the name of something else."""
-    name = task.hooks_name
-    if name in names:
-        what, instead = "the name of a parameter", f", and read hooks.parameters[{name!r}]"
-    elif name in _OF_SCORERS:
-        what = "an argument of scorers"
-        instead = f", and read hooks.{name}" if name in _OF_HOOKS else ""
-    else:
-        return
-    raise RegistrationError(
-        f"the second argument of the task is {name!r}, which is also {what}, but tasks get their"
-        f" hooks there; write task(input, hooks){instead}"
-    )
-
-
 def _meant(name: str) -> str:
     # Those that are not shown are for other modules.
     shown = [each.name for each in dataclasses.fields(Evaluator) if each.init and each.repr]
@@ -293,10 +278,6 @@ def _repeatable(data: Any) -> Any:
     return data
 
 
-_OF_HOOKS = ("expected", "metadata", "tags", "parameters")
-"""What scorers get by their arguments, and tasks from their hooks."""
-_OF_SCORERS = (*_OF_HOOKS, "output")
-"""Names of arguments by which a task does not mean its hooks."""
 _OPTIONS = tuple(each.name for each in dataclasses.fields(Evaluator) if each.init)
 """The names of what an evaluator is made from."""
 

@@ -13,6 +13,10 @@ from flask_braintrust_evals.texts.suggestions import did_you_mean
 
 MAX_RETRIES = 100
 """How often a task may be called again for one case."""
+_OF_HOOKS = ("expected", "metadata", "tags", "parameters")
+"""What scorers get by their arguments, and tasks from their hooks."""
+_OF_SCORERS = (*_OF_HOOKS, "output")
+"""Names of arguments by which a task does not mean its hooks."""
 
 
 def check_numbers(
@@ -77,6 +81,29 @@ def check_texts(**texts: Any) -> None:
     for name, value in texts.items():
         if value is not None and not isinstance(value, str):
             raise RegistrationError(f"{name} must be a text, not {excerpt(value)}")
+
+
+def check_second_argument(name: str | None, parameters: Sequence[str]) -> None:
+    """Check that the argument of a task for its hooks does not have the name of something else.
+
+    Args:
+        name: the name of the argument; ``None``: the task takes no hooks.
+        parameters: the names of the evaluator's parameters.
+
+    Raises:
+        RegistrationError: it has.
+    """
+    if name in parameters:
+        what, instead = "the name of a parameter", f", and read hooks.parameters[{name!r}]"
+    elif name in _OF_SCORERS:
+        what = "an argument of scorers"
+        instead = f", and read hooks.{name}" if name in _OF_HOOKS else ""
+    else:
+        return
+    raise RegistrationError(
+        f"the second argument of the task is {name!r}, which is also {what}, but tasks get their"
+        f" hooks there; write task(input, hooks){instead}"
+    )
 
 
 def check_scope(scope: Any) -> None:
