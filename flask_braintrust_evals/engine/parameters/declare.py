@@ -33,7 +33,7 @@ def declare(declaration: Any, evaluator: str) -> ParameterSet | SavedParameterSe
     """Return the parameters of a declaration.
 
     Args:
-        declaration: ``None``; a pydantic model class, each field of which is a parameter; what
+        declaration: a pydantic model class, each field of which is a parameter; what
             ``load_parameters`` of the ``braintrust`` SDK returns; or a mapping of names to any of
 
             - a JSON Schema with a ``type``, and optionally a ``default`` and a ``description``;
@@ -48,8 +48,6 @@ def declare(declaration: Any, evaluator: str) -> ParameterSet | SavedParameterSe
     Raises:
         RegistrationError: the declaration is not valid.
     """
-    if declaration is None:
-        return ParameterSet({})
     if isinstance(declaration, ParameterSet | SavedParameterSet):
         return declaration
     if is_saved(declaration):

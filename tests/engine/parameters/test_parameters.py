@@ -48,9 +48,9 @@ def test_a_declaration_is_read() -> None:
 
 @pytest.mark.parametrize("declaration", [None, {}], ids=["none", "empty"])
 def test_there_may_be_no_parameters(declaration: Any) -> None:
-    parameters = declare(declaration)
+    parameters = Evaluator("e", str, parameters=declaration).parameter_set
 
-    assert (len(parameters), list(parameters)) == (0, [])
+    assert (len(parameters), parameters.names) == (0, ())
     assert dict(parameters.validate({"a": 1})) == {}
 
 
