@@ -126,7 +126,7 @@ def wait_for_turn(turn: Turn) -> None:
 def wait_after(size: int) -> None:
     """Let others run if so many bytes or characters have just been made that it took long."""
     if size > LARGE:
-        wait_for_turn(Turn.CONTINUE)
+        let_others_run()
 
 
 def let_others_run() -> None:

@@ -9,7 +9,7 @@ import orjson
 import requests
 from urllib3.exceptions import IncompleteRead
 
-from flask_braintrust_evals.concurrency.turns import Turn, wait_after, wait_for_turn
+from flask_braintrust_evals.concurrency.turns import let_others_run, wait_after
 from flask_braintrust_evals.errors import CloudError
 from flask_braintrust_evals.serialization.json_reading import loads
 from flask_braintrust_evals.serialization.json_size import exceeds, without_collections
@@ -96,7 +96,7 @@ class _Unpacked:
                 raise CloudError(
                     f"Braintrust's answer to {self._what} cannot be unpacked"
                 ) from None
-            wait_for_turn(Turn.CONTINUE)
+            let_others_run()
             piece = self._decoder.unused_data or self._decoder.unconsumed_tail
 
     def end(self) -> bytes:

@@ -23,7 +23,7 @@ from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConn
 from urllib3.util.connection import allowed_gai_family, create_connection
 
 from flask_braintrust_evals.concurrency.time_limit import seconds_left
-from flask_braintrust_evals.concurrency.turns import Turn, wait_for_turn
+from flask_braintrust_evals.concurrency.turns import let_others_run
 
 from .addresses import AddressRules, Origin, is_public, refused
 
@@ -106,7 +106,7 @@ class _TimedReader(io.RawIOBase):
 
     def readinto(self, buffer: Any) -> int | None:
         # gevent reads what is there without a pause: a fast sender would stop all other greenlets.
-        wait_for_turn(Turn.CONTINUE)
+        let_others_run()
         self._sock.settimeout(seconds_left(self._sock.gettimeout()))
         return self._file.readinto(buffer)
 

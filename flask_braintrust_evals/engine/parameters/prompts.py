@@ -19,7 +19,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from flask_braintrust_evals.concurrency.turns import Turn, wait_for_turn
+from flask_braintrust_evals.concurrency.turns import let_others_run
 from flask_braintrust_evals.engine.values.copies import deep_copy
 from flask_braintrust_evals.serialization.json_size import MAX_DEPTH, exceeds
 from flask_braintrust_evals.serialization.json_writing import plain
@@ -197,7 +197,7 @@ class Prompt:
     def _build(
         self, prompt: Mapping[str, Any], options: Mapping[str, Any], variables: dict[str, Any]
     ) -> dict[str, Any]:
-        values = plain(variables, lambda: wait_for_turn(Turn.CONTINUE))
+        values = plain(variables, let_others_run)
         strict = bool(variables.get("strict", False))
         kind = self._data.get("template_format") or "mustache"
         budget = Budget()

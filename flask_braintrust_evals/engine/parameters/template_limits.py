@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TypeVar
 
-from flask_braintrust_evals.concurrency.turns import Turn, wait_for_turn
+from flask_braintrust_evals.concurrency.turns import let_others_run
 
 T = TypeVar("T")
 
@@ -75,7 +75,7 @@ class Budget:
         Raises:
             TemplateLimitError: rendering takes too long.
         """
-        wait_for_turn(Turn.CONTINUE)
+        let_others_run()
         if time.monotonic() > self._deadline:
             raise TemplateLimitError(f"rendering takes more than {MAX_SECONDS:g} seconds")
 

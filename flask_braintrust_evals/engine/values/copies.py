@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from typing import Any
 
-from flask_braintrust_evals.concurrency.turns import Turn, wait_for_turn
+from flask_braintrust_evals.concurrency.turns import let_others_run
 
 _ATOMS = frozenset((str, int, float, bool, type(None)))
 _PER_SLICE = 1_000
@@ -78,7 +78,7 @@ class _Copier:
             return value if kind in _ATOMS else copy.deepcopy(value, self._memo)
         self._copied += 1
         if self._copied % _PER_SLICE == 0:
-            wait_for_turn(Turn.CONTINUE)
+            let_others_run()
         if kind is dict:
             return {k: v if type(v) in _ATOMS else self.copy(v) for k, v in value.items()}
         return [each if type(each) in _ATOMS else self.copy(each) for each in value]

@@ -341,7 +341,7 @@ def test_a_default_whose_templates_can_be_rendered_is_taken(
 def test_no_other_greenlet_runs_while_a_default_is_checked(
     kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(template_limits, "wait_for_turn", lambda turn: pytest.fail("waits"))
+    monkeypatch.setattr(template_limits, "let_others_run", lambda: pytest.fail("waits"))
     default = {**chat(user("{{a}} " * 100)), "template_format": kind}
     declare({"main": {"type": "prompt", "default": default}}, "e")
 

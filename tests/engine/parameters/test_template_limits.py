@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 from jinja2.compiler import CodeGenerator
 
-from flask_braintrust_evals.concurrency.turns import Turn
 from flask_braintrust_evals.engine.parameters import prompts, template_limits
 from flask_braintrust_evals.engine.parameters.nunjucks_filters import hashable
 from flask_braintrust_evals.engine.parameters.prompts import Prompt
@@ -195,8 +194,8 @@ def test_the_templates_of_one_prompt_have_their_limits_together(kind: str) -> No
 
 
 def test_others_run_while_long_integers_are_made_plain(monkeypatch: pytest.MonkeyPatch) -> None:
-    turns: list[Turn] = []
-    monkeypatch.setattr(prompts, "wait_for_turn", turns.append)
+    turns: list[int] = []
+    monkeypatch.setattr(prompts, "let_others_run", lambda: turns.append(1))
     data = {"prompt": {"type": "completion", "content": "x"}, "options": {"model": "m"}}
     Prompt("p", data).build(x=[10**4000] * 100)
     assert len(turns) > 30
