@@ -73,7 +73,6 @@ class CaseCompletion:
         if outcome is not None:
             self._add_spans(outcome["spans"], outcome["lost_spans"])
         record = None if outcome is None else outcome["root"]
-        tracer = self._runner.code.tracer
         span = self._start(result, record, ids, ordered_at)
         is_lost = outcome is None or has_failed_on_the_way(outcome, result)
         if result.error is not None and (is_lost or record is None):
@@ -82,8 +81,8 @@ class CaseCompletion:
         try:
             if not result.interrupted and (self._scorer is not None or is_lost):
                 self._score(result, span, is_lost)
-            elif record is None and tracer.records_contents:
-                attributes.record(span, result, tracer.max_json)  # its span was lost on the way
+            elif record is None:  # its span was lost on the way
+                attributes.record(span, result, self._runner.code.tracer)
         finally:
             end = time.time_ns() if record is None else record["end"]
             span.end(end + time.monotonic_ns() - began)
@@ -101,34 +100,22 @@ class CaseCompletion:
         ids: SpanIds,
         ordered_at: int,
     ) -> Span:
-        runner, tracer = self._runner, self._runner.code.tracer
-        if record is not None:
-            span = tracer.start(
-                "eval",
-                "eval",
-                attributes=record["attributes"],
-                context=runner.context,
-                start_time=record["start"],
-                ids=ids,
-            )
-            restore(record, span)
-            return span
-        row_id = None
-        if tracer.keeps_row_ids:
-            row_id = result.case.row_id(result.ref.trial_index)
-        described = (
-            attributes.description(result.case, row_id, tracer.max_json)
-            if tracer.records_contents
-            else {}
-        )
-        return tracer.start(
+        tracer = self._runner.code.tracer
+        if record is None:
+            described = attributes.description(result.case, result.ref.trial_index, tracer)
+        else:
+            described, ordered_at = record["attributes"], record["start"]
+        span = tracer.start(
             "eval",
             "eval",
             attributes=described,
-            context=runner.context,
+            context=self._runner.context,
             start_time=ordered_at,
             ids=ids,
         )
+        if record is not None:
+            restore(record, span)
+        return span
 
     def _score(self, result: CaseResult, span: Span, is_lost: bool) -> None:
         runner, plan = self._runner, self._runner.plan
@@ -143,8 +130,7 @@ class CaseCompletion:
             if self._scorer is not None:
                 parameters = copy_for_case(runner.parameters)
                 failed.extend(self._scorer.score(result, span, parameters, scope.note_error))
-            if runner.code.tracer.records_contents:
-                attributes.record(span, result, runner.code.tracer.max_json)
+            attributes.record(span, result, runner.code.tracer)
             if self.calls_error_handler or is_lost:
                 add_error_scores(plan.error_score_handler, failed, result, span, runner.code)
 

@@ -16,6 +16,7 @@ from flask_braintrust_evals.distribution.messaging.orders import CaseOrder
 from flask_braintrust_evals.distribution.messaging.reports import Report, add_outcome, error_of
 from flask_braintrust_evals.engine.running.cases.case_runner import CaseRunner
 from flask_braintrust_evals.engine.running.cases.executor import CaseExecutor, CaseJob, Emit
+from flask_braintrust_evals.engine.tracing.eval_tracer import EvalTracer
 from flask_braintrust_evals.engine.values.events import (
     CaseFinished,
     CaseProgress,
@@ -74,8 +75,7 @@ class RemoteExecutor:
         if foreign is not None and self._stays_here(foreign.value):
             self._local.run(job, emit)
             return
-        keeps_row_ids = self._runner.code.tracer.keeps_row_ids
-        case = _RemoteCase(job, keeps_row_ids, emit, self._store)
+        case = _RemoteCase(job, self._runner.code.tracer, emit, self._store)
         case.start()
         outcome: Mapping[str, Any] | None = None
         failure: EvalsError | None = None
@@ -125,16 +125,14 @@ class _RemoteCase:
     """
 
     def __init__(
-        self, job: CaseJob, keeps_row_ids: bool, emit: Emit, store: OwnerStore | None
+        self, job: CaseJob, tracer: EvalTracer, emit: Emit, store: OwnerStore | None
     ) -> None:
         case = job.case
         self.ids: SpanIds = new_ids()
         self.ordered_at = time.time_ns()
         self._began = time.monotonic()
-        row_id = case.row_id(job.trial_index) if keeps_row_ids else None
-        ref = CaseRef(
-            row_id or format_span_id(self.ids.span_id), job.index, job.trial_index, case.origin
-        )
+        row_id = tracer.row_id(case, job.trial_index) or format_span_id(self.ids.span_id)
+        ref = CaseRef(row_id, job.index, job.trial_index, case.origin)
         self.result = CaseResult(
             ref, case, metadata=dict(case.metadata or {}), tags=list(case.tags or ())
         )

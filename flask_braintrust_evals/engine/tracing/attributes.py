@@ -23,21 +23,21 @@ from flask_braintrust_evals.texts.safe_texts import clean_text, safe_text
 from flask_braintrust_evals.tracing import semconv
 from flask_braintrust_evals.tracing.json_cuts import json_within, pieces_within
 
+from .eval_tracer import EvalTracer
+
 # Held while an attribute is read, merged and written, so that no other change is lost. Meanwhile no
 # user code runs and nothing is waited for: under --preload this lock is not gevent's.
 _lock = threading.Lock()
 
 
-def description(
-    case: EvalCase, row_id: str | None = None, limit: int | None = None
-) -> dict[str, Any]:
-    """Return the attributes of a case that are recorded before its task runs.
+def description(case: EvalCase, trial_index: int, tracer: EvalTracer) -> dict[str, Any]:
+    """Return the attributes of a trial's ``eval`` span that are recorded before its task runs.
 
-    Args:
-        case: the case.
-        row_id: the id of its row in Braintrust, if it is not that of its span.
-        limit: bytes of each value that are kept; ``None``: all.
+    They are empty if ``tracer`` records no contents.
     """
+    if not tracer.records_contents:
+        return {}
+    limit = tracer.max_json
     attributes: dict[str, Any] = {
         semconv.INPUT: json_within(_json(case.input), limit),
         semconv.EXPECTED: json_within(_json(case.expected), limit),
@@ -48,6 +48,7 @@ def description(
         attributes[semconv.TAGS] = [clean_text(tag) for tag in case.tags]
     if case.origin:
         attributes[semconv.ORIGIN] = dumps_or_reason(case.origin)
+    row_id = tracer.row_id(case, trial_index)
     if row_id is not None:
         attributes[semconv.ROW_ID] = row_id
     return attributes
@@ -58,13 +59,15 @@ def of_task(description: dict[str, Any]) -> dict[str, Any]:
     return {name: description[name] for name in (semconv.INPUT, semconv.EXPECTED)}
 
 
-def of_scorers(result: CaseResult, limit: int | None = None) -> dict[str, str]:
+def of_scorers(result: CaseResult, tracer: EvalTracer) -> dict[str, str]:
     """Return the attributes of the spans of scorers and classifiers: their input, as they get it.
 
     The form is that of the official SDKs: what a scorer may ask for, apart from the trace.
-    ``limit`` is that of :func:`description`.
+    They are empty if ``tracer`` records no contents.
     """
-    return {semconv.INPUT: pieces_within(_of_scorers(result), limit)}
+    if not tracer.records_contents:
+        return {}
+    return {semconv.INPUT: pieces_within(_of_scorers(result), tracer.max_json)}
 
 
 def _of_scorers(result: CaseResult) -> Iterator[bytes]:
@@ -93,8 +96,11 @@ def _json(value: Any) -> bytes:
     return data
 
 
-def record(span: Span, result: CaseResult, limit: int | None) -> None:
-    """Record the result of a case on its span; ``limit`` is that of :func:`description`."""
+def record(span: Span, result: CaseResult, tracer: EvalTracer) -> None:
+    """Record the result of a case on its span, unless ``tracer`` records no contents."""
+    if not tracer.records_contents:
+        return
+    limit = tracer.max_json
     if result.output_data is not None:
         span.set_attribute(semconv.OUTPUT, json_within(result.output_data, limit))
     metadata = dict(result.metadata)

@@ -28,6 +28,7 @@ from opentelemetry.trace import (
     set_span_in_context,
 )
 
+from flask_braintrust_evals.engine.values.cases import EvalCase
 from flask_braintrust_evals.serialization.json_writing import dumps_or_reason
 from flask_braintrust_evals.texts.error_texts import error_text, stack_text
 from flask_braintrust_evals.texts.safe_texts import clean_text
@@ -86,6 +87,10 @@ class EvalTracer:
         """Return whether a trace is not that of another run that is under way in this process."""
         known = getattr(self.tracer, "is_own", None)
         return known is None or bool(known(trace_id))
+
+    def row_id(self, case: EvalCase, trial_index: int) -> str | None:
+        """Return the id of a trial's row in Braintrust; ``None``: that of its ``eval`` span."""
+        return case.row_id(trial_index) if self.keeps_row_ids else None
 
     def stopwatch(self) -> Stopwatch:
         """Return what takes the times of a span, which is started now."""

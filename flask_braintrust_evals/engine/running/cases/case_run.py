@@ -68,11 +68,7 @@ class CaseRun:
         self._emit = emit
         case = job.case
         tracer = self._code.tracer
-        has_row_id = case.upsert_id is not None and tracer.keeps_row_ids
-        row_id = case.row_id(job.trial_index) if has_row_id else None
-        self._description = (
-            attributes.description(case, row_id, tracer.max_json) if tracer.records_contents else {}
-        )
+        self._description = attributes.description(case, job.trial_index, tracer)
         self._timed_out = False
         self._cancellation = runner.cancellation
         self._reports: ProgressReports | None = None
@@ -88,8 +84,9 @@ class CaseRun:
             ids=job.ids,
         )
         self._parameters = copy_for_case(runner.parameters)
+        row_id = tracer.row_id(case, job.trial_index) or span_id(self._span)
         self._result = CaseResult(
-            CaseRef(row_id or span_id(self._span), job.index, job.trial_index, case.origin),
+            CaseRef(row_id, job.index, job.trial_index, case.origin),
             case,
             metadata=own_metadata(case.metadata),
             tags=list(case.tags or ()),
@@ -133,9 +130,7 @@ class CaseRun:
                 result, span, self._parameters, self._scope.note_error
             )
         finally:
-            tracer = self._code.tracer
-            if tracer.records_contents:
-                attributes.record(span, result, tracer.max_json)
+            attributes.record(span, result, self._code.tracer)
         if result.interrupted:
             return  # neither done nor failed
         # After the result is recorded: what the handler logs on the span is merged into it.

@@ -120,10 +120,7 @@ class CaseScorer:
     def _call_all(self, result: CaseResult, span: Span, parameters: Parameters) -> list[ScorerRun]:
         """Call all scorers and classifiers, and wait until the last one has ended."""
         arguments = self._arguments(result, span, parameters)
-        tracer = self._code.tracer
-        described = (
-            attributes.of_scorers(result, tracer.max_json) if tracer.records_contents else {}
-        )
+        described = attributes.of_scorers(result, self._code.tracer)
         runs = [
             ScorerRun(scorer, kind, arguments, described, context, span, self._code, self._scope)
             for (scorer, kind), context in zip(self._calls, self._contexts, strict=True)
