@@ -225,9 +225,11 @@ def test_workers_customize_the_spans_below_a_case(cloud: StandIn) -> None:
     spans = WorkerSpans(
         "p", CaseSpanProcessor(install=False), print, customizer=contrib.braintrust_customizer
     )
-    tracer = EvalTracer(spans.tracer)
+    tracer = EvalTracer(spans.collector.tracer)
     case = tracer.start("eval", "eval", attributes={"braintrust.input_json": f'"{CARD}"'})
-    inner = spans.tracer.start_span("inner", attributes={"braintrust.input_json": f'"{CARD}"'})
+    inner = spans.collector.tracer.start_span(
+        "inner", attributes={"braintrust.input_json": f'"{CARD}"'}
+    )
     inner.end()
     case.end()
     root, packed = spans.take(case.get_span_context().trace_id)

@@ -8,7 +8,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from opentelemetry.sdk.trace import ReadableSpan
-from opentelemetry.trace import Tracer
 
 from flask_braintrust_evals.cloud.sessions.user_session import UserSession
 from flask_braintrust_evals.concurrency.gevent_patch import new_lock
@@ -30,10 +29,10 @@ logger = logging.getLogger("flask_braintrust_evals")
 class SpanPipeline:
     """Sends the spans of one run to Braintrust with the caller's session.
 
-    ``tracer`` records spans, and the :class:`SpanCollector` keeps them until their case ends. Then
-    they are cut to the sizes that Braintrust accepts, the :class:`OtlpEncoder` encodes them, and
-    a :class:`SpanExporter` queues and sends the bytes. The few that OTLP cannot express to
-    Braintrust take the same way as rows; see :mod:`.native_rows`.
+    The :class:`SpanCollector` has the tracer that records spans, and keeps them until their case
+    ends. Then they are cut to the sizes that Braintrust accepts, the :class:`OtlpEncoder` encodes
+    them, and a :class:`SpanExporter` queues and sends the bytes. The few that OTLP cannot express
+    to Braintrust take the same way as rows; see :mod:`.native_rows`.
 
     Args:
         session: the caller's.
@@ -77,11 +76,6 @@ class SpanPipeline:
         self.collector = SpanCollector(
             processor, self._encode, self._send_full_batches, keeper=keeper
         )
-
-    @property
-    def tracer(self) -> Tracer:
-        """The tracer whose spans are sent."""
-        return self.collector.tracer
 
     @property
     def lost(self) -> int:

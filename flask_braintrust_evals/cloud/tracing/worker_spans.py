@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from opentelemetry.sdk.trace import ReadableSpan
-from opentelemetry.trace import Tracer
 
 from flask_braintrust_evals.tracing.collector import SizedSpan, SpanCollector
 from flask_braintrust_evals.tracing.processor import CaseSpanProcessor
@@ -53,11 +52,6 @@ class WorkerSpans:
         self._encoder = OtlpEncoder()
         self._ended: dict[int, tuple[ReadableSpan, list[Packed]]] = {}
         self.collector = SpanCollector(processor, self._deliver, keeper=keeper)
-
-    @property
-    def tracer(self) -> Tracer:
-        """The tracer whose spans are encoded."""
-        return self.collector.tracer
 
     def take(self, trace_id: int) -> tuple[ReadableSpan | None, list[Packed]]:
         """Return the ``eval`` span of a case that has ended, and its other spans, encoded."""

@@ -180,8 +180,8 @@ def _sized(span: ReadableSpan) -> tuple[ReadableSpan, str, int]:
 
 def test_a_row_and_the_spans_below_it_are_one_trace(cloud: StandIn, session: UserSession) -> None:
     spans = pipeline(session)
-    case(spans.tracer, **{semconv.ROW_ID: "row", semconv.INPUT: '"x"'})
-    case(spans.tracer)
+    case(spans.collector.tracer, **{semconv.ROW_ID: "row", semconv.INPUT: '"x"'})
+    case(spans.collector.tracer)
     spans.flush()
     assert spans.lost == 0
     (logged,) = cloud.rows
@@ -198,7 +198,7 @@ def test_where_the_object_is_not_known_all_spans_go_over_otlp(
     cloud: StandIn, session: UserSession
 ) -> None:
     spans = pipeline(session, None)
-    case(spans.tracer, **{semconv.CLASSIFICATIONS: LABELS})
+    case(spans.collector.tracer, **{semconv.CLASSIFICATIONS: LABELS})
     spans.flush()
     assert not cloud.calls_to("POST", ROWS)
     assert len(cloud.spans) == 2
@@ -210,7 +210,7 @@ def test_rows_are_sent_again_after_a_failure_that_may_pass(
 ) -> None:
     spans = pipeline(session)
     cloud.fault("POST", ROWS, **fault)
-    case(spans.tracer, **{semconv.ROW_ID: "row"})
+    case(spans.collector.tracer, **{semconv.ROW_ID: "row"})
     spans.flush()
     assert (spans.lost, [row.row["id"] for row in cloud.rows]) == (0, ["row"])
 
@@ -220,7 +220,7 @@ def test_a_row_that_is_refused_is_counted_and_costs_no_other_span(
 ) -> None:
     spans = pipeline(session)
     cloud.fault("POST", ROWS, status=400, times=None)
-    case(spans.tracer, **{semconv.ROW_ID: "row"})
+    case(spans.collector.tracer, **{semconv.ROW_ID: "row"})
     spans.flush()
     assert (spans.lost, [span.name for span in cloud.spans]) == (1, ["task"])
 
@@ -230,6 +230,6 @@ def test_rows_that_are_never_taken_leave_the_other_spans_their_time(
 ) -> None:
     spans = pipeline(session)
     cloud.fault("POST", ROWS, status=503, times=None)
-    case(spans.tracer, **{semconv.ROW_ID: "row"})
+    case(spans.collector.tracer, **{semconv.ROW_ID: "row"})
     spans.flush(0.5)
     assert (spans.lost, [span.name for span in cloud.spans]) == (1, ["task"])

@@ -57,10 +57,10 @@ def test_what_is_refused_is_lost_and_counted_but_nothing_else_is(
 ) -> None:
     spans = run_spans(session)
     cloud.fault("POST", TRACES, status=status)
-    case(spans.tracer, children=2)
+    case(spans.collector.tracer, children=2)
     spans.flush()
     assert spans.lost == 3
-    case(spans.tracer, "second")
+    case(spans.collector.tracer, "second")
     spans.flush()
     assert spans.lost == 3
     assert [span.name for span in cloud.spans] == ["second"]
@@ -76,7 +76,7 @@ def test_what_fails_for_a_moment_is_sent_again(
 ) -> None:
     spans = run_spans(session)
     cloud.fault("POST", TRACES, **fault)  # type: ignore[arg-type]
-    case(spans.tracer, children=2)
+    case(spans.collector.tracer, children=2)
     spans.flush()
     assert spans.lost == 0
     assert len(cloud.spans) == 3
@@ -88,7 +88,7 @@ def test_a_parent_that_no_header_can_carry_costs_the_spans_and_no_more(
     cloud: StandIn, session: UserSession, parent: str
 ) -> None:
     spans = run_spans(session, parent, limit=0.2)
-    case(spans.tracer)
+    case(spans.collector.tracer)
     spans.flush()
     assert spans.lost == 1
     assert not cloud.spans
@@ -102,7 +102,7 @@ def test_a_refused_token_ends_the_session(
     session.on_refusal = refused.set
     spans = run_spans(session)
     cloud.fault("POST", TRACES, status=status)
-    case(spans.tracer)
+    case(spans.collector.tracer)
     spans.flush()
     assert refused.is_set()
 
@@ -116,10 +116,10 @@ def test_the_spans_of_a_running_case_are_sent_on_demand_once_and_kept(
 ) -> None:
     monkeypatch.setattr(collector, "MAX_CASE_SPANS", kept)
     spans = run_spans(session)
-    root = spans.tracer.start_span("eval")
+    root = spans.collector.tracer.start_span("eval")
     trace_id = root.get_span_context().trace_id
     for number in range(12):
-        spans.tracer.start_span(f"child-{number}", set_span_in_context(root)).end()
+        spans.collector.tracer.start_span(f"child-{number}", set_span_in_context(root)).end()
         if number % 4 == 1:
             spans.deliver_case(trace_id)
             assert [span.name for span in cloud.spans] == [f"child-{n}" for n in range(number + 1)]
@@ -137,9 +137,9 @@ def test_no_scorer_of_a_case_goes_on_while_another_one_still_queues_its_spans(
     cloud: StandIn, session: UserSession, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spans = run_spans(session)
-    root = spans.tracer.start_span("eval")
+    root = spans.collector.tracer.start_span("eval")
     trace_id = root.get_span_context().trace_id
-    spans.tracer.start_span("task", set_span_in_context(root)).end()
+    spans.collector.tracer.start_span("task", set_span_in_context(root)).end()
     encoding, go_on = threading.Event(), threading.Event()
     encode, found = OtlpEncoder.encode, list[list[str]]()
 
@@ -206,7 +206,7 @@ def test_spans_are_sent_when_they_are_flushed_and_once(
     cloud: StandIn, session: UserSession
 ) -> None:
     spans = run_spans(session)
-    case(spans.tracer, children=2)
+    case(spans.collector.tracer, children=2)
     assert not exports(cloud)
     spans.flush()
     spans.flush()
@@ -232,7 +232,7 @@ def test_many_spans_are_sent_in_batches_as_they_come_and_the_rest_at_the_end(
     spans = run_spans(session)
     count = 2 * BATCH_SPANS + 100
     for number in range(count):
-        case(spans.tracer, f"eval-{number}")
+        case(spans.collector.tracer, f"eval-{number}")
     assert len(exports(cloud)) == 2
     spans.flush()
     assert len(exports(cloud)) == 3
@@ -243,7 +243,7 @@ def test_a_case_larger_than_a_batch_is_delivered_whole(
     cloud: StandIn, session: UserSession
 ) -> None:
     spans = run_spans(session)
-    case(spans.tracer, children=2 * BATCH_SPANS)
+    case(spans.collector.tracer, children=2 * BATCH_SPANS)
     spans.flush()
     assert len(cloud.spans) == 2 * BATCH_SPANS + 1
     assert len({span.span_id for span in cloud.spans}) == 2 * BATCH_SPANS + 1
@@ -256,7 +256,7 @@ def test_no_request_is_larger_than_braintrust_takes(
 ) -> None:
     spans = run_spans(session)
     for _ in range(12):
-        case(spans.tracer, text=text)
+        case(spans.collector.tracer, text=text)
     spans.flush()
     assert len(cloud.spans) == 12
     assert all(len(call.body) < 6_000_000 for call in exports(cloud))
@@ -266,7 +266,7 @@ def test_no_request_is_larger_than_braintrust_takes(
 def test_spans_of_many_threads_all_arrive_once(cloud: StandIn, session: UserSession) -> None:
     spans = run_spans(session)
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda n: case(spans.tracer, f"eval-{n}", children=2), range(400)))
+        list(pool.map(lambda n: case(spans.collector.tracer, f"eval-{n}", children=2), range(400)))
     spans.flush()
     names = Counter(span.name for span in cloud.spans if span.name.startswith("eval-"))
     assert names == {f"eval-{n}": 1 for n in range(400)}
@@ -287,7 +287,7 @@ def test_two_runs_never_mix(cloud: StandIn) -> None:
 
     def work(name: str) -> None:
         for _ in range(150):
-            case(runs[name].tracer, name, children=1)
+            case(runs[name].collector.tracer, name, children=1)
 
     with ThreadPoolExecutor(6) as pool:
         list(pool.map(work, [*runs, *runs]))
@@ -342,7 +342,7 @@ def test_settings_of_the_applications_own_telemetry_change_nothing(
 ) -> None:
     spans = run_spans(session)
     for _ in range(5):
-        root = spans.tracer.start_span("eval", attributes=many_attributes)
+        root = spans.collector.tracer.start_span("eval", attributes=many_attributes)
         root.record_exception(ValueError("x" * 100))
         root.end()
     spans.flush()
@@ -358,7 +358,9 @@ def test_more_attributes_than_the_sdk_keeps_by_default_do_not_push_ours_out(
     cloud: StandIn, session: UserSession
 ) -> None:
     spans = run_spans(session)
-    root = spans.tracer.start_span("eval", attributes={"braintrust.input_json": json.dumps("in")})
+    root = spans.collector.tracer.start_span(
+        "eval", attributes={"braintrust.input_json": json.dumps("in")}
+    )
     for number in range(500):
         root.set_attribute(f"of-the-task-{number}", number)
     root.end()
@@ -369,7 +371,7 @@ def test_more_attributes_than_the_sdk_keeps_by_default_do_not_push_ours_out(
 
 def test_spans_of_a_run_do_not_change_the_global_tracer(session: UserSession) -> None:
     before = trace.get_tracer_provider()
-    case(run_spans(session).tracer)
+    case(run_spans(session).collector.tracer)
     assert trace.get_tracer_provider() is before
 
 
@@ -384,7 +386,7 @@ def test_runs_keep_nothing_in_the_sdk(
     router = CaseSpanProcessor(install=False)
     for number in range(5):
         spans = SpanPipeline(session, f"playground_id:{number}", router, LIMIT)
-        case(spans.tracer)
+        case(spans.collector.tracer)
         spans.flush()
         spans.close()
 
@@ -396,11 +398,11 @@ def test_what_starts_after_a_run_has_closed_goes_nowhere(
     cloud: StandIn, session: UserSession
 ) -> None:
     spans = run_spans(session)
-    root = spans.tracer.start_span("eval")
+    root = spans.collector.tracer.start_span("eval")
     spans.close()
-    spans.tracer.start_span("late", set_span_in_context(root)).end()
+    spans.collector.tracer.start_span("late", set_span_in_context(root)).end()
     root.end()
-    case(spans.tracer, "later still")
+    case(spans.collector.tracer, "later still")
     spans.flush()
 
     assert not cloud.spans
@@ -410,9 +412,9 @@ def test_the_runs_tracer_makes_spans_current_as_any_other(
     cloud: StandIn, session: UserSession
 ) -> None:
     spans = run_spans(session)
-    with spans.tracer.start_as_current_span("eval") as root:
+    with spans.collector.tracer.start_as_current_span("eval") as root:
         assert trace.get_current_span() is root
-        with spans.tracer.start_as_current_span("child", end_on_exit=False) as child:
+        with spans.collector.tracer.start_as_current_span("child", end_on_exit=False) as child:
             pass
         child.end()
     spans.flush()
@@ -427,7 +429,7 @@ def test_what_has_sent_its_spans_is_gone_without_a_garbage_collection(
     gc.disable()
     try:
         spans = run_spans(session)
-        case(spans.tracer, children=2)
+        case(spans.collector.tracer, children=2)
         spans.close()
         spans.flush()
         gone = weakref.ref(spans)
