@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 from flask_braintrust_evals.distribution.messaging.links import LinkLostError, Outbox
 from flask_braintrust_evals.distribution.messaging.messages import (
@@ -19,7 +19,7 @@ from flask_braintrust_evals.errors import EvalsError, WorkersError
 
 from .attempts import CaseLostError, OpenCase
 from .owner_state import OwnerState
-from .supervision import Actions
+from .supervision import Failure
 
 TICK = 0.25
 """Seconds between two looks at the cases that are under way."""
@@ -156,13 +156,13 @@ class OrderSender(Outbox[OpenCase]):
         state = self._state
         with state.lock:
             actions = state.supervision.check(state.runs.values())
-            actions.fail.extend(state.supervision.check_broker(state.runs.values()).fail)
+            failures = [*actions.fail, *state.supervision.check_broker(state.runs.values())]
             is_idle = not state.runs
         for case, attempt in actions.drop:
             state.notices.drop((case.run.order.run, case.order.number, attempt))
         for case in actions.resend:
             self.put(case)
-        self._fail(actions)
+        self._fail(failures)
         wants_notice = not is_idle or state.notices.is_needed
         is_due = time.monotonic() >= self._next_beat
         if actions.drop or self._next_beat == 0.0 or (is_due and wants_notice):
@@ -171,11 +171,11 @@ class OrderSender(Outbox[OpenCase]):
 
     def idle(self) -> None:
         with self._state.lock:
-            actions = self._state.supervision.check_broker(self._state.runs.values())
-        self._fail(actions)
+            failures = self._state.supervision.check_broker(self._state.runs.values())
+        self._fail(failures)
 
-    def _fail(self, actions: Actions) -> None:
-        for case, error in actions.fail:
+    def _fail(self, failures: Iterable[Failure]) -> None:
+        for case, error in failures:
             if isinstance(error, WorkersError):
                 self._state.fail_run(case.run, error)
             else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from flask_braintrust_evals.errors import EvalsError, WorkersError
 
@@ -25,6 +25,9 @@ its connection to RabbitMQ is dead."""
 MAX_REPEATS = 5
 """How often the time is doubled after which an order is taken to be lost once more."""
 
+Failure = tuple[OpenCase, EvalsError]
+"""A case that has failed, and the reason."""
+
 
 @dataclass(frozen=True)
 class Actions:
@@ -32,13 +35,13 @@ class Actions:
 
     Attributes:
         resend: cases to send again.
-        fail: cases that have failed, with the reason.
+        fail: cases that have failed.
         drop: attempts that are not wanted any more: the case and the attempt.
     """
 
-    resend: list[OpenCase]
-    fail: list[tuple[OpenCase, EvalsError]]
-    drop: list[tuple[OpenCase, int]]
+    resend: list[OpenCase] = field(default_factory=list)
+    fail: list[Failure] = field(default_factory=list)
+    drop: list[tuple[OpenCase, int]] = field(default_factory=list)
 
 
 class Supervision:
@@ -161,7 +164,7 @@ class Supervision:
 
     def check(self, runs: Iterable[OrderedRun]) -> Actions:
         """Look at all open cases."""
-        actions = Actions([], [], [])
+        actions = Actions()
         now = time.monotonic()
         recovers_now = self._recover_at is not None and now >= self._recover_at
         if recovers_now:
@@ -184,15 +187,15 @@ class Supervision:
             self._begin_recovery()
         return actions
 
-    def check_broker(self, runs: Iterable[OrderedRun]) -> Actions:
-        """Have runs fail if the broker is away for too long. Also while there is no connection."""
+    def check_broker(self, runs: Iterable[OrderedRun]) -> list[Failure]:
+        """Return the cases that fail since the broker is away for too long, connected or not."""
         limit = time.monotonic() - self._stuck_seconds
         error = WorkersError(
             f"the broker at {self._address} has passed no message on for {self._stuck_seconds:g}"
             " seconds, and the run cannot go on without it"
         )
         late = [run for run in runs if max(self.heard_itself_at, run.began_at) < limit]
-        return Actions([], [(case, error) for run in late for case in run.cases.values()], [])
+        return [(case, error) for run in late for case in run.cases.values()]
 
     def no_workers(self) -> WorkersError:
         """Return the error for a run that no worker takes cases of."""
