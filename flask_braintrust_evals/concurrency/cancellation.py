@@ -36,10 +36,6 @@ class Cancellation:
                 all_of_them.callback(callback)
             set_event(self.event)
 
-    def sets_too(self, other: Cancellation) -> None:
-        """Have ``other`` set with this one, or at once if this one is set."""
-        self.add(object(), other.set)
-
     @contextmanager
     def child(self) -> Iterator[Cancellation]:
         """Yield a flag of its own, which is set with this one if that happens within the block."""
@@ -52,7 +48,7 @@ class Cancellation:
         return _Calling(self, callback)
 
     def add(self, key: object, callback: Callable[[], None]) -> None:
-        """Call ``callback`` when the flag is set, unless ``key`` is removed before."""
+        """Call ``callback`` when the flag is set, or was set; unless ``key`` is removed before."""
         with self._lock:
             self._callbacks[key] = callback
             already = self._is_set

@@ -6,14 +6,13 @@ import threading
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
-import orjson
 from opentelemetry.trace import Span
 
 from flask_braintrust_evals.concurrency.turns import let_others_run, wait_after
 from flask_braintrust_evals.engine.values.cases import EvalCase
 from flask_braintrust_evals.engine.values.results import CaseResult
 from flask_braintrust_evals.engine.values.scores import Classification, Score
-from flask_braintrust_evals.serialization.json_reading import loads
+from flask_braintrust_evals.serialization.json_reading import loads, loads_if_json
 from flask_braintrust_evals.serialization.json_writing import (
     dumps,
     dumps_or_reason,
@@ -165,7 +164,8 @@ def merge_json(span: Span, name: str, value: Any) -> None:
     """Set an attribute to ``value`` as JSON; merge an object into the object that is there."""
     text = dumps_or_reason(value)
     with _lock:
-        known = recorded(span, name)
+        before = (getattr(span, "attributes", None) or {}).get(name)
+        known = loads_if_json(before) if isinstance(before, str) else None
         if isinstance(known, dict):
             new = loads(text)
             if isinstance(new, dict):
@@ -178,17 +178,6 @@ def add_tags(span: Span, tags: Iterable[str]) -> None:
     with _lock:
         known = (getattr(span, "attributes", None) or {}).get(semconv.TAGS, ())
         span.set_attribute(semconv.TAGS, list(dict.fromkeys([*known, *tags])))
-
-
-def recorded(span: Span, name: str) -> Any:
-    """Return the current JSON value of a span's attribute; ``None``: it has none."""
-    text = (getattr(span, "attributes", None) or {}).get(name)
-    if not isinstance(text, str):
-        return None
-    try:
-        return loads(text)
-    except orjson.JSONDecodeError:
-        return None
 
 
 def _merged(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:

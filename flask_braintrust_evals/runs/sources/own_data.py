@@ -108,7 +108,7 @@ def made_before_the_run(
         return data
 
     def linked(cancellation_of_run: Cancellation) -> Iterable[Any]:
-        cancellation_of_run.sets_too(cancellation)
+        cancellation_of_run.add(cancellation, cancellation.set)
         return cases
 
     return replace(data, cases=CasesToMake(linked, partial(close_cases, cases)))
