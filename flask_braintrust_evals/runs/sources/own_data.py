@@ -1,10 +1,10 @@
 """Makes an evaluator's own cases: before the stream begins, or on the run's first worker.
 
-A function that makes data may do anything. In the usual case the run's first worker calls it: the
-stream has begun, comments are sent while it waits, and the run's time-out holds. But a new
-experiment is linked to the dataset that its cases are from, and it is created before the stream
-begins. Then the function is called before, for as long as the run's time-out allows and the client
-is there.
+A function that makes data may do anything. Usually the run's first worker calls it: the stream has
+begun, comments are sent while it waits, and the run's time-out holds. But a new experiment is
+linked to the dataset that its cases are from, and is created before the stream begins; and a
+command says first how many cases there are. Then the function is called before, for as long as the
+run's time-out allows and the client is there.
 """
 
 from __future__ import annotations
