@@ -62,11 +62,11 @@ def _resume(loop: BackgroundLoop) -> None:
         if _current is loop:
             loop.take_back()
         else:
-            _replace_last()
+            _replace_given_up()
 
 
-def _replace_last() -> None:
-    """Have another loop made in place of one for which there was no room, if there is by now."""
+def _replace_given_up() -> None:
+    """Replace a loop that was given up while too many others were blocked, if fewer are by now."""
     global _current
     loop = _current
     if loop is not None and loop.is_given_up and _count_blocked() < MAX_GIVEN_UP:
@@ -79,7 +79,7 @@ def _note_ended(loop: BackgroundLoop) -> None:
     with _lock:
         if loop in _given_up:
             _given_up.remove(loop)
-            _replace_last()
+            _replace_given_up()
         if _current is loop:
             _current = None
 
