@@ -24,14 +24,19 @@ class Places:
 
     Args:
         limit: how many there are; ``None``: as many as suit threads, or greenlets under gevent.
+
+    Attributes:
+        lock: held while the others, and those of groups, are changed.
+        taken: how many places are taken.
+        groups: how many groups have a place.
+        refused: the groups that have asked for a place, in order.
     """
 
     def __init__(self, limit: int | None) -> None:
         self._limit = limit
-        self._lock = new_lock()
-        self._taken = 0
-        self._groups = 0  # that have a place
-        # The groups that have asked for a place, in order.
+        self.lock = new_lock()
+        self.taken = 0
+        self.groups = 0
         self.refused: dict[PlaceGroup, None] = {}
 
     @property
@@ -39,11 +44,6 @@ class Places:
         """How many places there are."""
         # Not decided before it is needed: with --preload, gevent patches later.
         return self._limit or (DEFAULT_GREENLETS if is_patched() else DEFAULT_THREADS)
-
-    @property
-    def taken(self) -> int:
-        """How many places are taken."""
-        return self._taken
 
     def group(self, start: Callable[[], bool]) -> PlaceGroup:
         """Return a new group.
@@ -53,64 +53,6 @@ class Places:
                 returns whether it uses the place.
         """
         return PlaceGroup(self, start)
-
-    def take(self, group: PlaceGroup) -> bool:
-        """Take a place for a group if it may have one now; else note that it has asked."""
-        with self._lock:
-            if group.count and self._taken >= self.limit:
-                self.refused[group] = None
-                return False
-            self._add(group)
-            return True
-
-    def release(self, group: PlaceGroup) -> None:
-        """Release a place of a group, for another one that has asked."""
-        with self._lock:
-            self._remove(group)
-            next_group = self._next()
-        self._hand_over(next_group)
-
-    def give_up(self, group: PlaceGroup) -> bool:
-        """Release a place if the group has more than its share; return whether it has.
-
-        The group keeps at least one.
-        """
-        with self._lock:
-            share = max(1, self.limit // max(1, self._groups))
-            if not self.refused or group.count <= share:
-                return False
-            if group.count <= min(each.count for each in self.refused) + 1:
-                return False  # it would only change the order
-            self._remove(group)
-            next_group = self._next()
-        self._hand_over(next_group)
-        return True
-
-    def _hand_over(self, group: PlaceGroup | None) -> None:
-        """Have a group use the place that was taken for it, or the next one if it cannot."""
-        while group is not None and not group.start():
-            with self._lock:
-                self._remove(group)
-                group = self._next()
-
-    def _next(self) -> PlaceGroup | None:
-        """Take a free place for the group that has asked and has the fewest, if there is one."""
-        if not self.refused or self._taken >= self.limit:
-            return None
-        group = min(self.refused, key=lambda each: each.count)
-        del self.refused[group]
-        self._add(group)
-        return group
-
-    def _add(self, group: PlaceGroup) -> None:
-        self._groups += not group.count
-        group.count += 1
-        self._taken += 1
-
-    def _remove(self, group: PlaceGroup) -> None:
-        group.count -= 1
-        self._taken -= 1
-        self._groups -= not group.count
 
 
 class PlaceGroup:
@@ -128,13 +70,62 @@ class PlaceGroup:
 
     def take(self) -> bool:
         """Take a place; false: there is none now, and ``start`` is called when there is one."""
-        return self._places.take(self)
+        places = self._places
+        with places.lock:
+            if self.count and places.taken >= places.limit:
+                places.refused[self] = None
+                return False
+            self._add()
+            return True
 
     def release(self) -> None:
-        """Release a place."""
-        self._places.release(self)
+        """Release a place, for another group that has asked."""
+        with self._places.lock:
+            next_group = self._remove()
+        _use(next_group)
 
     def give_up(self) -> bool:
-        """Release a place if others have asked for one and have fewer; return whether it did."""
-        # Asked after every case: without the lock as long as nobody was refused.
-        return bool(self._places.refused) and self._places.give_up(self)
+        """Release a place if others have asked for one and have fewer; return whether it did.
+
+        The group keeps at least its share, and at least one.
+        """
+        places = self._places
+        if not places.refused:  # asked after every case: usually without the lock
+            return False
+        with places.lock:
+            share = max(1, places.limit // max(1, places.groups))
+            if not places.refused or self.count <= share:
+                return False
+            if self.count <= min(each.count for each in places.refused) + 1:
+                return False  # it would only change the order
+            next_group = self._remove()
+        _use(next_group)
+        return True
+
+    def _add(self) -> None:
+        self._places.groups += not self.count
+        self._places.taken += 1
+        self.count += 1
+
+    def _remove(self) -> PlaceGroup | None:
+        """Take a place away, and return the group that gets one instead; ``None``: none does.
+
+        Of the groups that have asked, it is the one that has the fewest.
+        """
+        places = self._places
+        self.count -= 1
+        places.taken -= 1
+        places.groups -= not self.count
+        if not places.refused or places.taken >= places.limit:
+            return None
+        group = min(places.refused, key=lambda each: each.count)
+        del places.refused[group]
+        group._add()
+        return group
+
+
+def _use(group: PlaceGroup | None) -> None:
+    """Have a group use the place that it has got, or the next one if it cannot."""
+    while group is not None and not group.start():
+        with group._places.lock:
+            group = group._remove()
