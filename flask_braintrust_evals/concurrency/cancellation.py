@@ -31,10 +31,10 @@ class Cancellation:
                 return
             self._is_set = True
             callbacks = list(self._callbacks.values())
-        with ExitStack() as all_of_them:  # each also if another one raises
+        with ExitStack() as all_of_them:  # called at its end, each also if another one raises
             for callback in reversed(callbacks):
                 all_of_them.callback(callback)
-            set_event(self.event)
+            set_event(self.event)  # before them; without the lock, since it may wait
 
     @contextmanager
     def child(self) -> Iterator[Cancellation]:

@@ -29,7 +29,7 @@ class BlockingCalls:
     def __init__(self, evaluator: str) -> None:
         self._evaluator = evaluator
         self._threads = blocking_threads()
-        self._warned: set[bool] = set()
+        self._warned: set[bool] = set()  # of a thread that is replaced; of one that is not
 
     def start(self, work: Callable[[], None], job: Job[Any]) -> NativeCall:
         """Have ``work`` called as soon as there is a thread.
