@@ -2,17 +2,24 @@
 
 Messages quote texts of callers, and of exceptions. A line end in one of them would begin a line
 that looks like another record; other control characters change what a terminal shows.
+
+And lets no log call raise. :mod:`logging` passes on what an application's filters raise, and its
+factory of records, such as one that reads Flask's request, which only some of our threads have.
 """
 
 from __future__ import annotations
 
 import logging
 import re
+from contextlib import suppress
+from typing import Any
 
 from .error_texts import stack_text
 from .safe_texts import safe_text
 
 LOGGER = "flask_braintrust_evals"
+_ERRORS = logging.Handler()
+"""Reports errors of logging as every handler does."""
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 _CONTROL_IN_LINES = re.compile(r"(?!\n)" + _CONTROL.pattern)
 
@@ -35,8 +42,50 @@ class OneRecordFilter(logging.Filter):
 
 
 def install() -> None:
-    """Add the filter to this package's logger."""
-    logging.getLogger(LOGGER).addFilter(OneRecordFilter())
+    """Add the filter to this package's logger, and have its calls raise nothing.
+
+    What they would raise is written to the standard error stream, as :mod:`logging` does with what
+    a handler fails with.
+    """
+    logger = logging.getLogger(LOGGER)
+    logger.addFilter(OneRecordFilter())
+
+    def make_record(
+        name: str,
+        level: int,
+        fn: str,
+        lno: int,
+        msg: object,
+        args: Any,
+        exc_info: Any,
+        func: str | None = None,
+        extra: dict[str, Any] | None = None,
+        sinfo: str | None = None,
+    ) -> logging.LogRecord:
+        values = (name, level, fn, lno, msg, args, exc_info, func)
+        try:
+            # That of the class, which monitoring tools replace.
+            return type(logger).makeRecord(logger, *values, extra, sinfo)
+        except Exception:
+            record = logging.LogRecord(*values, sinfo)
+            vars(record).update(extra or {})
+            _report(record)
+            return record
+
+    def handle(record: logging.LogRecord) -> None:
+        try:
+            type(logger).handle(logger, record)
+        except Exception:
+            _report(record)
+
+    logger.makeRecord = make_record  # type: ignore[method-assign]
+    logger.handle = handle  # type: ignore[method-assign]
+
+
+def _report(record: logging.LogRecord) -> None:
+    """Write the exception that is being handled, and the record that it was raised for."""
+    with suppress(Exception):
+        _ERRORS.handleError(record)
 
 
 def _escaped(match: re.Match[str]) -> str:

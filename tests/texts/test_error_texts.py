@@ -224,3 +224,27 @@ def test_an_ordinary_record_keeps_its_arguments() -> None:
     assert OneRecordFilter().filter(record)
     assert record.args == ("ü",)
     assert record.exc_text is None
+
+
+def test_a_log_call_raises_nothing_whatever_the_application_adds_to_logging(
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def fails(*args: Any, **options: Any) -> Any:
+        raise RuntimeError("Working outside of request context.")
+
+    logger = logging.getLogger("flask_braintrust_evals")
+    with monkeypatch.context() as patch:
+        patch.setattr(logging, "_logRecordFactory", fails)
+        logger.warning("to %s", "all", extra={"cases": 3})
+    assert [(each.getMessage(), each.cases) for each in caplog.records] == [("to all", 3)]  # type: ignore[attr-defined]
+    caplog.handler.addFilter(fails)
+    try:
+        logger.warning("to nobody")
+    finally:
+        caplog.handler.removeFilter(fails)
+    assert caplog.messages == ["to all"]
+    errors = capsys.readouterr().err
+    assert errors.count("outside of request context.\n") == 2
+    assert "Message: 'to nobody'" in errors
