@@ -8,6 +8,7 @@ from functools import partial
 from flask import Request, Response, current_app, request
 
 from flask_braintrust_evals.concurrency.loops.loop_health import loop_health
+from flask_braintrust_evals.concurrency.native_threads import blocking_calls_hang
 from flask_braintrust_evals.concurrency.turns import Turn, wait_for_turn
 from flask_braintrust_evals.config.settings import OPEN_HEADER, Settings
 from flask_braintrust_evals.engine.registry import Registry
@@ -61,6 +62,8 @@ class Views:
         reasons = []
         if loop_health().blocked_for:
             reasons.append("the event loop is blocked by a coroutine")
+        if blocking_calls_hang():
+            reasons.append("calls of blocking evaluators do not end, and keep all of their threads")
         if state.workers is not None and state.workers.celery_app is None:
             reasons.append("the application has no Celery application")
         elif state.workers is not None and state.workers.has_lost_broker:

@@ -98,6 +98,11 @@ class NativeThreads(Executor):
         """The number of threads whose call was given up, and has not ended."""
         return self._given_up
 
+    @property
+    def all_hang(self) -> bool:
+        """Whether no call can begin before one ends that nobody waits for."""
+        return len(self._to_give_up) >= self._limit
+
     def submit(self, fn: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
         """Have ``fn`` called in one of the threads; see :meth:`concurrent.futures.Executor.submit`.
 
@@ -287,6 +292,11 @@ def blocking_threads() -> NativeThreads:
     if _blocking_threads is None:
         _blocking_threads = NativeThreads(MAX_BLOCKING)
     return _blocking_threads
+
+
+def blocking_calls_hang() -> bool:
+    """Return whether code that blocks can run in this process only when other such code ends."""
+    return _blocking_threads is not None and _blocking_threads.all_hang
 
 
 def _forget() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from flask_braintrust_evals.concurrency import native_threads
 from flask_braintrust_evals.concurrency.loops import loop_health
 from flask_braintrust_evals.concurrency.loops.loop_health import LoopHealth
 from flask_braintrust_evals.web.answers.stopping import GracePeriod
@@ -65,6 +66,16 @@ def test_a_server_without_the_celery_application_that_it_needs_is_not_ready() ->
     ready = Api(app, token=None).get("/ready")
     assert ready.status_code == 503
     assert ready.get_json()["reasons"] == ["the application has no Celery application"]
+
+
+def test_a_server_without_threads_for_blocking_evaluators_is_not_ready(
+    api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    threads = SimpleNamespace(all_hang=True)
+    monkeypatch.setattr(native_threads, "_blocking_threads", threads)
+    assert "keep all of their threads" in api.get("/ready").get_json()["reasons"][0]
+    threads.all_hang = False
+    assert api.get("/ready").status_code == 200
 
 
 class Listener:
