@@ -6,8 +6,10 @@ belong to the provider; what they observe is added up over all applications of t
 
 from __future__ import annotations
 
+import logging
 import weakref
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 from opentelemetry import metrics
@@ -19,6 +21,8 @@ from flask_braintrust_evals.runs.probe import PROBE
 
 from .run_observer import RunObserver
 from .run_record import RunRecord
+
+logger = logging.getLogger("flask_braintrust_evals")
 
 EVALUATOR = "braintrust_evals.evaluator"
 OUTCOME = "braintrust_evals.outcome"
@@ -93,14 +97,15 @@ class ServerMetrics(RunObserver):
         about = {EVALUATOR: record.evaluator, OUTCOME: record.outcome}
         if record.error_type is not None:
             about[ERROR_TYPE] = record.error_type
-        self._instruments.runs.record(record.duration, about)
-        for scorer, count in record.summary.scorer_errors.items():
-            name = scorer if scorer in record.own_scorers else OTHER
-            self._instruments.scorer_failures.add(
-                count, {EVALUATOR: record.evaluator, SCORER: name}
-            )
-        if record.lost_spans:
-            self._instruments.lost_spans.add(record.lost_spans, {EVALUATOR: record.evaluator})
+        with _failures_logged():
+            self._instruments.runs.record(record.duration, about)
+            for scorer, count in record.summary.scorer_errors.items():
+                name = scorer if scorer in record.own_scorers else OTHER
+                self._instruments.scorer_failures.add(
+                    count, {EVALUATOR: record.evaluator, SCORER: name}
+                )
+            if record.lost_spans:
+                self._instruments.lost_spans.add(record.lost_spans, {EVALUATOR: record.evaluator})
 
     def case_observer(self, evaluator: str) -> Callable[[CaseResult], None] | None:
         if evaluator == PROBE.name or not _is_measured():
@@ -113,9 +118,19 @@ class ServerMetrics(RunObserver):
                 about[OUTCOME] = "cancelled"
             elif result.error is not None:
                 about |= {OUTCOME: "failed", ERROR_TYPE: result.error.type}
-            cases.record(result.duration, about)
+            with _failures_logged():
+                cases.record(result.duration, about)
 
         return note
+
+
+@contextmanager
+def _failures_logged() -> Iterator[None]:
+    """Log what instruments raise: those of a provider other than OpenTelemetry's own may do so."""
+    try:
+        yield
+    except Exception:
+        logger.exception("a metric could not be recorded")
 
 
 def _is_measured() -> bool:

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from flask_braintrust_evals.engine.values.cases import EvalCase
+from flask_braintrust_evals.engine.values.results import CaseRef, CaseResult
 from flask_braintrust_evals.engine.values.summary import RunSummary
 from flask_braintrust_evals.web.monitoring import metrics
 from flask_braintrust_evals.web.monitoring.metrics import ServerMetrics
@@ -133,3 +135,19 @@ def test_scorers_that_requests_name_are_one_in_the_metrics(
         (2, "_OTHER"),
         (3, "_OTHER"),
     ]
+
+
+def test_instruments_that_raise_cost_no_run(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Instruments:
+        runs = cases = object()  # with none of the methods
+
+    monkeypatch.setattr(metrics, "_made", Instruments())
+    monkeypatch.setattr(metrics, "_is_measured", lambda: True)
+    measuring = ServerMetrics(Gauges())
+    measuring.run_ended(RunRecord("e", None))
+    note = measuring.case_observer("e")
+    assert note is not None
+    note(CaseResult(CaseRef("1", 0, 0, None), EvalCase(input=1)))
+    assert caplog.messages == ["a metric could not be recorded"] * 2
