@@ -14,6 +14,8 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import ReadableSpan, Span, SpanProcessor, TracerProvider
 from opentelemetry.trace import SpanContext
 
+from .span_ids import OwnIdGenerator
+
 logger = logging.getLogger("flask_braintrust_evals")
 
 # Not Resource.create(): its detectors run in a ThreadPoolExecutor, each time, and under --preload
@@ -81,7 +83,7 @@ class CaseSpanProcessor(SpanProcessor):
                     trace.get_tracer_provider(), trace.ProxyTracerProvider
                 ):
                     return  # not the SDK's: it takes no processor, and cannot be replaced
-                provider = _Provider(resource=RESOURCE)
+                provider = _Provider(resource=RESOURCE, id_generator=OwnIdGenerator())
                 trace.set_tracer_provider(provider)
             if provider is self._provider:
                 return

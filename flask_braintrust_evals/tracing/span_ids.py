@@ -1,15 +1,18 @@
-"""The ids of spans, and how a tracer is told which ones to use."""
+"""The ids of spans, and how a tracer is told which ones to use.
+
+They come from the operating system. A task may call :func:`random.seed`, for results that can be
+repeated: with OpenTelemetry's generator of ids, its next cases would then replace each other.
+"""
 
 from __future__ import annotations
 
+import os
 from typing import NamedTuple
 
 from opentelemetry.context import Context, create_key
-from opentelemetry.sdk.trace.id_generator import RandomIdGenerator
+from opentelemetry.sdk.trace.id_generator import IdGenerator
 
 _KEY = create_key("braintrust-evals-span-ids")
-_generator = RandomIdGenerator()
-new_span_id = _generator.generate_span_id
 
 
 class SpanIds(NamedTuple):
@@ -19,9 +22,24 @@ class SpanIds(NamedTuple):
     span_id: int
 
 
+def new_span_id() -> int:
+    """Return a random id of a span, which is never 0."""
+    return int.from_bytes(os.urandom(8), "big") or 1
+
+
 def new_ids() -> SpanIds:
-    """Return random ids."""
-    return SpanIds(_generator.generate_trace_id(), _generator.generate_span_id())
+    """Return random ids of a span that starts a trace."""
+    return SpanIds(int.from_bytes(os.urandom(16), "big") or 1, new_span_id())
+
+
+class OwnIdGenerator(IdGenerator):
+    """Gives such ids to the spans of a tracer provider."""
+
+    def generate_span_id(self) -> int:
+        return new_span_id()
+
+    def generate_trace_id(self) -> int:
+        return new_ids().trace_id
 
 
 def with_ids(ids: SpanIds) -> Context:

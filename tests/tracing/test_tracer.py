@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import random
 import time
 from collections.abc import Callable
 from typing import Any
@@ -30,6 +31,7 @@ from opentelemetry.trace import (
 
 from flask_braintrust_evals.tracing.processor import RESOURCE
 from flask_braintrust_evals.tracing.sizes import span_size
+from flask_braintrust_evals.tracing.span_ids import OwnIdGenerator
 from flask_braintrust_evals.tracing.tracer import RecordingSpan, RecordingTracer
 
 ABOVE = SpanContext(7, 8, is_remote=False, trace_flags=TraceFlags(1), trace_state=TraceState())
@@ -169,6 +171,24 @@ def test_traces_are_reported_once_and_children_belong_to_them() -> None:
     assert [span.name for span in ours.ended] == ["child", "root"]
     assert root.get_span_context().trace_flags.sampled
     assert len({each.get_span_context().span_id for each in (root, child, other)}) == 3
+
+
+def test_a_task_that_seeds_random_does_not_repeat_ids_and_is_not_disturbed() -> None:
+    installed = TracerProvider(id_generator=OwnIdGenerator(), shutdown_on_exit=False)
+    ids = set()
+    state = random.getstate()
+    try:
+        for _ in range(2):
+            random.seed(42)
+            expected = random.getstate()
+            for tracer in (Ours().tracer, installed.get_tracer("theirs")):
+                for context in (None, set_span_in_context(NonRecordingSpan(ABOVE))):
+                    made = tracer.start_span("any", context).get_span_context()
+                    ids |= {made.span_id, made.trace_id}
+            assert random.getstate() == expected
+    finally:
+        random.setstate(state)
+    assert len(ids - {ABOVE.trace_id}) == 12
 
 
 def test_nothing_that_is_meant_for_the_applications_telemetry_reaches_them(
