@@ -35,13 +35,18 @@ class SchemaCheck:
         version = jsonschema.Draft202012Validator if version is None else version
         if isinstance(schema.get("$schema"), str):
             version = jsonschema.validators.validator_for(schema, version)
+        self._schema = schema
+        self._version = version
+
+    @functools.cached_property
+    def _validator(self) -> Any:
+        """What checks values. The library makes it of valid schemas only."""
         # A schema that names its version would be checked by the library's own class where a
         # reference leads to it.
-        plain_schema = {key: each for key, each in schema.items() if key != "$schema"}
+        plain_schema = {key: each for key, each in self._schema.items() if key != "$schema"}
         # The empty registry fetches nothing: users who may edit a schema that is saved in
         # Braintrust must not make this server send requests.
-        self._validator = _with_bounds(version)(plain_schema, registry=Registry())
-        self._check_schema = functools.partial(version.check_schema, schema)
+        return _with_bounds(self._version)(plain_schema, registry=Registry())
 
     def check_schema(self) -> None:
         """Check the schema itself.
@@ -49,7 +54,7 @@ class SchemaCheck:
         Raises:
             jsonschema.SchemaError: it is not a valid schema.
         """
-        self._check_schema()
+        self._version.check_schema(self._schema)
 
     def error(self, value: Any, ignore: Iterable[str] = ()) -> ValidationError | None:
         """Return what is wrong with a value, the best of the first errors; ``None``: nothing.

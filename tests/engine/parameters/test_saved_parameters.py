@@ -134,9 +134,13 @@ def test_one_that_is_required_and_not_saved_is_asked_for() -> None:
 @pytest.mark.parametrize(
     ("broken", "message"),
     [
-        (
-            saved(schema={"type": "thing"}),
-            "evaluator 'e': the saved parameters 'settings' have a schema that is no JSON Schema: ",
+        *(
+            (
+                saved(schema=schema),
+                "evaluator 'e': the saved parameters 'settings' have a schema that is no JSON"
+                " Schema: ",
+            )
+            for schema in ({"type": "thing"}, {"$id": 5})
         ),
         (
             saved(data={"threshold": 7}),
