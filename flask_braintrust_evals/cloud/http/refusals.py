@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 
 import orjson
@@ -54,19 +55,28 @@ def refusal(what: str, response: requests.Response, token: Token | None) -> Clou
         error = kind(f"{said}: {text}" if text else said)
     error.answered = status
     error.transient = status in (408, 429) or status >= 500
-    error.retry_after = _retry_after(response.headers.get("Retry-After", ""))
+    error.retry_after = _retry_after(response.headers)
     return error
 
 
-def _retry_after(value: str) -> float | None:
-    """Return the seconds that a header asks to wait; ``None``: it makes no sense."""
+def _retry_after(headers: Mapping[str, str]) -> float | None:
+    """Return the seconds that an answer asks to wait; ``None``: it does not, or makes no sense."""
+    value = headers.get("Retry-After", "")
     if value.isascii() and value.isdigit():
         return min(float(value), MAX_RETRY_AFTER)
+    until = _seconds_of(value)
+    if until is None:
+        return None
+    # By the clock that the time was taken from: this machine's may be wrong.
+    seconds = until - (_seconds_of(headers.get("Date", "")) or time.time())
+    return min(max(seconds, 0.0), MAX_RETRY_AFTER)
+
+
+def _seconds_of(date: str) -> float | None:
     try:
-        seconds = parsedate_to_datetime(value).timestamp() - time.time()
+        return parsedate_to_datetime(date).timestamp()
     except (ValueError, OverflowError):
         return None
-    return min(max(seconds, 0.0), MAX_RETRY_AFTER)
 
 
 def _text(response: requests.Response, what: str, token: Token) -> str:

@@ -216,12 +216,22 @@ def test_a_pause_that_makes_no_sense_is_an_error_of_the_call(
 
 
 @pytest.mark.parametrize(
-    ("after", "seconds"), [("7", 7.0), ("0", 0.0), ("100000", 30.0), (None, None)]
+    ("after", "seconds"),
+    [
+        ("7", 7.0),
+        ("0", 0.0),
+        ("100000", 30.0),
+        (None, None),
+        ("Fri, 27 Nov 2026 10:00:07 GMT", 7.0),
+        ("Fri, 27 Nov 2026 09:00:00 GMT", 0.0),
+    ],
 )
 def test_without_trying_again_the_error_says_when_to(
     cloud: StandIn, client: CloudClient, after: str | None, seconds: float | None
 ) -> None:
-    headers = {} if after is None else {"Retry-After": after}
+    # Its clock is not the one here.
+    headers = {"Date": "Fri, 27 Nov 2026 10:00:00 GMT"}
+    headers |= {} if after is None else {"Retry-After": after}
     cloud.fault("GET", PATH, status=503, headers=headers, times=None)
     error = failure(client, cloud.url, retry=False)
     assert (error.transient, error.retry_after) == (True, seconds)
