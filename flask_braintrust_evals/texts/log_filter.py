@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import logging
 import re
+from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -59,7 +60,7 @@ def install() -> None:
         args: Any,
         exc_info: Any,
         func: str | None = None,
-        extra: dict[str, Any] | None = None,
+        extra: Mapping[str, object] | None = None,
         sinfo: str | None = None,
     ) -> logging.LogRecord:
         values = (name, level, fn, lno, msg, args, exc_info, func)

@@ -201,11 +201,10 @@ def test_a_call_beyond_the_limit_is_given_up_when_another_one_ends() -> None:
         assert calls.running.reaches(1)
         pool.give_up(hanging[-1])
     waiting: Future[int] = pool.submit(lambda: 5)
-    assert pool.all_hang
+    assert (pool.given_up, pool.all_hang) == (1, True)
     first.let_go.set()
     assert waiting.result(PATIENCE) == 5
-    assert pool.given_up == 1
-    assert not pool.all_hang
+    assert (pool.given_up, pool.all_hang) == (1, False)
     assert hanging[1].state is CallState.GIVEN_UP
     # One that ends by itself meanwhile takes no place of the next ones.
     hanging.append(third.start("hangs"))
