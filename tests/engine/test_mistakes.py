@@ -77,6 +77,16 @@ def test_other_unknown_keys_of_cases_are_logged_once(caplog: pytest.LogCaptureFi
     assert "keys that are ignored: 'created', 7;" in record.getMessage()
 
 
+def test_the_fields_of_rows_that_a_function_reads_from_braintrust_are_not_told(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.WARNING, "flask_braintrust_evals")
+    row = {"id": "r", "_xact_id": "1", "created": "today", "span_id": "s", "input": "a"}
+    result = Evaluator("e", echo, data=lambda: [row]).run()
+    assert [each.output for each in result.results] == ["a"]
+    assert caplog.records == []
+
+
 def test_cases_without_an_expected_are_told_where_a_scorer_needs_one() -> None:
     def optional(output: Any, expected: Any = None) -> float:
         return 1.0

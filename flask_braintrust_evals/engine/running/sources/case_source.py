@@ -186,7 +186,10 @@ class CaseSource:
                 raise
             raise self._failure(error) from error
         if isinstance(value, dict | Mapping) and not value.keys() <= FIELDS:
-            self._tell_ignored(value)
+            # A row that a function has read from Braintrust has fields of Braintrust, which are no
+            # mistake: 'created', 'span_id' and others.
+            if "_xact_id" not in value:
+                self._tell_ignored(value)
         trials = case.trial_count or self._trial_count
         self._allowed -= trials
         if self._allowed < 0:
