@@ -65,7 +65,13 @@ def _duplicate(name: str, known: Evaluator, other: Evaluator) -> str:
             f"evaluator {name!r} at {other.location} is registered twice; load its file only once,"
             " or, if this line defines several, give each of them a name of its own"
         )
+    project = name.partition(" [experiment_name=")[0]
+    if all(each.number_scorers and each.project == project for each in (known, other)):
+        # Another name would be another project, in which runs are recorded.
+        advice = "another experiment_name, as Eval(...) names evaluators after their project"
+    else:
+        advice = f"another name, such as {name + '-2'!r}"
     return (
-        f"two evaluators are named {name!r}: one at {known.location}, one at"
-        f" {other.location}; give one of them another name, such as {name + '-2'!r}"
+        f"two evaluators are named {name!r}: one at {known.location}, one at {other.location}; give"
+        f" one of them {advice}"
     )

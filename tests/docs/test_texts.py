@@ -76,7 +76,11 @@ def test_what_is_said_of_a_second_evaluator_of_one_name() -> None:
     bp = EvalsBlueprint("evals", __name__)
     for place in "ab":
         evaluator = Evaluator(
-            "greeter", lambda input: input, location=f"/srv/app/evals/eval_{place}.py:2"
+            "greeter",
+            lambda input: input,
+            project="greeter",
+            number_scorers=True,
+            location=f"/srv/app/evals/eval_{place}.py:2",
         )
         if place == "a":
             bp.add(evaluator)

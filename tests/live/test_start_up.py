@@ -66,7 +66,7 @@ def write(folder: Path, files: dict[str, str]) -> None:
 def check_twins(text: str, first: str, second: str) -> None:
     """Find both places, in this order, behind what is wrong."""
     said = text[text.index("two evaluators are named 'twin'") :]
-    assert "give one of them another name, such as 'twin-2'" in said
+    assert "give one of them another " in said
     assert said.index(first) < said.rindex(second)
 
 
