@@ -187,8 +187,9 @@ def _in_ascii(key: str, value: Any, host: str) -> str:
 def parse_origins(key: str, value: Any) -> tuple[OriginPattern, ...]:
     """Return origins of pages, and patterns of such."""
     allowed = (
-        "a list of origins such as 'https://tools.example.com' (scheme, host and port, nothing"
-        " after them) or of compiled patterns"
+        "a list of origins such as 'https://tools.example.com' (scheme, host and any unusual"
+        " port, nothing after them) or of compiled patterns such as"
+        " re.compile(r'https://[a-z]+\\.example\\.com')"
     )
     origins: list[OriginPattern] = []
     for origin in _strings(key, value, allowed):
@@ -205,6 +206,9 @@ def parse_origins(key: str, value: Any) -> tuple[OriginPattern, ...]:
 def _is_origin(text: str) -> bool:
     parts = _split(text)
     if parts is None or parts.username is not None or text != text.lower():
+        return False
+    # No browser sends a wildcard, or the port that a scheme has anyway.
+    if "*" in text or parts.port == {"http": 80, "https": 443}.get(parts.scheme, 0):
         return False
     return f"{parts.scheme}://{parts.netloc}" == text
 

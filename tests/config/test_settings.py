@@ -16,8 +16,9 @@ ADDRESS = "an http:// or https:// address such as 'https://www.braintrust.dev'"
 AUTH = "'braintrust', 'none', or a function that takes a request and returns a Session"
 NAMES = "the id or the name of an organisation, a list of them, or '*' alone for all"
 ORIGINS = (
-    "a list of origins such as 'https://tools.example.com' (scheme, host and port, nothing after"
-    " them) or of compiled patterns"
+    "a list of origins such as 'https://tools.example.com' (scheme, host and any unusual port,"
+    " nothing after them) or of compiled patterns such as"
+    " re.compile(r'https://[a-z]+\\.example\\.com')"
 )
 HOSTS = "a list of hosts such as 'api.example.com', 'api.example.com:8443', '*.example.com'"
 IN_ASCII = "written as browsers send it, such as 'xn--bcher-kva.example'"
@@ -104,6 +105,8 @@ def wrong() -> Iterator[tuple[str, Any, str]]:
             yield key, origin, ORIGINS
             yield key, ["https://y.dev", origin], ORIGINS
         for origin in ("https://x.dev?q", "//x.dev", "HTTPS://x.dev", "https://x.dev\n"):
+            yield key, [origin], ORIGINS
+        for origin in ("https://*.x.dev", "https://x.dev:443", "http://x.dev:80"):
             yield key, [origin], ORIGINS
         yield key, [re.compile(b"https://x.dev")], ORIGINS
     for key in SWITCHES:
@@ -239,7 +242,7 @@ RIGHT: list[tuple[str, Any, str, Any]] = [
     ("BRAINTRUST_EVALS_HOSTS", ["buildbox", "[fd00::1]"], "hosts", ("buildbox", "fd00::1")),
     ("BRAINTRUST_EVALS_HOSTS", ".Bücher.de, a.", "hosts", (".xn--bcher-kva.de", "a")),
     ("BRAINTRUST_EVALS_ORIGINS", "http://bücher.de:1", "origins", ("http://xn--bcher-kva.de:1",)),
-    ("BRAINTRUST_EVALS_ORIGINS", "http://bücher:80", "origins", ("http://xn--bcher-kva:80",)),
+    ("BRAINTRUST_EVALS_ORIGINS", "http://bücher:8", "origins", ("http://xn--bcher-kva:8",)),
     ("BRAINTRUST_EVALS_ORIGINS", [], "origins", ()),
     ("BRAINTRUST_EVALS_ORIGINS", "http://localhost:3000", "origins", ("http://localhost:3000",)),
     (
