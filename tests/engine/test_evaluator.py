@@ -126,6 +126,15 @@ def no_argument() -> None: ...
             pytest.param({"tags": tags}, f"tags must be a list of strings, not {tags!r}", id=each)
             for each, tags in {"a tag": "a", "numbers": [1], "an iterator": iter(["a"])}.items()
         ),
+        *(
+            pytest.param(
+                {"data": file},
+                "data must be an iterable of cases, or a function that returns one, not"
+                f" {file!r}; to take cases from a file, return them from a function",
+                id=f"data {file!r}",
+            )
+            for file in ("cases.csv", Path("cases.csv"))
+        ),
         pytest.param({"scores": ["s"]}, "a scorer must be callable, not 's'", id="scorer"),
         pytest.param(
             {"classifiers": ["c"]}, "a classifier must be callable, not 'c'", id="classifier"

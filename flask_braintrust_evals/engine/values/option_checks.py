@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
+import os
 from collections.abc import AsyncIterable, Collection, Iterable, Mapping, Sequence
 from typing import Any
 
@@ -159,9 +160,11 @@ def check_data(data: Any) -> None:
     """
     gives_some = callable(data) or inspect.isawaitable(data) or isinstance(data, AsyncIterable)
     if data is not None and not gives_some and not holds_cases(data):
+        is_file = isinstance(data, str | os.PathLike)
+        hint = "; to take cases from a file, return them from a function" if is_file else ""
         raise RegistrationError(
             "data must be an iterable of cases, or a function that returns one, not"
-            f" {excerpt(data)}"
+            f" {excerpt(data)}{hint}"
         )
 
 
