@@ -11,7 +11,11 @@ import click
 from flask import current_app
 from flask.cli import AppGroup
 
-from flask_braintrust_evals.cli.inputs.lookup import evaluators_named, every_evaluator
+from flask_braintrust_evals.cli.inputs.lookup import (
+    NO_EVALUATORS,
+    evaluators_named,
+    every_evaluator,
+)
 from flask_braintrust_evals.cli.judging.thresholds import check_tolerances
 from flask_braintrust_evals.cli.running.outcome import Outcome
 from flask_braintrust_evals.cli.servers.finding import DEFAULT_TIMEOUT
@@ -48,7 +52,7 @@ def list_evaluators(output: IO[str] | None) -> None:
     """List the evaluators, with their scores, parameters and own data."""
     evaluators = every_evaluator(_extension().registries)
     if not evaluators:
-        raise click.ClickException("the application has no evaluators")
+        raise click.ClickException(NO_EVALUATORS)
     echo(listed(evaluators) if output is None else listed_as_json(evaluators), file=output)
 
 

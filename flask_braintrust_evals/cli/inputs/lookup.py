@@ -15,6 +15,10 @@ from flask_braintrust_evals.texts.suggestions import did_you_mean
 CASE_SUFFIXES = frozenset((".json", ".jsonl", ".ndjson", ".csv", ".tsv"))
 """How the names of files of cases usually end."""
 
+NO_EVALUATORS = (
+    "the application has no evaluators; import the modules that define them where it is made"
+)
+
 
 def every_evaluator(registries: Iterable[Registry]) -> list[Evaluator]:
     """Return the evaluators of all blueprints."""
@@ -36,7 +40,8 @@ def evaluator_named(name: str, registries: Iterable[Registry], hint: str = "") -
     found = [each for each in (registry.find(name) for registry in registries) if each is not None]
     if not found:
         known = sorted({each.name for each in every_evaluator(registries)})
-        raise click.UsageError(f"evaluator {name!r} not found; {hint or did_you_mean(name, known)}")
+        hint = hint or (did_you_mean(name, known) if known else NO_EVALUATORS)
+        raise click.UsageError(f"evaluator {name!r} not found; {hint}")
     if len(found) > 1:
         places = " and ".join(each.location for each in found)
         raise click.UsageError(
@@ -62,8 +67,9 @@ def evaluators_named(
     if every and names:
         raise click.UsageError("--all runs all evaluators: give no names")
     if not every and not names:
-        known = ", ".join(each.name for each in every_evaluator(registries)) or "none"
-        raise click.UsageError(f"give the name of an evaluator, or --all; there are: {known}")
+        known = ", ".join(each.name for each in every_evaluator(registries))
+        hint = f"there are: {known}" if known else NO_EVALUATORS
+        raise click.UsageError(f"give the name of an evaluator, or --all; {hint}")
     if every:
         found = [each for each in every_evaluator(registries) if each.data is not None]
         if not found:

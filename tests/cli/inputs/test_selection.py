@@ -14,7 +14,7 @@ from click.testing import Result
 from flask_braintrust_evals import EvalsBlueprint, Evaluator
 from flask_braintrust_evals.cli.commands import run_command
 from flask_braintrust_evals.cli.commands.prepare import prepare_run
-from flask_braintrust_evals.cli.inputs.lookup import evaluator_named
+from flask_braintrust_evals.cli.inputs.lookup import evaluator_named, evaluators_named
 from tests.cli.test_run import app_of, evals, exact
 
 CASES: list[dict[str, Any]] = [
@@ -325,10 +325,12 @@ def test_a_mistake_in_names_is_an_error_and_nothing_is_run(arguments: list[str],
     assert (result.exit_code, said in result.stderr, result.stdout) == (2, True, "")
 
 
-def test_where_there_are_no_options_none_is_suggested() -> None:
-    with pytest.raises(click.UsageError) as refused:
-        evaluator_named("tests/tables/plain.csv", [EvalsBlueprint("evals", __name__).registry])
-    assert refused.value.message == "evaluator 'tests/tables/plain.csv' not found; there are: none"
+def test_where_there_are_no_evaluators_it_is_said_what_may_be_missing() -> None:
+    none = [EvalsBlueprint("evals", __name__).registry]
+    with pytest.raises(click.UsageError, match="'cases.csv' not found; .* import the modules"):
+        evaluator_named("cases.csv", none)
+    with pytest.raises(click.UsageError, match="name of an evaluator.* import the modules"):
+        evaluators_named([], False, none)
 
 
 def test_a_parameter_that_one_of_several_needs_is_missed_before_the_others_run() -> None:
