@@ -1,7 +1,7 @@
 // The dialog with all data of one case.
 
 import { asText, element, seconds } from "./dom.js";
-import { diff, marked } from "./diff.js";
+import { diff, differing, marked } from "./diff.js";
 import { tokensInWords } from "./metrics.js";
 import { isDone } from "./rows.js";
 import { differs } from "./run.js";
@@ -195,6 +195,6 @@ function numbersOf(row) {
 
 function difference(title, before, after) {
   const pieces = diff(comparable(before), comparable(after));
-  const shown = pieces ? marked(pieces, { gone: "del", new: "ins" }) : ["The texts are too long to be compared word by word."];
+  const shown = pieces ? marked(differing(pieces), { gone: "del", new: "ins" }) : ["The texts are too long to be compared word by word."];
   return [element("section", { className: "part" }, element("h3", {}, title), element("pre", { tabIndex: 0 }, ...shown))];
 }

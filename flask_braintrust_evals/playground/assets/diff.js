@@ -2,6 +2,7 @@
 
 import { element } from "./dom.js";
 
+const CONTEXT = 200; // characters on each side of a difference
 const MAX_WORDS = 1500; // words of each text; the algorithm's table has a cell for each pair of words
 
 // Returns pieces { kind: "same" | "gone" | "new", text }, or null if a text is too long.
@@ -19,6 +20,16 @@ export function diff(before, after) {
     ...aligned(...middle),
     ...old.slice(old.length - end).map((text) => ({ kind: "same", text })),
   ]);
+}
+
+// Returns the pieces, with only as much of long equal texts as is beside a difference, so that none is out of sight.
+export function differing(pieces) {
+  const last = pieces.length - 1;
+  return pieces.map(({ kind, text }, at) => {
+    if (kind !== "same" || text.length <= 3 * CONTEXT || !last) return { kind, text };
+    const [after, before] = [at ? `${text.slice(0, CONTEXT)}\n` : "", at < last ? `\n${text.slice(-CONTEXT)}` : ""];
+    return { kind, text: `${after}…${before}` };
+  });
 }
 
 // Returns the children that show pieces: texts, and elements with the tags for their kinds, such as { gone: "del" }. A kind

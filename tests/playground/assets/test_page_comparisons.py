@@ -46,7 +46,7 @@ def test_scores_are_compared_as_on_the_command_line(
 
 ROWS = """
 import { changedParameters, compare, direction, judged, points } from "./compare.js";
-import { diff } from "./diff.js";
+import { diff, differing } from "./diff.js";
 import { comparable } from "./values.js";
 const row = (index, output, score, rest = {}) => ({
   index, trial: 0, input: index, output, state: "done", scores: { s: { score } }, ...rest });
@@ -67,6 +67,11 @@ console.log(JSON.stringify({
     .map(points),
   directions: [change(0.5, 0.5), change(0.1 + 0.2, 0.3), change(0, 1)].map(direction),
   judged: [change(0.5, 0.5), { ...change(0.5, 0.5), better: 1 }, change(1, 0)].map(judged),
+  near: [
+    [`${"a ".repeat(900)}b${" c".repeat(600)}!`, `${"a ".repeat(900)}x${" c".repeat(600)}?`],
+    [`${"a ".repeat(99)}b`, `${"a ".repeat(99)}c`],
+    ["a ".repeat(900), "a ".repeat(900)],
+  ].map(([before, now]) => differing(diff(before, now)).map(({ text }) => text)),
   kinds: pieces.map(({ kind }) => kind),
   parameters: changedParameters(
     { parameters: { a: { x: 1, y: 2 }, b: 1, new: null } },
@@ -97,4 +102,9 @@ def test_the_order_of_keys_and_the_last_digits_of_floats_are_no_difference(tmp_p
         "fell, which may be chance (p = 1.000)",
     ]
     assert found["kinds"] == ["same"]
+    assert found["near"] == [
+        ["…\n" + "a " * 100, "b", "x", " c" * 100 + "\n…\n" + " c" * 100, "!", "?"],
+        ["a " * 99, "b", "c"],
+        ["a " * 900],
+    ]
     assert found["parameters"] == [["b", 2, 1], ["old", "o", "-"], ["new", "-", "-"]]
