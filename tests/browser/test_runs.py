@@ -87,6 +87,9 @@ def test_runs_are_listed_named_opened_again_and_deleted_when_asked(page: Page) -
     assert page.runs[0][0] == second_name
     page.browser.execute_script(f"location.hash = 'evaluator=echo&run={first}'")
     page.wait(lambda: "not in this browser" in page.text("gone"))
+    page.browser.execute_script("location.hash = 'evaluator=nowhere'")
+    page.wait(lambda: "no evaluator “nowhere”" in page.text("gone"))
+    assert address(page) == {"evaluator": "echo"}
 
 
 def test_the_address_leads_back_to_the_same_run_comparison_and_case(page: Page) -> None:

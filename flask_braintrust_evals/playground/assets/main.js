@@ -86,8 +86,14 @@ async function arrive(fields) {
   drawActive();
   showResults(Boolean(run));
   document.title = run ? `${run.label || listed} – Evaluators` : "Evaluators";
+  const wanted = listed;
   await list();
-  if (mine === turn) view.openCase(run ? fields.case : "");
+  if (mine !== turn) return;
+  if (listed !== wanted) {
+    show(byId("gone"), `The server has no evaluator “${wanted}”, and this browser no runs of it.`);
+    setPlace({ ...fields, evaluator: listed, run: run?.id }, { replace: true });
+  }
+  view.openCase(run ? fields.case : "");
 }
 
 function lastEvaluator() {
