@@ -86,6 +86,8 @@ def results(*arguments: str, **options: Any) -> Any:
         (["-p", "number=many"], "'--param': number=many: not valid JSON for type integer"),
         (["-p", "number=" + "9" * 5000], "not valid JSON for type integer"),
         (["--junit", "nowhere/junit.xml"], "--junit: 'nowhere' is not a writable folder"),
+        (["--junit", "x.out", "--html", "./x.out"], "--junit and --html: 'x.out' is named twice"),
+        (["--resume", "x.out", "--markdown", "x.out"], "--resume and --markdown: 'x.out' is named"),
         (["--experiment", ""], "need a value that is not empty"),
         (["--fail-under", "exact=high"], "exact=high: a mean is a number from 0 to 1"),
         (["--fail-under", "exact=2"], "exact=2: a mean is a number from 0 to 1"),

@@ -192,11 +192,18 @@ class RunCommand:
     def _files(self) -> list[tuple[Path, Callable[[Sequence[Outcome]], str]]]:
         """Return the files to write, and what makes their texts."""
         writers = {"junit": junit, "markdown": markdown, "html": html_report}
+        others = ("data", "params_file", "resume", "baseline", "failed_from")
+        used = {
+            f"--{name.removesuffix('_file').replace('_', '-')}": self.given[name]
+            for name in others
+            if self.given[name] is not None
+        }
         files: list[tuple[Path, Callable[[Sequence[Outcome]], str]]] = []
         for name, writer in writers.items():
             path: Path | None = self.given[f"{name}_file"]
             if path is not None:
-                check_writable(path, f"--{name}")
+                check_writable(path, f"--{name}", used)
+                used[f"--{name}"] = path
                 files.append((path, writer))
         return files
 

@@ -6,29 +6,38 @@ import errno
 import os
 import secrets
 import stat
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
 import click
 
 
-def check_writable(path: Path, option: str) -> None:
+def check_writable(path: Path, option: str, used: Mapping[str, str | Path]) -> None:
     """Check that a file can be written, before what is to be in it is made.
 
     Args:
         path: the file.
         option: the option that names it, for messages.
+        used: the files that other options name, by these.
 
     Raises:
-        click.UsageError: it cannot be written.
+        click.UsageError: it cannot be written, or another option names it, too.
     """
     if path == Path():
         raise click.UsageError(f"{option}: give the name of a file")
     if os.path.exists(path) and not os.access(path, os.W_OK):
         raise click.UsageError(f"{option}: {str(path)!r} is not writable")
+    if _is_special(path):
+        return
     folder = _target(path).parent
-    if not _is_special(path) and not os.access(folder, os.W_OK):
+    if not os.access(folder, os.W_OK):
         raise click.UsageError(f"{option}: {str(folder)!r} is not a writable folder")
+    for other, file in used.items():
+        if os.path.realpath(file) == os.path.realpath(path):
+            raise click.UsageError(
+                f"{other} and {option}: {str(path)!r} is named twice; it would be overwritten"
+            )
 
 
 def write_file(path: Path, text: str) -> None:

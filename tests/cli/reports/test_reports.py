@@ -301,6 +301,15 @@ def test_a_file_that_cannot_be_written_is_an_error(kind: str) -> None:
     assert f"--{kind}: 'nowhere' is not a writable folder" in nowhere.stderr
 
 
+def test_a_file_that_another_option_names_is_not_overwritten(tmp_path: Path) -> None:
+    (tmp_path / "link.csv").symlink_to(tmp_path / "cases.csv")
+    used = {"--data": str(tmp_path / "cases.csv"), "--resume": "/dev/null"}
+    with pytest.raises(click.UsageError, match="--data and --html: .* is named twice"):
+        check_writable(tmp_path / "link.csv", "--html", used)
+    check_writable(tmp_path / "report.html", "--html", used)
+    check_writable(Path("/dev/null"), "--html", used)
+
+
 def test_a_file_is_written_as_a_whole(tmp_path: Path) -> None:
     file, link, pipe = (tmp_path / name for name in ("results.md", "link.md", "pipe"))
     file.write_text("former")
@@ -331,7 +340,7 @@ def test_a_report_can_be_part_of_what_the_command_prints_into_a_file(tmp_path: P
     try:
         with log.open("ab") as file:
             os.dup2(file.fileno(), 1)
-        check_writable(Path("/dev/stdout"), "--markdown")
+        check_writable(Path("/dev/stdout"), "--markdown", {})
         write_file(Path("/dev/stdout"), "report ")
         os.write(1, b"after")
     finally:
