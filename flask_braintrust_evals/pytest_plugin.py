@@ -188,8 +188,8 @@ def _read(
     limits = {} if fail_under is None else fail_under
     if not _are_limits(limits):
         raise TypeError(
-            "fail_under must be a dict of numbers by score, such as {'exact_match': 0.9}, not"
-            f" {limits!r}"
+            "fail_under must be a dict of numbers from 0 to 1 by score, such as"
+            f" {{'exact_match': 0.9}}, not {limits!r}"
         )
     if not isinstance(max_failures, int) or isinstance(max_failures, bool) or max_failures < 0:
         raise TypeError(f"max_failures must be a number of cases from 0, not {max_failures!r}")
@@ -198,7 +198,8 @@ def _read(
 
 def _are_limits(value: Any) -> bool:
     return isinstance(value, Mapping) and all(
-        isinstance(limit, int | float) and not isinstance(limit, bool) for limit in value.values()
+        isinstance(limit, int | float) and not isinstance(limit, bool) and 0 <= limit <= 1
+        for limit in value.values()
     )
 
 

@@ -342,8 +342,9 @@ class TestBoth:
 
 def test_a_wrong_limit_is_an_error_before_anything_is_run(tmp_path: Path) -> None:
     limits = {
-        "fail_under=0.5": "fail_under must be a dict of numbers by score, such as {'exact_match'",
+        "fail_under=0.5": "numbers from 0 to 1 by score, such as {'exact_match': 0.9}, not 0.5",
         "fail_under={'exact': '1'}": "not {'exact': '1'}",
+        "fail_under={'exact': 90}": "not {'exact': 90}",
         "fail_under=[]": "not []",
         "max_failures='5%'": "max_failures must be a number of cases from 0, not '5%'",
         "max_failures=-1": "max_failures must be a number of cases from 0, not -1",
@@ -358,7 +359,7 @@ def test_a_wrong_limit_is_an_error_before_anything_is_run(tmp_path: Path) -> Non
     output = run_pytest(tmp_path)
     for options, said in limits.items():
         assert said in output, options
-    assert re.search(r"\b5 errors? ", output)
+    assert re.search(r"\b6 errors? ", output)
     assert "it was run" not in output.replace("AssertionError('it was run')", "")
 
 
