@@ -209,13 +209,15 @@ def _app_of(config: pytest.Config) -> Any:
     if not name:
         return None
     if _app_key not in config.stash:
+        from click import Command, Context
         from flask.cli import NoAppException, ScriptInfo
 
         # Flask looks in the working folder, and pytest may be started in another one.
         path = str(config.rootpath / str(name))
         problem = None
         try:
-            config.stash[_app_key] = ScriptInfo(app_import_path=path).load_app()
+            with Context(Command("pytest")):  # as for a command of flask, which serves nobody
+                config.stash[_app_key] = ScriptInfo(app_import_path=path).load_app()
         except NoAppException as error:
             problem = str(error)
         if problem is not None:  # not in the handler, so that pytest shows nothing else

@@ -34,7 +34,7 @@ def shout(input):
 
 def create_app():
     app = Flask(__name__)
-    app.config.update(MARK="!", TESTING=True)
+    app.config.update(MARK="!")
     app.register_blueprint(evals_bp, url_prefix="/evals")
     return app
 """
@@ -213,7 +213,9 @@ def test_processes_of_xdist_send_their_results(folder: Path) -> None:
 
 
 def test_cases_are_selected_by_name_and_repeated_when_they_have_failed(folder: Path) -> None:
-    assert set(outcomes(run_pytest(folder, "-k", "first"))) == {"test_each[first]"}
+    selected = run_pytest(folder, "-k", "first", "-o", "log_cli=true")
+    assert "ORG_NAME" not in selected, "it is a warning for servers"
+    assert "test_evals.py::test_each[first]" in selected and " 1 passed" in selected
     run_pytest(folder, "-k", "each")
     again = run_pytest(folder, "--lf", "-k", "each")
     assert set(outcomes(again)) == {"test_each[case-2]", "test_each[case-3]"}
