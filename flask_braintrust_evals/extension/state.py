@@ -13,6 +13,7 @@ from flask import Flask, current_app
 
 from flask_braintrust_evals.config.settings import Settings
 from flask_braintrust_evals.engine.registry import Registry
+from flask_braintrust_evals.errors import ConfigurationError
 from flask_braintrust_evals.web.answers.unrouted import Unrouted
 
 from .setting_mistakes import changed_settings, settings_in, unknown_settings
@@ -84,17 +85,22 @@ def init_app(app: Flask, environ: Mapping[str, str] = os.environ) -> EvalsExtens
         environ: the environment variables.
 
     Raises:
-        ConfigurationError: a setting is wrong.
+        ConfigurationError: a setting is wrong, or needs a package that is not installed.
     """
     state = app.extensions.get(EXTENSION_KEY)
     if state is None:
         state = EvalsExtension(Settings.load(app.config, environ), app)
-        app.extensions[EXTENSION_KEY] = state
         if state.settings.distribution is not None:
             # Not at the top: they bring Celery.
-            from flask_braintrust_evals.contrib.celery.hosting import provide_worker
+            try:
+                from flask_braintrust_evals.contrib.celery.hosting import provide_worker
 
-            from .workers import Workers
+                from .workers import Workers
+            except ImportError as error:
+                raise ConfigurationError(
+                    "BRAINTRUST_EVALS_EXECUTOR is 'celery', which needs Celery: install"
+                    f" 'flask-braintrust-evals[celery]' ({error})"
+                ) from error
 
             state.workers = Workers(
                 app,
@@ -103,6 +109,7 @@ def init_app(app: Flask, environ: Mapping[str, str] = os.environ) -> EvalsExtens
                 lambda app: state.runtime.host(app, distributed=False),
             )
             provide_worker(state.workers)
+        app.extensions[EXTENSION_KEY] = state
         unknown = unknown_settings(app.config, environ)
         for warning in (*start_warnings(app, state.settings), *unknown):
             logger.warning(warning)
