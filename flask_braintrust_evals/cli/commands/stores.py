@@ -53,8 +53,8 @@ class Stores:
             return
         digests = [digest_of_run(*each, self._code) for each in runs]
         if self._journal.has_others(digests):
-            told = f"{self._journal.name} has results of other code or parameters, not used now"
-            echo(styled(told, fg="yellow"), err=True)
+            told = "has results of other evaluators, code or parameters, not used now"
+            echo(styled(f"{self._journal.name} {told}", fg="yellow"), err=True)
 
     def of(self, evaluator: Evaluator, parameters: Mapping[str, Any]) -> KnownResults | None:
         """Return what the stores have of a run; ``None``: there are no stores."""

@@ -132,7 +132,7 @@ def test_with_other_code_nothing_is_taken(
     result = run(again, *store, cases=CASES[:1])
     assert again.inputs == [0]
     if store[0] == "--resume":
-        assert "has results of other code or parameters, not used now" in result.stderr
+        assert "has results of other evaluators, code or parameters, not used now" in result.stderr
 
 
 def test_results_are_those_of_the_code_that_was_loaded(
