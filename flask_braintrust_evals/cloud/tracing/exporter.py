@@ -74,22 +74,15 @@ class SpanExporter(Generic[C]):
         If the queue is full, the calling thread first sends a batch. If it runs an event loop, or
         if the pause after a failure is not over, the spans are dropped and counted in ``lost``.
         """
-        while not self._add(chunk):
+        while True:
             with self._changed:
+                if self._queue.has_room_for(chunk):
+                    self._queue.append(chunk)
+                    return
                 if self._backoff.is_on() or on_event_loop():
                     self.lost += chunk.count
                     return
-                if self._under_way and not self._queue.chunks:
-                    self._changed.wait(ATTEMPT_TIMEOUT)
-                    continue
             self._send_batch(time.monotonic() + ATTEMPT_TIMEOUT)
-
-    def _add(self, chunk: C) -> bool:
-        with self._changed:
-            if not self._queue.has_room_for(chunk):
-                return False
-            self._queue.append(chunk)
-            return True
 
     def send_full_batches(self) -> None:
         """Send full batches, until there is none or an attempt fails. A failed batch is kept."""
