@@ -147,6 +147,37 @@ def test_who_leaves_the_queue_leaves_no_login_behind_and_takes_none_from_others(
     assert all(each.closed for each in slow.made)
 
 
+def test_a_system_without_threads_fails_the_request_and_takes_no_turn(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(*_: Any) -> None:
+        raise RuntimeError("can't start new thread")
+
+    cache = SessionCache(64, 100)
+    with monkeypatch.context() as patched:
+        patched.setattr(logins, "start_thread", refuse)
+        for _ in range(MAX_LOGINS):
+            with pytest.raises(RuntimeError, match="can't start new thread"):
+                cache.lease(Token("ada"), None, URL, session)
+    cache.lease(Token("ada"), None, URL, session).release()
+
+
+def test_who_leaves_as_the_login_ends_keeps_no_lease(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(logins, "CLIENT_CHECK_INTERVAL", 0.001)
+    slow = Slow()
+    cache = SessionCache(64, 100)
+
+    def gave_up() -> bool:
+        slow.go.set()
+        eventually(lambda: len(cache) == 1)
+        return True
+
+    with pytest.raises(CloudError, match="the client disconnected"):
+        cache.lease(Token("ada"), None, URL, slow, gave_up)
+    cache.close()
+    assert slow.made[0].closed
+
+
 def test_a_login_that_everybody_has_left_is_kept_for_the_next_request() -> None:
     slow = Slow()
     cache = SessionCache(64, 100)

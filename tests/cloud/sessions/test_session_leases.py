@@ -135,11 +135,15 @@ def test_using_a_session_does_not_prolong_it(logins: Logins, clock: Clock) -> No
     assert len(logins.made) == 2
 
 
-def test_a_refused_session_is_not_handed_out_again(logins: Logins, clock: Clock) -> None:
+def test_a_refused_session_is_not_handed_out_again(
+    logins: Logins, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
     cache = SessionCache(2, TTL, clock)
     lease = take(cache, "ada", logins)
     lease.session.on_refusal()
     lease.session.on_refusal()
+    (message,) = caplog.messages
+    assert "organisation 'acme'" in message
     take(cache, "ada", logins).release()
     assert len(logins.made) == 2
     assert not lease.session.closed

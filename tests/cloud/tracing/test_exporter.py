@@ -26,7 +26,7 @@ from tests.support import Counter, eventually, happens, waiting_in
 class Intake:
     """Takes batches, or fails as it is asked to."""
 
-    def __init__(self, *failures: CloudError) -> None:
+    def __init__(self, *failures: BaseException) -> None:
         self.failures = list(failures)
         self.batches: list[list[OtlpChunk]] = []
         self.attempts = 0
@@ -116,6 +116,16 @@ def test_a_refusal_is_final_for_its_batch_alone() -> None:
     outbox.flush(5)
     assert [len(batch) for batch in intake.batches] == [3]
     assert outbox.lost == BATCH_SPANS
+
+
+def test_what_is_interrupted_is_sent_by_the_next_flush() -> None:
+    intake = Intake(KeyboardInterrupt())
+    outbox = SpanExporter(intake)
+    fill(outbox, 3)
+    with pytest.raises(KeyboardInterrupt):
+        outbox.send_queued()
+    outbox.flush(5)
+    assert ([len(batch) for batch in intake.batches], outbox.lost) == ([3], 0)
 
 
 def test_giving_up_counts_all_waiting_spans() -> None:

@@ -13,6 +13,7 @@ from flask_braintrust_evals.concurrency.gevent_patch import start_thread
 from flask_braintrust_evals.concurrency.places import PlaceGroup, Places
 from flask_braintrust_evals.engine.evaluator import Evaluator
 from flask_braintrust_evals.engine.running.run import Run
+from flask_braintrust_evals.engine.running.sources.case_source import CaseSource
 from flask_braintrust_evals.engine.values.events import Event, RunFailed, RunFinished
 from tests.engine.support import echo, events_of, inputs, new_run, results_of
 from tests.support import PATIENCE, Counter, eventually, in_time
@@ -158,11 +159,21 @@ def test_a_run_that_loses_its_last_worker_is_never_taken_for_done(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     run = new_run(Evaluator("e", echo), inputs(*range(30)), max_concurrency=1)
-    given_up = Counter()
-    # As if the place had been handed over and its worker could then not be started.
-    monkeypatch.setattr(PlaceGroup, "give_up", lambda group: given_up.add() == 3)
+    given_up, received = Counter(), Counter()
+    done = CaseSource.done
+
+    def note(source: CaseSource, *case: int) -> None:
+        done(source, *case)
+        received.add()
+
+    # As if the place had been handed over and its worker could then not be started. The consumer
+    # has received the last case by then, and has no more workers started.
+    monkeypatch.setattr(CaseSource, "done", note)
+    monkeypatch.setattr(
+        PlaceGroup, "give_up", lambda group: given_up.add() == 3 and received.reaches(3)
+    )
     with threads_left(monkeypatch, 1):
         events = in_time(lambda: list(run))
     assert len(results_of(events)) == 3
     assert isinstance(events[-1], RunFailed)
-    assert "no worker" in str(events[-1].error)
+    assert str(events[-1].error) == "no worker could be started for the remaining cases"

@@ -11,6 +11,7 @@ from flask import request
 
 from flask_braintrust_evals import Evaluator
 from flask_braintrust_evals.cloud.sessions import logins
+from flask_braintrust_evals.cloud.sessions.user_session import UserSession
 from tests.standin import StandIn
 from tests.support import TOKEN, eventually
 from tests.web.support import DEAD_URL, HOSTILE_PAGE, Api, cloud_app, echo, error_of, make_app
@@ -238,13 +239,18 @@ def test_an_organisation_that_is_not_allowed_here_is_403_before_any_login(
     assert not cloud.calls
 
 
-def test_an_organisation_that_was_not_named_is_checked_after_the_login(cloud: StandIn) -> None:
+def test_an_organisation_that_was_not_named_is_checked_after_the_login(
+    cloud: StandIn, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unused: list[UserSession] = []
+    monkeypatch.setattr(UserSession, "close_idle", lambda session: unused.append(session))
     api = Api(cloud_app(cloud, BRAINTRUST_EVALS_ORG_NAME="globex"))
     assert ask_all(api, 403) == {
         f"organisation 'acme' (id {cloud.org_id('acme')}) is not allowed on this server"
         " (BRAINTRUST_EVALS_ORG_NAME)"
     }
     assert {call.path for call in cloud.calls} == {"/api/apikey/login"}
+    assert len(unused) == len(PATHS), "no request keeps the session"
 
 
 @pytest.mark.parametrize("headers", [{}, {"x-bt-org-name": "acme"}, {"x-bt-org-name": "null"}])

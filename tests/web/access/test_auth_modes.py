@@ -156,6 +156,7 @@ def test_a_function_that_returns_something_else_admits_no_request(returned: Any)
     app = make_app(BRAINTRUST_EVALS_AUTH=lambda request: returned)
     answer = app.test_client().get("/evals/list")
     assert answer.status_code == 500
+    assert f"must return a Session or None, not {type(returned).__name__}" in answer.text
     assert "company-key" not in answer.text
 
 
