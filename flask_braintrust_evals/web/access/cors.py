@@ -89,8 +89,6 @@ def add_cors_headers(request: Request, response: Response, settings: Settings) -
         expose_headers=EXPOSED_HEADERS,
         max_age=MAX_AGE,
         supports_credentials=True,
-        send_wildcard=False,
-        always_send=False,
         automatic_options=False,
         allow_private_network=allowed,
     )
