@@ -114,7 +114,10 @@ class RunWorkers:
             return True
 
     def _note_asked(self) -> None:
-        """Note that a worker has got a case, or will get none."""
+        """Note that a worker has got a case, or will get none.
+
+        Not called where the run begins no more cases, and nobody looks at the number again.
+        """
         with self.lock:
             self._asking -= 1
 
@@ -126,15 +129,14 @@ class RunWorkers:
     # --- On the thread of a worker ---
 
     def _work(self, number: int) -> None:
-        has_place, is_asking = True, True
+        has_place, is_counted = True, True
         try:
             while self.may_begin():
                 wait_for_turn(Turn.BEGIN)
-                if not is_asking and not self._may_ask_again():
+                if not is_counted and not self._may_ask_again():
                     break
-                is_asking = True
                 job = self.source.take()
-                is_asking = False
+                is_counted = False
                 self._note_asked()
                 if job is None:
                     break
@@ -156,8 +158,6 @@ class RunWorkers:
             self.fail(EvalsError(error_text(error)))
             logger.exception("a worker failed")
         finally:
-            if is_asking:
-                self._note_asked()
             try:
                 if has_place:
                     self._places.release()

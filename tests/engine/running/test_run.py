@@ -285,11 +285,16 @@ def test_a_run_whose_data_comes_slowly_holds_few_places() -> None:
             assert comes.acquire(timeout=PATIENCE)
             yield {"input": index}
 
-    run = new_run(Evaluator("e", echo), slowly(), max_concurrency=20, places=places)
+    def task(input: Any) -> None:
+        # Two workers wait for the next case, if there is one.
+        eventually(lambda: input == 14 or places.taken == 3)
+
+    run = new_run(Evaluator("e", task), slowly(), max_concurrency=20, places=places)
     comes.release()
     count = 0
     for event in itertools.chain.from_iterable(run.batches()):
         if isinstance(event, CaseFinished):
+            assert event.result.error is None
             eventually(lambda: places.taken <= 2)
             taken.append(places.taken)
             comes.release()
