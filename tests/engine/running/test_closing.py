@@ -374,6 +374,7 @@ def test_the_spans_of_a_case_that_is_closed_end(spans: Spans) -> None:
 
     happens(closing.happened)
     assert [span.name for span in spans.all] == ["task", "eval"]
+    assert [len(span.events) for span in spans.all] == [1, 1], "the error of the task"
 
 
 @pytest.fixture

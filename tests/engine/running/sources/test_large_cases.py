@@ -232,6 +232,19 @@ def test_outputs_that_nobody_reads_are_forgotten_before_the_consumer_takes_the_r
     assert made[0]() is None
 
 
+def test_the_hooks_of_a_task_are_gone_while_its_output_is_scored() -> None:
+    made: list[weakref.ref[EvalHooks]] = []
+
+    def task(input: Any, hooks: EvalHooks) -> None:
+        made.append(weakref.ref(hooks))
+
+    def gone(output: Any) -> bool:
+        return made[0]() is None
+
+    result, _ = run_case(Evaluator("e", task, scores=[gone]))
+    assert result.scores["gone"].score == 1
+
+
 def test_without_scorers_an_output_is_gone_while_its_json_waits_for_the_consumer() -> None:
     made: list[weakref.ref[Output]] = []
     living: list[bool] = []
