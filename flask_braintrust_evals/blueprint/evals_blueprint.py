@@ -180,7 +180,7 @@ class EvalsBlueprint(Blueprint):
             from flask_braintrust_evals.contrib.braintrust.loading import load
         except ImportError as error:
             raise RegistrationError(
-                "load() needs the braintrust package, 0.31 or later: install"
+                "load() needs the braintrust package, 0.31 or later: pip install"
                 f" 'flask-braintrust-evals[braintrust]' ({error})"
             ) from error
         for evaluator in load(path, blocking=blocking):

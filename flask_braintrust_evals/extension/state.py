@@ -98,7 +98,7 @@ def init_app(app: Flask, environ: Mapping[str, str] = os.environ) -> EvalsExtens
                 from .workers import Workers
             except ImportError as error:
                 raise ConfigurationError(
-                    "BRAINTRUST_EVALS_EXECUTOR is 'celery', which needs Celery: install"
+                    "BRAINTRUST_EVALS_EXECUTOR is 'celery', which needs Celery: pip install"
                     f" 'flask-braintrust-evals[celery]' ({error})"
                 ) from error
 

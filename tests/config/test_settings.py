@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -361,6 +362,17 @@ def test_a_mistake_shows_when_the_blueprint_is_registered(
     monkeypatch.delenv(key)
     bare.register_blueprint(bp)
     assert list(bare.blueprints) == ["evals"]
+
+
+def test_celery_that_is_not_installed_is_reported_with_what_to_install(
+    bare: Flask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "flask_braintrust_evals.contrib.celery.hosting", None)
+    bare.config.update(SECRET_KEY="s", BRAINTRUST_EVALS_EXECUTOR="celery")
+    install = re.escape("needs Celery: pip install 'flask-braintrust-evals[celery]'")
+    with pytest.raises(ConfigurationError, match=install):
+        bare.register_blueprint(EvalsBlueprint("evals", __name__))
+    assert "braintrust_evals" not in bare.extensions
 
 
 def test_settings_are_read_when_the_blueprint_is_registered_and_kept(

@@ -43,7 +43,7 @@ class ResultCache:
             import diskcache
         except ImportError:
             raise click.UsageError(
-                "--cache needs diskcache: install 'flask-braintrust-evals[cache]'"
+                "--cache needs diskcache: pip install 'flask-braintrust-evals[cache]'"
             ) from None
 
         class TextDisk(diskcache.Disk):  # type: ignore[misc]

@@ -176,7 +176,7 @@ WITHOUT_THE_SDK = """
 def test_without_the_sdk_all_else_works_and_load_says_what_to_install(how: str) -> None:
     load, add = python(WITHOUT_THE_SDK.replace("HOW", how), fresh=True).splitlines()
     assert load.startswith(
-        "load() needs the braintrust package, 0.31 or later: install"
+        "load() needs the braintrust package, 0.31 or later: pip install"
         " 'flask-braintrust-evals[braintrust]'"
     )
     assert add.startswith("add() takes an Evaluator, not <built-in function print>")
