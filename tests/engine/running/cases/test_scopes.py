@@ -292,7 +292,6 @@ def test_under_gevent_a_scope_is_exited_in_the_thread_that_it_was_entered_in() -
         for options in ({}, {"blocking": True}):
             called = blocks if options else task
             Evaluator("e", called, task_timeout=0.05, **options).run([{"input": 1}], scope=scope)
-            assert len(exits) == bool(options), exits
             while len(exits) < 1 + bool(options):
                 time.sleep(0.01)
         print(exits)
