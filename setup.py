@@ -53,7 +53,7 @@ setup(
     python_requires=">=3.10",
     # The bounds are above the known faults of each: docs/security.md, "Dependencies".
     install_requires=[
-        "click>=8.1",
+        "click>=8.1.3",
         "flask>=3.1.3",
         "flask-cors>=6.0",
         "jinja2>=3.1.6",
