@@ -1,14 +1,13 @@
-"""What an application says of settings that have no effect, or cannot have it."""
+"""What an application logs about settings that have no effect."""
 
 from __future__ import annotations
 
 import logging
-import sys
 
 import pytest
 from flask import Flask
 
-from flask_braintrust_evals import ConfigurationError, EvalsBlueprint
+from flask_braintrust_evals import EvalsBlueprint
 from flask_braintrust_evals.extension.setting_mistakes import known_settings
 from flask_braintrust_evals.extension.state import init_app
 
@@ -70,11 +69,3 @@ def test_a_setting_that_is_changed_after_the_registration_is_told_once(
         "BRAINTRUST_EVALS_AUTH was changed after the blueprint was registered",
         "BRAINTRUST_EVALS_HEARTBEAT was changed after the blueprint was registered",
     ]
-
-
-def test_a_package_that_a_setting_needs_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "flask_braintrust_evals.contrib.celery.hosting", None)
-    app = Flask(__name__)
-    app.config.update(BRAINTRUST_EVALS_EXECUTOR="celery", SECRET_KEY="secret")
-    with pytest.raises(ConfigurationError, match=r"install 'flask-braintrust-evals\[celery\]'"):
-        app.register_blueprint(EvalsBlueprint("evals", __name__))
