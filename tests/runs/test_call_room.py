@@ -129,6 +129,7 @@ def test_small_calls_of_scorers_have_a_limit_too() -> None:
     assert _AT_A_TIME // _size("x" * 5_000_000) == 2
 
 
+@pytest.mark.slow
 def test_a_greenlet_that_is_ended_while_it_gives_room_up_wakes_those_that_wait() -> None:
     script = """
     from gevent import monkey

@@ -298,6 +298,7 @@ def test_a_store_that_fails_costs_no_result(
     assert result.stderr.count("[Errno 28] No space left on device") == 2, "at once, and last"
 
 
+@pytest.mark.slow
 def test_a_journal_on_a_full_disk_is_taken_up_later(tmp_path: Path) -> None:
     file = tmp_path / "journal.jsonl"
     code = f"""

@@ -485,6 +485,7 @@ def test_one_client_may_be_used_from_many_threads(cloud: StandIn, client: CloudC
     }
 
 
+@pytest.mark.slow
 def test_under_gevent_each_thread_has_connections_of_its_own() -> None:
     """Scorers that block, and coroutines, use a session on other threads than its own."""
     script = """

@@ -338,6 +338,7 @@ def test_under_gevent_a_blocked_loop_is_found_and_replaced(how: str) -> None:
     )
 
 
+@pytest.mark.slow
 def test_the_thread_of_the_loop_ends_before_the_interpreter_does() -> None:
     """Python would end the thread wherever it is; within a switch of greenlets, that crashes."""
     script = """
@@ -398,6 +399,7 @@ def test_many_threads_may_ask_for_the_loop_while_it_is_made() -> None:
     assert python(script) == "all answered\n"
 
 
+@pytest.mark.slow
 def test_under_gevent_a_loop_knows_a_socket_by_itself_and_by_its_descriptor() -> None:
     script = """
     from gevent import monkey

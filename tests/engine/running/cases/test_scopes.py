@@ -268,6 +268,7 @@ def test_the_scope_of_a_scorer_is_told_what_it_has_raised(count: int, is_async: 
     assert told == ["half done"]
 
 
+@pytest.mark.slow
 def test_under_gevent_a_scope_is_exited_in_the_thread_that_it_was_entered_in() -> None:
     out = python(
         """
