@@ -164,9 +164,17 @@ PARTS = {
 """The parts of packages, each of which imports only those before it."""
 
 
+def statements(node: ast.AST) -> Iterator[ast.AST]:
+    """Every statement in a node. To walk its expressions too takes nine times as long."""
+    for field in ("body", "orelse", "finalbody", "handlers", "cases"):
+        for child in getattr(node, field, ()):
+            yield child
+            yield from statements(child)
+
+
 def imports(source: str, package: str) -> Iterator[str]:
     """Every name that a module imports, wherever in it, as from the top."""
-    for node in ast.walk(ast.parse(source)):
+    for node in statements(ast.parse(source)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -258,6 +266,12 @@ def libraries(module: str) -> set[str]:
         ("from .. import web", {"p.web"}),
         ("from ..web import sse", {"p.web.sse"}),
         ("if TYPE_CHECKING:\n    from p.web import *", {"p.web.*"}),
+        ("try:\n    import a\nexcept E:\n    import b\nelse:\n    import c", {"a", "b", "c"}),
+        (
+            "try:\n    pass\nfinally:\n    for x in y:\n        pass\n    else:\n        import a",
+            {"a"},
+        ),
+        ("match x:\n    case 1:\n        with y:\n            import a", {"a"}),
     ],
 )
 def test_imports_are_found_in_every_form(source: str, expected: set[str]) -> None:
