@@ -30,8 +30,9 @@ MANY = 60
 
 
 @pytest.fixture(scope="module")
-def place() -> Iterator[Path]:
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """Where the server and the command keep their sockets. Addresses of sockets are short."""
+    tmp_path_factory.getbasetemp()  # not made where the folder of temporary files is this one
     place = tempfile.mkdtemp(prefix="ps")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tempfile, "tempdir", place)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import codecs
-import functools
 import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -11,7 +10,6 @@ from typing import Any
 
 from flask import Flask
 from flask.testing import FlaskClient
-from werkzeug.routing import Rule
 from werkzeug.test import TestResponse
 
 from flask_braintrust_evals import EvalHooks, EvalsBlueprint, Evaluator
@@ -57,33 +55,9 @@ def blueprint_of(*evaluators: Evaluator, name: str = "evals") -> EvalsBlueprint:
     return EvalsBlueprint(name, __name__, evaluators=evaluators or [Evaluator("echo", echo)])
 
 
-class LateRule(Rule):
-    """A rule that is compiled for building addresses when it first builds one: few tests do.
-
-    Werkzeug compiles every rule when it is added, which takes half of the time that it takes to
-    make an application with the blueprint.
-    """
-
-    def _compile_builder(self, append_unknown: bool = True) -> Callable[..., tuple[str, str]]:
-        compile = super()._compile_builder
-
-        @functools.cache
-        def compiled() -> Callable[..., tuple[str, str]]:
-            return compile(append_unknown)
-
-        def build(rule: Rule, /, **values: Any) -> tuple[str, str]:
-            return compiled()(rule, **values)
-
-        return build
-
-
-class App(Flask):
-    url_rule_class = LateRule
-
-
 def make_app(*evaluators: Evaluator, url_prefix: str | None = "/evals", **config: Any) -> Flask:
     """An application that serves these evaluators, or one named ``echo``."""
-    app = App(__name__)
+    app = Flask(__name__)
     app.config.update(config)
     app.register_blueprint(blueprint_of(*evaluators), url_prefix=url_prefix)
     return app

@@ -33,8 +33,8 @@ NAMES = ("app", "/srv/app")
 
 
 @pytest.fixture(autouse=True)
-def folder(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    # Addresses of sockets are short, and pytest's own folders are not.
+def folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Path]:
+    # Addresses of sockets are short, and pytest's own folders are not; they are made before that.
     place = tempfile.mkdtemp(prefix="ps")
     monkeypatch.setattr(tempfile, "tempdir", place)
     monkeypatch.setattr(run_peers, "ANSWER_TIMEOUT", 0.3)
