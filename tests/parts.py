@@ -34,20 +34,27 @@ PARTS = (
 ELSEWHERE = "official packaging"
 """The folders of `make compare` and `make package`."""
 IMPORTED = (
+    "braintrust",
     "click.testing",
     "flask.testing",
-    "flask_braintrust_evals.blueprint",
-    "flask_braintrust_evals.cli.commands",
-    "flask_braintrust_evals.engine.running",
-    "flask_braintrust_evals.runs",
+    "flask_braintrust_evals.blueprint.views",
+    "flask_braintrust_evals.cli.commands.evals_group",
+    "flask_braintrust_evals.contrib.braintrust.tracing",
+    "flask_braintrust_evals.engine.parameters.declare",
+    "flask_braintrust_evals.engine.parameters.prompt_parameters",
+    "flask_braintrust_evals.extension.runtime",
+    "flask_braintrust_evals.web.answers.own_answer",
     "gevent.pywsgi",
     "hypothesis.strategies",
     "jinja2",
     "jsonschema",
+    "numpy",
     "opentelemetry.sdk.trace",
+    "pydantic",
     "requests",
     "tests.standin",
     "tests.support",
+    "tests.web.support",
 )
 """What most parts import. No test may depend on one of these being absent."""
 
