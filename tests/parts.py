@@ -56,7 +56,7 @@ IMPORTED = (
     "tests.support",
     "tests.web.support",
 )
-"""What most parts import. No test may depend on one of these being absent."""
+"""What three or more parts import. No test may depend on one of these being absent."""
 
 
 def main(options: list[str]) -> int:

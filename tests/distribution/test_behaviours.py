@@ -268,7 +268,7 @@ def test_data_is_not_read_ahead_of_the_window(there: Site) -> None:
 def test_many_runs_leave_nothing_behind(there: Site) -> None:
     evaluator = EVALUATORS[0]
     threads = threading.active_count()
-    for _ in range(40):
+    for _ in range(20):
         assert len(results_of(in_time(lambda: list(there.new_run(evaluator, inputs(1, 2)))))) == 2
     state = there.dispatcher._state
     assert state.runs == {}
