@@ -547,18 +547,7 @@ def test_parameters_that_are_saved_are_listed_with_their_values() -> None:
     )
 
 
-@pytest.mark.parametrize(
-    ("words", "completed"),
-    [
-        ("evals run ", ["first", "second"]),
-        ("evals run f", ["first"]),
-        ("evals run first ", ["second"]),
-        ("evals run first -p ", ["alone=", "shared="]),
-        ("evals run second -p ", ["shared="]),
-        ("evals run first --param al", ["alone="]),
-    ],
-)
-def test_a_shell_completes_evaluators_and_parameters(words: str, completed: list[str]) -> None:
+def test_a_shell_completes_evaluators_and_parameters() -> None:
     from click.shell_completion import BashComplete
     from flask.cli import FlaskGroup
 
@@ -567,10 +556,18 @@ def test_a_shell_completes_evaluators_and_parameters(words: str, completed: list
     app = app_of(first, Evaluator("second", task, parameters=shared))
     cli = FlaskGroup(create_app=lambda: app)
     complete = BashComplete(cli, {}, "flask", "_FLASK_COMPLETE")
-    arguments = words.split()
-    incomplete = "" if words.endswith(" ") else arguments.pop()
-    found = complete.get_completions(arguments, incomplete)
-    assert [each.value for each in found] == completed
+    for words, completed in (
+        ("evals run ", ["first", "second"]),
+        ("evals run f", ["first"]),
+        ("evals run first ", ["second"]),
+        ("evals run first -p ", ["alone=", "shared="]),
+        ("evals run second -p ", ["shared="]),
+        ("evals run first --param al", ["alone="]),
+    ):
+        arguments = words.split()
+        incomplete = "" if words.endswith(" ") else arguments.pop()
+        found = complete.get_completions(arguments, incomplete)
+        assert [each.value for each in found] == completed, words
 
 
 def test_completion_of_an_application_that_cannot_be_loaded_is_empty() -> None:
