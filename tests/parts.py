@@ -65,6 +65,7 @@ def main(options: list[str]) -> int:
     Args:
         options: further arguments of pytest, for every part.
     """
+    os.environ["HYPOTHESIS_NO_PLUGINS"] = "1"  # which take longer to import than Hypothesis does
     for name in IMPORTED:
         importlib.import_module(name)
     gc.collect()
