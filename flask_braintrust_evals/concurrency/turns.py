@@ -43,8 +43,34 @@ class Turn(IntEnum):
     BEGIN = 3
 
 
-_Queue = deque[tuple[Any, float]]
-"""The waiters of greenlets, and since when each of them waits."""
+class TurnWait:
+    """The wait of one greenlet for its turn."""
+
+    __slots__ = ("_queues", "_waiter", "since")
+
+    def __init__(self) -> None:
+        self.since = 0.0
+        self._queues: tuple[_Queue, ...] = ()
+        self._waiter: list[Any] = []  # none before the greenlet waits, and when it goes on
+
+    def begin(self, waiter: Any, now: float, queues: tuple[_Queue, ...], turn: Turn) -> None:
+        self.since = now
+        self._queues = queues
+        self._waiter.append(waiter)
+        queues[turn].append(self)
+
+    def move_to(self, turn: Turn) -> None:
+        """Have the greenlet, if it waits, go on in ``turn`` if that comes earlier."""
+        if self._waiter:
+            self._queues[turn].append(self)
+
+    def end(self) -> None:
+        """Let the greenlet go on, unless it has done so from another queue."""
+        if self._waiter:
+            self._waiter.pop().switch(None)
+
+
+_Queue = deque[TurnWait]
 
 
 class _Queues:
@@ -56,7 +82,7 @@ class _Queues:
         self._ends = 0.0
         self._next: Any = None
 
-    def wait(self, hub: Any, turn: Turn) -> None:
+    def wait(self, hub: Any, turn: Turn, wait: TurnWait | None) -> None:
         now = time.monotonic()
         if not self._expects_to_run:
             self._expects_to_run = True
@@ -64,7 +90,7 @@ class _Queues:
             hub.loop.run_callback(self._run, hub)
         elif now >= self._ends:
             waiter = sys.modules["gevent.hub"].Waiter(hub)
-            self._waiting[turn].append((waiter, now))
+            (wait or TurnWait()).begin(waiter, now, self._waiting, turn)
             waiter.get()
 
     def _run(self, hub: Any) -> None:
@@ -74,7 +100,7 @@ class _Queues:
         self._ends = now + SLICE
         queue = self._overdue(now) or self._first()
         while queue is not None:
-            queue.popleft()[0].switch(None)
+            queue.popleft().end()
             queue = self._first()
             if time.monotonic() >= self._ends:
                 break
@@ -95,7 +121,7 @@ class _Queues:
     def _overdue(self, now: float) -> _Queue | None:
         """Return the queue of least priority whose first greenlet has waited for too long."""
         for queue in reversed(self._waiting):
-            if queue and now - queue[0][1] > OVERDUE_AFTER:
+            if queue and now - queue[0].since > OVERDUE_AFTER:
                 return queue
         return None
 
@@ -109,10 +135,14 @@ class _Queues:
 _queues: WeakKeyDictionary[Any, _Queues] = WeakKeyDictionary()
 
 
-def wait_for_turn(turn: Turn) -> None:
+def wait_for_turn(turn: Turn, wait: TurnWait | None = None) -> None:
     """Return at once if the current slice is not used up; else wait for a later one.
 
     To be called by the greenlet of a case or a stream after it has waited for something else.
+
+    Args:
+        turn: the priority of the greenlet.
+        wait: what moves it to another turn while it waits; of one call only.
     """
     if not is_patched():
         return
@@ -120,7 +150,7 @@ def wait_for_turn(turn: Turn) -> None:
     queues = _queues.get(hub)
     if queues is None:
         queues = _queues[hub] = _Queues()
-    queues.wait(hub, turn)
+    queues.wait(hub, turn, wait)
 
 
 def wait_after(size: int) -> None:

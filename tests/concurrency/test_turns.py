@@ -16,7 +16,7 @@ PATCHED = """
 from gevent import monkey
 monkey.patch_all()
 import os, time, gevent, gevent.socket
-from flask_braintrust_evals.concurrency.turns import SLICE, Turn, wait_for_turn
+from flask_braintrust_evals.concurrency.turns import SLICE, Turn, TurnWait, wait_for_turn
 
 def work(seconds=0.001):
     until = time.perf_counter() + seconds
@@ -101,6 +101,33 @@ def test_finishing_precedes_starting() -> None:
     assert python(patched(script)) == (
         "FIRST_RESULT FIRST_RESULT CONTINUE CONTINUE CONSUME CONSUME BEGIN BEGIN\n"
     )
+
+
+def test_a_greenlet_that_waits_is_moved_to_an_earlier_turn_and_goes_on_once() -> None:
+    script = """
+    order, wait = [], TurnWait()
+
+    def one(name, *args):
+        wait_for_turn(*args)
+        order.append(name)
+        work(1.5 * SLICE)
+        gevent.get_hub().wait(gevent.get_hub().loop.timer(0.2))  # nothing else may make it go on
+        order.append(name)
+
+    gevent.spawn(fill_the_slice)
+    all_of_them = [
+        gevent.spawn(one, "case", Turn.CONTINUE),
+        gevent.spawn(one, "stream", Turn.CONSUME, wait),
+    ]
+    gevent.sleep(0)
+    wait.move_to(Turn.FIRST_RESULT)
+    gevent.joinall(all_of_them, timeout=10)
+    wait.move_to(Turn.FIRST_RESULT)  # it waits no more
+    fill_the_slice()
+    wait_for_turn(Turn.BEGIN)
+    print(*order)
+    """
+    assert python(patched(script)) == "stream case stream case\n"
 
 
 def test_a_run_that_is_always_busy_does_not_keep_others_from_starting() -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import functools
+import math
 import time
 from queue import Empty
 
 from flask_braintrust_evals.concurrency.channel import Channel, ChannelClosedError
 from flask_braintrust_evals.concurrency.gevent_patch import is_patched
-from flask_braintrust_evals.concurrency.turns import Turn, wait_for_turn
+from flask_braintrust_evals.concurrency.turns import Turn, TurnWait, wait_for_turn
 from flask_braintrust_evals.engine.values.events import CaseStarted, Event, Idle
 
 from .cases.executor import Emit
@@ -18,7 +19,7 @@ MAX_WAITING_EVENTS = 64
 MAX_WAITING_BYTES = 1_000_000
 """Bytes of their outputs, likewise."""
 MAX_SLICE = 0.001
-"""Seconds for which workers may go on, while an event waits, before they let the consumer run."""
+"""Seconds for which workers go on, while an event waits, before they let the consumer notice it."""
 
 
 class _NoWorkers(Event):
@@ -36,10 +37,13 @@ class EventFlow:
         self._idle_after = idle_after
         self._is_patched = is_patched()
         self._channel: Channel[Event] = Channel(MAX_WAITING_EVENTS, MAX_WAITING_BYTES)
-        self._waits_since: float | None = None  # the oldest event that waits for the consumer
+        # When the oldest waiting event was emitted, or workers last let the consumer notice it;
+        # inf: it has.
+        self._unnoticed_since: float | None = None
         # Whether there has been an event other than CaseStarted, and whether one was handed out.
         self._has_results = False
         self._handed_out_results = False
+        self._turn_wait = TurnWait()
 
     def take(self) -> tuple[list[Event], bool]:
         """Wait for events; return them, which may be none, and whether no others will come."""
@@ -49,7 +53,7 @@ class EventFlow:
             return [Idle()], False
         except ChannelClosedError:  # the run was ended by another thread
             return [], False
-        self._waits_since = None
+        self._unnoticed_since = None
         self._handed_out_results = self._has_results
         no_workers = isinstance(batch[-1], _NoWorkers)
         if no_workers:
@@ -57,8 +61,10 @@ class EventFlow:
         return batch, no_workers
 
     def _wait_for_turn(self) -> None:
+        self._unnoticed_since = math.inf
+        self._turn_wait = TurnWait()
         is_first = self._has_results and not self._handed_out_results
-        wait_for_turn(Turn.FIRST_RESULT if is_first else Turn.CONSUME)
+        wait_for_turn(Turn.FIRST_RESULT if is_first else Turn.CONSUME, self._turn_wait)
 
     def emitter(self, size: int) -> Emit:
         """Return what emits the events of a case; each of a large one keeps all of it in memory."""
@@ -74,15 +80,19 @@ class EventFlow:
 
     def _emit(self, event: Event, size: int = 0) -> None:
         is_result = not isinstance(event, CaseStarted)
-        if is_result:
+        is_first = is_result and not self._has_results
+        if is_first:
             self._has_results = True
         self._channel.put(event, size + event.size)
-        # Tasks that never wait would keep gevent from ever running the consumer. Threads need no
-        # help: Python itself lets another one run every few milliseconds.
         if not self._is_patched:
             return
-        now, since = time.monotonic(), self._waits_since
+        if is_first:
+            self._turn_wait.move_to(Turn.FIRST_RESULT)
+        # Tasks that never wait would keep gevent from ever waking the consumer. Threads need no
+        # help: Python itself lets another one run every few milliseconds.
+        now, since = time.monotonic(), self._unnoticed_since
         if since is None:
-            self._waits_since = now
+            self._unnoticed_since = now
         elif is_result and now - since > MAX_SLICE:
+            self._unnoticed_since = now
             time.sleep(0)
