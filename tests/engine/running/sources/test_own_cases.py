@@ -157,7 +157,7 @@ def test_what_gives_no_cases_is_an_error_where_it_is_passed(data: Any) -> None:
         Evaluator("e", echo).run(data)
     with pytest.raises(DataError, match=f"^evaluator 'e': {NO_CASES}, not {data!r}$"):
         Evaluator("e", echo, data=lambda: data).run()
-    with pytest.raises(RegistrationError, match=f"^{NO_CASES}, or a function .*, not {data!r} "):
+    with pytest.raises(RegistrationError, match=f"^{NO_CASES}, or a function .*, not {data!r}[ ;]"):
         Evaluator("e", echo, data=data)
 
 
