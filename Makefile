@@ -64,7 +64,7 @@ unmarked-tests: $(VENV)/.dev
 	@nice env $(PYTEST) --quiet -m "not live and not slow" $(ELSEWHERE)
 
 test-fast: $(VENV)/.dev
-	@PYTEST_DISABLE_PLUGIN_AUTOLOAD=1 $(BIN)/python -m tests.parts
+	@$(BIN)/python -m tests.parts
 	@echo "Passed: the tests that need no servers, browsers or processes of their own."
 
 docs: $(VENV)/.dev

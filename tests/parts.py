@@ -66,6 +66,7 @@ def main(options: list[str]) -> int:
         options: further arguments of pytest, for every part.
     """
     os.environ["HYPOTHESIS_NO_PLUGINS"] = "1"  # which take longer to import than Hypothesis does
+    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"  # pytest warns of what is imported by then
     for name in IMPORTED:
         importlib.import_module(name)
     gc.collect()
