@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import functools
-import math
 import time
 from queue import Empty
 
 from flask_braintrust_evals.concurrency.channel import Channel, ChannelClosedError
 from flask_braintrust_evals.concurrency.gevent_patch import is_patched
 from flask_braintrust_evals.concurrency.turns import Turn, TurnWait, wait_for_turn
-from flask_braintrust_evals.engine.values.events import CaseStarted, Event, Idle
+from flask_braintrust_evals.engine.values.events import CaseProgress, CaseStarted, Event, Idle
 
 from .cases.executor import Emit
 
@@ -19,7 +18,7 @@ MAX_WAITING_EVENTS = 64
 MAX_WAITING_BYTES = 1_000_000
 """Bytes of their outputs, likewise."""
 MAX_SLICE = 0.001
-"""Seconds for which workers go on, while an event waits, before they let the consumer notice it."""
+"""Seconds for which workers may go on, while an event waits, before they let the consumer run."""
 
 
 class _NoWorkers(Event):
@@ -37,13 +36,11 @@ class EventFlow:
         self._idle_after = idle_after
         self._is_patched = is_patched()
         self._channel: Channel[Event] = Channel(MAX_WAITING_EVENTS, MAX_WAITING_BYTES)
-        # When the oldest waiting event was emitted, or workers last let the consumer notice it;
-        # inf: it has.
-        self._unnoticed_since: float | None = None
+        self._pause_at: float | None = None  # when a worker lets others run; None: no event waits
         # Whether there has been an event other than CaseStarted, and whether one was handed out.
         self._has_results = False
         self._handed_out_results = False
-        self._turn_wait = TurnWait()
+        self._turn_wait: TurnWait | None = None  # of the consumer, while it waits for its turn
 
     def take(self) -> tuple[list[Event], bool]:
         """Wait for events; return them, which may be none, and whether no others will come."""
@@ -53,15 +50,16 @@ class EventFlow:
             return [Idle()], False
         except ChannelClosedError:  # the run was ended by another thread
             return [], False
-        self._unnoticed_since = None
-        self._handed_out_results = self._has_results
+        self._pause_at = self._turn_wait = None
+        if self._has_results and not self._handed_out_results:
+            # The first one may still wait for the consumer to make room.
+            self._handed_out_results = not all(isinstance(each, CaseStarted) for each in batch)
         no_workers = isinstance(batch[-1], _NoWorkers)
         if no_workers:
             batch.pop()
         return batch, no_workers
 
     def _wait_for_turn(self) -> None:
-        self._unnoticed_since = math.inf
         self._turn_wait = TurnWait()
         is_first = self._has_results and not self._handed_out_results
         wait_for_turn(Turn.FIRST_RESULT if is_first else Turn.CONSUME, self._turn_wait)
@@ -80,19 +78,25 @@ class EventFlow:
 
     def _emit(self, event: Event, size: int = 0) -> None:
         is_result = not isinstance(event, CaseStarted)
-        is_first = is_result and not self._has_results
-        if is_first:
+        if is_result and not self._has_results:
             self._has_results = True
+            if self._turn_wait is not None:
+                self._turn_wait.move_to(Turn.FIRST_RESULT)
         self._channel.put(event, size + event.size)
         if not self._is_patched:
             return
-        if is_first:
-            self._turn_wait.move_to(Turn.FIRST_RESULT)
-        # Tasks that never wait would keep gevent from ever waking the consumer. Threads need no
+        # Tasks that never wait would keep gevent from ever running the consumer. Threads need no
         # help: Python itself lets another one run every few milliseconds.
-        now, since = time.monotonic(), self._unnoticed_since
-        if since is None:
-            self._unnoticed_since = now
-        elif is_result and now - since > MAX_SLICE:
-            self._unnoticed_since = now
+        now = time.monotonic()
+        if self._pause_at is None:
+            self._pause_at = now + MAX_SLICE
+        elif now > self._pause_at and is_result and not self._is_followed_by_turns(event):
+            self._pause_at = now + MAX_SLICE
             time.sleep(0)
+
+    def _is_followed_by_turns(self, event: Event) -> bool:
+        """Return whether the worker will wait for a turn soon, and the consumer waits for its own.
+
+        A task that reports progress may go on for long.
+        """
+        return self._turn_wait is not None and not isinstance(event, CaseProgress)

@@ -116,7 +116,7 @@ class RunWorkers:
     def _note_asked(self) -> None:
         """Note that a worker has got a case, or will get none.
 
-        Not called where the run begins no more cases, and nobody looks at the number again.
+        Not called if taking a case fails or the run has ended: nobody looks at the number again.
         """
         with self.lock:
             self._asking -= 1

@@ -11,11 +11,17 @@ from flask_braintrust_evals.concurrency.turns import Turn, TurnWait
 from flask_braintrust_evals.engine.running import event_flow
 from flask_braintrust_evals.engine.running.event_flow import MAX_SLICE, EventFlow
 from flask_braintrust_evals.engine.values.cases import EvalCase
-from flask_braintrust_evals.engine.values.events import CaseStarted, Event, TaskFinished
+from flask_braintrust_evals.engine.values.events import (
+    CaseProgress,
+    CaseStarted,
+    Event,
+    TaskFinished,
+)
 from flask_braintrust_evals.engine.values.results import CaseRef
 
 REF = CaseRef("id", 0, 0, None)
 STARTED = CaseStarted(REF, EvalCase("in"))
+PROGRESS = CaseProgress(REF, {"data": "1"})
 RESULT = TaskFinished(REF, b"1", None)
 
 
@@ -47,7 +53,7 @@ class Flow(EventFlow):
 def test_workers_let_the_consumer_notice_events_and_then_leave_it_alone(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    flow = Flow(monkeypatch, RESULT, RESULT)
+    flow = Flow(monkeypatch, RESULT, RESULT, PROGRESS)
     flow.emit(RESULT)
     assert flow.pauses == []
     flow.emit(RESULT)
@@ -58,12 +64,12 @@ def test_workers_let_the_consumer_notice_events_and_then_leave_it_alone(
     assert flow.pauses == [0, 0]
 
     events, _ = flow.take()
-    assert len(events) == 6  # those that came while it waited for its turn, too
-    assert flow.pauses == [0, 0]
+    assert len(events) == 7  # those that came while it waited for its turn, too
+    assert flow.pauses == [0, 0, 0]  # for the progress: its task may go on for long
 
     flow.emit(RESULT)
     flow.emit(RESULT)
-    assert flow.pauses == [0, 0, 0]
+    assert flow.pauses == [0, 0, 0, 0]
 
 
 def test_a_first_result_moves_a_consumer_that_waits_for_its_turn(
