@@ -104,6 +104,15 @@ def test_a_wrong_option_is_an_error_and_nothing_is_run(arguments: list[str], sai
     assert result.stdout == ""
 
 
+def test_a_file_that_a_parameter_is_read_from_is_not_overwritten(tmp_path: Path) -> None:
+    prompt = tmp_path / "prompt.md"
+    prompt.write_text("long")
+    result = run("-p", f"prefix=@{prompt}", "--markdown", str(prompt))
+    assert result.exit_code == 2
+    assert f"--param prefix and --markdown: '{prompt}' is named twice" in result.stderr
+    assert prompt.read_text() == "long"
+
+
 def test_a_parameter_that_its_schema_forbids_is_an_error() -> None:
     result = run("-p", "number=0")
     assert result.exit_code == 2

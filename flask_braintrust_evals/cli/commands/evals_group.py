@@ -11,6 +11,7 @@ import click
 from flask import current_app
 from flask.cli import AppGroup
 
+from flask_braintrust_evals.cli.inputs.files_read import files_read
 from flask_braintrust_evals.cli.inputs.lookup import (
     NO_EVALUATORS,
     evaluators_named,
@@ -38,7 +39,7 @@ from .listing import listed, listed_as_json
 from .ps_commands import cancel_runs, list_runs
 from .run_command import RunCommand
 from .run_options import run_options
-from .watch import run_again_and_again, watched_files
+from .watch import run_again_and_again
 from .worker_list import HELLO_TIMEOUT, describe_workers
 
 commands = AppGroup()
@@ -78,7 +79,7 @@ def run_evaluators(names: Sequence[str], every: bool, watch: bool, **options: An
         if options["data"] == "-":
             raise click.UsageError("--watch: standard input can be read once; give --data a file")
         with exit_on_interrupt():
-            run_again_and_again(watched_files(options), options["output"])
+            run_again_and_again([file for _, file in files_read(options)], options["output"])
     several = every or len(names) > 1
     command = RunCommand(evaluators, several, options)
     with exit_on_interrupt():

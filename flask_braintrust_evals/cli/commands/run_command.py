@@ -13,6 +13,7 @@ from typing import Any
 import click
 
 from flask_braintrust_evals.cli.inputs.cases import CaseFile
+from flask_braintrust_evals.cli.inputs.files_read import files_read
 from flask_braintrust_evals.cli.inputs.selection import Selection
 from flask_braintrust_evals.cli.inputs.values import parse_parameters
 from flask_braintrust_evals.cli.judging.max_failures import MaxFailures
@@ -192,18 +193,15 @@ class RunCommand:
     def _files(self) -> list[tuple[Path, Callable[[Sequence[Outcome]], str]]]:
         """Return the files to write, and what makes their texts."""
         writers = {"junit": junit, "markdown": markdown, "html": html_report}
-        others = ("data", "params_file", "resume", "baseline", "failed_from")
-        used = {
-            f"--{name.removesuffix('_file').replace('_', '-')}": self.given[name]
-            for name in others
-            if self.given[name] is not None
-        }
+        used = files_read(self.given)
+        if self.given["resume"] is not None:
+            used.append(("--resume", Path(self.given["resume"])))
         files: list[tuple[Path, Callable[[Sequence[Outcome]], str]]] = []
         for name, writer in writers.items():
             path: Path | None = self.given[f"{name}_file"]
             if path is not None:
                 check_writable(path, f"--{name}", used)
-                used[f"--{name}"] = path
+                used.append((f"--{name}", path))
                 files.append((path, writer))
         return files
 

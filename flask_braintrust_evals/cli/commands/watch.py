@@ -7,9 +7,9 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
-from typing import IO, Any, NoReturn
+from typing import IO, NoReturn
 
 from flask_braintrust_evals.cli.stored_results.digests import own_files
 from flask_braintrust_evals.cli.terminal.interrupts import signal_of
@@ -18,16 +18,6 @@ from flask_braintrust_evals.cli.terminal.terminal import echo, styled
 INTERVAL = 0.3
 """Seconds between two looks at the files."""
 OPTION = "--watch"
-
-
-def watched_files(options: Mapping[str, Any]) -> list[Path]:
-    """Return the files that options name: of cases, of parameters and of earlier results."""
-    named = [options["data"], options["params_file"], options["baseline"], options["failed_from"]]
-    for option in options["parameters"]:
-        _, _, text = option.partition("=")
-        if text.startswith("@") and not text.startswith("@@"):
-            named.append(text[1:])
-    return [Path(each) for each in named if each not in (None, "-")]
 
 
 def run_again_and_again(files: Iterable[Path], output: IO[str] | None) -> NoReturn:

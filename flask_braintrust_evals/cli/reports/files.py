@@ -6,20 +6,20 @@ import errno
 import os
 import secrets
 import stat
-from collections.abc import Mapping
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
 import click
 
 
-def check_writable(path: Path, option: str, used: Mapping[str, str | Path]) -> None:
+def check_writable(path: Path, option: str, used: Iterable[tuple[str, Path]]) -> None:
     """Check that a file can be written, before what is to be in it is made.
 
     Args:
         path: the file.
         option: the option that names it, for messages.
-        used: the files that other options name, by these.
+        used: the other options that name files, and these.
 
     Raises:
         click.UsageError: it cannot be written, or another option names it, too.
@@ -33,7 +33,7 @@ def check_writable(path: Path, option: str, used: Mapping[str, str | Path]) -> N
     folder = _target(path).parent
     if not os.access(folder, os.W_OK):
         raise click.UsageError(f"{option}: {str(folder)!r} is not a writable folder")
-    for other, file in used.items():
+    for other, file in used:
         if os.path.realpath(file) == os.path.realpath(path):
             raise click.UsageError(
                 f"{other} and {option}: {str(path)!r} is named twice; it would be overwritten"

@@ -303,7 +303,7 @@ def test_a_file_that_cannot_be_written_is_an_error(kind: str) -> None:
 
 def test_a_file_that_another_option_names_is_not_overwritten(tmp_path: Path) -> None:
     (tmp_path / "link.csv").symlink_to(tmp_path / "cases.csv")
-    used = {"--data": str(tmp_path / "cases.csv"), "--resume": "/dev/null"}
+    used = [("--data", tmp_path / "cases.csv"), ("--resume", Path("/dev/null"))]
     with pytest.raises(click.UsageError, match="--data and --html: .* is named twice"):
         check_writable(tmp_path / "link.csv", "--html", used)
     check_writable(tmp_path / "report.html", "--html", used)
