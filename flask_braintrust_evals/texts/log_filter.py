@@ -69,7 +69,7 @@ def install() -> None:
             return type(logger).makeRecord(logger, *values, extra, sinfo)
         except Exception:
             record = logging.LogRecord(*values, sinfo)
-            vars(record).update(extra or {})
+            vars(record).update({**(extra or {}), **vars(record)})
             _report(record)
             return record
 
@@ -79,6 +79,8 @@ def install() -> None:
         except Exception:
             _report(record)
 
+    # Handlers that look for the caller skip the frames of logging, and no others.
+    handle.__code__ = handle.__code__.replace(co_filename=logging.__file__)
     logger.makeRecord = make_record  # type: ignore[method-assign]
     logger.handle = handle  # type: ignore[method-assign]
 

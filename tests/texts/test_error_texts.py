@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 from collections.abc import Iterator
 from typing import Any
@@ -224,6 +225,25 @@ def test_an_ordinary_record_keeps_its_arguments() -> None:
     assert OneRecordFilter().filter(record)
     assert record.args == ("ü",)
     assert record.exc_text is None
+
+
+def test_handlers_find_the_caller_of_a_log_call_behind_the_frames_of_logging() -> None:
+    class Walking(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            frame = inspect.currentframe()
+            assert frame is not None
+            while (frame := frame.f_back) and frame.f_code.co_filename == logging.__file__:
+                pass
+            callers.append(frame and frame.f_code.co_filename)
+
+    callers: list[str | None] = []
+    logger, handler = logging.getLogger("flask_braintrust_evals"), Walking()
+    logger.addHandler(handler)
+    try:
+        logger.warning("here")
+    finally:
+        logger.removeHandler(handler)
+    assert callers == [__file__]
 
 
 def test_a_log_call_raises_nothing_whatever_the_application_adds_to_logging(
