@@ -189,7 +189,7 @@ def parse_origins(key: str, value: Any) -> tuple[OriginPattern, ...]:
     allowed = (
         "a list of origins such as 'https://tools.example.com' (scheme, host and any unusual"
         " port, nothing after them) or of compiled patterns such as"
-        " re.compile(r'https://[a-z]+\\.example\\.com')"
+        " re.compile(r'https://[a-z]+\\.example\\.com') in app.config"
     )
     origins: list[OriginPattern] = []
     for origin in _strings(key, value, allowed):
@@ -207,8 +207,10 @@ def _is_origin(text: str) -> bool:
     parts = _split(text)
     if parts is None or parts.username is not None or text != text.lower():
         return False
-    # No browser sends a wildcard, or the port that a scheme has anyway.
-    if "*" in text or parts.port == {"http": 80, "https": 443}.get(parts.scheme, 0):
+    # No browser sends a wildcard, or the port that a scheme has anyway, or one in another form.
+    port = "" if parts.port is None else f":{parts.port}"
+    has_form = parts.netloc.endswith(port) and not parts.netloc.endswith(":")
+    if "*" in text or parts.port == {"http": 80, "https": 443}.get(parts.scheme, 0) or not has_form:
         return False
     return f"{parts.scheme}://{parts.netloc}" == text
 

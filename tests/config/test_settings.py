@@ -19,7 +19,7 @@ NAMES = "the id or the name of an organisation, a list of them, or '*' alone for
 ORIGINS = (
     "a list of origins such as 'https://tools.example.com' (scheme, host and any unusual port,"
     " nothing after them) or of compiled patterns such as"
-    " re.compile(r'https://[a-z]+\\.example\\.com')"
+    " re.compile(r'https://[a-z]+\\.example\\.com') in app.config"
 )
 HOSTS = "a list of hosts such as 'api.example.com', 'api.example.com:8443', '*.example.com'"
 IN_ASCII = "written as browsers send it, such as 'xn--bcher-kva.example'"
@@ -107,7 +107,7 @@ def wrong() -> Iterator[tuple[str, Any, str]]:
             yield key, ["https://y.dev", origin], ORIGINS
         for origin in ("https://x.dev?q", "//x.dev", "HTTPS://x.dev", "https://x.dev\n"):
             yield key, [origin], ORIGINS
-        for origin in ("https://*.x.dev", "https://x.dev:443", "http://x.dev:80"):
+        for origin in ("https://*.x.dev", "https://x.dev:443", "http://x.dev:80", "https://x.dev:"):
             yield key, [origin], ORIGINS
         yield key, [re.compile(b"https://x.dev")], ORIGINS
     for key in SWITCHES:
@@ -183,7 +183,7 @@ def test_space_around_an_address_is_refused_or_taken_away(address: str) -> None:
 
 @pytest.mark.parametrize(
     "origin",
-    ["http://[::1", "https://user@x.dev", "https://x.dev:port", "https://X.dev", "https://x y.dev"],
+    ["http://[::1", "https://user@x.dev", "https://x.dev:08", "https://X.dev", "https://x y.dev"],
 )
 def test_an_origin_that_no_browser_sends_is_refused(origin: str) -> None:
     text = refusal("BRAINTRUST_EVALS_ORIGINS", [origin])
