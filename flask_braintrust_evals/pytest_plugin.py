@@ -216,8 +216,9 @@ def _app_of(config: pytest.Config) -> Any:
         path = str(config.rootpath / str(name))
         problem = None
         try:
-            with Context(Command("pytest")):  # as for a command of flask, which serves nobody
-                config.stash[_app_key] = ScriptInfo(app_import_path=path).load_app()
+            info = ScriptInfo(app_import_path=path)
+            with Context(Command("pytest"), obj=info):  # as a command of flask, which serves nobody
+                config.stash[_app_key] = info.load_app()
         except NoAppException as error:
             problem = str(error)
         if problem is not None:  # not in the handler, so that pytest shows nothing else

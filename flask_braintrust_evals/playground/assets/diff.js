@@ -27,7 +27,9 @@ export function differing(pieces) {
   const last = pieces.length - 1;
   return pieces.map(({ kind, text }, at) => {
     if (kind !== "same" || text.length <= 3 * CONTEXT || !last) return { kind, text };
-    const [after, before] = [at ? `${text.slice(0, CONTEXT)}\n` : "", at < last ? `\n${text.slice(-CONTEXT)}` : ""];
+    const characters = [...text]; // of which some have two places in the text
+    const after = at ? `${characters.slice(0, CONTEXT).join("")}\n` : "";
+    const before = at < last ? `\n${characters.slice(-CONTEXT).join("")}` : "";
     return { kind, text: `${after}…${before}` };
   });
 }

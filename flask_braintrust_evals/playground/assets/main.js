@@ -91,7 +91,7 @@ async function arrive(fields) {
   if (mine !== turn) return;
   if (listed !== wanted) {
     show(byId("gone"), `The server has no evaluator “${wanted}”, and this browser no runs of it.`);
-    setPlace({ ...fields, evaluator: listed, run: run?.id }, { replace: true });
+    setPlace({ ...here(), case: run ? fields.case : "" }, { replace: true });
   }
   view.openCase(run ? fields.case : "");
 }
