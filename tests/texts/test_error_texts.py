@@ -230,10 +230,10 @@ def test_an_ordinary_record_keeps_its_arguments() -> None:
 def test_handlers_find_the_caller_of_a_log_call_behind_the_frames_of_logging() -> None:
     class Walking(logging.Handler):
         def emit(self, record: logging.LogRecord) -> None:
-            frame = inspect.currentframe()
-            assert frame is not None
-            while (frame := frame.f_back) and frame.f_code.co_filename == logging.__file__:
-                pass
+            here = inspect.currentframe()
+            frame = here and here.f_back
+            while frame and frame.f_code.co_filename == logging.__file__:
+                frame = frame.f_back
             callers.append(frame and frame.f_code.co_filename)
 
     callers: list[str | None] = []
