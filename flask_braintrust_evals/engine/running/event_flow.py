@@ -95,8 +95,8 @@ class EventFlow:
             time.sleep(0)
 
     def _is_followed_by_turns(self, event: Event) -> bool:
-        """Return whether the worker will wait for a turn soon, and the consumer waits for its own.
+        """Return whether the consumer waits for its turn, and the worker will wait for one, too.
 
-        A task that reports progress may go on for long.
+        It does so between the steps of a case. A task that reports progress may go on for long.
         """
         return self._turn_wait is not None and not isinstance(event, CaseProgress)
