@@ -1,18 +1,23 @@
 """The ids of spans, and how a tracer is told which ones to use.
 
-They come from the operating system. A task may call :func:`random.seed`, for results that can be
-repeated: with OpenTelemetry's generator of ids, its next cases would then replace each other.
+They come from a generator of their own. A task may call :func:`random.seed`, for results that can
+be repeated: with OpenTelemetry's generator of ids, its next cases would then replace each other.
 """
 
 from __future__ import annotations
 
 import os
+from random import Random
 from typing import NamedTuple
 
 from opentelemetry.context import Context, create_key
 from opentelemetry.sdk.trace.id_generator import IdGenerator
 
 _KEY = create_key("braintrust-evals-span-ids")
+# Not os.urandom, which lets go of Python's global lock: for each id, the threads of greenlets and
+# of coroutines would take turns.
+_random = Random()
+os.register_at_fork(after_in_child=_random.seed)
 
 
 class SpanIds(NamedTuple):
@@ -24,12 +29,12 @@ class SpanIds(NamedTuple):
 
 def new_span_id() -> int:
     """Return a random id of a span, which is never 0."""
-    return int.from_bytes(os.urandom(8), "big") or 1
+    return _random.getrandbits(64) or 1
 
 
 def new_ids() -> SpanIds:
     """Return random ids of a span that starts a trace."""
-    return SpanIds(int.from_bytes(os.urandom(16), "big") or 1, new_span_id())
+    return SpanIds(_random.getrandbits(128) or 1, new_span_id())
 
 
 class OwnIdGenerator(IdGenerator):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import random
+import textwrap
 import time
 from collections.abc import Callable
 from typing import Any
@@ -33,6 +34,7 @@ from flask_braintrust_evals.tracing.processor import RESOURCE
 from flask_braintrust_evals.tracing.sizes import span_size
 from flask_braintrust_evals.tracing.span_ids import OwnIdGenerator
 from flask_braintrust_evals.tracing.tracer import RecordingSpan, RecordingTracer
+from tests.support import python
 
 ABOVE = SpanContext(7, 8, is_remote=False, trace_flags=TraceFlags(1), trace_state=TraceState())
 LINKED = SpanContext(5, 6, is_remote=True)
@@ -189,6 +191,21 @@ def test_a_task_that_seeds_random_does_not_repeat_ids_and_is_not_disturbed() -> 
     finally:
         random.setstate(state)
     assert len(ids - {ABOVE.trace_id}) == 12
+
+
+@pytest.mark.slow
+def test_a_forked_process_does_not_repeat_ids_of_its_parent() -> None:
+    script = """
+    import os
+    from flask_braintrust_evals.tracing.span_ids import new_span_id
+    reading, writing = os.pipe()
+    if not os.fork():
+        os.write(writing, str(new_span_id()).encode())
+        os._exit(0)
+    os.wait()
+    print(int(os.read(reading, 100)) != new_span_id())
+    """
+    assert python(textwrap.dedent(script)) == "True\n"
 
 
 def test_nothing_that_is_meant_for_the_applications_telemetry_reaches_them(
