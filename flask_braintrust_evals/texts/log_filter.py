@@ -19,8 +19,6 @@ from .error_texts import stack_text
 from .safe_texts import safe_text
 
 LOGGER = "flask_braintrust_evals"
-_ERRORS = logging.Handler()
-"""Reports errors of logging as every handler does."""
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 _CONTROL_IN_LINES = re.compile(r"(?!\n)" + _CONTROL.pattern)
 
@@ -88,7 +86,8 @@ def install() -> None:
 def _report(record: logging.LogRecord) -> None:
     """Write the exception that is being handled, and the record that it was raised for."""
     with suppress(Exception):
-        _ERRORS.handleError(record)
+        # No handler of this module's own: it would be closed when the interpreter has half ended.
+        (logging.lastResort or logging.Handler()).handleError(record)
 
 
 def _escaped(match: re.Match[str]) -> str:
