@@ -233,7 +233,7 @@ def judged(output: Any) -> float:
         return 1.0
 
 
-own.evaluator("metered-scorer", scores=[judged, counted])(flaky)
+own.evaluator("metered-scorer", scores=[judged])(flaky)
 
 
 # --- Ways to call ---
