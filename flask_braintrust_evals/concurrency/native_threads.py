@@ -130,7 +130,7 @@ class NativeThreads(Executor):
         with self._lock:
             self._waiting.put(call.owner, call)
             self._unfinished += 1
-            is_wanted = self._accept()
+            is_wanted = self._count_accepting()
             self._alive += is_wanted
         if is_wanted and not self._start_thread() and not self._accepting and self.cancel(call):
             raise RuntimeError("can't start new thread")
@@ -159,7 +159,7 @@ class NativeThreads(Executor):
                 self._to_give_up.add(call)
                 return False
             self._note_given_up(call)
-            is_wanted = self._accept()
+            is_wanted = self._count_accepting()
             self._alive += is_wanted
         if is_wanted:
             self._start_thread()
@@ -171,8 +171,8 @@ class NativeThreads(Executor):
         self._accepting -= 1
         self._unfinished -= 1
 
-    def _accept(self) -> bool:
-        """Count one more thread that takes calls, if it is needed and allowed; return whether."""
+    def _count_accepting(self) -> bool:
+        """Count one more thread that takes calls, if one is needed and allowed; return if it is."""
         is_needed = self._accepting < min(self._unfinished, self._limit)
         self._accepting += is_needed
         return is_needed
@@ -251,7 +251,7 @@ class NativeThreads(Executor):
             self._given_up -= 1
             if self._to_give_up:
                 self._note_given_up(self._to_give_up.pop())
-            return self._accept()
+            return self._count_accepting()
 
     def _decide_to_end(self) -> bool:
         """Return whether the calling thread is not needed; it then no longer counts as accepting.

@@ -67,7 +67,7 @@ def _duplicate(name: str, known: Evaluator, other: Evaluator) -> str:
         )
     project = name.partition(" [experiment_name=")[0]
     if all(each.number_scorers and each.project == project for each in (known, other)):
-        # Another name would be another project, in which runs are recorded.
+        # Those of Eval(...), which alone number scorers: another name would be another project.
         advice = "another experiment_name, as Eval(...) names evaluators after their project"
     else:
         advice = f"another name, such as {name + '-2'!r}"

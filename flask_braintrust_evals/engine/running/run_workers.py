@@ -129,14 +129,15 @@ class RunWorkers:
     # --- On the thread of a worker ---
 
     def _work(self, number: int) -> None:
-        has_place, is_counted = True, True
+        has_place, is_first = True, True
         try:
             while self.may_begin():
                 wait_for_turn(Turn.BEGIN)
-                if not is_counted and not self._may_ask_again():
+                # Before its first case, it is counted since it was started.
+                if not is_first and not self._may_ask_again():
                     break
                 job = self.source.take()
-                is_counted = False
+                is_first = False
                 self._note_asked()
                 if job is None:
                     break

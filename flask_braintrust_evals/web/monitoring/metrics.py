@@ -90,6 +90,7 @@ class ServerMetrics(RunObserver):
         if _made is None:
             _made = _Instruments()
         self._instruments = _made
+        self._has_failed = False
 
     def run_ended(self, record: RunRecord) -> None:
         if record.evaluator == PROBE.name or not _is_measured():
@@ -97,7 +98,7 @@ class ServerMetrics(RunObserver):
         about = {EVALUATOR: record.evaluator, OUTCOME: record.outcome}
         if record.error_type is not None:
             about[ERROR_TYPE] = record.error_type
-        with _failures_logged():
+        with self._failure_logged():
             self._instruments.runs.record(record.duration, about)
             for scorer, count in record.summary.scorer_errors.items():
                 name = scorer if scorer in record.own_scorers else OTHER
@@ -118,19 +119,20 @@ class ServerMetrics(RunObserver):
                 about[OUTCOME] = "cancelled"
             elif result.error is not None:
                 about |= {OUTCOME: "failed", ERROR_TYPE: result.error.type}
-            with _failures_logged():
+            with self._failure_logged():
                 cases.record(result.duration, about)
 
         return note
 
-
-@contextmanager
-def _failures_logged() -> Iterator[None]:
-    """Log what instruments raise: those of a provider other than OpenTelemetry's own may do so."""
-    try:
-        yield
-    except Exception:
-        logger.exception("a metric could not be recorded")
+    @contextmanager
+    def _failure_logged(self) -> Iterator[None]:
+        """Log what instruments raise, once: those of other providers than OpenTelemetry's may."""
+        try:
+            yield
+        except Exception:
+            if not self._has_failed:  # each case would have a traceback
+                self._has_failed = True
+                logger.exception("a metric could not be recorded; this is logged once")
 
 
 def _is_measured() -> bool:
