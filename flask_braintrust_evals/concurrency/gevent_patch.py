@@ -91,6 +91,27 @@ def start_thread(work: Callable[[], None], name: str) -> None:
     threading.Thread(target=work, name=name, daemon=True).start()
 
 
+def spawn(work: Callable[[], None], name: str) -> None:
+    """Run ``work`` in a greenlet; in a thread of its own where gevent has not patched.
+
+    Other than by :func:`start_thread`, ``threading.current_thread()`` is one of its dummies in a
+    greenlet: an object for each of them, whose start others wait for, takes three times as long.
+
+    Args:
+        work: what to run; an exception that it raises is printed.
+        name: the name of the thread or the greenlet.
+
+    Raises:
+        RuntimeError: the system has no more threads.
+    """
+    if not is_patched():
+        start_thread(work, name)
+        return
+    greenlet = sys.modules["gevent"].Greenlet(work)
+    greenlet.name = name
+    greenlet.start()
+
+
 def real_thread_id() -> int:
     """Return the id of the operating system's thread, which all of its greenlets share."""
     return int(_original_get_ident())

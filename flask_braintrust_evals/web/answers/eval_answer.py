@@ -10,7 +10,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from flask_braintrust_evals.concurrency.gevent_patch import start_thread
+from flask_braintrust_evals.concurrency.gevent_patch import spawn
 from flask_braintrust_evals.concurrency.job import DeadlineError, Job
 from flask_braintrust_evals.engine.running.run_state import RunState
 from flask_braintrust_evals.engine.values.events import (
@@ -182,7 +182,7 @@ class EvalRun:
         """Run ``work`` in a thread; yield an empty list every ``heartbeat`` seconds meanwhile."""
         job: Job[T] = Job()
         try:
-            start_thread(functools.partial(job.run, work), "eval-end")
+            spawn(functools.partial(job.run, work), "eval-end")
         except RuntimeError:  # the system has no more threads
             return work()
         while True:

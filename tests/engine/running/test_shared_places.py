@@ -127,7 +127,7 @@ def threads_left(monkeypatch: pytest.MonkeyPatch, count: int, error: Exception =
 
     with monkeypatch.context() as patched:
         patched.setattr(
-            "flask_braintrust_evals.engine.running.run_workers.start_thread", start_if_left
+            "flask_braintrust_evals.engine.running.run_workers.spawn", start_if_left
         )
         yield
 

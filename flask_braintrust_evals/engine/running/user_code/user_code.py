@@ -8,7 +8,7 @@ import inspect
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from contextvars import Token
 from typing import Any
 
@@ -17,7 +17,7 @@ from opentelemetry.context import Context
 from opentelemetry.trace import INVALID_SPAN, Span, set_span_in_context
 
 from flask_braintrust_evals.concurrency.cancellation import Cancellation
-from flask_braintrust_evals.concurrency.gevent_patch import is_patched, start_thread
+from flask_braintrust_evals.concurrency.gevent_patch import is_patched, spawn
 from flask_braintrust_evals.concurrency.held_scope import holding
 from flask_braintrust_evals.concurrency.job import DeadlineError, Job
 from flask_braintrust_evals.concurrency.loops import greenlet_loops
@@ -208,8 +208,11 @@ class UserCode:
                 raise
             if not is_awaitable(returned):
                 return returned
-            with reports.through_job() if reports is not None else nullcontext() as job:
-                return background_loop().run(returned, cancellation, job, deadline, self.evaluator)
+            run = background_loop().run
+            if reports is None:
+                return run(returned, cancellation, None, deadline, self.evaluator)
+            with reports.through_job() as job:
+                return run(returned, cancellation, job, deadline, self.evaluator)
         finally:
             wait_for_turn(Turn.CONTINUE)
 
@@ -258,7 +261,7 @@ class UserCode:
         """
         if self.in_real_threads:
             return self._blocking_calls.start(work, job)
-        start_thread(work, name)
+        spawn(work, name)
         return None
 
     def failure(self, what: str, error: BaseException, ref: CaseRef) -> CaseError:
