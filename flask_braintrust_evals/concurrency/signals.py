@@ -13,9 +13,8 @@ import sys
 from collections import deque
 from contextlib import suppress
 from typing import Any, Protocol
-from weakref import WeakKeyDictionary
 
-from .gevent_patch import is_patched, new_lock, real_thread_id
+from .gevent_patch import is_patched, new_lock, original, real_thread_id
 
 
 class Signal(Protocol):
@@ -68,7 +67,7 @@ class GreenletSignal:
 
     def wait(self, seconds: float | None = None) -> bool:
         wakes = self._wakes
-        hub = sys.modules["gevent"].get_hub()
+        hub = wakes.hub
         waiter = self._waiter = sys.modules["gevent.hub"].Waiter(hub)
         timer = None
         wakes.add_waiting()
@@ -97,18 +96,19 @@ class _Wakes:
     """The greenlets of one thread that wait for signals which have been set.
 
     Args:
-        loop: the loop of the thread's hub.
+        hub: the thread's.
     """
 
-    def __init__(self, loop: Any) -> None:
-        self._loop = loop
+    def __init__(self, hub: Any) -> None:
+        self.hub = hub
+        self._loop = hub.loop
         self._thread = real_thread_id()
         self._woken: deque[Any] = deque()
         self._expects_drain = False
         self._waiting = 0
         # Only this can be used from other threads. While it is started, the hub knows that there is
         # something to wait for: it takes itself for deadlocked otherwise.
-        self._watcher = loop.async_()
+        self._watcher = self._loop.async_()
 
     def add_waiting(self) -> None:
         self._waiting += 1
@@ -147,16 +147,20 @@ class _Wakes:
             woken.popleft().switch(None)
 
 
-_wakes: WeakKeyDictionary[Any, _Wakes] = WeakKeyDictionary()
+_of_thread: Any = original("_thread", "_local")()
 
 
 def _wakes_of_this_thread() -> _Wakes:
     hub = sys.modules["gevent"].get_hub()
-    wakes = _wakes.get(hub)
-    if wakes is None:
-        wakes = _wakes[hub] = _Wakes(hub.loop)
+    wakes: _Wakes | None = getattr(_of_thread, "wakes", None)
+    if wakes is None or wakes.hub is not hub:
+        wakes = _of_thread.wakes = _Wakes(hub)
     return wakes
 
 
-# The greenlets that wait in a forked child are those of its parent, and nobody wakes them there.
-os.register_at_fork(after_in_child=_wakes.clear)
+def _forget() -> None:
+    # The greenlets that wait in a forked child are those of its parent: nobody wakes them there.
+    _of_thread.__dict__.clear()
+
+
+os.register_at_fork(after_in_child=_forget)

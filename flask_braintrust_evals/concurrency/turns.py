@@ -16,9 +16,8 @@ import time
 from collections import deque
 from enum import IntEnum
 from typing import Any
-from weakref import WeakKeyDictionary
 
-from .gevent_patch import is_patched
+from .gevent_patch import is_patched, original
 
 SLICE = 0.005
 """Seconds that the greenlets of cases may run at a stretch."""
@@ -74,26 +73,31 @@ _Queue = deque[TurnWait]
 
 
 class _Queues:
-    """The greenlets of one thread that wait for their turn, by priority."""
+    """The greenlets of one thread that wait for their turn, by priority.
 
-    def __init__(self) -> None:
+    Args:
+        hub: the thread's.
+    """
+
+    def __init__(self, hub: Any) -> None:
+        self.hub = hub
         self._waiting: tuple[_Queue, ...] = tuple(deque() for _ in Turn)
         self._expects_to_run = False
         self._ends = 0.0
         self._next: Any = None
 
-    def wait(self, hub: Any, turn: Turn, wait: TurnWait | None) -> None:
+    def wait(self, turn: Turn, wait: TurnWait | None) -> None:
         now = time.monotonic()
         if not self._expects_to_run:
             self._expects_to_run = True
             self._ends = now + SLICE
-            hub.loop.run_callback(self._run, hub)
+            self.hub.loop.run_callback(self._run)
         elif now >= self._ends:
-            waiter = sys.modules["gevent.hub"].Waiter(hub)
+            waiter = sys.modules["gevent.hub"].Waiter(self.hub)
             (wait or TurnWait()).begin(waiter, now, self._waiting, turn)
             waiter.get()
 
-    def _run(self, hub: Any) -> None:
+    def _run(self) -> None:
         """Run waiting greenlets for one slice. Called by gevent's hub, between other callbacks."""
         self.cancel()
         now = time.monotonic()
@@ -108,8 +112,8 @@ class _Queues:
         if queue is not None:
             # By a timer, which gevent looks at when it has also looked at sockets and other timers.
             # Of callbacks it may run fifty before that, each of them a slice.
-            self._next = hub.loop.timer(0)
-            self._next.start(self._run, hub)
+            self._next = self.hub.loop.timer(0)
+            self._next.start(self._run)
 
     def cancel(self) -> None:
         """Do not run the next slice, if one is to be run."""
@@ -132,7 +136,7 @@ class _Queues:
         return None
 
 
-_queues: WeakKeyDictionary[Any, _Queues] = WeakKeyDictionary()
+_of_thread: Any = original("_thread", "_local")()
 
 
 def wait_for_turn(turn: Turn, wait: TurnWait | None = None) -> None:
@@ -147,10 +151,10 @@ def wait_for_turn(turn: Turn, wait: TurnWait | None = None) -> None:
     if not is_patched():
         return
     hub = sys.modules["gevent"].get_hub()
-    queues = _queues.get(hub)
-    if queues is None:
-        queues = _queues[hub] = _Queues()
-    queues.wait(hub, turn, wait)
+    queues: _Queues | None = getattr(_of_thread, "queues", None)
+    if queues is None or queues.hub is not hub:
+        queues = _of_thread.queues = _Queues(hub)
+    queues.wait(turn, wait)
 
 
 def wait_after(size: int) -> None:
@@ -166,9 +170,9 @@ def let_others_run() -> None:
 
 def _forget() -> None:
     """Leave the greenlets of the parent to the parent: called in a forked child."""
-    for queues in list(_queues.values()):
+    queues = _of_thread.__dict__.pop("queues", None)
+    if queues is not None:
         queues.cancel()
-    _queues.clear()
 
 
 os.register_at_fork(after_in_child=_forget)
