@@ -18,6 +18,7 @@ from flask_braintrust_evals.engine.values.events import (
     TaskFinished,
 )
 from flask_braintrust_evals.engine.values.results import CaseRef
+from tests.support import in_time
 
 REF = CaseRef("id", 0, 0, None)
 STARTED = CaseStarted(REF, EvalCase("in"))
@@ -38,7 +39,7 @@ class Flow(EventFlow):
         monkeypatch.setattr(event_flow, "is_patched", lambda: True)
         monkeypatch.setattr(event_flow, "wait_for_turn", self._wait)
         monkeypatch.setattr(TurnWait, "move_to", lambda _, turn: self.turns.append(turn))
-        super().__init__(None)
+        super().__init__(workers=1, idle_after=None)
 
     def emit(self, event: Event, after: float = 2 * MAX_SLICE) -> None:
         self.now += after
@@ -70,6 +71,13 @@ def test_workers_let_the_consumer_notice_events_and_then_leave_it_alone(
     flow.emit(RESULT)
     flow.emit(RESULT)
     assert flow.pauses == [0, 0, 0, 0]
+
+
+def test_the_events_of_one_case_of_each_worker_may_wait() -> None:
+    flow = EventFlow(workers=40, idle_after=None)
+    emit = flow.emitter(0)
+    in_time(lambda: [emit(RESULT) for _ in range(3 * 40)])  # they would wait for ever
+    assert len(flow.take()[0]) == 3 * 40
 
 
 def test_a_first_result_moves_a_consumer_that_waits_for_its_turn(
