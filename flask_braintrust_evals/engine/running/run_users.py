@@ -9,7 +9,12 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 
-from flask_braintrust_evals.concurrency.gevent_patch import new_event, set_event, start_thread
+from flask_braintrust_evals.concurrency.gevent_patch import (
+    new_event,
+    new_lock,
+    set_event,
+    start_thread,
+)
 from flask_braintrust_evals.concurrency.timers import Timer, call_later
 
 logger = logging.getLogger("flask_braintrust_evals")
@@ -54,7 +59,7 @@ class RunUsers:
     def __init__(self, name: str, close_source: Callable[[], None]) -> None:
         self._name = name
         self._close_source = close_source
-        self._lock = threading.Lock()
+        self._lock = new_lock()
         self._numbers = itertools.count(1)
         self._present = {CONSUMER}
         self._let_go: set[int] = set()
@@ -98,13 +103,14 @@ class RunUsers:
             no_workers, unused = self._present <= {CONSUMER}, not self._present
         if is_late:
             self._note_late(user)
+        if not no_workers:  # of most workers, without a stack of callbacks, which takes longer
+            return False
         with ExitStack() as afterwards:  # also if the caller is interrupted
             if unused:
                 afterwards.callback(self._close_source_if_unused)
                 afterwards.callback(self._release)
-            if no_workers:
-                set_event(self.no_workers)
-        return no_workers
+            set_event(self.no_workers)
+        return True
 
     def let_go_after(self, seconds: float) -> None:
         """Let all users go that are left in ``seconds`` seconds. Called when the run has ended."""

@@ -33,7 +33,7 @@ from flask_braintrust_evals.serialization.json_writing import dumps_or_reason
 from flask_braintrust_evals.texts.error_texts import error_text, stack_text
 from flask_braintrust_evals.texts.safe_texts import clean_text
 from flask_braintrust_evals.tracing import semconv
-from flask_braintrust_evals.tracing.span_ids import SpanIds, with_ids
+from flask_braintrust_evals.tracing.span_ids import SpanIds
 
 MAX_KNOWN = 100
 """Names of spans, each with its type, whose ``braintrust.span_attributes`` are kept as JSON."""
@@ -130,19 +130,21 @@ class EvalTracer:
         if context is not None:
             recorded[semconv.CONTEXT] = context
         name = clean_text(name)
-        # Never in the current context: a case must not become a part of the request's trace.
-        if parent is None:
-            above = Context() if ids is None else with_ids(ids)
-            links = None if self.link is None else [Link(self.link)]
-            return self.tracer.start_span(
-                name, above, attributes=recorded, links=links, start_time=start_time
-            )
+        links = None if parent is not None or self.link is None else [Link(self.link)]
         if self._start_below is not None:
             return self._start_below(
-                parent.get_span_context(), name, attributes=recorded, start_time=start_time
+                None if parent is None else parent.get_span_context(),
+                name,
+                attributes=recorded,
+                links=links,
+                start_time=start_time,
+                ids=ids,
             )
-        above = set_span_in_context(parent, Context())
-        return self.tracer.start_span(name, above, attributes=recorded, start_time=start_time)
+        # Never in the current context: a case must not become a part of the request's trace.
+        above = Context() if parent is None else set_span_in_context(parent, Context())
+        return self.tracer.start_span(
+            name, above, attributes=recorded, links=links, start_time=start_time
+        )
 
     def _span_attributes(self, name: str, kind: str | None, extra: Mapping[str, Any] | None) -> str:
         """Return ``braintrust.span_attributes`` as JSON; those of most cases are the same."""

@@ -12,7 +12,7 @@ from opentelemetry.trace import INVALID_SPAN, Span, get_current_span
 from .eval_tracer import EvalTracer
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True, eq=False)  # not frozen: see Event
 class SpanScope:
     """The task, scorer or classifier of a case that user code runs in.
 

@@ -127,12 +127,9 @@ class CaseScorer:
         ]
         slow = [run for run, took in zip(runs, self._seconds, strict=True) if took > QUICK_SECONDS]
         # The last slow one need not have a thread, since this one only waits.
-        threads = len(slow) if is_patched() else MAX_THREADS
-        queued = deque(run.prepare() for run in slow[:-1][threads:])
-        for run in slow[:-1][:threads]:
-            run.start(in_thread=True, then=functools.partial(_call_queued, queued))
+        queued = _start_threads(slow[:-1])
         # Quick ones first.
-        for run in (*[run for run in runs if run not in slow], *slow[-1:]):
+        for run in [*[run for run in runs if run not in slow], *slow[-1:]] if slow else runs:
             run.start(in_thread=False)
         _call_queued(queued)
         for index, run in enumerate(runs):
@@ -211,9 +208,18 @@ class CaseScorer:
         return CaseTrace(finished, recorded_in, format_trace_id(context.trace_id), metrics)
 
 
+def _start_threads(runs: Sequence[ScorerRun]) -> deque[Callable[[], None]]:
+    """Start a thread for each of these; return the calls of those for which there is none."""
+    threads = len(runs) if is_patched() else MAX_THREADS
+    queued = deque(run.prepare() for run in runs[threads:])
+    for run in runs[:threads]:
+        run.start(in_thread=True, then=functools.partial(_call_queued, queued))
+    return queued
+
+
 def _call_queued(calls: deque[Callable[[], None]]) -> None:
     """Make the calls that no other thread has begun."""
-    while True:
+    while calls:
         try:
             call = calls.popleft()
         except IndexError:
