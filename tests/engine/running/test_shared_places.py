@@ -126,9 +126,7 @@ def threads_left(monkeypatch: pytest.MonkeyPatch, count: int, error: Exception =
         start_thread(work, name)
 
     with monkeypatch.context() as patched:
-        patched.setattr(
-            "flask_braintrust_evals.engine.running.run_workers.spawn", start_if_left
-        )
+        patched.setattr("flask_braintrust_evals.engine.running.run_workers.spawn", start_if_left)
         yield
 
 
