@@ -77,13 +77,13 @@ def _of_scorers(result: CaseResult) -> Iterator[bytes]:
     yield b',"expected":'
     yield _json(case.expected)
     yield b',"metadata":'
-    yield _json(result.metadata)
+    yield _json(result.metadata) if result.metadata else b"{}"
     yield b',"output":'
     yield result.output_data or b"null"
     yield b',"id":'
     yield _json(case.id)
     yield b',"tags":'
-    yield encoded_or_reason(result.tags)
+    yield encoded_or_reason(result.tags) if result.tags else b"[]"
     yield b"}"
 
 
@@ -124,10 +124,13 @@ def record_scores(span: Span, scores: list[Score]) -> None:
     """
     if not span.is_recording():
         return
-    fields = {score.name: {"score": score.score} for score in scores}
-    set_json(span, semconv.OUTPUT, fields if len(scores) != 1 else {"score": scores[0].score})
-    merge_json(span, semconv.SCORES, {score.name: score.score for score in scores})
+    values = {score.name: score.score for score in scores}
     metadata = {score.name: score.metadata for score in scores if score.metadata}
+    if len(scores) == 1:
+        set_json(span, semconv.OUTPUT, {"score": scores[0].score})
+    else:
+        set_json(span, semconv.OUTPUT, {name: {"score": value} for name, value in values.items()})
+    merge_json(span, semconv.SCORES, values)
     if metadata:
         merge_json(span, semconv.METADATA, metadata if len(scores) != 1 else scores[0].metadata)
 

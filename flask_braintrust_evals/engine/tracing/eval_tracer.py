@@ -102,7 +102,7 @@ class EvalTracer:
         kind: str | None,
         parent: Span | None = None,
         *,
-        extra: Mapping[str, Any] | None = None,
+        extra: Mapping[str, str] | None = None,
         attributes: Mapping[str, Any] | None = None,
         context: str | None = None,
         start_time: int | None = None,
@@ -146,20 +146,17 @@ class EvalTracer:
             name, above, attributes=recorded, links=links, start_time=start_time
         )
 
-    def _span_attributes(self, name: str, kind: str | None, extra: Mapping[str, Any] | None) -> str:
+    def _span_attributes(self, name: str, kind: str | None, extra: Mapping[str, str] | None) -> str:
         """Return ``braintrust.span_attributes`` as JSON; those of most cases are the same."""
-        entries = tuple(extra.items()) if extra else ()
-        # Of texts only: 1 and True would be the same key.
-        may_be_kept = not entries or all(type(value) is str for _, value in entries)
-        key = (name, kind, entries) if may_be_kept else None
-        known = None if key is None else self._known.get(key)
+        key = name, kind, tuple(extra.items()) if extra else ()
+        known = self._known.get(key)
         if known is not None:
             return known
         kinds = {**self.span_attributes, "type": kind, "name": name, **(extra or {})}
         if kind is None:
             del kinds["type"]
         text = dumps_or_reason(kinds)
-        if key is not None and len(self._known) < MAX_KNOWN:
+        if len(self._known) < MAX_KNOWN:
             self._known[key] = text
         return text
 

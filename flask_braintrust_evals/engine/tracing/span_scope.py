@@ -25,7 +25,7 @@ class SpanScope:
     """
 
     tracer: EvalTracer
-    inherited: Mapping[str, Any] = field(default_factory=dict)
+    inherited: Mapping[str, str] = field(default_factory=dict)
     org_url: str | None = None
     span: Span = INVALID_SPAN
 

@@ -66,7 +66,7 @@ def test_what_belongs_to_the_run_cannot_change_what_a_span_is(spans: Spans) -> N
 
 def test_further_entries_are_those_of_each_span_alone(spans: Spans) -> None:
     tracer = EvalTracer(spans.tracer)
-    given: list[dict[str, Any] | None] = [{"a": 1}, {"a": True}, {"a": "x"}, {"a": "y"}, None]
+    given: list[dict[str, str] | None] = [{"a": "x"}, {"a": "y"}, {"b": "x"}, None]
     for extra in 2 * given:  # the second time, some are known
         tracer.start("s", "tool", extra=extra).end()
 
