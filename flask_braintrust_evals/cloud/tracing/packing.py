@@ -10,13 +10,13 @@ from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans
 
 from flask_braintrust_evals.concurrency.gevent_patch import new_lock
 
-from .encoder import OtlpChunk
+from .encoder import Envelope, OtlpChunk
 
 
 def pack(chunk: OtlpChunk) -> dict[str, Any]:
     """Return encoded spans as JSON: ``envelope`` and ``spans`` in base64, and their ``count``."""
     return {
-        "envelope": base64.b64encode(chunk.envelope.SerializeToString()).decode(),
+        "envelope": base64.b64encode(chunk.envelope.message.SerializeToString()).decode(),
         "spans": base64.b64encode(chunk.spans).decode(),
         "count": chunk.count,
     }
@@ -30,7 +30,7 @@ class Unpacker:
     """
 
     def __init__(self) -> None:
-        self._envelopes: dict[str, Any] = {}
+        self._envelopes: dict[str, Envelope] = {}
         self._lock = new_lock()
 
     def chunk(self, packed: Mapping[str, Any]) -> OtlpChunk:
@@ -39,6 +39,6 @@ class Unpacker:
         with self._lock:
             envelope = self._envelopes.get(key)
             if envelope is None:
-                envelope = ResourceSpans.FromString(base64.b64decode(key))
+                envelope = Envelope.of(ResourceSpans.FromString(base64.b64decode(key)))
                 self._envelopes[key] = envelope
-        return OtlpChunk.of(envelope, base64.b64decode(packed["spans"]), packed["count"])
+        return OtlpChunk(envelope, base64.b64decode(packed["spans"]), packed["count"])

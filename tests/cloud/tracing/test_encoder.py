@@ -30,6 +30,7 @@ from flask_braintrust_evals.cloud.tracing.encoder import (
     OtlpEncoder,
     export_request,
 )
+from flask_braintrust_evals.cloud.tracing.plain_spans import plain_span
 
 Change = Callable[[Span], None]
 
@@ -98,6 +99,16 @@ def test_plain_spans_are_the_same_bytes() -> None:
     for number in range(20):
         plain(recorded, number)
 
+    assert encode(recorded.spans) == encode_spans(recorded.spans).SerializeToString()
+
+
+def test_texts_of_all_lengths_are_the_same_bytes() -> None:
+    recorded = Recorded()
+    for size in (0, *range(100, 130), *range(16360, 16386)):
+        texts = {"x" * size or "x": "x" * size, "ä": "é☃" * size}
+        recorded.tracer.start_span("x" * size or "x", attributes=texts).end()
+
+    assert all(map(plain_span, recorded.spans))
     assert encode(recorded.spans) == encode_spans(recorded.spans).SerializeToString()
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from flask_braintrust_evals.cloud.tracing import exporter
-from flask_braintrust_evals.cloud.tracing.encoder import OtlpChunk
+from flask_braintrust_evals.cloud.tracing.encoder import Envelope, OtlpChunk
 from flask_braintrust_evals.cloud.tracing.exporter import (
     ATTEMPT_TIMEOUT,
     BATCH_BYTES,
@@ -47,7 +47,7 @@ def failure(transient: bool) -> CloudError:
 
 def fill(outbox: SpanExporter[OtlpChunk], count: int, size: int = 100) -> None:
     for number in range(count):
-        outbox.add(OtlpChunk(f"span {number}", bytes(size), 1))
+        outbox.add(OtlpChunk(Envelope(f"span {number}", 0), bytes(size), 1))
 
 
 def test_nothing_is_sent_before_a_batch_is_full() -> None:
@@ -74,8 +74,8 @@ def test_what_was_encoded_together_is_sent_together_and_counts_as_what_it_is() -
     intake = Intake(failure(False))
     outbox = SpanExporter(intake)
     for _ in range(5):
-        outbox.add(OtlpChunk("case", b"", BATCH_SPANS // 2 - 1))
-    outbox.add(OtlpChunk("case", b"", BATCH_SPANS + 1))
+        outbox.add(OtlpChunk(Envelope("case", 0), b"", BATCH_SPANS // 2 - 1))
+    outbox.add(OtlpChunk(Envelope("case", 0), b"", BATCH_SPANS + 1))
     outbox.flush(5)
     assert outbox.lost == 2 * (BATCH_SPANS // 2 - 1)
     assert [len(batch) for batch in intake.batches] == [2, 1, 1]
@@ -95,7 +95,7 @@ def test_a_temporary_failure_keeps_the_order_and_loses_nothing() -> None:
     outbox = SpanExporter(intake)
     fill(outbox, BATCH_SPANS + 3)
     outbox.flush(10)
-    names = [span.envelope for batch in intake.batches for span in batch]
+    names = [span.envelope.message for batch in intake.batches for span in batch]
     assert names == [f"span {number}" for number in range(BATCH_SPANS + 3)]
     assert outbox.lost == 0
 
@@ -171,7 +171,7 @@ def test_attempts_that_fail_together_begin_one_pause(
     threads = []
     for error, seconds in zip(failures, asked, strict=True):
         error.retry_after = seconds
-        outbox.add(OtlpChunk("spans", b"", BATCH_SPANS))
+        outbox.add(OtlpChunk(Envelope("spans", 0), b"", BATCH_SPANS))
         threads.append(threading.Thread(target=outbox.send_full_batches, daemon=True))
         threads[-1].start()
         assert sending.reaches(len(threads))
