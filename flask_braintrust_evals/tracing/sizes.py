@@ -27,8 +27,11 @@ def span_size(span: ReadableSpan) -> int:
     size += attributes_size(plain_attributes(span))
     if span.context is not None and span.context.trace_state:
         size += text_size(span.context.trace_state.to_header())
-    size += sum(map(event_size, span.events))
-    return size + sum(map(link_size, span.links))
+    for event in span.events:  # most spans have none
+        size += event_size(event)
+    for link in span.links:
+        size += link_size(link)
+    return size
 
 
 def event_size(event: Event) -> int:

@@ -43,14 +43,15 @@ _SPAN_ID = _tag(2, _SIZED) + _varint(8)
 _PARENT_ID = _tag(4, _SIZED) + _varint(8)
 _NAME = _tag(5, _SIZED)
 _KIND = _tag(6, _VARINT) + _varint(SpanKind.INTERNAL.value + 1)  # OTLP's 0 is "unspecified"
-_START, _END = _tag(7, _FIXED64), _tag(8, _FIXED64)
+_KIND_AND_START, _END = _KIND + _tag(7, _FIXED64), _tag(8, _FIXED64)
 _ATTRIBUTE = _tag(9, _SIZED)
 _STATUS = _tag(15, _SIZED) + _varint(0)
 _FLAGS = _tag(16, _FIXED32) + struct.pack("<I", SpanFlags.SPAN_FLAGS_CONTEXT_HAS_IS_REMOTE_MASK)
+_LAST = _STATUS + _FLAGS
 # KeyValue and AnyValue
 _KEY, _VALUE, _TEXT = _tag(1, _SIZED), _tag(2, _SIZED), _tag(1, _SIZED)
 
-_TIMES = struct.Struct("<sQsQ")
+_TIMES = struct.Struct("<3sQsQ")
 
 
 def plain_span(span: ReadableSpan) -> bytes | None:
@@ -69,22 +70,26 @@ def plain_span(span: ReadableSpan) -> bytes | None:
         or span.dropped_links
     ):
         return None
-    pieces = [_TRACE_ID, context.trace_id.to_bytes(16, "big")]
-    pieces += _SPAN_ID, context.span_id.to_bytes(8, "big")
-    if parent is not None:
-        pieces += _PARENT_ID, parent.span_id.to_bytes(8, "big")
     encoded = str.encode  # not the value's own method: it may be no text
     try:
         text = encoded(span.name)
-        pieces += start_of(_NAME, len(text)), text
-        pieces += _KIND, _TIMES.pack(_START, span.start_time, _END, span.end_time)
+        pieces = [
+            _TRACE_ID,
+            context.trace_id.to_bytes(16, "big"),
+            _SPAN_ID,
+            context.span_id.to_bytes(8, "big"),
+            b"" if parent is None else _PARENT_ID + parent.span_id.to_bytes(8, "big"),
+            start_of(_NAME, len(text)),
+            text,
+            _TIMES.pack(_KIND_AND_START, span.start_time, _END, span.end_time),
+        ]
         for key, value in plain_attributes(span).items():
             name, text = encoded(key), encoded(value)
             before, after = _around_name(len(name), len(text))
             pieces += before, name, after, text
     except (TypeError, UnicodeEncodeError, struct.error):
         return None
-    pieces += _STATUS, _FLAGS
+    pieces.append(_LAST)
     data = b"".join(pieces)
     return start_of(_SPAN, len(data)) + data
 
