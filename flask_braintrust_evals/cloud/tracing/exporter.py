@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Generic, Protocol, TypeVar
 
+from flask_braintrust_evals.concurrency.gevent_patch import new_lock
 from flask_braintrust_evals.errors import CloudError
 
 from .limits import MAX_SPAN_BYTES
@@ -74,14 +75,11 @@ class SpanExporter(Generic[C]):
         If the queue is full, the calling thread first sends a batch. If it runs an event loop, or
         if the pause after a failure is not over, the spans are dropped and counted in ``lost``.
         """
-        while True:
-            with self._changed:
-                if self._queue.has_room_for(chunk):
-                    self._queue.append(chunk)
-                    return
-                if self._backoff.is_on() or on_event_loop():
+        while not self._queue.append(chunk):
+            if self._backoff.is_on() or on_event_loop():
+                with self._changed:
                     self.lost += chunk.count
-                    return
+                return
             self._send_batch(time.monotonic() + ATTEMPT_TIMEOUT)
 
     def send_full_batches(self) -> None:
@@ -98,9 +96,8 @@ class SpanExporter(Generic[C]):
         deadline = time.monotonic() + ATTEMPT_TIMEOUT
         last = self._queue.appended
         while not self._backoff.is_on() and time.monotonic() < deadline:
-            with self._changed:
-                if not self._queue.has_any_up_to(last):
-                    break
+            if not self._queue.has_any_up_to(last):
+                break
             self._send_batch(deadline)
         with self._changed:
             of_others = set(self._under_way)
@@ -123,8 +120,8 @@ class SpanExporter(Generic[C]):
                     self._changed.wait(max(0.0, min(wake, deadline) - now))
                     continue
             self._send_batch(deadline, deadline)
+        dropped = self._queue.clear()
         with self._changed:
-            dropped, self._queue = self._queue.spans, _Queue()
             self.lost += dropped
         if dropped:
             logger.warning(
@@ -145,10 +142,10 @@ class SpanExporter(Generic[C]):
                 return
             if self._backoff.is_on():  # since what was waited for has failed
                 return
-            batch = self._queue.take_batch()
+            batch, size = self._queue.take_batch()
             if not batch:
                 return
-            self._under_way[attempt] = sum(chunk.size for chunk in batch)
+            self._under_way[attempt] = size
         try:
             self._settle(batch, self._error_of(batch, end_by))
         finally:
@@ -191,7 +188,9 @@ class SpanExporter(Generic[C]):
 
 @dataclass
 class _Queue(Generic[C]):
-    """The chunks that are to be sent, with the number of their spans and bytes.
+    """The chunks that are to be sent, with the number of their spans and bytes. Thread-safe.
+
+    It has a lock of its own: each case adds a chunk, for which that of the exporter is slow.
 
     Attributes:
         appended: how many chunks were ever appended.
@@ -201,49 +200,61 @@ class _Queue(Generic[C]):
     spans: int = 0
     bytes: int = 0
     appended: int = 0
+    _lock: threading.Lock = field(default_factory=new_lock)
 
     @property
     def has_batch(self) -> bool:
         return self.spans >= BATCH_SPANS or self.bytes >= BATCH_BYTES
 
-    def has_room_for(self, chunk: C) -> bool:
-        """Return whether a chunk fits; into an empty queue, any does."""
-        return not self.chunks or (
-            self.spans + chunk.count <= MAX_QUEUED_SPANS
-            and self.bytes + chunk.size <= MAX_QUEUED_BYTES
-        )
-
     def has_any_up_to(self, number: int) -> bool:
         """Return whether one of the first ``number`` chunks that were appended is here."""
-        return bool(self.chunks) and len(self.chunks) > self.appended - number
+        with self._lock:
+            return bool(self.chunks) and len(self.chunks) > self.appended - number
 
-    def append(self, chunk: C) -> None:
-        self.chunks.append(chunk)
-        self.appended += 1
-        self._count(chunk, 1)
+    def append(self, chunk: C) -> bool:
+        """Add a chunk, if it fits; return whether it does. Into an empty queue, any does."""
+        with self._lock:
+            spans, size = self.spans + chunk.count, self.bytes + chunk.size
+            if self.chunks and (spans > MAX_QUEUED_SPANS or size > MAX_QUEUED_BYTES):
+                return False
+            self.chunks.append(chunk)
+            self.spans, self.bytes = spans, size
+            self.appended += 1
+            return True
 
-    def take_batch(self) -> list[C]:
-        """Remove and return the oldest chunks, up to the limits of a batch, but at least one."""
+    def take_batch(self) -> tuple[list[C], int]:
+        """Remove the oldest chunks, up to the limits of a batch, but at least one.
+
+        Return them and the number of their bytes.
+        """
         batch: list[C] = []
         spans = size = 0
-        while self.chunks:
-            spans += self.chunks[0].count
-            size += self.chunks[0].size
-            if batch and (spans > BATCH_SPANS or size > BATCH_BYTES):
-                break
-            batch.append(self.chunks.popleft())
-            self._count(batch[-1], -1)
-        return batch
+        with self._lock:
+            while self.chunks:
+                chunk = self.chunks[0]
+                more_spans, more_bytes = spans + chunk.count, size + chunk.size
+                if batch and (more_spans > BATCH_SPANS or more_bytes > BATCH_BYTES):
+                    break
+                spans, size = more_spans, more_bytes
+                batch.append(self.chunks.popleft())
+            self.spans -= spans
+            self.bytes -= size
+        return batch, size
 
     def put_back(self, batch: list[C]) -> None:
         """Add a batch at the front again."""
-        self.chunks.extendleft(reversed(batch))
-        for chunk in batch:
-            self._count(chunk, 1)
+        with self._lock:
+            self.chunks.extendleft(reversed(batch))
+            self.spans += sum(chunk.count for chunk in batch)
+            self.bytes += sum(chunk.size for chunk in batch)
 
-    def _count(self, chunk: C, sign: int) -> None:
-        self.spans += sign * chunk.count
-        self.bytes += sign * chunk.size
+    def clear(self) -> int:
+        """Remove all chunks; return the number of their spans."""
+        with self._lock:
+            dropped = self.spans
+            self.chunks.clear()
+            self.spans = self.bytes = 0
+        return dropped
 
 
 @dataclass
