@@ -22,7 +22,7 @@ from flask_braintrust_evals.concurrency.gevent_patch import new_lock
 from flask_braintrust_evals.tracing.collector import SizedSpan
 
 from .clean_spans import clean_span, has_surrogates
-from .plain_spans import RESOURCE_SPANS, SCOPE_SPANS, plain_span, start_of
+from .plain_spans import RESOURCE_SPANS, SCOPE_SPANS, in_field, plain_span
 
 logger = logging.getLogger("flask_braintrust_evals")
 
@@ -157,14 +157,9 @@ def export_request(chunks: Iterable[OtlpChunk]) -> bytes:
         resource.CopyFrom(envelope.message)
         scope = resource.scope_spans.pop().SerializeToString()
         # Protobuf merges repeated fields where serialized messages are concatenated.
-        inner = _field(SCOPE_SPANS, [scope, *spans])
-        pieces += _field(RESOURCE_SPANS, [resource.SerializeToString(), *inner])
+        inner = in_field(SCOPE_SPANS, [scope, *spans])
+        pieces += in_field(RESOURCE_SPANS, [resource.SerializeToString(), *inner])
     return b"".join(pieces)
-
-
-def _field(field: bytes, value: list[bytes]) -> list[bytes]:
-    """Return a field in pieces, by those of its value: together they may be large."""
-    return [start_of(field, sum(map(len, value))), *value]
 
 
 def _shrink(message: Any) -> None:

@@ -17,16 +17,17 @@ from opentelemetry.trace import SpanKind, StatusCode
 
 from flask_braintrust_evals.tracing.sizes import plain_attributes
 
-MAX_KNOWN = 1000
-"""Numbers, and pairs of them, whose encodings are kept."""
+MAX_KNOWN = 2000
+"""Pairs of sizes whose encoding is kept, in less than a megabyte."""
+
 _VARINT, _FIXED64, _SIZED, _FIXED32 = 0, 1, 2, 5  # kinds of fields
+_BYTES = [bytes((number,)) for number in range(256)]
 
 
-@functools.lru_cache(MAX_KNOWN)
 def _varint(number: int) -> bytes:
     if number < 128:
-        return bytes((number,))
-    return bytes((number & 127 | 128,)) + _varint(number >> 7)
+        return _BYTES[number]
+    return _BYTES[number & 127 | 128] + _varint(number >> 7)
 
 
 def _tag(field: int, kind: int) -> bytes:
@@ -79,7 +80,8 @@ def plain_span(span: ReadableSpan) -> bytes | None:
             _SPAN_ID,
             context.span_id.to_bytes(8, "big"),
             b"" if parent is None else _PARENT_ID + parent.span_id.to_bytes(8, "big"),
-            start_of(_NAME, len(text)),
+            _NAME,
+            _varint(len(text)),
             text,
             _TIMES.pack(_KIND_AND_START, span.start_time, _END, span.end_time),
         ]
@@ -91,12 +93,12 @@ def plain_span(span: ReadableSpan) -> bytes | None:
         return None
     pieces.append(_LAST)
     data = b"".join(pieces)
-    return start_of(_SPAN, len(data)) + data
+    return _SPAN + _varint(len(data)) + data
 
 
-def start_of(field: bytes, size: int) -> bytes:
-    """Return what is before the value of a field, which has ``size`` bytes."""
-    return field + _varint(size)
+def in_field(field: bytes, value: list[bytes]) -> list[bytes]:
+    """Return the pieces of a field, by those of its value."""
+    return [field, _varint(sum(map(len, value))), *value]
 
 
 @functools.lru_cache(MAX_KNOWN)
