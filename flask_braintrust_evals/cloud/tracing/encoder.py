@@ -125,13 +125,16 @@ def _envelope_of(span: ReadableSpan) -> Envelope:
     key = id(span.resource), id(span.instrumentation_scope)
     kept = _envelopes.get(key)
     if kept is None:
-        message = encode_spans([span]).resource_spans[0]
+        # Not of the span itself, whose texts the official encoder may refuse.
+        scope = span.instrumentation_scope
+        bare = ReadableSpan("", span.context, resource=span.resource, instrumentation_scope=scope)
+        message = encode_spans([bare]).resource_spans[0]
         del message.scope_spans[0].spans[:]
         if message.ByteSize() > MAX_ENVELOPE_BYTES:
             _shrink(message)
         if len(_envelopes) >= MAX_ENVELOPES:
             _envelopes.clear()
-        kept = span.resource, span.instrumentation_scope, Envelope.of(message)
+        kept = span.resource, scope, Envelope.of(message)
         _envelopes[key] = kept
     return kept[2]
 
