@@ -93,7 +93,8 @@ class SpanCollector(UsageCollector):
                 ready = [(span, size)]
             else:
                 case.append((span, size))
-                self._usage.add(span, own)
+                if own or self._usage:  # most spans have none
+                    self._usage.add(span, own)
                 if is_root:
                     del self._cases[trace_id]
                     ready = case[self._delivered.pop(trace_id, 0) :]
@@ -139,8 +140,10 @@ class SpanCollector(UsageCollector):
     def _expect_late_spans(self, trace_id: int) -> list[int]:
         """Note that a case has ended; return those that ended too long ago to be watched."""
         self._late[trace_id] = None
-        too_many = len(self._late) - self._max_late_cases
-        return [self._late.popitem(last=False)[0] for _ in range(too_many)]
+        expired = []
+        while len(self._late) > self._max_late_cases:
+            expired.append(self._late.popitem(last=False)[0])
+        return expired
 
     def _unwatch(self, traces: Sequence[int]) -> None:
         for trace_id in traces:

@@ -23,8 +23,9 @@ MANY_ITEMS = 1_000
 
 def span_size(span: ReadableSpan) -> int:
     """Return how many bytes a span takes, or a few more; without its resource and its scope."""
-    size = OVERHEAD + text_size(span.name) + text_size(span.status.description or "")
-    size += attributes_size(plain_attributes(span))
+    size = OVERHEAD + text_size(span.name) + attributes_size(plain_attributes(span))
+    if span.status.description:
+        size += text_size(span.status.description)
     if span.context is not None and span.context.trace_state:
         size += text_size(span.context.trace_state.to_header())
     for event in span.events:  # most spans have none

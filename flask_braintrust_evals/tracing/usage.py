@@ -122,8 +122,6 @@ class UsageByCase(dict[int, UsageTree]):
 
     def add(self, span: ReadableSpan, own: Usage) -> None:
         """Add a span that has ended, with its own usage, which may be empty."""
-        if not own and not self:  # most spans
-            return
         trace_id = span.context.trace_id
         tree = self.get(trace_id)
         if tree is None:

@@ -142,14 +142,15 @@ class SpanPipeline:
     def _encode(self, spans: Sequence[SizedSpan]) -> None:
         sent = outgoing(spans, self._parent, self._stack_traces, self._customizer())
         if self._row_fields is not None:
-            sent = [each for each in sent if not self._add_row(each[0], self._row_fields)]
+            fields = self._row_fields
+            sent = [
+                each for each in sent if not (is_native(each[0]) and self._add_row(each[0], fields))
+            ]
         for chunk in self._encoder.encode(sent):
             self._spans.add(chunk)
 
     def _add_row(self, span: ReadableSpan, row_fields: Mapping[str, str]) -> bool:
-        """Queue a span as a row, if it must be one; return whether it is."""
-        if not is_native(span):
-            return False
+        """Queue a span as a row; return whether it can be one."""
         try:
             self._rows.add(native_row(span, row_fields))
         except Exception as error:  # the spans are delivered where the user's code ends them
