@@ -1,4 +1,4 @@
-"""The ids of spans, and how a tracer is told which ones to use.
+"""The ids of spans.
 
 They come from a generator of their own. A task may call :func:`random.seed`, for results that can
 be repeated: with OpenTelemetry's generator of ids, its next cases would then replace each other.
@@ -10,10 +10,8 @@ import os
 from random import Random
 from typing import NamedTuple
 
-from opentelemetry.context import Context, create_key
 from opentelemetry.sdk.trace.id_generator import IdGenerator
 
-_KEY = create_key("braintrust-evals-span-ids")
 # Not os.urandom, which lets go of Python's global lock: for each id, the threads of greenlets and
 # of coroutines would take turns.
 _random = Random()
@@ -45,14 +43,3 @@ class OwnIdGenerator(IdGenerator):
 
     def generate_trace_id(self) -> int:
         return new_ids().trace_id
-
-
-def with_ids(ids: SpanIds) -> Context:
-    """Return a context in which a :class:`RecordingTracer` starts a trace with these ids."""
-    return Context({_KEY: ids})
-
-
-def ids_in(context: Context | None) -> SpanIds | None:
-    """Return the ids that a context of :func:`with_ids` has; ``None``: it is another one."""
-    found = None if context is None else context.get(_KEY)
-    return found if isinstance(found, SpanIds) else None

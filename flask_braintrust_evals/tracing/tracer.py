@@ -36,7 +36,7 @@ from flask_braintrust_evals.texts.error_texts import error_text, message_text, s
 
 from .processor import RESOURCE, CaseSpanContext
 from .span_copies import copy_of
-from .span_ids import SpanIds, ids_in, new_ids, new_span_id
+from .span_ids import SpanIds, new_ids, new_span_id
 
 logger = logging.getLogger("flask_braintrust_evals")
 
@@ -238,7 +238,7 @@ class RecordingTracer(Tracer):
         set_status_on_exception: bool = True,
     ) -> Span:
         above = trace.get_current_span(context).get_span_context()
-        return self.start_below(above, name, kind, attributes, links, start_time, ids_in(context))
+        return self.start_below(above, name, kind, attributes, links, start_time)
 
     def start_below(
         self,
