@@ -57,6 +57,32 @@ def test_waiting_for_an_event_lets_other_greenlets_run() -> None:
     assert python(script) == "True\n"
 
 
+def test_what_a_greenlet_raises_is_logged_and_ends_nothing() -> None:
+    script = """
+    from gevent import monkey
+    monkey.patch_all()
+    import logging, sys, gevent
+    from flask_braintrust_evals.concurrency.gevent_patch import spawn
+
+    logging.basicConfig(stream=sys.stdout, format="%(message)s")
+    names = []
+
+    def work(error):
+        names.append(gevent.getcurrent().name)
+        raise error
+
+    for error in (SystemExit(3), KeyboardInterrupt("stop"), ValueError("wrong")):
+        spawn(lambda error=error: work(error), "eval-7")
+        gevent.sleep(0.01)
+    print(names)
+    """
+    logged = python(script)
+    assert logged.count("a greenlet failed\n") == 3
+    for failure in ("SystemExit: 3", "KeyboardInterrupt: stop", "ValueError: wrong"):
+        assert failure in logged
+    assert logged.endswith("['eval-7', 'eval-7', 'eval-7']\n")
+
+
 def test_a_real_thread_that_has_waited_leaves_no_descriptors_and_no_hub() -> None:
     script = """
     from gevent import monkey

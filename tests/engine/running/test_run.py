@@ -253,7 +253,8 @@ def test_no_worker_starts_that_finds_no_case(
         started.add()
         start_thread(work, name)
 
-    monkeypatch.setattr(run_workers, "spawn", start)
+    for name in ("spawn", "start_thread"):
+        monkeypatch.setattr(run_workers, name, start)
     all_run = threading.Barrier(5)
     evaluator = Evaluator("e", lambda input: all_run.wait(PATIENCE) >= 0)
     events = events_of(evaluator, make(inputs(*range(5))), max_concurrency=100)

@@ -12,6 +12,7 @@ import pytest
 from flask_braintrust_evals.concurrency.gevent_patch import start_thread
 from flask_braintrust_evals.concurrency.places import PlaceGroup, Places
 from flask_braintrust_evals.engine.evaluator import Evaluator
+from flask_braintrust_evals.engine.running import run_workers
 from flask_braintrust_evals.engine.running.run import Run
 from flask_braintrust_evals.engine.running.sources.case_source import CaseSource
 from flask_braintrust_evals.engine.values.events import Event, RunFailed, RunFinished
@@ -126,7 +127,8 @@ def threads_left(monkeypatch: pytest.MonkeyPatch, count: int, error: Exception =
         start_thread(work, name)
 
     with monkeypatch.context() as patched:
-        patched.setattr("flask_braintrust_evals.engine.running.run_workers.spawn", start_if_left)
+        for name in ("spawn", "start_thread"):
+            patched.setattr(run_workers, name, start_if_left)
         yield
 
 

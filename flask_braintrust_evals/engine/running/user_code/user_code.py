@@ -17,7 +17,7 @@ from opentelemetry.context import Context
 from opentelemetry.trace import INVALID_SPAN, Span, set_span_in_context
 
 from flask_braintrust_evals.concurrency.cancellation import Cancellation
-from flask_braintrust_evals.concurrency.gevent_patch import is_patched, spawn
+from flask_braintrust_evals.concurrency.gevent_patch import is_patched, start_thread
 from flask_braintrust_evals.concurrency.held_scope import holding
 from flask_braintrust_evals.concurrency.job import DeadlineError, Job
 from flask_braintrust_evals.concurrency.loops import greenlet_loops
@@ -261,7 +261,7 @@ class UserCode:
         """
         if self.in_real_threads:
             return self._blocking_calls.start(work, job)
-        spawn(work, name)
+        start_thread(work, name)
         return None
 
     def failure(self, what: str, error: BaseException, ref: CaseRef) -> CaseError:
