@@ -10,8 +10,7 @@ from typing import Any
 
 import requests
 import urllib3
-
-from flask_braintrust_evals.cloud.http.attempts import NoAuth
+from requests.auth import AuthBase
 
 DEFAULT_TIMEOUT = 15.0
 """Seconds that an answer may take, and that a stream may send nothing."""
@@ -96,10 +95,17 @@ def chunks(response: requests.Response) -> Iterator[bytes]:
         raise requests.ConnectionError(error) from error
 
 
+class _NoAuth(AuthBase):
+    """Adds no credentials, which keeps ``requests`` from using those of a ``.netrc`` file."""
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        return request
+
+
 def new_session() -> requests.Session:
     """Return a session that sends no credentials but those in the headers of a request."""
     session = requests.Session()
-    session.auth = NoAuth()
+    session.auth = _NoAuth()
     return session
 
 

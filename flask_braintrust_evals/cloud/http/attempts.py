@@ -7,6 +7,8 @@ Failures are returned, and raised by the caller: an exception that is raised whi
 from __future__ import annotations
 
 import enum
+import os
+import sys
 from collections.abc import Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
@@ -15,7 +17,7 @@ from typing import TypeVar
 from urllib.parse import urljoin
 
 import requests
-from requests.auth import AuthBase
+from requests.utils import default_headers, get_environ_proxies
 from urllib3.exceptions import HTTPError, MaxRetryError, NewConnectionError, ReadTimeoutError
 from urllib3.util import Timeout
 
@@ -34,6 +36,8 @@ CONNECT_TIMEOUT = 10.0
 """Seconds to wait for a connection, unless an attempt may take less than that in all."""
 MAX_REDIRECTS = 3
 """Redirects that are followed, where any are."""
+_HEADERS = {**default_headers(), **answers.ACCEPTED}
+"""The headers of every request."""
 
 E = TypeVar("E", bound=BaseException)
 
@@ -86,31 +90,6 @@ class Failure:
     repeat: Repeat
 
 
-class BearerAuth(AuthBase):
-    """Adds the token to requests.
-
-    As the ``auth`` of a session it also keeps ``requests`` from reading a ``.netrc`` file, and from
-    sending the machine's credentials instead of the caller's.
-    """
-
-    def __init__(self, token: Token) -> None:
-        self._token = token
-
-    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        request.headers["Authorization"] = f"Bearer {self._token.reveal()}"
-        return request
-
-    def __repr__(self) -> str:
-        return "BearerAuth(***)"
-
-
-class NoAuth(AuthBase):
-    """Adds no credentials, which keeps ``requests`` from using those of a ``.netrc`` file."""
-
-    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        return request
-
-
 class _Http(requests.Session):
     """A session that leaves redirects alone, and keeps no cookies."""
 
@@ -138,7 +117,6 @@ class Connections:
 
     def _new_http(self) -> requests.Session:
         http = _Http()
-        http.auth = BearerAuth(self._token)
         for scheme in ("http://", "https://"):
             http.mount(scheme, CheckedAdapter(self._rules))
         return http
@@ -205,15 +183,22 @@ class Connections:
         # An address that an answer names has a signature in it, which lets in whoever reads it. An
         # application that has instrumented requests would record it, and send it on.
         named_by_answer = not (first and call.with_token)
+        # Session.request() would send what a .netrc file has instead of the token, and takes its
+        # time to merge settings that this session does not have.
+        request = requests.PreparedRequest()
+        request.prepare_method(call.method if first else "GET")
+        request.prepare_url(url, call.params if first else None)
+        request.prepare_headers({**_HEADERS, **(call.headers if with_headers else {})})
+        request.prepare_body(call.data if first else None, None)
+        if with_token:
+            request.headers["Authorization"] = f"Bearer {self._token.reveal()}"
+        bundle = os.environ.get("REQUESTS_CA_BUNDLE") or os.environ.get("CURL_CA_BUNDLE")
         with untraced() if named_by_answer else nullcontext():
-            return http.request(
-                call.method if first else "GET",
-                url,
-                params=call.params if first else None,
-                data=call.data if first else None,
-                headers={**answers.ACCEPTED, **(call.headers if with_headers else {})},
-                auth=None if with_token else NoAuth(),
-                timeout=Timeout(connect=min(CONNECT_TIMEOUT, call.timeout), total=call.timeout),  # type: ignore[arg-type]
+            return http.send(
+                request,
+                timeout=Timeout(connect=min(CONNECT_TIMEOUT, call.timeout), total=call.timeout),
+                proxies=_proxies(url),
+                verify=bundle or True,
                 allow_redirects=False,
                 stream=True,
             )
@@ -225,6 +210,15 @@ class Connections:
             return Failure(error, Repeat.ALWAYS)
         again = response.status_code in (502, 504)
         return Failure(error, Repeat.IF_REPEATABLE if again else Repeat.NEVER)
+
+
+def _proxies(url: str) -> dict[str, str]:
+    """Return the proxies that the environment names for an address, as ``requests`` does."""
+    # Which goes through the whole environment several times to find that it names none.
+    may_be_elsewhere = sys.platform in ("darwin", "win32")  # in the settings of the system
+    if may_be_elsewhere or "_proxy" in " ".join(os.environ).lower():
+        return get_environ_proxies(url)
+    return {}
 
 
 def _failure(call: Call, error: BaseException) -> Failure:

@@ -70,8 +70,7 @@ class CheckedAdapter(HTTPAdapter):
             CloudAddressError: a proxy would connect to an address that cannot be checked.
         """
         url = request.url or ""
-        origin = Origin.of(url)
-        if origin is not None and select_proxy(url, proxies):
+        if proxies and select_proxy(url, proxies) and (origin := Origin.of(url)) is not None:
             self._rules.check_behind_proxy(origin)
         return super().get_connection_with_tls_context(request, verify, proxies, cert)
 
