@@ -26,6 +26,7 @@ from flask_braintrust_evals.extension.state import (
     OWN_ANSWER,
     UNANSWERED,
     current_extension,
+    current_request,
     init_app,
 )
 from flask_braintrust_evals.web.answers.responses import (
@@ -224,8 +225,9 @@ def _own_answer(response: Response) -> Response:
     # Of an application that requires a login of all requests, or redirects them, for instance.
     if is_preflight() and response.status_code != 204:
         response = preflight()
-    own = OwnAnswer(request, response, current_extension().settings)
-    request.environ[OWN_ANSWER] = own
+    current = current_request()
+    own = OwnAnswer(current, response, current_extension().settings)
+    current.environ[OWN_ANSWER] = own
     return own.response
 
 
@@ -240,9 +242,10 @@ def _close_unanswered(error: BaseException | None) -> None:
 
     An application's own ``after_request`` may have failed, or answered with another response.
     """
+    environ = request.environ
     # It has the response, whose stream counts as lost once nothing has it.
-    request.environ.pop(OWN_ANSWER, None)
-    run = request.environ.pop(UNANSWERED, None)
+    environ.pop(OWN_ANSWER, None)
+    run = environ.pop(UNANSWERED, None)
     if run is not None and (error is not None or run.is_abandoned):
         run.close()
 

@@ -207,14 +207,13 @@ class _Route:
         Raises:
             MethodNotAllowedError: the view does not have this method.
         """
-        method = "GET" if request.method == "HEAD" else request.method
-        if method in self.methods:
+        method = request.method
+        if ("GET" if method == "HEAD" else method) in self.methods:
             return self.view(**arguments)
-        if request.method == "OPTIONS":
+        if method == "OPTIONS":
             return preflight()
         raise MethodNotAllowedError(
-            f"{request.method} is not allowed for {request.path!r}; use"
-            f" {' or '.join(self.methods)}",
+            f"{method} is not allowed for {request.path!r}; use {' or '.join(self.methods)}",
             (*self.methods, "OPTIONS"),
         )
 

@@ -13,7 +13,12 @@ from flask_braintrust_evals.concurrency.turns import Turn, wait_for_turn
 from flask_braintrust_evals.config.settings import OPEN_HEADER, Settings
 from flask_braintrust_evals.engine.registry import Registry
 from flask_braintrust_evals.errors import RunError, ServerStoppingError
-from flask_braintrust_evals.extension.state import UNANSWERED, EvalsExtension, current_extension
+from flask_braintrust_evals.extension.state import (
+    UNANSWERED,
+    EvalsExtension,
+    current_extension,
+    current_request,
+)
 from flask_braintrust_evals.runs.host import Requester
 from flask_braintrust_evals.runs.prepare import prepare
 from flask_braintrust_evals.runs.probe import PROBE, check_probe
@@ -99,17 +104,18 @@ class Views:
             slots.runs.check(caller.owner)  # before a large body is received for nothing
             with slots.bodies.taken_by(caller.owner):
                 limits = settings.max_body, settings.max_values, settings.body_timeout
-                body = EvalRequest.of(read_json(request, *limits))
+                body = EvalRequest.of(read_json(current_request(), *limits))
             held.callback(slots.of(body.name).take(caller.owner))
             stream = _wants_stream(body)
             run = self._prepare(body, caller, state)
             # From here on the run holds them, for as long as it has workers.
             run.when_closed(run.prepared.after_uploads(held.pop_all().close))
         try:
-            remove = state.runtime.runs.add(run.prepared, caller.identity, request.environ)
+            environ = request.environ
+            remove = state.runtime.runs.add(run.prepared, caller.identity, environ)
             if remove is not None:
                 run.when_closed(remove)
-            request.environ[UNANSWERED] = run
+            environ[UNANSWERED] = run
             return _answer_run(run, stream)
         except BaseException:  # the system may have no more threads
             run.close()
@@ -180,7 +186,7 @@ class Views:
 
 def _admit() -> Caller:
     state = current_extension()
-    return admit(request, state.settings, state.runtime.sessions)
+    return admit(current_request(), state.settings, state.runtime.sessions)
 
 
 def _end_reason(request: Request, grace: GracePeriod) -> RunError | None:

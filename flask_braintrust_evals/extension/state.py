@@ -9,7 +9,7 @@ import threading
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from flask import Flask, current_app
+from flask import Flask, Request, current_app, request
 
 from flask_braintrust_evals.config.settings import Settings
 from flask_braintrust_evals.engine.registry import Registry
@@ -122,3 +122,10 @@ def current_extension() -> EvalsExtension:
     state = current_app.extensions[EXTENSION_KEY]
     assert isinstance(state, EvalsExtension)
     return state
+
+
+def current_request() -> Request:
+    """Return the current request itself; Flask's ``request`` looks for it at each access."""
+    proxy: Any = request
+    found: Request = proxy._get_current_object()
+    return found

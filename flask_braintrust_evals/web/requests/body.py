@@ -73,21 +73,22 @@ def _check_encoding(request: Request) -> None:
 
 def _read(request: Request, limit: int, timeout: float) -> bytes:
     setting = "BRAINTRUST_EVALS_MAX_BODY"
-    if request.max_content_length is not None and request.max_content_length < limit:
-        limit, setting = request.max_content_length, "MAX_CONTENT_LENGTH"
+    most, length = request.max_content_length, request.content_length
+    if most is not None and most < limit:
+        limit, setting = most, "MAX_CONTENT_LENGTH"
     too_large = BodyTooLargeError(
         f"the body is larger than {limit} bytes; use a dataset, or raise {setting}"
     )
-    if request.content_length is not None and request.content_length > limit:
+    if length is not None and length > limit:
         raise too_large
     received: bytes | None = getattr(request, "_cached_data", None)
     stream = _stream(request) if received is None else io.BytesIO(received)
     data = read_in_time(request.environ, lambda: stream.read(limit + 1), timeout)
     if len(data) > limit:
         raise too_large
-    if request.content_length is not None and len(data) < request.content_length:
+    if length is not None and len(data) < length:
         raise RequestError(
-            f"the body ended after {len(data)} of {request.content_length} bytes: the client"
+            f"the body ended after {len(data)} of {length} bytes: the client"
             " disconnected or declared a wrong length, or the application has read the body before,"
             " and not by request.get_data(), which keeps it"
         )
