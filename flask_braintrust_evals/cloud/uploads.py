@@ -140,6 +140,10 @@ class AttachmentUploads:
         """
         with self._changed:
             self._ends = time.monotonic() + MAX_SECONDS
+            has_ended = not self._queue and not self._is_running
+        if has_ended:  # as in most runs, which have no attachments
+            then()
+            return
         self._start()
         with self._changed:
             if self._is_running:
