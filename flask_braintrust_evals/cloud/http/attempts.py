@@ -196,7 +196,7 @@ class Connections:
         with untraced() if named_by_answer else nullcontext():
             return http.send(
                 request,
-                timeout=Timeout(connect=min(CONNECT_TIMEOUT, call.timeout), total=call.timeout),
+                timeout=Timeout(connect=min(CONNECT_TIMEOUT, call.timeout), total=call.timeout),  # type: ignore[arg-type]
                 proxies=_proxies(url),
                 verify=bundle or True,
                 allow_redirects=False,
