@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 import ssl
 import threading
@@ -177,7 +178,10 @@ def test_a_certificate_is_asked_for_and_checked_for_the_name(
     monkeypatch.setattr(connections, "is_public", lambda _: True)
     with serving(authority.issue_cert(NAME)) as (port, names):
         assert call(f"https://{NAME}:{port}/x") is None
-        assert names == [NAME]
+        monkeypatch.setenv("CURL_CA_BUNDLE", os.environ["REQUESTS_CA_BUNDLE"])
+        monkeypatch.delenv("REQUESTS_CA_BUNDLE")
+        assert call(f"https://{NAME}:{port}/x") is None
+        assert names == [NAME, NAME]
     with serving(authority.issue_cert("other.example.com")) as (port, names):
         with pytest.raises(CloudError, match="could not be reached .*SSLError"):
             call(f"https://{NAME}:{port}/x")
@@ -187,7 +191,7 @@ def test_an_address_of_a_proxy_is_not_checked_but_what_it_is_asked_for(
     cloud: StandIn, monkeypatch: pytest.MonkeyPatch, resolver: Resolver
 ) -> None:
     monkeypatch.setenv("NO_PROXY", "")
-    monkeypatch.setenv("HTTP_PROXY", cloud.url)
+    monkeypatch.setenv("http_proxy", cloud.url)
     monkeypatch.setenv("HTTPS_PROXY", cloud.url)
     with pytest.raises(CloudAddressError, match="cannot be checked behind a proxy"):
         call(f"https://{NAME}/x")
