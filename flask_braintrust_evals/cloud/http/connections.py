@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import functools
 import io
+import os
 import socket
+import ssl
 from contextlib import suppress
 from http.client import HTTPResponse
 from queue import Empty
@@ -21,7 +23,9 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
 from urllib3.util.connection import allowed_gai_family, create_connection
+from urllib3.util.ssl_ import create_urllib3_context
 
+from flask_braintrust_evals.concurrency.gevent_patch import is_patched
 from flask_braintrust_evals.concurrency.time_limit import seconds_left
 from flask_braintrust_evals.concurrency.turns import let_others_run
 
@@ -184,6 +188,31 @@ class _Plain(_Checked):
 
 class _Tls(_Checked, HTTPSConnection):
     scheme = "https"
+
+    def connect(self) -> None:
+        """Connect, and trust the certificates that another connection has read before."""
+        bundle = self.ca_certs
+        if bundle is None or (self.proxy is not None and self.proxy.scheme == "https"):
+            super().connect()
+            return
+        self.ssl_context, self.ca_certs = _trusting(bundle), None
+        try:
+            super().connect()
+        finally:
+            self.ca_certs = bundle
+
+
+def _trusting(bundle: str) -> ssl.SSLContext:
+    """Return what trusts the certificates of a file, as it is now."""
+    file = os.stat(bundle)
+    return _read_bundle(bundle, is_patched(), file.st_ino, file.st_size, file.st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=4)  # urllib3 would read it for each connection, which takes 20 ms
+def _read_bundle(bundle: str, *as_it_is: int) -> ssl.SSLContext:
+    context = create_urllib3_context()
+    context.load_verify_locations(bundle)
+    return context
 
 
 class _Pool(HTTPConnectionPool):

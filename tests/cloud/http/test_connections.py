@@ -176,12 +176,26 @@ def test_a_certificate_is_asked_for_and_checked_for_the_name(
 ) -> None:
     resolver.answers = [["127.0.0.1"]]
     monkeypatch.setattr(connections, "is_public", lambda _: True)
+    read: list[tuple[Any, ...]] = []
+    load = ssl.SSLContext.load_verify_locations
+
+    def note(self: ssl.SSLContext, *files: Any) -> None:
+        read.append(files)
+        load(self, *files)
+
+    monkeypatch.setattr(ssl.SSLContext, "load_verify_locations", note)
     with serving(authority.issue_cert(NAME)) as (port, names):
         assert call(f"https://{NAME}:{port}/x") is None
-        monkeypatch.setenv("CURL_CA_BUNDLE", os.environ["REQUESTS_CA_BUNDLE"])
+        bundle = os.environ["REQUESTS_CA_BUNDLE"]
+        monkeypatch.setenv("CURL_CA_BUNDLE", bundle)
         monkeypatch.delenv("REQUESTS_CA_BUNDLE")
         assert call(f"https://{NAME}:{port}/x") is None
         assert names == [NAME, NAME]
+        assert len(read) == 1
+        trustme.CA().cert_pem.write_to_path(bundle)
+        with pytest.raises(CloudError, match="could not be reached .*SSLError"):
+            call(f"https://{NAME}:{port}/x")
+        authority.cert_pem.write_to_path(bundle)
     with serving(authority.issue_cert("other.example.com")) as (port, names):
         with pytest.raises(CloudError, match="could not be reached .*SSLError"):
             call(f"https://{NAME}:{port}/x")
