@@ -6,18 +6,22 @@ import base64
 import hashlib
 import hmac
 import json
+import queue
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
+import requests
 from flask import Flask
 
 from flask_braintrust_evals import EvalsBlueprint
-from flask_braintrust_evals.config.settings import Settings
+from flask_braintrust_evals.cloud.http.connections import CheckedAdapter
+from flask_braintrust_evals.config.settings import Settings, WebhookSettings
 from flask_braintrust_evals.errors import ConfigurationError
 from flask_braintrust_evals.extension.state import EXTENSION_KEY
+from flask_braintrust_evals.web.monitoring.run_record import RunRecord
 from flask_braintrust_evals.web.monitoring.webhook import Webhook
 from tests.support import in_time
 
@@ -114,6 +118,23 @@ def test_a_refused_request_is_sent_again_with_the_same_id(service: Service, stat
     run(app, "good")
     in_time(lambda: service.wait_for(3))
     assert len({headers["webhook-id"] for headers, _ in service.received}) == 1
+
+
+def test_a_service_with_tls_is_called_by_connections_that_share_certificates(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sent: queue.Queue[str | None] = queue.Queue()
+
+    def send(self: CheckedAdapter, request: requests.PreparedRequest, **_: Any) -> Any:
+        sent.put(request.url)
+        answer = requests.Response()
+        answer.status_code = 204
+        return answer
+
+    monkeypatch.setattr(CheckedAdapter, "send", send)
+    settings = WebhookSettings("https://hooks.example.com/evals", b"k" * 24)
+    Webhook(settings).run_ended(RunRecord("echo", "acme"))
+    assert sent.get(timeout=10) == settings.url
 
 
 def test_a_service_that_is_down_is_given_up_and_logged(
