@@ -83,14 +83,19 @@ def encoded(
     """
     if value is None:
         return b"null"
+    # With numpy's option, orjson imports numpy for the first object that it does not know, which
+    # takes a quarter of a second of the first case.
+    option = _OPTIONS_FOR_NUMPY if "numpy" in sys.modules else _OPTIONS
     try:
-        # Most values need nothing but this.
-        data = orjson.dumps(value, option=_options())
+        data = orjson.dumps(value, option=option)
     except Exception as error:
-        written = _written(value, error, pause)
+        written = _written(value, error, option, pause)
     else:
-        # Texts and integers have no NaN, and a large text would be searched for one.
-        written = data if type(value) in _WITHOUT_NAN else _unless_nan(value, data)
+        # Nothing else is called for most values. Texts and integers have no NaN, and a large text
+        # would be searched for one.
+        if type(value) in _WITHOUT_NAN or b"null" not in data:
+            return data
+        written = _unless_nan(value, data)
     if written is not None:
         return written
     try:
@@ -103,12 +108,13 @@ def encoded(
         raise SerializationError(failure(value, error)) from error
 
 
-def _written(value: Any, error: Exception, pause: Callable[[], None]) -> bytes | None:
+def _written(value: Any, error: Exception, option: int, pause: Callable[[], None]) -> bytes | None:
     """Return ``value`` as orjson writes it with our forms of its objects and integers.
 
     Args:
         value: the value.
         error: why orjson does not write it without them.
+        option: orjson's.
         pause: see :func:`encoded`.
 
     Returns:
@@ -117,23 +123,17 @@ def _written(value: Any, error: Exception, pause: Callable[[], None]) -> bytes |
     try:
         if not _is_for_size(error):
             try:
-                data = orjson.dumps(value, default=Converter().simplify, option=_options())
+                data = orjson.dumps(value, default=Converter().simplify, option=option)
                 return _unless_nan(value, data)
             except TypeError as refusal:
                 if not _is_for_size(refusal):
                     raise
         value = with_fragments(value, pause)
-        data = orjson.dumps(value, default=Converter().simplify, option=_options())
+        data = orjson.dumps(value, default=Converter().simplify, option=option)
     except (TypeError, RecursionError, ValueError):
         # orjson refuses lone surrogates, keys that are not strings, and circular values.
         return None
     return _unless_nan(value, data)
-
-
-def _options() -> int:
-    # With that option orjson imports numpy for the first object that it does not know, which takes
-    # a quarter of a second of the first case.
-    return _OPTIONS_FOR_NUMPY if "numpy" in sys.modules else _OPTIONS
 
 
 def _is_for_size(error: Exception) -> bool:
