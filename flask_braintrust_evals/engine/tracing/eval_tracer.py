@@ -36,7 +36,11 @@ from flask_braintrust_evals.tracing import semconv
 from flask_braintrust_evals.tracing.span_ids import SpanIds
 
 MAX_KNOWN = 100
-"""Names of spans, each with its type, whose ``braintrust.span_attributes`` are kept as JSON."""
+"""Kinds of spans whose attributes in common are kept."""
+
+_Kind = tuple[str, str | None, tuple[tuple[str, str], ...]]
+"""The name of spans, their type in Braintrust, and further entries of
+``braintrust.span_attributes``: those of most cases are the same."""
 
 
 @dataclass(frozen=True)
@@ -55,6 +59,7 @@ class EvalTracer:
             for code elsewhere that reads the trace; ``None``: it cannot be done.
         records: whether spans are recorded, and not discarded.
         records_contents: whether spans are recorded with inputs, outputs and scores.
+        stopwatch: returns what takes the times of a span, which is started now.
     """
 
     tracer: Tracer = field(default_factory=NoOpTracer)
@@ -67,7 +72,10 @@ class EvalTracer:
     deliver_case: Callable[[int], None] | None = None
     records: bool = field(init=False)
     records_contents: bool = field(init=False)
-    _known: dict[Any, str] = field(init=False, repr=False, compare=False, default_factory=dict)
+    stopwatch: Callable[[], Stopwatch] = field(init=False, repr=False, compare=False)
+    _known: dict[_Kind, tuple[str, dict[str, str]]] = field(
+        init=False, repr=False, compare=False, default_factory=dict
+    )
     _start_below: Callable[..., Span] | None = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -75,6 +83,7 @@ class EvalTracer:
         records = not isinstance(self.tracer, NoOpTracer)
         object.__setattr__(self, "records", records)
         object.__setattr__(self, "records_contents", records and self.contents)
+        object.__setattr__(self, "stopwatch", Stopwatch if records else _not_recorded)
         # What RecordingTracer has besides OpenTelemetry's interface.
         object.__setattr__(self, "_start_below", getattr(self.tracer, "start_below", None))
 
@@ -91,10 +100,6 @@ class EvalTracer:
     def row_id(self, case: EvalCase, trial_index: int) -> str | None:
         """Return the id of a trial's row in Braintrust; ``None``: that of its ``eval`` span."""
         return case.row_id(trial_index) if self.keeps_row_ids else None
-
-    def stopwatch(self) -> Stopwatch:
-        """Return what takes the times of a span, which is started now."""
-        return Stopwatch() if self.records else _NOT_RECORDED
 
     def start(
         self,
@@ -122,14 +127,11 @@ class EvalTracer:
         """
         if not self.records:
             return INVALID_SPAN
-        recorded = {
-            **self.attributes,
-            semconv.SPAN_ATTRIBUTES: self._span_attributes(name, kind, extra),
-            **(attributes or {}),
-        }
+        key = name, kind, tuple(extra.items()) if extra else ()
+        name, in_common = self._known.get(key) or self._in_common(key)
+        recorded: dict[str, Any] = {**in_common, **attributes} if attributes else {**in_common}
         if context is not None:
             recorded[semconv.CONTEXT] = context
-        name = clean_text(name)
         links = None if parent is not None or self.link is None else [Link(self.link)]
         if self._start_below is not None:
             return self._start_below(
@@ -146,19 +148,19 @@ class EvalTracer:
             name, above, attributes=recorded, links=links, start_time=start_time
         )
 
-    def _span_attributes(self, name: str, kind: str | None, extra: Mapping[str, str] | None) -> str:
-        """Return ``braintrust.span_attributes`` as JSON; those of most cases are the same."""
-        key = name, kind, tuple(extra.items()) if extra else ()
-        known = self._known.get(key)
-        if known is not None:
-            return known
-        kinds = {**self.span_attributes, "type": kind, "name": name, **(extra or {})}
+    def _in_common(self, key: _Kind) -> tuple[str, dict[str, str]]:
+        """Return the name of such spans, as it is recorded, and the attributes that all have."""
+        name, kind, extra = key
+        kinds = {**self.span_attributes, "type": kind, "name": name, **dict(extra)}
         if kind is None:
             del kinds["type"]
-        text = dumps_or_reason(kinds)
+        made = (
+            clean_text(name),
+            {**self.attributes, semconv.SPAN_ATTRIBUTES: dumps_or_reason(kinds)},
+        )
         if len(self._known) < MAX_KNOWN:
-            self._known[key] = text
-        return text
+            self._known[key] = made
+        return made
 
 
 _IDS = 2**64
@@ -172,6 +174,8 @@ class Stopwatch:
     Attributes:
         start: nanoseconds since 1970.
     """
+
+    __slots__ = ("_monotonic_start", "start")
 
     def __init__(self) -> None:
         self.start = time.time_ns()
@@ -192,6 +196,8 @@ class Stopwatch:
 class _NotRecorded(Stopwatch):
     """The times of spans that are not recorded: nobody reads them."""
 
+    __slots__ = ()
+
     def __init__(self) -> None:
         self.start = self._monotonic_start = 0
 
@@ -200,6 +206,10 @@ class _NotRecorded(Stopwatch):
 
 
 _NOT_RECORDED = _NotRecorded()
+
+
+def _not_recorded() -> Stopwatch:
+    return _NOT_RECORDED
 
 
 def span_id(span: Span) -> str:
