@@ -81,8 +81,8 @@ class SpanCollector(UsageCollector):
             self._keeper.add(span)
         size = span_size(span)
         own = usage_of(plain_attributes(span))
-        ready: list[SizedSpan] = []
-        expired: list[int] = []
+        ready: Sequence[SizedSpan] = ()
+        expired: Sequence[int] = ()
         trace_id, is_root = span.context.trace_id, span.parent is None
         with self._lock:
             case = self._cases.get(trace_id)

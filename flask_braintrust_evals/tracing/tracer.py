@@ -55,7 +55,7 @@ class RecordingSpan(ReadableSpan, Span):
         context: its ids.
         parent: those of the span above it.
         on_end: called with the span when it ends.
-        start_time: nanoseconds since 1970; default: now.
+        start_time: nanoseconds since 1970; ``None``: now.
 
     Attributes:
         recorded_attributes: the attributes so far, for :func:`plain_attributes`; nobody else
@@ -86,11 +86,10 @@ class RecordingSpan(ReadableSpan, Span):
         context: SpanContext,
         parent: SpanContext | None,
         on_end: Callable[[ReadableSpan], None],
-        *,
-        kind: SpanKind = SpanKind.INTERNAL,
-        attributes: Mapping[str, Any] | None = None,
-        links: Sequence[Link] = (),
-        start_time: int | None = None,
+        kind: SpanKind,
+        attributes: Mapping[str, Any] | None,
+        links: Sequence[Link] | None,
+        start_time: int | None,
     ) -> None:
         self.name = name
         self.context = context
@@ -101,7 +100,7 @@ class RecordingSpan(ReadableSpan, Span):
         self.end_time = None
         self.recorded_attributes = _cleaned(attributes)
         self.events = []
-        self.links = list(links)
+        self.links = list(links) if links else []
         self._on_end = on_end
 
     def __repr__(self) -> str:
@@ -264,16 +263,8 @@ class RecordingTracer(Tracer):
         else:
             trace_id, state = parent.trace_id, parent.trace_state
             own = CaseSpanContext(trace_id, new_span_id(), False, _SAMPLED, state)
-        return RecordingSpan(
-            name,
-            own,
-            parent,
-            self.on_end,
-            kind=kind,
-            attributes=attributes,
-            links=links or (),
-            start_time=start_time,
-        )
+        # By position, which costs less for a class.
+        return RecordingSpan(name, own, parent, self.on_end, kind, attributes, links, start_time)
 
     @contextmanager
     def start_as_current_span(  # type: ignore[override]

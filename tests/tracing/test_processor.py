@@ -18,11 +18,12 @@ from opentelemetry.trace import (
     SpanContext,
     TraceFlags,
     Tracer,
+    TraceState,
 )
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from flask_braintrust_evals.tracing.collector import SpanCollector
-from flask_braintrust_evals.tracing.processor import CaseSpanProcessor
+from flask_braintrust_evals.tracing.processor import CaseSpanContext, CaseSpanProcessor
 from flask_braintrust_evals.tracing.span_keeper import SpanKeeper
 
 
@@ -73,6 +74,15 @@ def test_a_span_that_begins_after_the_one_above_it_has_ended_is_taken(case: Case
     above.end()
     case.own.start_span("late", trace.set_span_in_context(above)).end()
     assert case.taken() == ["above", "late"]
+
+
+def test_the_ids_of_a_span_of_a_case_are_read_as_those_of_any_other_span() -> None:
+    ids = 1 << 100, 1 << 50, False, TraceFlags(1), TraceState([("a", "b")])
+    fields = ("trace_id", "span_id", "is_remote", "trace_flags", "trace_state", "is_valid")
+
+    of_case, of_any = CaseSpanContext(*ids), SpanContext(*ids)
+
+    assert [getattr(of_case, each) for each in fields] == [getattr(of_any, each) for each in fields]
 
 
 def test_a_request_that_names_a_case_in_a_header_shows_none_of_its_spans(case: Case) -> None:
