@@ -102,7 +102,8 @@ class CaseCompletion:
     ) -> Span:
         tracer = self._runner.code.tracer
         if record is None:
-            described = attributes.description(result.case, result.ref.trial_index, tracer)
+            row_id = tracer.row_id(result.case, result.ref.trial_index)
+            described = attributes.description(result.case, row_id, tracer)
         else:
             described, ordered_at = record["attributes"], record["start"]
         span = tracer.start(

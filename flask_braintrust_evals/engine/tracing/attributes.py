@@ -8,7 +8,7 @@ from typing import Any
 from opentelemetry.trace import Span
 
 from flask_braintrust_evals.concurrency.gevent_patch import new_lock
-from flask_braintrust_evals.concurrency.turns import let_others_run, wait_after
+from flask_braintrust_evals.concurrency.turns import LARGE, let_others_run
 from flask_braintrust_evals.engine.values.cases import EvalCase
 from flask_braintrust_evals.engine.values.results import CaseResult
 from flask_braintrust_evals.engine.values.scores import Classification, Score
@@ -29,10 +29,15 @@ from .eval_tracer import EvalTracer
 _lock = new_lock()
 
 
-def description(case: EvalCase, trial_index: int, tracer: EvalTracer) -> dict[str, Any]:
+def description(case: EvalCase, row_id: str | None, tracer: EvalTracer) -> dict[str, Any]:
     """Return the attributes of a trial's ``eval`` span that are recorded before its task runs.
 
     They are empty if ``tracer`` records no contents.
+
+    Args:
+        case: the case.
+        row_id: see :meth:`EvalTracer.row_id`.
+        tracer: the run's.
     """
     if not tracer.records_contents:
         return {}
@@ -47,7 +52,6 @@ def description(case: EvalCase, trial_index: int, tracer: EvalTracer) -> dict[st
         attributes[semconv.TAGS] = [clean_text(tag) for tag in case.tags]
     if case.origin:
         attributes[semconv.ORIGIN] = dumps_or_reason(case.origin)
-    row_id = tracer.row_id(case, trial_index)
     if row_id is not None:
         attributes[semconv.ROW_ID] = row_id
     return attributes
@@ -70,28 +74,24 @@ def of_scorers(result: CaseResult, tracer: EvalTracer) -> dict[str, str]:
 
 
 def _of_scorers(result: CaseResult) -> Iterator[bytes]:
-    # One by one: each of them may be large.
+    # In pieces: each value may be large.
     case = result.case
     yield b'{"input":'
     yield _json(case.input)
     yield b',"expected":'
     yield _json(case.expected)
-    yield b',"metadata":'
-    yield _json(result.metadata) if result.metadata else b"{}"
-    yield b',"output":'
+    yield b',"metadata":%b,"output":' % (_json(result.metadata) if result.metadata else b"{}")
     yield result.output_data or b"null"
-    yield b',"id":'
-    yield _json(case.id)
-    yield b',"tags":'
-    yield encoded_or_reason(result.tags) if result.tags else b"[]"
-    yield b"}"
+    tags = encoded_or_reason(result.tags) if result.tags else b"[]"
+    yield b',"id":%b,"tags":%b}' % (_json(case.id), tags)
 
 
 def _json(value: Any) -> bytes:
     if value is None:  # most cases have several fields without a value
         return b"null"
     data = encoded_or_reason(value, pause=let_others_run)
-    wait_after(len(data))
+    if len(data) > LARGE:
+        let_others_run()
     return data
 
 
@@ -125,14 +125,16 @@ def record_scores(span: Span, scores: list[Score]) -> None:
     if not span.is_recording():
         return
     values = {score.name: score.score for score in scores}
-    metadata = {score.name: score.metadata for score in scores if score.metadata}
+    output: dict[str, Any]
     if len(scores) == 1:
-        set_json(span, semconv.OUTPUT, {"score": scores[0].score})
+        output, metadata = {"score": scores[0].score}, scores[0].metadata
     else:
-        set_json(span, semconv.OUTPUT, {name: {"score": value} for name, value in values.items()})
+        output = {name: {"score": value} for name, value in values.items()}
+        metadata = {score.name: score.metadata for score in scores if score.metadata}
+    span.set_attribute(semconv.OUTPUT, dumps_or_reason(output))
     merge_json(span, semconv.SCORES, values)
     if metadata:
-        merge_json(span, semconv.METADATA, metadata if len(scores) != 1 else scores[0].metadata)
+        merge_json(span, semconv.METADATA, metadata)
 
 
 def record_classifications(span: Span, classifications: list[Classification]) -> None:

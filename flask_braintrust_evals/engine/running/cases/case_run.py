@@ -68,7 +68,8 @@ class CaseRun:
         self._emit = emit
         case = job.case
         tracer = self._code.tracer
-        self._description = attributes.description(case, job.trial_index, tracer)
+        row_id = tracer.row_id(case, job.trial_index)
+        self._description = attributes.description(case, row_id, tracer)
         self._timed_out = False
         self._cancellation = runner.cancellation
         self._reports: ProgressReports | None = None
@@ -84,9 +85,8 @@ class CaseRun:
             ids=job.ids,
         )
         self._parameters = copy_for_case(runner.parameters)
-        row_id = tracer.row_id(case, job.trial_index) or span_id(self._span)
         self._result = CaseResult(
-            CaseRef(row_id, job.index, job.trial_index, case.origin),
+            CaseRef(row_id or span_id(self._span), job.index, job.trial_index, case.origin),
             case,
             metadata=own_metadata(case.metadata),
             tags=list(case.tags or ()),
@@ -241,12 +241,9 @@ class CaseRun:
 
     def _call_once(self, input: Any) -> Any:
         plan = self._runner.plan
+        task = functools.partial(plan.task, input, self._hooks, self._parameters)
         return self._scope.run(
-            self._code.call,
-            functools.partial(plan.task, input, self._hooks, self._parameters),
-            reports=self._reports,
-            timeout=plan.task_timeout,
-            cancellation=self._cancellation,
+            self._code.call, task, self._reports, plan.task_timeout, self._cancellation
         )
 
     def _call_again(self) -> Any:

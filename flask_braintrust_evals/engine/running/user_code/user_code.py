@@ -178,7 +178,6 @@ class UserCode:
     def call(
         self,
         function: Callable[[], Any],
-        *,
         reports: ProgressReports | None = None,
         timeout: float | None = None,
         cancellation: Cancellation | None = None,
