@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -121,15 +122,22 @@ class CaseScorer:
         """Call all scorers and classifiers, and wait until the last one has ended."""
         arguments = self._arguments(result, span, parameters)
         described = attributes.of_scorers(result, self._code.tracer)
-        runs = [
-            ScorerRun(scorer, kind, arguments, described, context, span, self._code, self._scope)
-            for (scorer, kind), context in zip(self._calls, self._contexts, strict=True)
-        ]
-        slow = [run for run, took in zip(runs, self._seconds, strict=True) if took > QUICK_SECONDS]
-        # The last slow one need not have a thread, since this one only waits.
-        queued = _start_threads(slow[:-1])
-        # Quick ones first.
-        for run in [*[run for run in runs if run not in slow], *slow[-1:]] if slow else runs:
+        code, scope = self._code, self._scope
+        runs, slow = [], []
+        for (scorer, kind), context, took in zip(
+            self._calls, self._contexts, self._seconds, strict=True
+        ):
+            run = ScorerRun(scorer, kind, arguments, described, context, span, code, scope)
+            runs.append(run)
+            if took > QUICK_SECONDS:
+                slow.append(run)
+        here = runs
+        queued: deque[Callable[[], None]] = deque()
+        if slow:
+            # The last slow one need not have a thread, since this one only waits.
+            queued = _start_threads(slow[:-1])
+            here = [*(run for run in runs if run not in slow), slow[-1]]  # quick ones first
+        for run in here:
             run.start(in_thread=False)
         _call_queued(queued)
         for index, run in enumerate(runs):
@@ -164,7 +172,9 @@ class CaseScorer:
 
     def _add_scores(self, run: ScorerRun, result: CaseResult) -> None:
         scores = to_scores(run.result(), run.scorer.name)
-        named = name_scores(scores, run.scorer, (*self._reserved_names, *result.scores))
+        named = name_scores(
+            scores, run.scorer, itertools.chain(self._reserved_names, result.scores)
+        )
         result.scores.update(named)
         if self._code.tracer.records_contents:
             attributes.record_scores(run.span, list(named.values()))

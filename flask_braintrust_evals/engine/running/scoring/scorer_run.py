@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextvars
-import functools
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
@@ -57,7 +56,7 @@ class ScorerRun:
         self.scorer = scorer
         self.kind = kind
         self.seconds = 0.0
-        self._call = functools.partial(scorer, arguments)
+        self._arguments = arguments
         self._code = code
         self._scope = scope
         self._context = contextvars.copy_context()
@@ -171,7 +170,7 @@ class ScorerRun:
         began = time.perf_counter()
         try:
             try:
-                returned = self._call()
+                returned = self.scorer(self._arguments)
             finally:
                 self.seconds = time.perf_counter() - began
             if is_awaitable(returned):
