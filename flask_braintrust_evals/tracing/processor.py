@@ -51,12 +51,12 @@ class CaseSpanContext(SpanContext):
     """
 
     # The same as in the class above, without a Python function: they are read often for each case.
-    trace_id = property(itemgetter(0))  # type: ignore[assignment]
-    span_id = property(itemgetter(1))  # type: ignore[assignment]
-    is_remote = property(itemgetter(2))  # type: ignore[assignment]
-    trace_flags = property(itemgetter(3))  # type: ignore[assignment]
-    trace_state = property(itemgetter(4))  # type: ignore[assignment]
-    is_valid = property(itemgetter(5))  # type: ignore[assignment]
+    trace_id = property(itemgetter(0))
+    span_id = property(itemgetter(1))
+    is_remote = property(itemgetter(2))
+    trace_flags = property(itemgetter(3))
+    trace_state = property(itemgetter(4))
+    is_valid = property(itemgetter(5))
 
 
 class CaseSpanProcessor(SpanProcessor):

@@ -76,13 +76,17 @@ def test_a_span_that_begins_after_the_one_above_it_has_ended_is_taken(case: Case
     assert case.taken() == ["above", "late"]
 
 
-def test_the_ids_of_a_span_of_a_case_are_read_as_those_of_any_other_span() -> None:
-    ids = 1 << 100, 1 << 50, False, TraceFlags(1), TraceState([("a", "b")])
+def test_the_ids_of_a_span_of_a_case_are_those_of_any_other_span(case: Case) -> None:
     fields = ("trace_id", "span_id", "is_remote", "trace_flags", "trace_state", "is_valid")
+    above = SpanContext(1 << 100, 1 << 50, True, TraceFlags(1), TraceState([("a", "b")]))
+    context = trace.set_span_in_context(NonRecordingSpan(above))
 
-    of_case, of_any = CaseSpanContext(*ids), SpanContext(*ids)
+    own = case.collector.tracer.start_span("below", context).get_span_context()
+    known = [above.trace_id, own.span_id, False, above.trace_flags, above.trace_state, True]
 
-    assert [getattr(of_case, each) for each in fields] == [getattr(of_any, each) for each in fields]
+    for each in (own, SpanContext(*known[:-1]), CaseSpanContext(*known[:-1])):
+        assert [getattr(each, field) for field in fields] == known
+        assert each == own
 
 
 def test_a_request_that_names_a_case_in_a_header_shows_none_of_its_spans(case: Case) -> None:
