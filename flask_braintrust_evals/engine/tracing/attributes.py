@@ -59,7 +59,10 @@ def description(case: EvalCase, row_id: str | None, tracer: EvalTracer) -> dict[
 
 def of_task(description: dict[str, Any]) -> dict[str, Any]:
     """Return those attributes of a case that the span of its task has, too."""
-    return {name: description[name] for name in (semconv.INPUT, semconv.EXPECTED)}
+    return {
+        semconv.INPUT: description[semconv.INPUT],
+        semconv.EXPECTED: description[semconv.EXPECTED],
+    }
 
 
 def of_scorers(result: CaseResult, tracer: EvalTracer) -> dict[str, str]:
@@ -102,12 +105,9 @@ def record(span: Span, result: CaseResult, tracer: EvalTracer) -> None:
     limit = tracer.max_json
     if result.output_data is not None:
         span.set_attribute(semconv.OUTPUT, json_within(result.output_data, limit))
-    metadata = dict(result.metadata)
-    errors_of_kind: dict[str, dict[str, str]] = {}
-    for name, error in result.scorer_errors.items():
-        kind = "classifier_errors" if name in result.failed_classifiers else "scorer_errors"
-        errors_of_kind.setdefault(kind, {})[name] = str(error)
-    metadata |= errors_of_kind
+    metadata = result.metadata
+    if result.scorer_errors:
+        metadata = {**metadata, **_errors_of_kind(result)}
     # Also where the task has emptied them: the span has those of the case so far.
     if metadata or result.case.metadata:
         span.set_attribute(semconv.METADATA, json_within(_json(metadata), limit))
@@ -115,6 +115,14 @@ def record(span: Span, result: CaseResult, tracer: EvalTracer) -> None:
         span.set_attribute(semconv.TAGS, [safe_text(tag) for tag in result.tags])
     if result.classifications:
         set_json(span, semconv.CLASSIFICATIONS, result.classifications)
+
+
+def _errors_of_kind(result: CaseResult) -> dict[str, dict[str, str]]:
+    errors: dict[str, dict[str, str]] = {}
+    for name, error in result.scorer_errors.items():
+        kind = "classifier_errors" if name in result.failed_classifiers else "scorer_errors"
+        errors.setdefault(kind, {})[name] = str(error)
+    return errors
 
 
 def record_scores(span: Span, scores: list[Score]) -> None:
