@@ -55,6 +55,7 @@ class RecordingSpan(ReadableSpan, Span):
         context: its ids.
         parent: those of the span above it.
         on_end: called with the span when it ends.
+        attributes: those that it has at first; see :meth:`RecordingTracer.start_below`.
         start_time: nanoseconds since 1970; ``None``: now.
 
     Attributes:
@@ -87,7 +88,7 @@ class RecordingSpan(ReadableSpan, Span):
         parent: SpanContext | None,
         on_end: Callable[[ReadableSpan], None],
         kind: SpanKind,
-        attributes: Mapping[str, Any] | None,
+        attributes: dict[str, Any],
         links: Sequence[Link] | None,
         start_time: int | None,
     ) -> None:
@@ -98,7 +99,7 @@ class RecordingSpan(ReadableSpan, Span):
         self.status = _UNSET
         self.start_time = time.time_ns() if start_time is None else start_time
         self.end_time = None
-        self.recorded_attributes = _cleaned(attributes)
+        self.recorded_attributes = attributes
         self.events = []
         self.links = list(links) if links else []
         self._on_end = on_end
@@ -237,14 +238,14 @@ class RecordingTracer(Tracer):
         set_status_on_exception: bool = True,
     ) -> Span:
         above = trace.get_current_span(context).get_span_context()
-        return self.start_below(above, name, kind, attributes, links, start_time)
+        return self.start_below(above, name, kind, _cleaned(attributes), links, start_time)
 
     def start_below(
         self,
         above: SpanContext | None,
         name: str,
-        kind: SpanKind = SpanKind.INTERNAL,
-        attributes: Mapping[str, Any] | None = None,
+        kind: SpanKind,
+        attributes: dict[str, Any],
         links: Sequence[Link] | None = None,
         start_time: int | None = None,
         ids: SpanIds | None = None,
@@ -253,6 +254,8 @@ class RecordingTracer(Tracer):
 
         Args:
             above: the ids of the span above it. If they are not valid, a trace is started.
+            attributes: those that it has at first, each in the form that a span may have. The dict
+                becomes the span's own.
             ids: those of a span that starts a trace; ``None``: random ones.
         """
         parent = above if above is not None and above.is_valid else None

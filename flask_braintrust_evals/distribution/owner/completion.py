@@ -100,12 +100,12 @@ class CaseCompletion:
         ids: SpanIds,
         ordered_at: int,
     ) -> Span:
-        tracer = self._runner.code.tracer
+        tracer, described = self._runner.code.tracer, None
         if record is None:
             row_id = tracer.row_id(result.case, result.ref.trial_index)
             described = attributes.description(result.case, row_id, tracer)
         else:
-            described, ordered_at = record["attributes"], record["start"]
+            ordered_at = record["start"]
         span = tracer.start(
             "eval",
             "eval",

@@ -49,7 +49,7 @@ def description(case: EvalCase, row_id: str | None, tracer: EvalTracer) -> dict[
     if case.metadata:
         attributes[semconv.METADATA] = json_within(_json(case.metadata), limit)
     if case.tags:
-        attributes[semconv.TAGS] = [clean_text(tag) for tag in case.tags]
+        attributes[semconv.TAGS] = tuple(clean_text(tag) for tag in case.tags)
     if case.origin:
         attributes[semconv.ORIGIN] = dumps_or_reason(case.origin)
     if row_id is not None:

@@ -21,6 +21,7 @@ from opentelemetry.trace import (
     NoOpTracer,
     Span,
     SpanContext,
+    SpanKind,
     Status,
     StatusCode,
     Tracer,
@@ -120,7 +121,7 @@ class EvalTracer:
             kind: its type in Braintrust, such as ``eval``, ``task`` or ``score``; ``None``: none.
             parent: the span above it; ``None`` starts a new trace.
             extra: further entries of ``braintrust.span_attributes``.
-            attributes: further attributes, ready to be recorded.
+            attributes: further attributes, each a text or a tuple of texts that can be encoded.
             context: what it stands for in the code; see :func:`span_context`.
             start_time: nanoseconds since 1970; ``None``: now.
             ids: those of a span that starts a new trace; ``None``: the tracer chooses them.
@@ -137,10 +138,11 @@ class EvalTracer:
             return self._start_below(
                 None if parent is None else parent.get_span_context(),
                 name,
-                attributes=recorded,
-                links=links,
-                start_time=start_time,
-                ids=ids,
+                SpanKind.INTERNAL,
+                recorded,
+                links,
+                start_time,
+                ids,
             )
         # Never in the current context: a case must not become a part of the request's trace.
         above = Context() if parent is None else set_span_in_context(parent, Context())
