@@ -50,11 +50,12 @@ class _Mean:
         Uses Neumaier's summation, so that the mean of ten times 0.1 is 0.1:
         https://en.wikipedia.org/wiki/Kahan_summation_algorithm#Further_enhancements
         """
-        before, self.total = self.total, self.total + value
+        before = self.total
+        self.total = total = before + value
         if abs(before) >= abs(value):
-            self._compensation += (before - self.total) + value
+            self._compensation += (before - total) + value
         else:
-            self._compensation += (value - self.total) + before
+            self._compensation += (value - total) + before
         self.count += 1
 
 

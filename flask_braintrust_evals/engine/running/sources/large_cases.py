@@ -33,8 +33,11 @@ def size_if_large(case: EvalCase, own: int = 0, recorded: int = 0) -> int:
     more than there is room for, besides their texts. ``own`` are bytes that the case takes besides
     its values, and ``recorded`` those of its texts that each of its spans may have.
     """
-    values = [case.input, case.expected, case.metadata]
-    values += [case.id, case.upsert_id, case.origin, case.tags]  # which are in events and spans
+    values = [case.input, case.expected]
+    # The last four are in events and spans. Most cases have none of these.
+    for value in (case.metadata, case.id, case.upsert_id, case.origin, case.tags):
+        if value is not None:
+            values.append(value)
     size, texts = _sizes([values])
     size += own + texts + COPIES * min(texts, recorded)
     return size if size >= LARGE else 0
