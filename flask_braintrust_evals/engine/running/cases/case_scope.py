@@ -26,22 +26,22 @@ class CaseScope:
         self._entered: HeldScope | None = None
         self._error: BaseException | None = None
 
-    def enter(self) -> None:
-        """Enter the scope, in a copy of the caller's context.
+    def enter(self) -> HeldScope | None:
+        """Enter the scope, in a copy of the caller's context, and return it; ``None``: nothing is.
 
         Raises:
             BaseException: whatever making or entering it raises.
         """
         if self._make is not None:
             self._entered = HeldScope(self._make())
+        return self._entered
 
     def run(self, function: Callable[P, T], *args: P.args, **keywords: P.kwargs) -> T:
         """Call a function inside the scope, which is entered first if it is not open."""
-        if self._entered is None:
-            self.enter()
-        if self._entered is None:
+        entered = self._entered or self.enter()
+        if entered is None:
             return function(*args, **keywords)
-        return self._entered.run(function, *args, **keywords)
+        return entered.run(function, *args, **keywords)
 
     def note_error(self, error: BaseException) -> None:
         """Have the scope told at its exit of an error, if it is open: it is told of the first one.
