@@ -82,10 +82,10 @@ def test_the_ids_of_a_span_of_a_case_are_those_of_any_other_span(case: Case) -> 
     context = trace.set_span_in_context(NonRecordingSpan(above))
 
     own = case.collector.tracer.start_span("below", context).get_span_context()
-    known = [above.trace_id, own.span_id, False, above.trace_flags, above.trace_state, True]
+    ids = (above.trace_id, own.span_id, False, above.trace_flags, above.trace_state)
 
-    for each in (own, SpanContext(*known[:-1]), CaseSpanContext(*known[:-1])):
-        assert [getattr(each, field) for field in fields] == known
+    for each in (own, SpanContext(*ids), CaseSpanContext(*ids)):
+        assert [getattr(each, field) for field in fields] == [*ids, True]
         assert each == own
 
 
