@@ -7,7 +7,6 @@ import logging
 import os
 import threading
 from collections.abc import Callable
-from operator import itemgetter
 
 from opentelemetry import trace
 from opentelemetry.context import Context
@@ -49,14 +48,6 @@ class CaseSpanContext(SpanContext):
     Whoever runs an evaluator learns the ids of its cases, and may send them in a ``traceparent``
     header. Propagators make a plain ``SpanContext`` of that.
     """
-
-    # The same as in the class above, without a Python function: they are read often for each case.
-    trace_id = property(itemgetter(0))
-    span_id = property(itemgetter(1))
-    is_remote = property(itemgetter(2))
-    trace_flags = property(itemgetter(3))
-    trace_state = property(itemgetter(4))
-    is_valid = property(itemgetter(5))
 
 
 class CaseSpanProcessor(SpanProcessor):

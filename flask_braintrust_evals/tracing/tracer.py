@@ -265,9 +265,7 @@ class RecordingTracer(Tracer):
             own = CaseSpanContext(ids.trace_id, ids.span_id, False, _SAMPLED)
         else:
             trace_id, state = parent.trace_id, parent.trace_state
-            # Without the checks of its class: these ids are valid.
-            fields = trace_id, new_span_id(), False, _SAMPLED, state, True
-            own = tuple.__new__(CaseSpanContext, fields)
+            own = CaseSpanContext(trace_id, new_span_id(), False, _SAMPLED, state)
         # By position, which costs less for a class.
         return RecordingSpan(name, own, parent, self.on_end, kind, attributes, links, start_time)
 

@@ -18,12 +18,11 @@ from opentelemetry.trace import (
     SpanContext,
     TraceFlags,
     Tracer,
-    TraceState,
 )
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from flask_braintrust_evals.tracing.collector import SpanCollector
-from flask_braintrust_evals.tracing.processor import CaseSpanContext, CaseSpanProcessor
+from flask_braintrust_evals.tracing.processor import CaseSpanProcessor
 from flask_braintrust_evals.tracing.span_keeper import SpanKeeper
 
 
@@ -74,19 +73,6 @@ def test_a_span_that_begins_after_the_one_above_it_has_ended_is_taken(case: Case
     above.end()
     case.own.start_span("late", trace.set_span_in_context(above)).end()
     assert case.taken() == ["above", "late"]
-
-
-def test_the_ids_of_a_span_of_a_case_are_those_of_any_other_span(case: Case) -> None:
-    fields = ("trace_id", "span_id", "is_remote", "trace_flags", "trace_state", "is_valid")
-    above = SpanContext(1 << 100, 1 << 50, True, TraceFlags(1), TraceState([("a", "b")]))
-    context = trace.set_span_in_context(NonRecordingSpan(above))
-
-    own = case.collector.tracer.start_span("below", context).get_span_context()
-    ids = (above.trace_id, own.span_id, False, above.trace_flags, above.trace_state)
-
-    for each in (own, SpanContext(*ids), CaseSpanContext(*ids)):
-        assert [getattr(each, field) for field in fields] == [*ids, True]
-        assert each == own
 
 
 def test_a_request_that_names_a_case_in_a_header_shows_none_of_its_spans(case: Case) -> None:
