@@ -1,9 +1,8 @@
 """Cross-origin headers, on every response of the blueprint.
 
-:mod:`.origins` decides which origins are allowed; flask-cors writes the headers. It gets a pattern
-that matches all origins, or none, because its own matching ignores case and takes some strings for
-patterns, of which only the beginning must match. And it marks the answer, also that to a refused
-origin, so that an application-wide ``CORS(app)`` leaves it alone.
+:mod:`.origins` decides which origins are allowed; flask-cors writes the headers. It gets the origin
+of the request as a pattern, because its own matching ignores case and takes some strings for
+patterns, of which only the beginning must match.
 """
 
 from __future__ import annotations
@@ -12,12 +11,8 @@ import re
 from urllib.parse import urlsplit
 
 from flask import Request, Response
-from flask_cors.core import (
-    DEFAULT_OPTIONS,
-    FLASK_CORS_EVALUATED,
-    serialize_options,
-    set_cors_headers,
-)
+from flask_cors import cross_origin
+from flask_cors.core import FLASK_CORS_EVALUATED
 
 from flask_braintrust_evals.config.settings import Settings
 from flask_braintrust_evals.web.requests.header_lists import forget_long_lists
@@ -40,22 +35,6 @@ REQUEST_HEADERS: list[str | re.Pattern[str]] = [
     re.compile(r"x-bt-[a-z0-9-]+\Z", re.ASCII | re.IGNORECASE),
     re.compile(r"x-stainless-[a-z0-9-]+\Z", re.ASCII | re.IGNORECASE),
 ]
-_OPTIONS = {
-    allowed: serialize_options(
-        {
-            **DEFAULT_OPTIONS,
-            "origins": [re.compile("" if allowed else "(?!)")],
-            "methods": METHODS,
-            "allow_headers": REQUEST_HEADERS,
-            "expose_headers": EXPOSED_HEADERS,
-            "max_age": MAX_AGE,
-            "supports_credentials": True,
-            "allow_private_network": allowed,
-        }
-    )
-    for allowed in (True, False)
-}
-"""Options of flask-cors, by whether the origin is allowed; without those of the application."""
 
 
 def request_origin_allowed(request: Request, settings: Settings) -> bool:
@@ -94,12 +73,26 @@ def allowed_origins(settings: Settings) -> tuple[str | re.Pattern[str], ...]:
 
 def add_cors_headers(request: Request, response: Response, settings: Settings) -> Response:
     """Add the headers that an allowed origin needs; for any other origin, only ``Vary``."""
-    for name in [name for name, _ in response.headers if name.lower().startswith(CORS_PREFIX)]:
+    for name in [name for name in response.headers.keys() if name.lower().startswith(CORS_PREFIX)]:
         del response.headers[name]  # an application-wide CORS(app) adds its own to errors
     vars(response).pop(FLASK_CORS_EVALUATED, None)
+    origin = request.headers.get("Origin")
+    allowed = is_other_allowed_page(request, settings)
     forget_long_lists(request, "Access-Control-Request-Headers")
-    set_cors_headers(response, _OPTIONS[is_other_allowed_page(request, settings)])
-    setattr(response, FLASK_CORS_EVALUATED, True)
+    # A refused origin goes through flask-cors too, with a pattern that matches nothing: flask-cors
+    # marks the response, so that an application-wide CORS(app) does not allow the origin.
+    pattern = re.compile(re.escape(origin) + r"\Z" if allowed and origin else r"(?!)")
+    apply = cross_origin(
+        origins=[pattern],
+        methods=METHODS,
+        allow_headers=REQUEST_HEADERS,
+        expose_headers=EXPOSED_HEADERS,
+        max_age=MAX_AGE,
+        supports_credentials=True,
+        automatic_options=False,
+        allow_private_network=allowed,
+    )
+    response = apply(lambda: response)()
     # flask-cors does not always add it, but a cache must not serve one origin's answer to another.
     response.vary.add("Origin")
     return response
