@@ -23,7 +23,7 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
 from urllib3.util.connection import allowed_gai_family, create_connection
-from urllib3.util.ssl_ import create_urllib3_context
+from urllib3.util.ssl_ import ALPN_PROTOCOLS, create_urllib3_context
 
 from flask_braintrust_evals.concurrency.gevent_patch import is_patched
 from flask_braintrust_evals.concurrency.time_limit import seconds_left
@@ -192,7 +192,8 @@ class _Tls(_Checked, HTTPSConnection):
     def connect(self) -> None:
         """Connect, and trust the certificates that another connection has read before."""
         bundle = self.ca_certs
-        if bundle is None or (self.proxy is not None and self.proxy.scheme == "https"):
+        proxy_has_tls = self.proxy is not None and self.proxy.scheme == "https"
+        if bundle is None or self.cert_file is not None or proxy_has_tls:
             super().connect()
             return
         self.ssl_context, self.ca_certs = _trusting(bundle), None
@@ -212,6 +213,10 @@ def _trusting(bundle: str) -> ssl.SSLContext:
 def _read_bundle(bundle: str, *as_it_is: int) -> ssl.SSLContext:
     context = create_urllib3_context()
     context.load_verify_locations(bundle)
+    context.set_alpn_protocols(ALPN_PROTOCOLS)
+    # urllib3 sets them again for each connection, while other threads read those that it frees:
+    # https://github.com/python/cpython/issues/141012
+    vars(context)["set_alpn_protocols"] = lambda protocols: None
     return context
 
 

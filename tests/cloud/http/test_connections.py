@@ -176,14 +176,19 @@ def test_a_certificate_is_asked_for_and_checked_for_the_name(
 ) -> None:
     resolver.answers = [["127.0.0.1"]]
     monkeypatch.setattr(connections, "is_public", lambda _: True)
-    read: list[tuple[Any, ...]] = []
-    load = ssl.SSLContext.load_verify_locations
+    changes: list[str] = []  # which would reach all connections that share what is trusted
 
-    def note(self: ssl.SSLContext, *files: Any) -> None:
-        read.append(files)
-        load(self, *files)
+    def noted(name: str) -> Callable[..., None]:
+        change = getattr(ssl.SSLContext, name)
 
-    monkeypatch.setattr(ssl.SSLContext, "load_verify_locations", note)
+        def note(self: ssl.SSLContext, *args: Any) -> None:
+            changes.append(name)
+            change(self, *args)
+
+        return note
+
+    for name in ("load_verify_locations", "set_alpn_protocols"):
+        monkeypatch.setattr(ssl.SSLContext, name, noted(name))
     with serving(authority.issue_cert(NAME)) as (port, names):
         assert call(f"https://{NAME}:{port}/x") is None
         bundle = os.environ["REQUESTS_CA_BUNDLE"]
@@ -191,7 +196,7 @@ def test_a_certificate_is_asked_for_and_checked_for_the_name(
         monkeypatch.delenv("REQUESTS_CA_BUNDLE")
         assert call(f"https://{NAME}:{port}/x") is None
         assert names == [NAME, NAME]
-        assert len(read) == 1
+        assert changes == ["load_verify_locations", "set_alpn_protocols"]
         trustme.CA().cert_pem.write_to_path(bundle)
         with pytest.raises(CloudError, match="could not be reached .*SSLError"):
             call(f"https://{NAME}:{port}/x")
