@@ -77,10 +77,40 @@ def test_what_a_greenlet_raises_is_logged_and_ends_nothing() -> None:
     print(names)
     """
     logged = python(script)
-    assert logged.count("a greenlet failed\n") == 3
+    assert logged.count("a thread failed\n") == 3
     for failure in ("SystemExit: 3", "KeyboardInterrupt: stop", "ValueError: wrong"):
         assert failure in logged
     assert logged.endswith("['eval-7', 'eval-7', 'eval-7']\n")
+
+
+@pytest.mark.parametrize(
+    "watch",
+    [
+        "start = Thread.start; Thread.start = lambda self: start(self)",
+        "Thread.run = functools.partialmethod(Thread.run)",
+        "threading.setprofile(lambda *_: None)",
+    ],
+)
+def test_what_watches_threads_sees_all_that_is_started(watch: str) -> None:
+    script = f"""
+    from gevent import monkey
+    monkey.patch_all()
+    import functools, threading, gevent
+    from threading import Thread
+    from flask_braintrust_evals.concurrency.gevent_patch import spawn
+
+    def work():
+        print(threading.current_thread().name)
+
+    spawn(work, "eval-7")
+    gevent.sleep(0.01)
+    {watch}
+    spawn(work, "eval-8")
+    gevent.sleep(0.01)
+    """
+    not_watched, watched = python(script).splitlines()
+    assert not_watched.startswith("Dummy-")
+    assert watched == "eval-8"
 
 
 def test_a_real_thread_that_has_waited_leaves_no_descriptors_and_no_hub() -> None:
