@@ -35,7 +35,7 @@ from .wire import (
     DONE,
     CaseDetails,
     Message,
-    case_messages,
+    case_message,
     case_result_messages,
     error_message,
     summary_body,
@@ -172,7 +172,9 @@ class EvalRun:
     def _case_messages(self, batch: list[Event]) -> Iterator[list[Message]]:
         messages: list[Message] = []
         for event in batch:
-            messages += case_messages(event, self.prepared.evaluator)
+            message = case_message(event, self.prepared.evaluator)
+            if message is not None:
+                messages.append(message)
             if self.case_results:
                 messages += case_result_messages(event, self.case_details)
         if messages:

@@ -91,17 +91,17 @@ def as_stream(messages: Sequence[Message]) -> Iterator[bytes]:
         yield b"".join(small)
 
 
-def case_messages(event: Event, evaluator: str) -> Iterator[Message]:
-    """Yield the messages of an event of a case. For some events, the protocol has none."""
-    if isinstance(event, CaseProgress):
-        yield _progress(event.ref, evaluator, event.event)
-    elif isinstance(event, TaskFinished):
+def case_message(event: Event, evaluator: str) -> Message | None:
+    """Return the message of an event of a case. For some events, the protocol has none."""
+    if isinstance(event, TaskFinished):
         if event.error is not None:
-            yield _progress(event.ref, evaluator, _completion("error", str(event.error)))
-        else:
-            yield _output(event.ref, evaluator, event.output_data or b"null")
-    elif isinstance(event, CaseFinished):
-        yield _progress(event.result.ref, evaluator, _completion("done", ""))
+            return _progress(event.ref, evaluator, _completion("error", str(event.error)))
+        return _output(event.ref, evaluator, event.output_data or b"null")
+    if isinstance(event, CaseFinished):
+        return _progress(event.result.ref, evaluator, _completion("done", ""))
+    if isinstance(event, CaseProgress):
+        return _progress(event.ref, evaluator, event.event)
+    return None
 
 
 def case_result_messages(event: Event, details: CaseDetails | None = None) -> Iterator[Message]:

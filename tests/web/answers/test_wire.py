@@ -28,7 +28,7 @@ from flask_braintrust_evals.web.answers.wire import (
     LARGE,
     Message,
     as_stream,
-    case_messages,
+    case_message,
     error_message,
     summary_body,
 )
@@ -42,10 +42,18 @@ def ref(origin: dict[str, Any] | None = None) -> CaseRef:
     return CaseRef("0123456789abcdef", 0, 0, origin)
 
 
+def message_of(event: Event, name: str = "greeter") -> Message:
+    message = case_message(event, name)
+    assert message is not None
+    return message
+
+
 def bodies(event: Event, name: str = "greeter") -> list[Any]:
-    messages = list(case_messages(event, name))
-    assert {message.event for message in messages} <= {"progress"}
-    return [json.loads(message.data) for message in messages]
+    message = case_message(event, name)
+    if message is None:
+        return []
+    assert message.event == "progress"
+    return [json.loads(message.data)]
 
 
 def progress(event: str, data: str) -> dict[str, Any]:
@@ -98,7 +106,7 @@ def test_a_large_output_is_sent_as_a_small_one_is(
 ) -> None:
     def sent(text: str) -> tuple[Message, list[tuple[str, Any]]]:
         output = encoded({"text": text, "bit": bit})
-        (message,) = case_messages(TaskFinished(ref(origin), output, None), name)
+        message = message_of(TaskFinished(ref(origin), output, None), name)
         (event,) = parse_events(b"".join(as_stream([message])))
         fields = json.loads(event.data)
         assert json.loads(fields["data"]) == {"text": text, "bit": bit}
@@ -115,7 +123,7 @@ def test_a_large_output_is_not_held_once_more_while_it_is_sent(text: str) -> Non
     output = encoded(text)
     tracemalloc.start()
     try:
-        (message,) = case_messages(TaskFinished(ref(), output, None), "greeter")
+        message = message_of(TaskFinished(ref(), output, None))
         assert sum(map(len, as_stream([message]))) > len(output)
         assert tracemalloc.get_traced_memory()[1] < 1_000_000
     finally:
@@ -125,7 +133,7 @@ def test_a_large_output_is_not_held_once_more_while_it_is_sent(text: str) -> Non
 def test_messages_keep_their_order_whatever_their_size() -> None:
     sizes = (1, LARGE, 1, 1, 2 * LARGE, LARGE, 1)
     results = [TaskFinished(ref(), b'"%b"' % (b"x" * size), None) for size in sizes]
-    messages = [message for each in results for message in case_messages(each, "greeter")]
+    messages = [message_of(each) for each in results]
     pieces = list(as_stream(messages))
     read = [json.loads(event.data)["data"] for event in parse_events(b"".join(pieces))]
     assert [len(data) - 2 for data in read] == list(sizes)
