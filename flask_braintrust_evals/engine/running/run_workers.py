@@ -134,7 +134,8 @@ class RunWorkers:
     def _work(self, number: int) -> None:
         has_place, is_first = True, True
         try:
-            while self.may_begin():
+            # A worker does not wait for its turn only to find that there is nothing left.
+            while self.may_begin() and not self.source.exhausted:
                 wait_for_turn(Turn.BEGIN)
                 # Before its first case, it is counted since it was started.
                 if not is_first and not self._may_ask_again():
