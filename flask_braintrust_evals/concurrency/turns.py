@@ -148,12 +148,11 @@ def wait_for_turn(turn: Turn, wait: TurnWait | None = None) -> None:
         turn: the priority of the greenlet.
         wait: what moves it to another turn while it waits; of one call only.
     """
-    if not is_patched():
-        return
-    hub = sys.modules["gevent"].get_hub()
     queues: _Queues | None = getattr(_of_thread, "queues", None)
-    if queues is None or queues.hub is not hub:
-        queues = _of_thread.queues = _Queues(hub)
+    if queues is None or queues.hub is not sys.modules["gevent"].get_hub():
+        if not is_patched():
+            return
+        queues = _of_thread.queues = _Queues(sys.modules["gevent"].get_hub())
     queues.wait(turn, wait)
 
 
