@@ -57,8 +57,7 @@ class Cancellation:
 
     def remove(self, key: object) -> None:
         """Forget the callback that was added with ``key``."""
-        with self._lock:
-            self._callbacks.pop(key, None)
+        self._callbacks.pop(key, None)
 
 
 class _Calling:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Generic, TypeVar, cast
+from typing import Any, Generic, TypeVar
 
 from .gevent_patch import new_lock
 from .signals import Signal, new_signal
@@ -33,7 +33,7 @@ class Job(Generic[T]):
         self._is_done = False
         self._is_wanted = True
         self.ended_ns = 0
-        self._result: T | None = None
+        self._result: Any = None
         self._error: BaseException | None = None
         self._cancel: Callable[[], None] = _nothing
         self._ending = new_lock()  # taken by whoever ends the call first, and never released
@@ -119,7 +119,8 @@ class Job(Generic[T]):
                 raise error
             finally:
                 del error
-        return cast(T, self._result)
+        result: T = self._result
+        return result
 
     def _finish(self, result: T | None, error: BaseException | None) -> None:
         if not self._ending.acquire(blocking=False):

@@ -101,13 +101,15 @@ class BackgroundLoop:
         """
         job = Job() if job is None else job
         self.start(awaitable, cancellation, job, name)
-        with cancellation.calling(job.cancel):
-            try:
-                return job.wait(deadline)
-            except DeadlineError:
-                job.leave()
-                job.cancel()
-                raise
+        cancellation.add(job, job.cancel)
+        try:
+            return job.wait(deadline)
+        except DeadlineError:
+            job.leave()
+            job.cancel()
+            raise
+        finally:
+            cancellation.remove(job)
 
     def start(
         self,
