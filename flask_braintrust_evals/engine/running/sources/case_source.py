@@ -185,7 +185,8 @@ class CaseSource:
             ):
                 raise
             raise self._failure(error) from error
-        if isinstance(value, dict | Mapping) and not value.keys() <= FIELDS:
+        is_row = not isinstance(value, EvalCase) and isinstance(value, dict | Mapping)
+        if is_row and not value.keys() <= FIELDS:
             # A row that a function has read from Braintrust has fields of Braintrust, which are no
             # mistake: 'created', 'span_id' and others.
             if "_xact_id" not in value:
