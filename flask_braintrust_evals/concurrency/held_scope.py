@@ -13,13 +13,12 @@ import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from contextvars import Context, ContextVar
-from typing import Any, ParamSpec, TypeVar
+from typing import Any, TypeVar
 
 from .gevent_patch import is_patched, new_lock, real_thread_id
 
 logger = logging.getLogger("flask_braintrust_evals")
 
-P = ParamSpec("P")
 T = TypeVar("T")
 
 
@@ -34,6 +33,9 @@ class HeldScope:
         context: the context; nothing else may run in it when the scope is exited. Default: a copy
             of the caller's.
 
+    Attributes:
+        run: calls a function with arguments inside the scope, on the caller's thread.
+
     Raises:
         BaseException: whatever entering raises; there is nothing to leave then.
     """
@@ -42,6 +44,7 @@ class HeldScope:
         self, manager: AbstractContextManager[Any], context: Context | None = None
     ) -> None:
         self._context = contextvars.copy_context() if context is None else context
+        self.run = self._context.run  # itself, since each case calls it several times
         self._manager = manager
         self._lock = new_lock()
         self._holders = 1
@@ -53,10 +56,6 @@ class HeldScope:
     def _enter(self) -> None:
         self._manager.__enter__()
         _around.set(self)
-
-    def run(self, function: Callable[P, T], *args: P.args, **keywords: P.kwargs) -> T:
-        """Call a function inside the scope, on the caller's thread."""
-        return self._context.run(function, *args, **keywords)
 
     def leave(self, error: BaseException | None = None) -> None:
         """Exit the scope, or have the last of those exit it who still hold it.
