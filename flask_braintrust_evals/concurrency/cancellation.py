@@ -57,7 +57,8 @@ class Cancellation:
 
     def remove(self, key: object) -> None:
         """Forget the callback that was added with ``key``."""
-        self._callbacks.pop(key, None)
+        with self._lock:
+            self._callbacks.pop(key, None)
 
 
 class _Calling:
