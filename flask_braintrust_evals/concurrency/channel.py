@@ -27,10 +27,13 @@ class Channel(Generic[T]):
     Args:
         capacity: items that may wait.
         max_size: bytes that may wait; a single item may be larger.
+
+    Attributes:
+        capacity: may be raised; whoever waits goes on when the consumer has taken items.
     """
 
     def __init__(self, capacity: int, max_size: float = math.inf) -> None:
-        self._capacity = capacity
+        self.capacity = capacity
         self._max_size = max_size
         self._items: list[T] = []
         self._size = 0
@@ -51,7 +54,7 @@ class Channel(Generic[T]):
                     raise ChannelClosedError
                 waiting = len(self._items)
                 fits = not waiting or self._size + size <= self._max_size
-                if fits and waiting < self._capacity:
+                if fits and waiting < self.capacity:
                     self._size += size
                     self._items.append(item)
                     if self._consumer is not None:

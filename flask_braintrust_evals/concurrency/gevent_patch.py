@@ -78,7 +78,9 @@ def _event_class(patched: bool) -> Any:
 def new_lock() -> threading.Lock:
     """Return a lock for code that neither waits nor calls user code while it holds the lock.
 
-    It is the operating system's kind also under gevent, whose own takes ten times as long.
+    It is the operating system's kind also under gevent, whose own takes ten times as long. A
+    garbage collection may call user code, such as a ``__del__`` that lets other greenlets run:
+    while such a lock is held, few objects are made, if any.
     """
     lock: threading.Lock = _original_lock()
     return lock

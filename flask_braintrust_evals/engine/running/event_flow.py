@@ -15,8 +15,8 @@ from .cases.executor import Emit
 
 MAX_WAITING_EVENTS = 64
 EVENTS_PER_CASE = 3
-"""Events that may wait for the consumer before the workers wait for it: so many, or those of one
-case of each worker, which may all end at the same time."""
+"""Events that may wait for the consumer before the workers wait for it: so many, or those of a case
+of each worker that has been started, since all of them may end at the same time."""
 MAX_WAITING_BYTES = 1_000_000
 """Bytes of their outputs, likewise."""
 MAX_SLICE = 0.001
@@ -31,15 +31,13 @@ class EventFlow:
     """Takes the events of workers, which wait if there are too many, and hands them out in lists.
 
     Args:
-        workers: how many there are at most.
         idle_after: seconds of silence after which to hand out :class:`Idle`; ``None``: never.
     """
 
-    def __init__(self, workers: int, idle_after: float | None) -> None:
+    def __init__(self, idle_after: float | None) -> None:
         self._idle_after = idle_after
         self._is_patched = is_patched()
-        most = max(MAX_WAITING_EVENTS, EVENTS_PER_CASE * workers)
-        self._channel: Channel[Event] = Channel(most, MAX_WAITING_BYTES)
+        self._channel: Channel[Event] = Channel(MAX_WAITING_EVENTS, MAX_WAITING_BYTES)
         self._pause_at: float | None = None  # when a worker lets others run; None: no event waits
         # Whether there has been an event other than CaseStarted, and whether one was handed out.
         self._has_results = False
@@ -67,6 +65,10 @@ class EventFlow:
         self._turn_wait = TurnWait()
         is_first = self._has_results and not self._handed_out_results
         wait_for_turn(Turn.FIRST_RESULT if is_first else Turn.CONSUME, self._turn_wait)
+
+    def make_room_for(self, workers: int) -> None:
+        """Let the events of a case of each of so many workers wait for the consumer."""
+        self._channel.capacity = max(self._channel.capacity, EVENTS_PER_CASE * workers)
 
     def emitter(self, size: int) -> Emit:
         """Return what emits the events of a case; each of a large one keeps all of it in memory."""

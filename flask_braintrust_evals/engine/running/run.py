@@ -9,11 +9,11 @@ consumer that does not read, and no data is read ahead of running cases.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
 from typing import Any
 
-from flask_braintrust_evals.concurrency.gevent_patch import new_lock
 from flask_braintrust_evals.concurrency.places import Places
 from flask_braintrust_evals.concurrency.timers import Timer, call_later
 from flask_braintrust_evals.engine.values.events import (
@@ -81,8 +81,8 @@ class Run:
         self._source = CaseSource(cases, trial_count, max_cases, outlive_run, room)
         self._timeout = timeout
         self._spent = spent
-        self._events = EventFlow(max_concurrency, idle_after)
-        self._lock = new_lock()
+        self._events = EventFlow(idle_after)
+        self._lock = threading.Lock()
         self._users = RunUsers(name, self._source.close)
         self._workers = RunWorkers(
             executor,

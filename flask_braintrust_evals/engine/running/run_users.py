@@ -11,7 +11,6 @@ from contextlib import ExitStack
 
 from flask_braintrust_evals.concurrency.gevent_patch import (
     new_event,
-    new_lock,
     set_event,
     start_thread,
 )
@@ -59,7 +58,7 @@ class RunUsers:
     def __init__(self, name: str, close_source: Callable[[], None]) -> None:
         self._name = name
         self._close_source = close_source
-        self._lock = new_lock()
+        self._lock = threading.Lock()
         self._numbers = itertools.count(1)
         self._present = {CONSUMER}
         self._let_go: set[int] = set()

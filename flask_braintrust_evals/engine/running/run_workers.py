@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import InitVar, dataclass
 
 from flask_braintrust_evals.concurrency.channel import ChannelClosedError
-from flask_braintrust_evals.concurrency.gevent_patch import spawn, start_thread
+from flask_braintrust_evals.concurrency.gevent_patch import spawn
 from flask_braintrust_evals.concurrency.places import Places
 from flask_braintrust_evals.concurrency.turns import Turn, wait_for_turn
 from flask_braintrust_evals.errors import EvalsError
@@ -90,11 +90,9 @@ class RunWorkers:
                 return False
             number = self.users.add_worker()
             self._asking += 1
+            self.events.make_room_for(self.users.workers)
         try:
-            # The first one may make the cases. Tools that watch an application pass its context on
-            # to threads that are started, so that queries belong to the request that needs them.
-            start = start_thread if number == 1 else spawn
-            start(lambda: self._work(number), f"eval-{number}")
+            spawn(lambda: self._work(number), f"eval-{number}")
         except (RuntimeError, MemoryError) as error:
             self._note_asked()
             # The workers that there are go on; where there are none, the run has failed.

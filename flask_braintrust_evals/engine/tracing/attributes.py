@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from opentelemetry.trace import Span
 
-from flask_braintrust_evals.concurrency.gevent_patch import new_lock
 from flask_braintrust_evals.concurrency.turns import LARGE, let_others_run
 from flask_braintrust_evals.engine.values.cases import EvalCase
 from flask_braintrust_evals.engine.values.results import CaseResult
@@ -25,8 +25,8 @@ from flask_braintrust_evals.tracing.json_cuts import json_within, pieces_within
 from .eval_tracer import EvalTracer
 
 # Held while an attribute is read, merged and written, so that no other change is lost. Meanwhile no
-# user code runs and nothing is waited for.
-_lock = new_lock()
+# user code runs and nothing is waited for: under --preload this lock is not gevent's.
+_lock = threading.Lock()
 
 
 def description(case: EvalCase, row_id: str | None, tracer: EvalTracer) -> dict[str, Any]:

@@ -39,7 +39,7 @@ class Flow(EventFlow):
         monkeypatch.setattr(event_flow, "is_patched", lambda: True)
         monkeypatch.setattr(event_flow, "wait_for_turn", self._wait)
         monkeypatch.setattr(TurnWait, "move_to", lambda _, turn: self.turns.append(turn))
-        super().__init__(workers=1, idle_after=None)
+        super().__init__(None)
 
     def emit(self, event: Event, after: float = 2 * MAX_SLICE) -> None:
         self.now += after
@@ -74,9 +74,10 @@ def test_workers_let_the_consumer_notice_events_and_then_leave_it_alone(
 
 
 def test_the_events_of_one_case_of_each_worker_may_wait() -> None:
-    flow = EventFlow(workers=40, idle_after=None)
+    flow = EventFlow(None)
+    flow.make_room_for(40)
     emit = flow.emitter(0)
-    in_time(lambda: [emit(RESULT) for _ in range(3 * 40)])  # they would wait for ever
+    in_time(lambda: [emit(RESULT) for _ in range(3 * 40)])
     assert len(flow.take()[0]) == 3 * 40
 
 

@@ -253,8 +253,7 @@ def test_no_worker_starts_that_finds_no_case(
         started.add()
         start_thread(work, name)
 
-    for name in ("spawn", "start_thread"):
-        monkeypatch.setattr(run_workers, name, start)
+    monkeypatch.setattr(run_workers, "spawn", start)
     all_run = threading.Barrier(5)
     evaluator = Evaluator("e", lambda input: all_run.wait(PATIENCE) >= 0)
     events = events_of(evaluator, make(inputs(*range(5))), max_concurrency=100)
@@ -304,9 +303,10 @@ def test_a_run_whose_data_comes_slowly_holds_few_places() -> None:
     assert max(taken) <= 2
 
 
-def test_workers_wait_for_a_consumer_that_stops() -> None:
+@pytest.mark.parametrize("limit", [1, 1000])
+def test_workers_wait_for_a_consumer_that_stops(limit: int) -> None:
     source, done = Source(inputs(*range(100))), Counter()
-    run = new_run(Evaluator("e", lambda input: done.add()), source, max_concurrency=1)
+    run = new_run(Evaluator("e", lambda input: done.add()), source, max_concurrency=limit)
     batches = run.batches()
     received = len(next(batches))
 
