@@ -25,7 +25,7 @@ from flask_braintrust_evals.errors import (
     CloudUnauthorizedError,
 )
 from tests.standin import StandIn
-from tests.support import TOKEN, python
+from tests.support import TOKEN, eventually, python
 from tests.web.support import DEAD_URL
 
 PATH = "/v1/project/p"
@@ -318,12 +318,12 @@ def test_no_answer_in_time_is_a_time_out_and_not_tried_again(
     cloud: StandIn, method: str, retry: bool
 ) -> None:
     cloud.fault("*", ".*", delay=20, times=None)
-    client = CloudClient(Token(TOKEN), 0.1, rules_of(cloud))
+    client = CloudClient(Token(TOKEN), 0.2, rules_of(cloud))
     error = failure(client, cloud.url, method, retry=retry)
     client.close()
     assert type(error) is CloudTimeoutError
-    assert str(error) == f"Braintrust did not answer {method} {PATH} within 0.1 seconds"
-    assert len(cloud.calls) == 1
+    assert str(error) == f"Braintrust did not answer {method} {PATH} within 0.2 seconds"
+    eventually(lambda: len(cloud.calls) == 1)  # it may be noted later than it is given up
 
 
 def test_a_call_may_have_less_time_than_the_others(cloud: StandIn, client: CloudClient) -> None:
