@@ -29,7 +29,7 @@ class Channel(Generic[T]):
         max_size: bytes that may wait; a single item may be larger.
 
     Attributes:
-        capacity: may be raised; whoever waits goes on when the consumer has taken items.
+        capacity: the same. It may be raised: whoever waits goes on when items have been taken.
     """
 
     def __init__(self, capacity: int, max_size: float = math.inf) -> None:

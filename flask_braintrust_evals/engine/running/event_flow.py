@@ -14,9 +14,10 @@ from flask_braintrust_evals.engine.values.events import CaseProgress, CaseStarte
 from .cases.executor import Emit
 
 MAX_WAITING_EVENTS = 64
+"""Events that may wait for the consumer before the workers wait for it, where they are few."""
 EVENTS_PER_CASE = 3
-"""Events that may wait for the consumer before the workers wait for it: so many, or those of a case
-of each worker that has been started, since all of them may end at the same time."""
+"""Events of a case that reports no progress. So many may wait for each worker at work, because all
+of them may end at the same time."""
 MAX_WAITING_BYTES = 1_000_000
 """Bytes of their outputs, likewise."""
 MAX_SLICE = 0.001

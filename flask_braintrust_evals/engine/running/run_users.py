@@ -9,11 +9,7 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 
-from flask_braintrust_evals.concurrency.gevent_patch import (
-    new_event,
-    set_event,
-    start_thread,
-)
+from flask_braintrust_evals.concurrency.gevent_patch import new_event, set_event, start_thread
 from flask_braintrust_evals.concurrency.timers import Timer, call_later
 
 logger = logging.getLogger("flask_braintrust_evals")
@@ -76,7 +72,7 @@ class RunUsers:
     @property
     def workers(self) -> int:
         """The number of workers that were not let go."""
-        return len(self._present - {CONSUMER})
+        return len(self._present) - (CONSUMER in self._present)
 
     def when_released(self, callback: Callable[[], None]) -> None:
         """Have ``callback`` called when there is no user any more."""

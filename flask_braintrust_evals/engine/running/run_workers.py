@@ -117,7 +117,8 @@ class RunWorkers:
     def _note_asked(self) -> None:
         """Note that a worker has got a case, or will get none.
 
-        Not called if taking a case fails or the run has ended: nobody looks at the number again.
+        Not called if taking a case fails, if there is none left when the worker begins, or if the
+        run has ended: nobody looks at the number again.
         """
         with self.lock:
             self._asking -= 1

@@ -8,6 +8,7 @@ from typing import Any
 
 from opentelemetry.trace import Span
 
+from flask_braintrust_evals.concurrency.gevent_patch import is_patched
 from flask_braintrust_evals.concurrency.turns import LARGE, let_others_run
 from flask_braintrust_evals.engine.values.cases import EvalCase
 from flask_braintrust_evals.engine.values.results import CaseResult
@@ -24,9 +25,7 @@ from flask_braintrust_evals.tracing.json_cuts import json_within, pieces_within
 
 from .eval_tracer import EvalTracer
 
-# Held while an attribute is read, merged and written, so that no other change is lost. Meanwhile no
-# user code runs and nothing is waited for: under --preload this lock is not gevent's.
-_lock = threading.Lock()
+_locks: dict[bool, threading.Lock] = {}
 
 
 def description(case: EvalCase, row_id: str | None, tracer: EvalTracer) -> dict[str, Any]:
@@ -77,16 +76,21 @@ def of_scorers(result: CaseResult, tracer: EvalTracer) -> dict[str, str]:
 
 
 def _of_scorers(result: CaseResult) -> Iterator[bytes]:
-    # In pieces: each value may be large.
+    # One by one: each of them may be large.
     case = result.case
     yield b'{"input":'
     yield _json(case.input)
     yield b',"expected":'
     yield _json(case.expected)
-    yield b',"metadata":%b,"output":' % (_json(result.metadata) if result.metadata else b"{}")
+    yield b',"metadata":'
+    yield _json(result.metadata) if result.metadata else b"{}"
+    yield b',"output":'
     yield result.output_data or b"null"
-    tags = encoded_or_reason(result.tags) if result.tags else b"[]"
-    yield b',"id":%b,"tags":%b}' % (_json(case.id), tags)
+    yield b',"id":'
+    yield _json(case.id)
+    yield b',"tags":'
+    yield encoded_or_reason(result.tags) if result.tags else b"[]"
+    yield b"}"
 
 
 def _json(value: Any) -> bytes:
@@ -176,7 +180,7 @@ def set_json(span: Span, name: str, value: Any) -> None:
 def merge_json(span: Span, name: str, value: Any) -> None:
     """Set an attribute to ``value`` as JSON; merge an object into the object that is there."""
     text = dumps_or_reason(value)
-    with _lock:
+    with _lock():
         before = (getattr(span, "attributes", None) or {}).get(name)
         known = loads_if_json(before) if isinstance(before, str) else None
         if isinstance(known, dict):
@@ -188,9 +192,19 @@ def merge_json(span: Span, name: str, value: Any) -> None:
 
 def add_tags(span: Span, tags: Iterable[str]) -> None:
     """Add tags to those that a span has, each once."""
-    with _lock:
+    with _lock():
         known = (getattr(span, "attributes", None) or {}).get(semconv.TAGS, ())
         span.set_attribute(semconv.TAGS, list(dict.fromkeys([*known, *tags])))
+
+
+def _lock() -> threading.Lock:
+    """Return what is held while an attribute is read, merged and written: no other change is lost.
+
+    It is made when it is needed, so that it is gevent's also under ``--preload``.
+    """
+    patched = is_patched()
+    lock = _locks.get(patched)
+    return _locks.setdefault(patched, threading.Lock()) if lock is None else lock
 
 
 def _merged(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:

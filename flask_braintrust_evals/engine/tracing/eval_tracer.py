@@ -40,8 +40,22 @@ MAX_KNOWN = 100
 """Kinds of spans whose attributes in common are kept."""
 
 _Kind = tuple[str, str | None, tuple[tuple[str, str], ...]]
-"""The name of spans, their type in Braintrust, and further entries of
-``braintrust.span_attributes``: those of most cases are the same."""
+"""What spans of a kind have in common: their name, their type in Braintrust, and further entries of
+``braintrust.span_attributes``."""
+
+_StartBelow = Callable[
+    [
+        SpanContext | None,
+        str,
+        SpanKind,
+        dict[str, Any],
+        list[Link] | None,
+        int | None,
+        SpanIds | None,
+    ],
+    Span,
+]
+"""See :meth:`.RecordingTracer.start_below`."""
 
 
 @dataclass(frozen=True)
@@ -77,7 +91,7 @@ class EvalTracer:
     _known: dict[_Kind, tuple[str, dict[str, str]]] = field(
         init=False, repr=False, compare=False, default_factory=dict
     )
-    _start_below: Callable[..., Span] | None = field(init=False, repr=False, compare=False)
+    _start_below: _StartBelow | None = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         # Decided once: each case asks several times.

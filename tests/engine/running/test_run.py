@@ -322,6 +322,22 @@ def test_workers_wait_for_a_consumer_that_stops(limit: int) -> None:
     assert run.summary.cases == 100
 
 
+def test_workers_whose_cases_end_at_the_same_time_do_not_wait_for_the_consumer() -> None:
+    begun, may_end = Counter(), threading.Event()
+
+    def task(input: Any) -> None:
+        begun.add()
+        happens(may_end)
+
+    run = new_run(Evaluator("e", task), inputs(*range(40)), max_concurrency=40)
+    batches = run.batches()
+    while begun.value < 40:
+        next(batches)
+    may_end.set()
+    eventually(lambda: not run._users.workers)
+    run.close()
+
+
 def test_tasks_that_report_progress_wait_for_a_consumer_that_stops() -> None:
     reported = Counter()
 

@@ -68,7 +68,10 @@ def test_further_entries_are_those_of_each_span_alone(spans: Spans) -> None:
     tracer = EvalTracer(spans.tracer)
     given: list[dict[str, str] | None] = [{"a": "x"}, {"a": "y"}, {"b": "x"}, None]
     for extra in 2 * given:  # the second time, some are known
-        tracer.start("s", "tool", extra=extra).end()
+        span = tracer.start("s", "tool", extra=extra)
+        assert not span.attributes.keys() & {"own"}  # type: ignore[attr-defined]
+        span.set_attribute("own", "x")
+        span.end()
 
     said = [attribute(span, "span_attributes") for span in spans.all]
     assert list(map(repr, said)) == [

@@ -27,7 +27,10 @@ class CaseScope:
         self._error: BaseException | None = None
 
     def enter(self) -> HeldScope | None:
-        """Enter the scope, in a copy of the caller's context, and return it; ``None``: nothing is.
+        """Enter the scope, in a copy of the caller's context, and return it.
+
+        Returns:
+            ``None`` where there is no scope.
 
         Raises:
             BaseException: whatever making or entering it raises.

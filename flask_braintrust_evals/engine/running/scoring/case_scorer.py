@@ -131,13 +131,16 @@ class CaseScorer:
             runs.append(run)
             if took > QUICK_SECONDS:
                 slow.append(run)
-        here = runs
+        on_this_thread = runs
         queued: deque[Callable[[], None]] = deque()
         if slow:
             # The last slow one need not have a thread, since this one only waits.
             queued = _start_threads(slow[:-1])
-            here = [*(run for run in runs if run not in slow), slow[-1]]  # quick ones first
-        for run in here:
+            on_this_thread = [
+                *(run for run in runs if run not in slow),
+                slow[-1],
+            ]  # quick ones first
+        for run in on_this_thread:
             run.start(in_thread=False)
         _call_queued(queued)
         for index, run in enumerate(runs):
