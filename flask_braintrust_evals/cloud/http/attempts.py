@@ -183,8 +183,8 @@ class Connections:
         # An address that an answer names has a signature in it, which lets in whoever reads it. An
         # application that has instrumented requests would record it, and send it on.
         named_by_answer = not (first and call.with_token)
-        # Session.request() would send what a .netrc file has instead of the token, and takes its
-        # time to merge settings that this session does not have.
+        # Session.request() would send what a .netrc file has instead of the token. And most of its
+        # time is the merging of settings that this session does not have.
         request = requests.PreparedRequest()
         request.prepare_method(call.method if first else "GET")
         request.prepare_url(url, call.params if first else None)
@@ -214,7 +214,7 @@ class Connections:
 
 def _proxies(url: str) -> dict[str, str]:
     """Return the proxies that the environment names for an address, as ``requests`` does."""
-    # Which goes through the whole environment several times to find that it names none.
+    # requests goes through the whole environment several times to find that it names none.
     may_be_elsewhere = sys.platform in ("darwin", "win32")  # in the settings of the system
     if may_be_elsewhere or "_proxy" in " ".join(os.environ).lower():
         return get_environ_proxies(url)

@@ -98,7 +98,7 @@ class RunUsers:
             no_workers, unused = self._present <= {CONSUMER}, not self._present
         if is_late:
             self._note_late(user)
-        if not no_workers:  # of most workers, without a stack of callbacks, which takes longer
+        if not no_workers:  # as for most workers: the stack takes longer than all of this
             return False
         with ExitStack() as afterwards:  # also if the caller is interrupted
             if unused:

@@ -15,6 +15,7 @@ from flask_braintrust_evals.engine.evaluator import Evaluator
 from flask_braintrust_evals.engine.tracing.eval_tracer import EvalTracer
 from flask_braintrust_evals.engine.values.cases import EvalCase
 from flask_braintrust_evals.engine.values.scores import Classification, Score
+from flask_braintrust_evals.tracing.tracer import RecordingTracer
 from tests.engine.support import Spans, accuracy, attribute, echo, run_case, throw, topic
 
 ORIGIN = {
@@ -68,15 +69,24 @@ def test_further_entries_are_those_of_each_span_alone(spans: Spans) -> None:
     tracer = EvalTracer(spans.tracer)
     given: list[dict[str, str] | None] = [{"a": "x"}, {"a": "y"}, {"b": "x"}, None]
     for extra in 2 * given:  # the second time, some are known
-        span = tracer.start("s", "tool", extra=extra)
-        assert not span.attributes.keys() & {"own"}  # type: ignore[attr-defined]
-        span.set_attribute("own", "x")
-        span.end()
+        tracer.start("s", "tool", extra=extra).end()
 
     said = [attribute(span, "span_attributes") for span in spans.all]
     assert list(map(repr, said)) == [
         repr({"type": "tool", "name": "s", **(extra or {})}) for extra in 2 * given
     ]
+
+
+def test_what_is_set_on_a_span_is_on_no_other_one_of_its_kind() -> None:
+    ended: list[ReadableSpan] = []
+    tracer = EvalTracer(RecordingTracer(lambda trace_id: None, ended.append))
+    for own in ("a", "b", "c"):
+        span = tracer.start("s", "tool")
+        span.set_attribute(own, "x")
+        span.end()
+
+    names = {"a", "b", "c"}
+    assert [names & {*(span.attributes or {})} for span in ended] == [{"a"}, {"b"}, {"c"}]
 
 
 def test_every_span_names_the_parent(spans: Spans, tracing: EvalTracer) -> None:

@@ -136,10 +136,8 @@ class CaseScorer:
         if slow:
             # The last slow one need not have a thread, since this one only waits.
             queued = _start_threads(slow[:-1])
-            on_this_thread = [
-                *(run for run in runs if run not in slow),
-                slow[-1],
-            ]  # quick ones first
+            quick = [run for run in runs if run not in slow]
+            on_this_thread = [*quick, slow[-1]]
         for run in on_this_thread:
             run.start(in_thread=False)
         _call_queued(queued)
