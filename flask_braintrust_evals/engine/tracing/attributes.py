@@ -9,7 +9,7 @@ from typing import Any
 from opentelemetry.trace import Span
 
 from flask_braintrust_evals.concurrency.gevent_patch import is_patched
-from flask_braintrust_evals.concurrency.turns import LARGE, let_others_run
+from flask_braintrust_evals.concurrency.turns import let_others_run, wait_after
 from flask_braintrust_evals.engine.values.cases import EvalCase
 from flask_braintrust_evals.engine.values.results import CaseResult
 from flask_braintrust_evals.engine.values.scores import Classification, Score
@@ -97,8 +97,7 @@ def _json(value: Any) -> bytes:
     if value is None:  # most cases have several fields without a value
         return b"null"
     data = encoded_or_reason(value, pause=let_others_run)
-    if len(data) > LARGE:
-        let_others_run()
+    wait_after(len(data))
     return data
 
 
